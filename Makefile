@@ -1,0 +1,46 @@
+# Every target sets up what it needs: a .venv inside the clone, pinned by constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint format bench proto clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.run: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing duoscope into .venv (first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@echo "Installing the development tools into .venv (first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: .venv/.run ## Start duoscope with embedded stores; Ctrl-C stops it. Options: ARGS="--api-port 9090".
+	@exec $(BIN)/duoscope up $(ARGS)
+
+demo: .venv/.run ## Send a minute of telemetry from pretend services to the running duoscope.
+	@exec $(BIN)/duoscope demo $(ARGS)
+
+test: .venv/.dev ## Run the test suite on the real engines.
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.dev ## Check style, types and the project's own rules.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+format: .venv/.dev ## Format the code and apply safe fixes.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory, disk per item.
+	$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+clean: ## Remove the virtual environment and caches; data folders stay.
+	rm -rf .venv .pytest_cache .ruff_cache

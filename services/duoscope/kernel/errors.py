@@ -1,0 +1,67 @@
+"""The closed set of ways in which a request can fail.
+
+Raise `DuoscopeError` with a kind, a stable code and a message written for the person or program outside. What only an
+operator may read goes to `detail`, which is logged and never sent. Edges map kinds once: `api/problems.py` to HTTP
+problem details (RFC 9457), `receiver/status.py` to OTLP statuses.
+"""
+
+from enum import Enum
+
+
+class ErrorKind(Enum):
+    """What went wrong, in the terms both HTTP and gRPC can express."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA = "unsupported_media"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class DuoscopeError(Exception):
+    """A failure with an outward and an inward message.
+
+    Args:
+        kind: decides the status on each edge.
+        code: stable kebab-case identifier that clients may match on.
+        message: outward sentence: what, where, what to do. Carries no internals.
+        detail: inward text for the log only.
+        retry_after_s: for RATE_LIMITED and UNAVAILABLE, seconds until a retry makes sense.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        code: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+def invalid(message: str, *, code: str = "invalid-request", detail: str | None = None) -> DuoscopeError:
+    """The request is wrong and will stay wrong: the message says where and what to change."""
+    return DuoscopeError(ErrorKind.INVALID, code, message, detail=detail)
+
+
+def not_found(resource: str) -> DuoscopeError:
+    """The same answer for what does not exist and for what the caller may not know exists."""
+    return DuoscopeError(ErrorKind.NOT_FOUND, "not-found", f"No such {resource}.")
+
+
+def unavailable(message: str, *, code: str, retry_after_s: float, detail: str | None = None) -> DuoscopeError:
+    """A store is away or too busy; the same request may succeed later."""
+    return DuoscopeError(ErrorKind.UNAVAILABLE, code, message, detail=detail, retry_after_s=retry_after_s)

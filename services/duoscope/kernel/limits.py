@@ -1,0 +1,44 @@
+"""Every named limit of queues, batches, requests and retries, with its unit last in the name."""
+
+from typing import Final
+
+RETENTION_CLASSES_DAYS: Final = (3, 7, 14, 30, 90, 400)
+"""The retention periods a tenant may choose from; partitions are (day, class), so few classes keep parts few."""
+
+RETENTION_DEFAULT_DAYS: Final = 30
+
+INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
+"""One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
+
+INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Envelope bytes that one INSERT carries at the most, unless a single request is larger."""
+
+INGEST_BATCH_WAIT_MAX_S: Final = 0.2
+"""How long the first request of a batch waits for company."""
+
+INGEST_QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Request bytes held in memory over all tenants; above it clients are told to retry."""
+
+INGEST_RETRY_AFTER_S: Final = 2.0
+"""What a client is told when the receiver is full or the store is away."""
+
+SEARCH_LIMIT_DEFAULT: Final = 100
+SEARCH_LIMIT_MAX: Final = 1000
+"""Rows of one page of a telemetry search."""
+
+LIST_LIMIT_DEFAULT: Final = 50
+LIST_LIMIT_MAX: Final = 200
+"""Rows of one page of a metadata list."""
+
+QUERY_TEXT_CHARS_MAX: Final = 8192
+"""Length of a search text a person wrote."""
+
+METRIC_POINTS_MAX: Final = 11_000
+"""Buckets per series that one metric query may return."""
+
+METRIC_SERIES_MAX: Final = 500
+"""Series that one metric query may return."""
+
+TELEMETRY_QUERY_TIMEOUT_S: Final = 30
+TELEMETRY_QUERY_MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
+"""Bounds of one read in ClickHouse."""

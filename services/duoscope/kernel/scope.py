@@ -1,0 +1,29 @@
+"""Who a piece of work acts for.
+
+A `Scope` names one tenant with its whole ancestry. It is built in three places only: API authentication, ingest
+authentication, and the worker's fan-out over tenants; a tidy test keeps it so. There is no default and no "None means
+all". Work that crosses tenants takes a `PlatformScope`, which says why and which few functions accept.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One tenant: every scoped handle of either store is opened for exactly one of these."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformScope:
+    """Leave to work across tenants. `reason` is a short constant phrase and shows in the stores' logs."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise ValueError("PlatformScope needs a reason")

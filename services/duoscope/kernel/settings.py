@@ -1,0 +1,96 @@
+"""Configuration: frozen, typed, read from the environment in this one place.
+
+Every variable starts with `DUOSCOPE_`; one that is not known here is refused, so that a typing mistake shows at the
+start and not as a silent default. `duoscope up` and its sisters pass the options of the same names as overrides.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+
+ENVIRONMENT_PREFIX = "DUOSCOPE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a process was told. Attribute `x_y` is the variable `DUOSCOPE_X_Y`.
+
+    Attributes:
+        host: address to listen on.
+        api_port, otlp_grpc_port, otlp_http_port: TCP ports; 0 asks for a free one.
+        data_dir: everything the embedded stores and the process keep on disk.
+        postgres_dsn: server of the services' role; empty means embedded.
+        postgres_admin_dsn: role that owns the schema, for migrations; empty means the embedded superuser.
+        clickhouse_dsn: server for the services; empty means embedded.
+        clickhouse_admin_dsn: account that may change the schema; empty means the same as clickhouse_dsn.
+        clickhouse_cluster: cluster name for Replicated tables and ON CLUSTER; empty means a single node.
+        secret_key: key material (32 bytes or more, text) for tokens and keyed hashes; empty means a file in data_dir.
+        public_url: address of the API as people reach it; empty means http://host:api_port.
+        log_level: Python logging level name.
+    """
+
+    host: str = "127.0.0.1"
+    api_port: int = 8080
+    otlp_grpc_port: int = 4317
+    otlp_http_port: int = 4318
+    data_dir: Path = field(default_factory=lambda: Path("duoscope-data"))
+    postgres_dsn: str = ""
+    postgres_admin_dsn: str = ""
+    clickhouse_dsn: str = ""
+    clickhouse_admin_dsn: str = ""
+    clickhouse_cluster: str = ""
+    secret_key: str = field(default="", repr=False)
+    public_url: str = ""
+    log_level: str = "INFO"
+
+    @property
+    def embedded_postgres(self) -> bool:
+        return not self.postgres_dsn
+
+    @property
+    def embedded_clickhouse(self) -> bool:
+        return not self.clickhouse_dsn
+
+
+def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Path | None] | None = None) -> Settings:
+    """Read settings from `environment` (normally os.environ); `overrides` (option values, None = not given) win.
+
+    Raises:
+        DuoscopeError: INVALID with the variable's name for an unknown variable or a value of the wrong form.
+    """
+    known = {f.name for f in fields(Settings)}
+    values: dict[str, str | int | Path] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {ENVIRONMENT_PREFIX}{close[0].upper()}?" if close else ""
+            raise _invalid(f"Unknown setting {variable}.{hint}")
+        if text:
+            values[name] = text
+    values.update({name: value for name, value in (overrides or {}).items() if value is not None})
+    for name in ("api_port", "otlp_grpc_port", "otlp_http_port"):
+        if name in values:
+            values[name] = _port(name, values[name])
+    data_dir = Path(values.get("data_dir", Path("duoscope-data"))).expanduser()
+    values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
+    return Settings(**values)  # pyright: ignore[reportArgumentType]
+
+
+def _port(name: str, value: str | int | Path) -> int:
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be a port number from 0 to 65535, not {str(value)!r}.")
+    return port
+
+
+def _invalid(message: str) -> DuoscopeError:
+    return DuoscopeError(ErrorKind.INVALID, "invalid-settings", message)
