@@ -1,0 +1,257 @@
+"""The metadata store: PostgreSQL behind row level security, handed out one scoped transaction at a time.
+
+The pool is private. `open` is one transaction that acts for one tenant, `open_platform` one that may cross tenants: it
+takes the role `duoscope_platform`, to which a few tables have policies of its own. Nobody gets a connection without
+saying for whom. The store refuses to work as a role that row level security does not bind.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, Self
+
+import asyncpg
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel.scope import PlatformScope, Scope
+
+PLATFORM_ROLE = "duoscope_platform"
+
+POOL_CONNECTIONS_MAX = 10
+ACQUIRE_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_S = 15
+COMMAND_TIMEOUT_S = 20.0
+"""Client side, above the server's own: for a server that no longer answers at all."""
+LOCK_TIMEOUT_S = 5
+RETRY_AFTER_S = 2.0
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{1,50}")
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_BUSY = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
+_UNSAFE_ROLE = """
+SELECT CASE
+    WHEN r.rolsuper THEN 'is a superuser'
+    WHEN r.rolbypassrls THEN 'has BYPASSRLS'
+    WHEN EXISTS (
+        SELECT FROM pg_roles other
+        WHERE (other.rolsuper OR other.rolbypassrls) AND pg_has_role(r.oid, other.oid, 'MEMBER')
+    ) THEN 'is a member of a role that row level security does not bind'
+    WHEN EXISTS (
+        SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND pg_has_role(r.oid, c.relowner, 'MEMBER')
+    ) THEN 'owns tables'
+END
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+class Transaction:
+    """A transaction whose scope is set. Statements are constants of the caller; values are bound as $1, $2, ..."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: LiteralString, *values: object) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self._connection.fetch(sql, *values)
+
+    async def fetchrow(self, sql: LiteralString, *values: object) -> asyncpg.Record | None:
+        """The first row, if any."""
+        return await self._connection.fetchrow(sql, *values)
+
+    async def fetchval(self, sql: LiteralString, *values: object) -> Any:
+        """The first column of the first row, or None."""
+        return await self._connection.fetchval(sql, *values)
+
+    async def execute(self, sql: LiteralString, *values: object) -> int:
+        """Run a statement; answers how many rows it touched."""
+        _, _, touched = (await self._connection.execute(sql, *values)).rpartition(" ")
+        return int(touched) if touched.isdigit() else 0
+
+
+class MetadataStore:
+    """Hands out transactions; safe for concurrent use within one event loop."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, *, connections_max: int = POOL_CONNECTIONS_MAX, component: str = "api") -> Self:
+        """Connect as the services' role.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE while the server does not answer; INVALID `metadata-store-role` for a role that
+                could see past row level security.
+        """
+        try:
+            pool: asyncpg.Pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=connections_max,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                init=_set_up,
+                reset=_reset,
+                server_settings={
+                    "application_name": f"duoscope-{component}",
+                    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+                    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+                    "idle_in_transaction_session_timeout": "60s",
+                },
+            )
+        except _AWAY as error:
+            raise _away(error) from error
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise DuoscopeError(
+                ErrorKind.INVALID,
+                "metadata-store-refused",
+                f"PostgreSQL refused the services' account: {error}. "
+                "Check DUOSCOPE_POSTGRES_DSN, and run `duoscope migrate up` if the role does not exist yet.",
+            ) from error
+        store = cls(pool)
+        try:
+            await store._refuse_unsafe_role()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Close the connections; transactions that still run are given a few seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_TIMEOUT_S)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def open(self, scope: Scope, name: LiteralString) -> AsyncGenerator[Transaction]:
+        """One transaction that acts for `scope` and nobody else; commits unless the block raises.
+
+        Args:
+            scope: the tenant.
+            name: what the work is called in PostgreSQL's views and logs, such as `api_keys.list`.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`.
+        """
+        # One round trip: the values are UUIDs printed by us, the name is a constant.
+        begin = (
+            f"{_begin(name)}; SELECT set_config('app.organization_id', '{scope.organization_id}', true), "
+            f"set_config('app.workspace_id', '{scope.workspace_id}', true), "
+            f"set_config('app.tenant_id', '{scope.tenant_id}', true)"
+        )
+        async with self._transaction(begin) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def open_platform(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
+        """One transaction across tenants, for the few functions that are given leave; otherwise like `open`."""
+        assert scope.reason
+        async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PLATFORM_ROLE}") as transaction:
+            yield transaction
+
+    async def ping(self) -> None:
+        """Answers when the server does; raises UNAVAILABLE otherwise."""
+        async with self._connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def applied_migrations(self) -> dict[int, str]:
+        """Checksums of the migrations that this database has, by version; empty for a database without any."""
+        async with self._connection() as connection:
+            try:
+                rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
+            except asyncpg.UndefinedTableError:
+                return {}
+        return {row["version"]: row["checksum"] for row in rows}
+
+    async def _refuse_unsafe_role(self) -> None:
+        async with self._connection() as connection:
+            reason = await connection.fetchval(_UNSAFE_ROLE)
+        if reason:
+            raise DuoscopeError(
+                ErrorKind.INVALID,
+                "metadata-store-role",
+                f"The role in DUOSCOPE_POSTGRES_DSN {reason}, so row level security would not hold it. "
+                "Connect as duoscope_service, which `duoscope migrate up` creates.",
+            )
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncGenerator[Transaction]:
+        async with self._connection() as connection:
+            await connection.execute(begin)
+            try:
+                yield Transaction(connection)
+                await connection.execute("COMMIT")
+            except BaseException:
+                # Only a connection that is still in step can be rolled back; the pool throws the others away.
+                if connection.is_in_transaction() and not connection.is_closed():
+                    await asyncio.shield(connection.execute("ROLLBACK"))
+                raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
+        connection: asyncpg.Connection | None = None
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            yield connection
+        except _AWAY as error:
+            raise _away(error) from error
+        except _BUSY as error:
+            raise unavailable(
+                "The metadata store is too busy; try again.",
+                code="metadata-store-busy",
+                retry_after_s=RETRY_AFTER_S,
+                detail=str(error),
+            ) from error
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # asyncpg's word for a connection that went away between two statements.
+            if connection is None or connection.is_closed():
+                raise _away(error) from error
+            raise
+        finally:
+            if connection is not None:
+                await asyncio.shield(self._pool.release(connection))
+
+
+def _begin(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"transaction name {name!r}")
+    return f"BEGIN; SET LOCAL application_name = 'duoscope {name}'"
+
+
+def _away(error: Exception) -> DuoscopeError:
+    return unavailable(
+        "The metadata store is not available; try again shortly.",
+        code="metadata-store-unavailable",
+        retry_after_s=RETRY_AFTER_S,
+        detail=f"{type(error).__name__}: {error}",
+    )
+
+
+async def _set_up(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    """Replaces asyncpg's RESET ALL and its round trip: everything we set is local to a transaction that has ended."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")

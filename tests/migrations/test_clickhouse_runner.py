@@ -1,0 +1,79 @@
+"""The ClickHouse migrator on the real engine: resumable after a kill at any statement, edits refused, undo."""
+
+import pytest
+
+_FIRST = (
+    """-- One table; and a view.
+    CREATE TABLE IF NOT EXISTS a (x UInt8, s String DEFAULT 'a;b') ENGINE = MergeTree ORDER BY x;
+    CREATE TABLE IF NOT EXISTS entry (x UInt8) ENGINE = Null;
+    CREATE MATERIALIZED VIEW IF NOT EXISTS v TO a AS SELECT x FROM entry;
+    """,
+    "DROP VIEW IF EXISTS v SYNC; DROP TABLE IF EXISTS entry SYNC; DROP TABLE IF EXISTS a SYNC;",
+)
+_SECOND = (
+    "ALTER TABLE a ADD COLUMN IF NOT EXISTS y UInt8;",
+    "ALTER TABLE a DROP COLUMN IF EXISTS y;",
+)
+_TABLES = "SELECT name FROM system.tables WHERE database = 'default' AND name <> 'schema_migrations' ORDER BY name"
+
+
+@pytest.fixture
+def clickhouse(tmp_path, write_migrations, clickhouse_process):
+    folder = write_migrations("clickhouse", m0001_first=_FIRST, m0002_second=_SECOND)
+    return clickhouse_process(tmp_path / "chdb", folder / "clickhouse")
+
+
+async def test_up_is_idempotent_and_down_undoes(clickhouse):
+    assert await clickhouse("status") == ["pending", "pending"]
+    assert (await clickhouse("verify"))["code"] == "schema-too-old"
+    assert await clickhouse("up") == ["0001_first.up.sql", "0002_second.up.sql"]
+    assert await clickhouse("up") == []
+    assert await clickhouse("verify") is None
+    assert await clickhouse(_TABLES) == [["a"], ["entry"], ["v"]]
+    assert await clickhouse("down1") == ["0002_second.up.sql"]
+    assert await clickhouse("status") == ["applied", "pending"]
+    assert await clickhouse("down0") == ["0001_first.up.sql"]
+    assert await clickhouse(_TABLES) == []
+    assert len(await clickhouse("up")) == 2
+
+
+@pytest.mark.parametrize("die_at", [1, 2, 3, 6, 9])
+async def test_a_kill_after_any_statement_is_made_good_by_the_next_run(clickhouse, die_at):
+    assert await clickhouse("up", die_at=die_at) is None
+    assert (await clickhouse("verify"))["code"] == "schema-too-old"
+    assert (await clickhouse("up"))[-1] == "0002_second.up.sql"
+    assert await clickhouse("status") == ["applied", "applied"]
+    assert await clickhouse(_TABLES) == [["a"], ["entry"], ["v"]]
+
+
+async def test_a_kill_during_undo_leaves_no_schema_that_passes_for_whole(clickhouse):
+    await clickhouse("up")
+    await clickhouse("down1")
+    assert await clickhouse("down0", die_at=2) is None
+    assert await clickhouse("status") == ["being undone", "pending"]
+    assert (await clickhouse("verify"))["code"] == "schema-too-old"
+    assert await clickhouse("down0") == ["0001_first.up.sql"]
+    assert await clickhouse(_TABLES) == []
+
+
+async def test_an_edited_landed_file_is_named_and_a_failed_one_may_be_corrected(clickhouse, write_migrations):
+    write_migrations("clickhouse", m0002_second=("SELECT nonsense(;", "SELECT 1"))
+    failed = await clickhouse("up")
+    assert failed["code"] == "migration-failed"
+    assert "0002_second.up.sql" in failed["message"]
+    assert await clickhouse("status") == ["applied", "pending"]
+    write_migrations("clickhouse", m0002_second=_SECOND)
+    assert await clickhouse("up") == ["0002_second.up.sql"]
+    write_migrations("clickhouse", m0001_first=(_FIRST[0] + "-- edited", _FIRST[1]))
+    for action in ("up", "verify"):
+        refused = await clickhouse(action)
+        assert refused["code"] == "migration-edited"
+        assert "0001_first.up.sql" in refused["message"]
+
+
+async def test_a_newer_schema_is_refused(clickhouse):
+    await clickhouse("up")
+    for half in ("up", "down"):
+        (clickhouse.folder / f"0002_second.{half}.sql").unlink()
+    assert (await clickhouse("verify"))["code"] == "schema-too-new"
+    assert (await clickhouse("up"))["code"] == "schema-too-new"
