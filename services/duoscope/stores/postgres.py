@@ -203,7 +203,7 @@ class MetadataStore:
                 await connection.execute("COMMIT")
             except BaseException:
                 # Only a connection that is still in step can be rolled back; the pool throws the others away.
-                if connection.is_in_transaction() and not connection.is_closed():
+                if not _is_gone(connection) and connection.is_in_transaction():
                     await asyncio.shield(connection.execute("ROLLBACK"))
                 raise
 
@@ -224,7 +224,7 @@ class MetadataStore:
             ) from error
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # asyncpg's word for a connection that went away between two statements.
-            if connection is None or connection.is_closed():
+            if connection is None or _is_gone(connection):
                 raise _away(error) from error
             raise
         finally:
@@ -236,6 +236,13 @@ def _begin(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"transaction name {name!r}")
     return f"BEGIN; SET LOCAL application_name = 'duoscope {name}'"
+
+
+def _is_gone(connection: asyncpg.Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken back what broke under us
+        return True
 
 
 def _away(error: Exception) -> DuoscopeError:

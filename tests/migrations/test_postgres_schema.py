@@ -1,0 +1,101 @@
+"""The shipped PostgreSQL schema: replayable there and back, and closed to whoever has no scope or another one."""
+
+import asyncpg
+import pytest
+
+from duoscope.stores.migrations import Migrator
+
+_CATALOGUE = """
+SELECT 'column', table_name, column_name, data_type || is_nullable || coalesce(column_default, '')
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT 'policy', tablename, policyname, concat(roles, cmd, qual, with_check) FROM pg_policies
+UNION ALL SELECT 'grant', table_name, grantee, privilege_type FROM information_schema.role_table_grants
+WHERE table_schema = 'public'
+UNION ALL SELECT 'function', proname, '', pg_get_functiondef(oid) FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace
+UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger
+WHERE NOT tgisinternal
+UNION ALL SELECT 'security', relname, '', concat(relrowsecurity, relforcerowsecurity) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+ORDER BY 1, 2, 3, 4
+"""
+# Tables that hold nobody's data. May only shrink.
+_UNSCOPED = {"schema_migrations", "regions", "permissions", "built_in_role_permissions"}
+
+
+@pytest.fixture
+async def owner(database):
+    connection = await asyncpg.connect(database.admin_dsn)
+    yield connection
+    await connection.close()
+
+
+async def _catalogue(address) -> list[tuple[str, ...]]:
+    connection = await asyncpg.connect(address.admin_dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(_CATALOGUE)]
+    finally:
+        await connection.close()
+
+
+async def test_up_down_up_again_gives_the_same_catalogue(blank_database):
+    migrator = Migrator(postgres_admin_dsn=blank_database.admin_dsn)
+    await migrator.up()
+    first = await _catalogue(blank_database)
+    await migrator.down("postgres", 0)
+    assert {row[1] for row in await _catalogue(blank_database)} == {"schema_migrations"}
+    await migrator.up()
+    assert await _catalogue(blank_database) == first
+
+
+async def test_every_scoped_table_has_forced_row_level_security_and_policies_that_name_the_scope(owner):
+    tables = {
+        row["relname"]: row
+        for row in await owner.fetch(
+            "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class "
+            "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        )
+    }
+    assert set(tables) > _UNSCOPED
+    policies = await owner.fetch("SELECT * FROM pg_policies")
+    for name in set(tables) - _UNSCOPED:
+        assert tables[name]["relrowsecurity"], name
+        assert tables[name]["relforcerowsecurity"], name
+        own = [policy for policy in policies if policy["tablename"] == name]
+        assert any(policy["policyname"].startswith("scope") for policy in own), name
+        for policy in own:
+            if policy["policyname"] == "platform":
+                assert policy["roles"] == ["duoscope_platform"], name
+                continue
+            for condition in (policy["qual"], policy["with_check"]):
+                assert condition is None or "app_organization_id()" in condition, (name, policy["policyname"])
+            assert policy["cmd"] == "INSERT" or policy["qual"], name
+            assert policy["cmd"] in {"SELECT", "DELETE"} or policy["with_check"], name
+
+
+async def test_every_key_of_a_tenants_table_includes_the_tenant(owner):
+    rows = await owner.fetch(
+        """
+        SELECT c.conrelid::regclass::text AS name, c.contype::text AS kind, c.confrelid::regclass::text AS target,
+            array_agg(a.attname::text) AS columns
+        FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+        WHERE c.connamespace = 'public'::regnamespace AND c.contype IN ('p', 'f')
+        GROUP BY c.oid, 1, 2, 3
+        """
+    )
+    for row in rows:
+        if row["name"] in _UNSCOPED or row["target"] in {"regions", "permissions"}:
+            continue
+        assert {"organization_id", "tenant_id"} & set(row["columns"]), dict(row)
+
+
+async def test_services_own_nothing_and_cannot_remove_the_hierarchy(owner):
+    assert await owner.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'duoscope_service'::regrole") == 0
+    for role in ("duoscope_service", "duoscope_platform"):
+        for table in ("regions", "organizations", "workspaces", "tenants", "users", "permissions"):
+            assert not await owner.fetchval("SELECT has_table_privilege($1, $2, 'DELETE')", role, table)
+    assert not await owner.fetchval("SELECT has_table_privilege('duoscope_service', 'organizations', 'INSERT')")
+    assert not await owner.fetchval("SELECT pg_has_role('duoscope_service', 'duoscope_platform', 'USAGE')")
