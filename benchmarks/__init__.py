@@ -1,0 +1,1 @@
+"""What the documentation claims, measured: each module here runs by itself and prints what it saw."""

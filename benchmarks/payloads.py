@@ -1,0 +1,201 @@
+"""Pre-built OTLP requests that look like a small fleet's telemetry: 20 services, about 10 attributes an item, unique ids.
+
+Everything is drawn from a seeded generator, so that two runs send the same bytes apart from the time they start at.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+SERVICES = [
+    f"{name}-service"
+    for name in (
+        "checkout cart catalogue payment shipping inventory user auth search recommendation pricing email invoice fraud "
+        "review gateway frontend session currency loyalty"
+    ).split()
+]
+SERVICES_PER_REQUEST = 4
+SPANS_PER_TRACE = 8
+WORDS = (
+    "request completed failed timeout retrying connection upstream cache miss hit order user payment accepted declined "
+    "inventory reserved released queue message published consumed database transaction committed rolled back slow query "
+    "deadline exceeded token refreshed session expired rate limit reached"
+).split()
+METRIC_NAMES = [f"{area}.{what}" for area in ("http.server", "db.client", "process", "queue") for what in (
+    "active_requests", "bytes_sent", "bytes_received", "errors", "saturation")]
+
+
+def _attribute(key: str, value: str | int | bool | float) -> KeyValue:
+    match value:
+        case bool():
+            return KeyValue(key=key, value=AnyValue(bool_value=value))
+        case int():
+            return KeyValue(key=key, value=AnyValue(int_value=value))
+        case float():
+            return KeyValue(key=key, value=AnyValue(double_value=value))
+        case str():
+            return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def _resource(rng: random.Random, service: str) -> Resource:
+    pod = rng.randrange(5)
+    return Resource(
+        attributes=[
+            _attribute("service.name", service),
+            _attribute("service.version", f"1.{len(service)}.{pod % 2}"),
+            _attribute("service.instance.id", f"{service}-{pod}"),
+            _attribute("host.name", f"node-{pod:02d}.example.internal"),
+            _attribute("k8s.namespace.name", "production"),
+            _attribute("k8s.pod.name", f"{service}-7d9f8b6c5-{pod:05x}"),
+            _attribute("k8s.deployment.name", service),
+            _attribute("cloud.region", "eu-central-1"),
+            _attribute("telemetry.sdk.language", "java"),
+            _attribute("telemetry.sdk.name", "opentelemetry"),
+        ]
+    )
+
+
+def _request_attributes(rng: random.Random) -> list[KeyValue]:
+    route = rng.randrange(30)
+    return [
+        _attribute("http.request.method", rng.choice(("GET", "GET", "GET", "POST", "PUT"))),
+        _attribute("http.route", f"/api/v1/resource-{route}/{{id}}"),
+        _attribute("http.response.status_code", rng.choices((200, 201, 404, 500), (90, 5, 3, 2))[0]),
+        _attribute("url.path", f"/api/v1/resource-{route}/{rng.randrange(100_000)}"),
+        _attribute("server.address", f"10.0.{rng.randrange(4)}.{rng.randrange(250)}"),
+        _attribute("server.port", 8080),
+        _attribute("user.id", f"user-{rng.randrange(10_000)}"),
+        _attribute("network.protocol.version", "1.1"),
+        _attribute("thread.id", rng.randrange(64)),
+        _attribute("feature.enabled", rng.random() < 0.5),
+    ]
+
+
+def traces_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportTraceServiceRequest:
+    """`items` spans of four services in traces of eight; one in twenty carries an exception event, one in fifty a link."""
+    rng = random.Random(seed)
+    now_ns = now_ns or time.time_ns()
+    request = ExportTraceServiceRequest()
+    per_service = items // SERVICES_PER_REQUEST
+    traces = [rng.randbytes(16) for _ in range(max(1, items // SPANS_PER_TRACE))]
+    for service in rng.sample(SERVICES, SERVICES_PER_REQUEST):
+        resource_spans = request.resource_spans.add(resource=_resource(rng, service))
+        scope_spans = resource_spans.scope_spans.add()
+        scope_spans.scope.name, scope_spans.scope.version = "io.opentelemetry.http", "2.1.0"
+        parent = b""
+        for index in range(per_service):
+            start_ns = now_ns + index * 1_000_000 + rng.randrange(900_000)
+            span_id = rng.randbytes(8)
+            attributes = _request_attributes(rng)
+            failed = rng.random() < 0.02
+            span = Span(
+                trace_id=traces[index % len(traces)],
+                span_id=span_id,
+                parent_span_id=parent if index % SPANS_PER_TRACE else b"",
+                name=f"{attributes[0].value.string_value} {attributes[1].value.string_value}",
+                kind=rng.choice((Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_INTERNAL)),
+                start_time_unix_nano=start_ns,
+                end_time_unix_nano=start_ns + int(rng.lognormvariate(15, 1)),
+                attributes=attributes,
+                status=Status(code=Status.STATUS_CODE_ERROR, message="upstream failed") if failed else Status(),
+            )
+            parent = span_id
+            if index % 20 == 0:
+                span.events.add(
+                    name="exception",
+                    time_unix_nano=start_ns + 1000,
+                    attributes=[
+                        _attribute("exception.type", "java.net.SocketTimeoutException"),
+                        _attribute("exception.message", "Read timed out"),
+                    ],
+                )
+            if index % 50 == 0:
+                span.links.add(trace_id=rng.randbytes(16), span_id=rng.randbytes(8))
+            scope_spans.spans.append(span)
+    return request
+
+
+def logs_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportLogsServiceRequest:
+    """`items` log records of four services with bodies of about 15 words; half of them belong to a trace."""
+    rng = random.Random(seed)
+    now_ns = now_ns or time.time_ns()
+    request = ExportLogsServiceRequest()
+    for service in rng.sample(SERVICES, SERVICES_PER_REQUEST):
+        resource_logs = request.resource_logs.add(resource=_resource(rng, service))
+        scope_logs = resource_logs.scope_logs.add()
+        scope_logs.scope.name = "com.example.app.Logger"
+        for index in range(items // SERVICES_PER_REQUEST):
+            time_ns = now_ns + index * 1_000_000 + rng.randrange(900_000)
+            number, text = rng.choices(((9, "INFO"), (5, "DEBUG"), (13, "WARN"), (17, "ERROR")), (80, 10, 7, 3))[0]
+            body = f"{' '.join(rng.choices(WORDS, k=12))} id={rng.randrange(1_000_000)} took={rng.randrange(5000)}ms"
+            record = LogRecord(
+                time_unix_nano=time_ns,
+                observed_time_unix_nano=time_ns + 5_000,
+                severity_number=number,
+                severity_text=text,
+                body=AnyValue(string_value=body),
+                attributes=_request_attributes(rng),
+            )
+            if index % 2:
+                record.trace_id, record.span_id, record.flags = rng.randbytes(16), rng.randbytes(8), 1
+            scope_logs.log_records.append(record)
+    return request
+
+
+def metrics_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportMetricsServiceRequest:
+    """`items` points of four services: gauges and sums with 10 attributes, each series once a request; one time a request."""
+    rng = random.Random(seed)
+    now_ns = now_ns or time.time_ns()
+    request = ExportMetricsServiceRequest()
+    per_metric = 10
+    for service in rng.sample(SERVICES, SERVICES_PER_REQUEST):
+        resource_metrics = request.resource_metrics.add(resource=_resource(rng, service))
+        scope_metrics = resource_metrics.scope_metrics.add()
+        scope_metrics.scope.name = "io.opentelemetry.runtime"
+        for number in range(items // SERVICES_PER_REQUEST // per_metric):
+            name = METRIC_NAMES[number % len(METRIC_NAMES)]
+            metric = scope_metrics.metrics.add(name=name, unit="1")
+            if number % 2:
+                points = metric.gauge.data_points
+            else:
+                metric.sum.aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+                metric.sum.is_monotonic = True
+                points = metric.sum.data_points
+            for index in range(per_metric):
+                points.add(
+                    time_unix_nano=now_ns,
+                    start_time_unix_nano=now_ns - 60_000_000_000,
+                    as_double=round(rng.uniform(0, 1000), 2),
+                    attributes=[
+                        _attribute("http.request.method", ("GET", "POST")[index % 2]),
+                        _attribute("http.route", f"/api/v1/resource-{number}/{{id}}"),
+                        _attribute("http.response.status_code", (200, 404, 500)[index % 3]),
+                        _attribute("server.address", f"10.0.0.{index}"),
+                        _attribute("server.port", 8080),
+                        _attribute("network.protocol.name", "http"),
+                        _attribute("network.protocol.version", "1.1"),
+                        _attribute("url.scheme", "https"),
+                        _attribute("deployment.environment", "production"),
+                        _attribute("availability.zone", f"zone-{index % 3}"),
+                    ],
+                )
+    return request
+
+
+BUILDERS = {"traces": traces_request, "logs": logs_request, "metrics": metrics_request}
+
+
+def serialized(signal: str, *, requests: int, items: int, spacing_ns: int = 250_000_000) -> Iterator[bytes]:
+    """`requests` serialized requests of `items` each, starting now and `spacing_ns` apart, all with ids of their own."""
+    start_ns = time.time_ns() - requests * spacing_ns
+    for number in range(requests):
+        yield BUILDERS[signal](items, seed=number, now_ns=start_ns + number * spacing_ns).SerializeToString()
