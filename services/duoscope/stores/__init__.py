@@ -1,0 +1,1 @@
+"""The two stores: private pools and clients, handed out as handles that know their scope."""

@@ -17,6 +17,11 @@ import asyncpg
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.scope import PlatformScope, Scope
 
+UniqueViolationError = asyncpg.UniqueViolationError
+"""What a statement raises that would write a key twice; callers turn it into a conflict."""
+
+Record = asyncpg.Record
+
 PLATFORM_ROLE = "duoscope_platform"
 
 POOL_CONNECTIONS_MAX = 10

@@ -1,0 +1,172 @@
+"""What an operator does from the command line: works across tenants, by leave of whoever can reach the database."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from duoscope.identity import api_keys as key_form
+from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import api_keys, organizations, refresh_tokens, regions, roles, tenants, users, workspaces
+from duoscope.metadata.api_keys import ApiKey
+from duoscope.metadata.tenants import Tenant
+from duoscope.metadata.users import User
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+REGION_CODE = "default"
+_OPERATOR = PlatformScope(reason="an operator's command")
+_CODE_CHARS = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedApiKey:
+    """A key just made. `api_key` is shown once and stored nowhere."""
+
+    api_key_id: UUID
+    key_id: str
+    tenant_id: UUID
+    permissions: tuple[str, ...]
+    api_key: str = field(repr=False)
+
+
+def code_of(name: str) -> str:
+    """A code made of a name: lower case, with single hyphens; INVALID for a name without a letter or digit."""
+    code = _CODE_CHARS.sub("-", name.lower()).strip("-")[:63].rstrip("-")
+    if not code:
+        raise invalid(f"The name {name!r} has no letter or digit to make a code of.")
+    return code
+
+
+async def create_tenant(
+    store: MetadataStore,
+    *,
+    organization: str,
+    workspace: str,
+    tenant: str,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+) -> Tenant:
+    """Make a tenant, and its organization and workspace where no such name exists yet.
+
+    Raises:
+        DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
+    """
+    async with store.open_platform(_OPERATOR, "admin.create_tenant") as m:
+        return await make_tenant(
+            m, organization=organization, workspace=workspace, tenant=tenant, retention_days=retention_days
+        )
+
+
+async def make_tenant(
+    m: Transaction, *, organization: str, workspace: str, tenant: str, retention_days: int = RETENTION_DEFAULT_DAYS
+) -> Tenant:
+    """`create_tenant` within a platform transaction of the caller's."""
+    found = await organizations.find(m, code_of(organization))
+    if found is None:
+        region = await regions.find(m, REGION_CODE) or await regions.create(m, name="Default", code=REGION_CODE)
+        found = await organizations.create(m, region_id=region.region_id, name=organization, code=code_of(organization))
+    place = await workspaces.find(m, found.organization_id, code_of(workspace)) or await workspaces.create(
+        m, organization_id=found.organization_id, name=workspace, code=code_of(workspace)
+    )
+    return await tenants.create(
+        m,
+        organization_id=found.organization_id,
+        workspace_id=place.workspace_id,
+        name=tenant,
+        code=code_of(tenant),
+        retention_days=retention_days,
+    )
+
+
+async def create_user(
+    store: MetadataStore, hasher: SlowHasher, *, tenant_id: UUID, email: str, password: str, role: str = "viewer"
+) -> User:
+    """Make a user at home in a tenant, with a role there (built-in or the tenant's own, by name).
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the tenant or role, CONFLICT `user-exists` for the address, INVALID.
+    """
+    password_hash = await hasher.hash(check_password(password))
+    async with store.open_platform(_OPERATOR, "admin.create_user") as m:
+        await _enter(m, tenant_id)
+        return await make_user(m, email=email, password_hash=password_hash, role=role)
+
+
+async def make_user(
+    m: Transaction, *, email: str, password_hash: str, role: str, is_platform_admin: bool = False
+) -> User:
+    """`create_user` within a platform transaction that has entered the tenant."""
+    chosen = await roles.find(m, role)
+    if chosen is None:
+        raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
+    user = await users.create(m, email=email, password_hash=password_hash, is_platform_admin=is_platform_admin)
+    await roles.assign(m, user.user_id, chosen)
+    return user
+
+
+async def create_api_key(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    tenant_id: UUID,
+    name: str,
+    permissions: Iterable[str] = api_keys.PERMISSIONS,
+    expires_at: datetime | None = None,
+) -> CreatedApiKey:
+    """Make a key for a tenant. NOT_FOUND for the tenant, INVALID for the permissions."""
+    chosen = api_keys.check_permissions(permissions)
+    new = key_form.generate()
+    secret_hash = await hasher.hash(new.secret)
+    async with store.open_platform(_OPERATOR, "admin.create_api_key") as m:
+        await _enter(m, tenant_id)
+        api_key_id = await api_keys.create(
+            m, key_id=new.key_id, secret_hash=secret_hash, name=name, permissions=chosen, expires_at=expires_at
+        )
+    return CreatedApiKey(api_key_id, new.key_id, tenant_id, chosen, new.presented)
+
+
+async def list_tenants(store: MetadataStore) -> list[Tenant]:
+    """All tenants of the platform."""
+    async with store.open_platform(_OPERATOR, "admin.list_tenants") as m:
+        return await tenants.list_all(m)
+
+
+async def list_api_keys(store: MetadataStore, *, tenant_id: UUID | None = None) -> list[ApiKey]:
+    """The keys of a tenant, or of all."""
+    async with store.open_platform(_OPERATOR, "admin.list_api_keys") as m:
+        return [key for key in await api_keys.list_all(m) if tenant_id is None or key.tenant_id == tenant_id]
+
+
+async def revoke_api_key(store: MetadataStore, key_id: str, *, reason: str = "revoked by an operator") -> None:
+    """Revoke by `tfk-...` id; receivers notice within 30 s. NOT_FOUND for no such key that still works."""
+    async with store.open_platform(_OPERATOR, "admin.revoke_api_key") as m:
+        if await api_keys.revoke(m, key_id, reason=reason) is None:
+            raise not_found("API key that still works")
+
+
+async def reset_password(store: MetadataStore, hasher: SlowHasher, *, email: str, password: str) -> None:
+    """Give a user another password, open their account if failures locked it, and end their sessions."""
+    password_hash = await hasher.hash(check_password(password))
+    async with store.open_platform(_OPERATOR, "admin.reset_password") as m:
+        login = await users.find_login(m, email)
+        if login is None:
+            raise not_found("user")
+        await users.set_password(m, login.user_id, password_hash)
+        await refresh_tokens.revoke_user(m, login.organization_id, login.user_id)
+
+
+async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:
+    """Keep telemetry that arrives from now on for one of the retention classes; receivers notice within 30 s."""
+    async with store.open_platform(_OPERATOR, "admin.set_retention") as m:
+        if not await tenants.set_retention(m, tenant_id, retention_days):
+            raise not_found("tenant")
+
+
+async def _enter(m: Transaction, tenant_id: UUID) -> None:
+    tenant = await tenants.get(m, tenant_id)
+    if tenant is None:
+        raise not_found("tenant")
+    await tenants.enter(m, tenant)

@@ -1,0 +1,132 @@
+"""The first start: a platform admin, an organization, a workspace, a tenant and an API key, told once.
+
+All rows are one transaction. The credentials are on disk under a temporary name before it commits and get their real
+name after it: a kill anywhere in between loses nothing, because the next start finds the temporary file, sees that its
+organization exists, and finishes. A temporary file whose transaction never committed is overwritten.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from duoscope.identity import administration
+from duoscope.identity import api_keys as key_form
+from duoscope.identity.passwords import SlowHasher
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import api_keys, organizations, tenants
+from duoscope.stores.postgres import MetadataStore
+
+ADMIN_EMAIL = "admin@duoscope.local"
+CREDENTIALS_FILE = "credentials.json"
+_FIRST_START = PlatformScope(reason="the first start makes the first tenant")
+# Serialises first starts of several processes on one database.
+_LOCK_KEY = 0x64756F2D626F6F74
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The content of `<data_dir>/credentials.json`."""
+
+    api_url: str
+    otlp_grpc_endpoint: str
+    otlp_http_endpoint: str
+    admin_email: str
+    admin_password: str = field(repr=False)
+    organization_id: str
+    workspace_id: str
+    tenant_id: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What `bootstrap` found or made.
+
+    Attributes:
+        path: where the credentials are, or would be.
+        created: whether this start made them: the only time to print them.
+        credentials: None when the platform exists but the file does not, such as on another machine. Then
+            `duoscope admin reset-password` and `duoscope admin create-api-key` make new ones.
+    """
+
+    path: Path
+    created: bool
+    credentials: Credentials | None
+
+
+async def bootstrap(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    data_dir: Path,
+    api_url: str,
+    otlp_grpc_endpoint: str,
+    otlp_http_endpoint: str,
+    admin_email: str = ADMIN_EMAIL,
+) -> FirstStart:
+    """Make everything a new platform needs, or find that it was made. May run at every start."""
+    path = data_dir / CREDENTIALS_FILE
+    temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
+    password = secrets.token_urlsafe(18)
+    new_key = key_form.generate()
+    async with store.open_platform(_FIRST_START, "bootstrap") as m:
+        await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
+        if await organizations.any_exists(m):
+            left = _read(temporary)
+            finish = left is not None and await organizations.get(m, UUID(left.organization_id)) is not None
+            credentials = None
+        else:
+            finish = True
+            tenant = await administration.make_tenant(m, organization="Default", workspace="Default", tenant="Default")
+            await tenants.enter(m, tenant)
+            await administration.make_user(
+                m,
+                email=admin_email,
+                password_hash=await hasher.hash(password),
+                role="admin",
+                is_platform_admin=True,
+            )
+            await api_keys.create(
+                m,
+                key_id=new_key.key_id,
+                secret_hash=await hasher.hash(new_key.secret),
+                name="First key",
+                permissions=api_keys.PERMISSIONS,
+            )
+            credentials = Credentials(
+                api_url=api_url,
+                otlp_grpc_endpoint=otlp_grpc_endpoint,
+                otlp_http_endpoint=otlp_http_endpoint,
+                admin_email=admin_email,
+                admin_password=password,
+                organization_id=str(tenant.organization_id),
+                workspace_id=str(tenant.workspace_id),
+                tenant_id=str(tenant.tenant_id),
+                api_key=new_key.presented,
+            )
+            _write(temporary, credentials)
+    if finish:
+        temporary.replace(path)
+    return FirstStart(path, created=finish, credentials=credentials or _read(path))
+
+
+def _write(path: Path, credentials: Credentials) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(credentials), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> Credentials | None:
+    """None for a file that is missing, or that a kill cut short."""
+    try:
+        return Credentials(**json.loads(path.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None

@@ -1,0 +1,91 @@
+"""Argon2id off the event loop: few threads, a short queue, and an honest refusal when both are full.
+
+One verification costs about 18 ms of a core. Whoever is asked to verify for nobody (an unknown e-mail address) verifies
+against a dummy, so that known and unknown answer alike.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import argon2
+
+from duoscope.kernel.errors import invalid, unavailable
+
+MEMORY_KIB = 19456
+TIME_COST = 2
+PARALLELISM = 1
+"""OWASP's first recommendation for Argon2id."""
+THREADS = 2
+WAITING_MAX = 32
+"""Verifications that wait or run: at the limit the last waits about 0.3 s for two threads."""
+RETRY_AFTER_S = 1.0
+PASSWORD_CHARS_MIN = 10
+PASSWORD_CHARS_MAX = 512
+
+_T = TypeVar("_T")
+
+
+def check_password(password: str) -> str:
+    """The password itself; INVALID for one too short to be chosen or too long to be hashed."""
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        raise invalid(f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.")
+    return password
+
+
+class SlowHasher:
+    """Hashes and verifies secrets. Logins and API keys have one each, so that neither can starve the other."""
+
+    def __init__(self, *, threads: int = THREADS, waiting_max: int = WAITING_MAX) -> None:
+        self._argon2 = argon2.PasswordHasher(
+            time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=PARALLELISM, type=argon2.Type.ID
+        )
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._waiting_max = waiting_max
+        self._waiting = 0
+        # Made once for real, so that it costs what every other hash costs to verify.
+        self._dummy = self._argon2.hash(secrets.token_hex(16))
+
+    async def hash(self, secret: str) -> str:
+        """The PHC string of a new hash. UNAVAILABLE `too-many-logins` when the queue is full."""
+        return await self._run(lambda: self._argon2.hash(secret))
+
+    async def verify(self, stored: str | None, presented: str) -> bool:
+        """Whether the hash is the secret's; None stands for nobody's and is never right. UNAVAILABLE as for `hash`."""
+        if len(presented) > PASSWORD_CHARS_MAX:
+            presented, stored = "", None
+        right = await self._run(lambda: self._verify(stored or self._dummy, presented))
+        return right and stored is not None
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        return self._argon2.check_needs_rehash(stored)
+
+    def close(self) -> None:
+        """Let go of the threads; what runs ends on its own within milliseconds."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, stored: str, presented: str) -> bool:
+        try:
+            return self._argon2.verify(stored, presented)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        if self._waiting >= self._waiting_max:
+            raise unavailable(
+                "Too many credentials are being verified; try again.",
+                code="too-many-logins",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        future = self._executor.submit(work)
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        # Counted until it has run, not until its caller has lost patience.
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finished) if not loop.is_closed() else None)
+        return await asyncio.wrap_future(future)
+
+    def _finished(self) -> None:
+        self._waiting -= 1

@@ -1,0 +1,18 @@
+"""Turns a violated unique key into the conflict that a client can understand."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.stores.postgres import UniqueViolationError
+
+
+@contextmanager
+def taken(resource: str, what: str) -> Generator[None]:
+    """Around one INSERT or UPDATE: CONFLICT `<resource>-exists` if `what` is taken by another row."""
+    try:
+        yield
+    except UniqueViolationError as error:
+        raise DuoscopeError(
+            ErrorKind.CONFLICT, f"{resource}-exists", f"Another {resource} has this {what}.", detail=str(error)
+        ) from error

@@ -1,0 +1,93 @@
+"""Refresh tokens: rows only, found by hash. The rules of rotation are in identity/sessions.py."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.stores.postgres import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A row of `refresh_tokens`. `rotated_s_ago` is None for a token that was not used yet."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    token_id: UUID
+    user_id: UUID
+    family_id: UUID
+    expires_at: datetime
+    is_expired: bool
+    is_revoked: bool
+    rotated_s_ago: float | None
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    workspace_id: UUID,
+    tenant_id: UUID,
+    user_id: UUID,
+    family_id: UUID,
+    token_hash: str,
+    lifetime_s: float,
+    device_fingerprint: str | None = None,
+) -> None:
+    """Store one; a platform transaction, because whoever logs in has no scope yet."""
+    await m.execute(
+        "INSERT INTO refresh_tokens (organization_id, workspace_id, tenant_id, token_id, user_id, family_id, "
+        "token_hash, device_fingerprint, expires_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
+        *(organization_id, workspace_id, tenant_id, new_id(), user_id, family_id),
+        *(token_hash, device_fingerprint, lifetime_s),
+    )
+
+
+async def lock(m: Transaction, token_hash: str) -> RefreshToken | None:
+    """Find by hash and keep others from using it until the transaction ends."""
+    row = await m.fetchrow(
+        "SELECT organization_id, workspace_id, tenant_id, token_id, user_id, family_id, expires_at, "
+        "expires_at <= now() AS is_expired, is_revoked, "
+        "extract(epoch FROM clock_timestamp() - rotated_at)::float8 AS rotated_s_ago "
+        "FROM refresh_tokens WHERE token_hash = $1 FOR UPDATE",
+        token_hash,
+    )
+    return RefreshToken(**dict(row)) if row else None
+
+
+async def mark_rotated(m: Transaction, token: RefreshToken) -> None:
+    """Its successor has been issued."""
+    await m.execute(
+        "UPDATE refresh_tokens SET rotated_at = clock_timestamp() WHERE tenant_id = $1 AND token_id = $2",
+        *(token.tenant_id, token.token_id),
+    )
+
+
+async def revoke_family(m: Transaction, tenant_id: UUID, family_id: UUID) -> None:
+    """End the session that one login began."""
+    await m.execute(
+        "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
+        "WHERE tenant_id = $1 AND family_id = $2 AND NOT is_revoked",
+        *(tenant_id, family_id),
+    )
+
+
+async def revoke_user(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+    """End all sessions of a user that the transaction may see."""
+    await m.execute(
+        "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
+        "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked",
+        *(organization_id, user_id),
+    )
+
+
+async def purge_expired(m: Transaction, rows_max: int) -> int:
+    """Remove up to `rows_max` tokens that expired a day ago or more; answers how many went."""
+    return await m.execute(
+        "DELETE FROM refresh_tokens WHERE (tenant_id, token_id) IN (SELECT tenant_id, token_id FROM refresh_tokens "
+        "WHERE expires_at < now() - interval '1 day' LIMIT $1)",
+        rows_max,
+    )

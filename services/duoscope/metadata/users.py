@@ -1,0 +1,153 @@
+"""Users. An e-mail address, without regard to case, belongs to one living user on the whole platform."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from duoscope.kernel.errors import invalid
+from duoscope.kernel.ids import new_id
+from duoscope.metadata.conflicts import taken
+from duoscope.stores.postgres import Record, Transaction
+
+LOGIN_FAILURES_MAX = 10
+"""Wrong passwords in a row before an account is locked for LOGIN_LOCK_S."""
+LOGIN_LOCK_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A row of `users`, without what only a login needs."""
+
+    organization_id: UUID
+    workspace_id: UUID | None
+    tenant_id: UUID | None
+    user_id: UUID
+    email: str
+    first_name: str
+    last_name: str
+    avatar_url: str
+    timezone: str
+    language: str
+    email_verified: bool
+    email_verified_at: datetime | None
+    is_active: bool
+    is_locked: bool
+    locked_until: datetime | None
+    last_login_at: datetime | None
+    is_platform_admin: bool
+    deleted_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a login is checked against. `is_open` is false for an account that is inactive or locked."""
+
+    organization_id: UUID
+    tenant_id: UUID | None
+    user_id: UUID
+    password_hash: str = field(repr=False)
+    is_platform_admin: bool
+    is_open: bool
+
+
+_COLUMNS = (
+    "organization_id, workspace_id, tenant_id, user_id, email, first_name, last_name, avatar_url, timezone, language, "
+    "email_verified, email_verified_at, is_active, is_locked, locked_until, last_login_at, is_platform_admin, "
+    "deleted_at, created_at, updated_at"
+)
+_IS_OPEN = (
+    "is_active AND NOT is_locked AND coalesce(locked_until < now(), true) AND EXISTS ("
+    "SELECT FROM organizations o WHERE o.organization_id = users.organization_id AND o.is_active "
+    "AND o.deleted_at IS NULL)"
+)
+
+
+def _user(row: Record) -> User:
+    return User(**dict(row))
+
+
+async def create(
+    m: Transaction,
+    *,
+    email: str,
+    password_hash: str,
+    first_name: str = "",
+    last_name: str = "",
+    is_platform_admin: bool = False,
+) -> User:
+    """Make one at home in the transaction's tenant. CONFLICT for an address that is taken."""
+    if "@" not in email.strip("@") or any(character.isspace() for character in email):
+        raise invalid("email must look like name@example.com.")
+    with taken("user", "e-mail address"):
+        row = await m.fetchrow(
+            "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, first_name, "
+            "last_name, is_platform_admin) VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), "
+            f"$1, $2, $3, $4, $5, $6) RETURNING {_COLUMNS}",
+            *(new_id(), email, password_hash, first_name, last_name, is_platform_admin),
+        )
+    assert row is not None
+    return _user(row)
+
+
+async def get(m: Transaction, user_id: UUID) -> User | None:
+    """The user, if the transaction may see it."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
+    return _user(row) if row else None
+
+
+async def list_all(m: Transaction) -> list[User]:
+    """Those the transaction may see."""
+    rows = await m.fetch(f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL ORDER BY user_id")
+    return [_user(row) for row in rows]
+
+
+async def find_login(m: Transaction, email: str) -> Login | None:
+    """By e-mail address, which names no tenant: a platform transaction."""
+    row = await m.fetchrow(
+        f"SELECT organization_id, tenant_id, user_id, password_hash, is_platform_admin, {_IS_OPEN} AS is_open "
+        "FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL",
+        email,
+    )
+    return Login(**dict(row)) if row else None
+
+
+async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
+    """For a session that goes on."""
+    row = await m.fetchrow(
+        f"SELECT organization_id, tenant_id, user_id, password_hash, is_platform_admin, {_IS_OPEN} AS is_open "
+        "FROM users WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
+        *(organization_id, user_id),
+    )
+    return Login(**dict(row)) if row else None
+
+
+async def record_failed_login(m: Transaction, email: str) -> None:
+    """Count a wrong password and lock the account for a while at the limit; the same work for an unknown address."""
+    await m.execute(
+        "UPDATE users SET "
+        "failed_attempts = CASE WHEN failed_attempts + 1 >= $2 THEN 0 ELSE failed_attempts + 1 END, "
+        "locked_until = CASE WHEN failed_attempts + 1 >= $2 THEN now() + make_interval(secs => $3) "
+        "ELSE locked_until END WHERE lower(email) = lower($1) AND deleted_at IS NULL",
+        *(email, LOGIN_FAILURES_MAX, float(LOGIN_LOCK_S)),
+    )
+
+
+async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+    """Note a success."""
+    await m.execute(
+        "UPDATE users SET failed_attempts = 0, locked_until = NULL, last_login_at = now() "
+        "WHERE organization_id = $1 AND user_id = $2",
+        *(organization_id, user_id),
+    )
+
+
+async def set_password(m: Transaction, user_id: UUID, password_hash: str) -> bool:
+    """Replace the password and open an account locked by failures; False if the transaction sees no such user."""
+    touched = await m.execute(
+        "UPDATE users SET password_hash = $2, failed_attempts = 0, locked_until = NULL "
+        "WHERE user_id = $1 AND deleted_at IS NULL",
+        *(user_id, password_hash),
+    )
+    return touched > 0

@@ -1,0 +1,63 @@
+"""Workspaces: parts of an organization."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.metadata.conflicts import taken
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A row of `workspaces`."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    name: str
+    code: str
+    description: str
+    datasource_config: dict[str, Any]
+    is_active: bool
+    deleted_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def _workspace(row: Record) -> Workspace:
+    return Workspace(**dict(row))
+
+
+async def create(m: Transaction, *, organization_id: UUID, name: str, code: str, description: str = "") -> Workspace:
+    """Make one in an organization that the transaction acts for. CONFLICT for a code taken in the organization."""
+    with taken("workspace", "code"):
+        row = await m.fetchrow(
+            "INSERT INTO workspaces (organization_id, workspace_id, name, code, description) "
+            "VALUES ($1, $2, $3, $4, $5) RETURNING *",
+            *(organization_id, new_id(), name, code, description),
+        )
+    assert row is not None
+    return _workspace(row)
+
+
+async def get(m: Transaction, workspace_id: UUID) -> Workspace | None:
+    """The workspace, if the transaction may see it."""
+    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)
+    return _workspace(row) if row else None
+
+
+async def find(m: Transaction, organization_id: UUID, code: str) -> Workspace | None:
+    """The organization's workspace of that code, if the transaction may see it."""
+    row = await m.fetchrow(
+        "SELECT * FROM workspaces WHERE organization_id = $1 AND code = $2 AND deleted_at IS NULL",
+        *(organization_id, code),
+    )
+    return _workspace(row) if row else None
+
+
+async def list_all(m: Transaction) -> list[Workspace]:
+    """Those the transaction may see: its organization's, or all on the platform."""
+    rows = await m.fetch("SELECT * FROM workspaces WHERE deleted_at IS NULL ORDER BY workspace_id")
+    return [_workspace(row) for row in rows]

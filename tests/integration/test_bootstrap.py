@@ -1,0 +1,77 @@
+"""The first start: once, whatever is killed when."""
+
+import json
+import stat
+
+import pytest
+
+from duoscope.identity import bootstrap as module
+from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.bootstrap import bootstrap
+from duoscope.identity.sessions import Sessions
+from duoscope.identity.tokens import AccessTokens
+
+_URLS = {
+    "api_url": "http://127.0.0.1:8080",
+    "otlp_grpc_endpoint": "http://127.0.0.1:4317",
+    "otlp_http_endpoint": "http://127.0.0.1:4318",
+}
+_FIELDS = [
+    "api_url", "otlp_grpc_endpoint", "otlp_http_endpoint", "admin_email", "admin_password",
+    "organization_id", "workspace_id", "tenant_id", "api_key",
+]  # fmt: skip
+
+
+async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret_keys, tmp_path):
+    first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    assert first.created
+    assert stat.S_IMODE(first.path.stat().st_mode) == 0o600
+    written = json.loads(first.path.read_text())
+    assert list(written) == _FIELDS
+    assert written["admin_password"] not in repr(first)
+    tokens = AccessTokens(secret_keys)
+    pair = await Sessions(metadata_store, hasher, tokens, secret_keys).login(
+        written["admin_email"], written["admin_password"]
+    )
+    admin = tokens.verify(pair.access_token)
+    assert str(admin.scope.tenant_id) == written["tenant_id"]
+    assert {"region:write", "organization:admin", "user:delete"} <= admin.permissions
+    principal = await ApiKeyVerifier(metadata_store, hasher, secret_keys).verify(written["api_key"])
+    assert principal.scope == admin.scope
+
+    again = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    assert not again.created
+    assert again.credentials == first.credentials
+    elsewhere = await bootstrap(metadata_store, hasher, data_dir=tmp_path / "other", **_URLS)
+    assert not elsewhere.created
+    assert elsewhere.credentials is None
+
+
+async def test_a_kill_before_the_commit_leaves_nothing(metadata_store, hasher, tmp_path, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    def write_then_die(path, credentials):
+        _write(path, credentials)
+        raise KilledError
+
+    _write = module._write
+    monkeypatch.setattr(module, "_write", write_then_die)
+    with pytest.raises(KilledError):
+        await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    monkeypatch.undo()
+    stale = json.loads((tmp_path / "credentials.json.new").read_text())
+    done = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    assert done.created
+    assert done.credentials is not None
+    assert done.credentials.tenant_id != stale["tenant_id"]
+    assert not (tmp_path / "credentials.json.new").exists()
+
+
+async def test_a_kill_after_the_commit_is_finished_by_the_next_start(metadata_store, hasher, tmp_path):
+    first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    first.path.rename(tmp_path / "credentials.json.new")
+    done = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    assert done.created
+    assert done.credentials == first.credentials
+    assert not (await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)).created

@@ -1,0 +1,124 @@
+"""Tokens, permissions and the form of API keys: what needs no store."""
+
+import stat
+import time
+
+import jwt
+import pytest
+
+from duoscope.identity import api_keys, tokens
+from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.identity.permissions import compact, expand
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.settings import Settings
+from duoscope.metadata.permissions import Grant
+
+_KEYS = SecretKeys((b"k" * 32,))
+_GRANT = Grant(new_id(), new_id(), new_id(), frozenset({"log:read", "log:write", "api-key:admin"}))
+
+
+def test_permissions_survive_the_token():
+    assert compact(_GRANT.permissions) == "api-key:a log:rw"
+    assert expand("api-key:a log:rw") == _GRANT.permissions
+    assert expand("") == frozenset()
+
+
+def test_access_token_carries_scope_and_permissions():
+    user_id, session_id = new_id(), new_id()
+    principal = AccessTokens(_KEYS).verify(AccessTokens(_KEYS).issue(_GRANT, user_id=user_id, session_id=session_id))
+    assert (principal.user_id, principal.session_id) == (user_id, session_id)
+    assert principal.scope.tenant_id == _GRANT.tenant_id
+    assert principal.permissions == _GRANT.permissions
+    principal.require("log:read")
+    with pytest.raises(DuoscopeError, match="log:delete") as refused:
+        principal.require("log:delete")
+    assert refused.value.kind is ErrorKind.FORBIDDEN
+
+
+def test_both_secrets_of_a_rotation_verify_and_strangers_do_not():
+    old = AccessTokens(_KEYS).issue(_GRANT, user_id=new_id(), session_id=new_id())
+    rotated = AccessTokens(SecretKeys((b"n" * 32, b"k" * 32)))
+    rotated.verify(old)
+    new = rotated.issue(_GRANT, user_id=new_id(), session_id=new_id())
+    rotated.verify(new)
+    with pytest.raises(DuoscopeError):
+        AccessTokens(_KEYS).verify(new)
+
+
+def test_forged_and_expired_tokens_are_refused(monkeypatch):
+    access = AccessTokens(_KEYS)
+    good = access.issue(_GRANT, user_id=new_id(), session_id=new_id())
+    claims = jwt.decode(good, options={"verify_signature": False})
+    kid = jwt.get_unverified_header(good)["kid"]
+    for forged in (
+        "",
+        "a.b.c",
+        good[:-4] + "AAAA",
+        jwt.encode(claims, "", algorithm="none", headers={"kid": kid}),
+        jwt.encode(claims, "x" * 32, headers={"kid": kid}),
+        jwt.encode(claims | {"ten": "all"}, _KEYS.derive("access-token")[0], headers={"kid": kid}),
+    ):
+        with pytest.raises(DuoscopeError) as refused:
+            access.verify(forged)
+        assert (refused.value.kind, refused.value.code) == (ErrorKind.UNAUTHENTICATED, "token-invalid")
+    past = time.time() - 2 * tokens.ACCESS_LIFETIME_S
+    monkeypatch.setattr(tokens.time, "time", lambda: past)
+    old = access.issue(_GRANT, user_id=new_id(), session_id=new_id())
+    monkeypatch.undo()
+    with pytest.raises(DuoscopeError, match="expired"):
+        access.verify(old)
+
+
+def test_secret_file_is_made_once_and_private(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    first = SecretKeys.load(settings)
+    assert SecretKeys.load(settings) == first
+    assert stat.S_IMODE((tmp_path / "data" / "secret.key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret.key"]
+    assert "k" * 8 not in repr(_KEYS)
+    with pytest.raises(DuoscopeError, match="DUOSCOPE_SECRET_KEY needs 32"):
+        SecretKeys.load(Settings(secret_key="short"))
+    assert len(SecretKeys.load(Settings(secret_key=f"{'a' * 32}, {'b' * 32}")).derive("x")) == 2
+
+
+def test_every_slip_in_an_api_key_is_caught_without_a_store():
+    new = api_keys.generate()
+    assert api_keys.parse(new.presented) == (new.key_id, new.secret)
+    assert len({api_keys.generate().presented for _ in range(50)}) == 50
+    for position in range(len(new.presented)):
+        for other in "aZ0.":
+            slipped = new.presented[:position] + other + new.presented[position + 1 :]
+            assert slipped == new.presented or api_keys.parse(slipped) is None
+    for garbage in ("", new.presented + "\n", new.presented[1:], "tfk-" + "ä" * 60):
+        assert api_keys.parse(garbage) is None
+
+
+async def test_hasher_refuses_when_its_queue_is_full():
+    hasher = SlowHasher(threads=1, waiting_max=2)
+    stored = await hasher.hash("correct horse")
+    assert await hasher.verify(stored, "correct horse")
+    assert not await hasher.verify(stored, "wrong")
+    assert not await hasher.verify(None, "correct horse")
+    assert not await hasher.verify("no hash at all", "x")
+    assert not await hasher.verify(stored, "x" * 10_000)
+    assert not hasher.is_outdated(stored)
+    waiting = [hasher.verify(stored, "correct horse") for _ in range(2)]
+    import asyncio
+
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    await asyncio.sleep(0)
+    with pytest.raises(DuoscopeError) as full:
+        await hasher.verify(stored, "correct horse")
+    assert full.value.kind is ErrorKind.UNAVAILABLE
+    assert await asyncio.gather(*tasks) == [True, True]
+    assert await hasher.verify(stored, "correct horse")
+    hasher.close()
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 600])
+def test_unreasonable_passwords_are_refused(password):
+    with pytest.raises(DuoscopeError):
+        check_password(password)
