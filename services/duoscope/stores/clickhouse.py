@@ -1,0 +1,354 @@
+"""The telemetry store: ClickHouse, embedded or a server, through the same client.
+
+Clients are private to this module. What leaves it are handles: `TelemetryStore.bind(scope)` reads one tenant's rows
+through parameterised views, `TelemetryStore.ingest()` writes envelopes into the Null tables, `schema_account()` is the
+migrator's. The client is synchronous and a client serves one call at a time, so calls run in threads of their own, each
+with a client: nothing here blocks the event loop.
+"""
+
+import asyncio
+import queue
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from functools import cache
+from typing import Any, Final, Self, TypeVar
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+from clickhouse_connect.driver.exceptions import OperationalError
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel.files import shipped
+from duoscope.kernel.scope import Scope
+from duoscope.kernel.settings import Settings
+
+T = TypeVar("T")
+
+DATABASE: Final = "duoscope"
+
+READERS: Final = 4
+WRITERS: Final = 3
+"""Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches."""
+
+VIEWS: Final = frozenset(
+    {
+        "traces",
+        "spans",
+        "logs",
+        "logs_by_trace",
+        "metrics",
+        "histograms",
+        "exponential_histograms",
+        "summaries",
+        "exemplars",
+        "metrics_hourly",
+        "metrics_daily",
+        "metric_names",
+        "alert_events",
+        "audit_events",
+        "uptime_results",
+    }
+)
+"""What a reader may name; each takes the workspace and the tenant as parameters."""
+
+_VIEW = re.compile(r"@(\w+)")
+_SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
+_TABLE = re.compile(
+    r"\b(?:\w+_v3\w*|otlp_\w+|metric_(?:\w*histograms|summaries|catalogue)|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
+)
+
+_RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})
+"""Timeouts, too many queries or parts, no memory or space, read-only, unknown status of an INSERT, network."""
+
+_READ_SETTINGS: Final = {
+    "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
+    "max_memory_usage": limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX,
+    "max_threads": 2,
+    "use_query_condition_cache": 0,
+}
+
+
+class Inlet(Enum):
+    """A Null table that takes envelopes, with the message ClickHouse decodes."""
+
+    TRACES = ("otlp_traces", "TracesEnvelope")
+    LOGS = ("otlp_logs", "LogsEnvelope")
+    METRICS = ("otlp_metrics", "MetricsEnvelope")
+    DISTRIBUTIONS = ("otlp_distributions", "MetricsEnvelope")
+
+    @property
+    def table(self) -> str:
+        return self.value[0]
+
+    @property
+    def message(self) -> str:
+        return self.value[1]
+
+
+class RejectedByStoreError(Exception):
+    """ClickHouse cannot take these bytes, now or later; `code` is its error code. Inward: never shown to a client."""
+
+    def __init__(self, code: int | None, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class _Pool:
+    """Threads with a client each, made when first needed."""
+
+    def __init__(self, open_client: Any, size: int, name: str) -> None:
+        self._open_client = open_client
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=name)
+        self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
+        self._opened: list[Client] = []
+
+    async def run(self, work: Callable[[Client], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
+
+    def _with_client(self, work: Any) -> Any:
+        try:
+            client = self._idle.get_nowait()
+        except queue.Empty:
+            client = self._open_client()
+            self._opened.append(client)
+        try:
+            return work(client)
+        finally:
+            self._idle.put(client)
+
+    def close(self) -> None:
+        """Let running calls end, then close every client."""
+        self._threads.shutdown(wait=True)
+        for client in self._opened:
+            client.close()
+        self._opened.clear()
+
+
+class TelemetryStore:
+    """Both kinds of handle over one ClickHouse. Close it: an open embedded client keeps the engine alive."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened before the first call."""
+        self._settings = settings
+        self._readers = _Pool(self._open_client, READERS, "clickhouse-read")
+        self._writers = _Pool(self._open_client, WRITERS, "clickhouse-write")
+
+    def _open_client(self) -> Client:
+        return _client(self._settings, database=DATABASE)
+
+    def bind(self, scope: Scope) -> "TelemetryReader":
+        """A reader of one tenant's telemetry."""
+        return TelemetryReader(self._readers, scope)
+
+    def ingest(self) -> "EnvelopeWriter":
+        """The writer of envelopes; the envelopes themselves carry whose they are."""
+        return EnvelopeWriter(self._writers)
+
+    async def ping(self) -> None:
+        """Raise UNAVAILABLE unless ClickHouse answers."""
+        await self._readers.run(lambda client: _guarded(lambda: client.command("SELECT 1")))
+
+    async def applied_migrations(self) -> dict[int, str]:
+        """Checksums of the migrations that ClickHouse has completed, by version."""
+        from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
+
+        return await self._readers.run(
+            lambda client: _guarded(lambda: ClickHouseMigrator(SchemaAccount(client), ()).applied())
+        )
+
+    async def disk_bytes(self) -> dict[str, tuple[int, int, int]]:
+        """Active (parts, rows, bytes) of each stored table over all tenants, for operators and benchmarks."""
+        sql = (
+            "SELECT table, count(), sum(rows), sum(bytes_on_disk) FROM system.parts "
+            "WHERE active AND database = currentDatabase() GROUP BY table"
+        )
+        rows = await self._readers.run(lambda client: _guarded(lambda: client.query(sql).result_rows))
+        return {table: (parts, count, size) for table, parts, count, size in rows}
+
+    async def close(self) -> None:
+        """Wait for running calls and release the engine."""
+        await asyncio.to_thread(self._writers.close)
+        await asyncio.to_thread(self._readers.close)
+
+
+class TelemetryReader:
+    """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
+
+    def __init__(self, pool: _Pool, scope: Scope) -> None:
+        self._pool = pool
+        self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
+
+    async def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        name: str,
+        settings: Mapping[str, str | int] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows of one SELECT as dicts.
+
+        Args:
+            sql: with `@view` for sources and `{name:Type}` for values; values are bound by ClickHouse.
+            parameters: values; `workspace_id` and `tenant_id` are the reader's own and cannot be given.
+            name: shows in the query log.
+            settings: ClickHouse settings on top of the read limits.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE when ClickHouse is away or the query hits its limits.
+        """
+        statement = scoped_sql(sql)
+        bound = dict(parameters or {}) | self._scope_parameters
+        applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
+
+        def run(client: Client) -> list[dict[str, Any]]:
+            result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
+            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+        return await self._pool.run(lambda client: _guarded(lambda: run(client)))
+
+
+class EnvelopeWriter:
+    """Hands envelopes to ClickHouse, which decodes them."""
+
+    def __init__(self, pool: _Pool) -> None:
+        self._pool = pool
+
+    async def insert(self, inlet: Inlet, envelopes: Sequence[bytes], *, token: str) -> None:
+        """Insert length-delimited envelopes; returns when every view's rows are committed.
+
+        Args:
+            inlet: the Null table.
+            envelopes: pieces of the protobuf stream, joined here.
+            token: identifies this content; the same token again within the tables' window stores nothing twice.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE when ClickHouse is away or too busy: the same call may succeed later.
+            RejectedByStoreError: the bytes themselves are at fault.
+        """
+        settings = {
+            "format_schema_source": "string",
+            "format_schema": envelope_schema(),
+            "format_schema_message_name": inlet.message,
+            "input_format_protobuf_oneof_presence": 1,
+            "async_insert": 0,
+            "insert_deduplication_token": token,
+            "deduplicate_blocks_in_dependent_materialized_views": 1,
+            "max_partitions_per_insert_block": 1000,
+            "log_comment": "ingest",
+        }
+
+        def run(client: Client) -> None:
+            client.raw_insert(inlet.table, insert_block=b"".join(envelopes), fmt="Protobuf", settings=settings)
+
+        await self._pool.run(lambda client: _guarded(lambda: run(client), reject=True))
+
+
+class SchemaAccount:
+    """What the migrator needs of a client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def execute(self, sql: str) -> None:
+        """Run a statement that answers nothing."""
+        self._client.command(sql)
+
+    def query(self, sql: str) -> Sequence[Sequence[Any]]:
+        """Rows of a statement."""
+        return self._client.query(sql).result_rows
+
+    def close(self) -> None:
+        """Release the connection, and the engine when it was the last."""
+        self._client.close()
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """An account that may change the schema, in a database that is made where it is missing.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE when ClickHouse cannot be reached.
+        """
+        on_cluster = f" ON CLUSTER '{settings.clickhouse_cluster}'" if settings.clickhouse_cluster else ""
+
+        def connect() -> Self:
+            first = _client(settings, database="default", admin=True)
+            try:
+                first.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}{on_cluster}")
+            finally:
+                first.close()
+            return cls(_client(settings, database=DATABASE, admin=True))
+
+        return _guarded(connect)
+
+
+def scoped_sql(sql: str) -> str:
+    """SQL with every `@view` turned into the view's call for the bound tenant; raw tables are refused.
+
+    Raises:
+        ValueError: the SQL names a table, or a view that is not in `VIEWS`: a defect of the caller.
+    """
+    if found := _TABLE.search(sql):
+        raise ValueError(f"Stored tables are read through views: {found.group()!r} is a table")
+
+    def call(match: re.Match[str]) -> str:
+        if match.group(1) not in VIEWS:
+            raise ValueError(f"No such view: {match.group(1)!r}")
+        return f"{match.group(1)}{_SCOPED_CALL}"
+
+    return _VIEW.sub(call, sql)
+
+
+@cache
+def envelope_schema() -> str:
+    """The text of the envelope's schema without comments; it travels with every INSERT."""
+    text = (shipped("proto") / "duoscope/ingest/v1/envelope.proto").read_text()
+    text = re.sub(r"//[^\n]*", "", text).replace("package duoscope.ingest.v1;", "")
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _client(settings: Settings, *, database: str, admin: bool = False) -> Client:
+    if settings.embedded_clickhouse:
+        path = settings.data_dir / "clickhouse"
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        client = clickhouse_connect.get_client(interface="chdb", path=str(path), database="default")
+        if database != "default":
+            client.command(f"USE {database}")
+        return client
+    dsn = (settings.clickhouse_admin_dsn if admin else "") or settings.clickhouse_dsn
+    return clickhouse_connect.get_client(dsn=dsn, database=database, autogenerate_session_id=False)
+
+
+def _guarded(work: Any, *, reject: bool = False) -> Any:
+    """Run `work`; turn ClickHouse's errors into ours, keeping their text inward."""
+    try:
+        return work()
+    except (OperationalError, OSError) as error:
+        raise _away(str(error)) from error
+    except ClickHouseError as error:
+        code = error.code or _code_in(str(error))
+        if code is None or code in _RETRYABLE_CODES:
+            raise _away(str(error)) from error
+        if reject:
+            raise RejectedByStoreError(code, str(error)) from error
+        raise DuoscopeError(
+            ErrorKind.INTERNAL, "telemetry-query-failed", "The query could not be run.", detail=str(error)
+        ) from error
+
+
+def _code_in(text: str) -> int | None:
+    found = re.search(r"Code: (\d+)", text)
+    return int(found.group(1)) if found else None
+
+
+def _away(detail: str) -> DuoscopeError:
+    return unavailable(
+        "The telemetry store cannot answer right now; try again shortly.",
+        code="telemetry-store-unavailable",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+        detail=detail,
+    )
