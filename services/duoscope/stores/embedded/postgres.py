@@ -242,7 +242,7 @@ def _spawn(data_dir: Path) -> tuple[subprocess.Popen[bytes], Path, Path, int]:
         log.unlink()
     options = [f"--{name}={value}" for name, value in _CONFIGURATION.items()]
     command = [_program("postgres"), "-D", cluster, f"--unix_socket_directories={sockets}", *options]
-    with log.open("ab") as output:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         log_offset = output.tell()
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             _launch(account, command),
