@@ -3,6 +3,7 @@
 import pytest
 
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.stores.migrations import ClickHouseMigrator
 from duoscope.stores.migrations.clickhouse_sql import render, split
 
 _PATH = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
@@ -80,3 +81,19 @@ def test_render(single: str, clustered: str):
 def test_a_statement_without_a_cluster_form_is_refused():
     with pytest.raises(DuoscopeError, match="no form for a cluster"):
         render("OPTIMIZE TABLE t FINAL", "c")
+
+
+def test_the_records_of_migrations_are_replicated_over_all_shards():
+    class Recorder:
+        statements: tuple[str, ...] = ()
+
+        def execute(self, sql: str) -> None:
+            self.statements += (sql,)
+
+        def query(self, sql: str) -> list[tuple[int]]:
+            return [(0,)]
+
+    account = Recorder()
+    assert ClickHouseMigrator(account, (), cluster="c").up() == []
+    assert "ON CLUSTER 'c'" in account.statements[0]
+    assert "ReplicatedMergeTree('/clickhouse/tables/{uuid}/all', '{shard}-{replica}')" in account.statements[0]

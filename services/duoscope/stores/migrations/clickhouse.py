@@ -79,7 +79,11 @@ class ClickHouseMigrator:
 
     def up(self) -> list[Migration]:
         """Apply what is pending, in order, going on inside a migration that was cut short; answers what that was."""
-        self._account.execute(render(_RECORDS.strip(), self._cluster))
+        # Unlike data, the records are the same on every shard, so that services on any node can check the schema.
+        records = render(_RECORDS.strip(), self._cluster).replace(
+            "/{shard}', '{replica}'", "/all', '{shard}-{replica}'"
+        )
+        self._account.execute(records)
         progress = self._progress()
         applied = {version: done.whole for version, done in progress.items() if done.whole}
         refuse_unknown("clickhouse", self._migrations, applied)
