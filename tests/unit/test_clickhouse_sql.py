@@ -90,7 +90,7 @@ def test_the_records_of_migrations_are_replicated_over_all_shards():
         def execute(self, sql: str) -> None:
             self.statements += (sql,)
 
-        def query(self, sql: str) -> list[tuple[int]]:
+        def query(self, _sql: str) -> list[tuple[int]]:
             return [(0,)]
 
     account = Recorder()
