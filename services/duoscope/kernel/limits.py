@@ -16,6 +16,15 @@ INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 INGEST_BATCH_WAIT_MAX_S: Final = 0.2
 """How long the first request of a batch waits for company."""
 
+INGEST_INSERTS_PER_INLET_MAX: Final = 2
+"""INSERTs in flight for one kind of data: one is decoded while the next is written."""
+
+INGEST_INSERT_RETRY_PAUSES_S: Final = (0.2, 1.0)
+"""How long an INSERT waits before each new try while ClickHouse is away; then the client is told to retry."""
+
+INGEST_DRAIN_MAX_S: Final = 8.0
+"""How long a stop waits for requests that were accepted."""
+
 INGEST_QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 """Request bytes held in memory over all tenants; above it clients are told to retry."""
 

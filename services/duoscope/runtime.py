@@ -1,0 +1,289 @@
+"""Assembles the parts into a running process, and takes them down in the reverse order.
+
+`serve` runs any of receiver, API and worker over either kind of store: with embedded stores all in one process, with
+servers each on its own. A stop answers everything that was accepted before the stores close.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import uvicorn
+import uvloop
+
+from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.bootstrap import FirstStart, bootstrap
+from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.settings import Settings
+from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
+from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
+from duoscope.stores.migrations import Migrator, verify_schema
+from duoscope.stores.postgres import MetadataStore
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PARTS: Final = frozenset({"receiver", "api", "worker"})
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What is reachable where, once everything is.
+
+    Attributes:
+        settings: with the ports that were really bound.
+        first_start: what bootstrap made or found; None where it does not run.
+        api_url, otlp_grpc_endpoint, otlp_http_endpoint: for people and collectors on this machine.
+    """
+
+    settings: Settings
+    first_start: FirstStart | None
+    api_url: str
+    otlp_grpc_endpoint: str
+    otlp_http_endpoint: str
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the event loop that services use."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def serve(
+    settings: Settings, parts: frozenset[str], *, on_started: Callable[[Started], None], stop: asyncio.Event
+) -> None:
+    """Run `parts` until `stop` is set, then stop cleanly.
+
+    Raises:
+        DuoscopeError: a part cannot start; what had started is stopped again.
+    """
+    async with AsyncExitStack() as stack:
+        sockets = {
+            name: stack.enter_context(_listen(settings.host, getattr(settings, name), name))
+            for name in _http_ports(parts)
+        }
+        settings = dataclasses.replace(settings, **{name: s.getsockname()[1] for name, s in sockets.items()})
+        settings = await _open_stores(settings, parts, stack)
+        metadata = await MetadataStore.connect(settings.postgres_dsn, component="-".join(sorted(parts)))
+        stack.push_async_callback(metadata.close)
+        telemetry = TelemetryStore(settings)
+        stack.push_async_callback(telemetry.close)
+        verify_schema("postgres", await metadata.applied_migrations())
+        verify_schema("clickhouse", await telemetry.applied_migrations())
+
+        keys = SecretKeys.load(settings)
+        hasher = SlowHasher()
+        stack.callback(hasher.close)
+        # Logins queue for their own hasher: a flood of wrong passwords must not delay a collector's first request.
+        key_hasher = SlowHasher()
+        stack.callback(key_hasher.close)
+        verifier = ApiKeyVerifier(metadata, key_hasher, keys)
+
+        if "receiver" in parts:
+            settings = await _start_receiver(settings, telemetry, verifier, sockets["otlp_http_port"], stack)
+        started = _addresses(settings)
+        if "api" in parts:
+            first_start = await bootstrap(
+                metadata,
+                hasher,
+                data_dir=settings.data_dir,
+                api_url=started.api_url,
+                otlp_grpc_endpoint=started.otlp_grpc_endpoint,
+                otlp_http_endpoint=started.otlp_http_endpoint,
+            )
+            started = dataclasses.replace(started, first_start=first_start)
+            from duoscope.api.app import ApiServices, create_app
+            from duoscope.identity.sessions import Sessions
+            from duoscope.identity.tokens import AccessTokens
+
+            tokens = AccessTokens(keys)
+            services = ApiServices(
+                metadata=metadata,
+                telemetry=telemetry,
+                sessions=Sessions(metadata, hasher, tokens, keys),
+                tokens=tokens,
+                api_keys=verifier,
+                settings=settings,
+            )
+            await _start_http(create_app(services), sockets["api_port"], stack)
+        if "worker" in parts:
+            from duoscope.worker.housekeeping import start_worker
+
+            stack.push_async_callback(start_worker(metadata))
+        on_started(started)
+        await stop.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
+    """The migrator of both stores, embedded or servers.
+
+    Raises:
+        DuoscopeError: CONFLICT while a running duoscope owns the embedded stores.
+    """
+    async with AsyncExitStack() as stack:
+        settings, admin_dsn = await _own_stores(settings, stack)
+        yield await stack.enter_async_context(_migrator(settings, admin_dsn))
+
+
+async def _open_stores(settings: Settings, parts: frozenset[str], stack: AsyncExitStack) -> Settings:
+    """Start what is embedded and bring its schema up to date; servers are migrated by `duoscope migrate up`."""
+    embedded = [
+        name
+        for name, is_embedded in (
+            ("PostgreSQL", settings.embedded_postgres),
+            ("ClickHouse", settings.embedded_clickhouse),
+        )
+        if is_embedded
+    ]
+    if not embedded:
+        return settings
+    if parts != PARTS:
+        raise DuoscopeError(
+            ErrorKind.INVALID,
+            "embedded-store-needs-one-process",
+            f"{' and '.join(embedded)} would be embedded, and an embedded store belongs to one process. "
+            "Use `duoscope up`, or set DUOSCOPE_POSTGRES_DSN and DUOSCOPE_CLICKHOUSE_DSN to servers that the services share.",
+        )
+    settings, admin_dsn = await _own_stores(settings, stack)
+    async with _migrator(settings, admin_dsn) as migrations:
+        await migrations.up()
+    return settings
+
+
+@asynccontextmanager
+async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrator]:
+    account = await asyncio.to_thread(SchemaAccount.open, settings)
+    try:
+        yield Migrator(
+            postgres_admin_dsn=admin_dsn,
+            postgres_service_dsn=settings.postgres_dsn,
+            clickhouse=account,
+            cluster=settings.clickhouse_cluster,
+        )
+    finally:
+        await asyncio.to_thread(account.close)
+
+
+async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settings, str]:
+    """Lock the data directory and start the embedded PostgreSQL, where asked for.
+
+    Answers the settings to connect with and the DSN of the schema's owner.
+    """
+    if settings.embedded_postgres or settings.embedded_clickhouse:
+        stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
+        _use_own_temporary_directory(settings)
+    if not settings.embedded_postgres:
+        return settings, settings.postgres_admin_dsn or settings.postgres_dsn
+    server = await EmbeddedPostgres.start(settings.data_dir)
+    stack.push_async_callback(server.stop)
+    return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
+
+
+def _use_own_temporary_directory(settings: Settings) -> None:
+    """Batches pass through temporary files on their way into the embedded engine; what a kill left is removed here."""
+    folder = settings.data_dir / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
+
+
+async def _start_receiver(
+    settings: Settings, telemetry: TelemetryStore, verifier: ApiKeyVerifier, http: socket.socket, stack: AsyncExitStack
+) -> Settings:
+    from duoscope.receiver.grpc_server import GrpcServer
+    from duoscope.receiver.http_server import HttpApplication
+    from duoscope.receiver.ingest import Ingest
+
+    ingest = Ingest(telemetry, verifier)
+    stack.push_async_callback(ingest.close)
+    grpc_server = GrpcServer(ingest)
+    try:
+        await grpc_server.start(settings.host, settings.otlp_grpc_port)
+    except RuntimeError as error:
+        raise _port_taken(settings.host, settings.otlp_grpc_port, "otlp_grpc_port") from error
+    stack.push_async_callback(grpc_server.stop, limits.INGEST_DRAIN_MAX_S)
+    await _start_http(HttpApplication(ingest), http, stack)
+    return dataclasses.replace(settings, otlp_grpc_port=grpc_server.port)
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server whose signals are the process's business, not its own."""
+
+    def capture_signals(self) -> "AbstractContextManager[None]":
+        return nullcontext()
+
+
+async def _start_http(application: Any, listening: socket.socket, stack: AsyncExitStack) -> None:
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(limits.INGEST_DRAIN_MAX_S),
+    )
+    server = _Uvicorn(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]), name="http server")
+
+    async def stop() -> None:
+        server.should_exit = True
+        await task
+
+    stack.push_async_callback(stop)
+    while not server.started and not task.done():
+        await asyncio.sleep(0.005)
+
+
+def _http_ports(parts: frozenset[str]) -> list[str]:
+    return [name for part, name in (("receiver", "otlp_http_port"), ("api", "api_port")) if part in parts]
+
+
+def _listen(host: str, port: int, name: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise _port_taken(host, port, name) from error
+    return listening
+
+
+def _port_taken(host: str, port: int, name: str) -> DuoscopeError:
+    option = name.replace("_", "-")
+    return DuoscopeError(
+        ErrorKind.CONFLICT,
+        "address-in-use",
+        f"Cannot listen on {host}:{port}: it is in use or not an address of this machine. "
+        f"Choose another with --{option} (or DUOSCOPE_{name.upper()}) and --host.",
+    )
+
+
+def _addresses(settings: Settings) -> Started:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return Started(
+        settings=settings,
+        first_start=None,
+        api_url=settings.public_url or f"http://{host}:{settings.api_port}",
+        otlp_grpc_endpoint=f"http://{host}:{settings.otlp_grpc_port}",
+        otlp_http_endpoint=f"http://{host}:{settings.otlp_http_port}",
+    )
