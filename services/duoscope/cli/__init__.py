@@ -1,0 +1,87 @@
+"""The command `duoscope`: one file a command group.
+
+Modules here import nothing heavy at their top: stores, gRPC and the telemetry SDK are imported inside the commands that
+need them, so that `duoscope --help` and the first line of `duoscope up` come at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import rich_click as click
+from click.exceptions import Abort, UsageError
+
+from duoscope import __version__
+from duoscope.cli import admin, bench, demo, health, migrate, output, services
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="duoscope")
+@click.rich_config(
+    help_config=click.RichHelpConfiguration(
+        text_markup="rich",
+        command_groups={
+            "duoscope": [
+                {"name": "Run", "commands": ["up", "receiver", "api", "worker", "health"]},
+                {"name": "Look after", "commands": ["migrate", "admin"]},
+                {"name": "Try", "commands": ["demo", "bench"]},
+            ]
+        },
+    )
+)
+def cli() -> None:
+    """OTLP metrics, logs and traces into ClickHouse; who may see what in PostgreSQL.
+
+    Start with [bold]duoscope up[/]: it needs nothing else. Every option can be given as the environment variable that
+    its help names; addresses of servers and secrets are given as variables only (see docs/operations.md).
+    """
+
+
+for _command in (
+    *(services.up, services.receiver, services.api, services.worker, health.health),
+    *(migrate.migrate, admin.admin, demo.demo, bench.bench),
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    sys.exit(run())
+
+
+def run(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one answer a kind of end
+    """Run one command line; answers the exit code: 0, 2 for wrong usage or settings, 1 for any other failure."""
+    try:
+        result = cli.main(args=list(args) if args is not None else None, prog_name="duoscope", standalone_mode=False)
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx else "duoscope"
+        output.fail(" ".join(error.format_message().split()), hint=f"`{path} --help` shows what it takes.")
+        return USAGE_ERROR
+    except click.ClickException as error:
+        output.fail(error.format_message())
+        return error.exit_code
+    except (Abort, KeyboardInterrupt):
+        output.fail("Stopped.")
+        return INTERRUPTED
+    except DuoscopeError as error:
+        output.fail(error.message, detail=error.detail, error=error)
+        return USAGE_ERROR if error.kind is ErrorKind.INVALID else 1
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has seen enough. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for people
+        output.fail(
+            f"Unexpected {type(error).__name__}: {error}",
+            hint="This is a defect of duoscope. DUOSCOPE_LOG_LEVEL=DEBUG shows where it happened.",
+            error=error,
+        )
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,314 @@
+"""`duoscope admin`: what an operator with access to the metadata store does, across tenants.
+
+Works beside a running duoscope: it connects to the same PostgreSQL, embedded or not.
+"""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+import secrets
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
+
+import rich_click as click
+
+from duoscope.cli import output
+from duoscope.cli.options import Command, json_option, settings_options
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAYS
+from duoscope.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from duoscope.identity.passwords import SlowHasher
+    from duoscope.stores.postgres import MetadataStore
+
+T = TypeVar("T")
+
+PERMISSIONS: Final = ("traces:write", "metrics:write", "logs:write", "monitors:report")
+ROLES: Final = "admin, developer, viewer, demo, service, or a role of the tenant's own"
+_RETENTION: Final = click.Choice([str(days) for days in RETENTION_CLASSES_DAYS])
+_PASSWORD_OPTIONS: Final = "The password is asked for unless --generate or --password-stdin is given."  # noqa: S105 - help text
+
+
+@click.group()
+def admin() -> None:
+    """Tenants, users and API keys, from the command line.
+
+    Whoever can reach the metadata store may use this. It works beside a running duoscope.
+    """
+
+
+def _tenant_option(command: Command) -> Command:
+    return click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="Tenant id; see list-tenants.")(
+        command
+    )
+
+
+def _password_options(command: Command) -> Command:
+    command = click.option("--generate", is_flag=True, help="Make a password and print it once.")(command)
+    return click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")(command)
+
+
+@admin.command("create-tenant")
+@click.argument("name")
+@click.option("--organization", default="Default", show_default=True, help="Made if there is none of that name.")
+@click.option("--workspace", default="Default", show_default=True, help="Made if there is none of that name.")
+@click.option(
+    "--retention-days",
+    type=_RETENTION,
+    default=str(RETENTION_DEFAULT_DAYS),
+    show_default=True,
+    help="Days to keep telemetry.",
+)
+@settings_options("data_dir")
+@json_option
+def create_tenant(
+    settings: Settings, name: str, organization: str, workspace: str, retention_days: str, *, as_json: bool
+) -> None:
+    """Make a tenant, with its organization and workspace if they are new."""
+    from duoscope.identity import administration
+
+    tenant = _with_store(
+        settings,
+        lambda store, _: administration.create_tenant(
+            store, organization=organization, workspace=workspace, tenant=name, retention_days=int(retention_days)
+        ),
+    )
+    if as_json:
+        output.emit_json(tenant)
+        return
+    click.echo(f"Made tenant {tenant.name} ({tenant.tenant_id}), which keeps telemetry {tenant.retention_days} days.")
+    click.echo(f"Next: duoscope admin create-api-key --tenant {tenant.tenant_id}")
+
+
+@admin.command("list-tenants")
+@settings_options("data_dir")
+@json_option
+def list_tenants(settings: Settings, *, as_json: bool) -> None:
+    """List all tenants."""
+    from duoscope.identity import administration
+
+    tenants = _with_store(settings, lambda store, _: administration.list_tenants(store))
+    if as_json:
+        output.emit_json(tenants)
+        return
+    rows = [(t.tenant_id, t.name, t.workspace_id, f"{t.retention_days} days", _yes(t.is_active)) for t in tenants]
+    output.table(("Tenant", "Name", "Workspace", "Kept", "Active"), rows, empty="No tenants.")
+
+
+@admin.command("create-user", help=f"Make a user at home in a tenant. {_PASSWORD_OPTIONS}")
+@click.argument("email")
+@_tenant_option
+@click.option("--role", default="viewer", show_default=True, help=f"{ROLES}.")
+@_password_options
+@settings_options("data_dir")
+@json_option
+def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **options: Any) -> None:
+    """Make a user."""
+    from duoscope.identity import administration
+
+    as_json = options.pop("as_json")
+    password = _password(**options)
+    user = _with_store(
+        settings,
+        lambda store, hasher: administration.create_user(
+            store, hasher, tenant_id=tenant_id, email=email, password=password, role=role
+        ),
+    )
+    shown = password if options["generate"] else None
+    if as_json:
+        output.emit_json({"user_id": user.user_id, "email": user.email, "role": role, "password": shown})
+        return
+    click.echo(f"Made user {user.email} ({user.user_id}) with the role {role}.")
+    _show_once("Password", shown)
+
+
+@admin.command("create-api-key")
+@_tenant_option
+@click.option("--name", default="collector", show_default=True, help="What the key is for.")
+@click.option(
+    "--allow",
+    type=click.Choice(PERMISSIONS),
+    multiple=True,
+    help="What the key may do; may be given several times. Everything if not given.",
+)
+@click.option("--expires-in-days", type=click.IntRange(min=1), metavar="DAYS", help="Never, if not given.")
+@settings_options("data_dir")
+@json_option
+def create_api_key(
+    settings: Settings,
+    tenant_id: UUID,
+    name: str,
+    allow: tuple[str, ...],
+    expires_in_days: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a key with which a collector or SDK sends telemetry for a tenant. It is shown once."""
+    from duoscope.identity import administration
+
+    expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
+    key = _with_store(
+        settings,
+        lambda store, hasher: administration.create_api_key(
+            store,
+            hasher,
+            tenant_id=tenant_id,
+            name=name,
+            permissions=allow or PERMISSIONS,
+            expires_at=expires_at,
+        ),
+    )
+    if as_json:
+        output.emit_json({**asdict(key), "expires_at": expires_at})
+        return
+    click.echo(f"Made key {key.key_id} for tenant {key.tenant_id}: {', '.join(key.permissions)}.")
+    _show_once("API key", key.api_key)
+
+
+@admin.command("list-api-keys")
+@click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant's.")
+@settings_options("data_dir")
+@json_option
+def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) -> None:
+    """List API keys, newest first; never their secrets."""
+    from duoscope.identity import administration
+
+    keys = _with_store(settings, lambda store, _: administration.list_api_keys(store, tenant_id=tenant_id))
+    if as_json:
+        output.emit_json(keys)
+        return
+    rows = [
+        (
+            key.key_id,
+            key.name,
+            key.tenant_id,
+            key.status,
+            key.last_used_at.strftime("%Y-%m-%d %H:%M") if key.last_used_at else "never",
+            " ".join(key.permissions),
+        )
+        for key in keys
+    ]
+    output.table(("Key", "Name", "Tenant", "Status", "Last used (UTC)", "May"), rows, empty="No API keys.")
+
+
+@admin.command("revoke-api-key")
+@click.argument("key_id")
+@click.option("--reason", default="revoked by an operator", show_default=True, help="Kept with the key.")
+@settings_options("data_dir")
+def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
+    """Revoke a key by its id (tfk-…, the part before the dot). Receivers notice within 30 seconds."""
+    from duoscope.identity import administration
+
+    key_id = key_id.partition(".")[0]
+    _with_store(settings, lambda store, _: administration.revoke_api_key(store, key_id, reason=reason))
+    click.echo(f"Revoked {key_id}. Receivers notice within 30 seconds.")
+
+
+@admin.command("reset-password", help=f"Give a user another password and end their sessions. {_PASSWORD_OPTIONS}")
+@click.argument("email")
+@_password_options
+@settings_options("data_dir")
+@json_option
+def reset_password(settings: Settings, email: str, **options: Any) -> None:
+    """Give a user another password."""
+    from duoscope.identity import administration
+
+    as_json = options.pop("as_json")
+    password = _password(**options)
+    _with_store(
+        settings,
+        lambda store, hasher: administration.reset_password(store, hasher, email=email, password=password),
+    )
+    shown = password if options["generate"] else None
+    if as_json:
+        output.emit_json({"email": email, "password": shown})
+        return
+    click.echo(f"{email} has another password; their sessions have ended.")
+    _show_once("Password", shown)
+
+
+@admin.command("set-retention")
+@_tenant_option
+@click.argument("days", type=_RETENTION)
+@settings_options("data_dir")
+def set_retention(settings: Settings, tenant_id: UUID, days: str) -> None:
+    """Keep a tenant's telemetry for another number of days. Applies to what arrives from now on."""
+    from duoscope.identity import administration
+
+    _with_store(
+        settings,
+        lambda store, _: administration.set_retention(store, tenant_id=tenant_id, retention_days=int(days)),
+    )
+    click.echo(f"Telemetry of tenant {tenant_id} that arrives from now on is kept {days} days.")
+    click.echo("Receivers notice within 30 seconds; what is stored already keeps its own time.")
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> "AsyncGenerator[MetadataStore]":
+    """The metadata store, beside whatever runs over it; its schema must be this installation's.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for a data folder that nothing was ever started in, rather than making one there.
+    """
+    from contextlib import AsyncExitStack
+
+    from duoscope.stores.embedded import postgres_address
+    from duoscope.stores.migrations import verify_schema
+    from duoscope.stores.postgres import MetadataStore
+
+    async with AsyncExitStack() as stack:
+        dsn = settings.postgres_dsn
+        if settings.embedded_postgres:
+            if not (settings.data_dir / "postgres").is_dir():
+                raise DuoscopeError(
+                    ErrorKind.NOT_FOUND,
+                    "no-data",
+                    f"There is no duoscope in {settings.data_dir}. Name its data folder with --data-dir, "
+                    "or start one with `duoscope up`.",
+                )
+            dsn = (await stack.enter_async_context(postgres_address(settings.data_dir))).service_dsn
+        store = await MetadataStore.connect(dsn, connections_max=1, component="admin")
+        stack.push_async_callback(store.close)
+        verify_schema("postgres", await store.applied_migrations())
+        yield store
+
+
+def _with_store(settings: Settings, work: "Callable[[MetadataStore, SlowHasher], Awaitable[T]]") -> T:
+    from duoscope import runtime
+    from duoscope.identity.passwords import SlowHasher
+
+    async def run() -> T:
+        async with open_store(settings) as store:
+            hasher = SlowHasher(threads=1)
+            try:
+                return await work(store, hasher)
+            finally:
+                hasher.close()
+
+    return runtime.run(run())
+
+
+def _password(*, generate: bool, password_stdin: bool) -> str:
+    if generate and password_stdin:
+        raise invalid("Give --generate or --password-stdin, not both.")
+    if generate:
+        return secrets.token_urlsafe(18)
+    if password_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise invalid("There is no terminal to ask for the password on: give --generate or --password-stdin.")
+    return click.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+
+def _show_once(name: str, value: str | None) -> None:
+    if value is not None:
+        click.echo(f"{name}, shown this once: {value}")
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - it is what is printed
+    return "yes" if value else "no"

@@ -1,0 +1,178 @@
+"""`duoscope demo`: a minute of other people's telemetry, for someone who wants to see data now."""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+import importlib.util
+import json
+import logging
+import random
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import rich_click as click
+
+from duoscope.cli.options import settings_options
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from duoscope.demo.counting import Counts
+    from duoscope.demo.sender import FleetSender
+
+DURATION_MAX_S: Final = 3600
+RATE_MAX: Final = 200
+PLAIN_PROGRESS_EVERY_S: Final = 5
+ENDED_AGO_NS: Final = 200_000_000
+"""A request ends a little before it is sent, so that the message it left is handled in the past too."""
+
+
+@click.command()
+@click.option("--endpoint", metavar="URL", help="OTLP over gRPC address. [default: from credentials.json]")
+@click.option("--api-key", metavar="KEY", envvar="DUOSCOPE_DEMO_API_KEY", help="[default: from credentials.json]")
+@click.option(
+    "--duration",
+    type=click.IntRange(1, DURATION_MAX_S),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to send.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, RATE_MAX),
+    default=10,
+    show_default=True,
+    metavar="REQUESTS",
+    help="Requests a second that pretend people make of the fleet; each is about eight spans.",
+)
+@settings_options("data_dir")
+def demo(settings: Settings, endpoint: str | None, api_key: str | None, duration: int, rate: int) -> None:
+    """Send traces, logs and metrics of a pretend shop to a running duoscope.
+
+    Eight services, through the OpenTelemetry SDK and OTLP over gRPC, with errors and slow calls among them. Address and
+    key come from the credentials.json that the first start left in the data folder. Ends by itself; Ctrl-C ends it
+    sooner.
+    """
+    known = _credentials(settings.data_dir)
+    endpoint = _url(endpoint or known.get("otlp_grpc_endpoint", ""))
+    api_key = api_key or known.get("api_key", "")
+    if not endpoint or not api_key:
+        raise DuoscopeError(
+            ErrorKind.NOT_FOUND,
+            "demo-no-credentials",
+            f"There is no credentials.json in {settings.data_dir}. Start `duoscope up` first, name its data folder "
+            "with --data-dir, or give --endpoint and --api-key.",
+        )
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise DuoscopeError(
+            ErrorKind.UNAVAILABLE,
+            "demo-not-installed",
+            "The demo needs the OpenTelemetry SDK: pip install 'duoscope[demo]'.",
+        )
+    from duoscope.demo.sender import FleetSender, check
+
+    check(endpoint, api_key)
+    _quiet()
+    rng = random.Random()  # noqa: S311 - pretend data
+    sender = FleetSender(endpoint, api_key, rng)
+    click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
+    trace_ids = _send(sender, rng, duration, rate)
+    click.echo("Sending what is left …")
+    sender.close()
+    _report(sender.counts, known, settings.data_dir, trace_ids)
+
+
+def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int) -> list[str]:
+    """Play requests at an even pace until the time is over or Ctrl-C; the trace ids of those that failed come first."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from duoscope.demo.fleet import play
+
+    failed: list[str] = []
+    others: list[str] = []
+    start = time.monotonic()
+    said = 0
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(), transient=True
+    )
+    on_terminal = sys.stdout.isatty()
+    task = progress.add_task("Starting", total=duration_s)
+    if on_terminal:
+        progress.start()
+    try:
+        for number in range(duration_s * rate):
+            time.sleep(max(0.0, start + number / rate - time.monotonic()))
+            request = play(rng, time.time_ns() - ENDED_AGO_NS)
+            (failed if request.call.failed else others).append(sender.send(request))
+            elapsed = time.monotonic() - start
+            if on_terminal:
+                progress.update(task, completed=elapsed, description=_counted(sender.counts))
+            elif elapsed >= said + PLAIN_PROGRESS_EVERY_S:
+                said = int(elapsed)
+                click.echo(f"{said:>4} s  {_counted(sender.counts)}")
+    except KeyboardInterrupt:
+        click.echo("Ending early.")
+    finally:
+        progress.stop()
+    return failed[-1:] + others[-1:]
+
+
+def _counted(counts: "Counts") -> str:
+    accepted = counts.accepted
+    return f"{accepted['spans']} spans, {accepted['logs']} log records, {accepted['points']} metric points accepted"
+
+
+def _report(counts: "Counts", known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
+    click.echo(f"Done: {_counted(counts)}.")
+    if any(counts.lost.values()):
+        lost = ", ".join(f"{number} {signal}" for signal, number in counts.lost.items() if number)
+        click.secho(f"Not accepted: {lost}. The log of duoscope says why.", fg="red", err=True)
+    api = known.get("api_url", "http://127.0.0.1:8080")
+    login = (
+        "import json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
+        "b = json.dumps({'email': c['admin_email'], 'password': c['admin_password']}).encode(); "
+        "q = u.Request(c['api_url'] + '/api/v1/auth/login', b, {'content-type': 'application/json'}); "
+        "print(json.load(u.urlopen(q))['access_token'])"
+    )
+    post = "curl -s -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json'"
+    click.echo("\nA token for the API, then a trace, the errors, and the requests a minute by service:\n")
+    click.echo(f'TOKEN=$(python3 -c "{login}" {shlex.quote(str(data_dir / "credentials.json"))})\n')
+    for trace_id in trace_ids[:1]:
+        click.echo(f'curl -s -H "authorization: Bearer $TOKEN" {api}/api/v1/traces/{trace_id}\n')
+    for path, body in searches():
+        click.echo(f"{post} {api}{path} -d {shlex.quote(json.dumps(body))}\n")
+
+
+def searches() -> list[tuple[str, dict[str, object]]]:
+    """The reads that the demo suggests: a path and a body."""
+    return [
+        ("/api/v1/logs/search", {"query": "severity>=error", "limit": 5}),
+        ("/api/v1/metrics/query", {"metric": "requests", "aggregation": "rate", "group_by": ["service"], "step": "1m"}),
+    ]
+
+
+def _credentials(data_dir: Path) -> dict[str, str]:
+    path = data_dir / "credentials.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise invalid(
+            f"{path} may be read by the user who runs duoscope only: run the demo as that user, "
+            "or give --endpoint and --api-key."
+        ) from error
+    except ValueError as error:
+        raise invalid(f"{path} is damaged: give --endpoint and --api-key.") from error
+
+
+def _url(endpoint: str) -> str:
+    return endpoint if not endpoint or "://" in endpoint else f"http://{endpoint}"
+
+
+def _quiet() -> None:
+    """The SDK logs each failed export; the count at the end says it once."""
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

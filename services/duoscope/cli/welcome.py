@@ -1,0 +1,113 @@
+"""What `duoscope up` and its sisters tell the person who started them."""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import rich_click as click
+
+from duoscope.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from duoscope.identity.bootstrap import Credentials, FirstStart
+    from duoscope.runtime import Started
+
+_COLLECTOR = """\
+exporters:
+  otlp/duoscope:                # OTLP over gRPC
+    endpoint: {grpc}
+    tls:
+      insecure: true
+    headers:
+      authorization: Bearer {key}
+  otlphttp/duoscope:            # or OTLP over HTTP
+    endpoint: {http}
+    headers:
+      authorization: Bearer {key}
+
+service:
+  pipelines:                    # add your receivers and processors
+    traces:
+      exporters: [otlp/duoscope]
+    metrics:
+      exporters: [otlp/duoscope]
+    logs:
+      exporters: [otlp/duoscope]
+"""
+
+
+def starting(settings: Settings, version: str, parts: frozenset[str]) -> None:
+    """The first line, printed before anything slow is even imported."""
+    what = "" if len(parts) > 1 else f" {next(iter(parts))}"
+    click.echo(f"duoscope {version}{what}: starting, data folder {settings.data_dir}")
+    new = settings.embedded_postgres and not (settings.data_dir / "postgres").exists()
+    if new:
+        click.echo("First start: setting up PostgreSQL and ClickHouse, which takes some seconds.")
+    sys.stdout.flush()
+
+
+def ready(started: "Started", parts: frozenset[str]) -> None:
+    """Where everything is; with the credentials if this start made them, which is the only time they are shown."""
+    first = started.first_start
+    if first is not None and first.created and first.credentials is not None:
+        _introduce(started, first.credentials, first)
+    else:
+        click.echo(f"Ready. {'  '.join(f'{name} {address}' for name, address in _addresses(started, parts))}")
+        if first is not None and first.credentials is not None:
+            click.echo(f"Credentials of the first start: {first.path}")
+        elif first is not None:
+            click.echo(
+                f"No credentials in {first.path}. `duoscope admin reset-password` and `duoscope admin create-api-key` "
+                "make new ones."
+            )
+    sys.stdout.flush()
+
+
+def _addresses(started: "Started", parts: frozenset[str]) -> list[tuple[str, str]]:
+    addresses = [("API", started.api_url)] if "api" in parts else []
+    if "receiver" in parts:
+        addresses += [("OTLP/gRPC", started.otlp_grpc_endpoint), ("OTLP/HTTP", started.otlp_http_endpoint)]
+    return addresses
+
+
+def _introduce(started: "Started", credentials: "Credentials", first: "FirstStart") -> None:
+    facts = [
+        ("API", started.api_url),
+        ("OTLP over gRPC", started.otlp_grpc_endpoint),
+        ("OTLP over HTTP", started.otlp_http_endpoint),
+        ("", ""),
+        ("Admin e-mail", credentials.admin_email),
+        ("Admin password", credentials.admin_password),
+        ("API key", credentials.api_key),
+        ("Organization", credentials.organization_id),
+        ("Workspace", credentials.workspace_id),
+        ("Tenant", credentials.tenant_id),
+    ]
+    lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
+    _frame("duoscope is ready", lines)
+    click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).\n")
+    click.echo("OpenTelemetry collector configuration:\n")
+    click.echo(
+        _COLLECTOR.format(
+            grpc=urlsplit(started.otlp_grpc_endpoint).netloc, http=started.otlp_http_endpoint, key=credentials.api_key
+        )
+    )
+    click.echo("For data to look at, in another terminal: duoscope demo   (in a checkout: make demo)")
+    click.echo("Ctrl-C stops duoscope.")
+
+
+def _frame(title: str, lines: list[str]) -> None:
+    """A panel where it fits the terminal; plain lines where it does not, or where the output goes to a file."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if console.is_terminal and console.width >= max(map(len, lines)) + 4:
+        console.print(Panel(Text("\n".join(lines)), title=title, title_align="left", expand=False))
+        return
+    click.echo(f"\n{title}\n")
+    for line in lines:
+        click.echo(f"  {line}".rstrip())
+    click.echo()

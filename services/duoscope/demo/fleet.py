@@ -1,0 +1,259 @@
+"""The pretend services: what calls what, how long it takes, how it fails. Knows nothing of telemetry.
+
+`play` runs one request through the fleet and answers what happened as a tree of calls with times in nanoseconds.
+"""
+
+import random
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Kind = Literal["server", "client", "producer", "consumer"]
+Value = str | int | float | bool
+
+NANOSECONDS_PER_MS: Final = 1_000_000
+NETWORK_MS: Final = (0.2, 2.0)
+"""What a call between services takes on the way there, and again on the way back."""
+
+SERVICES: Final = {
+    "frontend": "3.2.0",
+    "catalogue": "1.9.4",
+    "cart": "2.0.1",
+    "checkout": "5.1.0",
+    "payment": "4.4.2",
+    "inventory": "1.3.7",
+    "shipping": "0.8.0",
+    "email": "1.0.3",
+}
+"""Every service of the fleet with its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an operation goes wrong, now and then."""
+
+    probability: float
+    exception: str
+    message: str
+    slowdown: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Work of one service.
+
+    Attributes:
+        service: whose it is.
+        name: the span's name.
+        median_ms: its own time, without that of the operations it calls.
+        kind: what starts it: a request, a message, or the service itself calling a database.
+        attributes: fixed attributes of its span.
+        calls: operations it runs, one after the other.
+        failure: how it may fail; it then fails its caller too, unless that tolerates it.
+        optional: the caller goes on without it.
+        logs: what it writes when all went well, with {order} and the like filled in.
+    """
+
+    service: str
+    name: str
+    median_ms: float
+    kind: Kind = "server"
+    attributes: dict[str, Value] = field(default_factory=dict[str, Value])
+    calls: tuple["Operation", ...] = ()
+    failure: Failure | None = None
+    optional: bool = False
+    logs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation that has happened; `failed` says with what, `caused_by_call` that it was a call it made."""
+
+    operation: Operation
+    start_ns: int
+    end_ns: int
+    calls: tuple["Call", ...]
+    failed: Failure | None = None
+    caused_by_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request through the fleet: who asked for what, and the tree of calls it became."""
+
+    user_id: int
+    order_id: int
+    amount: float
+    currency: str
+    call: Call
+
+
+def _database(service: str, statement: str, table: str, median_ms: float, failure: Failure | None = None) -> Operation:
+    operation = statement.split(maxsplit=1)[0]
+    attributes: dict[str, Value] = {
+        "db.system.name": "postgresql",
+        "db.namespace": service,
+        "db.operation.name": operation,
+        "db.collection.name": table,
+        "db.query.text": statement,
+    }
+    return Operation(service, f"{operation} {table}", median_ms, "client", attributes, failure=failure)
+
+
+def _http(service: str, method: str, route: str, median_ms: float, *calls: Operation, logs: str = "") -> Operation:
+    attributes: dict[str, Value] = {"http.request.method": method, "http.route": route, "url.scheme": "http"}
+    return Operation(service, f"{method} {route}", median_ms, "server", attributes, calls, logs=logs)
+
+
+_PRODUCTS = Operation(
+    "catalogue",
+    "catalogue.Catalogue/ListProducts",
+    4,
+    "server",
+    {"rpc.system": "grpc", "rpc.service": "catalogue.Catalogue", "rpc.method": "ListProducts"},
+    (_database("catalogue", "SELECT id, name, price FROM products WHERE category = $1 LIMIT 40", "products", 6),),
+    logs="listed {count} products of category {category}",
+)
+_CART = Operation(
+    "cart",
+    "GET /carts/{user_id}",
+    2,
+    "server",
+    {"http.request.method": "GET", "http.route": "/carts/{user_id}", "url.scheme": "http"},
+    (
+        Operation(
+            "cart",
+            "GET",
+            0.4,
+            "client",
+            {"db.system.name": "redis", "db.operation.name": "GET"},
+            failure=Failure(0.01, "redis.exceptions.TimeoutError", "Timeout reading from cart-redis:6379", 60),
+        ),
+    ),
+    logs="cart of user {user} has {count} items",
+)
+_INVENTORY = Operation(
+    "inventory",
+    "inventory.Inventory/Reserve",
+    5,
+    "server",
+    {"rpc.system": "grpc", "rpc.service": "inventory.Inventory", "rpc.method": "Reserve"},
+    (
+        _database(
+            "inventory",
+            "UPDATE stock SET reserved = reserved + $1 WHERE sku = $2",
+            "stock",
+            9,
+            Failure(0.015, "psycopg.errors.DeadlockDetected", "deadlock detected while locking stock", 8),
+        ),
+    ),
+    logs="reserved {count} items for order {order}",
+)
+_PAYMENT = Operation(
+    "payment",
+    "POST /charges",
+    7,
+    "server",
+    {"http.request.method": "POST", "http.route": "/charges", "url.scheme": "http"},
+    (
+        Operation(
+            "payment",
+            "POST",
+            110,
+            "client",
+            {
+                "http.request.method": "POST",
+                "server.address": "api.cards.example",
+                "url.full": "https://api.cards.example/v1/charges",
+            },
+            failure=Failure(0.04, "CardDeclinedError", "card declined: insufficient funds"),
+        ),
+        _database("payment", "INSERT INTO charges (order_id, amount, currency) VALUES ($1, $2, $3)", "charges", 4),
+    ),
+    logs="charged {amount} {currency} for order {order}",
+)
+_SHIPPING = Operation(
+    "shipping",
+    "POST /quotes",
+    18,
+    "server",
+    {"http.request.method": "POST", "http.route": "/quotes", "url.scheme": "http"},
+    failure=Failure(0.03, "QuoteTimeoutError", "carrier did not answer within 400 ms", 22),
+    optional=True,
+    logs="quoted shipping of order {order}",
+)
+_EMAIL = Operation(
+    "email",
+    "process orders",
+    30,
+    "consumer",
+    {
+        "messaging.system": "kafka",
+        "messaging.destination.name": "orders",
+        "messaging.operation.type": "process",
+        "messaging.consumer.group.name": "email",
+    },
+    optional=True,
+    logs="sent confirmation of order {order} to user {user}",
+)
+_PUBLISH = Operation(
+    "checkout",
+    "publish orders",
+    1.5,
+    "producer",
+    {"messaging.system": "kafka", "messaging.destination.name": "orders", "messaging.operation.type": "send"},
+    (_EMAIL,),
+)
+_CHECKOUT = _http(
+    *("checkout", "POST", "/orders", 9),
+    _CART,
+    _INVENTORY,
+    _SHIPPING,
+    _PAYMENT,
+    _PUBLISH,
+    logs="order {order} of user {user} placed for {amount} {currency}",
+)
+
+ENTRANCES: Final = (
+    (50, _http("frontend", "GET", "/products", 6, _PRODUCTS, logs="GET /products answered in {ms} ms")),
+    (25, _http("frontend", "GET", "/cart", 4, _CART, _PRODUCTS, logs="GET /cart answered in {ms} ms")),
+    (25, _http("frontend", "POST", "/checkout", 8, _CHECKOUT, logs="POST /checkout answered in {ms} ms")),
+)
+"""What people ask the fleet for, with how often."""
+
+
+def play(rng: random.Random, end_ns: int) -> Request:
+    """Run one random request through the fleet, timed so that its answer falls on `end_ns`."""
+    entrance = rng.choices([operation for _, operation in ENTRANCES], [weight for weight, _ in ENTRANCES])[0]
+    call = _run(entrance, rng, 0)
+    return Request(
+        user_id=rng.randrange(1000, 9999),
+        order_id=rng.randrange(100_000, 999_999),
+        amount=round(rng.lognormvariate(3.6, 0.7), 2),
+        currency=rng.choice(("EUR", "EUR", "USD", "GBP")),
+        call=_shifted(call, end_ns - call.end_ns),
+    )
+
+
+def _run(operation: Operation, rng: random.Random, start_ns: int) -> Call:
+    own_ns = round(operation.median_ms * rng.lognormvariate(0, 0.45) * NANOSECONDS_PER_MS)
+    failed = operation.failure if operation.failure and rng.random() < operation.failure.probability else None
+    if failed:
+        own_ns = round(own_ns * failed.slowdown)
+    clock = start_ns + own_ns // 2
+    calls: list[Call] = []
+    caused_by_call = False
+    for wanted in operation.calls:
+        travel_ns = 0 if wanted.service == operation.service else round(rng.uniform(*NETWORK_MS) * NANOSECONDS_PER_MS)
+        call = _run(wanted, rng, clock + travel_ns)
+        calls.append(call)
+        if wanted.kind != "consumer":  # a message is handled after its sender has gone on
+            clock = call.end_ns + travel_ns
+        if call.failed and not wanted.optional:
+            failed, caused_by_call = call.failed, True
+            break
+    return Call(operation, start_ns, clock + own_ns - own_ns // 2, tuple(calls), failed, caused_by_call)
+
+
+def _shifted(call: Call, by_ns: int) -> Call:
+    calls = tuple(_shifted(inner, by_ns) for inner in call.calls)
+    return Call(call.operation, call.start_ns + by_ns, call.end_ns + by_ns, calls, call.failed, call.caused_by_call)

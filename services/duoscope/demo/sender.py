@@ -1,0 +1,303 @@
+"""Turns what happened in the fleet into telemetry, as each service would: the OpenTelemetry SDK, OTLP over gRPC."""
+
+import random
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import grpc
+from opentelemetry import trace
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from duoscope.demo.counting import CountingLogs, CountingMetrics, CountingSpans, Counts
+from duoscope.demo.fleet import SERVICES, Call, Request
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+
+SCOPE: Final = "duoscope.demo"
+METRIC_INTERVAL_MS: Final = 5000
+BATCH_DELAY_MS: Final = 1000
+CHECK_TIMEOUT_S: Final = 5
+NANOSECONDS_PER_S: Final = 1_000_000_000
+NANOSECONDS_PER_MS: Final = 1_000_000
+
+_KINDS: Final = {
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+}
+
+
+def check(endpoint: str, api_key: str) -> None:
+    """Send an empty request, to say at once what would otherwise show as lost data half a minute later.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE when nothing answers; UNAUTHENTICATED or FORBIDDEN for the key.
+    """
+    target = urlsplit(endpoint)
+    channel = (
+        grpc.secure_channel(target.netloc, grpc.ssl_channel_credentials())
+        if target.scheme == "https"
+        else grpc.insecure_channel(target.netloc)
+    )
+    with channel:
+        export: Any = channel.unary_unary(
+            "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            request_serializer=ExportTraceServiceRequest.SerializeToString,
+        )
+        try:
+            export(
+                ExportTraceServiceRequest(),
+                metadata=(("authorization", f"Bearer {api_key}"),),
+                timeout=CHECK_TIMEOUT_S,
+            )
+        except grpc.RpcError as error:
+            raise _refusal(endpoint, error) from error
+
+
+def _refusal(endpoint: str, error: Any) -> DuoscopeError:
+    code, said = error.code(), error.details()
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return DuoscopeError(
+            ErrorKind.UNAUTHENTICATED,
+            "demo-key-refused",
+            f"{endpoint} does not know this API key. Give one with --api-key; "
+            "`duoscope admin create-api-key` makes one.",
+            detail=said,
+        )
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            "demo-key-refused",
+            "This API key may not send traces; the demo needs traces:write, metrics:write and logs:write.",
+            detail=said,
+        )
+    return unavailable(
+        f"Nothing takes OTLP over gRPC at {endpoint}. Start `duoscope up` in another terminal, "
+        "or say with --endpoint where it listens.",
+        code="demo-no-receiver",
+        retry_after_s=CHECK_TIMEOUT_S,
+        detail=f"{code.name}: {said}",
+    )
+
+
+@dataclass(slots=True)
+class _Exporters:
+    """One connection a signal, shared by all services."""
+
+    spans: OTLPSpanExporter
+    logs: OTLPLogExporter
+    metrics: OTLPMetricExporter
+
+    @classmethod
+    def connect(cls, endpoint: str, api_key: str) -> Self:
+        options: dict[str, Any] = {
+            "endpoint": endpoint,
+            "insecure": urlsplit(endpoint).scheme != "https",
+            "headers": (("authorization", f"Bearer {api_key}"),),
+        }
+        return cls(OTLPSpanExporter(**options), OTLPLogExporter(**options), OTLPMetricExporter(**options))
+
+
+class _Service:
+    """One pretend service's SDK: its resource, its tracer, logger and instruments."""
+
+    def __init__(self, name: str, version: str, exporters: _Exporters, counts: Counts, rng: random.Random) -> None:
+        resource = Resource.create(
+            {
+                "service.name": name,
+                "service.version": version,
+                "service.namespace": "shop",
+                "service.instance.id": f"{name}-{rng.randrange(16**5):05x}",
+                "deployment.environment.name": "demo",
+                "host.name": f"node-{rng.randrange(1, 4)}",
+            }
+        )
+        self.traces = TracerProvider(resource=resource)
+        self.traces.add_span_processor(
+            BatchSpanProcessor(CountingSpans(exporters.spans, counts), schedule_delay_millis=BATCH_DELAY_MS)
+        )
+        self.logs = LoggerProvider(resource=resource)
+        self.logs.add_log_record_processor(
+            BatchLogRecordProcessor(CountingLogs(exporters.logs, counts), schedule_delay_millis=BATCH_DELAY_MS)
+        )
+        reader = PeriodicExportingMetricReader(
+            CountingMetrics(exporters.metrics, counts), export_interval_millis=METRIC_INTERVAL_MS
+        )
+        sizes = View(
+            instrument_type=Histogram,
+            instrument_name="db.client.operation.duration",
+            aggregation=ExponentialBucketHistogramAggregation(),
+        )
+        self.metrics = MeterProvider(resource=resource, metric_readers=[reader], views=[sizes])
+        self.tracer = self.traces.get_tracer(SCOPE, "1.0")
+        self.logger = self.logs.get_logger(SCOPE, "1.0")
+        meter = self.metrics.get_meter(SCOPE, "1.0")
+        self.requests = meter.create_counter("requests", "{request}", "Requests and messages handled")
+        self.duration = meter.create_histogram("http.server.request.duration", "s", "Duration of requests")
+        self.database = meter.create_histogram("db.client.operation.duration", "s", "Duration of database calls")
+        self.revenue = meter.create_counter("shop.revenue", "{currency}", "Money charged")
+        self._load = rng.uniform(0.1, 0.4)
+        self._rng = rng
+        meter.create_observable_gauge(
+            "process.cpu.utilization", [self._observe_cpu], "1", "Share of the process's CPUs in use"
+        )
+        meter.create_observable_up_down_counter(
+            "process.memory.usage", [self._observe_memory], "By", "Physical memory in use"
+        )
+
+    def _observe_cpu(self, _: CallbackOptions) -> list[Observation]:
+        self._load = min(0.95, max(0.02, self._load + self._rng.uniform(-0.05, 0.05)))
+        return [Observation(self._load)]
+
+    def _observe_memory(self, _: CallbackOptions) -> list[Observation]:
+        return [Observation(round(150e6 + self._load * 200e6))]
+
+    def close(self) -> None:
+        """Send what is left."""
+        self.traces.shutdown()
+        self.logs.shutdown()
+        self.metrics.shutdown()
+
+
+class FleetSender:
+    """Sends requests' telemetry; `counts` says what the receiver took. Close it to send what is left."""
+
+    def __init__(self, endpoint: str, api_key: str, rng: random.Random) -> None:
+        self.counts = Counts()
+        self._rng = rng
+        self._exporters = _Exporters.connect(endpoint, api_key)
+        self._services = {
+            name: _Service(name, version, self._exporters, self.counts, rng) for name, version in SERVICES.items()
+        }
+
+    def send(self, request: Request) -> str:
+        """Hand one request's spans, logs and measurements to the SDK; answers its trace id."""
+        return trace.format_trace_id(self._emit(request, request.call, Context(), None))
+
+    def close(self) -> None:
+        """Send what is left and disconnect."""
+        for service in self._services.values():
+            service.close()
+        self._exporters.spans.shutdown()
+        self._exporters.logs.shutdown()
+        self._exporters.metrics.shutdown()
+
+    def _emit(self, request: Request, call: Call, context: Context, caller: str | None) -> int:
+        operation = call.operation
+        service = self._services[operation.service]
+        called_by_other = caller is not None and caller != operation.service and operation.kind == "server"
+        outgoing: Span | None = None
+        if called_by_other and caller is not None:
+            # The caller's own view of the call, which the callee's span hangs below.
+            outgoing = self._services[caller].tracer.start_span(
+                operation.name,
+                context,
+                SpanKind.CLIENT,
+                {**operation.attributes, "server.address": operation.service},
+                start_time=call.start_ns - NANOSECONDS_PER_MS // 5,
+            )
+            context = trace.set_span_in_context(outgoing, context)
+        # What handles a message is a trace of its own in many systems; here it is a child that also links its cause.
+        links = [trace.Link(trace.get_current_span(context).get_span_context())] if operation.kind == "consumer" else []
+        span = service.tracer.start_span(
+            operation.name,
+            context,
+            _KINDS[operation.kind],
+            {**operation.attributes, **_details(request, call)},
+            links,
+            start_time=call.start_ns,
+        )
+        inner = trace.set_span_in_context(span, context)
+        for made in call.calls:
+            self._emit(request, made, inner, operation.service)
+        self._log(service, request, call, inner)
+        self._measure(service, request, call, inner)
+        for ended in (span, outgoing):
+            if ended is not None and call.failed is not None:
+                ended.set_status(Status(StatusCode.ERROR, call.failed.message))
+        if call.failed is not None and not call.caused_by_call:
+            span.add_event(
+                "exception",
+                {"exception.type": call.failed.exception, "exception.message": call.failed.message},
+                timestamp=call.end_ns,
+            )
+        span.end(call.end_ns)
+        if outgoing is not None:
+            outgoing.end(call.end_ns + NANOSECONDS_PER_MS // 5)
+        return span.get_span_context().trace_id
+
+    def _log(self, service: _Service, request: Request, call: Call, context: Context) -> None:
+        attributes: dict[str, str | int | float | bool] = {"user.id": request.user_id}
+        if call.failed is not None and not call.caused_by_call:
+            severity, body = SeverityNumber.ERROR, f"{call.operation.name} failed: {call.failed.message}"
+            attributes |= {"exception.type": call.failed.exception, "exception.message": call.failed.message}
+        elif call.failed is not None and call.operation.kind == "server":
+            severity, body = SeverityNumber.WARN, f"{call.operation.name} given up: {call.failed.message}"
+        elif call.failed is None and call.operation.logs:
+            severity = SeverityNumber.INFO
+            body = call.operation.logs.format(
+                user=request.user_id,
+                order=request.order_id,
+                amount=request.amount,
+                currency=request.currency,
+                count=self._rng.randrange(1, 12),
+                category=self._rng.choice(("books", "garden", "kitchen", "toys")),
+                ms=(call.end_ns - call.start_ns) // NANOSECONDS_PER_MS,
+            )
+        else:
+            return
+        service.logger.emit(
+            LogRecord(
+                timestamp=call.end_ns,
+                observed_timestamp=call.end_ns,
+                context=context,
+                severity_number=severity,
+                severity_text=severity.name,
+                body=body,
+                attributes=attributes,
+            )
+        )
+
+    def _measure(self, service: _Service, request: Request, call: Call, context: Context) -> None:
+        operation = call.operation
+        seconds = (call.end_ns - call.start_ns) / NANOSECONDS_PER_S
+        outcome = "error" if call.failed else "ok"
+        if operation.kind in ("server", "consumer"):
+            service.requests.add(1, {"operation": operation.name, "outcome": outcome}, context)
+        if "http.route" in operation.attributes:
+            labels = {key: operation.attributes[key] for key in ("http.request.method", "http.route")}
+            labels["http.response.status_code"] = 500 if call.failed else 200
+            service.duration.record(seconds, labels, context)
+        if "db.system.name" in operation.attributes:
+            labels = {key: operation.attributes[key] for key in ("db.system.name", "db.operation.name")}
+            service.database.record(seconds, labels, context)
+        if operation.name == "POST /charges" and call.failed is None:
+            service.revenue.add(request.amount, {"currency": request.currency}, context)
+
+
+def _details(request: Request, call: Call) -> dict[str, str | int | float | bool]:
+    details: dict[str, str | int | float | bool] = {}
+    if "http.route" in call.operation.attributes:
+        details["http.response.status_code"] = 500 if call.failed else 200
+        details["user.id"] = request.user_id
+    if call.operation.service in ("checkout", "payment", "shipping"):
+        details["order.id"] = request.order_id
+    if call.operation.service == "payment":
+        details |= {"payment.amount": request.amount, "payment.currency": request.currency}
+    return details
