@@ -1,14 +1,32 @@
-"""The real PostgreSQL for every test that needs one: one server a test run, one database cloned a test."""
+"""The real stores for every test that needs them.
+
+PostgreSQL: one server a test run, one database cloned a test. ClickHouse: one engine a process (it has no more), in
+which every test makes a tenant of its own with `new_scope` and fills it with `deliver`.
+"""
 
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from duoscope.kernel.files import shipped
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
+from duoscope.kernel.settings import Settings
+from duoscope.receiver.envelope import wrap
+from duoscope.stores.clickhouse import Inlet, SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, PostgresAddress
-from duoscope.stores.migrations import Migrator
+from duoscope.stores.migrations import ClickHouseMigrator, Migrator
+from duoscope.stores.migrations.files import load
 from duoscope.stores.postgres import MetadataStore
 
 _numbers = itertools.count(1)
@@ -81,3 +99,101 @@ async def _command(server: PostgresAddress, sql: str) -> None:
         await connection.execute(sql)
     finally:
         await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def telemetry_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[TelemetryStore]:
+    """The embedded ClickHouse with the current schema."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("telemetry"))
+    account = SchemaAccount.open(settings)
+    ClickHouseMigrator(account, load(shipped("migrations") / "clickhouse", "clickhouse")).up()
+    account.close()
+    store = TelemetryStore(settings)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def new_scope() -> Callable[[], Scope]:
+    """Makes a tenant that has no telemetry yet."""
+    return lambda: Scope(new_id(), new_id(), new_id())
+
+
+@pytest.fixture
+def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
+    """Stores OTLP requests as the receiver does: `await deliver(scope, request, ...)`."""
+    inlets = {
+        ExportLogsServiceRequest: [Inlet.LOGS],
+        ExportTraceServiceRequest: [Inlet.TRACES],
+        ExportMetricsServiceRequest: [Inlet.METRICS, Inlet.DISTRIBUTIONS],
+    }
+
+    async def send(scope: Scope, *requests: Message) -> None:
+        for request in requests:
+            envelope = wrap(scope, 30, request.SerializeToString())
+            for inlet in inlets[type(request)]:
+                await telemetry_store.ingest().insert(inlet, envelope, token=str(new_id()))
+
+    return send
+
+
+class Otlp:
+    """OTLP requests of one resource and one scope, from Python values."""
+
+    def value(self, value: Any) -> AnyValue:  # noqa: PLR0911 - one a kind
+        match value:
+            case None:
+                return AnyValue()
+            case bool():
+                return AnyValue(bool_value=value)
+            case int():
+                return AnyValue(int_value=value)
+            case float():
+                return AnyValue(double_value=value)
+            case str():
+                return AnyValue(string_value=value)
+            case bytes():
+                return AnyValue(bytes_value=value)
+            case list():
+                return AnyValue(array_value=ArrayValue(values=[self.value(item) for item in value]))
+            case _:
+                return AnyValue(kvlist_value=KeyValueList(values=self.attributes(value)))
+
+    def attributes(self, values: dict[str, Any]) -> list[KeyValue]:
+        return [KeyValue(key=key, value=self.value(value)) for key, value in values.items()]
+
+    def resource(self, service: str, **attributes: Any) -> Resource:
+        return Resource(attributes=self.attributes({"service.name": service, **attributes}))
+
+    def logs(self, service: str, *records: dict[str, Any], **resource: Any) -> ExportLogsServiceRequest:
+        """Records of LogRecord fields, with `body` and `attributes` as Python values."""
+        request = ExportLogsServiceRequest()
+        scope_logs = request.resource_logs.add(resource=self.resource(service, **resource)).scope_logs.add()
+        scope_logs.scope.name = "test.logger"
+        for fields in records:
+            body, attributes = self.value(fields.get("body")), self.attributes(fields.get("attributes", {}))
+            scope_logs.log_records.add(**{**fields, "body": body, "attributes": attributes})
+        return request
+
+    def spans(self, service: str, *spans: dict[str, Any], **resource: Any) -> ExportTraceServiceRequest:
+        """Spans of Span fields, with `attributes` as Python values and `status` as its number."""
+        request = ExportTraceServiceRequest()
+        scope_spans = request.resource_spans.add(resource=self.resource(service, **resource)).scope_spans.add()
+        scope_spans.scope.name = "test.tracer"
+        for fields in spans:
+            attributes = self.attributes(fields.get("attributes", {}))
+            span = scope_spans.spans.add(**{**fields, "attributes": attributes, "status": None})
+            span.status.code = fields.get("status", 0)
+        return request
+
+    def metrics(self, service: str, *metrics: Message, **resource: Any) -> ExportMetricsServiceRequest:
+        request = ExportMetricsServiceRequest()
+        scope_metrics = request.resource_metrics.add(resource=self.resource(service, **resource)).scope_metrics.add()
+        scope_metrics.scope.name = "test.meter"
+        scope_metrics.metrics.extend(metrics)
+        return request
+
+
+@pytest.fixture(scope="session")
+def otlp() -> Otlp:
+    return Otlp()

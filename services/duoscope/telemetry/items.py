@@ -1,0 +1,91 @@
+"""What log records, spans and lists of them share in the API: resource, scope, page."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta, Struct
+
+from duoscope.kernel.errors import invalid
+from duoscope.telemetry import values
+
+Time = Annotated[str, Meta(description="RFC 3339, UTC, nanoseconds.", examples=["2026-01-31T12:00:00.123456789Z"])]
+Attributes = Annotated[
+    dict[str, Any],
+    Meta(
+        description='Typed values; bytes are `{"bytes_value": "<base64>"}`; nan, inf and -inf are texts.',
+        examples=[{"http.route": "/api/orders/{id}", "http.response.status_code": 500}],
+    ),
+]
+TraceId = Annotated[str, Meta(description="32 hexadecimal digits.", examples=["5b8efff798038103d269b633813fc60c"])]
+SpanId = Annotated[str, Meta(description="16 hexadecimal digits.", examples=["eee19b7ec3c1b174"])]
+
+
+class Resource(Struct, frozen=True):
+    """Who sent it."""
+
+    attributes: Attributes
+    dropped_attributes_count: int
+    schema_url: str
+
+
+class InstrumentationScope(Struct, frozen=True):
+    """The library that recorded it."""
+
+    name: str
+    version: str
+    attributes: Attributes
+    dropped_attributes_count: int
+    schema_url: str
+
+
+Made = TypeVar("Made")
+
+COLUMNS = (
+    "resource, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version, "
+    "base64Encode(scope_attributes) AS scope_attributes_base64, scope_dropped_attributes_count, scope_schema_url"
+)
+"""What `Origins` reads of a row of logs or traces."""
+
+
+class Origins:
+    """Resources and scopes of the rows of one answer; each that repeats is decoded once."""
+
+    def __init__(self) -> None:
+        self._resources: dict[tuple[Any, ...], Resource] = {}
+        self._scopes: dict[tuple[Any, ...], InstrumentationScope] = {}
+
+    def resource(self, row: dict[str, Any]) -> Resource:
+        """The row's resource."""
+        key = (row["resource"], row["resource_dropped_attributes_count"], row["resource_schema_url"])
+        if key not in self._resources:
+            self._resources[key] = Resource(values.attributes(key[0]), key[1], key[2])
+        return self._resources[key]
+
+    def scope(self, row: dict[str, Any]) -> InstrumentationScope:
+        """The row's scope."""
+        key = (
+            row["scope_name"],
+            row["scope_version"],
+            row["scope_attributes_base64"],
+            row["scope_dropped_attributes_count"],
+            row["scope_schema_url"],
+        )
+        if key not in self._scopes:
+            name, version, attributes, dropped, schema_url = key
+            self._scopes[key] = InstrumentationScope(
+                name, version, values.decoded_attributes(attributes), dropped, schema_url
+            )
+        return self._scopes[key]
+
+
+def checked_limit(limit: int, maximum: int) -> int:
+    """The limit of a page; INVALID outside 1 to `maximum`."""
+    if not 1 <= limit <= maximum:
+        raise invalid(f"`limit` must be from 1 to {maximum}, not {limit}.")
+    return limit
+
+
+async def decoded(rows: list[dict[str, Any]], decode: Callable[[list[dict[str, Any]]], Made]) -> Made:
+    """Run `decode` in a thread: a large page takes milliseconds that the event loop should not miss."""
+    return await asyncio.to_thread(decode, rows)

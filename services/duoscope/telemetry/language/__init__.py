@@ -1,0 +1,22 @@
+"""The search language: what people type, compiled to a condition over one view in three stages.
+
+`parse` makes a tree of the text, `resolve` decides what each name means for a signal, `printer` writes SQL in which
+every value a person wrote is a bound parameter. docs/search.md describes the language.
+"""
+
+from duoscope.telemetry.language.parse import parse
+from duoscope.telemetry.language.printer import Condition, printed
+from duoscope.telemetry.language.resolve import Signal, resolve
+
+
+def compile_query(text: str, signal: Signal) -> Condition | None:
+    """The condition a text stands for; None for an empty text, which every row meets.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-query`: where in the text, what was found, what to write instead.
+    """
+    tree = parse(text)
+    return None if tree is None else printed(resolve(tree, signal))
+
+
+__all__ = ["Condition", "Signal", "compile_query"]

@@ -1,0 +1,162 @@
+r"""First stage: text to tree.
+
+    query := and ("OR" and)*          and  := not (["AND"] not)*        not := ("NOT" | "-") not | item
+    item  := "(" query ")" | term     term := field op value | word | "phrase"
+    op    := ":" | "=" | "!=" | ">" | ">=" | "<" | "<="
+
+A value or word ends at white space or a parenthesis; anything goes inside double quotes, with \" and \\ for these.
+"""
+
+import re
+from typing import Final
+
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
+from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree, query_error
+
+TERMS_MAX: Final = 100
+DEPTH_MAX: Final = 32
+
+_SPACE = re.compile(r"\s*")
+_FIELD = re.compile(r"""([A-Za-z_@][\w.@/$\[\]-]*|"(?:[^"\\]|\\.)+")(!=|>=|<=|[:=><])""")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_BARE = re.compile(r'[^\s()"]+')
+_KEYWORD = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
+
+
+def parse(text: str) -> Tree[Term] | None:
+    """The tree of a query; None for one without any term.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-query`.
+    """
+    if len(text) > QUERY_TEXT_CHARS_MAX:
+        raise query_error(QUERY_TEXT_CHARS_MAX, f"the query is longer than {QUERY_TEXT_CHARS_MAX} characters.")
+    if (nul := text.find("\0")) >= 0:
+        raise query_error(nul + 1, "the query contains the character U+0000; remove it.")
+    return _Parser(text).query()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._terms = 0
+
+    def query(self) -> Tree[Term] | None:
+        self._skip()
+        if self._ended:
+            return None
+        tree = self._or(0)
+        if not self._ended:
+            raise self._error(
+                "this closing parenthesis has no opening one; remove it, or put a value that contains it in quotes."
+            )
+        return tree
+
+    def _or(self, depth: int) -> Tree[Term]:
+        if depth > DEPTH_MAX:
+            raise self._error(f"more than {DEPTH_MAX} levels of parentheses and negations; write the query flatter.")
+        parts = [self._and(depth)]
+        while self._keyword("OR"):
+            parts.append(self._and(depth))
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+    def _and(self, depth: int) -> Tree[Term]:
+        parts = [self._not(depth)]
+        while True:
+            if self._keyword("AND"):
+                parts.append(self._not(depth))
+            elif self._ended or self._text[self._at] == ")" or self._peek() == "OR":
+                return parts[0] if len(parts) == 1 else And(tuple(parts))
+            else:
+                parts.append(self._not(depth))
+
+    def _not(self, depth: int) -> Tree[Term]:
+        negated = False
+        while self._keyword("NOT") or self._minus():
+            negated = not negated
+        item = self._item(depth)
+        return Not(item) if negated else item
+
+    def _item(self, depth: int) -> Tree[Term]:
+        if self._ended:
+            raise self._error("the query ends where a term should follow; write a word or field:value.")
+        if self._text[self._at] == "(":
+            opened = self._at
+            self._advance(1)
+            inner = self._or(depth + 1)
+            if self._ended:
+                raise query_error(opened + 1, "this parenthesis is not closed; add ')'.")
+            self._advance(1)
+            return inner
+        if self._text[self._at] == ")":
+            raise self._error("found ')' where a term should stand; write a word or field:value.")
+        if keyword := self._peek():
+            raise self._error(
+                f'found {keyword} where a term should stand; to search for the word itself write "{keyword}".'
+            )
+        return self._term()
+
+    def _term(self) -> Term:
+        self._terms += 1
+        if self._terms > TERMS_MAX:
+            raise self._error(f"more than {TERMS_MAX} terms; write the query shorter.")
+        start = self._at
+        if found := _FIELD.match(self._text, start):
+            field, op = found.groups()
+            self._at = found.end()
+            if field.startswith('"'):
+                field = _unescaped(field[1:-1])
+            value, quoted = self._value(field + op)
+            return Term(start + 1, field, "=" if op == ":" else op, value, quoted)
+        value, quoted = self._value("")
+        return Term(start + 1, "", "=", value, quoted)
+
+    def _value(self, after: str) -> tuple[str, bool]:
+        if found := _QUOTED.match(self._text, self._at):
+            self._advance(found.end() - self._at)
+            return _unescaped(found.group(1)), True
+        if self._text[self._at : self._at + 1] == '"':
+            raise self._error("this quotation mark is not closed; add '\"'.")
+        found = _BARE.match(self._text, self._at)
+        if found is None:
+            raise self._error(f'a value should follow {after!r}; for the empty text write "", for any value write *.')
+        self._advance(found.end() - self._at)
+        return found.group(), False
+
+    def _keyword(self, keyword: str) -> bool:
+        if self._peek() != keyword:
+            return False
+        self._advance(len(keyword))
+        return True
+
+    def _peek(self) -> str:
+        found = _KEYWORD.match(self._text, self._at)
+        return found.group(1) if found else ""
+
+    def _minus(self) -> bool:
+        following = self._text[self._at + 1 : self._at + 2]
+        if self._text[self._at : self._at + 1] != "-" or not following or following.isspace():
+            return False
+        self._at += 1
+        return True
+
+    @property
+    def _ended(self) -> bool:
+        return self._at >= len(self._text)
+
+    def _advance(self, count: int) -> None:
+        self._at += count
+        self._skip()
+
+    def _skip(self) -> None:
+        if found := _SPACE.match(self._text, self._at):
+            self._at = found.end()
+
+    def _error(self, message: str) -> DuoscopeError:
+        return query_error(min(self._at, len(self._text)) + 1, message)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)

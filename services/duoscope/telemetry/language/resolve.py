@@ -1,0 +1,279 @@
+"""Second stage: what a name means for a signal. Fields that are not known here are attributes.
+
+`attributes.x` looks in the item's own attributes, `resource.x` in its resource, a bare `x` in both. `!=` is the
+opposite of `=`: it also finds items that have no such attribute.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from typing import Final
+
+from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
+from duoscope.telemetry.times import duration_ns
+
+SEVERITIES: Final = {
+    "trace": (1, 4),
+    "debug": (5, 8),
+    "info": (9, 12),
+    "warn": (13, 16),
+    "warning": (13, 16),
+    "error": (17, 20),
+    "fatal": (21, 24),
+}
+"""Ranges of severity numbers (OpenTelemetry logs data model, SeverityNumber)."""
+SEVERITY_MAX: Final = 24
+KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES: Final = ("unset", "ok", "error")
+
+Resolved = Tree[Predicate]
+Field = Callable[[Term], Resolved]
+
+
+RESOURCE: Final = "resource"
+"""The column of an item's resource."""
+
+
+class Signal(Enum):
+    """What is searched: the column of an item's own attributes."""
+
+    LOGS = "log_attributes_json"
+    TRACES = "span_attributes_json"
+    METRICS = "attributes_json"
+
+
+def resolve(tree: Tree[Term], signal: Signal) -> Resolved:
+    """The tree with every term resolved.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-query`: a field of another signal, an operator or a value that it does not take.
+    """
+    match tree:
+        case Term():
+            return _term(tree, signal)
+        case Not():
+            return Not(resolve(tree.part, signal))
+        case And():
+            return And(tuple(resolve(part, signal) for part in tree.parts))
+        case Or():
+            return Or(tuple(resolve(part, signal) for part in tree.parts))
+
+
+def _term(term: Term, signal: Signal) -> Resolved:
+    if term.op == "!=":
+        return Not(_term(Term(term.position, term.field, "=", term.value, term.quoted), signal))
+    if not term.field:
+        return _WORDS[signal](term)
+    if field := _FIELDS[signal].get(term.field):
+        return field(term)
+    for other, fields in _FIELDS.items():
+        if term.field in fields:
+            raise query_error(
+                term.position,
+                f"{term.field} is a field of {other.name.lower()}, not of {signal.name.lower()}; "
+                f"for an attribute of that name write attributes.{term.field}.",
+            )
+    return _attribute(term, signal)
+
+
+def _is_pattern(term: Term) -> bool:
+    return not term.quoted and "*" in term.value
+
+
+def _is_any(term: Term) -> bool:
+    return not term.quoted and bool(term.value) and not term.value.strip("*")
+
+
+def _like(pattern: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%")
+
+
+def _no_order(term: Term, what: str) -> None:
+    if term.op != "=":
+        raise query_error(term.position, f"{term.field} is {what} and takes no {term.op}; use : or !=.")
+
+
+def _no_pattern(term: Term, what: str) -> None:
+    if _is_pattern(term):
+        raise query_error(term.position, f"{term.field} takes {what}, not the pattern {term.value!r}.")
+
+
+# Words
+
+
+def _word_in_body(term: Term) -> Resolved:
+    if _is_pattern(term):
+        return Predicate("body ILIKE {}", (("String", f"%{_like(term.value)}%"),))
+    words = re.findall(r"[0-9A-Za-z\u0080-\U0010ffff]+", term.value)
+    found = Predicate("hasAllTokens(body, {})", (("String", " ".join(words)),))
+    if words == [term.value]:
+        return found
+    phrase = Predicate("positionCaseInsensitiveUTF8(body, {}) > 0", (("String", term.value),))
+    return And((found, phrase)) if words else phrase
+
+
+def _word_in_span_name(term: Term) -> Resolved:
+    if _is_pattern(term):
+        return Predicate("span_name ILIKE {}", (("String", f"%{_like(term.value)}%"),))
+    return Predicate("positionCaseInsensitiveUTF8(span_name, {}) > 0", (("String", term.value),))
+
+
+def _no_words(term: Term) -> Resolved:
+    raise query_error(term.position, f"metrics have no text to find {term.value!r} in; write field:value.")
+
+
+# Fields
+
+
+def _text(column: str, term: Term) -> Resolved:
+    _no_order(term, "a text")
+    if _is_any(term):
+        return Predicate(f"{column} != ''")
+    if _is_pattern(term):
+        return Predicate(f"{column} LIKE {{}}", (("String", _like(term.value)),))
+    return Predicate(f"{column} = {{}}", (("String", term.value),))
+
+
+def _text_in(column: str, term: Term) -> Resolved:
+    _no_order(term, "a text")
+    if _is_any(term):
+        return Predicate(f"notEmpty({column})")
+    if _is_pattern(term):
+        return Predicate(f"arrayExists(name -> name LIKE {{}}, {column})", (("String", _like(term.value)),))
+    return Predicate(f"has({column}, {{}})", (("String", term.value),))
+
+
+def _identifier(column: str, length_bytes: int, term: Term) -> Resolved:
+    _no_order(term, "an id")
+    if _is_any(term):
+        return Predicate(f"{column} != toFixedString('', {length_bytes})")
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
+        raise query_error(
+            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
+        )
+    return Predicate(f"{column} = toFixedString(unhex({{}}), {length_bytes})", (("String", term.value.lower()),))
+
+
+def _choice(column: str, choices: tuple[str, ...], term: Term) -> Resolved:
+    _no_order(term, "one of a few names")
+    if term.value.lower() not in choices:
+        raise query_error(term.position, f"{term.field} is one of {', '.join(choices)}, not {term.value[:40]!r}.")
+    return Predicate(f"{column} = {{}}", (("String", term.value.lower()),))
+
+
+def _severity(term: Term) -> Resolved:
+    _no_pattern(term, "a name or a number")
+    low, high = SEVERITIES.get(term.value.lower(), (0, -1))
+    if high < 0:
+        if not re.fullmatch(r"\d{1,2}", term.value, re.ASCII) or int(term.value) > SEVERITY_MAX:
+            raise query_error(
+                term.position,
+                f"severity is one of {', '.join(SEVERITIES)}, or a number from 0 to {SEVERITY_MAX}, "
+                f"not {term.value[:40]!r}.",
+            )
+        low = high = int(term.value)
+    match term.op:
+        case "=":
+            return Predicate("severity_number BETWEEN {} AND {}", (("UInt8", low), ("UInt8", high)))
+        case ">=" | "<":
+            return Predicate(f"severity_number {term.op} {{}}", (("UInt8", low),))
+        case _:
+            return Predicate(f"severity_number {term.op} {{}}", (("UInt8", high),))
+
+
+def _duration(term: Term) -> Resolved:
+    _no_pattern(term, "a time")
+    nanos = duration_ns(term.value)
+    if nanos is None or nanos >= 2**63:
+        raise query_error(
+            term.position,
+            f"duration takes a number with a unit (ns, us, ms, s, m, h), such as 100ms, not {term.value[:40]!r}.",
+        )
+    return Predicate(f"duration_nano {term.op} {{}}", (("UInt64", nanos),))
+
+
+# Attributes
+
+
+def _attribute(term: Term, signal: Signal) -> Resolved:
+    place, _, key = term.field.partition(".")
+    if place == "resource" and key:
+        return _member(term, key, RESOURCE)
+    if place == "attributes" and key:
+        return _member(term, key, signal.value)
+    return Or((_member(term, term.field, signal.value), _member(term, term.field, RESOURCE)))
+
+
+def _member(term: Term, key: str, column: str) -> Resolved:
+    """A member of a JSON object; a number or a boolean is compared as it prints."""
+    named = ("String", key)
+    value = f"JSONExtract({column}, {{}}, 'String')"
+    exists = Predicate(f"JSONHas({column}, {{}})", (named,))
+    if term.op != "=":
+        return Predicate(f"ifNull(toFloat64OrNull({value}) {term.op} {{}}, 0)", (named, ("Float64", _number(term))))
+    if _is_any(term):
+        return exists
+    if _is_pattern(term):
+        return Predicate(f"{value} LIKE {{}}", (named, ("String", _like(term.value))))
+    equal = Predicate(f"{value} = {{}}", (named, ("String", term.value)))
+    if not term.value:
+        return And((exists, equal))
+    needles = _needles(key, term.value)
+    return (
+        And((Predicate(f"multiSearchAny({column}, {{}})", (("Array(String)", needles),)), equal)) if needles else equal
+    )
+
+
+def _needles(key: str, value: str) -> tuple[str, ...]:
+    """How the member may be written: finding one is cheaper than reading the object, and rules most rows out.
+
+    ClickHouse escapes a slash where it escapes at all. Empty for characters that may be escaped in other ways.
+    """
+    if re.search(r"[\x00-\x07\x0b\x0e-\x1f\x7f\u2028\u2029]", key + value):
+        return ()
+    name, text = (json.dumps(part, ensure_ascii=False) for part in (key, value))
+    written = [f"{name}:{text}", f"{name}:{value},", f"{name}:{value}}}"]
+    return tuple(dict.fromkeys([*written, *(form.replace("/", "\\/") for form in written)]))
+
+
+def _number(term: Term) -> float:
+    try:
+        number = float(term.value)
+    except ValueError:
+        number = float("nan")
+    if number - number != 0 or "_" in term.value:
+        raise query_error(term.position, f"{term.op} compares numbers, and {term.value[:40]!r} is none.")
+    return number
+
+
+_WORDS: Final[dict[Signal, Field]] = {
+    Signal.LOGS: _word_in_body,
+    Signal.TRACES: _word_in_span_name,
+    Signal.METRICS: _no_words,
+}
+_COMMON: Final[dict[str, Field]] = {"service": partial(_text, "service_name"), "scope": partial(_text, "scope_name")}
+_FIELDS: Final[dict[Signal, dict[str, Field]]] = {
+    Signal.LOGS: {
+        **_COMMON,
+        "severity": _severity,
+        "body": partial(_text, "body"),
+        "event": partial(_text, "event_name"),
+        "trace_id": partial(_identifier, "trace_id", 16),
+        "span_id": partial(_identifier, "span_id", 8),
+    },
+    Signal.TRACES: {
+        **_COMMON,
+        "name": partial(_text, "span_name"),
+        "kind": partial(_choice, "span_kind", KINDS),
+        "status": partial(_choice, "status_code", STATUSES),
+        "status_message": partial(_text, "status_message"),
+        "duration": _duration,
+        "event": partial(_text_in, "`events.name`"),
+        "trace_id": partial(_identifier, "trace_id", 16),
+        "span_id": partial(_identifier, "span_id", 8),
+        "parent_span_id": partial(_identifier, "parent_span_id", 8),
+    },
+    Signal.METRICS: _COMMON,
+}

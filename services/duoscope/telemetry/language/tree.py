@@ -1,0 +1,65 @@
+"""The tree of a parsed query, and the error every stage reports with."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from duoscope.kernel.errors import DuoscopeError, invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`field op value`, or a word or phrase by itself when `field` is ''.
+
+    Attributes:
+        position: of the term's first character, counted from 1.
+        field: as written.
+        op: one of `= != > >= < <=`; `:` was read as `=`.
+        value: without its quotes.
+        quoted: written in quotes: a phrase, and `*` means itself.
+    """
+
+    position: int
+    field: str
+    op: str
+    value: str
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A resolved term: SQL of ours with `{}` for each value, and the values with their ClickHouse types."""
+
+    sql: str
+    values: tuple[tuple[str, str | float | tuple[str, ...]], ...] = ()
+
+
+Leaf = TypeVar("Leaf")
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Generic[Leaf]):
+    """What is not so."""
+
+    part: "Tree[Leaf]"
+
+
+@dataclass(frozen=True, slots=True)
+class And(Generic[Leaf]):
+    """All of two or more."""
+
+    parts: "tuple[Tree[Leaf], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Generic[Leaf]):
+    """Any of two or more."""
+
+    parts: "tuple[Tree[Leaf], ...]"
+
+
+Tree: TypeAlias = Leaf | Not[Leaf] | And[Leaf] | Or[Leaf]
+
+
+def query_error(position: int, message: str) -> DuoscopeError:
+    """INVALID `invalid-query`; `position` counts characters from 1."""
+    return invalid(f"Query, character {position}: {message}", code="invalid-query")

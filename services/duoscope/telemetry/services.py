@@ -1,0 +1,135 @@
+"""Services: how they do, which signals they send, and who calls whom."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.times import SECOND_NS, TimeRange
+
+SERVICES_MAX: Final = 1000
+EDGES_MAX: Final = 2000
+SERVICES_RANGE_MAX_NS: Final = 31 * 86_400 * SECOND_NS
+MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
+MAP_SPANS_MAX: Final = 2_000_000
+"""Spans that one map joins; of more, every n-th trace is taken."""
+
+_DurationNs = Annotated[int | None, Meta(description="Nanoseconds; null without requests.", examples=[12_345_678])]
+
+
+class Service(Struct, frozen=True):
+    """A service over a time range. A request is a span of kind server or consumer, or a root span."""
+
+    name: Annotated[str, Meta(description="`service.name`; empty for telemetry that names none.")]
+    signals: Annotated[list[str], Meta(examples=[["logs", "metrics", "traces"]])]
+    request_count: int
+    error_count: Annotated[int, Meta(description="Requests whose status is error.")]
+    duration_p50_ns: _DurationNs
+    duration_p95_ns: _DurationNs
+    duration_p99_ns: _DurationNs
+
+
+class ServiceList(Struct, frozen=True):
+    """By name."""
+
+    items: list[Service]
+    truncated: Annotated[bool, Meta(description=f"Whether there are more than {SERVICES_MAX}.")]
+
+
+class ServiceEdge(Struct, frozen=True):
+    """Calls from one service to another: spans whose parent belongs to the other one."""
+
+    caller: str
+    callee: str
+    call_count: Annotated[int, Meta(description="Estimated where `sampled_one_in` is above 1.")]
+    error_count: Annotated[int, Meta(description="Calls whose span in the callee failed; estimated likewise.")]
+    duration_p50_ns: int
+    duration_p95_ns: int
+    duration_p99_ns: int
+
+
+class ServiceMap(Struct, frozen=True):
+    """Who calls whom, busiest first."""
+
+    nodes: list[str]
+    edges: list[ServiceEdge]
+    sampled_one_in: Annotated[
+        int, Meta(description=f"1, or n if only every n-th trace was read: the range has over {MAP_SPANS_MAX} spans.")
+    ]
+    truncated: Annotated[bool, Meta(description=f"Whether there are more edges than {EDGES_MAX}.")]
+
+
+_IS_REQUEST = "(span_kind IN ('server', 'consumer') OR parent_span_id = toFixedString('', 8))"
+# From the table in the order of time, of which this reads five narrow columns.
+_REQUESTS = f"""
+SELECT service_name AS name, countIf({_IS_REQUEST}) AS request_count,
+    countIf({_IS_REQUEST} AND status_code = 'error') AS error_count,
+    quantilesTDigestIf(0.5, 0.95, 0.99)(duration_nano, {_IS_REQUEST}) AS durations
+FROM @traces WHERE {TimeRange.CONDITION} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
+_LOGGING = f"""
+SELECT service_name AS name FROM @logs WHERE {TimeRange.CONDITION} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
+_METERED = (
+    "SELECT service_name AS name FROM @metric_names GROUP BY name "
+    "HAVING max(last_seen) >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC') "
+    "AND min(first_seen) < fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC') ORDER BY name LIMIT {rows:UInt64}"
+)
+_COUNT = f"SELECT count() AS spans FROM @spans WHERE {TimeRange.CONDITION}"
+_SAMPLE = f"{TimeRange.CONDITION} AND cityHash64(trace_id) % {{one_in:UInt64}} = 0"
+_EDGES = f"""
+SELECT caller.service_name AS from_service, callee.service_name AS to_service, count() AS calls,
+    countIf(callee.status_code = 'error') AS errors,
+    quantilesTDigest(0.5, 0.95, 0.99)(callee.duration_nano) AS durations
+FROM (
+    SELECT trace_id, parent_span_id, service_name, status_code, duration_nano FROM @spans
+    WHERE {_SAMPLE} AND parent_span_id != toFixedString('', 8)
+) AS callee
+INNER ANY JOIN (SELECT trace_id, span_id, service_name FROM @spans WHERE {_SAMPLE}) AS caller
+    ON callee.trace_id = caller.trace_id AND callee.parent_span_id = caller.span_id
+WHERE from_service != to_service
+GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service LIMIT {{rows:UInt64}}"""
+
+
+async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceList:
+    """Every service that sent anything in the range."""
+    parameters = times.parameters | {"rows": SERVICES_MAX + 1}
+    requests = await reader.query(_REQUESTS, parameters, name="services.requests")
+    signals: dict[str, set[str]] = {}
+    for signal, rows in (
+        ("traces", requests),
+        ("logs", await reader.query(_LOGGING, parameters, name="services.logging")),
+        ("metrics", await reader.query(_METERED, parameters, name="services.metered")),
+    ):
+        for row in rows:
+            signals.setdefault(row["name"], set()).add(signal)
+    by_name = {row["name"]: row for row in requests}
+    names = sorted(signals)
+    return ServiceList(
+        [_service(name, sorted(signals[name]), by_name.get(name)) for name in names[:SERVICES_MAX]],
+        truncated=len(names) > SERVICES_MAX,
+    )
+
+
+async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
+    """Who called whom in the range: spans are joined with their parents, all or a sample of whole traces."""
+    spans = (await reader.query(_COUNT, times.parameters, name="service_map.count"))[0]["spans"]
+    one_in = max(1, -(-spans // MAP_SPANS_MAX))
+    parameters = times.parameters | {"one_in": one_in, "rows": EDGES_MAX + 1}
+    rows = await reader.query(_EDGES, parameters, name="service_map.edges")
+    edges = [
+        ServiceEdge(
+            row["from_service"],
+            row["to_service"],
+            row["calls"] * one_in,
+            row["errors"] * one_in,
+            *(round(duration) for duration in row["durations"]),
+        )
+        for row in rows[:EDGES_MAX]
+    ]
+    nodes = {edge.caller for edge in edges} | {edge.callee for edge in edges}
+    return ServiceMap(sorted(nodes), edges, one_in, truncated=len(rows) > EDGES_MAX)
+
+
+def _service(name: str, signals: list[str], row: dict[str, Any] | None) -> Service:
+    requests = row["request_count"] if row else 0
+    durations = [round(duration) for duration in row["durations"]] if row and requests else [None] * 3
+    return Service(name, signals, requests, row["error_count"] if row else 0, *durations)

@@ -1,0 +1,156 @@
+"""Traces by id and by search, services and the map of who calls whom."""
+
+import pytest
+
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.telemetry import services, traces
+from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.values import rfc3339
+
+# A whole hour that is over, and young enough for the shortest retention.
+_START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
+HOUR = TimeRange(_START_NS, _START_NS + 3600 * 10**9)
+MS = 1_000_000
+SERVER, CLIENT = 2, 3
+
+
+def _id(number, length=8):
+    return number.to_bytes(length, "big")
+
+
+@pytest.fixture
+async def scope(deliver, otlp, new_scope):
+    made = new_scope()
+    start = HOUR.start_ns
+    trace, other = _id(1, 16), _id(2, 16)
+    front = otlp.spans(
+        "front",
+        {"trace_id": trace, "span_id": _id(1), "name": "GET /cart", "kind": SERVER, "start_time_unix_nano": start,
+         "end_time_unix_nano": start + 90 * MS, "attributes": {"http.route": "/cart", "code": 500}, "status": 2},
+        {"trace_id": trace, "span_id": _id(2), "parent_span_id": _id(1), "name": "call cart", "kind": CLIENT,
+         "start_time_unix_nano": start + 1, "end_time_unix_nano": start + 60 * MS},
+        {"trace_id": other, "span_id": _id(5), "parent_span_id": _id(99), "name": "orphan", "kind": SERVER,
+         "start_time_unix_nano": start + 5 * MS, "end_time_unix_nano": start + 6 * MS},
+        **{"cloud.region": "eu"},
+    )  # fmt: skip
+    cart = otlp.spans(
+        "cart",
+        {"trace_id": trace, "span_id": _id(3), "parent_span_id": _id(2), "name": "GET", "kind": SERVER, "status": 2,
+         "start_time_unix_nano": start + 2, "end_time_unix_nano": start + 100 * MS, "trace_state": "a=b"},
+    )  # fmt: skip
+    span = cart.resource_spans[0].scope_spans[0].spans[0]
+    span.status.message = "upstream failed"
+    span.events.add(name="exception", time_unix_nano=start + 3, attributes=otlp.attributes({"type": "Timeout"}))
+    span.links.add(trace_id=other, span_id=_id(5), trace_state="c=d", flags=1, attributes=otlp.attributes({"why": [1]}))
+    await deliver(made, front, cart)
+    return made
+
+
+@pytest.fixture
+def reader(telemetry_store, scope):
+    return telemetry_store.bind(scope)
+
+
+async def test_a_trace_in_full(reader):
+    trace = await traces.get(reader, _id(1, 16).hex().upper())
+    assert (trace.span_count, trace.error_count, trace.services, trace.truncated) == (3, 2, ["cart", "front"], False)
+    assert (trace.start, trace.duration_ns) == (rfc3339(_START_NS + 0), 100 * MS)
+    root, call, served = trace.spans
+    assert (root.name, root.kind, root.status, root.parent_span_id) == ("GET /cart", "server", "error", None)
+    assert root.attributes == {"http.route": "/cart", "code": 500}
+    assert root.resource.attributes == {"service.name": "front", "cloud.region": "eu"}
+    assert (call.parent_span_id, call.duration_ns) == (root.span_id, 60 * MS - 1)
+    assert (served.status_message, served.trace_state, served.scope.name) == ("upstream failed", "a=b", "test.tracer")
+    (event,) = served.events
+    assert (event.name, event.timestamp, event.attributes) == (
+        "exception", rfc3339(_START_NS + 3), {"type": "Timeout"},
+    )  # fmt: skip
+    (link,) = served.links
+    assert (link.trace_id, link.span_id) == (_id(2, 16).hex(), _id(5).hex())
+    assert (link.trace_state, link.flags, link.attributes) == ("c=d", 1, {"why": [1]})
+
+
+async def test_no_such_trace(reader):
+    with pytest.raises(DuoscopeError) as raised:
+        await traces.get(reader, "ab" * 16)
+    assert raised.value.kind is ErrorKind.NOT_FOUND
+    for wrong in ("", "ab", "xy" * 16, "é" * 32):
+        with pytest.raises(DuoscopeError, match="32 hexadecimal digits"):
+            await traces.get(reader, wrong)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", [2, 1]),
+        ("status:error", [1]),
+        ("service:front -status:error", [2, 1]),
+        ("cart", [1]),
+        ("name:GET", [1]),
+        ("kind:client", [1]),
+        ("duration>99ms", [1]),
+        ("duration<2ms", [2]),
+        ("event:exc*", [1]),
+        ("code:500 http.route:/cart", [1]),
+        ("cloud.region:eu", [2, 1]),
+        ("parent_span_id:" + _id(99).hex(), [2]),
+        ("status_message:up*", [1]),
+        ("status:ok", []),
+    ],
+)
+async def test_search(reader, query, found):
+    page = await traces.search(reader, HOUR, query)
+    assert [int(trace.trace_id, 16) for trace in page.items] == found
+
+
+async def test_summaries(reader):
+    orphan, whole = (await traces.search(reader, HOUR)).items
+    assert (whole.root_service, whole.root_name, whole.span_count, whole.error_count) == ("front", "GET /cart", 3, 2)
+    assert (whole.services, whole.duration_ns) == (["cart", "front"], 100 * MS)
+    assert (orphan.root_service, orphan.root_name, orphan.span_count) == ("front", "orphan", 1)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 20])
+async def test_pages_show_every_trace_once(telemetry_store, deliver, otlp, new_scope, limit):
+    scope = new_scope()
+    # Twenty traces whose spans lie between one another's, five traces in each nanosecond.
+    spans = [
+        {
+            "trace_id": _id(1 + number % 20, 16),
+            "span_id": _id(1 + number),
+            "start_time_unix_nano": HOUR.start_ns + number // 5,
+        }
+        for number in range(60)
+    ]
+    await deliver(scope, otlp.spans("s", *spans))
+    reader = telemetry_store.bind(scope)
+    found, cursor = [], None
+    while True:
+        page = await traces.search(reader, HOUR, limit=limit, cursor=cursor)
+        found += [int(trace.trace_id, 16) for trace in page.items]
+        if not (cursor := page.next_cursor):
+            break
+    assert found == list(range(20, 0, -1))
+
+
+async def test_services(telemetry_store, scope, deliver, otlp):
+    await deliver(scope, otlp.logs("only-logs", {"time_unix_nano": HOUR.start_ns, "body": "x"}))
+    reader = telemetry_store.bind(scope)
+    listed = await services.list_services(reader, HOUR)
+    cart, front, logging = listed.items
+    assert (cart.name, cart.signals, cart.request_count, cart.error_count) == ("cart", ["traces"], 1, 1)
+    assert cart.duration_p50_ns == cart.duration_p99_ns == pytest.approx(100 * MS)
+    assert (front.name, front.request_count, front.error_count) == ("front", 2, 1)
+    assert (logging.name, logging.signals, logging.request_count) == ("only-logs", ["logs"], 0)
+    assert logging.duration_p95_ns is None
+    assert (await services.list_services(reader, TimeRange(1, 2))).items == []
+
+
+async def test_service_map(reader, monkeypatch):
+    found = await services.service_map(reader, HOUR)
+    (edge,) = found.edges
+    assert (edge.caller, edge.callee, edge.call_count, edge.error_count) == ("front", "cart", 1, 1)
+    assert (found.nodes, found.sampled_one_in, found.truncated) == (["cart", "front"], 1, False)
+    monkeypatch.setattr(services, "MAP_SPANS_MAX", 2)
+    assert (await services.service_map(reader, HOUR)).sampled_one_in == 2

@@ -1,0 +1,61 @@
+"""Times and cursors that requests carry."""
+
+import pytest
+
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.telemetry import cursor
+from duoscope.telemetry.times import TimeRange, duration_ns, time_range, unix_nano
+
+
+@pytest.mark.parametrize(
+    ("text", "nanos"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01T00:00:01.5Z", 1_500_000_000),
+        ("1970-01-01T01:00:00.000000001+01:00", 1),
+        ("2026-11-21t01:29:37z", 1_795_224_577_000_000_000),
+        ("1795224577000000001", 1_795_224_577_000_000_001),
+        (17, 17),
+    ],
+)
+def test_times(text, nanos):
+    assert unix_nano(text, "start") == nanos
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "2026-13-01T00:00:00Z", "2026-01-01", "1969-12-31T23:59:59Z", -1, 2**63, "9" * 20]
+)
+def test_what_is_no_time(text):
+    with pytest.raises(DuoscopeError, match="`start` must be a time"):
+        unix_nano(text, "start")
+
+
+def test_ranges():
+    assert time_range("1", "2") == TimeRange(1, 2)
+    last_hour = time_range(None, None)
+    assert last_hour.seconds == 3600
+    assert time_range(None, 5) == TimeRange(0, 5)
+    for start, end, message in [(2, 2, "later than"), (3, 2, "later than"), (0, 10**18, "400 days")]:
+        with pytest.raises(DuoscopeError, match=message):
+            time_range(start, end)
+
+
+def test_durations():
+    assert duration_ns("1.5ms") == 1_500_000
+    assert duration_ns("2h") == 7_200_000_000_000
+    assert duration_ns("5") is None
+
+
+def test_cursors():
+    search = ("logs", "a")
+    text = cursor.encode(search, [1, "x"])
+    assert cursor.decode(text, search, (int, str)) == [1, "x"]
+    wrong = ["", "é", "a", "W10", "W1tdXQ", text[:-3], text + "AA", "W" * 4000, cursor.encode(search, [2**64, "x"])]
+    for bad in [
+        *wrong,
+        cursor.encode(("logs", "b"), [1, "x"]),
+        cursor.encode(search, [1]),
+        cursor.encode(search, [1, 2]),
+    ]:
+        with pytest.raises(DuoscopeError, match="cursor does not belong"):
+            cursor.decode(bad, search, (int, str))
