@@ -71,8 +71,8 @@ CREATE TABLE IF NOT EXISTS traces_v3
     scope_attributes LowCardinality(String) CODEC(ZSTD(1)),
     scope_dropped_attributes_count UInt32 CODEC(ZSTD(1)),
     scope_schema_url LowCardinality(String) CODEC(ZSTD(1)),
-    span_attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    span_attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    span_attributes_json String CODEC(ZSTD(1)),
+    span_attributes Map(String, String) ALIAS JSONExtract(span_attributes_json, 'Map(String, String)'),
     duration_nano UInt64 CODEC(ZSTD(1)),
     status_code Enum8('unset' = 0, 'ok' = 1, 'error' = 2) CODEC(ZSTD(1)),
     status_message LowCardinality(String) CODEC(ZSTD(1)),
@@ -100,7 +100,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, toStartOfFiveMinutes(timestamp), service_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- The narrow twin in the order of trace ids: finds a trace, draws its waterfall, joins callers with callees.
 CREATE TABLE IF NOT EXISTS spans_v3
@@ -126,7 +126,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, trace_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Each view goes down the message a level at a time: what belongs to a resource or a scope is computed once there, and
 -- repeated as a dictionary index. A span without ids of the right length is left out.
@@ -153,8 +153,7 @@ SELECT
     scope_attributes,
     scope_dropped_attributes_count,
     scope_schema_url,
-    otlpAttributes(s_attributes) AS span_attributes,
-    otlpKinds(s_attributes) AS span_attribute_kinds,
+    otlpObject(s_attributes) AS span_attributes_json,
     if(s_end_time_unix_nano > s_start_time_unix_nano, s_end_time_unix_nano - s_start_time_unix_nano, 0) AS duration_nano,
     if(s_status_code BETWEEN 0 AND 2, s_status_code, 0) AS status_code,
     s_status_message AS status_message,
@@ -314,7 +313,7 @@ WHERE trace_id != toFixedString('', 16) AND span_id != toFixedString('', 8);
 
 -- The only way to read spans: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS traces AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), end_timestamp, resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), end_timestamp, resource_attributes, span_attributes
 FROM traces_v3
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 

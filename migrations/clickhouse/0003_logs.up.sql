@@ -55,8 +55,8 @@ CREATE TABLE IF NOT EXISTS logs_v3
     scope_schema_url LowCardinality(String) CODEC(ZSTD(1)),
     body String CODEC(ZSTD(1)),
     body_kind Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7) CODEC(ZSTD(1)),
-    log_attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    log_attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    log_attributes_json String CODEC(ZSTD(1)),
+    log_attributes Map(String, String) ALIAS JSONExtract(log_attributes_json, 'Map(String, String)'),
     event_name LowCardinality(String) CODEC(ZSTD(1)),
     dropped_attributes_count UInt32 CODEC(ZSTD(1)),
     INDEX by_severity severity_number TYPE minmax GRANULARITY 1,
@@ -69,7 +69,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, toStartOfFiveMinutes(timestamp), service_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- The records of a trace, in the order of trace ids.
 CREATE TABLE IF NOT EXISTS logs_v3_by_trace
@@ -93,7 +93,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, trace_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- A record without a time takes the time it was observed at, or that of its arrival. Ids of a wrong length become zeros,
 -- which means "none".
@@ -119,10 +119,9 @@ SELECT
     scope_attributes,
     scope_dropped_attributes_count,
     scope_schema_url,
-    otlpText(l_body) AS body,
+    otlpBody(l_body) AS body,
     tupleElement(l_body, 1) AS body_kind,
-    otlpAttributes(l_attributes) AS log_attributes,
-    otlpKinds(l_attributes) AS log_attribute_kinds,
+    otlpObject(l_attributes) AS log_attributes_json,
     l_event_name AS event_name,
     l_dropped_attributes_count AS dropped_attributes_count
 FROM otlp_logs
@@ -189,7 +188,7 @@ SELECT
     l_severity_text AS severity_text,
     if(l_severity_number BETWEEN 0 AND 24, l_severity_number, 0) AS severity_number,
     service_name,
-    otlpText(l_body) AS body
+    otlpBody(l_body) AS body
 FROM otlp_logs
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_logs.resource.attributes`) AS service_name,
@@ -220,7 +219,7 @@ WHERE trace_id != toFixedString('', 16);
 
 -- The only way to read log records: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS logs AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, log_attributes
 FROM logs_v3
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 

@@ -1,7 +1,7 @@
 -- Metrics: the Null tables that ClickHouse decodes OTLP into, one table a kind of point, rollups, exemplars and a catalogue.
 -- Every view costs at every INSERT, so there are two ways in: otlp_metrics for gauges and sums, which nearly every request
 -- has, and otlp_distributions for histograms and summaries. The receiver inserts a request into the second one only if it
--- has any. series_id hashes resource, scope and attributes; attributes in another order are the same series.
+-- has any. series_id hashes resource, scope and attributes; attributes in another order are the same series: their hashes are summed.
 
 -- A column is the path to a field, as deep in arrays as that field is in repeated messages.
 CREATE TABLE IF NOT EXISTS otlp_metrics
@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS otlp_metrics
     `request.resource_metrics.scope_metrics.metrics.name` Array(Array(Array(String))),
     `request.resource_metrics.scope_metrics.metrics.description` Array(Array(Array(String))),
     `request.resource_metrics.scope_metrics.metrics.unit` Array(Array(Array(String))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))))))),
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.start_time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.value` Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 4, 'as_int' = 6))))),
@@ -36,7 +37,8 @@ CREATE TABLE IF NOT EXISTS otlp_metrics
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.span_id` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.trace_id` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.flags` Array(Array(Array(Array(UInt32)))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))))))),
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.start_time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.value` Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 4, 'as_int' = 6))))),
@@ -74,7 +76,8 @@ CREATE TABLE IF NOT EXISTS otlp_distributions
     `request.resource_metrics.scope_metrics.metrics.name` Array(Array(Array(String))),
     `request.resource_metrics.scope_metrics.metrics.description` Array(Array(Array(String))),
     `request.resource_metrics.scope_metrics.metrics.unit` Array(Array(Array(String))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))))))),
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.start_time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.count` Array(Array(Array(Array(UInt64)))),
@@ -92,7 +95,8 @@ CREATE TABLE IF NOT EXISTS otlp_distributions
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.min` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.max` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.aggregation_temporality` Array(Array(Array(Int32))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))))))),
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.start_time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.count` Array(Array(Array(Array(UInt64)))),
@@ -115,7 +119,8 @@ CREATE TABLE IF NOT EXISTS otlp_distributions
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.max` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.zero_threshold` Array(Array(Array(Array(Float64)))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.aggregation_temporality` Array(Array(Array(Int32))),
-    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))))))),
+    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.start_time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.time_unix_nano` Array(Array(Array(Array(UInt64)))),
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.count` Array(Array(Array(Array(UInt64)))),
@@ -142,8 +147,8 @@ CREATE TABLE IF NOT EXISTS metrics_v3
     scope_name LowCardinality(String) CODEC(ZSTD(1)),
     scope_version LowCardinality(String) CODEC(ZSTD(1)),
     scope_attributes LowCardinality(String) CODEC(ZSTD(1)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    attributes_json LowCardinality(String) CODEC(ZSTD(1)),
+    attributes Map(String, String) ALIAS JSONExtract(attributes_json, 'Map(String, String)'),
     series_id UInt64 CODEC(ZSTD(1)),
     unit LowCardinality(String) CODEC(ZSTD(1)),
     value Float64 CODEC(ZSTD(1)),
@@ -165,7 +170,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with explicit bounds.
 CREATE TABLE IF NOT EXISTS metric_histograms
@@ -183,8 +188,8 @@ CREATE TABLE IF NOT EXISTS metric_histograms
     scope_name LowCardinality(String) CODEC(ZSTD(1)),
     scope_version LowCardinality(String) CODEC(ZSTD(1)),
     scope_attributes LowCardinality(String) CODEC(ZSTD(1)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    attributes_json LowCardinality(String) CODEC(ZSTD(1)),
+    attributes Map(String, String) ALIAS JSONExtract(attributes_json, 'Map(String, String)'),
     series_id UInt64 CODEC(ZSTD(1)),
     unit LowCardinality(String) CODEC(ZSTD(1)),
     temporality Enum8('unspecified' = 0, 'delta' = 1, 'cumulative' = 2) CODEC(ZSTD(1)),
@@ -208,7 +213,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 CREATE TABLE IF NOT EXISTS metric_exponential_histograms
@@ -226,8 +231,8 @@ CREATE TABLE IF NOT EXISTS metric_exponential_histograms
     scope_name LowCardinality(String) CODEC(ZSTD(1)),
     scope_version LowCardinality(String) CODEC(ZSTD(1)),
     scope_attributes LowCardinality(String) CODEC(ZSTD(1)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    attributes_json LowCardinality(String) CODEC(ZSTD(1)),
+    attributes Map(String, String) ALIAS JSONExtract(attributes_json, 'Map(String, String)'),
     series_id UInt64 CODEC(ZSTD(1)),
     unit LowCardinality(String) CODEC(ZSTD(1)),
     temporality Enum8('unspecified' = 0, 'delta' = 1, 'cumulative' = 2) CODEC(ZSTD(1)),
@@ -256,7 +261,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_summaries
 (
@@ -273,8 +278,8 @@ CREATE TABLE IF NOT EXISTS metric_summaries
     scope_name LowCardinality(String) CODEC(ZSTD(1)),
     scope_version LowCardinality(String) CODEC(ZSTD(1)),
     scope_attributes LowCardinality(String) CODEC(ZSTD(1)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    attribute_kinds Array(Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7)) CODEC(ZSTD(1)),
+    attributes_json LowCardinality(String) CODEC(ZSTD(1)),
+    attributes Map(String, String) ALIAS JSONExtract(attributes_json, 'Map(String, String)'),
     series_id UInt64 CODEC(ZSTD(1)),
     unit LowCardinality(String) CODEC(ZSTD(1)),
     flags UInt32 CODEC(ZSTD(1)),
@@ -290,7 +295,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS exemplars_v3
 (
@@ -313,7 +318,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Rollups of gauges and sums over all series of a metric and a service, added to by every INSERT.
 CREATE TABLE IF NOT EXISTS metrics_v3_hourly
@@ -392,6 +397,9 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 -- A point without a time or a value is left out.
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_metrics_v3 TO metrics_v3 AS
+WITH
+    arrayMap(v -> otlpRawText(v), p_attributes_value) AS texts,
+    otlpRawMembers(p_attributes_key, p_attributes_value, texts, otlpNeedsEscape(p_attributes_key, texts)) AS members
 SELECT
     organization_id,
     workspace_id,
@@ -405,9 +413,8 @@ SELECT
     scope_name,
     scope_version,
     scope_attributes,
-    otlpLeafAttributes(p_attributes) AS attributes,
-    otlpKinds(p_attributes) AS attribute_kinds,
-    otlpSeriesId(resource, scope_name, attributes) AS series_id,
+    concat('{', arrayStringConcat(members, ','), '}') AS attributes_json,
+    cityHash64(resource, scope_name, arraySum(arrayMap(m -> cityHash64(m), members))) AS series_id,
     m_unit AS unit,
     if(p_value = 'as_int', toFloat64(p_as_int), p_as_double) AS value,
     p_value = 'as_int' AS value_is_int,
@@ -431,7 +438,8 @@ ARRAY JOIN
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.unit`) AS m_unit__,
     `request.resource_metrics.scope_metrics.metrics.sum.aggregation_temporality` AS m_temporality__,
     `request.resource_metrics.scope_metrics.metrics.sum.is_monotonic` AS m_is_monotonic__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes` AS g_attributes__,
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes.key` AS g_attributes_key__,
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.attributes.value` AS g_attributes_value__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.start_time_unix_nano` AS g_start_time_unix_nano__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.time_unix_nano` AS g_time_unix_nano__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.value` AS g_value__,
@@ -445,7 +453,8 @@ ARRAY JOIN
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_int` AS g_exemplars_as_int__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.span_id` AS g_exemplars_span_id__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.trace_id` AS g_exemplars_trace_id__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes` AS s_attributes__,
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.key` AS s_attributes_key__,
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.value` AS s_attributes_value__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.start_time_unix_nano` AS s_start_time_unix_nano__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.time_unix_nano` AS s_time_unix_nano__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.value` AS s_value__,
@@ -467,7 +476,8 @@ ARRAY JOIN
     m_unit__ AS m_unit_,
     m_temporality__ AS m_temporality_,
     m_is_monotonic__ AS m_is_monotonic_,
-    g_attributes__ AS g_attributes_,
+    g_attributes_key__ AS g_attributes_key_,
+    g_attributes_value__ AS g_attributes_value_,
     g_start_time_unix_nano__ AS g_start_time_unix_nano_,
     g_time_unix_nano__ AS g_time_unix_nano_,
     g_value__ AS g_value_,
@@ -481,7 +491,8 @@ ARRAY JOIN
     g_exemplars_as_int__ AS g_exemplars_as_int_,
     g_exemplars_span_id__ AS g_exemplars_span_id_,
     g_exemplars_trace_id__ AS g_exemplars_trace_id_,
-    s_attributes__ AS s_attributes_,
+    s_attributes_key__ AS s_attributes_key_,
+    s_attributes_value__ AS s_attributes_value_,
     s_start_time_unix_nano__ AS s_start_time_unix_nano_,
     s_time_unix_nano__ AS s_time_unix_nano_,
     s_value__ AS s_value_,
@@ -500,7 +511,8 @@ ARRAY JOIN
     m_unit_ AS m_unit,
     m_temporality_ AS m_temporality,
     m_is_monotonic_ AS m_is_monotonic,
-    g_attributes_ AS g_attributes,
+    g_attributes_key_ AS g_attributes_key,
+    g_attributes_value_ AS g_attributes_value,
     g_start_time_unix_nano_ AS g_start_time_unix_nano,
     g_time_unix_nano_ AS g_time_unix_nano,
     g_value_ AS g_value,
@@ -514,7 +526,8 @@ ARRAY JOIN
     g_exemplars_as_int_ AS g_exemplars_as_int,
     g_exemplars_span_id_ AS g_exemplars_span_id,
     g_exemplars_trace_id_ AS g_exemplars_trace_id,
-    s_attributes_ AS s_attributes,
+    s_attributes_key_ AS s_attributes_key,
+    s_attributes_value_ AS s_attributes_value,
     s_start_time_unix_nano_ AS s_start_time_unix_nano,
     s_time_unix_nano_ AS s_time_unix_nano,
     s_value_ AS s_value,
@@ -529,7 +542,8 @@ ARRAY JOIN
     s_exemplars_span_id_ AS s_exemplars_span_id,
     s_exemplars_trace_id_ AS s_exemplars_trace_id
 ARRAY JOIN
-    arrayConcat(g_attributes, s_attributes) AS p_attributes,
+    arrayConcat(g_attributes_key, s_attributes_key) AS p_attributes_key,
+    arrayConcat(g_attributes_value, s_attributes_value) AS p_attributes_value,
     arrayConcat(g_start_time_unix_nano, s_start_time_unix_nano) AS p_start_time_unix_nano,
     arrayConcat(g_time_unix_nano, s_time_unix_nano) AS p_time_unix_nano,
     arrayConcat(g_value, s_value) AS p_value,
@@ -546,6 +560,9 @@ ARRAY JOIN
 WHERE p_time_unix_nano != 0 AND p_value != 'none';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_histograms TO metric_histograms AS
+WITH
+    arrayMap(v -> otlpRawText(v), p_attributes_value) AS texts,
+    otlpRawMembers(p_attributes_key, p_attributes_value, texts, otlpNeedsEscape(p_attributes_key, texts)) AS members
 SELECT
     organization_id,
     workspace_id,
@@ -559,9 +576,8 @@ SELECT
     scope_name,
     scope_version,
     scope_attributes,
-    otlpLeafAttributes(p_attributes) AS attributes,
-    otlpKinds(p_attributes) AS attribute_kinds,
-    otlpSeriesId(resource, scope_name, attributes) AS series_id,
+    concat('{', arrayStringConcat(members, ','), '}') AS attributes_json,
+    cityHash64(resource, scope_name, arraySum(arrayMap(m -> cityHash64(m), members))) AS series_id,
     m_unit AS unit,
     if(m_histogram_aggregation_temporality BETWEEN 0 AND 2, m_histogram_aggregation_temporality, 0) AS temporality,
     p_flags AS flags,
@@ -586,7 +602,8 @@ ARRAY JOIN
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.name`) AS m_name__,
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.unit`) AS m_unit__,
     `request.resource_metrics.scope_metrics.metrics.histogram.aggregation_temporality` AS m_histogram_aggregation_temporality__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes` AS p_attributes___,
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes.key` AS p_attributes_key___,
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.attributes.value` AS p_attributes_value___,
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.start_time_unix_nano` AS p_start_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.time_unix_nano` AS p_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.count` AS p_count___,
@@ -610,7 +627,8 @@ ARRAY JOIN
     m_name__ AS m_name_,
     m_unit__ AS m_unit_,
     m_histogram_aggregation_temporality__ AS m_histogram_aggregation_temporality_,
-    p_attributes___ AS p_attributes__,
+    p_attributes_key___ AS p_attributes_key__,
+    p_attributes_value___ AS p_attributes_value__,
     p_start_time_unix_nano___ AS p_start_time_unix_nano__,
     p_time_unix_nano___ AS p_time_unix_nano__,
     p_count___ AS p_count__,
@@ -631,7 +649,8 @@ ARRAY JOIN
     m_name_ AS m_name,
     m_unit_ AS m_unit,
     m_histogram_aggregation_temporality_ AS m_histogram_aggregation_temporality,
-    p_attributes__ AS p_attributes_,
+    p_attributes_key__ AS p_attributes_key_,
+    p_attributes_value__ AS p_attributes_value_,
     p_start_time_unix_nano__ AS p_start_time_unix_nano_,
     p_time_unix_nano__ AS p_time_unix_nano_,
     p_count__ AS p_count_,
@@ -649,7 +668,8 @@ ARRAY JOIN
     p_exemplars_span_id__ AS p_exemplars_span_id_,
     p_exemplars_trace_id__ AS p_exemplars_trace_id_
 ARRAY JOIN
-    p_attributes_ AS p_attributes,
+    p_attributes_key_ AS p_attributes_key,
+    p_attributes_value_ AS p_attributes_value,
     p_start_time_unix_nano_ AS p_start_time_unix_nano,
     p_time_unix_nano_ AS p_time_unix_nano,
     p_count_ AS p_count,
@@ -669,6 +689,9 @@ ARRAY JOIN
 WHERE p_time_unix_nano != 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_exponential_histograms TO metric_exponential_histograms AS
+WITH
+    arrayMap(v -> otlpRawText(v), p_attributes_value) AS texts,
+    otlpRawMembers(p_attributes_key, p_attributes_value, texts, otlpNeedsEscape(p_attributes_key, texts)) AS members
 SELECT
     organization_id,
     workspace_id,
@@ -682,9 +705,8 @@ SELECT
     scope_name,
     scope_version,
     scope_attributes,
-    otlpLeafAttributes(p_attributes) AS attributes,
-    otlpKinds(p_attributes) AS attribute_kinds,
-    otlpSeriesId(resource, scope_name, attributes) AS series_id,
+    concat('{', arrayStringConcat(members, ','), '}') AS attributes_json,
+    cityHash64(resource, scope_name, arraySum(arrayMap(m -> cityHash64(m), members))) AS series_id,
     m_unit AS unit,
     if(m_exponential_histogram_aggregation_temporality BETWEEN 0 AND 2, m_exponential_histogram_aggregation_temporality, 0) AS temporality,
     p_flags AS flags,
@@ -714,7 +736,8 @@ ARRAY JOIN
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.name`) AS m_name__,
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.unit`) AS m_unit__,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.aggregation_temporality` AS m_exponential_histogram_aggregation_temporality__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes` AS p_attributes___,
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes.key` AS p_attributes_key___,
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.attributes.value` AS p_attributes_value___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.start_time_unix_nano` AS p_start_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.time_unix_nano` AS p_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.count` AS p_count___,
@@ -743,7 +766,8 @@ ARRAY JOIN
     m_name__ AS m_name_,
     m_unit__ AS m_unit_,
     m_exponential_histogram_aggregation_temporality__ AS m_exponential_histogram_aggregation_temporality_,
-    p_attributes___ AS p_attributes__,
+    p_attributes_key___ AS p_attributes_key__,
+    p_attributes_value___ AS p_attributes_value__,
     p_start_time_unix_nano___ AS p_start_time_unix_nano__,
     p_time_unix_nano___ AS p_time_unix_nano__,
     p_count___ AS p_count__,
@@ -769,7 +793,8 @@ ARRAY JOIN
     m_name_ AS m_name,
     m_unit_ AS m_unit,
     m_exponential_histogram_aggregation_temporality_ AS m_exponential_histogram_aggregation_temporality,
-    p_attributes__ AS p_attributes_,
+    p_attributes_key__ AS p_attributes_key_,
+    p_attributes_value__ AS p_attributes_value_,
     p_start_time_unix_nano__ AS p_start_time_unix_nano_,
     p_time_unix_nano__ AS p_time_unix_nano_,
     p_count__ AS p_count_,
@@ -792,7 +817,8 @@ ARRAY JOIN
     p_max__ AS p_max_,
     p_zero_threshold__ AS p_zero_threshold_
 ARRAY JOIN
-    p_attributes_ AS p_attributes,
+    p_attributes_key_ AS p_attributes_key,
+    p_attributes_value_ AS p_attributes_value,
     p_start_time_unix_nano_ AS p_start_time_unix_nano,
     p_time_unix_nano_ AS p_time_unix_nano,
     p_count_ AS p_count,
@@ -817,6 +843,9 @@ ARRAY JOIN
 WHERE p_time_unix_nano != 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_summaries TO metric_summaries AS
+WITH
+    arrayMap(v -> otlpRawText(v), p_attributes_value) AS texts,
+    otlpRawMembers(p_attributes_key, p_attributes_value, texts, otlpNeedsEscape(p_attributes_key, texts)) AS members
 SELECT
     organization_id,
     workspace_id,
@@ -830,9 +859,8 @@ SELECT
     scope_name,
     scope_version,
     scope_attributes,
-    otlpLeafAttributes(p_attributes) AS attributes,
-    otlpKinds(p_attributes) AS attribute_kinds,
-    otlpSeriesId(resource, scope_name, attributes) AS series_id,
+    concat('{', arrayStringConcat(members, ','), '}') AS attributes_json,
+    cityHash64(resource, scope_name, arraySum(arrayMap(m -> cityHash64(m), members))) AS series_id,
     m_unit AS unit,
     p_flags AS flags,
     p_sum AS sum,
@@ -848,7 +876,8 @@ ARRAY JOIN
     arrayMap(ss -> arrayMap(a -> toLowCardinality(toJSONString(a)), ss), `request.resource_metrics.scope_metrics.scope.attributes`) AS scope_attributes_,
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.name`) AS m_name__,
     arrayMap(ss -> arrayMap(ms -> arrayMap(x -> toLowCardinality(x), ms), ss), `request.resource_metrics.scope_metrics.metrics.unit`) AS m_unit__,
-    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes` AS p_attributes___,
+    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes.key` AS p_attributes_key___,
+    `request.resource_metrics.scope_metrics.metrics.summary.data_points.attributes.value` AS p_attributes_value___,
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.start_time_unix_nano` AS p_start_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.time_unix_nano` AS p_time_unix_nano___,
     `request.resource_metrics.scope_metrics.metrics.summary.data_points.count` AS p_count___,
@@ -862,7 +891,8 @@ ARRAY JOIN
     scope_attributes_ AS scope_attributes,
     m_name__ AS m_name_,
     m_unit__ AS m_unit_,
-    p_attributes___ AS p_attributes__,
+    p_attributes_key___ AS p_attributes_key__,
+    p_attributes_value___ AS p_attributes_value__,
     p_start_time_unix_nano___ AS p_start_time_unix_nano__,
     p_time_unix_nano___ AS p_time_unix_nano__,
     p_count___ AS p_count__,
@@ -873,7 +903,8 @@ ARRAY JOIN
 ARRAY JOIN
     m_name_ AS m_name,
     m_unit_ AS m_unit,
-    p_attributes__ AS p_attributes_,
+    p_attributes_key__ AS p_attributes_key_,
+    p_attributes_value__ AS p_attributes_value_,
     p_start_time_unix_nano__ AS p_start_time_unix_nano_,
     p_time_unix_nano__ AS p_time_unix_nano_,
     p_count__ AS p_count_,
@@ -882,7 +913,8 @@ ARRAY JOIN
     p_quantile_values_value__ AS p_quantile_values_value_,
     p_flags__ AS p_flags_
 ARRAY JOIN
-    p_attributes_ AS p_attributes,
+    p_attributes_key_ AS p_attributes_key,
+    p_attributes_value_ AS p_attributes_value,
     p_start_time_unix_nano_ AS p_start_time_unix_nano,
     p_time_unix_nano_ AS p_time_unix_nano,
     p_count_ AS p_count,
@@ -1253,22 +1285,22 @@ GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, 
 
 -- The only way to read metrics: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS metrics AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
 FROM metrics_v3
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS histograms AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
 FROM metric_histograms
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS exponential_histograms AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
 FROM metric_exponential_histograms
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS summaries AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
 FROM metric_summaries
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
