@@ -1,30 +1,36 @@
 # Every target sets up what it needs: a .venv inside the clone, pinned by constraints.txt.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# pip says nothing for a long while, or far too much: a dot a package is enough to see that it is alive.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
+	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench proto clean
+.PHONY: help run demo test lint format bench clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing duoscope into .venv (first time only)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@echo "Installing duoscope into .venv; this happens once and takes about a minute"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) -e '.[demo]' | $(DOTS)
 	@touch $@
 
 .venv/.dev: .venv/.run
-	@echo "Installing the development tools into .venv (first time only)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installing the development tools into .venv; this happens once"
+	@$(PIP_INSTALL) -e '.[dev]' | $(DOTS)
 	@touch $@
 
 run: .venv/.run ## Start duoscope with embedded stores; Ctrl-C stops it. Options: ARGS="--api-port 9090".
 	@exec $(BIN)/duoscope up $(ARGS)
 
-demo: .venv/.run ## Send a minute of telemetry from pretend services to the running duoscope.
+demo: .venv/.run ## Send half a minute of telemetry of pretend services to the running duoscope.
 	@exec $(BIN)/duoscope demo $(ARGS)
 
 test: .venv/.dev ## Run the test suite on the real engines.

@@ -56,7 +56,7 @@ def check(endpoint: str, api_key: str) -> None:
         else grpc.insecure_channel(target.netloc)
     )
     with channel:
-        export: Any = channel.unary_unary(
+        export: Any = channel.unary_unary(  # pyright: ignore[reportUnknownVariableType]
             "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             request_serializer=ExportTraceServiceRequest.SerializeToString,
         )
