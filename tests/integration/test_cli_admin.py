@@ -1,0 +1,83 @@
+"""`duoscope migrate` and `duoscope admin` over real stores, run as a person runs them: processes of their own.
+
+One data folder for the file: what a command leaves is what the next one finds.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def duoscope(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("cli") / "data"
+
+    def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
+        command = "import sys; from duoscope.cli import run; sys.exit(run())"
+        done = subprocess.run(
+            [sys.executable, "-c", command, *arguments, "--data-dir", str(data_dir)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def migrated(duoscope):
+    pending = json.loads(duoscope("migrate", "plan", "--json"))
+    assert {entry["state"] for entry in pending} == {"pending"}
+    assert len(json.loads(duoscope("migrate", "up", "--json"))) == len(pending)
+    return duoscope
+
+
+@pytest.fixture(scope="module")
+def tenant_id(migrated) -> str:
+    made = json.loads(migrated("admin", "create-tenant", "One", "--retention-days", "7", "--json"))
+    assert made["settings"] == {"retention_days": 7}
+    return made["tenant_id"]
+
+
+def test_migrations_go_down_and_up_again(migrated):
+    assert migrated("migrate", "plan") == "Nothing to apply.\n"
+    assert migrated("migrate", "up") == "Both stores are up to date.\n"
+    last = max(e["version"] for e in json.loads(migrated("migrate", "status", "--json")) if e["store"] == "clickhouse")
+    arguments = ("migrate", "down", "--store", "clickhouse", "--to", str(last - 1))
+    assert "Stopped." in migrated(*arguments, stdin="n\n", code=130)
+    said = migrated(*arguments, "--yes")
+    assert "all rows are lost in: " in said
+    assert f"Undone ClickHouse {last:04d}" in said
+    assert "pending" in migrated("migrate", "status")
+    assert f"Applied ClickHouse {last:04d}" in migrated("migrate", "up")
+
+
+def test_a_tenant_with_user_and_key(migrated, tenant_id):
+    assert tenant_id in migrated("admin", "list-tenants")
+    assert "Another tenant" in migrated("admin", "create-tenant", "one", code=1)
+
+    made = ("admin", "create-user", "one@example.com", "--tenant", tenant_id)
+    assert "no terminal" in migrated(*made, code=2)
+    assert json.loads(migrated(*made, "--password-stdin", "--json", stdin=f"{PASSWORD}\n"))["password"] is None
+    assert "Password, shown this once: " in migrated("admin", "reset-password", "one@example.com", "--generate")
+    assert "No such user" in migrated("admin", "reset-password", "nobody@example.com", "--generate", code=1)
+
+    key = json.loads(migrated("admin", "create-api-key", "--tenant", tenant_id, "--allow", "logs:write", "--json"))
+    assert key["permissions"] == ["logs:write"]
+    listed = migrated("admin", "list-api-keys", "--tenant", tenant_id)
+    assert key["key_id"] in listed
+    assert key["api_key"].partition(".")[2] not in listed
+    assert "Revoked" in migrated("admin", "revoke-api-key", key["api_key"])
+    assert "No such API key" in migrated("admin", "revoke-api-key", key["key_id"], code=1)
+
+    assert "90 days" in migrated("admin", "set-retention", "--tenant", tenant_id, "90")
+    assert "90 days" in migrated("admin", "list-tenants")
