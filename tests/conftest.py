@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
@@ -18,10 +19,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from duoscope.api.app import ApiServices, create_app
+from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.sessions import Sessions
+from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
+from duoscope.metadata.permissions import Grant
 from duoscope.receiver.envelope import wrap
 from duoscope.stores.clickhouse import Inlet, SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, PostgresAddress
@@ -121,7 +129,7 @@ def new_scope() -> Callable[[], Scope]:
 
 @pytest.fixture
 def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
-    """Stores OTLP requests as the receiver does: `await deliver(scope, request, ...)`."""
+    """Stores OTLP requests for a tenant, as the receiver does."""
     inlets = {
         ExportLogsServiceRequest: [Inlet.LOGS],
         ExportTraceServiceRequest: [Inlet.TRACES],
@@ -197,3 +205,39 @@ class Otlp:
 @pytest.fixture(scope="session")
 def otlp() -> Otlp:
     return Otlp()
+
+
+class Api:
+    """The API app over real stores, called without a network."""
+
+    def __init__(self, services: ApiServices) -> None:
+        self.services = services
+        self.app = create_app(services)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://test")
+
+    def headers(self, scope: Scope, *permissions: str) -> dict[str, str]:
+        """Authorization of a user of the tenant; may read all telemetry unless told."""
+        granted = frozenset(permissions or ("log:read", "trace:read", "metric:read"))
+        grant = Grant(scope.organization_id, scope.workspace_id, scope.tenant_id, granted)
+        token = self.services.tokens.issue(grant, user_id=new_id(), session_id=new_id())
+        return {"authorization": f"Bearer {token}"}
+
+
+@pytest_asyncio.fixture
+async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) -> AsyncGenerator[Api]:
+    keys = SecretKeys((b"s" * 32,))
+    hasher = SlowHasher()
+    tokens = AccessTokens(keys)
+    services = ApiServices(
+        metadata=metadata_store,
+        telemetry=telemetry_store,
+        sessions=Sessions(metadata_store, hasher, tokens, keys),
+        tokens=tokens,
+        api_keys=ApiKeyVerifier(metadata_store, hasher, keys),
+        settings=Settings(),
+    )
+    made = Api(services)
+    async with made.client:
+        yield made
+    hasher.close()

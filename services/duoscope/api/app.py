@@ -1,0 +1,76 @@
+"""The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
+
+from typing import Any, Final
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+import duoscope
+from duoscope.api.authentication import Authentication
+from duoscope.api.page import SchemaPage
+from duoscope.api.problems import on_duoscope_error, on_http_exception, on_unexpected
+from duoscope.api.requests import ObservedApp
+from duoscope.api.routes import auth, health, logs, services, traces
+from duoscope.api.services import ApiServices
+from duoscope.api.tails import Tails
+from duoscope.identity.permissions import Principal
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.stores.clickhouse import TelemetryReader
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+_DESCRIPTION = (
+    "Metrics, logs and traces of one tenant: the access token says which. Log in at /api/v1/auth/login and send the "
+    "access token as `Authorization: Bearer <token>`. Errors are RFC 9457 problem details with a stable `code`."
+)
+
+
+def create_app(services_: ApiServices) -> Litestar:
+    """The API over `services_`; it opens and closes nothing."""
+
+    def reader(request: Request[Principal, Any, Any]) -> TelemetryReader:
+        return services_.telemetry.bind(request.user.scope)
+
+    tails = Tails(services_.stopping)
+    return ObservedApp(
+        route_handlers=[
+            *(auth.login, auth.refresh, auth.logout, auth.me),
+            *(logs.search, logs.tail),
+            *(traces.search, traces.get_trace),
+            *(services.list_services, services.service_map),
+            *(health.live, health.ready, health.metrics),
+        ],
+        dependencies={
+            "services": Provide(lambda: services_, sync_to_thread=False),
+            "reader": Provide(reader, sync_to_thread=False),
+            "tails": Provide(lambda: tails, sync_to_thread=False),
+        },
+        middleware=[DefineMiddleware(Authentication, tokens=services_.tokens)],
+        exception_handlers={
+            DuoscopeError: on_duoscope_error,
+            HTTPException: on_http_exception,
+            Exception: on_unexpected,
+        },
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=OpenAPIConfig(
+            title="duoscope",
+            version=duoscope.__version__,
+            description=_DESCRIPTION,
+            path="/schema",
+            render_plugins=[SchemaPage(), JsonRenderPlugin()],
+            components=Components(
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+            ),
+            security=[{"bearer": []}],
+            use_handler_docstrings=True,
+        ),
+        debug=False,
+        logging_config=None,
+    )
+
+
+__all__ = ["ApiServices", "create_app"]

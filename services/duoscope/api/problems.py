@@ -1,0 +1,158 @@
+"""Errors as RFC 9457 problem details: the one place that turns error kinds, and what Litestar raises, into HTTP.
+
+A problem says what went wrong and what to do; internals go to the log, with the request's id in both.
+"""
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Annotated, Any, Final, cast
+
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+
+MEDIA_TYPE: Final = "application/problem+json"
+_log = logging.getLogger(__name__)
+
+_STATUS: Final = {
+    ErrorKind.INVALID: HTTPStatus.BAD_REQUEST,
+    ErrorKind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorKind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorKind.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    ErrorKind.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorKind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ErrorKind.UNSUPPORTED_MEDIA: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ErrorKind.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+# What Litestar itself raises: the code, and a sentence of ours in place of its own.
+_OF_LITESTAR: Final = {
+    HTTPStatus.NOT_FOUND: ("not-found", "There is nothing at this path; GET /schema lists what there is."),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("method-not-allowed", "This path does not take that method."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("request-too-large", "The request body is too large."),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "Send the body as application/json."),
+}
+_INTERNAL: Final = ("internal-error", "Something went wrong on our side. Quote the request id when you report it.")
+
+
+class FieldProblem(Struct, frozen=True):
+    """What is wrong with one field of the request."""
+
+    field: str
+    message: str
+
+
+class Problem(Struct, frozen=True):
+    """RFC 9457 problem details."""
+
+    type: Annotated[str, Meta(examples=["urn:duoscope:problem:invalid-query"])]
+    title: Annotated[str, Meta(description="The status's phrase.", examples=["Bad Request"])]
+    status: Annotated[int, Meta(examples=[400])]
+    code: Annotated[str, Meta(description="Stable; programs may match on it.", examples=["invalid-query"])]
+    detail: Annotated[
+        str,
+        Meta(
+            description="What went wrong and what to do.",
+            examples=["Query, character 1: x>y compares numbers, and 'y' is none."],
+        ),
+    ]
+    request_id: Annotated[str, Meta(description="Also in the header x-request-id and in the server's log.")]
+    errors: Annotated[
+        list[FieldProblem] | UnsetType, Meta(description="The fields at fault, where the request has the wrong form.")
+    ] = UNSET
+
+
+_EXPLAINED: Final = {
+    400: "The request has the wrong form, or asks for what cannot be: `detail` says where.",
+    401: "No valid access token; log in, or refresh it.",
+    403: "The user lacks the permission.",
+    404: "No such thing, or none that the caller may know of.",
+    503: "A store is away or too busy; retry after the seconds in Retry-After.",
+}
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problems a route answers, for the OpenAPI document."""
+    return {
+        status: ResponseSpec(
+            Problem,
+            generate_examples=False,
+            description=_EXPLAINED[status],
+            media_type=cast("MediaType", MEDIA_TYPE),
+        )
+        for status in statuses
+    }
+
+
+def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> Response[Problem]:
+    """Ours: the message was written for the caller."""
+    if error.kind is ErrorKind.INTERNAL or error.detail:
+        level = logging.ERROR if error.kind is ErrorKind.INTERNAL else logging.WARNING
+        extra = {"code": error.code, "detail": error.detail or "", "request_id": request_id(request)}
+        _log.log(level, "request failed", extra=extra)
+    headers: dict[str, str] = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    if error.kind is ErrorKind.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
+    return _response(request, _STATUS[error.kind], error.code, error.message, headers=headers)
+
+
+def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """Litestar's."""
+    status = HTTPStatus(error.status_code)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return on_unexpected(request, error)
+    fields = _fields(error) if isinstance(error, ValidationException) else []
+    if fields:
+        detail = " ".join(
+            f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in fields
+        )
+        return _response(request, status, "invalid-request", detail, errors=fields)
+    fallback = ("invalid-request", "The request is malformed: the body must be a JSON object of the documented form.")
+    code, detail = _OF_LITESTAR.get(status, fallback)
+    return _response(request, status, code, detail, headers=dict(error.headers or {}))
+
+
+def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """A defect: everything to the log, nothing outward but the id to find it by."""
+    _log.error("unexpected error", exc_info=error, extra={"request_id": request_id(request)})
+    return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, *_INTERNAL)
+
+
+def request_id(request: Request[Any, Any, Any]) -> str:
+    """The id that `api/requests.py` gave the request."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def _fields(error: ValidationException) -> list[FieldProblem]:
+    found: list[FieldProblem] = []
+    for entry in cast("list[Any]", error.extra or []):
+        if isinstance(entry, dict):
+            parts = cast("dict[str, Any]", entry)
+            message = str(parts.get("message", "")).replace("`", "'")
+            found.append(FieldProblem(str(parts.get("key", "")), message if message.endswith(".") else f"{message}."))
+    return found
+
+
+def _response(
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    errors: list[FieldProblem] | UnsetType = UNSET,
+) -> Response[Problem]:
+    return Response(
+        Problem(f"urn:duoscope:problem:{code}", status.phrase, status, code, detail, request_id(request), errors),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers or {},
+    )

@@ -1,0 +1,81 @@
+"""What every HTTP request gets, whatever it asks for: an id, a line in the log, a place in the metrics."""
+
+import logging
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar import Litestar
+from prometheus_client import Histogram
+
+from duoscope.kernel.ids import new_id
+
+if TYPE_CHECKING:
+    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+_OFFERED_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HEADER = b"x-request-id"
+_UNFINISHED = 499
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_DURATION = Histogram(
+    "duoscope_http_request_duration_seconds",
+    "Time from a request's arrival to the end of its answer.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+class ObservedApp(Litestar):
+    """A Litestar app that tells of every request, also of those that reach no route."""
+
+    async def __call__(
+        self,
+        scope: "Scope | LifeSpanScope",
+        receive: "Receive | LifeSpanReceive",
+        send: "Send | LifeSpanSend",
+    ) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        state: dict[str, Any] = scope.setdefault("state", {})
+        identifier = state["request_id"] = _request_id(scope["headers"])
+        started = time.perf_counter()
+        status = _UNFINISHED
+
+        async def observed_send(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (_HEADER, identifier.encode())]
+            await send(message)  # pyright: ignore[reportArgumentType]
+
+        try:
+            await super().__call__(scope, receive, observed_send)
+        finally:
+            duration_s = time.perf_counter() - started
+            # The template, not the path: a path may hold ids, and any number of them.
+            route = str(scope.get("path_template") or "none") if status != 404 else "none"  # noqa: PLR2004
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            _DURATION.labels(method, route, status).observe(duration_s)
+            principal = scope.get("user")
+            extra = {
+                "method": method,
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 1),
+                "request_id": identifier,
+                "tenant_id": principal.scope.tenant_id if principal else "",
+                "user_id": principal.user_id if principal else "",
+            }
+            _log.info("request", extra=extra)
+
+
+def _request_id(headers: Any) -> str:
+    """The id the caller offers, if it is harmless to print, or a new one."""
+    for name, value in headers:
+        if name.lower() == _HEADER and _OFFERED_ID.fullmatch(value):
+            return value.decode()
+    return str(new_id())

@@ -1,0 +1,117 @@
+"""Logging in and out."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, SkipValidation
+from msgspec import Meta, Struct
+
+from duoscope.api.authentication import OPEN, PUBLIC
+from duoscope.api.problems import documented
+from duoscope.api.services import ApiServices
+from duoscope.identity.permissions import Principal
+from duoscope.identity.sessions import TokenPair
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.metadata import users
+
+Services = NamedDependency[SkipValidation[ApiServices]]
+
+
+class LoginRequest(Struct, forbid_unknown_fields=True):
+    """Credentials."""
+
+    email: Annotated[str, Meta(max_length=320, examples=["admin@duoscope.local"])]
+    password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
+    mfa_code: Annotated[str | None, Meta(description="For accounts with multi-factor authentication.")] = None
+    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+
+
+class RefreshRequest(Struct, forbid_unknown_fields=True):
+    """A refresh token, which works once."""
+
+    refresh_token: Annotated[str, Meta(max_length=1024, description="From the login or the last refresh.")]
+
+
+class Tokens(Struct, frozen=True):
+    """Tokens of a session."""
+
+    access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
+    refresh_token: Annotated[str, Meta(description="Exchange it once, at /api/v1/auth/refresh.")]
+    token_type: Annotated[str, Meta(examples=["Bearer"])]
+    expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+
+
+class Me(Struct, frozen=True):
+    """The user behind the access token, and where they work."""
+
+    user_id: UUID
+    email: str
+    first_name: str
+    last_name: str
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    permissions: Annotated[list[str], Meta(examples=[["log:read", "metric:read", "trace:read"]])]
+
+
+@post(
+    "/api/v1/auth/login",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=["auth"],
+    summary="Log in",
+    responses=documented(400, 401, 503),
+)
+async def login(data: JSONBody[LoginRequest], services: Services) -> Tokens:
+    """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike."""
+    if data.mfa_code is not None:
+        raise invalid("This account has no multi-factor authentication; leave `mfa_code` out.", code="mfa-not-enabled")
+    return _tokens(await services.sessions.login(data.email, data.password, tenant_id=data.tenant_id))
+
+
+@post(
+    "/api/v1/auth/refresh",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=["auth"],
+    summary="Get new tokens",
+    responses=documented(400, 401, 503),
+)
+async def refresh(data: JSONBody[RefreshRequest], services: Services) -> Tokens:
+    """Exchange a refresh token. One that was used before ends the whole session."""
+    return _tokens(await services.sessions.refresh(data.refresh_token))
+
+
+@post("/api/v1/auth/logout", status_code=204, tags=["auth"], summary="Log out", responses=documented(400, 401, 503))
+async def logout(data: JSONBody[RefreshRequest], services: Services) -> None:
+    """End the session of a refresh token; access tokens of it run out by themselves."""
+    await services.sessions.logout(data.refresh_token)
+
+
+@get("/api/v1/auth/me", tags=["auth"], summary="Who am I?", responses=documented(401, 503))
+async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
+    """The user, the tenant and the permissions of the access token."""
+    principal = request.user
+    async with services.metadata.open(principal.scope, "auth.me") as m:
+        user = await users.get(m, principal.user_id)
+    if user is None:
+        raise DuoscopeError(ErrorKind.UNAUTHENTICATED, "token-invalid", "The access token is not valid.")
+    scope = principal.scope
+    return Me(
+        user.user_id,
+        user.email,
+        user.first_name,
+        user.last_name,
+        scope.organization_id,
+        scope.workspace_id,
+        scope.tenant_id,
+        sorted(principal.permissions),
+    )
+
+
+def _tokens(pair: TokenPair) -> Tokens:
+    return Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in)

@@ -1,0 +1,70 @@
+"""Whether the process lives and can serve, and its own metrics; open to probes, so they say nothing of tenants."""
+
+import asyncio
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from msgspec import Meta, Struct
+from prometheus_client import generate_latest
+
+from duoscope.api.authentication import OPEN, PUBLIC
+from duoscope.api.services import ApiServices, Check
+from duoscope.kernel.errors import DuoscopeError
+
+CHECK_TIMEOUT_S: Final = 3.0
+_READY = "ready"
+_METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health(Struct, frozen=True):
+    """An answer to a probe."""
+
+    status: Annotated[str, Meta(examples=["live"])]
+
+
+class Readiness(Struct, frozen=True):
+    """`ready`, or `not ready` with what each part says."""
+
+    status: Annotated[str, Meta(examples=[_READY])]
+    parts: Annotated[dict[str, str], Meta(examples=[{"postgres": _READY, "clickhouse": _READY}])]
+
+
+@get("/health/live", opt=PUBLIC, security=OPEN, tags=["health"], summary="Is the process alive?", sync_to_thread=False)
+def live() -> Health:
+    """200 as long as the process can answer at all."""
+    return Health("live")
+
+
+@get("/health/ready", opt=PUBLIC, security=OPEN, tags=["health"], summary="Can requests be served?")
+async def ready(services: NamedDependency[SkipValidation[ApiServices]]) -> Response[Readiness]:
+    """200 when every part is ready, 503 otherwise."""
+    checks = {"postgres": services.metadata.ping, "clickhouse": services.telemetry.ping, **services.readiness}
+    answers = await asyncio.gather(*(_state(check) for check in checks.values()))
+    parts = dict(zip(checks, answers, strict=True))
+    is_ready = set(answers) == {_READY}
+    return Response(Readiness(_READY if is_ready else "not ready", parts), status_code=200 if is_ready else 503)
+
+
+@get(
+    "/metrics",
+    opt=PUBLIC,
+    security=OPEN,
+    tags=["health"],
+    summary="The process's own metrics",
+    media_type=_METRICS_MEDIA_TYPE,
+)
+async def metrics(services: NamedDependency[SkipValidation[ApiServices]]) -> bytes:
+    """Prometheus text."""
+    return await asyncio.to_thread(generate_latest, services.registry)
+
+
+async def _state(check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
+    except DuoscopeError as error:
+        return error.message
+    except TimeoutError:
+        return f"No answer within {CHECK_TIMEOUT_S:g} s."
+    return _READY

@@ -1,0 +1,58 @@
+"""What the telemetry routes share: the bodies of searches, and parameters of time ranges."""
+
+from typing import Annotated
+
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
+from msgspec import Meta, Struct
+
+from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
+from duoscope.stores.clickhouse import TelemetryReader
+
+Reader = NamedDependency[SkipValidation[TelemetryReader]]
+
+_TIME = "RFC 3339 with up to nine digits of a second, or nanoseconds since the Unix epoch."
+Start = Annotated[str | int | None, Meta(description=f"From, included; an hour before `end` unless given. {_TIME}")]
+End = Annotated[str | int | None, Meta(description=f"To, excluded; now unless given. {_TIME}")]
+StartParameter = Annotated[
+    str | None, QueryParameter(description=f"From, included; an hour before `end` unless given. {_TIME}")
+]
+EndParameter = Annotated[str | None, QueryParameter(description=f"To, excluded; now unless given. {_TIME}")]
+
+
+class LogSearch(Struct, forbid_unknown_fields=True):
+    """Which log records."""
+
+    start: Start = None
+    end: End = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="Words of the body, quoted phrases and field:value, joined by AND (implied), OR, NOT (or -) "
+            "and parentheses. Fields: service, severity, body, event, scope, trace_id, span_id; any other is an "
+            "attribute (of the record with `attributes.`, of the resource with `resource.`). Operators : = != > >= < "
+            "<=; * stands for any characters.",
+            examples=['service:checkout severity>=warn "connection refused" -http.route:/health*'],
+        ),
+    ] = ""
+    limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before, of the same search.")] = None
+
+
+class TraceSearch(Struct, forbid_unknown_fields=True):
+    """Which traces: those that have a span like this."""
+
+    start: Start = None
+    end: End = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="As for logs, about one span; words are parts of its name. Fields: service, name, kind, "
+            "status, status_message, duration (with a unit: 100ms), event, scope, trace_id, span_id, parent_span_id.",
+            examples=["service:checkout status:error duration>100ms"],
+        ),
+    ] = ""
+    limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before, of the same search.")] = None

@@ -1,0 +1,41 @@
+"""What the API is given to work with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.sessions import Sessions
+from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.settings import Settings
+from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.stores.postgres import MetadataStore
+
+Check = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """The parts of the process that routes use.
+
+    Attributes:
+        metadata, telemetry: the stores.
+        sessions, tokens: for logging in, and for checking who calls.
+        api_keys: the verifier of this process, told when a key changes.
+        settings: of the process.
+        registry: the process's own metrics, shown at /metrics.
+        readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
+        stopping: when it is set, streams end, so that the process can.
+    """
+
+    metadata: MetadataStore
+    telemetry: TelemetryStore
+    sessions: Sessions
+    tokens: AccessTokens
+    api_keys: ApiKeyVerifier
+    settings: Settings
+    registry: CollectorRegistry = REGISTRY
+    readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
