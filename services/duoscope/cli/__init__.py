@@ -68,7 +68,7 @@ def run(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one answer
         output.fail(error.format_message())
         return error.exit_code
     except (Abort, KeyboardInterrupt):
-        output.fail("Stopped.")
+        click.echo("\nStopped.", err=True)
         return INTERRUPTED
     except DuoscopeError as error:
         output.fail(error.message, detail=error.detail, error=error)

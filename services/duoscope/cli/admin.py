@@ -234,7 +234,7 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
 
 @admin.command("set-retention")
 @_tenant_option
-@click.argument("days", type=_RETENTION)
+@click.argument("days", type=_RETENTION, metavar="DAYS")
 @settings_options("data_dir")
 def set_retention(settings: Settings, tenant_id: UUID, days: str) -> None:
     """Keep a tenant's telemetry for another number of days. Applies to what arrives from now on."""

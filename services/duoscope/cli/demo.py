@@ -116,7 +116,8 @@ def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int)
     except KeyboardInterrupt:
         click.echo("Ending early.")
     finally:
-        progress.stop()
+        if on_terminal:
+            progress.stop()
     return failed[-1:] + others[-1:]
 
 

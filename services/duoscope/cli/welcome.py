@@ -1,7 +1,9 @@
 """What `duoscope up` and its sisters tell the person who started them."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -93,8 +95,14 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
             grpc=urlsplit(started.otlp_grpc_endpoint).netloc, http=started.otlp_http_endpoint, key=credentials.api_key
         )
     )
-    click.echo("For data to look at, in another terminal: duoscope demo   (in a checkout: make demo)")
+    demo = f"{_program()} demo --data-dir {shlex.quote(str(started.settings.data_dir))}"
+    click.echo(f"For data to look at, in another terminal: {demo}")
     click.echo("Ctrl-C stops duoscope.")
+
+
+def _program() -> str:
+    """How this program was called, if by its name: it need not be in the PATH."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "duoscope" else "duoscope"
 
 
 def _frame(title: str, lines: list[str]) -> None:
