@@ -151,7 +151,10 @@ def searches() -> list[tuple[str, dict[str, object]]]:
     """The reads that the demo suggests: a path and a body."""
     return [
         ("/api/v1/logs/search", {"query": "severity>=error", "limit": 5}),
-        ("/api/v1/metrics/query", {"metric": "requests", "aggregation": "rate", "group_by": ["service"], "step": "1m"}),
+        (
+            "/api/v1/metrics/query",
+            {"metric": "shop.requests", "aggregation": "rate", "group_by": ["service"], "step": "10s"},
+        ),
     ]
 
 

@@ -148,7 +148,7 @@ class _Service:
         self.tracer = self.traces.get_tracer(SCOPE, "1.0")
         self.logger = self.logs.get_logger(SCOPE, "1.0")
         meter = self.metrics.get_meter(SCOPE, "1.0")
-        self.requests = meter.create_counter("requests", "{request}", "Requests and messages handled")
+        self.requests = meter.create_counter("shop.requests", "{request}", "Requests and messages handled")
         self.duration = meter.create_histogram("http.server.request.duration", "s", "Duration of requests")
         self.database = meter.create_histogram("db.client.operation.duration", "s", "Duration of database calls")
         self.revenue = meter.create_counter("shop.revenue", "{currency}", "Money charged")

@@ -1,0 +1,118 @@
+"""`duoscope up`, `demo` and `health` as a person meets them: processes, a folder, free ports, signals."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
+START_S = 60
+STOP_S = 15
+
+
+class Running:
+    """A `duoscope up` and what it has printed."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        ports = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
+        with (data_dir.parent / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "up", *ports, "--data-dir", str(data_dir)], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.printed: list[str] = []
+
+    def wait_for(self, pattern: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.printed.append(line)
+            if found := re.search(pattern, line):
+                return found[0]
+        raise AssertionError("".join(self.printed) + (self.data_dir.parent / "log").read_text())
+
+    def stop(self, number: int) -> str:
+        started = time.monotonic()
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=STOP_S)
+        assert time.monotonic() - started < 10
+        return rest
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+def _run(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=START_S, env=dict(os.environ)
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
+    up = Running(data_dir)
+    try:
+        up.wait_for("Ctrl-C stops")
+        told = "".join(up.printed)
+        path = data_dir / "credentials.json"
+        known = json.loads(path.read_text())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        for value in known.values():
+            assert value in told
+        assert f"endpoint: {known['otlp_grpc_endpoint'].removeprefix('http://')}\n" in told
+
+        api_port = known["api_url"].rpartition(":")[2]
+        assert _run("health", "api", "--api-port", api_port) == "api: ok\n"
+        ports = [known[f"otlp_{kind}_endpoint"].rpartition(":")[2] for kind in ("grpc", "http")]
+        assert _run("health", "receiver", "--otlp-grpc-port", ports[0], "--otlp-http-port", ports[1])
+        assert "in use by another duoscope" in _run("up", "--data-dir", str(data_dir), code=1)
+        assert "in use by another duoscope" in _run("migrate", "status", "--data-dir", str(data_dir), code=1)
+        assert known["tenant_id"] in _run("admin", "list-tenants", "--data-dir", str(data_dir))
+
+        said = _run("demo", "--duration", "2", "--rate", "20", "--data-dir", str(data_dir))
+        counted = re.search(r"Done: (\d+) spans, (\d+) log records, (\d+) metric points accepted", said)
+        assert counted is not None
+        assert all(int(count) > 0 for count in counted.groups())
+        assert "Not accepted" not in said
+        login = re.search(r'TOKEN=\$\(python3 -c "(.+)" ', said)
+        assert login is not None
+        token = subprocess.run(
+            [sys.executable, "-c", login[1], str(path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        trace = re.search(r"http://\S+/api/v1/traces/[0-9a-f]{32}", said)
+        assert trace is not None
+        assert '"spans":[{' in _read(trace[0], token)
+        assert "does not know this API key" in _run("demo", "--api-key", "x", "--data-dir", str(data_dir), code=1)
+    finally:
+        rest = up.stop(signal.SIGINT)
+    assert rest.splitlines()[-1] == "Stopped."
+    assert up.process.returncode == 0
+    assert "no answer on port" in _run("health", "api", "--api-port", api_port, code=1)
+
+
+def test_a_later_start_says_little_and_stops_on_sigterm(data_dir):
+    up = Running(data_dir)
+    try:
+        up.wait_for("Credentials of the first start")
+        assert json.loads((data_dir / "credentials.json").read_text())["api_key"] not in "".join(up.printed)
+    finally:
+        rest = up.stop(signal.SIGTERM)
+    assert rest.splitlines()[-1] == "Stopped."
+    assert up.process.returncode == 0
+
+
+def _read(url: str, token: str) -> str:
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return response.read().decode()
