@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
+FREE_PORTS = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
 START_S = 60
 STOP_S = 15
 
@@ -23,10 +24,12 @@ class Running:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        ports = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
         with (data_dir.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "up", *ports, "--data-dir", str(data_dir)], stdout=subprocess.PIPE, stderr=log, text=True
+                [*COMMAND, "up", *FREE_PORTS, "--data-dir", str(data_dir)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
         self.printed: list[str] = []
 
@@ -76,7 +79,7 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
         assert _run("health", "api", "--api-port", api_port) == "api: ok\n"
         ports = [known[f"otlp_{kind}_endpoint"].rpartition(":")[2] for kind in ("grpc", "http")]
         assert _run("health", "receiver", "--otlp-grpc-port", ports[0], "--otlp-http-port", ports[1])
-        assert "in use by another duoscope" in _run("up", "--data-dir", str(data_dir), code=1)
+        assert "in use by another duoscope" in _run("up", *FREE_PORTS, "--data-dir", str(data_dir), code=1)
         assert "in use by another duoscope" in _run("migrate", "status", "--data-dir", str(data_dir), code=1)
         assert known["tenant_id"] in _run("admin", "list-tenants", "--data-dir", str(data_dir))
 
