@@ -15,7 +15,7 @@ from duoscope.api.authentication import Authentication
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_duoscope_error, on_http_exception, on_unexpected
 from duoscope.api.requests import ObservedApp
-from duoscope.api.routes import auth, health, logs, services, traces
+from duoscope.api.routes import auth, health, logs, metrics, services, traces
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
 from duoscope.identity.permissions import Principal
@@ -41,6 +41,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(auth.login, auth.refresh, auth.logout, auth.me),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
+            *(metrics.list_metrics, metrics.query),
             *(services.list_services, services.service_map),
             *(health.live, health.ready, health.metrics),
         ],

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.metric_frames import GROUP_BY_MAX
 
 Reader = NamedDependency[SkipValidation[TelemetryReader]]
 
@@ -56,3 +57,44 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
     cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before, of the same search.")] = None
+
+
+class MetricsQuery(Struct, forbid_unknown_fields=True):
+    """Which metric, and how to add it up."""
+
+    metric: Annotated[str, Meta(min_length=1, max_length=1024, examples=["http.server.request.duration"])]
+    start: Start = None
+    end: End = None
+    type: Annotated[
+        str | None,
+        Meta(
+            description="gauge, counter, histogram, exponential_histogram or summary; the one seen last unless given."
+        ),
+    ] = None
+    aggregation: Annotated[
+        str | None,
+        Meta(
+            description="Gauges and counters: avg, sum, min, max, count, last. Counters also: rate, increase. "
+            "Histograms and summaries: count, sum, avg, rate, increase; histograms also min, max. All: "
+            "p1 to p99. Unless given: rate of monotonic counters, avg of others.",
+            examples=["p95"],
+        ),
+    ] = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="field:value terms as for logs. Fields: service, scope; any other is an attribute.",
+            examples=["service:checkout -http.route:/health*"],
+        ),
+    ] = ""
+    group_by: Annotated[
+        list[str],
+        Meta(
+            max_length=GROUP_BY_MAX, description="service, scope or attributes.", examples=[["service", "http.route"]]
+        ),
+    ] = []
+    step: Annotated[
+        str | int | None,
+        Meta(description="Seconds, or a text such as 5m; about 200 points unless given.", examples=["1m"]),
+    ] = None

@@ -4,9 +4,12 @@
 every value a person wrote is a bound parameter. docs/search.md describes the language.
 """
 
+from collections.abc import Iterator
+
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, printed
 from duoscope.telemetry.language.resolve import Signal, resolve
+from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
 def compile_query(text: str, signal: Signal) -> Condition | None:
@@ -19,4 +22,21 @@ def compile_query(text: str, signal: Signal) -> Condition | None:
     return None if tree is None else printed(resolve(tree, signal))
 
 
-__all__ = ["Condition", "Signal", "compile_query"]
+def fields_of(text: str) -> frozenset[str]:
+    """The names of the fields a text mentions; '' stands for words."""
+    tree = parse(text)
+    return frozenset() if tree is None else frozenset(_fields(tree))
+
+
+def _fields(tree: Tree[Term]) -> Iterator[str]:
+    match tree:
+        case Term():
+            yield tree.field
+        case Not():
+            yield from _fields(tree.part)
+        case And() | Or():
+            for part in tree.parts:
+                yield from _fields(part)
+
+
+__all__ = ["Condition", "Signal", "compile_query", "fields_of"]

@@ -69,7 +69,8 @@ def _term(term: Term, signal: Signal) -> Resolved:
     if field := _FIELDS[signal].get(term.field):
         return field(term)
     for other, fields in _FIELDS.items():
-        if term.field in fields:
+        # Points of metrics have few fields, and attributes of any name.
+        if term.field in fields and signal is not Signal.METRICS:
             raise query_error(
                 term.position,
                 f"{term.field} is a field of {other.name.lower()}, not of {signal.name.lower()}; "
