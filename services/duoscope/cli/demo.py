@@ -69,7 +69,8 @@ def demo(settings: Settings, endpoint: str | None, api_key: str | None, duration
         raise DuoscopeError(
             ErrorKind.UNAVAILABLE,
             "demo-not-installed",
-            "The demo needs the OpenTelemetry SDK: pip install 'duoscope[demo]'.",
+            "The demo needs the OpenTelemetry SDK: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-grpc (the extra `demo`).",
         )
     from duoscope.demo.sender import FleetSender, check
 

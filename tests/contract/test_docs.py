@@ -1,0 +1,82 @@
+"""What the documents say exists, exists: settings, commands, make targets, files, limits."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from duoscope.cli import cli
+from duoscope.kernel import limits
+from duoscope.kernel.settings import Settings
+from duoscope.telemetry.language import Signal, compile_query
+
+ROOT = Path(__file__).parents[2]
+_COMMAND = re.compile(r"(?:^ {4}(?:\.venv/bin/)?|`)duoscope ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", re.MULTILINE)
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page):
+    for line in re.findall(
+        r"(?:^ {4}(?:\.venv/bin/)?|`)duoscope ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", page.read_text(), re.MULTILINE
+    ):
+        command = cli
+        for word in line.split():
+            commands = getattr(command, "commands", None)
+            if commands is None:
+                break
+            assert word in commands, line
+            command = commands[word]
+
+
+def test_the_table_of_settings_is_complete_and_right():
+    rows = re.findall(
+        r"^\| `(DUOSCOPE_\w+)` \| (?:`--([\w-]+)`)? ?\| ([^|]+) \|",
+        (ROOT / "docs" / "operations.md").read_text(),
+        re.MULTILINE,
+    )
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert {name.removeprefix("DUOSCOPE_").lower() for name, _, _ in rows} == fields
+    options = {parameter.name for parameter in cli.commands["up"].params}
+    for name, option, default in rows:
+        setting = name.removeprefix("DUOSCOPE_").lower()
+        assert option in ("", setting.replace("_", "-"))
+        assert bool(option) == (setting in options)
+        value = getattr(Settings(), setting)
+        if value and default.startswith("`") and "<" not in default:
+            assert default.strip("` ") == str(value)
+
+
+def test_numbers_in_the_documents_are_those_of_the_code():
+    operations, api, search = ((ROOT / "docs" / name).read_text() for name in ("operations.md", "api.md", "search.md"))
+    *days, last = map(str, limits.RETENTION_CLASSES_DAYS)
+    assert f"{', '.join(days)} or {last} days" in operations
+    assert f"`limit` up to {limits.SEARCH_LIMIT_MAX:,} ({limits.SEARCH_LIMIT_DEFAULT} unless given)" in api
+    assert f"{limits.QUERY_TEXT_CHARS_MAX:,}\ncharacters" in search
+
+
+def test_queries_in_the_documents_can_be_read():
+    text = (ROOT / "docs" / "search.md").read_text() + (ROOT / "docs" / "api.md").read_text()
+    logs, traces = re.findall(r"^ {4}(service:.+)$", text, re.MULTILINE)
+    assert compile_query(logs, Signal.LOGS)
+    assert compile_query(traces, Signal.TRACES)
+    found = re.findall(r"(logs|traces)/search -d '\{\"query\": \"((?:[^\"\\]|\\.)*)\"", text)
+    assert found
+    for signal, query in found:
+        assert compile_query(query.replace('\\"', '"'), Signal[signal.upper()])
+    for query in ("-parent_span_id:*", "duration>1.5s", "duration:2m", '"odd name":1', "user.id:*", "cache.hit:true"):
+        assert compile_query(query, Signal.TRACES)
