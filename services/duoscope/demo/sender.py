@@ -32,6 +32,8 @@ SCOPE: Final = "duoscope.demo"
 METRIC_INTERVAL_MS: Final = 5000
 BATCH_DELAY_MS: Final = 1000
 CHECK_TIMEOUT_S: Final = 5
+DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""As the semantic conventions advise for http.server.request.duration; the SDK's own are made for milliseconds."""
 NANOSECONDS_PER_S: Final = 1_000_000_000
 NANOSECONDS_PER_MS: Final = 1_000_000
 
@@ -149,7 +151,12 @@ class _Service:
         self.logger = self.logs.get_logger(SCOPE, "1.0")
         meter = self.metrics.get_meter(SCOPE, "1.0")
         self.requests = meter.create_counter("shop.requests", "{request}", "Requests and messages handled")
-        self.duration = meter.create_histogram("http.server.request.duration", "s", "Duration of requests")
+        self.duration = meter.create_histogram(
+            "http.server.request.duration",
+            "s",
+            "Duration of requests",
+            explicit_bucket_boundaries_advisory=DURATION_BUCKETS_S,
+        )
         self.database = meter.create_histogram("db.client.operation.duration", "s", "Duration of database calls")
         self.revenue = meter.create_counter("shop.revenue", "{currency}", "Money charged")
         self._load = rng.uniform(0.1, 0.4)
