@@ -1,0 +1,211 @@
+"""Every route of the API against a neighbour: same workspace, same names, other tenant.
+
+A route that is not in ROUTES fails the first test. The rest compare bytes: what a tenant is answered must not change
+when the neighbour's telemetry arrives, and the neighbour's ids must answer as ids that never were.
+"""
+
+import asyncio
+import dataclasses
+import json
+
+import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Sum,
+)
+
+from duoscope.identity import administration
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
+
+_START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
+_RANGE = {"start": _START_NS, "end": _START_NS + 3600 * 10**9}
+_IN_URL = f"start={_RANGE['start']}&end={_RANGE['end']}"
+_OWN_TRACE, _THEIR_TRACE = b"A" * 16, b"B" * 16
+
+OPEN = "says nothing of any tenant"
+OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.py"
+OWN_TEST = "has a test of its own below"
+
+ROUTES = {
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
+    ("POST", "/api/v1/auth/login"): OF_A_SESSION,
+    ("POST", "/api/v1/auth/refresh"): OF_A_SESSION,
+    ("POST", "/api/v1/auth/logout"): OF_A_SESSION,
+    ("GET", "/api/v1/auth/me"): OWN_TEST,
+    ("GET", "/api/v1/logs/tail"): OWN_TEST,
+    ("POST", "/api/v1/logs/search"): [
+        _RANGE,
+        _RANGE | {"query": "refused service:checkout region:eu"},
+        _RANGE | {"query": f"trace_id:{_OWN_TRACE.hex()}"},
+        _RANGE | {"query": "-nothing:here OR resource.region:*"},
+    ],
+    ("POST", "/api/v1/traces/search"): [
+        _RANGE,
+        _RANGE | {"query": "service:checkout status:error"},
+        _RANGE | {"query": "-nothing:here", "limit": 1},
+    ],
+    ("GET", "/api/v1/traces/{trace_id}"): [f"/api/v1/traces/{_OWN_TRACE.hex()}"],
+    ("GET", "/api/v1/services"): [f"/api/v1/services?{_IN_URL}"],
+    ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],
+    ("GET", "/api/v1/metrics"): ["/api/v1/metrics", "/api/v1/metrics?prefix=de&service=checkout&limit=1"],
+    ("POST", "/api/v1/metrics/query"): [
+        _RANGE | {"metric": "depth", "step": "1m", "group_by": ["service", "region"]},
+        _RANGE | {"metric": "depth", "step": "1h", "aggregation": "sum"},
+        _RANGE | {"metric": "depth", "step": "1h", "aggregation": "last"},
+        _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
+        _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
+    ],
+}  # fmt: skip
+PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
+
+
+async def _call(api, headers, route, probe):
+    method, path = route
+    body = {} if isinstance(probe, str) else {"json": probe}
+    headers = headers | {"x-request-id": "the-same"}
+    return await api.client.request(method, probe if isinstance(probe, str) else path, headers=headers, **body)
+
+
+def _telemetry(otlp, trace_id, value):
+    """The same names for every tenant; only the trace and the values differ."""
+    start = _START_NS
+    caller = {"trace_id": trace_id, "span_id": b"1" * 8, "name": "GET /", "kind": 2, "start_time_unix_nano": start,
+              "end_time_unix_nano": start + value, "status": 2}  # fmt: skip
+    callee = caller | {"span_id": b"2" * 8, "parent_span_id": b"1" * 8}
+    number = NumberDataPoint(time_unix_nano=start, start_time_unix_nano=start - 1, as_double=value)
+    cumulative = Sum(aggregation_temporality=2, is_monotonic=True, data_points=[number])
+    point = HistogramDataPoint(
+        time_unix_nano=start, count=value, sum=value, bucket_counts=[value, 1], explicit_bounds=[9]
+    )
+    histogram = Histogram(aggregation_temporality=1, data_points=[point])
+    return [
+        otlp.logs("checkout", {"time_unix_nano": start, "body": f"refused {value}", "trace_id": trace_id}, region="eu"),
+        otlp.spans("checkout", caller, region="eu"),
+        otlp.spans("cart", callee, region="eu"),
+        otlp.metrics(
+            "checkout",
+            Metric(name="depth", gauge=Gauge(data_points=[number])),
+            Metric(name="hits", sum=cumulative),
+            Metric(name="took", histogram=histogram),
+            region="eu",
+        ),
+    ]
+
+
+@pytest.fixture
+def mine(new_scope) -> Scope:
+    return new_scope()
+
+
+@pytest.fixture
+def theirs(mine) -> Scope:
+    return dataclasses.replace(mine, tenant_id=new_id())
+
+
+async def test_every_route_is_in_the_table(api):
+    document = (await api.client.get("/schema/openapi.json")).json()
+    routes = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    assert routes == set(ROUTES)
+
+
+async def test_every_route_but_the_open_ones_wants_a_token(api):
+    for route, probes in ROUTES.items():
+        response = await api.client.request(*route, json={})
+        is_open = probes == OPEN or route[1] in ("/api/v1/auth/login", "/api/v1/auth/refresh")
+        assert (response.status_code != 401) is is_open, route
+
+
+async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deliver, otlp, mine, theirs):
+    headers = api.headers(mine)
+    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
+    alone = [(await _call(api, headers, *probe)).content for probe in PROBES]
+    empty = [(await _call(api, api.headers(theirs), *probe)).content for probe in PROBES]
+    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
+    # And one more under an id of mine, and some in a time of its own.
+    await deliver(theirs, *_telemetry(otlp, _OWN_TRACE, 8))
+    for (route, probe), expected, without_anything in zip(PROBES, alone, empty, strict=True):
+        response = await _call(api, headers, route, probe)
+        assert response.status_code == 200
+        assert response.content == expected, route
+        assert response.content != without_anything, f"{route} {probe} finds nothing and so proves nothing"
+
+
+async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, otlp, mine, theirs):
+    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
+    headers = api.headers(mine)
+    route = ("GET", "/api/v1/traces/{trace_id}")
+    existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}")
+    never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}")
+    assert existing.status_code == 404
+    assert existing.content == never.content
+    assert existing.headers == never.headers
+
+
+async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, mine, theirs):
+    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
+    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7), *_telemetry(otlp, _THEIR_TRACE, 8))
+    route = ("POST", "/api/v1/logs/search")
+    page = await _call(api, api.headers(theirs), route, _RANGE | {"limit": 1})
+    response = await _call(api, api.headers(mine), route, _RANGE | {"limit": 1, "cursor": page.json()["next_cursor"]})
+    assert response.status_code == 200
+    assert all(item["body"] == "refused 1" for item in response.json()["items"])
+
+
+async def test_me(api):
+    tokens = []
+    for name in ("one", "two"):
+        tenant = await administration.create_tenant(api.services.metadata, organization="O", workspace="W", tenant=name)
+        await administration.create_user(
+            api.services.metadata, api.services.sessions._hasher, tenant_id=tenant.tenant_id,
+            email=f"{name}@example.com", password="correct horse battery", role="viewer",
+        )  # fmt: skip
+        body = {"email": f"{name}@example.com", "password": "correct horse battery"}
+        tokens.append((await api.client.post("/api/v1/auth/login", json=body)).json()["access_token"])
+        me = await api.client.get("/api/v1/auth/me", headers={"authorization": f"Bearer {tokens[-1]}"})
+        assert (me.json()["email"], me.json()["tenant_id"]) == (f"{name}@example.com", str(tenant.tenant_id))
+
+
+async def test_a_tail_follows_one_tenant(api, deliver, otlp, mine, theirs):
+    received: asyncio.Queue[str] = asyncio.Queue()
+
+    requests: asyncio.Queue[dict] = asyncio.Queue()
+    requests.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+
+    async def send(message):
+        received.put_nowait(message.get("body", b"").decode())
+        if message.get("more_body") is False:
+            requests.put_nowait({"type": "http.disconnect"})
+
+    headers = [(name.encode(), value.encode()) for name, value in api.headers(mine).items()]
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": "/api/v1/logs/tail", "raw_path": b"",
+        "query_string": b"query=wanted", "headers": headers, "scheme": "http", "server": ("test", 80),
+        "client": ("test", 1), "root_path": "",
+    }  # fmt: skip
+    stream = asyncio.create_task(api.app(scope, requests.get, send))
+    text = ""
+
+    async def read_until(wanted):
+        nonlocal text
+        while wanted not in text:
+            text += await asyncio.wait_for(received.get(), 20)
+
+    await read_until(": nothing new")
+    now = now_unix_nano()
+    await deliver(theirs, otlp.logs("checkout", {"time_unix_nano": now, "body": "wanted by them"}))
+    await deliver(mine, otlp.logs("checkout", {"time_unix_nano": now, "body": "wanted by me"}))
+    await read_until("event: log")
+    api.services.stopping.set()
+    await asyncio.wait_for(stream, 20)
+    while not received.empty():
+        text += received.get_nowait()
+    records = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: {")]
+    assert [record["body"] for record in records] == ["wanted by me"]

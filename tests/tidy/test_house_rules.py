@@ -1,0 +1,209 @@
+"""The rules of the house that no linter knows, each with a test that it can fail.
+
+A rule takes the path of a file, as the repository names it, and its text, and yields what is wrong. Exemptions are
+listed here, and one that is no longer needed fails a test.
+"""
+
+import ast
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "services/duoscope/"
+
+LAYERS = (
+    "kernel",
+    "stores",
+    "metadata",
+    "telemetry",
+    "identity",
+    "alerting",
+    "receiver",
+    "api",
+    "worker",
+    "demo",
+    "cli",
+)
+"""Lowest first: a module imports from lower layers and its own; `runtime.py` assembles and stands with the cli."""
+APART = {frozenset({"metadata", "telemetry"}), frozenset({"receiver", "api"}), frozenset({"demo", "stores"})}
+"""Neighbours that must not know each other."""
+
+MAKES_SCOPES = {
+    "services/duoscope/identity/tokens.py",
+    "services/duoscope/identity/api_keys.py",
+}
+"""API authentication and ingest authentication; the worker's fan-out over tenants will be the third and last."""
+
+LINES_MAX = 500
+
+TABLES = [
+    "logs_v3",
+    "logs_v3_by_trace",
+    "traces_v3",
+    "spans_v3",
+    "metrics_v3",
+    "metrics_v3_hourly",
+    "metrics_v3_daily",
+    "exemplars_v3",
+    "metric_histograms",
+    "metric_exponential_histograms",
+    "metric_summaries",
+    "metric_catalogue",
+    "otlp_logs",
+    "otlp_traces",
+    "otlp_metrics",
+    "otlp_distributions",
+    "uptime_checks",
+]
+NAMES_TABLES: frozenset[str] = frozenset()
+"""Outside the store: none."""
+
+Rule = Callable[[str, str], Iterator[str]]
+
+
+def _layer(path: str) -> str | None:
+    parts = path.removeprefix(PACKAGE).split("/")
+    if not path.startswith(PACKAGE) or parts == ["__init__.py"]:
+        return None
+    return "cli" if len(parts) == 1 else parts[0]
+
+
+def _imports(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def arrows_point_downward(path: str, text: str) -> Iterator[str]:
+    mine = _layer(path)
+    if mine is None:
+        return
+    for module in _imports(text):
+        head, _, rest = module.partition(".")
+        theirs = rest.split(".")[0]
+        if head != "duoscope" or theirs not in LAYERS:
+            continue
+        if LAYERS.index(theirs) > LAYERS.index(mine) or frozenset({mine, theirs}) in APART:
+            yield f"{mine} must not import {module}"
+
+
+def modules_say_what_they_are_for(path: str, text: str) -> Iterator[str]:
+    if path.endswith(".py") and not ast.get_docstring(ast.parse(text)):
+        yield "the file does not open with a docstring"
+
+
+def scopes_are_made_where_someone_was_authenticated(path: str, text: str) -> Iterator[str]:
+    if not path.startswith(PACKAGE) or path in MAKES_SCOPES:
+        return
+    for node in ast.walk(ast.parse(text)):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+        if name == "Scope":
+            yield f"line {node.lineno} makes a Scope"
+
+
+def tables_are_named_by_the_store_alone(path: str, text: str) -> Iterator[str]:
+    if not path.startswith(PACKAGE) or path in NAMES_TABLES or path.startswith(f"{PACKAGE}stores/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = set("".join(c if c.isalnum() or c == "_" else " " for c in node.value).split())
+            for table in sorted(words.intersection(TABLES)):
+                yield f"line {node.lineno} names the table {table}"
+
+
+def files_are_short(path: str, text: str) -> Iterator[str]:
+    lines = text.count("\n")
+    if path.endswith(".py") and lines > LINES_MAX:
+        yield f"{lines} lines are more than {LINES_MAX}"
+
+
+def queries_are_not_assembled_from_user_text(path: str, text: str) -> Iterator[str]:
+    """In telemetry and api, no SQL is built with a variable called like something a person wrote."""
+    if not path.startswith((f"{PACKAGE}telemetry/", f"{PACKAGE}api/")):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        literal = "".join(part.value for part in node.values if isinstance(part, ast.Constant))
+        if not any(word in literal for word in ("SELECT ", " FROM @", " WHERE ")):
+            continue
+        for part in node.values:
+            names = (
+                {n.id for n in ast.walk(part) if isinstance(n, ast.Name)}
+                if isinstance(part, ast.FormattedValue)
+                else ()
+            )
+            for name in sorted(
+                {"query", "query_text", "text", "metric", "prefix", "service", "trace_id"}.intersection(names)
+            ):
+                yield f"line {node.lineno} puts {name} into SQL"
+
+
+RULES: dict[Rule, tuple[str, str]] = {
+    arrows_point_downward: (f"{PACKAGE}kernel/x.py", '"""X."""\nfrom duoscope.stores import clickhouse\n'),
+    modules_say_what_they_are_for: (f"{PACKAGE}kernel/x.py", "X = 1\n"),
+    scopes_are_made_where_someone_was_authenticated: (f"{PACKAGE}api/x.py", '"""X."""\nscope.Scope(1, 2, 3)\n'),
+    tables_are_named_by_the_store_alone: (f"{PACKAGE}telemetry/x.py", '"""X."""\nSQL = "SELECT * FROM logs_v3"\n'),
+    files_are_short: (f"{PACKAGE}kernel/x.py", "\n" * (LINES_MAX + 1)),
+    queries_are_not_assembled_from_user_text: (
+        f"{PACKAGE}telemetry/x.py",
+        '"""X."""\nSQL = f"SELECT * FROM @logs WHERE body = {query}"\n',
+    ),
+}
+"""Each rule with a file that breaks it."""
+
+
+def _tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode == 0:
+        return [path for path in listed.stdout.split() if (ROOT / path).exists()]
+    folders = ("services", "tests", "benchmarks")
+    return [str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_house_keeps_the_rule(rule):
+    broken = [f"{path}: {what}" for path in _tracked() for what in rule(path, (ROOT / path).read_text("utf-8"))]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_can_fail(rule):
+    path, text = RULES[rule]
+    assert list(rule(path, text))
+
+
+def test_the_rules_look_at_the_house():
+    tracked = _tracked()
+    assert f"{PACKAGE}telemetry/logs.py" in tracked
+    assert len(tracked) > 50
+
+
+def test_neighbours_and_submodules_are_seen():
+    rule = arrows_point_downward
+    assert list(rule(f"{PACKAGE}telemetry/x.py", "from duoscope.metadata import users"))
+    assert list(rule(f"{PACKAGE}stores/embedded/x.py", "from duoscope import metadata"))
+    assert list(rule(f"{PACKAGE}identity/x.py", "def f():\n    import duoscope.api.app"))
+    assert not list(rule(f"{PACKAGE}api/routes/x.py", "from duoscope.telemetry.language import Signal"))
+    assert not list(rule(f"{PACKAGE}runtime.py", "from duoscope.api.app import create_app"))
+
+
+def test_exemptions_are_needed(monkeypatch):
+    for name, rule in (
+        ("MAKES_SCOPES", scopes_are_made_where_someone_was_authenticated),
+        ("NAMES_TABLES", tables_are_named_by_the_store_alone),
+    ):
+        exempt = globals()[name]
+        monkeypatch.setitem(globals(), name, frozenset())
+        for path in exempt:
+            assert list(rule(path, (ROOT / path).read_text("utf-8"))), f"{path} needs no exemption in {name}"
