@@ -7,6 +7,7 @@ with a client: nothing here blocks the event loop.
 """
 
 import asyncio
+import os
 import queue
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,9 @@ T = TypeVar("T")
 DATABASE: Final = "duoscope"
 
 READERS: Final = 4
-WRITERS: Final = 3
-"""Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches."""
+WRITERS: Final = max(1, (os.cpu_count() or 1) // 2)
+"""Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches. An INSERT takes one core and
+about 17 times its bytes of memory, so there are as many as leave room for merges and searches."""
 
 VIEWS: Final = frozenset(
     {
