@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 import duoscope
 from duoscope.api.authentication import Authentication
 from duoscope.api.page import SchemaPage
-from duoscope.api.problems import on_duoscope_error, on_http_exception, on_unexpected
+from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
 from duoscope.api.requests import ObservedApp
 from duoscope.api.routes import auth, health, logs, metrics, services, traces
 from duoscope.api.services import ApiServices
@@ -54,6 +54,7 @@ def create_app(services_: ApiServices) -> Litestar:
         exception_handlers={
             DuoscopeError: on_duoscope_error,
             HTTPException: on_http_exception,
+            RecursionError: on_deep_nesting,
             Exception: on_unexpected,
         },
         request_max_body_size=BODY_BYTES_MAX,

@@ -120,6 +120,12 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     return _response(request, status, code, detail, headers=dict(error.headers or {}))
 
 
+def on_deep_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
+    """A body of so many brackets that its parser gives up; logged, in case it was a defect of ours after all."""
+    _log.warning("recursion limit reached", exc_info=error, extra={"request_id": request_id(request)})
+    return _response(request, HTTPStatus.BAD_REQUEST, "invalid-request", "The request body is nested too deeply.")
+
+
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """A defect: everything to the log, nothing outward but the id to find it by."""
     _log.error("unexpected error", exc_info=error, extra={"request_id": request_id(request)})

@@ -1,6 +1,7 @@
 """Whether the process lives and can serve, and its own metrics; open to probes, so they say nothing of tenants."""
 
 import asyncio
+import logging
 from typing import Annotated, Final
 
 from litestar import Response, get
@@ -13,6 +14,7 @@ from duoscope.api.authentication import OPEN, PUBLIC
 from duoscope.api.services import ApiServices, Check
 from duoscope.kernel.errors import DuoscopeError
 
+_log = logging.getLogger(__name__)
 CHECK_TIMEOUT_S: Final = 3.0
 _READY = "ready"
 _METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -67,4 +69,7 @@ async def _state(check: Check) -> str:
         return error.message
     except TimeoutError:
         return f"No answer within {CHECK_TIMEOUT_S:g} s."
+    except Exception:  # noqa: BLE001 - a probe is answered, whatever broke
+        _log.exception("readiness check failed")
+        return "The check itself failed; see the log."
     return _READY

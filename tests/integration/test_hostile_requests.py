@@ -1,0 +1,162 @@
+"""Requests that nobody sends by accident get a problem of the 400s, and never a 500."""
+
+import json
+
+import pytest
+
+SEARCHES = ["/api/v1/logs/search", "/api/v1/traces/search"]
+ODD_TEXTS = [
+    "\ud800",
+    "\0",
+    "a\0b",
+    "\x7f\x01",
+    "'",
+    '"',
+    "\\",
+    "\\'",
+    "%",
+    "{",
+    "{q1:String}",
+    "@logs",
+    "\u202e\U0001f600",
+    "a:b:c",
+    'x:"\\',
+    "-",
+    "--",
+    "*",
+    "x:*",
+    "x:**",
+    "((",
+    "NOT NOT a",
+    "a" * 8000,
+    "x:" + "*" * 500,
+    "duration>1e999s",
+    "severity>=999",
+    "x>1e400",
+    "x>0x10",
+    "x<-5",
+    "d>=1_000",
+    "trace_id:" + "é" * 32,
+    '"":x',
+    "resource.:x",
+    "attributes.:x",
+    "@x:y",
+    "\n\t\r",
+]
+BODIES = [
+    {"start": 1.5},
+    {"start": -1},
+    {"start": 10**30},
+    {"start": "9" * 30},
+    {"start": []},
+    {"start": "", "end": ""},
+    {"start": "2026-01-01T00:00:00+99:99"},
+    {"start": "0000-01-01T00:00:00Z"},
+    {"start": "9999-12-31T23:59:60Z"},
+    {"limit": 0},
+    {"limit": -1},
+    {"limit": 1e9},
+    {"limit": True},
+    {"limit": None},
+    {"query": None},
+    {"query": 5},
+    {"cursor": "\ud800"},
+    {"cursor": "W10"},
+    {"cursor": "x" * 5000},
+    {"cursor": "WyIiLCIiXQ"},
+    {"unknown": 1},
+]
+METRIC_BODIES = [
+    {"metric": "\ud800"},
+    {"metric": "\0"},
+    {"metric": ""},
+    {"metric": "x", "group_by": ["\ud800"]},
+    {"metric": "x", "group_by": [""]},
+    {"metric": "x", "group_by": ["a'b{}%\0"]},
+    {"metric": "x", "group_by": "service"},
+    {"metric": "x", "step": "1e9s"},
+    {"metric": "x", "step": -5},
+    {"metric": "x", "step": 10**20},
+    {"metric": "x", "step": "0.1s"},
+    {"metric": "x", "aggregation": "p0"},
+    {"metric": "x", "aggregation": "{"},
+    {"metric": "x", "type": "\0"},
+    {"metric": "x", "start": 0, "end": 2**63 - 1},
+    {"metric": "x", "start": 2**63 - 2, "end": 2**63 - 1, "step": "31d"},
+]
+
+
+@pytest.fixture
+def send(api, new_scope):
+    headers = api.headers(new_scope()) | {"content-type": "application/json"}
+
+    async def go(method, path, body=None):
+        content = None if body is None else json.dumps(body).encode()
+        response = await api.client.request(method, path, headers=headers, content=content)
+        assert response.status_code < 500, (path, body, response.text)
+        assert response.status_code == 200 or response.json()["code"], (path, body)
+        return response.status_code
+
+    return go
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+async def test_searches(send, path):
+    for text in ODD_TEXTS:
+        await send("POST", path, {"query": text})
+    for body in BODIES:
+        assert await send("POST", path, body) == 400, body
+
+
+async def test_metrics(send):
+    for body in METRIC_BODIES:
+        await send("POST", "/api/v1/metrics/query", body)
+    for text in ODD_TEXTS:
+        await send("POST", "/api/v1/metrics/query", {"metric": "x", "query": text, "group_by": ["service"]})
+    for query in (
+        "prefix=%00",
+        "prefix=%ff",
+        "prefix=%25'",
+        "limit=x",
+        "limit=0",
+        "limit=201",
+        "cursor=%ff",
+        "service=%00",
+    ):
+        await send("GET", f"/api/v1/metrics?{query}")
+
+
+async def test_paths_and_parameters(send):
+    for path in (
+        "/api/v1/traces/%ff%fe",
+        "/api/v1/traces/%00",
+        "/api/v1/traces/'",
+        "/api/v1/traces/" + "a" * 5000,
+        "/%ff",
+        "//",
+        "/..",
+        "/api/v1/services?start=%ff",
+        "/api/v1/services?start=0",
+        "/api/v1/service-map?end=1e5",
+        "/api/v1/logs/tail?query=(",
+        "/api/v1/services?start=1&start=2",
+    ):
+        assert await send("GET", path) in (400, 404), path
+
+
+async def test_bodies_that_are_no_json(api, new_scope):
+    headers = api.headers(new_scope())
+    for content in (
+        b"",
+        b"\xff",
+        b"null",
+        b"1",
+        b'"x"',
+        b"[" * 100_000,
+        b'{"limit":' + b"9" * 10_000 + b"}",
+        b'{"a":1,"a":2}',
+    ):
+        for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded", "nonsense"):
+            response = await api.client.post(SEARCHES[0], content=content, headers=headers | {"content-type": kind})
+            assert response.status_code in (400, 415), (content[:20], kind, response.text)
+            assert response.json()["code"]
