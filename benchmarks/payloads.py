@@ -30,8 +30,11 @@ WORDS = (
     "inventory reserved released queue message published consumed database transaction committed rolled back slow query "
     "deadline exceeded token refreshed session expired rate limit reached"
 ).split()
-METRIC_NAMES = [f"{area}.{what}" for area in ("http.server", "db.client", "process", "queue") for what in (
-    "active_requests", "bytes_sent", "bytes_received", "errors", "saturation")]
+METRIC_NAMES = [
+    f"{area}.{what}"
+    for area in ("http.server", "db.client", "process", "queue")
+    for what in ("active_requests", "bytes_sent", "bytes_received", "errors", "saturation")
+]
 
 
 def _attribute(key: str, value: str | int | bool | float) -> KeyValue:
