@@ -140,7 +140,7 @@ class TelemetryStore:
         self._writers = _Pool(self._open_client, WRITERS, "clickhouse-write")
 
     def _open_client(self) -> Client:
-        return _client(self._settings, database=DATABASE)
+        return _guarded(lambda: _client(self._settings, database=DATABASE))
 
     def bind(self, scope: Scope) -> "TelemetryReader":
         """A reader of one tenant's telemetry."""
