@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from operator import itemgetter
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -68,7 +69,6 @@ _COLUMNS = (
 )
 # The table is in the order of five minutes: this order reads its end and stops.
 _NEWEST_FIRST = "toStartOfFiveMinutes(timestamp) DESC, timestamp DESC"
-_END = "fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC')"
 _BEFORE = (
     "timestamp <= fromUnixTimestamp64Nano({last_ts:Int64}, 'UTC') "
     f"AND (timestamp < fromUnixTimestamp64Nano({{last_ts:Int64}}, 'UTC') OR {_TIE_BREAKER} <= {{last_tie:UInt64}})"
@@ -172,15 +172,20 @@ async def _newest(
     if position:
         parameters["last_ts"], parameters["last_tie"], offset = position
         where += f" AND {_BEFORE}"
-    # The inner query finds, in the table's order and from few columns, how far back the page reaches; only the rows of
-    # the page, and their ties, are then read in full and put into the stable order.
-    return await reader.query(
-        f"SELECT {_COLUMNS} FROM @logs WHERE {where} AND timestamp >= (SELECT if(count() = 0, {_END}, min(found)) FROM "
-        f"(SELECT timestamp AS found FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}})) "
-        "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {rows:UInt64} OFFSET {offset:UInt64}",
-        parameters | {"rows": limit, "offset": offset, "reach": limit + offset},
-        name=name,
-    )
+    wanted = limit + offset
+    parameters["reach"] = wanted + 1
+    in_order = f"FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}}"
+    rows = await reader.query(f"SELECT {_COLUMNS} {in_order}", parameters, name=name)
+    if len(rows) > wanted and rows[wanted - 1]["ts"] == rows[wanted]["ts"]:
+        # The page ends among records of one nanosecond, of which the table's order gave any: read all of these.
+        rows = await reader.query(
+            f"SELECT {_COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
+            "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}",
+            parameters,
+            name=name,
+        )
+    rows.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
+    return rows[offset:wanted]
 
 
 def _records(rows: list[dict[str, Any]]) -> list[LogRecord]:
