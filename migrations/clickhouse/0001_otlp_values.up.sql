@@ -8,10 +8,13 @@
 -- {"@otlp.array_value":"…"}, {"@otlp.kvlist_value":"…"}, {"@otlp.bytes_value":"…"}, and the reader opens them. Attributes of
 -- scopes, events, links and exemplars are rare: toJSONString() prints their tuples, and the reader opens those too.
 
--- Whether any key or text value holds what JSON must escape. Few do, and quoting without a look at each is four times
--- cheaper.
+-- Whether any key or text value holds what JSON must escape. Few do, so this is asked once a row.
 CREATE FUNCTION IF NOT EXISTS otlpNeedsEscape AS (keys, texts) ->
-    match(concat(arrayStringConcat(keys), arrayStringConcat(texts)), '[\\x00-\\x1F"\\\\]');
+    multiMatchAny(concat(arrayStringConcat(keys), arrayStringConcat(texts)), ['[\\x00-\\x1F"\\\\]']);
+
+-- Texts as they stand between quotes in JSON.
+CREATE FUNCTION IF NOT EXISTS otlpEscaped AS (texts) ->
+    arrayMap(j -> substring(j, 2, length(j) - 2), arrayMap(t -> toJSONString(t), texts));
 
 -- A value inside an array or a key-value list, as JSON.
 CREATE FUNCTION IF NOT EXISTS otlpLeaf AS (v) ->
@@ -36,25 +39,32 @@ CREATE FUNCTION IF NOT EXISTS otlpNested AS (v) ->
             arrayConcat(tupleElement(tupleElement(v, 6), 1), tupleElement(tupleElement(tupleElement(v, 7), 1), 2))), ','),
         if(tupleElement(v, 1) = 5, ']', '}'));
 
--- The members of the object that attributes become.
-CREATE FUNCTION IF NOT EXISTS otlpMembers AS (attributes, escape) ->
+-- The object that attributes become. Every member is put together in the same way, as a branch an element is dear.
+CREATE FUNCTION IF NOT EXISTS otlpMembers AS (keys, values, texts) ->
     arrayMap(
-        (k, v) -> concat(
-            if(escape, toJSONString(k), concat('"', k, '"')),
-            ':',
+        (k, v, t) -> concat(
+            '"', k, if(tupleElement(v, 1) = 1, '":"', '":'),
             multiIf(
-                tupleElement(v, 1) = 1, if(escape, toJSONString(tupleElement(v, 2)), concat('"', tupleElement(v, 2), '"')),
-                tupleElement(v, 1) = 2, toString(tupleElement(v, 3)),
+                tupleElement(v, 1) = 1, t,
                 tupleElement(v, 1) = 3, toString(tupleElement(v, 4)),
+                tupleElement(v, 1) = 2, toString(tupleElement(v, 3)),
                 tupleElement(v, 1) = 4, if(isFinite(tupleElement(v, 5)), toString(tupleElement(v, 5)), concat('"', toString(tupleElement(v, 5)), '"')),
                 tupleElement(v, 1) = 7, concat('{"@otlp.bytes_value":"', base64Encode(tupleElement(v, 8)), '"}'),
                 tupleElement(v, 1) = 0, 'null',
-                otlpNested(v))),
-        tupleElement(attributes, 1),
-        tupleElement(attributes, 2));
+                otlpNested(v)),
+            if(tupleElement(v, 1) = 1, '"', '')),
+        keys, values, texts);
+
+CREATE FUNCTION IF NOT EXISTS otlpObjectOf AS (keys, values, texts, escape) ->
+    concat('{', arrayStringConcat(
+        otlpMembers(if(escape, otlpEscaped(keys), keys), values, if(escape, otlpEscaped(texts), texts)), ','), '}');
 
 CREATE FUNCTION IF NOT EXISTS otlpObject AS (attributes) ->
-    concat('{', arrayStringConcat(otlpMembers(attributes, otlpNeedsEscape(tupleElement(attributes, 1), tupleElement(tupleElement(attributes, 2), 2))), ','), '}');
+    otlpObjectOf(
+        tupleElement(attributes, 1),
+        tupleElement(attributes, 2),
+        tupleElement(tupleElement(attributes, 2), 2),
+        otlpNeedsEscape(tupleElement(attributes, 1), tupleElement(tupleElement(attributes, 2), 2)));
 
 -- The attributes of metric points come as (key, the bytes of their AnyValue): the nine columns that a decoded value takes
 -- cost more than all else about a point. An AnyValue is one field: a tag, then for text and what nests a length, then the
@@ -68,21 +78,19 @@ CREATE FUNCTION IF NOT EXISTS otlpRawText AS (v) ->
         ascii(v) = 24, toString(reinterpretAsInt64(reinterpretAsString(arraySum(arrayMap(
             i -> bitShiftLeft(toUInt64(bitAnd(ascii(substring(v, 2 + i)), 127)), 7 * i), range(length(v) - 1)))))),
         ascii(v) = 16, if(substring(v, 2) = '\x01', 'true', 'false'),
-        ascii(v) = 33, toString(reinterpretAsFloat64(substring(v, 2))),
+        ascii(v) = 33, if(isFinite(reinterpretAsFloat64(substring(v, 2))), toString(reinterpretAsFloat64(substring(v, 2))),
+            concat('"', toString(reinterpretAsFloat64(substring(v, 2))), '"')),
         v = '', 'null',
         concat('{"@otlp.', transform(ascii(v), [42, 50], ['array_value', 'kvlist_value'], 'bytes_value'), '":"', base64Encode(otlpRawContent(v)), '"}'));
 
--- The members of the object that raw attributes become; texts are their values by otlpRawText.
+-- The members of the object that raw attributes become; texts are their values by otlpRawText. Compute those and `escape`
+-- in a subquery: an alias is inlined, and analysed, once for every use.
 CREATE FUNCTION IF NOT EXISTS otlpRawMembers AS (keys, values, texts, escape) ->
     arrayMap(
-        (k, v, t) -> concat(
-            if(escape, toJSONString(k), concat('"', k, '"')),
-            ':',
-            multiIf(
-                ascii(v) = 10, if(escape, toJSONString(t), concat('"', t, '"')),
-                ascii(v) = 33 AND t IN ('nan', 'inf', '-inf'), concat('"', t, '"'),
-                t)),
-        keys, values, texts);
+        (k, v, t) -> concat('"', k, if(ascii(v) = 10, '":"', '":'), t, if(ascii(v) = 10, '"', '')),
+        if(escape, otlpEscaped(keys), keys),
+        values,
+        if(escape, arrayMap((v, t, e) -> if(ascii(v) = 10, e, t), values, texts, otlpEscaped(texts)), texts));
 
 -- A log body: a text as it is, anything else as JSON.
 CREATE FUNCTION IF NOT EXISTS otlpBody AS (v) ->

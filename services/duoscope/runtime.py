@@ -118,6 +118,7 @@ async def serve(
                 tokens=tokens,
                 api_keys=verifier,
                 settings=settings,
+                stopping=stop,
             )
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:

@@ -10,7 +10,7 @@ RETENTION_DEFAULT_DAYS: Final = 30
 INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
 
-INGEST_BATCH_BYTES_MAX: Final = 12 * 1024 * 1024
+INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 """Envelope bytes that one INSERT carries at the most, unless a single request is larger."""
 
 INGEST_BATCH_WAIT_MAX_S: Final = 0.2
