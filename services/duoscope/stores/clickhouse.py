@@ -239,7 +239,6 @@ class EnvelopeWriter:
             "input_format_protobuf_oneof_presence": 1,
             # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
             "output_format_json_quote_denormals": 1,
-            "output_format_json_quote_denormals": 1,
             "async_insert": 0,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
