@@ -1,8 +1,8 @@
 """What an item costs: CPU, memory and disk of the embedded stack under OTLP/gRPC load.
 
-Starts `duoscope up` as a process of its own on free ports and an empty folder, builds all requests first, sends one signal
-after the other, and waits after each until background merges are quiet, so that their CPU counts. Prints a table and one
-line of JSON. The load generator is this process; only the server's is measured. See `benchmarks/README.md`.
+Starts `duoscope up` as a process of its own on free ports and an empty folder, builds all requests first, sends one
+signal after the other, and waits after each until background merges are quiet, so that their CPU counts. Prints a table
+and one line of JSON. The load generator is this process; only the server's is measured. See `benchmarks/README.md`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Pre-built OTLP requests that look like a small fleet's telemetry: 20 services, about 10 attributes an item, unique ids.
+"""Pre-built OTLP requests like a small fleet's telemetry: 20 services, about 10 attributes an item, unique ids.
 
 Everything is drawn from a seeded generator, so that two runs send the same bytes apart from the time they start at.
 """
@@ -19,16 +19,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 SERVICES = [
     f"{name}-service"
     for name in (
-        "checkout cart catalogue payment shipping inventory user auth search recommendation pricing email invoice fraud "
-        "review gateway frontend session currency loyalty"
+        "checkout cart catalogue payment shipping inventory user auth search recommendation pricing email invoice "
+        "fraud review gateway frontend session currency loyalty"
     ).split()
 ]
 SERVICES_PER_REQUEST = 4
 SPANS_PER_TRACE = 8
 WORDS = (
     "request completed failed timeout retrying connection upstream cache miss hit order user payment accepted declined "
-    "inventory reserved released queue message published consumed database transaction committed rolled back slow query "
-    "deadline exceeded token refreshed session expired rate limit reached"
+    "inventory reserved released queue message published consumed database transaction committed rolled back slow "
+    "query deadline exceeded token refreshed session expired rate limit reached"
 ).split()
 METRIC_NAMES = [
     f"{area}.{what}"
@@ -84,7 +84,7 @@ def _request_attributes(rng: random.Random) -> list[KeyValue]:
 
 
 def traces_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportTraceServiceRequest:
-    """`items` spans of four services in traces of eight; one in twenty carries an exception event, one in fifty a link."""
+    """`items` spans of four services in traces of eight; one in twenty has an exception event, one in fifty a link."""
     rng = random.Random(seed)
     now_ns = now_ns or time.time_ns()
     request = ExportTraceServiceRequest()
@@ -155,7 +155,7 @@ def logs_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportL
 
 
 def metrics_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportMetricsServiceRequest:
-    """`items` points of four services: gauges and sums with 10 attributes, each series once a request; one time a request."""
+    """`items` points of four services: gauges and sums with 10 attributes, each series once, all at one time."""
     rng = random.Random(seed)
     now_ns = now_ns or time.time_ns()
     request = ExportMetricsServiceRequest()
@@ -198,7 +198,7 @@ BUILDERS = {"traces": traces_request, "logs": logs_request, "metrics": metrics_r
 
 
 def serialized(signal: str, *, requests: int, items: int, spacing_ns: int = 250_000_000) -> Iterator[bytes]:
-    """`requests` serialized requests of `items` each, starting now and `spacing_ns` apart, all with ids of their own."""
+    """`requests` serialized requests of `items` each, ending now and `spacing_ns` apart, all with ids of their own."""
     start_ns = time.time_ns() - requests * spacing_ns
     for number in range(requests):
         yield BUILDERS[signal](items, seed=number, now_ns=start_ns + number * spacing_ns).SerializeToString()

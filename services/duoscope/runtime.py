@@ -10,28 +10,32 @@ import logging
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import uvicorn
 import uvloop
 
+from duoscope.api.app import ApiServices, create_app
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.sessions import Sessions
+from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
+from duoscope.receiver.grpc_server import GrpcServer
+from duoscope.receiver.http_server import HttpApplication
+from duoscope.receiver.ingest import Ingest
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from duoscope.worker.housekeeping import start_worker
 
 _log = logging.getLogger(__name__)
 
@@ -106,10 +110,6 @@ async def serve(
                 otlp_http_endpoint=started.otlp_http_endpoint,
             )
             started = dataclasses.replace(started, first_start=first_start)
-            from duoscope.api.app import ApiServices, create_app
-            from duoscope.identity.sessions import Sessions
-            from duoscope.identity.tokens import AccessTokens
-
             tokens = AccessTokens(keys)
             services = ApiServices(
                 metadata=metadata,
@@ -122,8 +122,6 @@ async def serve(
             )
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
-            from duoscope.worker.housekeeping import start_worker
-
             stack.push_async_callback(start_worker(metadata))
         on_started(started)
         await stop.wait()
@@ -159,7 +157,8 @@ async def _open_stores(settings: Settings, parts: frozenset[str], stack: AsyncEx
             ErrorKind.INVALID,
             "embedded-store-needs-one-process",
             f"{' and '.join(embedded)} would be embedded, and an embedded store belongs to one process. "
-            "Use `duoscope up`, or set DUOSCOPE_POSTGRES_DSN and DUOSCOPE_CLICKHOUSE_DSN to servers that the services share.",
+            "Use `duoscope up`, or set DUOSCOPE_POSTGRES_DSN and DUOSCOPE_CLICKHOUSE_DSN to servers that the services "
+            "share.",
         )
     settings, admin_dsn = await _own_stores(settings, stack)
     async with _migrator(settings, admin_dsn) as migrations:
@@ -207,10 +206,6 @@ def _use_own_temporary_directory(settings: Settings) -> None:
 async def _start_receiver(
     settings: Settings, telemetry: TelemetryStore, verifier: ApiKeyVerifier, http: socket.socket, stack: AsyncExitStack
 ) -> Settings:
-    from duoscope.receiver.grpc_server import GrpcServer
-    from duoscope.receiver.http_server import HttpApplication
-    from duoscope.receiver.ingest import Ingest
-
     ingest = Ingest(telemetry, verifier)
     stack.push_async_callback(ingest.close)
     grpc_server = GrpcServer(ingest)
@@ -226,8 +221,9 @@ async def _start_receiver(
 class _Uvicorn(uvicorn.Server):
     """A server whose signals are the process's business, not its own."""
 
-    def capture_signals(self) -> "AbstractContextManager[None]":
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
 
 
 async def _start_http(application: Any, listening: socket.socket, stack: AsyncExitStack) -> None:
@@ -249,7 +245,7 @@ async def _start_http(application: Any, listening: socket.socket, stack: AsyncEx
         await task
 
     stack.push_async_callback(stop)
-    while not server.started and not task.done():
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
         await asyncio.sleep(0.005)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
+_PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,12 @@ class Settings:
 
     @property
     def embedded_postgres(self) -> bool:
+        """Whether PostgreSQL is a child of this process."""
         return not self.postgres_dsn
 
     @property
     def embedded_clickhouse(self) -> bool:
+        """Whether ClickHouse runs inside this process."""
         return not self.clickhouse_dsn
 
 
@@ -77,7 +80,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
     for name in ("api_port", "otlp_grpc_port", "otlp_http_port"):
         if name in values:
             values[name] = _port(name, values[name])
-    data_dir = Path(values.get("data_dir", Path("duoscope-data"))).expanduser()
+    data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
     return Settings(**values)  # pyright: ignore[reportArgumentType]
 
@@ -87,7 +90,7 @@ def _port(name: str, value: str | int | Path) -> int:
         port = int(str(value))
     except ValueError:
         port = -1
-    if not 0 <= port <= 65535:
+    if not 0 <= port <= _PORT_MAX:
         raise _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be a port number from 0 to 65535, not {str(value)!r}.")
     return port
 

@@ -5,6 +5,7 @@ leaves when it is full, or a set time after the one before it started; an idle i
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -129,10 +130,8 @@ class Batcher:
     async def _wait_for_company(self, until: float) -> None:
         remaining_s = until - time.monotonic()
         if remaining_s > 0 and not self._closing:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), remaining_s)
-            except TimeoutError:
-                pass
 
     def _take(self) -> list[_Item]:
         batch: list[_Item] = []
@@ -155,7 +154,7 @@ class Batcher:
             await self._commit(batch)
         except RejectedByStoreError as error:
             await self._insert_one_by_one(batch, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
             if not isinstance(error, DuoscopeError):
                 _log.exception("INSERT into %s failed", self._inlet.table)
             _resolve(batch, error)
@@ -217,7 +216,7 @@ def _resolve(batch: list[_Item], error: Exception | None) -> None:
 
 def _not_storable() -> DuoscopeError:
     return invalid(
-        "The request is well-formed but cannot be stored: look for times that are spread over years, or for single values "
-        "of many megabytes.",
+        "The request is well-formed but cannot be stored: look for times that are spread over years, or for single "
+        "values of many megabytes.",
         code="not-storable",
     )

@@ -1,6 +1,7 @@
 """Wraps the bytes of an OTLP request for ClickHouse: a few tags and lengths in front, the bytes themselves untouched.
 
-The message is `proto/duoscope/ingest/v1/envelope.proto`; `FORMAT Protobuf` reads length-delimited messages back to back.
+The message is `proto/duoscope/ingest/v1/envelope.proto`; `FORMAT Protobuf` reads length-delimited messages back to
+back.
 """
 
 from functools import lru_cache
@@ -11,6 +12,7 @@ from duoscope.kernel.scope import Scope
 
 _LENGTH_DELIMITED = 2
 _VARINT = 0
+_SEVEN_BITS = 0x7F
 _RETENTION_FIELD = 4
 _DIGEST_FIELD = 5
 _REQUEST_FIELD = 15
@@ -45,8 +47,8 @@ def _tag(field: int, wire_type: int) -> bytes:
 
 def _varint(number: int) -> bytes:
     out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
+    while number > _SEVEN_BITS:
+        out.append(number & _SEVEN_BITS | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)

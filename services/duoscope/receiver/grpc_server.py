@@ -1,7 +1,7 @@
 """OTLP/gRPC: three `Export` methods over raw bytes.
 
-grpcio decompresses gzip and enforces the size limit; it is given no deserialiser, so that malformed bytes are answered by
-us (its own answer would be UNKNOWN with Python text inside) and never become objects twice.
+grpcio decompresses gzip and enforces the size limit; it is given no deserialiser, so that malformed bytes are answered
+by us (its own answer would be UNKNOWN with Python text inside) and never become objects twice.
 """
 
 import logging
@@ -36,7 +36,7 @@ class GrpcServer:
         self._ingest = ingest
         self._server = grpc.aio.server(options=_OPTIONS)
         for signal in SIGNALS:
-            method = grpc.unary_unary_rpc_method_handler(self._export(signal))
+            method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._export(signal))
             self._server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method}),)
             )
@@ -63,7 +63,7 @@ class GrpcServer:
                 await self._ingest.accept(principal, signal, raw)
             except DuoscopeError as error:
                 await _abort(context, error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
                 _log.exception("%s over gRPC failed", signal.name)
                 await _abort(context, unexpected())
             # A response without partial_success is empty on the wire and means full success.

@@ -1,7 +1,7 @@
 """OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain or gzip.
 
-A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of the
-request, as the specification asks.
+A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of
+the request, as the specification asks.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ class HttpApplication:
         self._ingest = ingest
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
@@ -54,7 +55,7 @@ class HttpApplication:
             await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, error)
         except _DisconnectedError:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
             _log.exception("%s over HTTP failed", scope["path"])
             error = unexpected()
             await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, error)

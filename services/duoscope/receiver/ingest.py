@@ -1,7 +1,7 @@
 """The way of an OTLP request, the same for every signal and transport.
 
-Authenticate the key, check that it may send the signal, reserve memory, parse once to know that the bytes are sound, wrap
-them, and wait until the INSERT has committed. Nothing here looks at single items: ClickHouse decodes.
+Authenticate the key, check that it may send the signal, reserve memory, parse once to know that the bytes are sound,
+wrap them, and wait until the INSERT has committed. Nothing here looks at single items: ClickHouse decodes.
 """
 
 from collections.abc import Mapping
@@ -40,12 +40,7 @@ class Ingest:
         try:
             presented = _presented_key(headers)
             principal = self._keys.verify_cached(presented) or await self._keys.verify(presented)
-            if signal.permission not in principal.signals:
-                raise DuoscopeError(
-                    ErrorKind.FORBIDDEN,
-                    "signal-not-permitted",
-                    f"This API key may not send {signal.name}: it lacks the permission {signal.permission}.",
-                )
+            _require(principal, signal)
         except DuoscopeError as error:
             _requests.labels(signal.name, error.code).inc()
             raise
@@ -77,6 +72,15 @@ class Ingest:
         """Insert what waits; everything accepted is answered."""
         for batcher in self._batchers.values():
             await batcher.close()
+
+
+def _require(principal: IngestPrincipal, signal: Signal) -> None:
+    if signal.permission not in principal.signals:
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            "signal-not-permitted",
+            f"This API key may not send {signal.name}: it lacks the permission {signal.permission}.",
+        )
 
 
 def _presented_key(headers: Mapping[str, str]) -> str:

@@ -1,13 +1,13 @@
 """OTLP/JSON to protobuf bytes, after which JSON goes the way of everything else.
 
-It is proto3 JSON with three differences (OTLP 1.11, "JSON Protobuf Encoding"): ids are hex in any case, enums are numbers,
-unknown fields are ignored. protobuf's own JSON parser does the rest. It is Python and slow next to binary, so it runs in
-threads and large senders are better off with protobuf.
+It is proto3 JSON with three differences (OTLP 1.11, "JSON Protobuf Encoding"): ids are hex in any case, enums are
+numbers, unknown fields are ignored. protobuf's own JSON parser does the rest. It is Python and slow next to binary, so
+it runs in threads and large senders are better off with protobuf.
 """
 
 import base64
 import json
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf import json_format
 
@@ -25,15 +25,16 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
         DuoscopeError: INVALID for text that is no JSON, or JSON that is no request of this signal.
     """
     try:
-        document = json.loads(body)
+        document: object = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _malformed(signal, "it is not JSON") from error
     if not isinstance(document, dict):
         raise _malformed(signal, "it is not a JSON object")
     message = signal.request()
     try:
-        _ids_to_base64(document, 0)
-        json_format.ParseDict(document, message, ignore_unknown_fields=True, max_recursion_depth=_NESTING_MAX)
+        members = cast("dict[str, Any]", document)
+        _ids_to_base64(members, 0)
+        json_format.ParseDict(members, message, ignore_unknown_fields=True, max_recursion_depth=_NESTING_MAX)
         return message.SerializeToString()
     except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _malformed(signal, "a field has the wrong type, or an id is not hex") from error
@@ -44,12 +45,13 @@ def _ids_to_base64(value: Any, depth: int) -> None:
     if depth > _NESTING_MAX:
         raise ValueError("nested too deeply")
     if isinstance(value, list):
-        for element in value:
+        for element in cast("list[Any]", value):
             _ids_to_base64(element, depth + 1)
     elif isinstance(value, dict):
-        for key, element in value.items():
+        members = cast("dict[str, Any]", value)
+        for key, element in members.items():
             if key in _ID_KEYS and isinstance(element, str):
-                value[key] = base64.b64encode(bytes.fromhex(element)).decode()
+                members[key] = base64.b64encode(bytes.fromhex(element)).decode()
             elif isinstance(element, dict | list):
                 _ids_to_base64(element, depth + 1)
 

@@ -26,6 +26,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.files import shipped
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
+from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
 
 T = TypeVar("T")
 
@@ -84,10 +85,12 @@ class Inlet(Enum):
 
     @property
     def table(self) -> str:
+        """The Null table's name."""
         return self.value[0]
 
     @property
     def message(self) -> str:
+        """The envelope's message name in `envelope.proto`."""
         return self.value[1]
 
 
@@ -109,6 +112,7 @@ class _Pool:
         self._opened: list[Client] = []
 
     async def run(self, work: Callable[[Client], T]) -> T:
+        """Run `work` in a thread with a client nobody else uses meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
 
     def _with_client(self, work: Any) -> Any:
@@ -156,8 +160,6 @@ class TelemetryStore:
 
     async def applied_migrations(self) -> dict[int, str]:
         """Checksums of the migrations that ClickHouse has completed, by version."""
-        from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
-
         return await self._readers.run(
             lambda client: _guarded(lambda: ClickHouseMigrator(SchemaAccount(client), ()).applied())
         )
@@ -238,7 +240,6 @@ class EnvelopeWriter:
             "format_schema_message_name": inlet.message,
             "input_format_protobuf_oneof_presence": 1,
             # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
-            "output_format_json_quote_denormals": 1,
             "async_insert": 0,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
