@@ -76,6 +76,7 @@ async def serve(
         DuoscopeError: a part cannot start; what had started is stopped again.
     """
     async with AsyncExitStack() as stack:
+        _lock(settings, stack)
         sockets = {
             name: stack.enter_context(_listen(settings.host, getattr(settings, name), name))
             for name in _http_ports(parts)
@@ -136,6 +137,7 @@ async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
         DuoscopeError: CONFLICT while a running duoscope owns the embedded stores.
     """
     async with AsyncExitStack() as stack:
+        _lock(settings, stack)
         settings, admin_dsn = await _own_stores(settings, stack)
         yield await stack.enter_async_context(_migrator(settings, admin_dsn))
 
@@ -180,13 +182,18 @@ async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrat
         await asyncio.to_thread(account.close)
 
 
+def _lock(settings: Settings, stack: AsyncExitStack) -> None:
+    """Own the data directory before anything else, so that a second start is told of the first and nothing less."""
+    if settings.embedded_postgres or settings.embedded_clickhouse:
+        stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
+
+
 async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settings, str]:
-    """Lock the data directory and start the embedded PostgreSQL, where asked for.
+    """Start the embedded PostgreSQL, where asked for.
 
     Answers the settings to connect with and the DSN of the schema's owner.
     """
     if settings.embedded_postgres or settings.embedded_clickhouse:
-        stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
         _use_own_temporary_directory(settings)
     if not settings.embedded_postgres:
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn

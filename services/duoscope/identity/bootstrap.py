@@ -8,7 +8,7 @@ organization exists, and finishes. A temporary file whose transaction never comm
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -110,7 +110,20 @@ async def bootstrap(
             _write(temporary, credentials)
     if finish:
         temporary.replace(path)
-    return FirstStart(path, created=finish, credentials=credentials or _read(path))
+    found = credentials or _read(path)
+    if found is not None:
+        here = replace(
+            found,
+            api_url=api_url,
+            otlp_grpc_endpoint=otlp_grpc_endpoint,
+            otlp_http_endpoint=otlp_http_endpoint,
+        )
+        if here != found:
+            # The ports changed since: whoever reads the file, such as the demo, must find this start's.
+            _write(temporary, here)
+            temporary.replace(path)
+            found = here
+    return FirstStart(path, created=finish, credentials=found)
 
 
 def _write(path: Path, credentials: Credentials) -> None:

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, unavailable
 from duoscope.kernel.files import shipped
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
@@ -66,6 +66,9 @@ _TABLE = re.compile(
 
 _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})
 """Timeouts, too many queries or parts, no memory or space, read-only, unknown status of an INSERT, network."""
+
+_TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
+"""Too many rows, too slow, too much memory, too many bytes: of a read, its own limits."""
 
 _READ_SETTINGS: Final = {
     "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
@@ -336,6 +339,8 @@ def _guarded(work: Any, *, reject: bool = False) -> Any:
         raise _away(str(error)) from error
     except ClickHouseError as error:
         code = error.code or _code_in(str(error))
+        if not reject and code in _TOO_EXPENSIVE_CODES:
+            raise _too_expensive(str(error)) from error
         if code is None or code in _RETRYABLE_CODES:
             raise _away(str(error)) from error
         if reject:
@@ -343,6 +348,15 @@ def _guarded(work: Any, *, reject: bool = False) -> Any:
         raise DuoscopeError(
             ErrorKind.INTERNAL, "telemetry-query-failed", "The query could not be run.", detail=str(error)
         ) from error
+
+
+def _too_expensive(detail: str) -> DuoscopeError:
+    return invalid(
+        f"The query reached its limit of {limits.TELEMETRY_QUERY_TIMEOUT_S} s or "
+        f"{limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB: narrow the time range or name a service.",
+        code="query-too-expensive",
+        detail=detail,
+    )
 
 
 def _code_in(text: str) -> int | None:
