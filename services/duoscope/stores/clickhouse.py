@@ -67,6 +67,10 @@ _TABLE = re.compile(
 _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})
 """Timeouts, too many queries or parts, no memory or space, read-only, unknown status of an INSERT, network."""
 
+_TOO_MANY_PARTITIONS: Final = "Too many partitions for single INSERT block"
+"""Has the code of too many parts, but does not pass: a request whose times are spread over years. Told to come again, it
+would take every batch that it is in with it."""
+
 _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
 """Too many rows, too slow, too much memory, too many bytes: of a read, its own limits."""
 
@@ -341,7 +345,7 @@ def _guarded(work: Any, *, reject: bool = False) -> Any:
         code = error.code or _code_in(str(error))
         if not reject and code in _TOO_EXPENSIVE_CODES:
             raise _too_expensive(str(error)) from error
-        if code is None or code in _RETRYABLE_CODES:
+        if code is None or (code in _RETRYABLE_CODES and _TOO_MANY_PARTITIONS not in str(error)):
             raise _away(str(error)) from error
         if reject:
             raise RejectedByStoreError(code, str(error)) from error
