@@ -68,7 +68,7 @@ _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319
 """Timeouts, too many queries or parts, no memory or space, read-only, unknown status of an INSERT, network."""
 
 _TOO_MANY_PARTITIONS: Final = "Too many partitions for single INSERT block"
-"""Has the code of too many parts, but does not pass: a request whose times are spread over years. Told to come again, it
+"""Has the code of too many parts, but does not pass: times of a request that are spread over years. Sent again, it
 would take every batch that it is in with it."""
 
 _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
