@@ -198,11 +198,20 @@ def test_two_instances_run_side_by_side_and_a_folder_has_one(running, start_up, 
                 assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
             with up.api() as api:
                 assert len(list(pages(api, "/logs/search", "sidebyside"))) == 1
-        said = second.run("up", "--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0", code=1)
+        otlp_ports = ("--otlp-grpc-port", "0", "--otlp-http-port", "0")
+        said = second.run("up", "--api-port", "0", *otlp_ports, code=1)
         assert "in use by another duoscope" in said
         assert "Traceback" not in said
         taken = subprocess.run(
-            [*second.COMMAND, "up", "--api-port", str(second.api_port), "--data-dir", str(second.data_dir) + "2"],
+            [
+                *second.COMMAND,
+                "up",
+                "--api-port",
+                str(second.api_port),
+                *otlp_ports,
+                "--data-dir",
+                f"{second.data_dir}2",
+            ],
             capture_output=True,
             text=True,
             check=False,
