@@ -41,7 +41,7 @@ from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
 from duoscope.receiver.envelope import wrap
-from duoscope.stores.clickhouse import Inlet, SchemaAccount, TelemetryStore
+from duoscope.stores.clickhouse import Inlet, SchemaAccount, TelemetryReader, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, PostgresAddress
 from duoscope.stores.migrations import ClickHouseMigrator, Migrator
 from duoscope.stores.migrations.files import load
@@ -151,6 +151,20 @@ def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
             envelope = wrap(scope, 30, request.SerializeToString())
             for inlet in inlets[type(request)]:
                 await telemetry_store.ingest().insert(inlet, envelope, token=str(new_id()))
+
+    return send
+
+
+@pytest.fixture
+def stored(
+    telemetry_store: TelemetryStore, deliver: Callable[..., Awaitable[None]], new_scope: Callable[[], Scope]
+) -> Callable[..., Awaitable[TelemetryReader]]:
+    """Stores OTLP requests for a new tenant and answers a reader of it."""
+
+    async def send(*requests: Message) -> TelemetryReader:
+        scope = new_scope()
+        await deliver(scope, *requests)
+        return telemetry_store.bind(scope)
 
     return send
 
