@@ -39,8 +39,9 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def cli() -> None:
     """OTLP metrics, logs and traces into ClickHouse; who may see what in PostgreSQL.
 
-    Start with [bold]duoscope up[/]: it needs nothing else. Every option can be given as the environment variable that
-    its help names; addresses of servers and secrets are given as variables only (see docs/operations.md).
+    Start with [bold]duoscope up[/]: it needs nothing else. Options that are settings, such as --data-dir and the ports,
+    can be given as the environment variables that their help names; addresses of store servers and secrets are given as
+    variables only (see docs/operations.md).
     """
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from duoscope.identity import api_keys as key_form
 from duoscope.identity.passwords import SlowHasher, check_password
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import api_keys, organizations, refresh_tokens, regions, roles, tenants, users, workspaces
@@ -71,14 +71,24 @@ async def make_tenant(
     place = await workspaces.find(m, found.organization_id, code_of(workspace)) or await workspaces.create(
         m, organization_id=found.organization_id, name=workspace, code=code_of(workspace)
     )
-    return await tenants.create(
-        m,
-        organization_id=found.organization_id,
-        workspace_id=place.workspace_id,
-        name=tenant,
-        code=code_of(tenant),
-        retention_days=retention_days,
-    )
+    try:
+        return await tenants.create(
+            m,
+            organization_id=found.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+            retention_days=retention_days,
+        )
+    except DuoscopeError as error:
+        if error.code != "tenant-exists":
+            raise
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            error.code,
+            f"The workspace {workspace!r} has a tenant {code_of(tenant)!r} already, which the name {tenant!r} would "
+            "make again. Choose another name; `duoscope admin list-tenants` lists those there are.",
+        ) from error
 
 
 async def create_user(
@@ -144,7 +154,7 @@ async def revoke_api_key(store: MetadataStore, key_id: str, *, reason: str = "re
     """Revoke by `tfk-...` id; receivers notice within 30 s. NOT_FOUND for no such key that still works."""
     async with store.open_platform(_OPERATOR, "admin.revoke_api_key") as m:
         if await api_keys.revoke(m, key_id, reason=reason) is None:
-            raise not_found("API key that still works")
+            raise not_found("API key that still works; `duoscope admin list-api-keys` lists them")
 
 
 async def reset_password(store: MetadataStore, hasher: SlowHasher, *, email: str, password: str) -> None:
@@ -162,11 +172,15 @@ async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days
     """Keep telemetry that arrives from now on for one of the retention classes; receivers notice within 30 s."""
     async with store.open_platform(_OPERATOR, "admin.set_retention") as m:
         if not await tenants.set_retention(m, tenant_id, retention_days):
-            raise not_found("tenant")
+            raise _no_tenant()
 
 
 async def _enter(m: Transaction, tenant_id: UUID) -> None:
     tenant = await tenants.get(m, tenant_id)
     if tenant is None:
-        raise not_found("tenant")
+        raise _no_tenant()
     await tenants.enter(m, tenant)
+
+
+def _no_tenant() -> DuoscopeError:
+    return not_found("tenant; `duoscope admin list-tenants` lists those there are")

@@ -13,6 +13,4 @@ def taken(resource: str, what: str) -> Generator[None]:
     try:
         yield
     except UniqueViolationError as error:
-        raise DuoscopeError(
-            ErrorKind.CONFLICT, f"{resource}-exists", f"Another {resource} has this {what}.", detail=str(error)
-        ) from error
+        raise DuoscopeError(ErrorKind.CONFLICT, f"{resource}-exists", f"Another {resource} has this {what}.") from error
