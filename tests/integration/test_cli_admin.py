@@ -6,6 +6,7 @@ One data folder for the file: what a command leaves is what the next one finds.
 import json
 import subprocess
 import sys
+from uuid import uuid4
 
 import pytest
 
@@ -63,7 +64,10 @@ def test_migrations_go_down_and_up_again(migrated):
 
 def test_a_tenant_with_user_and_key(migrated, tenant_id):
     assert tenant_id in migrated("admin", "list-tenants")
-    assert "Another tenant" in migrated("admin", "create-tenant", "one", code=1)
+    refused = migrated("admin", "create-tenant", "one", code=1)
+    assert "has a tenant 'one' already" in refused
+    assert "Cause" not in refused
+    assert "list-tenants" in migrated("admin", "create-api-key", "--tenant", str(uuid4()), code=1)
 
     made = ("admin", "create-user", "one@example.com", "--tenant", tenant_id)
     assert "no terminal" in migrated(*made, code=2)

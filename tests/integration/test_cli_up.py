@@ -115,6 +115,30 @@ def test_a_later_start_says_little_and_stops_on_sigterm(data_dir):
     assert up.process.returncode == 0
 
 
+def test_a_demo_ends_soon_and_says_why_when_duoscope_stops_meanwhile(data_dir):
+    up = Running(data_dir)
+    try:
+        up.wait_for("Credentials of the first start")
+        key = json.loads((data_dir / "credentials.json").read_text())["api_key"]
+        endpoint = re.search(r"OTLP/gRPC (\S+)", "".join(up.printed))
+        assert endpoint is not None
+        demo = subprocess.Popen(
+            [*COMMAND, "demo", "--duration", "8", "--endpoint", endpoint[1], "--api-key", key],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert demo.stdout is not None
+        said = demo.stdout.readline()
+        assert "Sending to" in said
+    finally:
+        up.stop(signal.SIGTERM)
+    rest, _ = demo.communicate(timeout=8 + 15)
+    assert demo.returncode == 1
+    assert f"the receiver stopped answering at {endpoint[1]}" in rest.splitlines()[-1]
+    assert "TOKEN=" not in rest
+
+
 def _read(url: str, token: str) -> str:
     request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=10) as response:

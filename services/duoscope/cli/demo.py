@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DURATION_MAX_S: Final = 3600
 RATE_MAX: Final = 200
 PLAIN_PROGRESS_EVERY_S: Final = 5
+_NAMES: Final = {"spans": "spans", "logs": "log records", "points": "metric points"}
 ENDED_AGO_NS: Final = 200_000_000
 """A request ends a little before it is sent, so that the message it left is handled in the past too."""
 
@@ -82,7 +83,18 @@ def demo(settings: Settings, endpoint: str | None, api_key: str | None, duration
     trace_ids = _send(sender, rng, duration, rate)
     click.echo("Sending what is left …")
     sender.close()
-    _report(sender.counts, known, settings.data_dir, trace_ids)
+    click.echo(f"Done: {_counted(sender.counts)}.")
+    if sender.unsent or any(sender.counts.lost.values()):
+        lost = ", ".join(f"{number} {_NAMES[signal]}" for signal, number in sender.counts.lost.items() if number)
+        why = (
+            f"the receiver stopped answering at {endpoint}"
+            if sender.counts.failing or sender.unsent
+            else (f"the receiver at {endpoint} refused them or did not answer for a while")
+        )
+        raise DuoscopeError(
+            ErrorKind.UNAVAILABLE, "demo-not-accepted", f"Not accepted: {lost or 'what was left at the end'}; {why}."
+        )
+    _suggest(known, settings.data_dir, trace_ids)
 
 
 def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int) -> list[str]:
@@ -124,14 +136,12 @@ def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int)
 
 def _counted(counts: "Counts") -> str:
     accepted = counts.accepted
-    return f"{accepted['spans']} spans, {accepted['logs']} log records, {accepted['points']} metric points accepted"
+    said = f"{accepted['spans']} spans, {accepted['logs']} log records, {accepted['points']} metric points accepted"
+    return f"{said}; the receiver takes nothing at the moment" if counts.failing else said
 
 
-def _report(counts: "Counts", known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
-    click.echo(f"Done: {_counted(counts)}.")
-    if any(counts.lost.values()):
-        lost = ", ".join(f"{number} {signal}" for signal, number in counts.lost.items() if number)
-        click.secho(f"Not accepted: {lost}. The log of duoscope says why.", fg="red", err=True)
+def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
+    """The commands that read back what was sent."""
     api = known.get("api_url", "http://127.0.0.1:8080")
     login = (
         "import json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
@@ -140,7 +150,7 @@ def _report(counts: "Counts", known: dict[str, str], data_dir: Path, trace_ids: 
         "print(json.load(u.urlopen(q))['access_token'])"
     )
     post = "curl -s -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json'"
-    click.echo("\nA token for the API, then a trace, the errors, and the requests a minute by service:\n")
+    click.echo("\nA token for the API, then a trace, the errors, and the requests a second by service:\n")
     click.echo(f'TOKEN=$(python3 -c "{login}" {shlex.quote(str(data_dir / "credentials.json"))})\n')
     for trace_id in trace_ids[:1]:
         click.echo(f'curl -s -H "authorization: Bearer $TOKEN" {api}/api/v1/traces/{trace_id}\n')

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from duoscope.runtime import Started
 
 _COLLECTOR = """\
+receivers:
+  otlp:                         # the collector's own ports: 4317 and 4318 may be duoscope's
+    protocols:
+      grpc:
+        endpoint: 127.0.0.1:14317
+      http:
+        endpoint: 127.0.0.1:14318
+
+processors:
+  batch:
+
 exporters:
   otlp/duoscope:                # OTLP over gRPC
     endpoint: {grpc}
@@ -29,12 +40,18 @@ exporters:
       authorization: Bearer {key}
 
 service:
-  pipelines:                    # add your receivers and processors
+  pipelines:
     traces:
+      receivers: [otlp]
+      processors: [batch]
       exporters: [otlp/duoscope]
     metrics:
+      receivers: [otlp]
+      processors: [batch]
       exporters: [otlp/duoscope]
     logs:
+      receivers: [otlp]
+      processors: [batch]
       exporters: [otlp/duoscope]
 """
 
@@ -89,7 +106,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
     _frame("duoscope is ready", lines)
     click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).\n")
-    click.echo("OpenTelemetry collector configuration:\n")
+    click.echo("OpenTelemetry collector configuration, a complete file:\n")
     click.echo(
         _COLLECTOR.format(
             grpc=urlsplit(started.otlp_grpc_endpoint).netloc, http=started.otlp_http_endpoint, key=credentials.api_key

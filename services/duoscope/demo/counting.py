@@ -21,12 +21,15 @@ class Counts:
 
     accepted: dict[str, int] = field(default_factory=lambda: {"spans": 0, "logs": 0, "points": 0})
     lost: dict[str, int] = field(default_factory=lambda: {"spans": 0, "logs": 0, "points": 0})
+    failing: bool = False
+    """Whether the last export failed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, signal: str, number: int, *, success: bool) -> None:
         """Exporters call this from their threads."""
         with self._lock:
             (self.accepted if success else self.lost)[signal] += number
+            self.failing = not success
 
 
 class CountingSpans(SpanExporter):

@@ -1,6 +1,8 @@
 """Turns what happened in the fleet into telemetry, as each service would: the OpenTelemetry SDK, OTLP over gRPC."""
 
 import random
+import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -32,6 +34,9 @@ SCOPE: Final = "duoscope.demo"
 METRIC_INTERVAL_MS: Final = 5000
 BATCH_DELAY_MS: Final = 1000
 CHECK_TIMEOUT_S: Final = 5
+EXPORT_TIMEOUT_S: Final = 5
+CLOSE_TIMEOUT_S: Final = 10
+"""For everything that is left, of all services together."""
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """As the semantic conventions advise for http.server.request.duration; the SDK's own are made for milliseconds."""
 NANOSECONDS_PER_S: Final = 1_000_000_000
@@ -112,6 +117,7 @@ class _Exporters:
             "endpoint": endpoint,
             "insecure": urlsplit(endpoint).scheme != "https",
             "headers": (("authorization", f"Bearer {api_key}"),),
+            "timeout": EXPORT_TIMEOUT_S,
         }
         return cls(OTLPSpanExporter(**options), OTLPLogExporter(**options), OTLPMetricExporter(**options))
 
@@ -175,18 +181,14 @@ class _Service:
     def _observe_memory(self, _: CallbackOptions) -> list[Observation]:
         return [Observation(round(150e6 + self._load * 200e6))]
 
-    def close(self) -> None:
-        """Send what is left."""
-        self.traces.shutdown()
-        self.logs.shutdown()
-        self.metrics.shutdown()
-
 
 class FleetSender:
     """Sends requests' telemetry; `counts` says what the receiver took. Close it to send what is left."""
 
     def __init__(self, endpoint: str, api_key: str, rng: random.Random) -> None:
         self.counts = Counts()
+        self.unsent = False
+        """Whether closing gave up before everything was sent."""
         self._rng = rng
         self._exporters = _Exporters.connect(endpoint, api_key)
         self._services = {
@@ -198,12 +200,25 @@ class FleetSender:
         return trace.format_trace_id(self._emit(request, request.call, Context(), None))
 
     def close(self) -> None:
-        """Send what is left and disconnect."""
-        for service in self._services.values():
-            service.close()
+        """Send what is left and disconnect, within CLOSE_TIMEOUT_S; what is not sent by then counts as lost.
+
+        One service's SDK after the other would wait for its own timeouts, 24 times over when the receiver has gone.
+        """
+        closing = [
+            threading.Thread(target=close, daemon=True)
+            for service in self._services.values()
+            for close in (service.traces.shutdown, service.logs.shutdown, service.metrics.shutdown)
+        ]
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        # Ends retries that still wait, so that their batches are counted before anybody reads the counts.
         self._exporters.spans.shutdown()
         self._exporters.logs.shutdown()
         self._exporters.metrics.shutdown()
+        self.unsent = sum(thread.is_alive() for thread in closing) > 0
 
     def _emit(self, request: Request, call: Call, context: Context, caller: str | None) -> int:
         operation = call.operation
