@@ -118,3 +118,11 @@ CREATE FUNCTION IF NOT EXISTS otlpTime AS (unix_nano) -> fromUnixTimestamp64Nano
 CREATE FUNCTION IF NOT EXISTS otlpLogTime AS (unix_nano, observed_unix_nano) ->
     multiIf(unix_nano != 0, fromUnixTimestamp64Nano(toInt64(unix_nano), 'UTC'),
         observed_unix_nano != 0, fromUnixTimestamp64Nano(toInt64(observed_unix_nano), 'UTC'), now64(9, 'UTC'));
+
+CREATE FUNCTION IF NOT EXISTS otlpExemplarValue AS (e) ->
+    if(tupleElement(e, 'value') = 'as_int', toFloat64(tupleElement(e, 'as_int')), tupleElement(e, 'as_double'));
+
+-- Whether a time is one to store: not over 400 days old, the longest retention, and not over a day ahead, which is a broken
+-- clock. Without it one request could open a partition for each of thousands of days, and fail the INSERT it is in.
+CREATE FUNCTION IF NOT EXISTS otlpIsTimely AS (unix_nano) ->
+    unix_nano BETWEEN (toUnixTimestamp(now()) - 34560000) * 1000000000 AND (toUnixTimestamp(now()) + 86400) * 1000000000;

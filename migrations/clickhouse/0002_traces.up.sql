@@ -2,7 +2,8 @@
 -- The attributes of a resource and of a scope are stored as one JSON text in a low-cardinality column: they repeat over many rows, so that a
 -- row costs an index into a dictionary. resource_attributes reads it as the map of the schema document.
 
--- A column is the path to a field, as deep in arrays as that field is in repeated messages.
+-- A column is the path to a field, as deep in arrays as that field is in repeated messages; events and links, which are
+-- rare, are one column each, since every column of a view costs at every INSERT.
 CREATE TABLE IF NOT EXISTS otlp_traces
 (
     organization_id UUID,
@@ -29,17 +30,9 @@ CREATE TABLE IF NOT EXISTS otlp_traces
     `request.resource_spans.scope_spans.spans.end_time_unix_nano` Array(Array(Array(UInt64))),
     `request.resource_spans.scope_spans.spans.attributes` Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value Tuple(values Array(Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), kvlist_value Tuple(values Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))), bytes_value String)))))),
     `request.resource_spans.scope_spans.spans.dropped_attributes_count` Array(Array(Array(UInt32))),
-    `request.resource_spans.scope_spans.spans.events.time_unix_nano` Array(Array(Array(Array(UInt64)))),
-    `request.resource_spans.scope_spans.spans.events.name` Array(Array(Array(Array(String)))),
-    `request.resource_spans.scope_spans.spans.events.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value Tuple(values Array(Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), kvlist_value Tuple(values Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))), bytes_value String))))))),
-    `request.resource_spans.scope_spans.spans.events.dropped_attributes_count` Array(Array(Array(Array(UInt32)))),
+    `request.resource_spans.scope_spans.spans.events` Array(Array(Array(Array(Tuple(time_unix_nano UInt64, name String, attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value Tuple(values Array(Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), kvlist_value Tuple(values Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))), bytes_value String))), dropped_attributes_count UInt32))))),
     `request.resource_spans.scope_spans.spans.dropped_events_count` Array(Array(Array(UInt32))),
-    `request.resource_spans.scope_spans.spans.links.trace_id` Array(Array(Array(Array(String)))),
-    `request.resource_spans.scope_spans.spans.links.span_id` Array(Array(Array(Array(String)))),
-    `request.resource_spans.scope_spans.spans.links.trace_state` Array(Array(Array(Array(String)))),
-    `request.resource_spans.scope_spans.spans.links.attributes` Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value Tuple(values Array(Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), kvlist_value Tuple(values Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))), bytes_value String))))))),
-    `request.resource_spans.scope_spans.spans.links.dropped_attributes_count` Array(Array(Array(Array(UInt32)))),
-    `request.resource_spans.scope_spans.spans.links.flags` Array(Array(Array(Array(UInt32)))),
+    `request.resource_spans.scope_spans.spans.links` Array(Array(Array(Array(Tuple(trace_id String, span_id String, trace_state String, attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value Tuple(values Array(Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), kvlist_value Tuple(values Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))), bytes_value String))), dropped_attributes_count UInt32, flags UInt32))))),
     `request.resource_spans.scope_spans.spans.dropped_links_count` Array(Array(Array(UInt32))),
     `request.resource_spans.scope_spans.spans.status.message` Array(Array(Array(String))),
     `request.resource_spans.scope_spans.spans.status.code` Array(Array(Array(Int32)))
@@ -129,7 +122,7 @@ TTL toDateTime(timestamp) + toIntervalDay(retention_days)
 SETTINGS enable_vertical_merge_algorithm = 0, merge_selector_base = 10, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Each view goes down the message a level at a time: what belongs to a resource or a scope is computed once there, and
--- repeated as a dictionary index. A span without ids of the right length is left out.
+-- repeated as a dictionary index. A span without ids of the right length, or out of time, is left out.
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_to_traces_v3 TO traces_v3 AS
 SELECT
     organization_id,
@@ -160,16 +153,16 @@ SELECT
     s_dropped_attributes_count AS dropped_attributes_count,
     s_dropped_events_count AS dropped_events_count,
     s_dropped_links_count AS dropped_links_count,
-    arrayMap(t -> otlpTime(t), s_events_time_unix_nano) AS `events.timestamp`,
-    s_events_name AS `events.name`,
-    arrayMap(a -> toJSONString(a), s_events_attributes) AS `events.attributes`,
-    s_events_dropped_attributes_count AS `events.dropped_attributes_count`,
-    arrayMap(id -> otlpTraceId(id), s_links_trace_id) AS `links.trace_id`,
-    arrayMap(id -> otlpSpanId(id), s_links_span_id) AS `links.span_id`,
-    s_links_trace_state AS `links.trace_state`,
-    arrayMap(a -> toJSONString(a), s_links_attributes) AS `links.attributes`,
-    s_links_dropped_attributes_count AS `links.dropped_attributes_count`,
-    s_links_flags AS `links.flags`
+    arrayMap(t -> otlpTime(t), tupleElement(s_events, 'time_unix_nano')) AS `events.timestamp`,
+    tupleElement(s_events, 'name') AS `events.name`,
+    arrayMap(a -> toJSONString(a), tupleElement(s_events, 'attributes')) AS `events.attributes`,
+    tupleElement(s_events, 'dropped_attributes_count') AS `events.dropped_attributes_count`,
+    arrayMap(id -> otlpTraceId(id), tupleElement(s_links, 'trace_id')) AS `links.trace_id`,
+    arrayMap(id -> otlpSpanId(id), tupleElement(s_links, 'span_id')) AS `links.span_id`,
+    tupleElement(s_links, 'trace_state') AS `links.trace_state`,
+    arrayMap(a -> toJSONString(a), tupleElement(s_links, 'attributes')) AS `links.attributes`,
+    tupleElement(s_links, 'dropped_attributes_count') AS `links.dropped_attributes_count`,
+    tupleElement(s_links, 'flags') AS `links.flags`
 FROM otlp_traces
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_spans.resource.attributes`) AS service_name,
@@ -192,17 +185,9 @@ ARRAY JOIN
     `request.resource_spans.scope_spans.spans.end_time_unix_nano` AS s_end_time_unix_nano__,
     `request.resource_spans.scope_spans.spans.attributes` AS s_attributes__,
     `request.resource_spans.scope_spans.spans.dropped_attributes_count` AS s_dropped_attributes_count__,
-    `request.resource_spans.scope_spans.spans.events.time_unix_nano` AS s_events_time_unix_nano__,
-    `request.resource_spans.scope_spans.spans.events.name` AS s_events_name__,
-    `request.resource_spans.scope_spans.spans.events.attributes` AS s_events_attributes__,
-    `request.resource_spans.scope_spans.spans.events.dropped_attributes_count` AS s_events_dropped_attributes_count__,
+    `request.resource_spans.scope_spans.spans.events` AS s_events__,
     `request.resource_spans.scope_spans.spans.dropped_events_count` AS s_dropped_events_count__,
-    `request.resource_spans.scope_spans.spans.links.trace_id` AS s_links_trace_id__,
-    `request.resource_spans.scope_spans.spans.links.span_id` AS s_links_span_id__,
-    `request.resource_spans.scope_spans.spans.links.trace_state` AS s_links_trace_state__,
-    `request.resource_spans.scope_spans.spans.links.attributes` AS s_links_attributes__,
-    `request.resource_spans.scope_spans.spans.links.dropped_attributes_count` AS s_links_dropped_attributes_count__,
-    `request.resource_spans.scope_spans.spans.links.flags` AS s_links_flags__,
+    `request.resource_spans.scope_spans.spans.links` AS s_links__,
     `request.resource_spans.scope_spans.spans.dropped_links_count` AS s_dropped_links_count__,
     `request.resource_spans.scope_spans.spans.status.message` AS s_status_message__,
     `request.resource_spans.scope_spans.spans.status.code` AS s_status_code__
@@ -223,17 +208,9 @@ ARRAY JOIN
     s_end_time_unix_nano__ AS s_end_time_unix_nano_,
     s_attributes__ AS s_attributes_,
     s_dropped_attributes_count__ AS s_dropped_attributes_count_,
-    s_events_time_unix_nano__ AS s_events_time_unix_nano_,
-    s_events_name__ AS s_events_name_,
-    s_events_attributes__ AS s_events_attributes_,
-    s_events_dropped_attributes_count__ AS s_events_dropped_attributes_count_,
+    s_events__ AS s_events_,
     s_dropped_events_count__ AS s_dropped_events_count_,
-    s_links_trace_id__ AS s_links_trace_id_,
-    s_links_span_id__ AS s_links_span_id_,
-    s_links_trace_state__ AS s_links_trace_state_,
-    s_links_attributes__ AS s_links_attributes_,
-    s_links_dropped_attributes_count__ AS s_links_dropped_attributes_count_,
-    s_links_flags__ AS s_links_flags_,
+    s_links__ AS s_links_,
     s_dropped_links_count__ AS s_dropped_links_count_,
     s_status_message__ AS s_status_message_,
     s_status_code__ AS s_status_code_
@@ -249,21 +226,13 @@ ARRAY JOIN
     s_end_time_unix_nano_ AS s_end_time_unix_nano,
     s_attributes_ AS s_attributes,
     s_dropped_attributes_count_ AS s_dropped_attributes_count,
-    s_events_time_unix_nano_ AS s_events_time_unix_nano,
-    s_events_name_ AS s_events_name,
-    s_events_attributes_ AS s_events_attributes,
-    s_events_dropped_attributes_count_ AS s_events_dropped_attributes_count,
+    s_events_ AS s_events,
     s_dropped_events_count_ AS s_dropped_events_count,
-    s_links_trace_id_ AS s_links_trace_id,
-    s_links_span_id_ AS s_links_span_id,
-    s_links_trace_state_ AS s_links_trace_state,
-    s_links_attributes_ AS s_links_attributes,
-    s_links_dropped_attributes_count_ AS s_links_dropped_attributes_count,
-    s_links_flags_ AS s_links_flags,
+    s_links_ AS s_links,
     s_dropped_links_count_ AS s_dropped_links_count,
     s_status_message_ AS s_status_message,
     s_status_code_ AS s_status_code
-WHERE trace_id != toFixedString('', 16) AND span_id != toFixedString('', 8);
+WHERE trace_id != toFixedString('', 16) AND span_id != toFixedString('', 8) AND otlpIsTimely(s_start_time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_to_spans_v3 TO spans_v3 AS
 SELECT
@@ -309,7 +278,7 @@ ARRAY JOIN
     s_start_time_unix_nano_ AS s_start_time_unix_nano,
     s_end_time_unix_nano_ AS s_end_time_unix_nano,
     s_status_code_ AS s_status_code
-WHERE trace_id != toFixedString('', 16) AND span_id != toFixedString('', 8);
+WHERE trace_id != toFixedString('', 16) AND span_id != toFixedString('', 8) AND otlpIsTimely(s_start_time_unix_nano);
 
 -- The only way to read spans: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS traces AS

@@ -174,7 +174,8 @@ ARRAY JOIN
     l_flags_ AS l_flags,
     l_trace_id_ AS l_trace_id,
     l_span_id_ AS l_span_id,
-    l_event_name_ AS l_event_name;
+    l_event_name_ AS l_event_name
+WHERE ((l_time_unix_nano = 0 AND l_observed_time_unix_nano = 0) OR otlpIsTimely(if(l_time_unix_nano != 0, l_time_unix_nano, l_observed_time_unix_nano)));
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_logs_to_logs_v3_by_trace TO logs_v3_by_trace AS
 SELECT
@@ -215,7 +216,7 @@ ARRAY JOIN
     l_body_ AS l_body,
     l_trace_id_ AS l_trace_id,
     l_span_id_ AS l_span_id
-WHERE trace_id != toFixedString('', 16);
+WHERE trace_id != toFixedString('', 16) AND ((l_time_unix_nano = 0 AND l_observed_time_unix_nano = 0) OR otlpIsTimely(if(l_time_unix_nano != 0, l_time_unix_nano, l_observed_time_unix_nano)));
 
 -- The only way to read log records: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS logs AS

@@ -29,13 +29,7 @@ CREATE TABLE IF NOT EXISTS otlp_metrics
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.value` Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 4, 'as_int' = 6))))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.as_double` Array(Array(Array(Array(Float64)))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.as_int` Array(Array(Array(Array(Int64)))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.filtered_attributes` Array(Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.time_unix_nano` Array(Array(Array(Array(Array(UInt64))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.value` Array(Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6)))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_double` Array(Array(Array(Array(Array(Float64))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_int` Array(Array(Array(Array(Array(Int64))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.span_id` Array(Array(Array(Array(Array(String))))),
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.trace_id` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars` Array(Array(Array(Array(Array(Tuple(filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), time_unix_nano UInt64, value Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6), as_double Float64, as_int Int64, span_id String, trace_id String)))))),
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.flags` Array(Array(Array(Array(UInt32)))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.key` Array(Array(Array(Array(Array(String))))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.value` Array(Array(Array(Array(Array(String))))),
@@ -44,13 +38,7 @@ CREATE TABLE IF NOT EXISTS otlp_metrics
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.value` Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 4, 'as_int' = 6))))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.as_double` Array(Array(Array(Array(Float64)))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.as_int` Array(Array(Array(Array(Int64)))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.filtered_attributes` Array(Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.time_unix_nano` Array(Array(Array(Array(Array(UInt64))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.value` Array(Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6)))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_double` Array(Array(Array(Array(Array(Float64))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_int` Array(Array(Array(Array(Array(Int64))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.span_id` Array(Array(Array(Array(Array(String))))),
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.trace_id` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars` Array(Array(Array(Array(Array(Tuple(filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), time_unix_nano UInt64, value Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6), as_double Float64, as_int Int64, span_id String, trace_id String)))))),
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.flags` Array(Array(Array(Array(UInt32)))),
     `request.resource_metrics.scope_metrics.metrics.sum.aggregation_temporality` Array(Array(Array(Int32))),
     `request.resource_metrics.scope_metrics.metrics.sum.is_monotonic` Array(Array(Array(Bool)))
@@ -84,13 +72,7 @@ CREATE TABLE IF NOT EXISTS otlp_distributions
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.sum` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.bucket_counts` Array(Array(Array(Array(Array(UInt64))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.explicit_bounds` Array(Array(Array(Array(Array(Float64))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.filtered_attributes` Array(Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.time_unix_nano` Array(Array(Array(Array(Array(UInt64))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.value` Array(Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6)))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_double` Array(Array(Array(Array(Array(Float64))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_int` Array(Array(Array(Array(Array(Int64))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.span_id` Array(Array(Array(Array(Array(String))))),
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.trace_id` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars` Array(Array(Array(Array(Array(Tuple(filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), time_unix_nano UInt64, value Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6), as_double Float64, as_int Int64, span_id String, trace_id String)))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.flags` Array(Array(Array(Array(UInt32)))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.min` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.max` Array(Array(Array(Array(Nullable(Float64))))),
@@ -108,13 +90,7 @@ CREATE TABLE IF NOT EXISTS otlp_distributions
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.negative.offset` Array(Array(Array(Array(Int32)))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.negative.bucket_counts` Array(Array(Array(Array(Array(UInt64))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.flags` Array(Array(Array(Array(UInt32)))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.filtered_attributes` Array(Array(Array(Array(Array(Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String)))))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.time_unix_nano` Array(Array(Array(Array(Array(UInt64))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.value` Array(Array(Array(Array(Array(Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6)))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_double` Array(Array(Array(Array(Array(Float64))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_int` Array(Array(Array(Array(Array(Int64))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.span_id` Array(Array(Array(Array(Array(String))))),
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.trace_id` Array(Array(Array(Array(Array(String))))),
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars` Array(Array(Array(Array(Array(Tuple(filtered_attributes Array(Tuple(key String, value Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))), time_unix_nano UInt64, value Enum8('none' = 0, 'as_double' = 3, 'as_int' = 6), as_double Float64, as_int Int64, span_id String, trace_id String)))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.min` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.max` Array(Array(Array(Array(Nullable(Float64))))),
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.zero_threshold` Array(Array(Array(Array(Float64)))),
@@ -395,7 +371,7 @@ ORDER BY (workspace_id, tenant_id, metric_name, service_name, metric_type, tempo
 TTL toDateTime(last_seen) + toIntervalDay(retention_days)
 SETTINGS non_replicated_deduplication_window = 1000;
 
--- A point without a time or a value is left out.
+-- A point out of time or without a value is left out.
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_metrics_v3 TO metrics_v3 AS
 WITH
     arrayMap(v -> otlpRawText(v), p_attributes_value) AS texts,
@@ -422,11 +398,11 @@ SELECT
     if(m_temporality BETWEEN 0 AND 2, m_temporality, 0) AS temporality,
     m_is_monotonic AS is_monotonic,
     p_flags AS flags,
-    otlpTraceId(p_exemplars_trace_id[1]) AS exemplar_trace_id,
-    otlpSpanId(p_exemplars_span_id[1]) AS exemplar_span_id,
-    otlpTime(p_exemplars_time_unix_nano[1]) AS exemplar_timestamp,
-    if(p_exemplars_value[1] = 'as_int', toFloat64(p_exemplars_as_int[1]), p_exemplars_as_double[1]) AS exemplar_value,
-    if(notEmpty(p_exemplars_time_unix_nano), toJSONString(p_exemplars_filtered_attributes[1]), '') AS exemplar_attributes
+    otlpTraceId(tupleElement(p_exemplars[1], 'trace_id')) AS exemplar_trace_id,
+    otlpSpanId(tupleElement(p_exemplars[1], 'span_id')) AS exemplar_span_id,
+    otlpTime(tupleElement(p_exemplars[1], 'time_unix_nano')) AS exemplar_timestamp,
+    otlpExemplarValue(p_exemplars[1]) AS exemplar_value,
+    if(notEmpty(p_exemplars), toJSONString(tupleElement(p_exemplars[1], 'filtered_attributes')), '') AS exemplar_attributes
 FROM otlp_metrics
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_metrics.resource.attributes`) AS service_name,
@@ -446,13 +422,7 @@ ARRAY JOIN
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.as_double` AS g_as_double__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.as_int` AS g_as_int__,
     `request.resource_metrics.scope_metrics.metrics.gauge.data_points.flags` AS g_flags__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.filtered_attributes` AS g_exemplars_filtered_attributes__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.time_unix_nano` AS g_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.value` AS g_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_double` AS g_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_int` AS g_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.span_id` AS g_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.trace_id` AS g_exemplars_trace_id__,
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars` AS g_exemplars__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.key` AS s_attributes_key__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.attributes.value` AS s_attributes_value__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.start_time_unix_nano` AS s_start_time_unix_nano__,
@@ -461,13 +431,7 @@ ARRAY JOIN
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.as_double` AS s_as_double__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.as_int` AS s_as_int__,
     `request.resource_metrics.scope_metrics.metrics.sum.data_points.flags` AS s_flags__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.filtered_attributes` AS s_exemplars_filtered_attributes__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.time_unix_nano` AS s_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.value` AS s_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_double` AS s_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_int` AS s_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.span_id` AS s_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.trace_id` AS s_exemplars_trace_id__
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars` AS s_exemplars__
 ARRAY JOIN
     scope_name_ AS scope_name,
     scope_version_ AS scope_version,
@@ -484,13 +448,7 @@ ARRAY JOIN
     g_as_double__ AS g_as_double_,
     g_as_int__ AS g_as_int_,
     g_flags__ AS g_flags_,
-    g_exemplars_filtered_attributes__ AS g_exemplars_filtered_attributes_,
-    g_exemplars_time_unix_nano__ AS g_exemplars_time_unix_nano_,
-    g_exemplars_value__ AS g_exemplars_value_,
-    g_exemplars_as_double__ AS g_exemplars_as_double_,
-    g_exemplars_as_int__ AS g_exemplars_as_int_,
-    g_exemplars_span_id__ AS g_exemplars_span_id_,
-    g_exemplars_trace_id__ AS g_exemplars_trace_id_,
+    g_exemplars__ AS g_exemplars_,
     s_attributes_key__ AS s_attributes_key_,
     s_attributes_value__ AS s_attributes_value_,
     s_start_time_unix_nano__ AS s_start_time_unix_nano_,
@@ -499,13 +457,7 @@ ARRAY JOIN
     s_as_double__ AS s_as_double_,
     s_as_int__ AS s_as_int_,
     s_flags__ AS s_flags_,
-    s_exemplars_filtered_attributes__ AS s_exemplars_filtered_attributes_,
-    s_exemplars_time_unix_nano__ AS s_exemplars_time_unix_nano_,
-    s_exemplars_value__ AS s_exemplars_value_,
-    s_exemplars_as_double__ AS s_exemplars_as_double_,
-    s_exemplars_as_int__ AS s_exemplars_as_int_,
-    s_exemplars_span_id__ AS s_exemplars_span_id_,
-    s_exemplars_trace_id__ AS s_exemplars_trace_id_
+    s_exemplars__ AS s_exemplars_
 ARRAY JOIN
     m_name_ AS m_name,
     m_unit_ AS m_unit,
@@ -519,13 +471,7 @@ ARRAY JOIN
     g_as_double_ AS g_as_double,
     g_as_int_ AS g_as_int,
     g_flags_ AS g_flags,
-    g_exemplars_filtered_attributes_ AS g_exemplars_filtered_attributes,
-    g_exemplars_time_unix_nano_ AS g_exemplars_time_unix_nano,
-    g_exemplars_value_ AS g_exemplars_value,
-    g_exemplars_as_double_ AS g_exemplars_as_double,
-    g_exemplars_as_int_ AS g_exemplars_as_int,
-    g_exemplars_span_id_ AS g_exemplars_span_id,
-    g_exemplars_trace_id_ AS g_exemplars_trace_id,
+    g_exemplars_ AS g_exemplars,
     s_attributes_key_ AS s_attributes_key,
     s_attributes_value_ AS s_attributes_value,
     s_start_time_unix_nano_ AS s_start_time_unix_nano,
@@ -534,13 +480,7 @@ ARRAY JOIN
     s_as_double_ AS s_as_double,
     s_as_int_ AS s_as_int,
     s_flags_ AS s_flags,
-    s_exemplars_filtered_attributes_ AS s_exemplars_filtered_attributes,
-    s_exemplars_time_unix_nano_ AS s_exemplars_time_unix_nano,
-    s_exemplars_value_ AS s_exemplars_value,
-    s_exemplars_as_double_ AS s_exemplars_as_double,
-    s_exemplars_as_int_ AS s_exemplars_as_int,
-    s_exemplars_span_id_ AS s_exemplars_span_id,
-    s_exemplars_trace_id_ AS s_exemplars_trace_id
+    s_exemplars_ AS s_exemplars
 ARRAY JOIN
     arrayConcat(g_attributes_key, s_attributes_key) AS p_attributes_key,
     arrayConcat(g_attributes_value, s_attributes_value) AS p_attributes_value,
@@ -550,14 +490,8 @@ ARRAY JOIN
     arrayConcat(g_as_double, s_as_double) AS p_as_double,
     arrayConcat(g_as_int, s_as_int) AS p_as_int,
     arrayConcat(g_flags, s_flags) AS p_flags,
-    arrayConcat(g_exemplars_filtered_attributes, s_exemplars_filtered_attributes) AS p_exemplars_filtered_attributes,
-    arrayConcat(g_exemplars_time_unix_nano, s_exemplars_time_unix_nano) AS p_exemplars_time_unix_nano,
-    arrayConcat(g_exemplars_value, s_exemplars_value) AS p_exemplars_value,
-    arrayConcat(g_exemplars_as_double, s_exemplars_as_double) AS p_exemplars_as_double,
-    arrayConcat(g_exemplars_as_int, s_exemplars_as_int) AS p_exemplars_as_int,
-    arrayConcat(g_exemplars_span_id, s_exemplars_span_id) AS p_exemplars_span_id,
-    arrayConcat(g_exemplars_trace_id, s_exemplars_trace_id) AS p_exemplars_trace_id
-WHERE p_time_unix_nano != 0 AND p_value != 'none';
+    arrayConcat(g_exemplars, s_exemplars) AS p_exemplars
+WHERE otlpIsTimely(p_time_unix_nano) AND p_value != 'none';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_histograms TO metric_histograms AS
 WITH
@@ -587,11 +521,11 @@ SELECT
     p_count AS count,
     p_min AS min,
     p_max AS max,
-    arrayMap(t -> otlpTime(t), p_exemplars_time_unix_nano) AS exemplar_timestamps,
-    arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), p_exemplars_value, p_exemplars_as_double, p_exemplars_as_int) AS exemplar_values,
-    arrayMap(id -> otlpTraceId(id), p_exemplars_trace_id) AS exemplar_trace_ids,
-    arrayMap(id -> otlpSpanId(id), p_exemplars_span_id) AS exemplar_span_ids,
-    arrayMap(a -> toJSONString(a), p_exemplars_filtered_attributes) AS exemplar_attributes
+    arrayMap(e -> otlpTime(tupleElement(e, 'time_unix_nano')), p_exemplars) AS exemplar_timestamps,
+    arrayMap(e -> otlpExemplarValue(e), p_exemplars) AS exemplar_values,
+    arrayMap(e -> otlpTraceId(tupleElement(e, 'trace_id')), p_exemplars) AS exemplar_trace_ids,
+    arrayMap(e -> otlpSpanId(tupleElement(e, 'span_id')), p_exemplars) AS exemplar_span_ids,
+    arrayMap(e -> toJSONString(tupleElement(e, 'filtered_attributes')), p_exemplars) AS exemplar_attributes
 FROM otlp_distributions
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_metrics.resource.attributes`) AS service_name,
@@ -613,13 +547,7 @@ ARRAY JOIN
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.flags` AS p_flags___,
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.min` AS p_min___,
     `request.resource_metrics.scope_metrics.metrics.histogram.data_points.max` AS p_max___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.filtered_attributes` AS p_exemplars_filtered_attributes___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.time_unix_nano` AS p_exemplars_time_unix_nano___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.value` AS p_exemplars_value___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_double` AS p_exemplars_as_double___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_int` AS p_exemplars_as_int___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.span_id` AS p_exemplars_span_id___,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.trace_id` AS p_exemplars_trace_id___
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars` AS p_exemplars___
 ARRAY JOIN
     scope_name_ AS scope_name,
     scope_version_ AS scope_version,
@@ -638,13 +566,7 @@ ARRAY JOIN
     p_flags___ AS p_flags__,
     p_min___ AS p_min__,
     p_max___ AS p_max__,
-    p_exemplars_filtered_attributes___ AS p_exemplars_filtered_attributes__,
-    p_exemplars_time_unix_nano___ AS p_exemplars_time_unix_nano__,
-    p_exemplars_value___ AS p_exemplars_value__,
-    p_exemplars_as_double___ AS p_exemplars_as_double__,
-    p_exemplars_as_int___ AS p_exemplars_as_int__,
-    p_exemplars_span_id___ AS p_exemplars_span_id__,
-    p_exemplars_trace_id___ AS p_exemplars_trace_id__
+    p_exemplars___ AS p_exemplars__
 ARRAY JOIN
     m_name_ AS m_name,
     m_unit_ AS m_unit,
@@ -660,13 +582,7 @@ ARRAY JOIN
     p_flags__ AS p_flags_,
     p_min__ AS p_min_,
     p_max__ AS p_max_,
-    p_exemplars_filtered_attributes__ AS p_exemplars_filtered_attributes_,
-    p_exemplars_time_unix_nano__ AS p_exemplars_time_unix_nano_,
-    p_exemplars_value__ AS p_exemplars_value_,
-    p_exemplars_as_double__ AS p_exemplars_as_double_,
-    p_exemplars_as_int__ AS p_exemplars_as_int_,
-    p_exemplars_span_id__ AS p_exemplars_span_id_,
-    p_exemplars_trace_id__ AS p_exemplars_trace_id_
+    p_exemplars__ AS p_exemplars_
 ARRAY JOIN
     p_attributes_key_ AS p_attributes_key,
     p_attributes_value_ AS p_attributes_value,
@@ -679,14 +595,8 @@ ARRAY JOIN
     p_flags_ AS p_flags,
     p_min_ AS p_min,
     p_max_ AS p_max,
-    p_exemplars_filtered_attributes_ AS p_exemplars_filtered_attributes,
-    p_exemplars_time_unix_nano_ AS p_exemplars_time_unix_nano,
-    p_exemplars_value_ AS p_exemplars_value,
-    p_exemplars_as_double_ AS p_exemplars_as_double,
-    p_exemplars_as_int_ AS p_exemplars_as_int,
-    p_exemplars_span_id_ AS p_exemplars_span_id,
-    p_exemplars_trace_id_ AS p_exemplars_trace_id
-WHERE p_time_unix_nano != 0;
+    p_exemplars_ AS p_exemplars
+WHERE otlpIsTimely(p_time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_exponential_histograms TO metric_exponential_histograms AS
 WITH
@@ -721,11 +631,11 @@ SELECT
     p_count AS count,
     p_min AS min,
     p_max AS max,
-    arrayMap(t -> otlpTime(t), p_exemplars_time_unix_nano) AS exemplar_timestamps,
-    arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), p_exemplars_value, p_exemplars_as_double, p_exemplars_as_int) AS exemplar_values,
-    arrayMap(id -> otlpTraceId(id), p_exemplars_trace_id) AS exemplar_trace_ids,
-    arrayMap(id -> otlpSpanId(id), p_exemplars_span_id) AS exemplar_span_ids,
-    arrayMap(a -> toJSONString(a), p_exemplars_filtered_attributes) AS exemplar_attributes
+    arrayMap(e -> otlpTime(tupleElement(e, 'time_unix_nano')), p_exemplars) AS exemplar_timestamps,
+    arrayMap(e -> otlpExemplarValue(e), p_exemplars) AS exemplar_values,
+    arrayMap(e -> otlpTraceId(tupleElement(e, 'trace_id')), p_exemplars) AS exemplar_trace_ids,
+    arrayMap(e -> otlpSpanId(tupleElement(e, 'span_id')), p_exemplars) AS exemplar_span_ids,
+    arrayMap(e -> toJSONString(tupleElement(e, 'filtered_attributes')), p_exemplars) AS exemplar_attributes
 FROM otlp_distributions
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_metrics.resource.attributes`) AS service_name,
@@ -749,13 +659,7 @@ ARRAY JOIN
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.negative.offset` AS p_negative_offset___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.negative.bucket_counts` AS p_negative_bucket_counts___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.flags` AS p_flags___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.filtered_attributes` AS p_exemplars_filtered_attributes___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.time_unix_nano` AS p_exemplars_time_unix_nano___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.value` AS p_exemplars_value___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_double` AS p_exemplars_as_double___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_int` AS p_exemplars_as_int___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.span_id` AS p_exemplars_span_id___,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.trace_id` AS p_exemplars_trace_id___,
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars` AS p_exemplars___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.min` AS p_min___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.max` AS p_max___,
     `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.zero_threshold` AS p_zero_threshold___
@@ -779,13 +683,7 @@ ARRAY JOIN
     p_negative_offset___ AS p_negative_offset__,
     p_negative_bucket_counts___ AS p_negative_bucket_counts__,
     p_flags___ AS p_flags__,
-    p_exemplars_filtered_attributes___ AS p_exemplars_filtered_attributes__,
-    p_exemplars_time_unix_nano___ AS p_exemplars_time_unix_nano__,
-    p_exemplars_value___ AS p_exemplars_value__,
-    p_exemplars_as_double___ AS p_exemplars_as_double__,
-    p_exemplars_as_int___ AS p_exemplars_as_int__,
-    p_exemplars_span_id___ AS p_exemplars_span_id__,
-    p_exemplars_trace_id___ AS p_exemplars_trace_id__,
+    p_exemplars___ AS p_exemplars__,
     p_min___ AS p_min__,
     p_max___ AS p_max__,
     p_zero_threshold___ AS p_zero_threshold__
@@ -806,13 +704,7 @@ ARRAY JOIN
     p_negative_offset__ AS p_negative_offset_,
     p_negative_bucket_counts__ AS p_negative_bucket_counts_,
     p_flags__ AS p_flags_,
-    p_exemplars_filtered_attributes__ AS p_exemplars_filtered_attributes_,
-    p_exemplars_time_unix_nano__ AS p_exemplars_time_unix_nano_,
-    p_exemplars_value__ AS p_exemplars_value_,
-    p_exemplars_as_double__ AS p_exemplars_as_double_,
-    p_exemplars_as_int__ AS p_exemplars_as_int_,
-    p_exemplars_span_id__ AS p_exemplars_span_id_,
-    p_exemplars_trace_id__ AS p_exemplars_trace_id_,
+    p_exemplars__ AS p_exemplars_,
     p_min__ AS p_min_,
     p_max__ AS p_max_,
     p_zero_threshold__ AS p_zero_threshold_
@@ -830,17 +722,11 @@ ARRAY JOIN
     p_negative_offset_ AS p_negative_offset,
     p_negative_bucket_counts_ AS p_negative_bucket_counts,
     p_flags_ AS p_flags,
-    p_exemplars_filtered_attributes_ AS p_exemplars_filtered_attributes,
-    p_exemplars_time_unix_nano_ AS p_exemplars_time_unix_nano,
-    p_exemplars_value_ AS p_exemplars_value,
-    p_exemplars_as_double_ AS p_exemplars_as_double,
-    p_exemplars_as_int_ AS p_exemplars_as_int,
-    p_exemplars_span_id_ AS p_exemplars_span_id,
-    p_exemplars_trace_id_ AS p_exemplars_trace_id,
+    p_exemplars_ AS p_exemplars,
     p_min_ AS p_min,
     p_max_ AS p_max,
     p_zero_threshold_ AS p_zero_threshold
-WHERE p_time_unix_nano != 0;
+WHERE otlpIsTimely(p_time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_metric_summaries TO metric_summaries AS
 WITH
@@ -922,7 +808,7 @@ ARRAY JOIN
     p_quantile_values_quantile_ AS p_quantile_values_quantile,
     p_quantile_values_value_ AS p_quantile_values_value,
     p_flags_ AS p_flags
-WHERE p_time_unix_nano != 0;
+WHERE otlpIsTimely(p_time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_exemplars_v3 TO exemplars_v3 AS
 SELECT
@@ -930,79 +816,32 @@ SELECT
     workspace_id,
     tenant_id,
     retention_days,
-    otlpTime(e_time_unix_nano) AS timestamp,
+    otlpTime(e.time_unix_nano) AS timestamp,
     m_name AS metric_name,
     service_name,
-    otlpTraceId(e_trace_id) AS trace_id,
-    otlpSpanId(e_span_id) AS span_id,
-    if(e_value = 'as_int', toFloat64(e_as_int), e_as_double) AS value,
-    toJSONString(e_filtered_attributes) AS attributes
+    otlpTraceId(e.trace_id) AS trace_id,
+    otlpSpanId(e.span_id) AS span_id,
+    otlpExemplarValue(e) AS value,
+    toJSONString(e.filtered_attributes) AS attributes
 FROM otlp_metrics
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_metrics.resource.attributes`) AS service_name,
     `request.resource_metrics.scope_metrics.metrics.name` AS m_name__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.time_unix_nano` AS m_gauge_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.value` AS m_gauge_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_double` AS m_gauge_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.as_int` AS m_gauge_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.span_id` AS m_gauge_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.trace_id` AS m_gauge_exemplars_trace_id__,
-    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars.filtered_attributes` AS m_gauge_exemplars_filtered_attributes__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.time_unix_nano` AS m_sum_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.value` AS m_sum_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_double` AS m_sum_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.as_int` AS m_sum_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.span_id` AS m_sum_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.trace_id` AS m_sum_exemplars_trace_id__,
-    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars.filtered_attributes` AS m_sum_exemplars_filtered_attributes__
+    `request.resource_metrics.scope_metrics.metrics.gauge.data_points.exemplars` AS m_gauge_exemplars__,
+    `request.resource_metrics.scope_metrics.metrics.sum.data_points.exemplars` AS m_sum_exemplars__
 ARRAY JOIN
     m_name__ AS m_name_,
-    m_gauge_exemplars_time_unix_nano__ AS m_gauge_exemplars_time_unix_nano_,
-    m_gauge_exemplars_value__ AS m_gauge_exemplars_value_,
-    m_gauge_exemplars_as_double__ AS m_gauge_exemplars_as_double_,
-    m_gauge_exemplars_as_int__ AS m_gauge_exemplars_as_int_,
-    m_gauge_exemplars_span_id__ AS m_gauge_exemplars_span_id_,
-    m_gauge_exemplars_trace_id__ AS m_gauge_exemplars_trace_id_,
-    m_gauge_exemplars_filtered_attributes__ AS m_gauge_exemplars_filtered_attributes_,
-    m_sum_exemplars_time_unix_nano__ AS m_sum_exemplars_time_unix_nano_,
-    m_sum_exemplars_value__ AS m_sum_exemplars_value_,
-    m_sum_exemplars_as_double__ AS m_sum_exemplars_as_double_,
-    m_sum_exemplars_as_int__ AS m_sum_exemplars_as_int_,
-    m_sum_exemplars_span_id__ AS m_sum_exemplars_span_id_,
-    m_sum_exemplars_trace_id__ AS m_sum_exemplars_trace_id_,
-    m_sum_exemplars_filtered_attributes__ AS m_sum_exemplars_filtered_attributes_
+    m_gauge_exemplars__ AS m_gauge_exemplars_,
+    m_sum_exemplars__ AS m_sum_exemplars_
 ARRAY JOIN
     m_name_ AS m_name,
-    m_gauge_exemplars_time_unix_nano_ AS m_gauge_exemplars_time_unix_nano,
-    m_gauge_exemplars_value_ AS m_gauge_exemplars_value,
-    m_gauge_exemplars_as_double_ AS m_gauge_exemplars_as_double,
-    m_gauge_exemplars_as_int_ AS m_gauge_exemplars_as_int,
-    m_gauge_exemplars_span_id_ AS m_gauge_exemplars_span_id,
-    m_gauge_exemplars_trace_id_ AS m_gauge_exemplars_trace_id,
-    m_gauge_exemplars_filtered_attributes_ AS m_gauge_exemplars_filtered_attributes,
-    m_sum_exemplars_time_unix_nano_ AS m_sum_exemplars_time_unix_nano,
-    m_sum_exemplars_value_ AS m_sum_exemplars_value,
-    m_sum_exemplars_as_double_ AS m_sum_exemplars_as_double,
-    m_sum_exemplars_as_int_ AS m_sum_exemplars_as_int,
-    m_sum_exemplars_span_id_ AS m_sum_exemplars_span_id,
-    m_sum_exemplars_trace_id_ AS m_sum_exemplars_trace_id,
-    m_sum_exemplars_filtered_attributes_ AS m_sum_exemplars_filtered_attributes
+    m_gauge_exemplars_ AS m_gauge_exemplars,
+    m_sum_exemplars_ AS m_sum_exemplars
 ARRAY JOIN
-    arrayConcat(m_gauge_exemplars_time_unix_nano, m_sum_exemplars_time_unix_nano) AS e_time_unix_nano_,
-    arrayConcat(m_gauge_exemplars_value, m_sum_exemplars_value) AS e_value_,
-    arrayConcat(m_gauge_exemplars_as_double, m_sum_exemplars_as_double) AS e_as_double_,
-    arrayConcat(m_gauge_exemplars_as_int, m_sum_exemplars_as_int) AS e_as_int_,
-    arrayConcat(m_gauge_exemplars_span_id, m_sum_exemplars_span_id) AS e_span_id_,
-    arrayConcat(m_gauge_exemplars_trace_id, m_sum_exemplars_trace_id) AS e_trace_id_,
-    arrayConcat(m_gauge_exemplars_filtered_attributes, m_sum_exemplars_filtered_attributes) AS e_filtered_attributes_
+    arrayConcat(m_gauge_exemplars, m_sum_exemplars) AS e_
 ARRAY JOIN
-    e_time_unix_nano_ AS e_time_unix_nano,
-    e_value_ AS e_value,
-    e_as_double_ AS e_as_double,
-    e_as_int_ AS e_as_int,
-    e_span_id_ AS e_span_id,
-    e_trace_id_ AS e_trace_id,
-    e_filtered_attributes_ AS e_filtered_attributes;
+    e_ AS e
+WHERE otlpIsTimely(e.time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_distributions_to_exemplars_v3 TO exemplars_v3 AS
 SELECT
@@ -1010,79 +849,32 @@ SELECT
     workspace_id,
     tenant_id,
     retention_days,
-    otlpTime(e_time_unix_nano) AS timestamp,
+    otlpTime(e.time_unix_nano) AS timestamp,
     m_name AS metric_name,
     service_name,
-    otlpTraceId(e_trace_id) AS trace_id,
-    otlpSpanId(e_span_id) AS span_id,
-    if(e_value = 'as_int', toFloat64(e_as_int), e_as_double) AS value,
-    toJSONString(e_filtered_attributes) AS attributes
+    otlpTraceId(e.trace_id) AS trace_id,
+    otlpSpanId(e.span_id) AS span_id,
+    otlpExemplarValue(e) AS value,
+    toJSONString(e.filtered_attributes) AS attributes
 FROM otlp_distributions
 ARRAY JOIN
     arrayMap(a -> toLowCardinality(otlpServiceName(a)), `request.resource_metrics.resource.attributes`) AS service_name,
     `request.resource_metrics.scope_metrics.metrics.name` AS m_name__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.time_unix_nano` AS m_histogram_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.value` AS m_histogram_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_double` AS m_histogram_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.as_int` AS m_histogram_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.span_id` AS m_histogram_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.trace_id` AS m_histogram_exemplars_trace_id__,
-    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars.filtered_attributes` AS m_histogram_exemplars_filtered_attributes__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.time_unix_nano` AS m_exponential_histogram_exemplars_time_unix_nano__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.value` AS m_exponential_histogram_exemplars_value__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_double` AS m_exponential_histogram_exemplars_as_double__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.as_int` AS m_exponential_histogram_exemplars_as_int__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.span_id` AS m_exponential_histogram_exemplars_span_id__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.trace_id` AS m_exponential_histogram_exemplars_trace_id__,
-    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars.filtered_attributes` AS m_exponential_histogram_exemplars_filtered_attributes__
+    `request.resource_metrics.scope_metrics.metrics.histogram.data_points.exemplars` AS m_histogram_exemplars__,
+    `request.resource_metrics.scope_metrics.metrics.exponential_histogram.data_points.exemplars` AS m_exponential_histogram_exemplars__
 ARRAY JOIN
     m_name__ AS m_name_,
-    m_histogram_exemplars_time_unix_nano__ AS m_histogram_exemplars_time_unix_nano_,
-    m_histogram_exemplars_value__ AS m_histogram_exemplars_value_,
-    m_histogram_exemplars_as_double__ AS m_histogram_exemplars_as_double_,
-    m_histogram_exemplars_as_int__ AS m_histogram_exemplars_as_int_,
-    m_histogram_exemplars_span_id__ AS m_histogram_exemplars_span_id_,
-    m_histogram_exemplars_trace_id__ AS m_histogram_exemplars_trace_id_,
-    m_histogram_exemplars_filtered_attributes__ AS m_histogram_exemplars_filtered_attributes_,
-    m_exponential_histogram_exemplars_time_unix_nano__ AS m_exponential_histogram_exemplars_time_unix_nano_,
-    m_exponential_histogram_exemplars_value__ AS m_exponential_histogram_exemplars_value_,
-    m_exponential_histogram_exemplars_as_double__ AS m_exponential_histogram_exemplars_as_double_,
-    m_exponential_histogram_exemplars_as_int__ AS m_exponential_histogram_exemplars_as_int_,
-    m_exponential_histogram_exemplars_span_id__ AS m_exponential_histogram_exemplars_span_id_,
-    m_exponential_histogram_exemplars_trace_id__ AS m_exponential_histogram_exemplars_trace_id_,
-    m_exponential_histogram_exemplars_filtered_attributes__ AS m_exponential_histogram_exemplars_filtered_attributes_
+    m_histogram_exemplars__ AS m_histogram_exemplars_,
+    m_exponential_histogram_exemplars__ AS m_exponential_histogram_exemplars_
 ARRAY JOIN
     m_name_ AS m_name,
-    m_histogram_exemplars_time_unix_nano_ AS m_histogram_exemplars_time_unix_nano,
-    m_histogram_exemplars_value_ AS m_histogram_exemplars_value,
-    m_histogram_exemplars_as_double_ AS m_histogram_exemplars_as_double,
-    m_histogram_exemplars_as_int_ AS m_histogram_exemplars_as_int,
-    m_histogram_exemplars_span_id_ AS m_histogram_exemplars_span_id,
-    m_histogram_exemplars_trace_id_ AS m_histogram_exemplars_trace_id,
-    m_histogram_exemplars_filtered_attributes_ AS m_histogram_exemplars_filtered_attributes,
-    m_exponential_histogram_exemplars_time_unix_nano_ AS m_exponential_histogram_exemplars_time_unix_nano,
-    m_exponential_histogram_exemplars_value_ AS m_exponential_histogram_exemplars_value,
-    m_exponential_histogram_exemplars_as_double_ AS m_exponential_histogram_exemplars_as_double,
-    m_exponential_histogram_exemplars_as_int_ AS m_exponential_histogram_exemplars_as_int,
-    m_exponential_histogram_exemplars_span_id_ AS m_exponential_histogram_exemplars_span_id,
-    m_exponential_histogram_exemplars_trace_id_ AS m_exponential_histogram_exemplars_trace_id,
-    m_exponential_histogram_exemplars_filtered_attributes_ AS m_exponential_histogram_exemplars_filtered_attributes
+    m_histogram_exemplars_ AS m_histogram_exemplars,
+    m_exponential_histogram_exemplars_ AS m_exponential_histogram_exemplars
 ARRAY JOIN
-    arrayConcat(m_histogram_exemplars_time_unix_nano, m_exponential_histogram_exemplars_time_unix_nano) AS e_time_unix_nano_,
-    arrayConcat(m_histogram_exemplars_value, m_exponential_histogram_exemplars_value) AS e_value_,
-    arrayConcat(m_histogram_exemplars_as_double, m_exponential_histogram_exemplars_as_double) AS e_as_double_,
-    arrayConcat(m_histogram_exemplars_as_int, m_exponential_histogram_exemplars_as_int) AS e_as_int_,
-    arrayConcat(m_histogram_exemplars_span_id, m_exponential_histogram_exemplars_span_id) AS e_span_id_,
-    arrayConcat(m_histogram_exemplars_trace_id, m_exponential_histogram_exemplars_trace_id) AS e_trace_id_,
-    arrayConcat(m_histogram_exemplars_filtered_attributes, m_exponential_histogram_exemplars_filtered_attributes) AS e_filtered_attributes_
+    arrayConcat(m_histogram_exemplars, m_exponential_histogram_exemplars) AS e_
 ARRAY JOIN
-    e_time_unix_nano_ AS e_time_unix_nano,
-    e_value_ AS e_value,
-    e_as_double_ AS e_as_double,
-    e_as_int_ AS e_as_int,
-    e_span_id_ AS e_span_id,
-    e_trace_id_ AS e_trace_id,
-    e_filtered_attributes_ AS e_filtered_attributes;
+    e_ AS e
+WHERE otlpIsTimely(e.time_unix_nano);
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_metrics_v3_hourly TO metrics_v3_hourly AS
 SELECT
@@ -1133,7 +925,7 @@ ARRAY JOIN
     arrayConcat(m_gauge_time_unix_nano, m_sum_time_unix_nano) AS time_unix_nano,
     arrayConcat(m_gauge_value, m_sum_value) AS kind,
     arrayConcat(arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), m_gauge_value, m_gauge_as_double, m_gauge_as_int), arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), m_sum_value, m_sum_as_double, m_sum_as_int)) AS value
-WHERE time_unix_nano != 0 AND kind != 'none'
+WHERE otlpIsTimely(time_unix_nano) AND kind != 'none'
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, hour;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_metrics_v3_daily TO metrics_v3_daily AS
@@ -1185,7 +977,7 @@ ARRAY JOIN
     arrayConcat(m_gauge_time_unix_nano, m_sum_time_unix_nano) AS time_unix_nano,
     arrayConcat(m_gauge_value, m_sum_value) AS kind,
     arrayConcat(arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), m_gauge_value, m_gauge_as_double, m_gauge_as_int), arrayMap((kind, d, i) -> if(kind = 'as_int', toFloat64(i), d), m_sum_value, m_sum_as_double, m_sum_as_int)) AS value
-WHERE time_unix_nano != 0 AND kind != 'none'
+WHERE otlpIsTimely(time_unix_nano) AND kind != 'none'
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, date;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_metrics_to_metric_catalogue TO metric_catalogue AS

@@ -198,8 +198,30 @@ async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settin
     if not settings.embedded_postgres:
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn
     server = await EmbeddedPostgres.start(settings.data_dir)
-    stack.push_async_callback(server.stop)
+    keeper = asyncio.create_task(_keep_running(server, settings), name="keep PostgreSQL running")
+    stack.push_async_callback(_stop_postgres, keeper)
     return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
+
+
+async def _keep_running(server: EmbeddedPostgres, settings: Settings) -> None:
+    """Start the embedded PostgreSQL again whenever it dies; cancelled, stop it."""
+    try:
+        while True:
+            await asyncio.sleep(limits.EMBEDDED_POSTGRES_CHECK_S)
+            if server.running:
+                continue
+            _log.error("the embedded PostgreSQL died; starting it again")
+            try:
+                server = await EmbeddedPostgres.start(settings.data_dir)
+            except DuoscopeError as error:
+                _log.error("the embedded PostgreSQL does not start: %s", error.message)
+    finally:
+        await server.stop()
+
+
+async def _stop_postgres(keeper: asyncio.Task[None]) -> None:
+    keeper.cancel()
+    await asyncio.gather(keeper, return_exceptions=True)
 
 
 def _use_own_temporary_directory(settings: Settings) -> None:

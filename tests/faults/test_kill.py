@@ -8,11 +8,14 @@ import itertools
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
 import grpc
+import httpx
+import psutil
 import pytest
 
 from duoscope.kernel.clock import now_unix_nano
@@ -221,3 +224,15 @@ def test_two_instances_run_side_by_side_and_a_folder_has_one(running, start_up, 
         assert f"Cannot listen on 127.0.0.1:{second.api_port}" in taken.stderr
         assert "Traceback" not in taken.stderr
         second.stop()
+
+
+def test_a_postgresql_that_dies_is_started_again(start_up):
+    with start_up() as up:
+        (postmaster,) = (child for child in psutil.Process(up.process.pid).children() if child.name() == "postgres")
+        postmaster.kill()
+        postmaster.wait(FAULT_S)
+        deadline = time.monotonic() + FAULT_S
+        while (ready := httpx.get(f"{up.api_url}/health/ready")).status_code != 200:
+            assert time.monotonic() < deadline, ready.text
+            time.sleep(0.1)
+        up.stop()

@@ -15,7 +15,7 @@ from duoscope.kernel.scope import Scope
 from duoscope.receiver.envelope import _varint, wrap
 from duoscope.receiver.json_encoding import to_protobuf
 from duoscope.receiver.probe import has_distributions
-from duoscope.receiver.signals import LOGS, TRACES
+from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 from duoscope.receiver.status import STATUSES
 
 TYPES = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
@@ -101,3 +101,28 @@ def test_every_kind_of_error_has_a_status():
     assert set(STATUSES) == set(ErrorKind)
     retryable = {kind for kind, (_, http) in STATUSES.items() if http in (429, 502, 503, 504)}
     assert retryable == {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
+
+
+def _nested(*numbers: int, content: bytes) -> bytes:
+    for number in reversed(numbers):
+        content = bytes([number << 3 | 2]) + _varint(len(content)) + content
+    return content
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
+def test_a_request_of_empty_items_is_refused_before_it_is_parsed(signal):
+    items = _nested(1, 2, content=b"\x12\x00" * 5000)
+    with pytest.raises(DuoscopeError) as refused:
+        signal.check(items)
+    assert refused.value.code == "hollow-request"
+
+
+def test_a_request_of_empty_points_is_refused_before_it_is_parsed():
+    with pytest.raises(DuoscopeError) as refused:
+        METRICS.check(_nested(1, 2, 2, 5, content=b"\x0a\x00" * 5000))
+    assert refused.value.code == "hollow-request"
+
+
+def test_small_log_records_are_not_hollow():
+    record = _nested(2, content=_nested(5, content=_nested(1, content=b"ok")))
+    assert LOGS.check(_nested(1, 2, content=record * 5000))

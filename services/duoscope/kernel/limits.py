@@ -10,6 +10,16 @@ RETENTION_DEFAULT_DAYS: Final = 30
 INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
 
+INGEST_HOLLOW_BYTES_MIN: Final = 4096
+INGEST_SKELETON_SHARE_MAX: Final = 0.4
+"""The share of a request's bytes that may be tags and lengths of items; a span's ids alone make it under a tenth."""
+
+INGEST_INSERT_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
+"""What one INSERT may take in ClickHouse; sound telemetry takes about 17 times its bytes."""
+
+EMBEDDED_POSTGRES_CHECK_S: Final = 1.0
+"""How often the embedded PostgreSQL is looked at; one that died is started again."""
+
 INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 """Envelope bytes that one INSERT carries at the most, unless a single request is larger."""
 

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from duoscope.kernel.errors import DuoscopeError, invalid
-from duoscope.receiver.probe import has_distributions
+from duoscope.receiver.probe import has_distributions, refuse_hollow
 from duoscope.stores.clickhouse import Inlet
 
 
@@ -46,9 +46,11 @@ class Signal:
         """Parse once in C: whether the request holds anything at all.
 
         Raises:
-            DuoscopeError: INVALID when the bytes are not this message (OTLP 1.11: the client must not send them again).
+            DuoscopeError: INVALID when the bytes are not this message, or hold nothing but empty items (OTLP 1.11: the
+                client must not send them again).
         """
         try:
+            refuse_hollow(raw, metrics=self.name == "metrics")
             message = self.request.FromString(raw)
         except DecodeError as error:
             raise self.malformed() from error

@@ -248,9 +248,13 @@ class EnvelopeWriter:
             "input_format_protobuf_oneof_presence": 1,
             # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
             "async_insert": 0,
+            # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
+            "query_plan_enable_optimizations": 0,
+            "compile_expressions": 0,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
             "max_partitions_per_insert_block": 1000,
+            "max_memory_usage": limits.INGEST_INSERT_MEMORY_BYTES_MAX,
             "log_comment": "ingest",
         }
 
