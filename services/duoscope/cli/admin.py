@@ -16,9 +16,9 @@ from uuid import UUID
 import rich_click as click
 
 from duoscope.cli import output
-from duoscope.cli.options import Command, json_option, settings_options
+from duoscope.cli.options import Command, json_option, require_data, settings_options
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAYS
 from duoscope.kernel.settings import Settings
 
@@ -264,13 +264,7 @@ async def open_store(settings: Settings) -> "AsyncGenerator[MetadataStore]":
     async with AsyncExitStack() as stack:
         dsn = settings.postgres_dsn
         if settings.embedded_postgres:
-            if not (settings.data_dir / "postgres").is_dir():
-                raise DuoscopeError(
-                    ErrorKind.NOT_FOUND,
-                    "no-data",
-                    f"There is no duoscope in {settings.data_dir}. Name its data folder with --data-dir, "
-                    "or start one with `duoscope up`.",
-                )
+            require_data(settings)
             dsn = (await stack.enter_async_context(postgres_address(settings.data_dir))).service_dsn
         store = await MetadataStore.connect(dsn, connections_max=1, component="admin")
         stack.push_async_callback(store.close)

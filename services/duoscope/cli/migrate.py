@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import rich_click as click
 
 from duoscope.cli import output
-from duoscope.cli.options import json_option, settings_options
+from duoscope.cli.options import json_option, require_data, settings_options
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ _DROPPED = re.compile(r"\bDROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?([\w,\s]+?)(?:\s+CAS
 def migrate() -> None:
     """Bring the schema of both stores up to date, or look at it.
 
-    `duoscope up` migrates embedded stores by itself. Servers are migrated by `duoscope migrate up`, once before the
-    services start; it needs DUOSCOPE_POSTGRES_ADMIN_DSN, the schema's owner, and DUOSCOPE_CLICKHOUSE_ADMIN_DSN. One
-    migration runs at a time; one that was killed goes on where it was.
+    `duoscope up` migrates embedded stores by itself; these commands open such stores too, so stop it first. Servers
+    are migrated by `duoscope migrate up`, once before the services start; it needs DUOSCOPE_POSTGRES_ADMIN_DSN, the
+    schema's owner, and DUOSCOPE_CLICKHOUSE_ADMIN_DSN. One migration runs at a time; one that was killed goes on where
+    it was.
     """
 
 
@@ -47,6 +48,7 @@ def migrate_up(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def migrate_status(settings: Settings, *, as_json: bool) -> None:
     """List all migrations of both stores with their state."""
+    require_data(settings)
     _show(_with_migrator(settings, lambda migrator: migrator.status()), as_json=as_json, empty="No migrations.")
 
 
@@ -55,6 +57,7 @@ def migrate_status(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def migrate_plan(settings: Settings, *, as_json: bool) -> None:
     """List what `migrate up` would apply."""
+    require_data(settings)
     _show(_with_migrator(settings, lambda migrator: migrator.plan()), as_json=as_json, empty="Nothing to apply.")
 
 
@@ -65,6 +68,7 @@ def migrate_plan(settings: Settings, *, as_json: bool) -> None:
 @settings_options("data_dir")
 def migrate_down(settings: Settings, store: str, to: int, *, yes: bool) -> None:
     """Undo a store's migrations above a version. THE DATA IN THEIR TABLES IS LOST."""
+    require_data(settings)
     from duoscope.kernel.files import shipped
     from duoscope.stores.migrations.files import StoreName, load
 

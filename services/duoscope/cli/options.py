@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import rich_click as click
 
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import ENVIRONMENT_PREFIX, Settings, load
 
 Command = Callable[..., Any]
@@ -70,3 +71,18 @@ def _option(name: str) -> Callable[[Command], Command]:
         show_default=bool(default),
         help=text,
     )
+
+
+def require_data(settings: Settings) -> None:
+    """Refuse a data folder that nothing was ever started in, rather than making stores there to look at.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; says how to name another folder.
+    """
+    if settings.embedded_postgres and not (settings.data_dir / "postgres").is_dir():
+        raise DuoscopeError(
+            ErrorKind.NOT_FOUND,
+            "no-data",
+            f"There is no duoscope in {settings.data_dir}. Name its data folder with --data-dir, "
+            "or start one with `duoscope up`.",
+        )

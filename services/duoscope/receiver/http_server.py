@@ -48,7 +48,8 @@ class HttpApplication:
             return
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = JSON if content_type == JSON else PROTOBUF
+        # Who sent no protobuf, such as a person with curl, can read JSON.
+        encoding = PROTOBUF if content_type == PROTOBUF else JSON
         try:
             response = await self._export(scope, headers, content_type, receive)
         except DuoscopeError as error:
