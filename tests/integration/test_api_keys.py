@@ -1,13 +1,27 @@
 """Verification of API keys at ingest: cached, revoked, guessed at, and while PostgreSQL is away."""
 
 import asyncio
+import os
+import signal
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from duoscope.identity import administration, api_keys
-from duoscope.identity.api_keys import OUTAGE_RETRY_S, OUTAGE_S, RECHECK_S, WRONG_SECRETS_MAX, ApiKeyVerifier
+from duoscope.identity.api_keys import (
+    LOOKUP_TIMEOUT_S,
+    OUTAGE_RETRY_S,
+    OUTAGE_S,
+    RECHECK_S,
+    WRONG_SECRETS_MAX,
+    ApiKeyVerifier,
+)
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.scope import PlatformScope
+from duoscope.stores import postgres
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator
 from duoscope.stores.postgres import MetadataStore
@@ -57,6 +71,25 @@ async def _refused(verifier, presented: str, kind: ErrorKind = ErrorKind.UNAUTHE
     return refused.value
 
 
+async def _rechecked(verifier) -> None:
+    await asyncio.gather(*verifier._running.values(), return_exceptions=True)
+
+
+@contextmanager
+def _hung(data_dir: Path):
+    """PostgreSQL that neither answers nor goes away."""
+    postmaster = (data_dir / "postgres" / "postmaster.pid").read_text().split()[0]
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    pids = [int(pid) for pid in (postmaster, *children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def _with_secret_of_another(presented: str) -> str:
     key_id = presented.split(".", maxsplit=1)[0]
     secret = api_keys.generate().secret
@@ -75,10 +108,12 @@ async def test_a_key_is_hashed_once_and_then_looked_up(verifier, inhabited, coun
     await administration.set_retention(metadata_store, tenant_id=inhabited.tenant_id, retention_days=7)
     clock.now += RECHECK_S
     assert verifier.verify_cached(presented) is None
+    assert (await verifier.verify(presented)).retention_days == 30
+    await _rechecked(verifier)
     assert (await verifier.verify(presented)).retention_days == 7
     assert counting.verifications == 1
     [row] = await administration.list_api_keys(metadata_store, tenant_id=inhabited.tenant_id)
-    assert row.usage_count == 2
+    assert row.usage_count == 3
     assert row.last_used_at is not None
 
 
@@ -93,6 +128,17 @@ async def test_revocation_is_noticed_at_the_next_check_or_at_once_when_told(veri
     await _refused(verifier, presented)
     with pytest.raises(DuoscopeError, match="No such API key"):
         await administration.revoke_api_key(metadata_store, inhabited.key.key_id)
+
+
+async def test_a_revoked_key_is_dropped_by_the_recheck_behind_its_next_use(verifier, inhabited, clock, metadata_store):
+    presented = inhabited.key.api_key
+    principal = await verifier.verify(presented)
+    await administration.revoke_api_key(metadata_store, inhabited.key.key_id)
+    clock.now += RECHECK_S
+    assert await asyncio.gather(*(verifier.verify(presented) for _ in range(5))) == [principal] * 5
+    assert len(verifier._running) == 1
+    await _rechecked(verifier)
+    await _refused(verifier, presented)
 
 
 async def test_wrong_keys_are_refused_cheaply(verifier, inhabited, counting):
@@ -129,6 +175,7 @@ async def test_an_outage_of_postgres_loses_no_verified_key(tmp_path, hasher, sec
 
     clock.now += RECHECK_S
     assert await verifier.verify(first.key.api_key) == principal
+    await _rechecked(verifier)
     assert verifier.verify_cached(first.key.api_key) == principal
     unknown = await _refused(verifier, second.key.api_key, ErrorKind.UNAVAILABLE)
     assert unknown.code == "metadata-store-unavailable"
@@ -139,6 +186,54 @@ async def test_an_outage_of_postgres_loses_no_verified_key(tmp_path, hasher, sec
     clock.now += OUTAGE_RETRY_S
     assert await verifier.verify(first.key.api_key) == principal
     assert await verifier.verify(second.key.api_key)
+    await store.close()
+    await server.stop()
+    lock.release()
+
+
+async def test_postgres_that_hangs_delays_no_verified_key(tmp_path, hasher, secret_keys, clock, inhabit):
+    lock = DataDirectoryLock.acquire(tmp_path)
+    server = await EmbeddedPostgres.start(tmp_path)
+    await Migrator(postgres_admin_dsn=server.address.admin_dsn).up()
+    store = await MetadataStore.connect(server.address.service_dsn)
+    verifier = ApiKeyVerifier(store, hasher, secret_keys, clock=clock)
+    first, second = await inhabit(store), await inhabit(store, "two")
+    principal = await verifier.verify(first.key.api_key)
+    clock.now += RECHECK_S
+    with _hung(tmp_path):
+        started = time.monotonic()
+        assert await verifier.verify(first.key.api_key) == principal
+        assert time.monotonic() - started < 1
+        unknown = await _refused(verifier, second.key.api_key, ErrorKind.UNAVAILABLE)
+        assert time.monotonic() - started < LOOKUP_TIMEOUT_S + 1
+        assert unknown.code == "metadata-store-unavailable"
+        await _rechecked(verifier)
+        assert verifier.verify_cached(first.key.api_key) == principal
+    assert await verifier.verify(second.key.api_key)
+    await store.close()
+    await server.stop()
+    lock.release()
+
+
+async def test_a_statement_on_postgres_that_hangs_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setattr(postgres, "COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(postgres, "CLEANUP_TIMEOUT_S", 1.0)
+    lock = DataDirectoryLock.acquire(tmp_path)
+    server = await EmbeddedPostgres.start(tmp_path)
+    await Migrator(postgres_admin_dsn=server.address.admin_dsn).up()
+    store = await MetadataStore.connect(server.address.service_dsn)
+    scope = PlatformScope(reason="a test of time limits")
+    for begun in (False, True):
+        with pytest.raises(DuoscopeError) as away:
+            if begun:
+                async with store.open_platform(scope, "tests.hang") as m:
+                    with _hung(tmp_path):
+                        await m.fetchval("SELECT 1")
+            else:
+                with _hung(tmp_path):
+                    await store.ping()
+        assert (away.value.kind, away.value.code) == (ErrorKind.UNAVAILABLE, "metadata-store-unavailable")
+    await store.ping()
     await store.close()
     await server.stop()
     lock.release()

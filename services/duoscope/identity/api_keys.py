@@ -2,8 +2,9 @@
 
 A key is `tfk-<16 of a-z2-7>.<43 letters and digits><6 checksum>`. The checksum catches typing mistakes without a store.
 Argon2id runs once for a key and process; afterwards the presented text is looked up by a keyed hash, and PostgreSQL is
-asked again for the key's standing every RECHECK_S. While PostgreSQL is away, verified keys keep working for OUTAGE_S
-and an unknown key gets UNAVAILABLE, never UNAUTHENTICATED: collectors would drop the data.
+asked again for the key's standing every RECHECK_S, behind the request that finds it due: a database that hangs delays
+no verified key. While PostgreSQL is away, verified keys keep working for OUTAGE_S and an unknown key gets UNAVAILABLE
+within LOOKUP_TIMEOUT_S, never UNAUTHENTICATED: collectors would drop the data.
 
 This is where the scope of ingest is made.
 """
@@ -29,7 +30,11 @@ from duoscope.metadata.api_keys import Credential
 from duoscope.stores.postgres import MetadataStore
 
 RECHECK_S = 30.0
-"""A revoked key, or a changed retention, is noticed after this long at the latest."""
+"""The first use after this long has PostgreSQL asked whether the key was revoked or its retention changed."""
+RECHECKS_MAX = 8
+"""Rechecks at once; further keys that are due wait for their next use."""
+LOOKUP_TIMEOUT_S = 5.0
+"""How long PostgreSQL may take to tell about a key before it counts as away."""
 OUTAGE_S = 3600.0
 """How long PostgreSQL may be away before keys that were verified stop working."""
 OUTAGE_RETRY_S = 5.0
@@ -97,6 +102,7 @@ class _Verified:
     checked_at: float
     ends_at: float
     uses: int = 0
+    is_doubted: bool = False
 
 
 class ApiKeyVerifier:
@@ -113,6 +119,8 @@ class ApiKeyVerifier:
         self._refused: OrderedDict[bytes, float] = OrderedDict()
         self._wrong: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[IngestPrincipal]] = {}
+        self._rechecks = 0
+        self._lookups: set[asyncio.Task[Credential | None]] = set()
 
     def verify_cached(self, presented: str) -> IngestPrincipal | None:
         """The principal of a key verified lately, in about 2 us; None means: await `verify`."""
@@ -138,24 +146,47 @@ class ApiKeyVerifier:
         parsed = parse(presented)
         if parsed is None:
             raise _refused()
-        task = self._running.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._check(digest, *parsed), name="verify API key")
-            self._running[digest] = task
-            task.add_done_callback(lambda done: self._finished(digest, done))
+        known = self._verified.get(digest)
+        if known is not None:
+            known.uses += 1
+            if self._is_good_for_now(known):
+                self._recheck(digest, *parsed)
+                return known.principal
         # A collector that gives up takes nobody else's answer with it.
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._checking(digest, *parsed))
 
     def forget(self, api_key_id: UUID) -> None:
         """Ask PostgreSQL again at the key's next use, such as after it was revoked by this very process."""
         for entry in self._verified.values():
             if entry.principal.api_key_id == api_key_id:
                 entry.fresh_until = 0.0
+                entry.is_doubted = True
+
+    def _is_good_for_now(self, known: _Verified) -> bool:
+        now = self._clock()
+        return not known.is_doubted and now < known.ends_at and now - known.checked_at <= OUTAGE_S
+
+    def _recheck(self, digest: bytes, key_id: str, secret: str) -> None:
+        if digest in self._running or self._rechecks >= RECHECKS_MAX:
+            return
+        self._rechecks += 1
+        self._checking(digest, key_id, secret).add_done_callback(self._rechecked)
+
+    def _rechecked(self, _: asyncio.Task[IngestPrincipal]) -> None:
+        self._rechecks -= 1
+
+    def _checking(self, digest: bytes, key_id: str, secret: str) -> asyncio.Task[IngestPrincipal]:
+        task = self._running.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._check(digest, key_id, secret), name="verify API key")
+            self._running[digest] = task
+            task.add_done_callback(lambda done: self._finished(digest, done))
+        return task
 
     async def _check(self, digest: bytes, key_id: str, secret: str) -> IngestPrincipal:
         known = self._verified.get(digest)
         try:
-            credential = await self._credential(key_id, known)
+            credential = await self._looked_up(key_id, known)
         except DuoscopeError as error:
             if error.kind is not ErrorKind.UNAVAILABLE or known is None:
                 raise
@@ -174,6 +205,26 @@ class ApiKeyVerifier:
                 self._count_wrong(key_id)
                 raise self._refuse(digest)
         return self._accept(digest, credential)
+
+    async def _looked_up(self, key_id: str, known: _Verified | None) -> Credential | None:
+        lookup = asyncio.create_task(self._credential(key_id, known), name="look up API key")
+        self._lookups.add(lookup)
+        lookup.add_done_callback(self._lookup_ended)
+        done, _ = await asyncio.wait({lookup}, timeout=LOOKUP_TIMEOUT_S)
+        if not done:
+            lookup.cancel()  # and not awaited: a connection that hangs takes its time to be given up
+            raise unavailable(
+                "The metadata store is not available; try again shortly.",
+                code="metadata-store-unavailable",
+                retry_after_s=OUTAGE_RETRY_S,
+                detail=f"no answer about an API key within {LOOKUP_TIMEOUT_S} s",
+            )
+        return lookup.result()
+
+    def _lookup_ended(self, lookup: asyncio.Task[Credential | None]) -> None:
+        self._lookups.discard(lookup)
+        if not lookup.cancelled():
+            lookup.exception()  # looked at, even when nobody waited
 
     async def _credential(self, key_id: str, known: _Verified | None) -> Credential | None:
         async with self._store.open_platform(_LOOKUP, "api_keys.verify") as m:
@@ -199,7 +250,7 @@ class ApiKeyVerifier:
             fresh_until=min(now + RECHECK_S, ends_at),
             checked_at=now,
             ends_at=ends_at,
-            uses=1 + (former.uses if former else 0),
+            uses=former.uses if former else 1,
         )
         self._verified.move_to_end(digest)
         if len(self._verified) > VERIFIED_MAX:

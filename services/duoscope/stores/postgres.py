@@ -7,6 +7,7 @@ saying for whom. The store refuses to work as a role that row level security doe
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ UniqueViolationError = asyncpg.UniqueViolationError
 
 Record = asyncpg.Record
 
+_log = logging.getLogger(__name__)
+
 PLATFORM_ROLE = "duoscope_platform"
 
 POOL_CONNECTIONS_MAX = 10
@@ -30,6 +33,8 @@ CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 15
 COMMAND_TIMEOUT_S = 20.0
 """Client side, above the server's own: for a server that no longer answers at all."""
+CLEANUP_TIMEOUT_S = 5.0
+"""For each step of giving a connection back; one that takes longer is thrown away."""
 LOCK_TIMEOUT_S = 5
 RETRY_AFTER_S = 2.0
 
@@ -209,7 +214,7 @@ class MetadataStore:
             except BaseException:
                 # Only a connection that is still in step can be rolled back; the pool throws the others away.
                 if not _is_gone(connection) and connection.is_in_transaction():
-                    await asyncio.shield(connection.execute("ROLLBACK"))
+                    await asyncio.shield(connection.execute("ROLLBACK", timeout=CLEANUP_TIMEOUT_S))
                 raise
 
     @asynccontextmanager
@@ -234,7 +239,14 @@ class MetadataStore:
             raise
         finally:
             if connection is not None:
-                await asyncio.shield(self._pool.release(connection))
+                await self._release(connection)
+
+    async def _release(self, connection: asyncpg.Connection) -> None:
+        try:
+            await asyncio.shield(self._pool.release(connection, timeout=CLEANUP_TIMEOUT_S))
+        except (*_AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # The pool has thrown it away. What the work came to stands, be it committed or its own error.
+            _log.warning("connection to PostgreSQL lost", extra={"detail": f"{type(error).__name__}: {error}"})
 
 
 def _begin(name: str) -> str:
