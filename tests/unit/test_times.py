@@ -48,8 +48,9 @@ def test_durations():
 
 def test_cursors():
     search = ("logs", "a")
+    parts = (cursor.UINT64, cursor.Text())
     text = cursor.encode(search, [1, "x"])
-    assert cursor.decode(text, search, (int, str)) == [1, "x"]
+    assert cursor.decode(text, search, parts) == [1, "x"]
     wrong = ["", "é", "a", "W10", "W1tdXQ", text[:-3], text + "AA", "W" * 4000, cursor.encode(search, [2**64, "x"])]
     for bad in [
         *wrong,
@@ -58,4 +59,37 @@ def test_cursors():
         cursor.encode(search, [1, 2]),
     ]:
         with pytest.raises(DuoscopeError, match="cursor does not belong"):
-            cursor.decode(bad, search, (int, str))
+            cursor.decode(bad, search, parts)
+
+
+def test_nothing_in_a_cursor_is_believed():
+    search, day = ("logs", ""), 86_400 * 10**9
+    parts = (cursor.UINT64, cursor.Whole(0, 10), cursor.Text("[0-9a-f]{4}"))
+
+    def decoded(*position):
+        return cursor.decode_in_range(cursor.encode(search, list(position)), search, parts)
+
+    assert decoded(0, 400 * day, 5, 2**64 - 1, 10, "00ff") == (TimeRange(0, 400 * day), [5, 2**64 - 1, 10, "00ff"])
+    for bad in [
+        (0, 400 * day + 1, 5, 0, 0, "00ff"),
+        (-1, day, 5, 0, 0, "00ff"),
+        (0, 2**63, 2**63 - 1, 0, 0, "00ff"),
+        (day, 0, 5, 0, 0, "00ff"),
+        (0, day, day, 0, 0, "00ff"),
+        (5, day, 4, 0, 0, "00ff"),
+        (0, day, 5, -1, 0, "00ff"),
+        (0, day, 5, 2**64, 0, "00ff"),
+        (0, day, 5, 0, -(2**62), "00ff"),
+        (0, day, 5, 0, 2**40, "00ff"),
+        (0, day, 5, 0, True, "00ff"),
+        (0, day, 5, 0, 0, "00fg"),
+        (0, day, 5, 0, 0, "00ff\n"),
+        (0, day, 5, 0, 0, 7),
+        (0, day, 5, 0, 0),
+    ]:
+        with pytest.raises(DuoscopeError, match="cursor does not belong"):
+            decoded(*bad)
+    assert cursor.Text().admits("a\nb")
+    assert not cursor.Text().admits("\ud800")
+    assert not cursor.Text().admits("x" * 10_000)
+    assert cursor.encode(search, ["x" * 10_000]) is None

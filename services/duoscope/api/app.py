@@ -14,7 +14,7 @@ import duoscope
 from duoscope.api.authentication import Authentication
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
-from duoscope.api.requests import ObservedApp
+from duoscope.api.requests import JsonRequest, ObservedApp
 from duoscope.api.routes import auth, health, logs, metrics, services, traces
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
@@ -57,6 +57,7 @@ def create_app(services_: ApiServices) -> Litestar:
             RecursionError: on_deep_nesting,
             Exception: on_unexpected,
         },
+        request_class=JsonRequest,
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
             title="duoscope",

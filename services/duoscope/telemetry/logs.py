@@ -57,6 +57,8 @@ class TailBatch(Struct, frozen=True):
     gap: bool
 
 
+ALIKE_MAX: Final = 10_000
+"""Of records equal in everything, time included, pages show about this many: each page reads all before it again."""
 # Equal for records that no reader could tell apart, so that a cursor may count them instead of naming one.
 _TIE_BREAKER = (
     "cityHash64(service_name, severity_number, severity_text, body, trace_id, span_id, log_attributes_json, "
@@ -73,6 +75,9 @@ _BEFORE = (
     "timestamp <= fromUnixTimestamp64Nano({last_ts:Int64}, 'UTC') "
     f"AND (timestamp < fromUnixTimestamp64Nano({{last_ts:Int64}}, 'UTC') OR {_TIE_BREAKER} <= {{last_tie:UInt64}})"
 )
+
+
+_CURSOR_PARTS = (cursors.UINT64, cursors.Whole(0, ALIKE_MAX))
 
 
 async def search(
@@ -94,8 +99,7 @@ async def search(
     condition = compile_query(query, Signal.LOGS)
     position = None
     if cursor:
-        start_ns, end_ns, *position = cursors.decode(cursor, ("logs", query), (int,) * 5)
-        times = TimeRange(start_ns, end_ns)
+        times, position = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
     rows = await _newest(reader, times, condition, limit + 1, position, name="logs.search")
     next_cursor = None
     if len(rows) > limit:
@@ -104,6 +108,8 @@ async def search(
         seen = sum((row["ts"], row["tie_breaker"]) == (last_ts, last_tie) for row in rows)
         if position and position[:2] == [last_ts, last_tie]:
             seen += position[2]
+        if seen > ALIKE_MAX and last_tie:
+            last_tie, seen = last_tie - 1, 0
         next_cursor = cursors.encode(("logs", query), [times.start_ns, times.end_ns, last_ts, last_tie, seen])
     return LogPage(await items.decoded(rows, _records), next_cursor)
 

@@ -81,6 +81,7 @@ _AFTER = (
     f"({_SHAPE}) > ({{after_name:String}}, {{after_type:String}}, {{after_temporality:String}}, "
     "{after_monotonic:UInt8}, {after_unit:String})"
 )
+_CURSOR_PARTS = (cursors.Text(), cursors.Text(), cursors.Text(), cursors.Whole(0, 1), cursors.Text())
 _LISTED = f"""
     toString(metric_type) AS kind, toString(temporality) AS temporality_text, toString(unit) AS unit_text,
     anyLast(description) AS description_text, arraySort(groupUniqArray({SERVICES_SHOWN_MAX})(service_name)) AS services,
@@ -108,7 +109,7 @@ async def list_metrics(
         conditions.append("service_name = {service:String}")
         parameters["service"] = service
     if cursor:
-        position = cursors.decode(cursor, search, (str, str, str, int, str))
+        position = cursors.decode(cursor, search, _CURSOR_PARTS)
         conditions.append(_AFTER)
         names = ("after_name", "after_type", "after_temporality", "after_monotonic", "after_unit")
         parameters.update(zip(names, position, strict=True))

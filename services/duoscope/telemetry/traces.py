@@ -180,8 +180,7 @@ async def search(
     parameters: dict[str, object] = dict(condition.parameters) if condition else {}
     page = where
     if cursor:
-        start_ns, end_ns, last_ns, last_id = cursors.decode(cursor, ("traces", query), (int, int, int, str))
-        times = TimeRange(start_ns, end_ns)
+        times, (last_ns, last_id) = cursors.decode_in_range(cursor, ("traces", query), (_CURSOR_ID,))
         parameters |= {"last_ns": last_ns, "last_id": last_id}
         # What the pages before have shown, and everything that matched later than they ended, is not shown again.
         shown = f"SELECT trace_id FROM @traces WHERE {where} AND NOT ({_NOT_AFTER})"
@@ -203,6 +202,7 @@ async def search(
     return TracePage(await _summaries(reader, [match["id"].hex() for match in matches], times), next_cursor)
 
 
+_CURSOR_ID = cursors.Text(f"[0-9a-f]{{{2 * TRACE_ID_BYTES}}}")
 # Spans of one nanosecond are told apart by their trace.
 _NOT_AFTER = (
     "timestamp <= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC') "
