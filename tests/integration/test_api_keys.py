@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,15 +223,19 @@ async def test_a_statement_on_postgres_that_hangs_is_unavailable(tmp_path, monke
     await Migrator(postgres_admin_dsn=server.address.admin_dsn).up()
     store = await MetadataStore.connect(server.address.service_dsn)
     scope = PlatformScope(reason="a test of time limits")
-    for begun in (False, True):
-        with pytest.raises(DuoscopeError) as away:
-            if begun:
-                async with store.open_platform(scope, "tests.hang") as m:
-                    with _hung(tmp_path):
-                        await m.fetchval("SELECT 1")
-            else:
-                with _hung(tmp_path):
-                    await store.ping()
+
+    async def hang(stack):
+        async with store.open_platform(scope, "tests.hang") as m:
+            stack.enter_context(_hung(tmp_path))
+            await m.fetchval("SELECT 1")
+
+    async def hang_before(stack):
+        stack.enter_context(_hung(tmp_path))
+        await store.ping()
+
+    for work in (hang, hang_before):
+        with ExitStack() as stack, pytest.raises(DuoscopeError) as away:
+            await work(stack)
         assert (away.value.kind, away.value.code) == (ErrorKind.UNAVAILABLE, "metadata-store-unavailable")
     await store.ping()
     await store.close()
