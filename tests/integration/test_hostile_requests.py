@@ -1,8 +1,12 @@
 """Requests that nobody sends by accident get a problem of the 400s, and never a 500."""
 
+import base64
 import json
+from urllib.parse import quote
 
 import pytest
+
+from duoscope.telemetry import cursor
 
 SEARCHES = ["/api/v1/logs/search", "/api/v1/traces/search"]
 ODD_TEXTS = [
@@ -149,6 +153,8 @@ async def test_bodies_that_are_no_json(api, new_scope):
     for content in (
         b"",
         b"\xff",
+        b'{"query":"\xff"}',
+        b'{"\xff":1}',
         b"null",
         b"1",
         b'"x"',
@@ -160,3 +166,40 @@ async def test_bodies_that_are_no_json(api, new_scope):
             response = await api.client.post(SEARCHES[0], content=content, headers=headers | {"content-type": kind})
             assert response.status_code in (400, 415), (content[:20], kind, response.text)
             assert response.json()["code"]
+
+
+def _forged(search, *position):
+    content = json.dumps([cursor._fingerprint(search), *position])
+    return base64.urlsafe_b64encode(content.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "search", "position"),
+    [
+        (SEARCHES[0], ("logs", ""), (0, 10, 5, 0, -(2**62))),
+        (SEARCHES[0], ("logs", ""), (0, 10, 5, -1, 0)),
+        (SEARCHES[0], ("logs", ""), (0, 10, 5, 0, 2**40)),
+        (SEARCHES[0], ("logs", ""), (0, 2**63 - 1, 5, 0, 0)),
+        (SEARCHES[1], ("traces", ""), (0, 10, 5, "0" * 10_000)),
+        (SEARCHES[1], ("traces", ""), (0, 10, 5, "\ud800" * 32)),
+        (SEARCHES[1], ("traces", ""), (0, 2**63 - 1, 5, "0" * 32)),
+        (None, ("metrics", "", None), ("a", "b", "c", -1, "d")),
+        (None, ("metrics", "", None), ("\ud800", "b", "c", 0, "d")),
+        (None, ("metrics", "", None), ("a", "b", "c", 0, "d" * 10_000)),
+    ],
+)
+async def test_forged_cursors(api, new_scope, path, search, position):
+    headers = api.headers(new_scope())
+    forged = _forged(search, *position)
+    if path:
+        response = await api.client.post(path, json={"cursor": forged}, headers=headers)
+    else:
+        response = await api.client.get(f"/api/v1/metrics?cursor={quote(forged)}", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-cursor"), response.text
+
+
+async def test_a_value_that_is_no_text_is_no_outage_of_the_store(telemetry_store, new_scope):
+    reader = telemetry_store.bind(new_scope())
+    for kind, value in (("String", "\ud800"), ("Array(String)", ["a", "\ud800"])):
+        with pytest.raises(UnicodeEncodeError):
+            await reader.query(f"SELECT {{a:{kind}}} AS a", {"a": value}, name="tests.text")

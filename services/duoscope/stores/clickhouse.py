@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from functools import cache
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -211,9 +211,14 @@ class TelemetryReader:
 
         Raises:
             DuoscopeError: UNAVAILABLE when ClickHouse is away or the query hits its limits.
+            UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
         """
         statement = scoped_sql(sql)
         bound = dict(parameters or {}) | self._scope_parameters
+        for value in bound.values():
+            for part in cast("list[object]", value) if isinstance(value, list) else [value]:
+                if isinstance(part, str):
+                    part.encode()
         applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
 
         def run(client: Client) -> list[dict[str, Any]]:
