@@ -252,6 +252,8 @@ class EnvelopeWriter:
             "format_schema_message_name": inlet.message,
             "input_format_protobuf_oneof_presence": 1,
             # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
+            # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
+            "output_format_json_quote_denormals": 1,
             "async_insert": 0,
             # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
             "query_plan_enable_optimizations": 0,
