@@ -30,7 +30,6 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from duoscope.api.app import ApiServices, create_app
-from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
@@ -258,7 +257,6 @@ async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) ->
         telemetry=telemetry_store,
         sessions=Sessions(metadata_store, hasher, tokens, keys),
         tokens=tokens,
-        api_keys=ApiKeyVerifier(metadata_store, hasher, keys),
         settings=Settings(),
     )
     made = Api(services)

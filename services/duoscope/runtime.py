@@ -93,12 +93,12 @@ async def serve(
         keys = SecretKeys.load(settings)
         hasher = SlowHasher()
         stack.callback(hasher.close)
-        # Logins queue for their own hasher: a flood of wrong passwords must not delay a collector's first request.
-        key_hasher = SlowHasher()
-        stack.callback(key_hasher.close)
-        verifier = ApiKeyVerifier(metadata, key_hasher, keys)
 
         if "receiver" in parts:
+            # Logins queue for a hasher of their own: wrong passwords in floods must not delay a collector's first request.
+            key_hasher = SlowHasher()
+            stack.callback(key_hasher.close)
+            verifier = ApiKeyVerifier(metadata, key_hasher, keys)
             settings = await _start_receiver(settings, telemetry, verifier, sockets["otlp_http_port"], stack)
         started = _addresses(settings)
         if "api" in parts:
@@ -117,7 +117,6 @@ async def serve(
                 telemetry=telemetry,
                 sessions=Sessions(metadata, hasher, tokens, keys),
                 tokens=tokens,
-                api_keys=verifier,
                 settings=settings,
                 stopping=stop,
             )

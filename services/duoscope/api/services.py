@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.settings import Settings
@@ -23,7 +22,6 @@ class ApiServices:
     Attributes:
         metadata, telemetry: the stores.
         sessions, tokens: for logging in, and for checking who calls.
-        api_keys: the verifier of this process, told when a key changes.
         settings: of the process.
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
@@ -34,7 +32,6 @@ class ApiServices:
     telemetry: TelemetryStore
     sessions: Sessions
     tokens: AccessTokens
-    api_keys: ApiKeyVerifier
     settings: Settings
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
