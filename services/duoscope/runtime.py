@@ -95,7 +95,7 @@ async def serve(
         stack.callback(hasher.close)
 
         if "receiver" in parts:
-            # Logins queue for a hasher of their own: wrong passwords in floods must not delay a collector's first request.
+            # Not the logins' hasher: a flood of wrong passwords must not delay a collector's first request.
             key_hasher = SlowHasher()
             stack.callback(key_hasher.close)
             verifier = ApiKeyVerifier(metadata, key_hasher, keys)
