@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,12 +82,15 @@ def _hung(data_dir: Path):
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
     pids = [int(pid) for pid in (postmaster, *children)]
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
+        # The server first, and it may then reap a child that was ending as it was stopped.
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def _with_secret_of_another(presented: str) -> str:
