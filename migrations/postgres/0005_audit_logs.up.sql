@@ -44,10 +44,11 @@ CREATE TABLE audit_logs (
     PRIMARY KEY (organization_id, sequence),
     UNIQUE (organization_id, audit_log_id)
 );
-CREATE INDEX audit_logs_tenant ON audit_logs (tenant_id, sequence);
+-- Searches go by audit_log_id, which is as old as the entry: the sequence would tell a tenant how much its sisters do.
+CREATE INDEX audit_logs_tenant ON audit_logs (tenant_id, audit_log_id);
 CREATE INDEX audit_logs_recorded_at ON audit_logs (organization_id, recorded_at);
-CREATE INDEX audit_logs_user ON audit_logs (organization_id, user_id, sequence);
-CREATE INDEX audit_logs_resource ON audit_logs (organization_id, resource_type, resource_id, sequence);
+CREATE INDEX audit_logs_user ON audit_logs (organization_id, user_id, audit_log_id);
+CREATE INDEX audit_logs_resource ON audit_logs (organization_id, resource_type, resource_id, audit_log_id);
 
 -- As the owner: the services cannot touch the heads of the chains themselves.
 CREATE FUNCTION append_audit_log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
