@@ -24,6 +24,8 @@ ORDER BY 1, 2, 3, 4
 """
 # Tables that hold nobody's data. May only shrink.
 _UNSCOPED = {"schema_migrations", "regions", "permissions", "built_in_role_permissions"}
+_ACROSS_TENANTS = {"platform": "duoscope_platform", "purge": "duoscope_purge"}
+"""The policies that name no scope, and the one role that each is for."""
 
 
 @pytest.fixture
@@ -67,9 +69,11 @@ async def test_every_scoped_table_has_forced_row_level_security_and_policies_tha
         own = [policy for policy in policies if policy["tablename"] == name]
         assert any(policy["policyname"].startswith("scope") for policy in own), name
         for policy in own:
-            if policy["policyname"] == "platform":
-                assert policy["roles"] == ["duoscope_platform"], name
+            if policy["policyname"] in _ACROSS_TENANTS:
+                assert policy["roles"] == [_ACROSS_TENANTS[policy["policyname"]]], name
                 continue
+            if policy["policyname"].startswith("organization"):
+                assert policy["roles"] == ["duoscope_organization"], name
             if policy["policyname"] == "owner":
                 # For a function of the schema's owner, whom forced row level security binds as well.
                 assert policy["roles"] == [await owner.fetchval("SELECT current_user")], name
@@ -98,8 +102,18 @@ async def test_every_key_of_a_tenants_table_includes_the_tenant(owner):
 
 async def test_services_own_nothing_and_cannot_remove_the_hierarchy(owner):
     assert await owner.fetchval("SELECT count(*) FROM pg_class WHERE relowner = 'duoscope_service'::regrole") == 0
-    for role in ("duoscope_service", "duoscope_platform"):
+    for role in ("duoscope_service", "duoscope_platform", "duoscope_organization"):
         for table in ("regions", "organizations", "workspaces", "tenants", "users", "permissions"):
             assert not await owner.fetchval("SELECT has_table_privilege($1, $2, 'DELETE')", role, table)
     assert not await owner.fetchval("SELECT has_table_privilege('duoscope_service', 'organizations', 'INSERT')")
-    assert not await owner.fetchval("SELECT pg_has_role('duoscope_service', 'duoscope_platform', 'USAGE')")
+    for role in ("duoscope_platform", "duoscope_organization", "duoscope_purge"):
+        assert not await owner.fetchval("SELECT pg_has_role('duoscope_service', $1, 'USAGE')", role)
+
+
+async def test_what_hangs_on_the_hierarchy_goes_with_it(owner):
+    """Otherwise the purge of a tenant would fail on the first table that somebody forgot."""
+    left = await owner.fetch(
+        "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'a' "
+        "AND confrelid::regclass::text IN ('organizations', 'workspaces', 'tenants', 'users', 'roles', 'invitations')"
+    )
+    assert not [tuple(row) for row in left]

@@ -19,6 +19,16 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class OrganizationScope:
+    """One organization as a whole: for managing its people and its hierarchy, never its telemetry.
+
+    Made in one place: where a request is found to hold a permission organization-wide (identity/permissions.py).
+    """
+
+    organization_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformScope:
     """Leave to work across tenants. `reason` is a short constant phrase and shows in the stores' logs."""
 

@@ -18,8 +18,12 @@ class Region:
     code: str
     description: str
     is_active: bool
+    deleted_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+_COLUMNS = "region_id, name, code, description, is_active, deleted_at, created_at, updated_at"
 
 
 def _region(row: Record) -> Region:
@@ -30,7 +34,7 @@ async def create(m: Transaction, *, name: str, code: str, description: str = "")
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
     with taken("region", "code"):
         row = await m.fetchrow(
-            "INSERT INTO regions (region_id, name, code, description) VALUES ($1, $2, $3, $4) RETURNING *",
+            f"INSERT INTO regions (region_id, name, code, description) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}",
             *(new_id(), name, code, description),
         )
     assert row is not None
@@ -39,10 +43,12 @@ async def create(m: Transaction, *, name: str, code: str, description: str = "")
 
 async def find(m: Transaction, code: str) -> Region | None:
     """The region of that code."""
-    row = await m.fetchrow("SELECT * FROM regions WHERE code = $1", code)
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE code = $1 AND deleted_at IS NULL", code)
     return _region(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Region]:
     """All regions, by code: there are few."""
-    return [_region(row) for row in await m.fetch("SELECT * FROM regions ORDER BY code")]
+    return [
+        _region(row) for row in await m.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
+    ]

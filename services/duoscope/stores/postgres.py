@@ -1,8 +1,9 @@
 """The metadata store: PostgreSQL behind row level security, handed out one scoped transaction at a time.
 
 The pool is private. `open` is one transaction that acts for one tenant, `open_platform` one that may cross tenants: it
-takes the role `duoscope_platform`, to which a few tables have policies of its own. Nobody gets a connection without
-saying for whom. The store refuses to work as a role that row level security does not bind.
+takes the role `duoscope_platform`, to which a few tables have policies of its own. Between them is the transaction of
+one whole organization, as `duoscope_organization`. Nobody gets a connection without saying for whom. The store refuses
+to work as a role that row level security does not bind.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any, LiteralString, Self
 import asyncpg
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
-from duoscope.kernel.scope import PlatformScope, Scope
+from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 
 UniqueViolationError = asyncpg.UniqueViolationError
 """What a statement raises that would write a key twice; callers turn it into a conflict."""
@@ -26,6 +27,8 @@ Record = asyncpg.Record
 _log = logging.getLogger(__name__)
 
 PLATFORM_ROLE = "duoscope_platform"
+ORGANIZATION_ROLE = "duoscope_organization"
+PURGE_ROLE = "duoscope_purge"
 
 POOL_CONNECTIONS_MAX = 10
 ACQUIRE_TIMEOUT_S = 5.0
@@ -153,22 +156,28 @@ class MetadataStore:
             self._pool.terminate()
 
     @asynccontextmanager
-    async def open(self, scope: Scope, name: LiteralString) -> AsyncGenerator[Transaction]:
+    async def open(self, scope: Scope | OrganizationScope, name: LiteralString) -> AsyncGenerator[Transaction]:
         """One transaction that acts for `scope` and nobody else; commits unless the block raises.
 
         Args:
-            scope: the tenant.
+            scope: the tenant, or the organization as a whole.
             name: what the work is called in PostgreSQL's views and logs, such as `api_keys.list`.
 
         Raises:
             DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`.
         """
         # One round trip: the values are UUIDs printed by us, the name is a constant.
-        begin = (
-            f"{_begin(name)}; SELECT set_config('app.organization_id', '{scope.organization_id}', true), "
-            f"set_config('app.workspace_id', '{scope.workspace_id}', true), "
-            f"set_config('app.tenant_id', '{scope.tenant_id}', true)"
-        )
+        if isinstance(scope, OrganizationScope):
+            begin = (
+                f"{_begin(name)}; SET LOCAL ROLE {ORGANIZATION_ROLE}; "
+                f"SELECT set_config('app.organization_id', '{scope.organization_id}', true)"
+            )
+        else:
+            begin = (
+                f"{_begin(name)}; SELECT set_config('app.organization_id', '{scope.organization_id}', true), "
+                f"set_config('app.workspace_id', '{scope.workspace_id}', true), "
+                f"set_config('app.tenant_id', '{scope.tenant_id}', true)"
+            )
         async with self._transaction(begin) as transaction:
             yield transaction
 
@@ -177,6 +186,13 @@ class MetadataStore:
         """One transaction across tenants, for the few functions that are given leave; otherwise like `open`."""
         assert scope.reason
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PLATFORM_ROLE}") as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def open_purge(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
+        """One transaction that sees, across tenants, only what was deleted so long ago that it may be removed."""
+        assert scope.reason
+        async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PURGE_ROLE}") as transaction:
             yield transaction
 
     async def ping(self) -> None:

@@ -29,7 +29,8 @@ DECLARE
 BEGIN
     -- Roles belong to the whole cluster: another database's migrator may be making them at this moment.
     FOR wanted IN
-        SELECT * FROM (VALUES ('duoscope_service', 'LOGIN'), ('duoscope_platform', 'NOLOGIN')) AS v (name, login)
+        SELECT * FROM (VALUES ('duoscope_service', 'LOGIN'), ('duoscope_platform', 'NOLOGIN'),
+            ('duoscope_organization', 'NOLOGIN'), ('duoscope_purge', 'NOLOGIN')) AS v (name, login)
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name) THEN
             BEGIN
@@ -39,11 +40,11 @@ BEGIN
                 NULL;
             END;
         END IF;
+        IF wanted.login = 'NOLOGIN' AND NOT pg_has_role('duoscope_service', wanted.name, 'SET') THEN
+            -- The services take such a role on purpose and for one transaction; they never merely have it.
+            EXECUTE format('GRANT %I TO duoscope_service WITH INHERIT FALSE, SET TRUE', wanted.name);
+        END IF;
     END LOOP;
-    IF NOT pg_has_role('duoscope_service', 'duoscope_platform', 'SET') THEN
-        -- The services take the platform's role on purpose and for one transaction; they never merely have it.
-        GRANT duoscope_platform TO duoscope_service WITH INHERIT FALSE, SET TRUE;
-    END IF;
 END $$
 """
 _RECORDS = """
