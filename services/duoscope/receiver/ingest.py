@@ -5,6 +5,7 @@ wrap them, and wait until the INSERT has committed. Nothing here looks at single
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from prometheus_client import Counter
 
@@ -21,6 +22,19 @@ _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP reques
 _BEARER = "bearer "
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request that was taken.
+
+    Attributes:
+        rejected: items that were left out; spans, log records or data points.
+        message: why, in English, for the developer at the other end; empty when there is nothing to say.
+    """
+
+    rejected: int = 0
+    message: str = ""
+
+
 class Ingest:
     """What both transports hand their requests to. Make it inside the event loop that will serve."""
 
@@ -29,6 +43,11 @@ class Ingest:
         self._budget = Budget()
         writer = store.ingest()
         self._batchers = {inlet: Batcher(writer, inlet) for inlet in Inlet}
+
+    @property
+    def budget(self) -> Budget:
+        """The memory that a transport reserves while it reads; `accept` reserves for itself."""
+        return self._budget
 
     async def authenticate(self, headers: Mapping[str, str], signal: Signal) -> IngestPrincipal:
         """Who sends, from `authorization: Bearer <key>` or `x-api-key: <key>`, header names in lower case.
@@ -46,8 +65,8 @@ class Ingest:
             raise
         return principal
 
-    async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> None:
-        """Return when everything in `raw`, a serialized request of `signal`, is committed.
+    async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Accepted:
+        """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
 
         Raises:
             DuoscopeError: INVALID for bytes that cannot be taken, UNAVAILABLE for now.
@@ -67,6 +86,7 @@ class Ingest:
             raise
         _requests.labels(signal.name, "accepted").inc()
         _bytes.labels(signal.name).inc(size)
+        return Accepted()
 
     async def close(self) -> None:
         """Insert what waits; everything accepted is answered."""
