@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -30,13 +31,14 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from duoscope.api.app import ApiServices, create_app
+from duoscope.identity.access import Access
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
-from duoscope.kernel.scope import Scope
+from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
 from duoscope.receiver.envelope import wrap
@@ -239,12 +241,76 @@ class Api:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://test")
 
-    def headers(self, scope: Scope, *permissions: str) -> dict[str, str]:
-        """Authorization of a user of the tenant; may read all telemetry unless told."""
+    async def headers(
+        self, scope: Scope, *permissions: str, organization_wide: bool = False, platform_admin: bool = False
+    ) -> dict[str, str]:
+        """Authorization of a new user who holds just these permissions; may read all telemetry unless told.
+
+        Makes the tenant and its ancestry where they are not there yet.
+        """
         granted = frozenset(permissions or ("log:read", "trace:read", "metric:read"))
+        user_id = await make_member(
+            self.services.metadata,
+            scope,
+            granted,
+            organization_wide=organization_wide,
+            platform_admin=platform_admin,
+        )
         grant = Grant(scope.organization_id, scope.workspace_id, scope.tenant_id, granted)
-        token = self.services.tokens.issue(grant, user_id=new_id(), session_id=new_id())
+        token = self.services.tokens.issue(grant, user_id=user_id, session_id=new_id())
         return {"authorization": f"Bearer {token}"}
+
+
+async def make_member(
+    store: MetadataStore,
+    scope: Scope,
+    permissions: frozenset[str],
+    *,
+    organization_wide: bool = False,
+    platform_admin: bool = False,
+) -> UUID:
+    """A user at home in the tenant with a role of these permissions there; answers the user's id."""
+    o, w, t, user_id, role_id = scope.organization_id, scope.workspace_id, scope.tenant_id, new_id(), new_id()
+    place = (None, None) if organization_wide else (w, t)
+    async with store.open_platform(PlatformScope(reason="a test"), "test.member") as m:
+        await m.execute(
+            "INSERT INTO regions (region_id, name, code) VALUES ($1, 'Test', 'test') ON CONFLICT DO NOTHING", new_id()
+        )
+        await m.execute(
+            "INSERT INTO organizations (organization_id, region_id, name, code) "
+            "SELECT $1, region_id, 'Test', $2 FROM regions WHERE code = 'test' ON CONFLICT DO NOTHING",
+            *(o, str(o)),
+        )
+        await m.execute(
+            "INSERT INTO workspaces (organization_id, workspace_id, name, code) "
+            "VALUES ($1, $2, 'Test', $3) ON CONFLICT DO NOTHING",
+            *(o, w, str(w)),
+        )
+        await m.execute(
+            "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code) "
+            "VALUES ($1, $2, $3, 'Test', $4) ON CONFLICT DO NOTHING",
+            *(o, w, t, str(t)),
+        )
+        await m.execute(
+            "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, "
+            "is_platform_admin) VALUES ($1, $2, $3, $4, $5, '', $6)",
+            *(o, w, t, user_id, f"{user_id}@example.com", platform_admin),
+        )
+        await m.execute(
+            "INSERT INTO roles (organization_id, workspace_id, tenant_id, role_id, name) VALUES ($1, $2, $3, $4, $5)",
+            *(o, *place, role_id, str(role_id)),
+        )
+        await m.execute(
+            "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "
+            "SELECT $1, $2, $3, permission_id FROM permissions WHERE name = ANY($4) AND NOT is_platform",
+            *(o, place[1] or o, role_id, sorted(permissions)),
+        )
+        await m.execute(
+            "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
+            "role_owner_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            *(o, *place, new_id(), user_id, role_id, place[1] or o),
+        )
+    return user_id
 
 
 @pytest_asyncio.fixture
@@ -257,6 +323,8 @@ async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) ->
         telemetry=telemetry_store,
         sessions=Sessions(metadata_store, hasher, tokens, keys),
         tokens=tokens,
+        access=Access(metadata_store),
+        hasher=hasher,
         settings=Settings(),
     )
     made = Api(services)

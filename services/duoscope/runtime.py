@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 
 from duoscope.api.app import ApiServices, create_app
+from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
 from duoscope.identity.passwords import SlowHasher
@@ -117,6 +118,8 @@ async def serve(
                 telemetry=telemetry,
                 sessions=Sessions(metadata, hasher, tokens, keys),
                 tokens=tokens,
+                access=Access(metadata),
+                hasher=hasher,
                 settings=settings,
                 stopping=stop,
             )

@@ -4,6 +4,7 @@ import logging
 
 from duoscope.api.app import BODY_BYTES_MAX
 from duoscope.kernel.errors import unavailable
+from duoscope.kernel.ids import new_id
 
 PROBLEM = "application/problem+json"
 
@@ -18,7 +19,7 @@ def _problem(response, status, code):
 
 
 async def test_problems(api, new_scope):
-    call, headers = api.client.request, api.headers(new_scope())
+    call, headers = api.client.request, (await api.headers(new_scope()))
     _problem(await call("GET", "/nothing/here"), 404, "not-found")
     _problem(await call("DELETE", "/health/live"), 405, "method-not-allowed")
     search = "/api/v1/logs/search"
@@ -49,7 +50,7 @@ async def test_authentication(api, new_scope):
         assert response.headers["www-authenticate"] == "Bearer"
     _problem(await api.client.get("/api/v1/services", headers={"authorization": "Bearer x.y.z"}), 401, "token-invalid")
     for method, path in (("POST", "/api/v1/logs/search"), ("GET", "/api/v1/logs/tail"), ("GET", "/api/v1/services")):
-        headers = api.headers(scope, "metric:read")
+        headers = await api.headers(scope, "metric:read")
         _problem(await api.client.request(method, path, headers=headers, json={}), 403, "permission-denied")
 
 
@@ -58,7 +59,7 @@ async def test_unexpected_errors_say_nothing_outward(api, new_scope, monkeypatch
         raise RuntimeError("secret internals")
 
     monkeypatch.setattr(type(api.services.telemetry), "bind", fail)
-    response = await api.client.get("/api/v1/services", headers=api.headers(new_scope()))
+    response = await api.client.get("/api/v1/services", headers=(await api.headers(new_scope())))
     body = _problem(response, 500, "internal-error")
     assert "secret" not in response.text
     (record,) = [r for r in caplog.records if r.getMessage() == "unexpected error"]
@@ -71,7 +72,7 @@ async def test_a_store_that_is_away(api, new_scope, monkeypatch):
 
     monkeypatch.setattr(type(api.services.telemetry), "ping", away)
     monkeypatch.setattr("duoscope.telemetry.services.list_services", away)
-    response = await api.client.get("/api/v1/services", headers=api.headers(new_scope()))
+    response = await api.client.get("/api/v1/services", headers=(await api.headers(new_scope())))
     _problem(response, 503, "telemetry-store-unavailable")
     assert response.headers["retry-after"] == "2"
     response = await api.client.get("/health/ready")
@@ -94,14 +95,15 @@ async def test_health_and_metrics(api):
 
 async def test_request_ids_and_the_access_log(api, new_scope, caplog):
     caplog.set_level(logging.INFO, "duoscope.api.requests")
-    response = await api.client.get("/health/live", headers={"x-request-id": "mine-1"})
-    assert response.headers["x-request-id"] == "mine-1"
+    mine = str(new_id())
+    response = await api.client.get("/health/live", headers={"x-request-id": mine})
+    assert response.headers["x-request-id"] == mine
     response = await api.client.get("/health/live", headers={"x-request-id": "no\tgood"})
     assert response.headers["x-request-id"] != "no\tgood"
     scope = new_scope()
-    await api.client.get("/api/v1/services?start=0", headers=api.headers(scope))
+    await api.client.get("/api/v1/services?start=0", headers=(await api.headers(scope)))
     first, *_, last = [r for r in caplog.records if r.getMessage() == "request"]
-    assert (first.method, first.path, first.status, first.request_id) == ("GET", "/health/live", 200, "mine-1")
+    assert (first.method, first.path, first.status, first.request_id) == ("GET", "/health/live", 200, mine)
     assert (last.path, last.tenant_id) == ("/api/v1/services", scope.tenant_id)
 
 

@@ -6,10 +6,12 @@ import stat
 import pytest
 
 from duoscope.identity import bootstrap as module
+from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import bootstrap
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.actor import operator
 
 _URLS = {
     "api_url": "http://127.0.0.1:8080",
@@ -33,7 +35,7 @@ async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret
     pair = await Sessions(metadata_store, hasher, tokens, secret_keys).login(
         written["admin_email"], written["admin_password"]
     )
-    admin = tokens.verify(pair.access_token)
+    admin = await Access(metadata_store).principal(tokens.verify(pair.access_token), operator())
     assert str(admin.scope.tenant_id) == written["tenant_id"]
     assert {"region:write", "organization:admin", "user:delete"} <= admin.permissions
     principal = await ApiKeyVerifier(metadata_store, hasher, secret_keys).verify(written["api_key"])

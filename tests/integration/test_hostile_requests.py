@@ -91,8 +91,8 @@ METRIC_BODIES = [
 
 
 @pytest.fixture
-def send(api, new_scope):
-    headers = api.headers(new_scope()) | {"content-type": "application/json"}
+async def send(api, new_scope):
+    headers = (await api.headers(new_scope())) | {"content-type": "application/json"}
 
     async def go(method, path, body=None):
         content = None if body is None else json.dumps(body).encode()
@@ -149,7 +149,7 @@ async def test_paths_and_parameters(send):
 
 
 async def test_bodies_that_are_no_json(api, new_scope):
-    headers = api.headers(new_scope())
+    headers = await api.headers(new_scope())
     for content in (
         b"",
         b"\xff",
@@ -189,7 +189,7 @@ def _forged(search, *position):
     ],
 )
 async def test_forged_cursors(api, new_scope, path, search, position):
-    headers = api.headers(new_scope())
+    headers = await api.headers(new_scope())
     forged = _forged(search, *position)
     if path:
         response = await api.client.post(path, json={"cursor": forged}, headers=headers)

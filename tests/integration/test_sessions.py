@@ -6,8 +6,10 @@ import asyncpg
 import pytest
 
 from duoscope.identity import administration
+from duoscope.identity.access import Access
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import users
@@ -40,7 +42,7 @@ async def _refused(awaitable, code: str) -> None:
 
 async def test_login_gives_the_tenants_scope_and_the_roles_permissions(sessions, tokens, inhabited, metadata_store):
     pair = await sessions.login("ONE@example.com", PASSWORD)
-    principal = tokens.verify(pair.access_token)
+    principal = await Access(metadata_store).principal(tokens.verify(pair.access_token), operator())
     tenant = inhabited.tenant
     assert principal.scope == Scope(tenant.organization_id, tenant.workspace_id, tenant.tenant_id)
     assert principal.user_id == inhabited.user.user_id

@@ -70,7 +70,7 @@ PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probe
 async def _call(api, headers, route, probe):
     method, path = route
     body = {} if isinstance(probe, str) else {"json": probe}
-    headers = headers | {"x-request-id": "the-same"}
+    headers = headers | {"x-request-id": "00000000-0000-7000-8000-000000000001"}
     return await api.client.request(method, probe if isinstance(probe, str) else path, headers=headers, **body)
 
 
@@ -124,10 +124,10 @@ async def test_every_route_but_the_open_ones_wants_a_token(api):
 
 
 async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deliver, otlp, mine, theirs):
-    headers = api.headers(mine)
+    headers = await api.headers(mine)
     await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
     alone = [(await _call(api, headers, *probe)).content for probe in PROBES]
-    empty = [(await _call(api, api.headers(theirs), *probe)).content for probe in PROBES]
+    empty = [(await _call(api, (await api.headers(theirs)), *probe)).content for probe in PROBES]
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
     # And one more under an id of mine, and some in a time of its own.
     await deliver(theirs, *_telemetry(otlp, _OWN_TRACE, 8))
@@ -140,7 +140,7 @@ async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deli
 
 async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, otlp, mine, theirs):
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
-    headers = api.headers(mine)
+    headers = await api.headers(mine)
     route = ("GET", "/api/v1/traces/{trace_id}")
     existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}")
     never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}")
@@ -153,8 +153,10 @@ async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, m
     await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7), *_telemetry(otlp, _THEIR_TRACE, 8))
     route = ("POST", "/api/v1/logs/search")
-    page = await _call(api, api.headers(theirs), route, _RANGE | {"limit": 1})
-    response = await _call(api, api.headers(mine), route, _RANGE | {"limit": 1, "cursor": page.json()["next_cursor"]})
+    page = await _call(api, (await api.headers(theirs)), route, _RANGE | {"limit": 1})
+    response = await _call(
+        api, (await api.headers(mine)), route, _RANGE | {"limit": 1, "cursor": page.json()["next_cursor"]}
+    )
     assert response.status_code == 200
     assert all(item["body"] == "refused 1" for item in response.json()["items"])
 
@@ -184,7 +186,7 @@ async def test_a_tail_follows_one_tenant(api, deliver, otlp, mine, theirs):
         if message.get("more_body") is False:
             requests.put_nowait({"type": "http.disconnect"})
 
-    headers = [(name.encode(), value.encode()) for name, value in api.headers(mine).items()]
+    headers = [(name.encode(), value.encode()) for name, value in (await api.headers(mine)).items()]
     scope = {
         "type": "http", "http_version": "1.1", "method": "GET", "path": "/api/v1/logs/tail", "raw_path": b"",
         "query_string": b"query=wanted", "headers": headers, "scheme": "http", "server": ("test", 80),

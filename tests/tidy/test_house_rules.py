@@ -34,8 +34,10 @@ APART = {frozenset({"metadata", "telemetry"}), frozenset({"receiver", "api"}), f
 MAKES_SCOPES = {
     "services/duoscope/identity/tokens.py",
     "services/duoscope/identity/api_keys.py",
+    "services/duoscope/identity/permissions.py",
 }
-"""API authentication and ingest authentication; the worker's fan-out over tenants will be the third and last."""
+"""API authentication (and what it found to be held organization-wide) and ingest authentication; the worker's fan-out
+over tenants will be the last."""
 
 LINES_MAX = 500
 
@@ -104,8 +106,8 @@ def scopes_are_made_where_someone_was_authenticated(path: str, text: str) -> Ite
     for node in ast.walk(ast.parse(text)):
         called = node.func if isinstance(node, ast.Call) else None
         name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
-        if name == "Scope":
-            yield f"line {node.lineno} makes a Scope"
+        if name in ("Scope", "OrganizationScope"):
+            yield f"line {node.lineno} makes a {name}"
 
 
 def tables_are_named_by_the_store_alone(path: str, text: str) -> Iterator[str]:

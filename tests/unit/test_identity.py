@@ -8,11 +8,12 @@ import pytest
 
 from duoscope.identity import api_keys, tokens
 from duoscope.identity.passwords import SlowHasher, check_password
-from duoscope.identity.permissions import compact, expand
+from duoscope.identity.permissions import ROLE_PERMISSIONS, Claims, Principal
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import OrganizationScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
 
@@ -20,22 +21,58 @@ _KEYS = SecretKeys((b"k" * 32,))
 _GRANT = Grant(new_id(), new_id(), new_id(), frozenset({"log:read", "log:write", "api-key:admin"}))
 
 
-def test_permissions_survive_the_token():
-    assert compact(_GRANT.permissions) == "api-key:a log:rw"
-    assert expand("api-key:a log:rw") == _GRANT.permissions
-    assert expand("") == frozenset()
-
-
-def test_access_token_carries_scope_and_permissions():
+def test_access_token_carries_who_and_where_and_not_what_they_may_do():
     user_id, session_id = new_id(), new_id()
-    principal = AccessTokens(_KEYS).verify(AccessTokens(_KEYS).issue(_GRANT, user_id=user_id, session_id=session_id))
-    assert (principal.user_id, principal.session_id) == (user_id, session_id)
-    assert principal.scope.tenant_id == _GRANT.tenant_id
-    assert principal.permissions == _GRANT.permissions
+    token = AccessTokens(_KEYS).issue(_GRANT, user_id=user_id, session_id=session_id)
+    scope = Scope(_GRANT.organization_id, _GRANT.workspace_id, _GRANT.tenant_id)
+    assert AccessTokens(_KEYS).verify(token) == Claims(scope, user_id, session_id)
+    assert "log" not in str(jwt.decode(token, options={"verify_signature": False}))
+
+
+def _principal(*here: str, everywhere: tuple[str, ...] = (), platform: bool = False) -> Principal:
+    scope = Scope(new_id(), new_id(), new_id())
+    held = frozenset((*here, *everywhere))
+    return Principal(scope, new_id(), new_id(), held, frozenset(everywhere), platform)
+
+
+def _refused(kind: ErrorKind, code: str, call, *arguments) -> None:
+    with pytest.raises(DuoscopeError) as refused:
+        call(*arguments)
+    assert (refused.value.kind, refused.value.code) == (kind, code)
+
+
+def test_a_permission_reaches_as_far_as_it_is_held():
+    principal = _principal("user:read", "log:read", everywhere=("role:read",))
     principal.require("log:read")
-    with pytest.raises(DuoscopeError, match="log:delete") as refused:
-        principal.require("log:delete")
-    assert refused.value.kind is ErrorKind.FORBIDDEN
+    _refused(ErrorKind.FORBIDDEN, "permission-denied", principal.require, "log:delete")
+    assert principal.over("user:read").scope == principal.scope
+    assert principal.over("role:read").scope == OrganizationScope(principal.scope.organization_id)
+    assert principal.over_organization("role:read").is_organization_wide
+    _refused(ErrorKind.FORBIDDEN, "permission-denied", principal.over, "user:write")
+    _refused(ErrorKind.FORBIDDEN, "permission-denied", principal.over_organization, "user:read")
+    _refused(ErrorKind.NOT_FOUND, "not-found", principal.over, "role:read", new_id())
+    _refused(ErrorKind.FORBIDDEN, "permission-denied", principal.require_platform_admin)
+
+
+def test_nobody_gives_more_than_they_hold():
+    principal = _principal("user:admin", "log:read", everywhere=("role:read",))
+    authority = principal.over("user:admin")
+    here, elsewhere = principal.scope.tenant_id, new_id()
+    authority.require_held(frozenset({"log:read", "role:read"}), here)
+    authority.require_held(frozenset({"role:read"}), elsewhere)
+    authority.require_held(frozenset({"role:read"}), None)
+    code = "beyond-own-permissions"
+    _refused(ErrorKind.FORBIDDEN, code, authority.require_held, frozenset({"log:write"}), here)
+    _refused(ErrorKind.FORBIDDEN, code, authority.require_held, frozenset({"log:read"}), elsewhere)
+    _refused(ErrorKind.FORBIDDEN, code, authority.require_held, frozenset({"log:read"}), None)
+
+
+def test_platform_admins_manage_every_organization():
+    principal, organization_id = _principal(platform=True), new_id()
+    authority = principal.over("user:admin", organization_id)
+    assert authority.scope == OrganizationScope(organization_id)
+    authority.require_held(ROLE_PERMISSIONS, None)
+    _refused(ErrorKind.FORBIDDEN, "permission-denied", principal.require, "log:read")
 
 
 def test_both_secrets_of_a_rotation_verify_and_strangers_do_not():

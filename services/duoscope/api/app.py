@@ -50,7 +50,7 @@ def create_app(services_: ApiServices) -> Litestar:
             "reader": Provide(reader, sync_to_thread=False),
             "tails": Provide(lambda: tails, sync_to_thread=False),
         },
-        middleware=[DefineMiddleware(Authentication, tokens=services_.tokens)],
+        middleware=[DefineMiddleware(Authentication, tokens=services_.tokens, access=services_.access)],
         exception_handlers={
             DuoscopeError: on_duoscope_error,
             HTTPException: on_http_exception,

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
+from duoscope.api.problems import request_id
+from duoscope.identity.access import Access
 from duoscope.identity.permissions import Principal
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 PUBLIC: Final[dict[str, Any]] = {"public": True}
@@ -18,11 +22,12 @@ OPEN: Final[list[dict[str, list[str]]]] = [{}]
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Makes `request.user` the Principal of the access token."""
+    """Makes `request.user` the Principal of the access token, with what it may do at this moment."""
 
-    def __init__(self, app: ASGIApp, tokens: AccessTokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: AccessTokens, access: Access) -> None:
         super().__init__(app, exclude=["^/schema"], exclude_from_auth_key="public")
         self._tokens = tokens
+        self._access = access
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         """The principal; UNAUTHENTICATED without a valid token."""
@@ -33,7 +38,20 @@ class Authentication(AbstractAuthenticationMiddleware):
                 "token-missing",
                 "Send an access token as `Authorization: Bearer <token>`; POST /api/v1/auth/login gives one.",
             )
-        return AuthenticationResult(user=self._tokens.verify(token.strip()), auth=None)
+        claims = self._tokens.verify(token.strip())
+        return AuthenticationResult(user=await self._access.principal(claims, caller(connection)), auth=None)
+
+
+def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Actor:
+    """Where a request comes from, for the audit log; who it is from is known when somebody was authenticated."""
+    return Actor(
+        user_id=None,
+        email="",
+        kind="user",
+        ip_address=connection.client.host if connection.client else None,
+        user_agent=connection.headers.get("user-agent"),
+        request_id=UUID(request_id(connection)),
+    )
 
 
 def requires(permission: str) -> Callable[[ASGIConnection[Any, Principal, Any, Any], BaseRouteHandler], None]:
@@ -42,4 +60,5 @@ def requires(permission: str) -> Callable[[ASGIConnection[Any, Principal, Any, A
     def guard(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
         connection.user.require(permission)
 
+    guard.permission = permission  # pyright: ignore[reportFunctionMemberAccess]
     return guard

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, cast
 
 from litestar import MediaType, Request, Response
+from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -132,7 +133,7 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
     return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, *_INTERNAL)
 
 
-def request_id(request: Request[Any, Any, Any]) -> str:
+def request_id(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     """The id that `api/requests.py` gave the request."""
     return str(request.scope.get("state", {}).get("request_id", ""))
 

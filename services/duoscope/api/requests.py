@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
-_OFFERED_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_OFFERED_ID = re.compile(rb"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _HEADER = b"x-request-id"
 _UNFINISHED = 499
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -90,7 +90,7 @@ class ObservedApp(Litestar):
 
 
 def _request_id(headers: Any) -> str:
-    """The id the caller offers, if it is harmless to print, or a new one."""
+    """The id the caller offers, if it is a UUID, or a new one."""
     for name, value in headers:
         if name.lower() == _HEADER and _OFFERED_ID.fullmatch(value):
             return value.decode()

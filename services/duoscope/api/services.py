@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from duoscope.identity.access import Access
+from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.settings import Settings
@@ -21,7 +23,8 @@ class ApiServices:
 
     Attributes:
         metadata, telemetry: the stores.
-        sessions, tokens: for logging in, and for checking who calls.
+        sessions, tokens, access: for logging in, for checking who calls, and what they may do.
+        hasher: for passwords of people.
         settings: of the process.
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
@@ -32,6 +35,8 @@ class ApiServices:
     telemetry: TelemetryStore
     sessions: Sessions
     tokens: AccessTokens
+    access: Access
+    hasher: SlowHasher
     settings: Settings
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])

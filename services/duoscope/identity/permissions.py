@@ -1,15 +1,99 @@
-"""Who a request to the API acts as, and what it may do."""
+"""What may be permitted, who a request to the API acts as, and how far that reaches: the one place that checks.
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+A permission is `resource:action`. It is held in one tenant, or organization-wide: in every tenant of the organization,
+and in what is the organization's own (its workspaces, its tenants, its people). Platform admins hold the platform's
+permissions besides, and may manage the people and places of every organization; the telemetry of a tenant they read
+only where they hold a role, like everybody else.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.kernel.scope import Scope
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.scope import OrganizationScope, Scope
 
-ACTIONS = {"r": "read", "w": "write", "d": "delete", "a": "admin"}
-_LETTERS = {action: letter for letter, action in ACTIONS.items()}
+RESOURCES: Final = (
+    *("region", "organization", "workspace", "tenant", "user", "role", "permission", "api-key"),
+    *("metric", "log", "trace", "dashboard", "alert", "alert-rule", "notification", "silence"),
+    *("uptime-monitor", "agent", "subscription", "audit-log"),
+)
+ACTIONS: Final = ("read", "write", "delete", "admin")
+PLATFORM_PERMISSIONS: Final = frozenset(
+    {"region:write", "region:delete", "region:admin", "organization:delete", "organization:admin"}
+)
+"""Reach beyond an organization: no role can carry them."""
+ROLE_PERMISSIONS: Final = (
+    frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ACTIONS) - PLATFORM_PERMISSIONS
+)
+"""What roles are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an access token says: who, in which session, in which tenant. What they may do is looked up."""
+
+    scope: Scope
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Leave to manage people and places, in a tenant or in a whole organization.
+
+    Attributes:
+        scope: what to open the metadata store with: row level security holds the work to it.
+        actor: for the audit log.
+        is_platform_admin: whether the platform itself may be touched.
+    """
+
+    scope: Scope | OrganizationScope
+    actor: Actor
+    is_platform_admin: bool
+    _tenant_id: UUID
+    _in_tenant: frozenset[str]
+    _everywhere: frozenset[str]
+
+    @property
+    def organization_id(self) -> UUID:
+        """The organization that the work is in."""
+        return self.scope.organization_id
+
+    @property
+    def workspace_id(self) -> UUID | None:
+        """The workspace of the tenant that the work is in; None for the organization's own."""
+        return self.scope.workspace_id if isinstance(self.scope, Scope) else None
+
+    @property
+    def tenant_id(self) -> UUID | None:
+        """The tenant that the work is in; None for the organization's own."""
+        return self.scope.tenant_id if isinstance(self.scope, Scope) else None
+
+    @property
+    def is_organization_wide(self) -> bool:
+        """Whether it reaches all of the organization's tenants."""
+        return isinstance(self.scope, OrganizationScope)
+
+    def held_at(self, tenant_id: UUID | None) -> frozenset[str]:
+        """The permissions held in that tenant, or, for None, organization-wide."""
+        return self._in_tenant if tenant_id == self._tenant_id else self._everywhere
+
+    def require_held(self, permissions: frozenset[str], tenant_id: UUID | None) -> None:
+        """Nobody gives, or has power over, more than they hold.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `beyond-own-permissions`.
+        """
+        missing = sorted(permissions - self.held_at(tenant_id))
+        if missing:
+            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")  # noqa: PLR2004
+            raise DuoscopeError(
+                ErrorKind.FORBIDDEN,
+                "beyond-own-permissions",
+                f"This would give, or act on, permissions that you lack there: {shown}.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,40 +103,82 @@ class Principal:
     Attributes:
         scope: the tenant.
         user_id: the user.
-        session_id: the family of refresh tokens this access descends from.
-        permissions: names such as `log:read`.
+        session_id: the session; it may work in several tenants of the organization.
+        permissions: names such as `log:read` that hold in the tenant; a platform admin's with the platform's.
+        organization_permissions: those of them that are held organization-wide.
+        is_platform_admin: manages the platform.
+        actor: who that is for the audit log, and from where.
     """
 
     scope: Scope
     user_id: UUID
     session_id: UUID
     permissions: frozenset[str]
+    organization_permissions: frozenset[str] = frozenset()
+    is_platform_admin: bool = False
+    actor: Actor = field(default_factory=lambda: Actor(None, "", "system"))
 
     def has(self, permission: str) -> bool:
-        """Whether it holds the permission."""
+        """Whether it holds the permission in its tenant."""
         return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """FORBIDDEN `permission-denied` unless it holds the permission."""
+        """FORBIDDEN `permission-denied` unless it holds the permission in its tenant."""
         if permission not in self.permissions:
+            raise _denied(permission)
+
+    def over(self, permission: str, organization_id: UUID | None = None) -> Authority:
+        """As far as the permission reaches: the whole organization if it is held organization-wide, else the tenant.
+
+        Args:
+            permission: what is asked for.
+            organization_id: the organization meant, where it is not the principal's own.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `permission-denied`; NOT_FOUND for an organization that is not the principal's,
+                unless it is a platform admin.
+        """
+        own = self.scope.organization_id
+        meant = organization_id or own
+        if self.is_platform_admin:
+            # The tenant is nobody's in another organization: held_at answers alike for all of its tenants.
+            here = ROLE_PERMISSIONS
+            scope = OrganizationScope(meant)
+            return Authority(scope, self.actor, True, self.scope.tenant_id, here, here)  # noqa: FBT003
+        if meant != own:
+            raise not_found("organization")
+        if permission in self.organization_permissions:
+            scope = OrganizationScope(own)
+        else:
+            self.require(permission)
+            scope = self.scope
+        return Authority(
+            scope,
+            self.actor,
+            False,  # noqa: FBT003
+            self.scope.tenant_id,
+            self.permissions,
+            self.organization_permissions,
+        )
+
+    def over_organization(self, permission: str, organization_id: UUID | None = None) -> Authority:
+        """Like `over`, for what is the organization's own: FORBIDDEN unless it is held organization-wide."""
+        authority = self.over(permission, organization_id)
+        if not authority.is_organization_wide:
             raise DuoscopeError(
-                ErrorKind.FORBIDDEN, "permission-denied", f"This needs the permission {permission}, which you lack."
+                ErrorKind.FORBIDDEN,
+                "permission-denied",
+                f"This needs the permission {permission} organization-wide; you hold it in this tenant only.",
             )
+        return authority
+
+    def require_platform_admin(self) -> None:
+        """FORBIDDEN `permission-denied` for everybody else."""
+        if not self.is_platform_admin:
+            raise DuoscopeError(ErrorKind.FORBIDDEN, "permission-denied", "This is for the platform's admins.")
 
 
-def compact(permissions: Iterable[str]) -> str:
-    """`log:rw trace:r`: all of an admin's permissions in a third of a kilobyte, for an access token."""
-    letters: defaultdict[str, set[str]] = defaultdict(set)
-    for permission in permissions:
-        resource, _, action = permission.partition(":")
-        letters[resource].add(_LETTERS[action])
-    return " ".join(f"{resource}:{''.join(sorted(letters[resource]))}" for resource in sorted(letters))
-
-
-def expand(text: str) -> frozenset[str]:
-    """The names again."""
-    return frozenset(
-        f"{resource}:{ACTIONS[letter]}"
-        for resource, _, letters in (part.partition(":") for part in text.split())
-        for letter in letters
+def _denied(permission: str) -> DuoscopeError:
+    return DuoscopeError(
+        ErrorKind.FORBIDDEN, "permission-denied", f"This needs the permission {permission}, which you lack."
     )

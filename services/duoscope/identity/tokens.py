@@ -1,6 +1,7 @@
 """Access tokens: JWT (RFC 7519) with HMAC-SHA256, valid for a quarter of an hour, checked without a store.
 
-This is where the scope of an API request is made: the tenant is in the signed token and nowhere else.
+This is where the scope of an API request is made: the tenant is in the signed token and nowhere else. What the user
+may do there is not in it (identity/access.py looks it up), so that a change of it counts at once.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import jwt
 
-from duoscope.identity.permissions import Principal, compact, expand
+from duoscope.identity.permissions import Claims
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import Scope
@@ -40,13 +41,12 @@ class AccessTokens:
             "org": str(grant.organization_id),
             "wsp": str(grant.workspace_id),
             "ten": str(grant.tenant_id),
-            "per": compact(grant.permissions),
             "iat": now,
             "exp": now + ACCESS_LIFETIME_S,
         }
         return jwt.encode(claims, self._keys[self._current], _ALGORITHM, headers={"kid": self._current})
 
-    def verify(self, token: str) -> Principal:
+    def verify(self, token: str) -> Claims:
         """Who the token speaks for.
 
         Raises:
@@ -62,13 +62,12 @@ class AccessTokens:
                 algorithms=[_ALGORITHM],
                 issuer=ISSUER,
                 leeway=CLOCK_SKEW_S,
-                options={"require": ["exp", "sub", "sid", "org", "wsp", "ten", "per"]},
+                options={"require": ["exp", "sub", "sid", "org", "wsp", "ten"]},
             )
-            return Principal(
+            return Claims(
                 scope=Scope(UUID(claims["org"]), UUID(claims["wsp"]), UUID(claims["ten"])),
                 user_id=UUID(claims["sub"]),
                 session_id=UUID(claims["sid"]),
-                permissions=expand(claims["per"]),
             )
         except jwt.ExpiredSignatureError as error:
             raise DuoscopeError(

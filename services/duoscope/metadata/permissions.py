@@ -40,22 +40,76 @@ async def platform_names(m: Transaction) -> frozenset[str]:
     return frozenset(row["name"] for row in await m.fetch("SELECT name FROM permissions WHERE is_platform"))
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a user holds in the transaction's tenant; `organization_permissions` are held organization-wide."""
+
+    email: str
+    is_platform_admin: bool
+    permissions: frozenset[str]
+    organization_permissions: frozenset[str]
+
+
+async def held(m: Transaction, user_id: UUID) -> Held | None:
+    """What an active user may do in the transaction's tenant now; None if any of them is inactive or gone."""
+    row = await m.fetchrow(
+        """
+        WITH granted AS (
+            SELECT DISTINCT p.name, ur.tenant_id IS NULL AS is_everywhere
+            FROM user_roles ur
+            JOIN roles r ON r.organization_id = ur.organization_id AND r.role_id = ur.role_id AND r.deleted_at IS NULL
+            JOIN role_permissions rp
+                ON rp.organization_id = ur.organization_id AND rp.role_owner_id = ur.role_owner_id
+                AND rp.role_id = ur.role_id
+            JOIN permissions p ON p.permission_id = rp.permission_id
+            WHERE ur.organization_id = app_organization_id() AND ur.user_id = $1
+                AND (ur.tenant_id = app_tenant_id() OR ur.tenant_id IS NULL) AND coalesce(ur.expires_at > now(), true)
+        )
+        SELECT u.email, u.is_platform_admin,
+            ARRAY(SELECT DISTINCT name FROM granted) AS permissions,
+            ARRAY(SELECT name FROM granted WHERE is_everywhere) AS organization_permissions
+        FROM users u
+        JOIN organizations o USING (organization_id)
+        JOIN workspaces w ON w.organization_id = u.organization_id AND w.workspace_id = app_workspace_id()
+        JOIN tenants t ON t.organization_id = w.organization_id AND t.workspace_id = w.workspace_id
+            AND t.tenant_id = app_tenant_id()
+        WHERE u.organization_id = app_organization_id() AND u.user_id = $1
+            AND u.is_active AND NOT u.is_locked AND u.deleted_at IS NULL AND o.is_active AND o.deleted_at IS NULL
+            AND w.is_active AND w.deleted_at IS NULL AND t.is_active AND t.deleted_at IS NULL
+        """,
+        user_id,
+    )
+    if row is None:
+        return None
+    return Held(
+        row["email"],
+        row["is_platform_admin"],
+        frozenset(row["permissions"]),
+        frozenset(row["organization_permissions"]),
+    )
+
+
 async def grants_of(m: Transaction, organization_id: UUID, user_id: UUID) -> list[Grant]:
-    """The active tenants in which a user has a role, oldest assignment first; a platform transaction."""
+    """The active tenants in which a user has a role, oldest assignment first.
+
+    A platform transaction; or the organization's, or a tenant's, which shows what of it is theirs.
+    """
     rows = await m.fetch(
         """
-        SELECT ur.organization_id, ur.workspace_id, ur.tenant_id, min(ur.assigned_at) AS since,
+        SELECT t.organization_id, t.workspace_id, t.tenant_id, min(ur.assigned_at) AS since,
             coalesce(array_agg(DISTINCT p.name) FILTER (WHERE p.name IS NOT NULL), '{}') AS permissions
         FROM user_roles ur
-        JOIN tenants t USING (organization_id, workspace_id, tenant_id)
-        JOIN workspaces w USING (organization_id, workspace_id)
+        JOIN roles r ON r.organization_id = ur.organization_id AND r.role_id = ur.role_id AND r.deleted_at IS NULL
+        JOIN tenants t ON t.organization_id = ur.organization_id
+            AND (t.tenant_id = ur.tenant_id OR ur.tenant_id IS NULL)
+        JOIN workspaces w ON w.organization_id = t.organization_id AND w.workspace_id = t.workspace_id
         LEFT JOIN role_permissions rp
             ON rp.organization_id = ur.organization_id AND rp.role_owner_id = ur.role_owner_id
             AND rp.role_id = ur.role_id
         LEFT JOIN permissions p ON p.permission_id = rp.permission_id
         WHERE ur.organization_id = $1 AND ur.user_id = $2 AND coalesce(ur.expires_at > now(), true)
             AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
-        GROUP BY 1, 2, 3 ORDER BY since, ur.tenant_id
+        GROUP BY 1, 2, 3 ORDER BY since, t.tenant_id
         """,
         *(organization_id, user_id),
     )

@@ -1,0 +1,51 @@
+"""From an access token's claims to what its user may do: one scoped read a request, so that changes count at once."""
+
+import dataclasses
+from uuid import UUID
+
+from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.metadata import permissions
+from duoscope.stores.postgres import MetadataStore
+
+
+class Access:
+    """Looks up who may do what."""
+
+    def __init__(self, store: MetadataStore) -> None:
+        self._store = store
+
+    async def principal(self, claims: Claims, actor: Actor) -> Principal:
+        """The user of the claims at work in their tenant.
+
+        Args:
+            claims: of a verified access token.
+            actor: where the request comes from; its user is filled in here.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `token-invalid` for a user, tenant or organization that is inactive or gone.
+        """
+        async with self._store.open(claims.scope, "access.principal") as m:
+            held = await permissions.held(m, claims.user_id)
+        if held is None:
+            raise _refused(claims.user_id)
+        platform = PLATFORM_PERMISSIONS if held.is_platform_admin else frozenset[str]()
+        return Principal(
+            scope=claims.scope,
+            user_id=claims.user_id,
+            session_id=claims.session_id,
+            permissions=held.permissions | platform,
+            organization_permissions=held.organization_permissions,
+            is_platform_admin=held.is_platform_admin,
+            actor=dataclasses.replace(actor, user_id=claims.user_id, email=held.email, kind="user"),
+        )
+
+
+def _refused(user_id: UUID) -> DuoscopeError:
+    return DuoscopeError(
+        ErrorKind.UNAUTHENTICATED,
+        "token-invalid",
+        "The access token is not valid.",
+        detail=f"user {user_id} is inactive or gone, or has no place in the tenant",
+    )
