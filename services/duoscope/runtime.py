@@ -36,6 +36,7 @@ from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
+from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_worker
 
 _log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ async def serve(
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))
+            stack.push_async_callback(start_audit_shipping(metadata, telemetry.records()))
         on_started(started)
         await stop.wait()
         _log.info("stopping")

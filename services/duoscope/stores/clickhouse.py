@@ -27,6 +27,7 @@ from duoscope.kernel.files import shipped
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
+from duoscope.stores.records import RecordWriter
 
 T = TypeVar("T")
 
@@ -149,6 +150,7 @@ class TelemetryStore:
         self._settings = settings
         self._readers = _Pool(self._open_client, READERS, "clickhouse-read")
         self._writers = _Pool(self._open_client, WRITERS, "clickhouse-write")
+        self._recorders = _Pool(self._open_client, 1, "clickhouse-record")
 
     def _open_client(self) -> Client:
         return _guarded(lambda: _client(self._settings, database=DATABASE))
@@ -160,6 +162,10 @@ class TelemetryStore:
     def ingest(self) -> "EnvelopeWriter":
         """The writer of envelopes; the envelopes themselves carry whose they are."""
         return EnvelopeWriter(self._writers)
+
+    def records(self) -> RecordWriter:
+        """The writer of what duoscope records about itself; it waits for no INSERT of ingest, nor they for it."""
+        return RecordWriter(lambda work: self._recorders.run(lambda client: _guarded(lambda: work(client))))
 
     async def ping(self) -> None:
         """Raise UNAVAILABLE unless ClickHouse answers."""
@@ -183,6 +189,7 @@ class TelemetryStore:
     async def close(self) -> None:
         """Wait for running calls and release the engine."""
         await asyncio.to_thread(self._writers.close)
+        await asyncio.to_thread(self._recorders.close)
         await asyncio.to_thread(self._readers.close)
 
 

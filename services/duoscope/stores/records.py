@@ -1,0 +1,129 @@
+"""The writer of what duoscope records about itself in ClickHouse: the audit log.
+
+Apart from ingest: another thread, another kind of INSERT, rows made here. It also reads the copy of one chain back over
+all tenants, for whoever verifies it; made by `TelemetryStore.records()`.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from clickhouse_connect.driver.client import Client
+
+AUDIT_RETENTION_DAYS: Final = 400
+"""The longest class there is; PostgreSQL keeps the entries themselves without an end."""
+
+_COLUMNS: Final = (
+    "organization_id",
+    "workspace_id",
+    "tenant_id",
+    "retention_days",
+    "timestamp",
+    "user_id",
+    "action",
+    "resource_type",
+    "resource_id",
+    "ip_address",
+    "user_agent",
+    "result",
+    "metadata",
+)
+_READ_ROWS_MAX: Final = 5000
+_SEQUENCE: Final = "JSONExtractUInt(metadata, 'sequence')"
+_PLACE: Final = "organization_id = {organization_id:UUID}"
+_READ_SETTINGS: Final = {"max_execution_time": 300, "use_query_condition_cache": 0, "log_comment": "audit"}
+
+
+class Runs(Protocol):
+    """Runs work with a client of its own in a thread, with ClickHouse's errors turned into ours."""
+
+    def __call__(self, work: Callable[[Client], Any], /) -> Awaitable[Any]:
+        """What `work` answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One entry on its way to ClickHouse. `metadata` is JSON text: sequence, previous_hash, hash and the entry."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    timestamp: str
+    user_id: UUID
+    action: str
+    resource_type: str
+    resource_id: str
+    ip_address: str
+    user_agent: str
+    result: str
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudit:
+    """What ClickHouse has of one entry: its metadata, and the columns that a search sees."""
+
+    sequence: int
+    action: str
+    resource_id: str
+    result: str
+    metadata: str
+
+
+class RecordWriter:
+    """Appends to the audit log's copy and reads it back, across tenants."""
+
+    def __init__(self, run: Runs) -> None:
+        self._run = run
+
+    async def append_audit(self, rows: Sequence[AuditRow], *, token: str) -> None:
+        """Insert; the same rows under the same token are stored once, within the table's window of 1000 INSERTs.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE while ClickHouse is away.
+        """
+        block = "\n".join(json.dumps(_as_json(row)) for row in rows).encode()
+        settings = {"async_insert": 0, "insert_deduplication_token": token, "log_comment": "audit"}
+        await self._run(
+            lambda client: client.raw_insert(
+                "audit_logs", column_names=_COLUMNS, insert_block=block, fmt="JSONEachRow", settings=settings
+            )
+        )
+
+    async def audit_sequences(self, organization_id: UUID, first: int, last: int) -> set[int]:
+        """Which entries of a part of a chain are there."""
+        rows = await self._query(
+            f"SELECT DISTINCT {_SEQUENCE} FROM audit_logs "
+            f"WHERE {_PLACE} AND {_SEQUENCE} BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
+            {"organization_id": str(organization_id), "first": first, "last": last},
+        )
+        return {int(row[0]) for row in rows}
+
+    async def audit_chain(self, organization_id: UUID, after: int) -> list[StoredAudit]:
+        """The next entries of a chain behind the number `after`; one that is stored twice is here twice."""
+        rows = await self._query(
+            f"SELECT {_SEQUENCE} AS sequence, action, resource_id, toString(result), metadata FROM audit_logs "
+            f"WHERE {_PLACE} AND {_SEQUENCE} > {{after:UInt64}} ORDER BY sequence "
+            "LIMIT {rows:UInt64} WITH TIES",
+            {"organization_id": str(organization_id), "after": after, "rows": _READ_ROWS_MAX},
+        )
+        return [StoredAudit(int(row[0]), *row[1:]) for row in rows]
+
+    async def audit_organizations(self) -> set[UUID]:
+        """Whose chains there are."""
+        return {UUID(str(row[0])) for row in await self._query("SELECT DISTINCT organization_id FROM audit_logs", {})}
+
+    async def _query(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        return await self._run(
+            lambda client: client.query(sql, parameters=parameters, settings=_READ_SETTINGS).result_rows
+        )
+
+
+def _as_json(row: AuditRow) -> dict[str, Any]:
+    shown: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS if name != "retention_days"}
+    for name in ("organization_id", "workspace_id", "tenant_id", "user_id"):
+        shown[name] = str(shown[name])
+    return shown | {"retention_days": AUDIT_RETENTION_DAYS}
