@@ -7,6 +7,7 @@ servers each on its own. A stop answers everything that was accepted before the 
 import asyncio
 import dataclasses
 import logging
+import resource
 import shutil
 import socket
 import tempfile
@@ -30,8 +31,10 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.grpc_server import GrpcServer
+from duoscope.receiver.http_listener import HttpServer
 from duoscope.receiver.http_server import HttpApplication
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.tls import TlsFiles
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator, verify_schema
@@ -77,6 +80,7 @@ async def serve(
     Raises:
         DuoscopeError: a part cannot start; what had started is stopped again.
     """
+    tls = TlsFiles.of(settings) if "receiver" in parts else None
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         sockets = {
@@ -101,7 +105,9 @@ async def serve(
             key_hasher = SlowHasher()
             stack.callback(key_hasher.close)
             verifier = ApiKeyVerifier(metadata, key_hasher, keys)
-            settings = await _start_receiver(settings, telemetry, verifier, sockets["otlp_http_port"], stack)
+            ingest = Ingest(telemetry, verifier)
+            stack.push_async_callback(ingest.close)
+            settings = await _start_receiver(settings, ingest, tls, sockets["otlp_http_port"], stack)
         started = _addresses(settings)
         if "api" in parts:
             first_start = await bootstrap(
@@ -237,18 +243,33 @@ def _use_own_temporary_directory(settings: Settings) -> None:
 
 
 async def _start_receiver(
-    settings: Settings, telemetry: TelemetryStore, verifier: ApiKeyVerifier, http: socket.socket, stack: AsyncExitStack
+    settings: Settings, ingest: Ingest, tls: TlsFiles | None, http: socket.socket, stack: AsyncExitStack
 ) -> Settings:
-    ingest = Ingest(telemetry, verifier)
-    stack.push_async_callback(ingest.close)
-    grpc_server = GrpcServer(ingest)
+    _allow_open_files()
+    grpc_server = GrpcServer(ingest, tls)
+    http_server = HttpServer(HttpApplication(ingest), tls)
     try:
         await grpc_server.start(settings.host, settings.otlp_grpc_port)
     except RuntimeError as error:
         raise _port_taken(settings.host, settings.otlp_grpc_port, "otlp_grpc_port") from error
-    stack.push_async_callback(grpc_server.stop, limits.INGEST_DRAIN_MAX_S)
-    await _start_http(HttpApplication(ingest), http, stack)
+    await http_server.start(http)
+
+    async def drain() -> None:
+        """Both at once, so that neither takes new requests while the other finishes its last."""
+        grace_s = limits.INGEST_DRAIN_MAX_S
+        await asyncio.gather(http_server.stop(grace_s), grpc_server.stop(grace_s))
+
+    stack.push_async_callback(drain)
     return dataclasses.replace(settings, otlp_grpc_port=grpc_server.port)
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets us have: every connection is one, and the usual 1,024 is fewer than we take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.OPEN_FILES_WANTED
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Uvicorn(uvicorn.Server):
@@ -310,10 +331,11 @@ def _port_taken(host: str, port: int, name: str) -> DuoscopeError:
 
 def _addresses(settings: Settings) -> Started:
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    scheme = "https" if settings.otlp_tls_cert else "http"
     return Started(
         settings=settings,
         first_start=None,
         api_url=settings.public_url or f"http://{host}:{settings.api_port}",
-        otlp_grpc_endpoint=f"http://{host}:{settings.otlp_grpc_port}",
-        otlp_http_endpoint=f"http://{host}:{settings.otlp_http_port}",
+        otlp_grpc_endpoint=f"{scheme}://{host}:{settings.otlp_grpc_port}",
+        otlp_http_endpoint=f"{scheme}://{host}:{settings.otlp_http_port}",
     )

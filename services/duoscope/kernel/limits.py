@@ -10,6 +10,44 @@ RETENTION_DEFAULT_DAYS: Final = 30
 INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
 
+INGEST_JSON_MEMORY_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""What one OTLP/JSON request may take while it is parsed, by an estimate from its brackets and commas."""
+
+INGEST_INFLATE_THREADS_MAX: Final = 2
+INGEST_JSON_THREADS_MAX: Final = 1
+"""Threads that decompress and that parse JSON. JSON has its own, which is slow, so that it delays nobody else."""
+
+INGEST_ZSTD_WINDOW_LOG_MAX: Final = 25
+"""2**25 is 32 MiB, the window of the collector's best zstd level; a decoder holds one window."""
+
+INGEST_READ_PAUSE_MAX_S: Final = 15.0
+INGEST_READ_MAX_S: Final = 60.0
+"""How long a sender may pause in the middle of a request, and how long it may take for all of it."""
+
+INGEST_HEADERS_MAX_S: Final = 10.0
+"""How long a connection may take for its TLS handshake, and then for the headers of a request."""
+
+INGEST_IDLE_MAX_S: Final = 75.0
+"""How long an HTTP connection is kept open between two requests."""
+
+INGEST_DISCARD_MAX_S: Final = 10.0
+"""How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
+
+INGEST_HEADERS_BYTES_MAX: Final = 16 * 1024
+"""Request line and headers, or gRPC metadata, of one request."""
+
+INGEST_CONNECTIONS_MAX: Final = 2048
+"""Connections to each OTLP port."""
+
+OPEN_FILES_WANTED: Final = 16_384
+"""File descriptors the receiver asks the system for: its connections, and what the embedded stores open."""
+
+INGEST_GRPC_STREAMS_MAX: Final = 100
+"""Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""
+
+INGEST_GRPC_WINDOW_BYTES: Final = 64 * 1024
+"""What a gRPC request is taken to hold while its message arrives: its flow-control window, before its size is known."""
+
 INGEST_HOLLOW_BYTES_MIN: Final = 4096
 INGEST_SKELETON_SHARE_MAX: Final = 0.4
 """The share of a request's bytes that may be tags and lengths of items; a span's ids alone make it under a tenth."""

@@ -22,6 +22,9 @@ class Settings:
     Attributes:
         host: address to listen on.
         api_port, otlp_grpc_port, otlp_http_port: TCP ports; 0 asks for a free one.
+        otlp_tls_cert, otlp_tls_key: PEM files for both OTLP ports; empty means plain text.
+        otlp_tls_client_ca: PEM file of authorities, one of which must have signed a client's certificate; empty means
+            that clients need none.
         data_dir: everything the embedded stores and the process keep on disk.
         postgres_dsn: server of the services' role; empty means embedded.
         postgres_admin_dsn: role that owns the schema, for migrations; empty means the embedded superuser.
@@ -37,6 +40,9 @@ class Settings:
     api_port: int = 8080
     otlp_grpc_port: int = 4317
     otlp_http_port: int = 4318
+    otlp_tls_cert: str = ""
+    otlp_tls_key: str = ""
+    otlp_tls_client_ca: str = ""
     data_dir: Path = field(default_factory=lambda: Path("duoscope-data"))
     postgres_dsn: str = ""
     postgres_admin_dsn: str = ""

@@ -1,42 +1,64 @@
 """OTLP/gRPC: three `Export` methods over raw bytes.
 
-grpcio decompresses gzip and enforces the size limit; it is given no deserialiser, so that malformed bytes are answered
-by us (its own answer would be UNKNOWN with Python text inside) and never become objects twice.
+Much is kept from grpcio on purpose. It is given no deserialiser, so that malformed bytes are answered by us (its own
+answer would be UNKNOWN with Python text inside) and never become objects twice. It does not decompress: it would do so
+without a limit, before anyone was authenticated. And a method takes a stream, which on the wire is the same as the one
+message that clients send: so the handler runs when the headers are there, and only who holds a key gets to send more
+than a flow-control window.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import grpc
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.receiver.compression import GZIP, GZIP_MAGIC, inflate
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
-from duoscope.receiver.status import STATUSES, rpc_status, unexpected
+from duoscope.receiver.status import STATUSES, response, rpc_status, too_slow, unexpected
+from duoscope.receiver.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
+_IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
+
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", limits.INGEST_REQUEST_BYTES_MAX),
+    ("grpc.per_message_decompression", 0),
+    # deflate has no magic number by which `inflate` could tell it; clients are told that gzip is taken.
+    ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_AND_GZIP),
+    ("grpc.max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
+    ("grpc.max_concurrent_streams", limits.INGEST_GRPC_STREAMS_MAX),
+    ("grpc.max_allowed_incoming_connections", limits.INGEST_CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", int(limits.INGEST_HEADERS_MAX_S * 1000)),
     # The collector pings every 10 s by default; grpcio takes more than two pings in five minutes for abuse.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Our own pings find connections whose other end vanished without a word.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.so_reuseport", 0),
 )
 
 _Context = grpc.aio.ServicerContext[bytes, bytes]
+_Handler = Callable[[AsyncIterator[bytes], _Context], Awaitable[bytes]]
 
 
 class GrpcServer:
     """Serves `ingest` on one address. `port` is the bound port, also when 0 was asked for."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, tls: TlsFiles | None = None) -> None:
         self._ingest = ingest
+        self._tls = tls
         self._server = grpc.aio.server(options=_OPTIONS)
         for signal in SIGNALS:
-            method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._export(signal))
+            method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_unary_rpc_method_handler(self._export(signal))
             self._server.add_generic_rpc_handlers(
                 (grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method}),)
             )
@@ -48,28 +70,50 @@ class GrpcServer:
         Raises:
             RuntimeError: the address cannot be bound.
         """
-        self.port = self._server.add_insecure_port(f"{host}:{port}")
+        address = f"{host}:{port}"
+        if self._tls is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, self._tls.grpc_credentials())
         await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new call; let running ones end for `grace_s`."""
+        """Take no new call, which clients see as UNAVAILABLE; let running ones end for `grace_s`."""
         await self._server.stop(grace_s)
 
-    def _export(self, signal: Signal) -> Callable[[bytes, _Context], Awaitable[bytes]]:
-        async def export(raw: bytes, context: _Context) -> bytes:
+    def _export(self, signal: Signal) -> _Handler:
+        async def export(_requests: AsyncIterator[bytes], context: _Context) -> bytes:
             try:
                 headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
                 principal = await self._ingest.authenticate(headers, signal)
-                await self._ingest.accept(principal, signal, raw)
+                with Reservation(self._ingest.budget) as reservation:
+                    raw = await _read(signal, context, reservation)
+                accepted = await self._ingest.accept(principal, signal, raw)
             except DuoscopeError as error:
-                await _abort(context, error)
+                return await _abort(context, error)
             except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
                 _log.exception("%s over gRPC failed", signal.name)
-                await _abort(context, unexpected())
-            # A response without partial_success is empty on the wire and means full success.
-            return b""
+                return await _abort(context, unexpected())
+            return response(signal, accepted).SerializeToString()
 
         return export
+
+
+async def _read(signal: Signal, context: _Context, reservation: Reservation) -> bytes:
+    """The one message of a call, inflated."""
+    reservation.resize(limits.INGEST_GRPC_WINDOW_BYTES)
+    try:
+        async with asyncio.timeout(limits.INGEST_READ_MAX_S):
+            message: Any = await context.read()
+    except TimeoutError:
+        raise too_slow() from None
+    if not isinstance(message, bytes):
+        # The stream ended, or grpcio has refused a message that is too large and answered so itself.
+        raise invalid(
+            f"The call holds no {signal.request.DESCRIPTOR.name}; OTLP sends exactly one.", code="malformed-request"
+        )
+    reservation.resize(len(message))
+    return await inflate(message, GZIP, reservation) if message.startswith(GZIP_MAGIC) else message
 
 
 async def _abort(context: _Context, error: DuoscopeError) -> Any:

@@ -1,39 +1,54 @@
-"""OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain or gzip.
+"""OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain, gzip or zstd.
 
 A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of
-the request, as the specification asks.
+the request, as the specification asks. What a request takes in memory is reserved before it is taken, from its first
+byte on. Connections and their timeouts are `http_listener.py`.
 """
 
 import asyncio
 import logging
-import zlib
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.receiver.compression import GZIP, ZSTD, inflate
 from duoscope.receiver.ingest import Ingest
-from duoscope.receiver.json_encoding import to_protobuf
+from duoscope.receiver.json_encoding import memory_estimate, to_protobuf
+from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
-from duoscope.receiver.status import STATUSES, rpc_status, unexpected
+from duoscope.receiver.status import (
+    STATUSES,
+    response,
+    retry_after_s,
+    rpc_status,
+    too_large,
+    too_slow,
+    unexpected,
+)
 
 _log = logging.getLogger(__name__)
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
+CONTENT_ENCODINGS: Final = (GZIP, ZSTD)
 
 _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
-_THREAD_WORTHY_BYTES: Final = 64 * 1024
-_GZIP: Final = zlib.MAX_WBITS | 16
-_GZIP_MEMBERS_MAX: Final = 64
-"""Each costs a copy of what follows it; clients send one."""
+_READ_AHEAD_BYTES: Final = 512 * 1024
+"""More than the server hands over at once."""
 
-_Scope = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_json_threads: Final = ThreadPoolExecutor(limits.INGEST_JSON_THREADS_MAX, "otlp-json")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class HttpApplication:
@@ -42,28 +57,25 @@ class HttpApplication:
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
 
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        # Who sent no protobuf, such as a person with curl, can read JSON.
-        encoding = PROTOBUF if content_type == PROTOBUF else JSON
+        headers = _headers(scope)
+        encoding = _encoding(headers)
         try:
-            response = await self._export(scope, headers, content_type, receive)
+            message = await self._export(scope, headers, receive)
         except DuoscopeError as error:
-            await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, error)
+            await _refuse(send, error, encoding)
         except _DisconnectedError:
             return
         except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
             _log.exception("%s over HTTP failed", scope["path"])
-            error = unexpected()
-            await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, error)
+            await _refuse(send, unexpected(), encoding)
         else:
-            await _answer(send, 200, response, encoding)
+            await _answer(send, 200, message, encoding)
 
-    async def _export(self, scope: _Scope, headers: dict[str, str], content_type: str, receive: _Receive) -> Message:
+    async def _export(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Message:
         signal = _BY_PATH.get(scope["path"])
         if signal is None:
             raise DuoscopeError(
@@ -72,93 +84,146 @@ class HttpApplication:
         if scope["method"] != "POST":
             raise DuoscopeError(ErrorKind.METHOD_NOT_ALLOWED, "method-not-allowed", "OTLP is sent with POST.")
         principal = await self._ingest.authenticate(headers, signal)
+        content_type = _content_type(headers)
         if content_type not in (PROTOBUF, JSON):
             raise DuoscopeError(
                 ErrorKind.UNSUPPORTED_MEDIA, "unsupported-media-type", f"Send content-type {PROTOBUF} or {JSON}."
             )
-        body = await _read(headers, receive)
-        raw = await _decoded(signal, body, headers.get("content-encoding", ""), content_type)
-        await self._ingest.accept(principal, signal, raw)
-        return signal.response()
+        content_encoding = _content_encoding(headers)
+        with Reservation(self._ingest.budget) as reservation:
+            raw = await _read(headers, receive, reservation)
+            if content_encoding:
+                raw = await inflate(raw, content_encoding, reservation)
+            if content_type == JSON:
+                raw = await _from_json(signal, raw, reservation)
+        return response(signal, await self._ingest.accept(principal, signal, raw))
+
+
+def refusing(error: DuoscopeError) -> Application:
+    """An application that answers every request with `error`, in the request's encoding."""
+
+    async def refuse(scope: Scope, _receive: Receive, send: Send) -> None:
+        await _refuse(send, error, _encoding(_headers(scope)))
+
+    return refuse
 
 
 class _DisconnectedError(Exception):
     """The client went away before its request was complete."""
 
 
-async def _read(headers: dict[str, str], receive: _Receive) -> bytes:
+def _headers(scope: Scope) -> dict[str, str]:
+    """By name in lower case; what was sent twice is one list (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _content_type(headers: dict[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _encoding(headers: dict[str, str]) -> str:
+    """That of the answer. Who sent no protobuf, such as a person with curl, can read JSON."""
+    return PROTOBUF if _content_type(headers) == PROTOBUF else JSON
+
+
+def _content_encoding(headers: dict[str, str]) -> str:
+    given = headers.get("content-encoding", "").strip().lower()
+    if given in ("", "identity"):
+        return ""
+    if given not in CONTENT_ENCODINGS:
+        raise DuoscopeError(
+            ErrorKind.UNSUPPORTED_MEDIA,
+            "unsupported-encoding",
+            f"Send content-encoding {' or '.join(CONTENT_ENCODINGS)}, or none at all.",
+        )
+    return given
+
+
+async def _read(headers: dict[str, str], receive: Receive, reservation: Reservation) -> bytes:
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limits.INGEST_REQUEST_BYTES_MAX:
-        raise _too_large()
+    expected = int(announced) if announced.isdigit() else None
+    if expected is not None:
+        if expected > limits.INGEST_REQUEST_BYTES_MAX:
+            raise too_large()
+        # Is there room for all of it? Asked before it is sent; held only as it arrives, for the sender may be slow.
+        reservation.resize(expected)
     chunks: list[bytes] = []
     size = 0
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise _DisconnectedError
-        chunk = event.get("body", b"")
-        size += len(chunk)
-        if size > limits.INGEST_REQUEST_BYTES_MAX:
-            raise _too_large()
-        chunks.append(chunk)
-        if not event.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    now = asyncio.get_running_loop().time
+    ends_at = now() + limits.INGEST_READ_MAX_S
+    more = True
+    try:
+        async with asyncio.timeout(None) as deadline:
+            while more:
+                reservation.resize(min(size + _READ_AHEAD_BYTES, limits.INGEST_REQUEST_BYTES_MAX))
+                deadline.reschedule(min(now() + limits.INGEST_READ_PAUSE_MAX_S, ends_at))
+                event = await receive()
+                if event["type"] == "http.disconnect":
+                    raise _DisconnectedError
+                chunk = event.get("body", b"")
+                more = event.get("more_body", False)
+                size += len(chunk)
+                if size > limits.INGEST_REQUEST_BYTES_MAX:
+                    raise too_large()
+                chunks.append(chunk)
+    except TimeoutError:
+        raise too_slow() from None
+    reservation.resize(size)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _decoded(signal: Signal, body: bytes, content_encoding: str, content_type: str) -> bytes:
-    """The request as serialized protobuf; work of more than a moment goes to a thread."""
-
-    def decode() -> bytes:
-        plain = _decompressed(body, content_encoding.strip().lower())
-        return to_protobuf(signal, plain) if content_type == JSON else plain
-
-    if content_type == PROTOBUF and (not content_encoding or len(body) < _THREAD_WORTHY_BYTES):
-        return decode()
-    return await asyncio.to_thread(decode)
-
-
-def _decompressed(body: bytes, content_encoding: str) -> bytes:
-    if content_encoding in ("", "identity"):
-        return body
-    if content_encoding != "gzip":
+async def _from_json(signal: Signal, body: bytes, reservation: Reservation) -> bytes:
+    needed = memory_estimate(body)
+    if needed > limits.INGEST_JSON_MEMORY_BYTES_MAX:
         raise DuoscopeError(
-            ErrorKind.UNSUPPORTED_MEDIA, "unsupported-encoding", "Send content-encoding gzip, or none at all."
+            ErrorKind.TOO_LARGE,
+            "request-too-large",
+            "The JSON of this request holds too many values; send smaller batches, or protobuf.",
         )
-    members: list[bytes] = []
-    room = limits.INGEST_REQUEST_BYTES_MAX + 1
-    # RFC 1952, section 2.2: a file is a series of members; reading only the first would lose the others unseen.
-    for _ in range(_GZIP_MEMBERS_MAX):
-        decompressor = zlib.decompressobj(_GZIP)
-        try:
-            members.append(decompressor.decompress(body, room))
-        except zlib.error as error:
-            raise invalid("The body is not valid gzip.", code="malformed-gzip") from error
-        room -= len(members[-1])
-        if not room:
-            raise _too_large()
-        if not decompressor.eof:
-            raise invalid("The gzip body is cut short.", code="malformed-gzip")
-        body = decompressor.unused_data
-        if not body:
-            return members[0] if len(members) == 1 else b"".join(members)
-    raise invalid(f"The gzip body has more than {_GZIP_MEMBERS_MAX} members.", code="malformed-gzip")
+    reservation.resize(len(body) + needed)
+    return await asyncio.get_running_loop().run_in_executor(_json_threads, to_protobuf, signal, body)
 
 
-def _too_large() -> DuoscopeError:
-    megabytes = limits.INGEST_REQUEST_BYTES_MAX // 2**20
-    return DuoscopeError(
-        ErrorKind.TOO_LARGE,
-        "request-too-large",
-        f"A request may hold {megabytes} MiB after decompression; send smaller batches.",
+async def _refuse(send: Send, error: DuoscopeError, encoding: str) -> None:
+    headers: list[tuple[bytes, bytes]] = []
+    pause_s = retry_after_s(error)
+    if pause_s is not None:
+        headers.append((b"retry-after", str(max(1, math.ceil(pause_s))).encode()))
+    if error.kind is ErrorKind.METHOD_NOT_ALLOWED:
+        headers.append((b"allow", b"POST"))
+    if error.code == "unsupported-encoding":
+        # RFC 9110, section 12.5.3: what the server would have taken instead.
+        headers.append((b"accept-encoding", ", ".join(CONTENT_ENCODINGS).encode()))
+    await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, headers)
+
+
+async def _answer(
+    send: Send, status: int, body: Message, encoding: str, extra: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    payload = json_format.MessageToJson(body, indent=None).encode() if encoding == JSON else body.SerializeToString()
+    headers = [
+        (b"content-type", encoding.encode()),
+        (b"content-length", str(len(payload)).encode()),
+        (b"date", formatdate(usegmt=True).encode()),
+        *(extra or ()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})
+
+
+def busy() -> DuoscopeError:
+    """What is said on connections beyond the limit."""
+    return unavailable(
+        "The receiver has too many connections; send the same request again shortly.",
+        code="too-many-connections",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
     )
 
 
-async def _answer(send: _Send, status: int, body: Message, encoding: str, error: DuoscopeError | None = None) -> None:
-    payload = json_format.MessageToJson(body, indent=None).encode() if encoding == JSON else body.SerializeToString()
-    headers = [(b"content-type", encoding.encode()), (b"content-length", str(len(payload)).encode())]
-    if error is not None and error.retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
-    if status == STATUSES[ErrorKind.METHOD_NOT_ALLOWED][1]:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload})
+def shutting_down() -> DuoscopeError:
+    """What is said to requests that come after a stop was asked for."""
+    return unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)

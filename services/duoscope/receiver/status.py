@@ -1,4 +1,4 @@
-"""The one table from kinds of error to OTLP statuses, and the google.rpc.Status both transports answer with.
+"""The one table from kinds of error to OTLP statuses, and the messages that both transports answer with.
 
 Retryable for clients are, of these, UNAVAILABLE and RESOURCE_EXHAUSTED with RetryInfo on gRPC, 429 and 503 on HTTP
 (OTLP 1.11, "Failures"); everything else makes a client drop the data.
@@ -9,10 +9,14 @@ from typing import Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.receiver.ingest import Accepted
+from duoscope.receiver.signals import Signal
 
 STATUSES: Final[dict[ErrorKind, tuple[grpc.StatusCode, int]]] = {
     ErrorKind.INVALID: (grpc.StatusCode.INVALID_ARGUMENT, 400),
@@ -20,7 +24,7 @@ STATUSES: Final[dict[ErrorKind, tuple[grpc.StatusCode, int]]] = {
     ErrorKind.FORBIDDEN: (grpc.StatusCode.PERMISSION_DENIED, 403),
     ErrorKind.NOT_FOUND: (grpc.StatusCode.UNIMPLEMENTED, 404),
     ErrorKind.METHOD_NOT_ALLOWED: (grpc.StatusCode.UNIMPLEMENTED, 405),
-    ErrorKind.CONFLICT: (grpc.StatusCode.ABORTED, 409),
+    ErrorKind.CONFLICT: (grpc.StatusCode.FAILED_PRECONDITION, 409),
     ErrorKind.TOO_LARGE: (grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     ErrorKind.UNSUPPORTED_MEDIA: (grpc.StatusCode.INVALID_ARGUMENT, 415),
     ErrorKind.RATE_LIMITED: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
@@ -29,15 +33,58 @@ STATUSES: Final[dict[ErrorKind, tuple[grpc.StatusCode, int]]] = {
 }
 
 
+_RETRYABLE: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE})
+
+_REJECTED_FIELD: Final = 1
+_MESSAGE_FIELD: Final = 2
+"""The same numbers in the partial success of every signal; only the names differ."""
+
+
+def retry_after_s(error: DuoscopeError) -> float | None:
+    """Seconds after which the same request makes sense again; None where it never will."""
+    if error.kind not in _RETRYABLE:
+        return None
+    return limits.INGEST_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+
+
 def rpc_status(error: DuoscopeError) -> Status:
-    """The error as google.rpc.Status, with RetryInfo where a retry makes sense."""
+    """The error as google.rpc.Status, with RetryInfo where a retry makes sense and nowhere else."""
     status = Status(code=STATUSES[error.kind][0].value[0], message=error.message)
     status.details.add().Pack(ErrorInfo(reason=error.code, domain="duoscope"))
-    if error.retry_after_s is not None:
+    pause_s = retry_after_s(error)
+    if pause_s is not None:
         delay = Duration()
-        delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
+        delay.FromMilliseconds(math.ceil(pause_s * 1000))
         status.details.add().Pack(RetryInfo(retry_delay=delay))
     return status
+
+
+def response(signal: Signal, accepted: Accepted) -> Message:
+    """The Export…ServiceResponse; `partial_success` stays unset where there is nothing to say (OTLP 1.11)."""
+    message = signal.response()
+    if accepted.rejected or accepted.message:
+        partial: Message = getattr(message, "partial_success")  # noqa: B009 - `Message` does not know its kinds
+        names = partial.DESCRIPTOR.fields_by_number
+        setattr(partial, names[_REJECTED_FIELD].name, accepted.rejected)
+        setattr(partial, names[_MESSAGE_FIELD].name, accepted.message)
+    return message
+
+
+def too_large() -> DuoscopeError:
+    """What is said to a request that is over the limit, compressed or not. It must not be sent again."""
+    megabytes = limits.INGEST_REQUEST_BYTES_MAX // 2**20
+    return DuoscopeError(
+        ErrorKind.TOO_LARGE,
+        "request-too-large",
+        f"A request may hold {megabytes} MiB after decompression; send smaller batches.",
+    )
+
+
+def too_slow() -> DuoscopeError:
+    """What is said to a sender that stopped in the middle. The data is not at fault."""
+    return DuoscopeError(
+        ErrorKind.UNAVAILABLE, "request-too-slow", "The request did not arrive in time; send it again."
+    )
 
 
 def unexpected() -> DuoscopeError:
