@@ -96,7 +96,8 @@ async def test_no_scope_sees_nothing(metadata_store, database, pair):
     assert len(tables) >= 10
     for state in ("unset", "emptied by an earlier transaction"):
         for table in tables:
-            assert await connection.fetchval(f"SELECT count(*) FROM {table['relname']}") == 0, (table, state)
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):  # not even a right to look
+                assert await connection.fetchval(f"SELECT count(*) FROM {table['relname']}") == 0, (table, state)
         async with connection.transaction():
             await connection.execute("SELECT set_config('app.tenant_id', $1, true)", str(pair[0].tenant_id))
     await connection.close()

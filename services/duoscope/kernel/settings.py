@@ -33,6 +33,10 @@ class Settings:
         clickhouse_cluster: cluster name for Replicated tables and ON CLUSTER; empty means a single node.
         secret_key: key material (32 bytes or more, text) for tokens and keyed hashes; empty means a file in data_dir.
         public_url: address of the API as people reach it; empty means http://host:api_port.
+        trusted_proxies: addresses or networks, separated by commas, whose X-Forwarded-For is believed; empty: nobody's.
+        smtp_url: server that takes our mail: smtps://user:password@host (TLS), smtp://... (STARTTLS, insisted on) or
+            smtp+plaintext://host (no TLS, for a relay on the same machine); empty means that no mail is sent.
+        mail_from: address our mail comes from.
         log_level: Python logging level name.
     """
 
@@ -51,6 +55,9 @@ class Settings:
     clickhouse_cluster: str = ""
     secret_key: str = field(default="", repr=False)
     public_url: str = ""
+    trusted_proxies: str = ""
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = "duoscope@localhost"
     log_level: str = "INFO"
 
     @property

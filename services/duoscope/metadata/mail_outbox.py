@@ -1,0 +1,85 @@
+"""Mail that waits to be sent: rows only. Who writes and who sends it is in identity/mail.py and worker/mail.py."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from duoscope.stores.postgres import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A mail that was leased to be sent. `attempts` counts this one."""
+
+    organization_id: UUID | None
+    mail_id: UUID
+    kind: str
+    recipient: str
+    subject: str
+    sealed_text: bytes = field(repr=False)
+    context: dict[str, Any]
+    attempts: int
+    age_s: float
+
+
+async def add(
+    m: Transaction,
+    *,
+    mail_id: UUID,
+    organization_id: UUID | None,
+    recipient: str,
+    kind: str = "text",
+    subject: str = "",
+    sealed_text: bytes = b"",
+    context: dict[str, Any] | None = None,
+) -> None:
+    """Put one in; it goes out if and when the transaction commits. None for an organization: platform transactions."""
+    await m.execute(
+        "INSERT INTO mail_outbox (organization_id, mail_id, kind, recipient, subject, sealed_text, context) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        *(organization_id, mail_id, kind, recipient, subject, sealed_text, context or {}),
+    )
+
+
+async def lease(m: Transaction, *, rows_max: int, lease_s: float) -> list[Waiting]:
+    """Those due, each for one sender: after `lease_s` without a word of it, it is due again."""
+    rows = await m.fetch(
+        """
+        UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2)
+        WHERE mail_id IN (
+            SELECT mail_id FROM mail_outbox WHERE failed_at IS NULL AND next_attempt_at <= now()
+            ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+        )
+        RETURNING organization_id, mail_id, kind, recipient, subject, sealed_text, context, attempts,
+            extract(epoch FROM now() - created_at)::float8 AS age_s
+        """,
+        *(rows_max, lease_s),
+    )
+    return [Waiting(**dict(row)) for row in rows]
+
+
+async def remove(m: Transaction, mail_id: UUID) -> None:
+    """It was sent, or there is nothing to send."""
+    await m.execute("DELETE FROM mail_outbox WHERE mail_id = $1", mail_id)
+
+
+async def postpone(m: Transaction, mail_id: UUID, *, delay_s: float, error: str) -> None:
+    """Try again later."""
+    await m.execute(
+        "UPDATE mail_outbox SET next_attempt_at = now() + make_interval(secs => $2), last_error = $3 "
+        "WHERE mail_id = $1",
+        *(mail_id, delay_s, error),
+    )
+
+
+async def give_up(m: Transaction, mail_id: UUID, *, error: str) -> None:
+    """It cannot be delivered: the row stays for a while, its text does not."""
+    await m.execute(
+        "UPDATE mail_outbox SET failed_at = now(), last_error = $2, sealed_text = '' WHERE mail_id = $1",
+        *(mail_id, error),
+    )
+
+
+async def purge_failed(m: Transaction, *, older_than_s: float) -> int:
+    """Forget what was given up that long ago; answers how many rows went."""
+    return await m.execute("DELETE FROM mail_outbox WHERE failed_at < now() - make_interval(secs => $1)", older_than_s)
