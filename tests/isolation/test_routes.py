@@ -31,6 +31,7 @@ _OWN_TRACE, _THEIR_TRACE = b"A" * 16, b"B" * 16
 OPEN = "says nothing of any tenant"
 OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.py"
 OWN_TEST = "has a test of its own below"
+KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 
 ROUTES = {
     ("GET", "/health/live"): OPEN,
@@ -41,6 +42,7 @@ ROUTES = {
     ("POST", "/api/v1/auth/logout"): OF_A_SESSION,
     ("GET", "/api/v1/auth/me"): OWN_TEST,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
+    ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/logs/search"): [
         _RANGE,
         _RANGE | {"query": "refused service:checkout region:eu"},

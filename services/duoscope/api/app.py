@@ -15,7 +15,7 @@ from duoscope.api.authentication import Authentication
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
 from duoscope.api.requests import JsonRequest, ObservedApp
-from duoscope.api.routes import auth, health, logs, metrics, services, traces
+from duoscope.api.routes import audit_logs, auth, health, logs, metrics, services, traces
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
 from duoscope.identity.permissions import Principal
@@ -44,6 +44,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(metrics.list_metrics, metrics.query),
             *(services.list_services, services.service_map),
             *(health.live, health.ready, health.metrics),
+            *(audit_logs.list_audit_logs,),
         ],
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),

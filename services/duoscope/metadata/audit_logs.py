@@ -5,7 +5,10 @@ its own text together with the hash of entry N - 1. `record` locks the organizat
 so call it last, after everything slow; where one transaction writes to two chains, the organization's comes first.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -22,6 +25,44 @@ PLATFORM_CHAIN: Final = UUID("ffffffff-ffff-ffff-ffff-ffffffffffff")
 EMAIL_CHARS_MAX: Final = 320
 USER_AGENT_CHARS_MAX: Final = 512
 RESOURCE_CHARS_MAX: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """An entry as a search shows it: without its place in the chain, which tells how much others do."""
+
+    audit_log_id: UUID
+    timestamp: datetime
+    organization_id: UUID
+    workspace_id: UUID | None
+    tenant_id: UUID | None
+    actor_kind: str
+    user_id: UUID | None
+    email: str
+    ip_address: str | None
+    user_agent: str | None
+    request_id: UUID
+    action: str
+    resource_type: str
+    resource_id: str
+    result: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries; None asks nothing. `action` ends in `*` for all that begin with the rest."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    user_id: UUID | None = None
+    email: str | None = None
+    action: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    result: Result | None = None
+    request_id: UUID | None = None
 
 
 async def record(
@@ -78,3 +119,43 @@ async def record(
     )
     await m.execute("INSERT INTO audit_logs (content) VALUES ($1)", content)
     return audit_log_id
+
+
+_SEARCH: Final = """
+    SELECT audit_log_id, recorded_at AS timestamp, organization_id, workspace_id, tenant_id, actor_kind, user_id, email,
+        ip_address, user_agent, request_id, action, resource_type, resource_id, result, content
+    FROM audit_logs
+    WHERE organization_id = $1 AND ($2::uuid IS NULL OR audit_log_id < $2)
+        AND ($3::timestamptz IS NULL OR recorded_at >= $3) AND ($4::timestamptz IS NULL OR recorded_at < $4)
+        AND ($5::uuid IS NULL OR user_id = $5) AND ($6::text IS NULL OR lower(email) = lower($6))
+        AND ($7::text IS NULL OR CASE WHEN right($7, 1) = '*'
+            THEN starts_with(action, left($7, -1)) ELSE action = $7 END)
+        AND ($8::text IS NULL OR resource_type = $8) AND ($9::text IS NULL OR resource_id = $9)
+        AND ($10::text IS NULL OR result = $10) AND ($11::uuid IS NULL OR request_id = $11)
+    ORDER BY audit_log_id DESC LIMIT $12
+"""
+
+
+async def search(
+    m: Transaction, wanted: AuditFilter, *, organization_id: UUID | None, before: UUID | None, limit: int
+) -> list[AuditLog]:
+    """Entries that the transaction may see, newest first.
+
+    Args:
+        m: of a tenant, or of its organization for the entries of all its tenants.
+        wanted: which.
+        organization_id: whose; None for the platform's own.
+        before: the last audit_log_id of the page before.
+        limit: how many at the most.
+    """
+    rows = await m.fetch(
+        _SEARCH,
+        *(organization_id or PLATFORM_CHAIN, before, wanted.start, wanted.end, wanted.user_id, wanted.email),
+        *(wanted.action, wanted.resource_type, wanted.resource_id, wanted.result, wanted.request_id, limit),
+    )
+    found: list[AuditLog] = []
+    for row in rows:
+        values = dict(row)
+        content = json.loads(values.pop("content"))
+        found.append(AuditLog(**values, before=content["before"], after=content["after"]))
+    return found

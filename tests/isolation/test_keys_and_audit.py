@@ -1,0 +1,84 @@
+"""API keys and the audit log against a neighbour: another tenant of the same workspace, the same names."""
+
+import dataclasses
+
+import pytest
+
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
+from duoscope.metadata import audit_logs
+
+_SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
+
+
+@pytest.fixture
+def mine(new_scope) -> Scope:
+    return new_scope()
+
+
+@pytest.fixture
+def theirs(mine) -> Scope:
+    return dataclasses.replace(mine, tenant_id=new_id())
+
+
+async def _write(api, scope: Scope, count: int = 3, *, tenant: bool = True) -> None:
+    place = {"workspace_id": scope.workspace_id, "tenant_id": scope.tenant_id} if tenant else {}
+    for number in range(count):
+        async with api.services.metadata.open(scope, "test.write") as m:
+            await audit_logs.record(
+                m, Actor(None, "ada@example.com", "user"), action="thing.created", resource_type="thing",
+                resource_id=str(number), organization_id=scope.organization_id, **place,
+            )  # fmt: skip
+
+
+async def _get(api, headers, path: str):
+    return await api.client.get(path, headers=headers | _SAME_ID)
+
+
+async def test_the_audit_log_of_a_tenant_is_the_same_bytes_whatever_a_neighbour_does(api, mine, theirs):
+    headers = await api.headers(mine, "audit-log:read")
+    await _write(api, mine)
+    probes = [
+        "/api/v1/audit-logs?resource_type=thing",
+        "/api/v1/audit-logs?limit=2&actor=ada@example.com",
+        "/api/v1/audit-logs?action=thing.*&resource_id=1&result=success",
+    ]
+    alone = [(await _get(api, headers, probe)).content for probe in probes]
+    await _write(api, theirs)
+    await _write(api, mine, tenant=False)
+    for probe, expected in zip(probes, alone, strict=True):
+        response = await _get(api, headers, probe)
+        assert response.status_code == 200
+        assert response.json()["items"], "finds nothing and so proves nothing"
+        assert response.content == expected
+
+
+async def test_the_organizations_audit_log_is_for_those_who_hold_it_organization_wide(api, mine, theirs, new_scope):
+    stranger = new_scope()
+    await api.headers(stranger)
+    await api.headers(theirs)
+    for scope in (mine, theirs, stranger):
+        await _write(api, scope)
+    await _write(api, mine, tenant=False)
+    local = await api.headers(mine, "audit-log:read")
+    wide = await api.headers(mine, "audit-log:read", organization_wide=True)
+    everything = "/api/v1/audit-logs?resource_type=thing&reach=organization"
+    assert (await _get(api, local, everything)).status_code == 403
+    found = (await _get(api, wide, everything)).json()["items"]
+    assert {item["organization_id"] for item in found} == {str(mine.organization_id)}
+    assert {item["tenant_id"] for item in found} == {str(mine.tenant_id), str(theirs.tenant_id), None}
+    assert len(found) == 9
+    for headers in (local, wide):
+        assert (await _get(api, headers, "/api/v1/audit-logs?reach=platform")).status_code == 403
+    assert (await _get(api, await api.headers(mine, "log:read"), "/api/v1/audit-logs")).status_code == 403
+
+
+async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, mine, theirs):
+    await _write(api, mine)
+    await _write(api, theirs)
+    headers = await api.headers(theirs, "audit-log:read")
+    cursor = (await _get(api, headers, "/api/v1/audit-logs?limit=1")).json()["next_cursor"]
+    own = await api.headers(mine, "audit-log:read")
+    page = await _get(api, own, f"/api/v1/audit-logs?cursor={cursor}")
+    assert {item["tenant_id"] for item in page.json()["items"]} == {str(mine.tenant_id)}
