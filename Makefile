@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench clean
+.PHONY: help run demo test conformance lint format bench clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: .venv/.run ## Send half a minute of telemetry of pretend services to the r
 
 test: .venv/.dev ## Run the test suite on the real engines.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
+	@DUOSCOPE_TEST_CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
 
 lint: .venv/.dev ## Check style, types and the project's own rules.
 	$(BIN)/ruff check .

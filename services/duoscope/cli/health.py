@@ -23,13 +23,17 @@ OK: Final = 200
 def health(settings: Settings, part: str) -> None:
     """Exit with 0 if a part that runs on this machine is well, else with 1.
 
-    The API answers on /health/ready; the receiver takes connections on both ports and answers over HTTP; the worker
-    listens on nothing, so what is checked is that it can reach its metadata store.
+    The API answers on /health/ready; the receiver takes connections on both ports and, without TLS, answers over
+    HTTP; the worker listens on nothing, so what is checked is that it can reach its metadata store.
     """
     if part == "api":
         _expect(settings, settings.api_port, "/health/ready", OK)
     elif part == "receiver":
-        _expect(settings, settings.otlp_http_port, "/v1/traces", METHOD_NOT_ALLOWED)
+        if settings.otlp_tls_cert:
+            # A handshake would need a name and perhaps a certificate, which a check on the same machine has not.
+            _connect(settings, settings.otlp_http_port)
+        else:
+            _expect(settings, settings.otlp_http_port, "/v1/traces", METHOD_NOT_ALLOWED)
         _connect(settings, settings.otlp_grpc_port)
     else:
         asyncio.run(_ping_metadata(settings))

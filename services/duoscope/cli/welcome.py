@@ -31,7 +31,7 @@ exporters:
   otlp/duoscope:                # OTLP over gRPC
     endpoint: {grpc}
     tls:
-      insecure: true
+      {tls}
     headers:
       authorization: Bearer {key}
   otlphttp/duoscope:            # or OTLP over HTTP
@@ -109,7 +109,10 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     click.echo("OpenTelemetry collector configuration, a complete file:\n")
     click.echo(
         _COLLECTOR.format(
-            grpc=urlsplit(started.otlp_grpc_endpoint).netloc, http=started.otlp_http_endpoint, key=credentials.api_key
+            grpc=urlsplit(started.otlp_grpc_endpoint).netloc,
+            http=started.otlp_http_endpoint,
+            key=credentials.api_key,
+            tls="ca_file: /path/to/ca.pem" if started.settings.otlp_tls_cert else "insecure: true",
         )
     )
     demo = f"{_program()} demo --data-dir {shlex.quote(str(started.settings.data_dir))}"

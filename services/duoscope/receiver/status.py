@@ -10,7 +10,7 @@ from typing import Final
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from duoscope.kernel import limits
@@ -51,6 +51,9 @@ def rpc_status(error: DuoscopeError) -> Status:
     """The error as google.rpc.Status, with RetryInfo where a retry makes sense and nowhere else."""
     status = Status(code=STATUSES[error.kind][0].value[0], message=error.message)
     status.details.add().Pack(ErrorInfo(reason=error.code, domain="duoscope"))
+    if error.kind is ErrorKind.INVALID:
+        violation = BadRequest.FieldViolation(description=error.message, reason=error.code.upper().replace("-", "_"))
+        status.details.add().Pack(BadRequest(field_violations=[violation]))
     pause_s = retry_after_s(error)
     if pause_s is not None:
         delay = Duration()
