@@ -46,15 +46,22 @@ class Authority:
     Attributes:
         scope: what to open the metadata store with: row level security holds the work to it.
         actor: for the audit log.
+        actor_organization_id: the organization that the actor is of, which for a platform admin may be another.
         is_platform_admin: whether the platform itself may be touched.
     """
 
     scope: Scope | OrganizationScope
     actor: Actor
+    actor_organization_id: UUID
     is_platform_admin: bool
     _tenant_id: UUID
     _in_tenant: frozenset[str]
     _everywhere: frozenset[str]
+
+    @property
+    def whole(self) -> OrganizationScope:
+        """The organization as a whole: for comparing with what others hold, never for what is answered."""
+        return OrganizationScope(self.scope.organization_id)
 
     @property
     def organization_id(self) -> UUID:
@@ -75,6 +82,16 @@ class Authority:
     def is_organization_wide(self) -> bool:
         """Whether it reaches all of the organization's tenants."""
         return isinstance(self.scope, OrganizationScope)
+
+    def require_place(self, tenant_id: UUID | None) -> None:
+        """A tenant's admin works in that tenant only: NOT_FOUND for another, FORBIDDEN for organization-wide."""
+        if self.is_organization_wide or tenant_id == self.tenant_id:
+            return
+        if tenant_id is not None:
+            raise not_found("tenant")
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN, "permission-denied", "You hold this permission in this tenant, not organization-wide."
+        )
 
     def held_at(self, tenant_id: UUID | None) -> frozenset[str]:
         """The permissions held in that tenant, or, for None, organization-wide."""
@@ -141,10 +158,9 @@ class Principal:
         own = self.scope.organization_id
         meant = organization_id or own
         if self.is_platform_admin:
-            # The tenant is nobody's in another organization: held_at answers alike for all of its tenants.
             here = ROLE_PERMISSIONS
             scope = OrganizationScope(meant)
-            return Authority(scope, self.actor, True, self.scope.tenant_id, here, here)  # noqa: FBT003
+            return Authority(scope, self.actor, own, True, self.scope.tenant_id, here, here)  # noqa: FBT003
         if meant != own:
             raise not_found("organization")
         if permission in self.organization_permissions:
@@ -155,6 +171,7 @@ class Principal:
         return Authority(
             scope,
             self.actor,
+            own,
             False,  # noqa: FBT003
             self.scope.tenant_id,
             self.permissions,

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -26,7 +27,23 @@ class Organization:
     updated_at: datetime
 
 
-def _organization(row: Record) -> Organization:
+LISTING: Final = Listing(
+    name="organizations",
+    select="SELECT * FROM organizations",
+    key="organization_id",
+    sorts={"created_at": datetime, "name": str, "code": str},
+    filters={
+        "deleted": IS_DELETED,
+        "name": CONTAINS,
+        "code": "code = ?",
+        "is_active": "is_active = ?",
+        "region_id": "region_id = ?",
+    },
+)
+
+
+def from_row(row: Record) -> Organization:
+    """A row of the listing, or of the table."""
     return Organization(**dict(row))
 
 
@@ -39,7 +56,7 @@ async def create(m: Transaction, *, region_id: UUID, name: str, code: str, descr
             *(new_id(), region_id, name, code, description),
         )
     assert row is not None
-    return _organization(row)
+    return from_row(row)
 
 
 async def get(m: Transaction, organization_id: UUID) -> Organization | None:
@@ -47,21 +64,65 @@ async def get(m: Transaction, organization_id: UUID) -> Organization | None:
     row = await m.fetchrow(
         "SELECT * FROM organizations WHERE organization_id = $1 AND deleted_at IS NULL", organization_id
     )
-    return _organization(row) if row else None
+    return from_row(row) if row else None
 
 
 async def find(m: Transaction, code: str) -> Organization | None:
     """The organization of that code, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM organizations WHERE code = $1 AND deleted_at IS NULL", code)
-    return _organization(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Organization]:
     """Those the transaction may see: its own, or all on the platform."""
     rows = await m.fetch("SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY organization_id")
-    return [_organization(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def any_exists(m: Transaction) -> bool:
     """Whether the platform has had its first start; deleted organizations count."""
     return bool(await m.fetchval("SELECT EXISTS (SELECT FROM organizations)"))
+
+
+async def lock(m: Transaction, organization_id: UUID) -> Organization | None:
+    """The organization, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    row = await m.fetchrow("SELECT * FROM organizations WHERE organization_id = $1 FOR UPDATE", organization_id)
+    return from_row(row) if row else None
+
+
+async def save(m: Transaction, organization: Organization) -> Organization:
+    """Write what may be changed. CONFLICT for a code that is taken."""
+    with taken("organization", "code"):
+        row = await m.fetchrow(
+            "UPDATE organizations SET region_id = $2, name = $3, code = $4, description = $5, settings = $6, "
+            "is_active = $7 WHERE organization_id = $1 RETURNING *",
+            *(organization.organization_id, organization.region_id, organization.name, organization.code),
+            *(organization.description, organization.settings, organization.is_active),
+        )
+    assert row is not None
+    return from_row(row)
+
+
+async def serialise(m: Transaction, organization_id: UUID) -> None:
+    """Let those changes of an organization that must not cross each other happen one after the other.
+
+    Such as two admins who remove one another: each would still find the other.
+    """
+    await m.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"organization {organization_id}")
+
+
+async def has_a_place_to_work(m: Transaction, organization_id: UUID) -> bool:
+    """Whether an active tenant in an active workspace is left; without one nobody could log in."""
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) "
+            "WHERE t.organization_id = $1 AND t.is_active AND t.deleted_at IS NULL "
+            "AND w.is_active AND w.deleted_at IS NULL)",
+            organization_id,
+        )
+    )
+
+
+async def enter(m: Transaction, organization_id: UUID) -> None:
+    """Let the rest of a platform transaction act for one organization; see tenants.enter."""
+    await m.execute("SELECT set_config('app.organization_id', $1, true)", str(organization_id))

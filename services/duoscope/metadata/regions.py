@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -26,7 +28,17 @@ class Region:
 _COLUMNS = "region_id, name, code, description, is_active, deleted_at, created_at, updated_at"
 
 
-def _region(row: Record) -> Region:
+LISTING: Final = Listing(
+    name="regions",
+    select=f"SELECT {_COLUMNS} FROM regions",
+    key="region_id",
+    sorts={"code": str, "name": str, "created_at": datetime},
+    filters={"deleted": IS_DELETED, "name": CONTAINS, "code": "code = ?", "is_active": "is_active = ?"},
+)
+
+
+def from_row(row: Record) -> Region:
+    """A row of the listing, or of the table."""
     return Region(**dict(row))
 
 
@@ -38,17 +50,50 @@ async def create(m: Transaction, *, name: str, code: str, description: str = "")
             *(new_id(), name, code, description),
         )
     assert row is not None
-    return _region(row)
+    return from_row(row)
 
 
 async def find(m: Transaction, code: str) -> Region | None:
     """The region of that code."""
     row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE code = $1 AND deleted_at IS NULL", code)
-    return _region(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Region]:
     """All regions, by code: there are few."""
     return [
-        _region(row) for row in await m.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
+        from_row(row) for row in await m.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
     ]
+
+
+async def get(m: Transaction, region_id: UUID) -> Region | None:
+    """The region, deleted or not."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1", region_id)
+    return from_row(row) if row else None
+
+
+async def lock(m: Transaction, region_id: UUID) -> Region | None:
+    """The region, to be changed: nobody else changes it until the transaction ends."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1 FOR UPDATE", region_id)
+    return from_row(row) if row else None
+
+
+async def save(m: Transaction, region: Region) -> Region:
+    """Write what may be changed. CONFLICT for a code that is taken."""
+    with taken("region", "code"):
+        row = await m.fetchrow(
+            "UPDATE regions SET name = $2, code = $3, description = $4, is_active = $5 "
+            f"WHERE region_id = $1 RETURNING {_COLUMNS}",
+            *(region.region_id, region.name, region.code, region.description, region.is_active),
+        )
+    assert row is not None
+    return from_row(row)
+
+
+async def has_organizations(m: Transaction, region_id: UUID) -> bool:
+    """Whether an organization lives in it; a platform transaction."""
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM organizations WHERE region_id = $1 AND deleted_at IS NULL)", region_id
+        )
+    )

@@ -1,48 +1,141 @@
-"""Roles: built-in ones that an organization's tenants share, and custom ones of a tenant."""
+"""Roles: built-in ones that an organization's tenants share, and custom ones, of the organization or of one tenant."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
-from duoscope.stores.postgres import Transaction
+from duoscope.metadata.listing import IS_DELETED, Listing
+from duoscope.stores.postgres import Record, Transaction
 
 BUILT_IN = ("admin", "developer", "viewer", "demo", "service")
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A row of `roles`. `owner_id` is the tenant of a custom role, the organization of a built-in one."""
+    """A row of `roles` with its permissions. `owner_id` is the tenant, or else the organization that it belongs to."""
 
     organization_id: UUID
     role_id: UUID
     owner_id: UUID
+    workspace_id: UUID | None
     tenant_id: UUID | None
     name: str
     description: str
     role_type: str | None
+    deleted_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    permissions: tuple[str, ...]
 
 
-_COLUMNS = "organization_id, role_id, owner_id, tenant_id, name, description, role_type, created_at, updated_at"
+_COLUMNS: Final[LiteralString] = (
+    "organization_id, role_id, owner_id, workspace_id, tenant_id, name, description, role_type, deleted_at, "
+    "created_at, updated_at, ARRAY(SELECT p.name FROM role_permissions rp JOIN permissions p USING (permission_id) "
+    "WHERE rp.organization_id = roles.organization_id AND rp.role_id = roles.role_id ORDER BY p.name) AS permissions"
+)
+
+LISTING: Final = Listing(
+    name="roles",
+    select=f"SELECT {_COLUMNS} FROM roles",
+    key="role_id",
+    sorts={"name": str, "created_at": datetime},
+    filters={
+        "deleted": IS_DELETED,
+        "name": "strpos(lower(name), lower(?)) > 0",
+        "tenant_id": "tenant_id = ?",
+        "is_built_in": "(role_type IS NOT NULL) = ?",
+    },
+)
+
+
+def from_row(row: Record) -> Role:
+    """A row of the listing, or of the table."""
+    values: dict[str, Any] = dict(row)
+    values["permissions"] = tuple(values["permissions"])
+    return Role(**values)
 
 
 async def find(m: Transaction, name: str) -> Role | None:
-    """The role of that name in the transaction's tenant: its own, or its organization's built-in one."""
+    """The role of that name in the transaction's tenant: its own, or its organization's."""
     row = await m.fetchrow(
-        f"SELECT {_COLUMNS} FROM roles WHERE organization_id = app_organization_id() "
+        f"SELECT {_COLUMNS} FROM roles WHERE organization_id = app_organization_id() AND deleted_at IS NULL "
         "AND owner_id IN (app_tenant_id(), app_organization_id()) AND name = $1 ORDER BY tenant_id IS NULL LIMIT 1",
         name,
     )
-    return Role(**dict(row)) if row else None
+    return from_row(row) if row else None
+
+
+async def get(m: Transaction, role_id: UUID) -> Role | None:
+    """The role, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1", role_id)
+    return from_row(row) if row else None
+
+
+async def lock(m: Transaction, role_id: UUID) -> Role | None:
+    """The role, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1 FOR UPDATE", role_id)
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Role]:
     """Those the transaction may see."""
-    rows = await m.fetch(f"SELECT {_COLUMNS} FROM roles ORDER BY role_type IS NULL, name")
-    return [Role(**dict(row)) for row in rows]
+    rows = await m.fetch(f"SELECT {_COLUMNS} FROM roles WHERE deleted_at IS NULL ORDER BY role_type IS NULL, name")
+    return [from_row(row) for row in rows]
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    workspace_id: UUID | None,
+    tenant_id: UUID | None,
+    name: str,
+    description: str,
+    permissions: frozenset[str],
+) -> Role:
+    """Make a custom one. CONFLICT for a name that the tenant, or the organization, has given already."""
+    role_id = new_id()
+    with taken("role", "name"):
+        await m.execute(
+            "INSERT INTO roles (organization_id, role_id, workspace_id, tenant_id, name, description) "
+            "VALUES ($1, $2, $3, $4, $5, $6)",
+            *(organization_id, role_id, workspace_id, tenant_id, name, description),
+        )
+    await _set_permissions(m, organization_id, tenant_id or organization_id, role_id, permissions)
+    made = await get(m, role_id)
+    assert made is not None
+    return made
+
+
+async def save(m: Transaction, role: Role) -> Role:
+    """Write name, description and permissions of a custom role. CONFLICT for a name that is taken."""
+    with taken("role", "name"):
+        await m.execute(
+            "UPDATE roles SET name = $2, description = $3 WHERE role_id = $1",
+            *(role.role_id, role.name, role.description),
+        )
+    await m.execute(
+        "DELETE FROM role_permissions WHERE organization_id = $1 AND role_id = $2 AND permission_id NOT IN "
+        "(SELECT permission_id FROM permissions WHERE name = ANY($3))",
+        *(role.organization_id, role.role_id, list(role.permissions)),
+    )
+    await _set_permissions(m, role.organization_id, role.owner_id, role.role_id, frozenset(role.permissions))
+    saved = await get(m, role.role_id)
+    assert saved is not None
+    return saved
+
+
+async def _set_permissions(
+    m: Transaction, organization_id: UUID, owner_id: UUID, role_id: UUID, permissions: frozenset[str]
+) -> None:
+    await m.execute(
+        "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "
+        "SELECT $1, $2, $3, permission_id FROM permissions WHERE name = ANY($4) ON CONFLICT DO NOTHING",
+        *(organization_id, owner_id, role_id, sorted(permissions)),
+    )
 
 
 async def assign(m: Transaction, user_id: UUID, role: Role, *, expires_at: datetime | None = None) -> None:

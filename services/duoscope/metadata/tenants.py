@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAYS
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -34,7 +35,23 @@ class Tenant:
         return int(self.settings["retention_days"])
 
 
-def _tenant(row: Record) -> Tenant:
+LISTING: Final = Listing(
+    name="tenants",
+    select="SELECT * FROM tenants",
+    key="tenant_id",
+    sorts={"created_at": datetime, "name": str, "code": str},
+    filters={
+        "deleted": IS_DELETED,
+        "name": CONTAINS,
+        "code": "code = ?",
+        "is_active": "is_active = ?",
+        "workspace_id": "workspace_id = ?",
+    },
+)
+
+
+def from_row(row: Record) -> Tenant:
+    """A row of the listing, or of the table."""
     return Tenant(**dict(row))
 
 
@@ -64,19 +81,19 @@ async def create(
             {"retention_days": check_retention(retention_days)},
         )
     assert row is not None
-    return _tenant(row)
+    return from_row(row)
 
 
 async def get(m: Transaction, tenant_id: UUID) -> Tenant | None:
     """The tenant, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 AND deleted_at IS NULL", tenant_id)
-    return _tenant(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Tenant]:
     """Those the transaction may see: its workspace's, or all on the platform (for the worker's fan-out)."""
     rows = await m.fetch("SELECT * FROM tenants WHERE deleted_at IS NULL ORDER BY tenant_id")
-    return [_tenant(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def set_retention(m: Transaction, tenant_id: UUID, retention_days: int) -> bool:
@@ -99,3 +116,30 @@ async def enter(m: Transaction, tenant: Tenant) -> None:
         "set_config('app.tenant_id', $3, true)",
         *(str(tenant.organization_id), str(tenant.workspace_id), str(tenant.tenant_id)),
     )
+
+
+async def lock(m: Transaction, tenant_id: UUID) -> Tenant | None:
+    """The tenant, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 FOR UPDATE", tenant_id)
+    return from_row(row) if row else None
+
+
+async def save(m: Transaction, tenant: Tenant) -> Tenant:
+    """Write what a tenant may change of itself."""
+    row = await m.fetchrow(
+        "UPDATE tenants SET name = $2, domain = $3, settings = $4 WHERE tenant_id = $1 RETURNING *",
+        *(tenant.tenant_id, tenant.name, tenant.domain, tenant.settings),
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def save_place(m: Transaction, tenant: Tenant) -> Tenant:
+    """Write what the organization decides about a tenant. CONFLICT for a code taken in the workspace."""
+    with taken("tenant", "code"):
+        row = await m.fetchrow(
+            "UPDATE tenants SET code = $2, is_active = $3 WHERE tenant_id = $1 RETURNING *",
+            *(tenant.tenant_id, tenant.code, tenant.is_active),
+        )
+    assert row is not None
+    return from_row(row)

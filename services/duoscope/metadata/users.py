@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
+EMAIL_CHARS_MAX: Final = 254
 LOGIN_FAILURES_MAX = 10
 """Wrong passwords in a row before an account is locked for LOGIN_LOCK_S."""
 LOGIN_LOCK_S = 300
@@ -64,8 +67,45 @@ _IS_OPEN = (
 )
 
 
-def _user(row: Record) -> User:
+LISTING: Final = Listing(
+    name="users",
+    select=f"SELECT {_COLUMNS} FROM users",
+    key="user_id",
+    sorts={"created_at": datetime, "email": str, "last_name": str, "first_name": str},
+    filters={
+        "deleted": IS_DELETED,
+        "email": "strpos(lower(email), lower(?)) > 0",
+        "name": "strpos(lower(first_name || ' ' || last_name), lower(?)) > 0",
+        "is_active": "is_active = ?",
+        "tenant_id": "(tenant_id = ? OR EXISTS (SELECT FROM user_roles ur WHERE ur.user_id = users.user_id "
+        "AND ur.organization_id = users.organization_id AND ur.tenant_id = ?))",
+        "role_id": "EXISTS (SELECT FROM user_roles ur WHERE ur.user_id = users.user_id "
+        "AND ur.organization_id = users.organization_id AND ur.role_id = ?)",
+    },
+)
+
+
+def from_row(row: Record) -> User:
+    """A row of the listing, or of the table."""
     return User(**dict(row))
+
+
+def check_email(email: str) -> str:
+    """The address itself; INVALID for what is none."""
+    if "@" not in email.strip("@") or not email.isprintable() or " " in email or len(email) > EMAIL_CHARS_MAX:
+        raise invalid("email must look like name@example.com.")
+    return email
+
+
+async def has_email(m: Transaction, email: str) -> bool:
+    """Whether a living user whom the transaction may see has this address."""
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL "
+            "AND organization_id = app_organization_id())",
+            email,
+        )
+    )
 
 
 async def create(
@@ -78,8 +118,7 @@ async def create(
     is_platform_admin: bool = False,
 ) -> User:
     """Make one at home in the transaction's tenant. CONFLICT for an address that is taken."""
-    if "@" not in email.strip("@") or any(character.isspace() for character in email):
-        raise invalid("email must look like name@example.com.")
+    check_email(email)
     with taken("user", "e-mail address"):
         row = await m.fetchrow(
             "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, first_name, "
@@ -88,19 +127,19 @@ async def create(
             *(new_id(), email, password_hash, first_name, last_name, is_platform_admin),
         )
     assert row is not None
-    return _user(row)
+    return from_row(row)
 
 
 async def get(m: Transaction, user_id: UUID) -> User | None:
     """The user, if the transaction may see it."""
     row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
-    return _user(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[User]:
     """Those the transaction may see."""
     rows = await m.fetch(f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL ORDER BY user_id")
-    return [_user(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def find_login(m: Transaction, email: str) -> Login | None:
@@ -151,3 +190,46 @@ async def set_password(m: Transaction, user_id: UUID, password_hash: str) -> boo
         *(user_id, password_hash),
     )
     return touched > 0
+
+
+async def find(m: Transaction, user_id: UUID) -> User | None:
+    """The user, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1", user_id)
+    return from_row(row) if row else None
+
+
+async def lock(m: Transaction, user_id: UUID) -> User | None:
+    """The user, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 FOR UPDATE", user_id)
+    return from_row(row) if row else None
+
+
+async def save(m: Transaction, user: User) -> User:
+    """Write what an admin may change."""
+    row = await m.fetchrow(
+        "UPDATE users SET first_name = $2, last_name = $3, avatar_url = $4, timezone = $5, language = $6, "
+        f"is_active = $7, is_platform_admin = $8 WHERE user_id = $1 RETURNING {_COLUMNS}",
+        *(user.user_id, user.first_name, user.last_name, user.avatar_url, user.timezone, user.language),
+        *(user.is_active, user.is_platform_admin),
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def platform_admin_is_left(m: Transaction) -> bool:
+    """Whether the platform still has an admin who could log in; a platform transaction."""
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM users u JOIN organizations o USING (organization_id) "
+            "WHERE u.is_platform_admin AND u.is_active AND NOT u.is_locked AND u.deleted_at IS NULL "
+            "AND o.is_active AND o.deleted_at IS NULL)"
+        )
+    )
+
+
+async def verify_email(m: Transaction, user_id: UUID) -> None:
+    """A message to the address was read."""
+    await m.execute(
+        "UPDATE users SET email_verified = true, email_verified_at = now() WHERE user_id = $1 AND NOT email_verified",
+        user_id,
+    )

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -26,7 +27,17 @@ class Workspace:
     updated_at: datetime
 
 
-def _workspace(row: Record) -> Workspace:
+LISTING: Final = Listing(
+    name="workspaces",
+    select="SELECT * FROM workspaces",
+    key="workspace_id",
+    sorts={"created_at": datetime, "name": str, "code": str},
+    filters={"deleted": IS_DELETED, "name": CONTAINS, "code": "code = ?", "is_active": "is_active = ?"},
+)
+
+
+def from_row(row: Record) -> Workspace:
+    """A row of the listing, or of the table."""
     return Workspace(**dict(row))
 
 
@@ -39,13 +50,13 @@ async def create(m: Transaction, *, organization_id: UUID, name: str, code: str,
             *(organization_id, new_id(), name, code, description),
         )
     assert row is not None
-    return _workspace(row)
+    return from_row(row)
 
 
 async def get(m: Transaction, workspace_id: UUID) -> Workspace | None:
     """The workspace, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)
-    return _workspace(row) if row else None
+    return from_row(row) if row else None
 
 
 async def find(m: Transaction, organization_id: UUID, code: str) -> Workspace | None:
@@ -54,10 +65,29 @@ async def find(m: Transaction, organization_id: UUID, code: str) -> Workspace | 
         "SELECT * FROM workspaces WHERE organization_id = $1 AND code = $2 AND deleted_at IS NULL",
         *(organization_id, code),
     )
-    return _workspace(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[Workspace]:
     """Those the transaction may see: its organization's, or all on the platform."""
     rows = await m.fetch("SELECT * FROM workspaces WHERE deleted_at IS NULL ORDER BY workspace_id")
-    return [_workspace(row) for row in rows]
+    return [from_row(row) for row in rows]
+
+
+async def lock(m: Transaction, workspace_id: UUID) -> Workspace | None:
+    """The workspace, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 FOR UPDATE", workspace_id)
+    return from_row(row) if row else None
+
+
+async def save(m: Transaction, workspace: Workspace) -> Workspace:
+    """Write what may be changed. CONFLICT for a code taken in the organization."""
+    with taken("workspace", "code"):
+        row = await m.fetchrow(
+            "UPDATE workspaces SET name = $2, code = $3, description = $4, datasource_config = $5, is_active = $6 "
+            "WHERE workspace_id = $1 RETURNING *",
+            *(workspace.workspace_id, workspace.name, workspace.code, workspace.description),
+            *(workspace.datasource_config, workspace.is_active),
+        )
+    assert row is not None
+    return from_row(row)

@@ -1,0 +1,203 @@
+"""Regions and organizations, which are the platform admins', each change with its audit entry."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+from duoscope.identity.administration import code_of
+from duoscope.identity.changes import difference, tell, told
+from duoscope.identity.permissions import Principal
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
+from duoscope.metadata.organizations import Organization
+from duoscope.metadata.regions import Region
+from duoscope.metadata.tenants import Tenant
+from duoscope.metadata.workspaces import Workspace
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganization:
+    """An organization with its first workspace and tenant: without a tenant nobody could log in."""
+
+    organization: Organization
+    workspace: Workspace
+    tenant: Tenant
+
+
+async def create_region(
+    store: MetadataStore, principal: Principal, *, name: str, code: str, description: str
+) -> Region:
+    """CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.create") as m:
+        region = await regions.create(m, name=name, code=code or code_of(name), description=description)
+        await tell(m, principal.actor, "region.created", region.region_id, organization_id=None, after=told(region))
+    return region
+
+
+async def change_region(store: MetadataStore, principal: Principal, region_id: UUID, changes: dict[str, Any]) -> Region:
+    """NOT_FOUND, or CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.change") as m:
+        before = await regions.lock(m, region_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("region")
+        after = await regions.save(m, replace(before, **changes))
+        old, new = difference(before, after)
+        await tell(m, principal.actor, "region.changed", region_id, organization_id=None, before=old, after=new)
+    return after
+
+
+async def delete_region(store: MetadataStore, principal: Principal, region_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.delete") as m:
+        if await regions.lock(m, region_id) is None or not await removal.delete(m, "regions", region_id):
+            raise not_found("region")
+        if await regions.has_organizations(m, region_id):
+            raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
+        await tell(m, principal.actor, "region.deleted", region_id, organization_id=None)
+
+
+async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
+    """NOT_FOUND for one that is not deleted."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.restore") as m:
+        if not await removal.restore(m, "regions", region_id):
+            raise not_found("deleted region")
+        region = await regions.get(m, region_id)
+        assert region is not None
+        await tell(m, principal.actor, "region.restored", region_id, organization_id=None, after=told(region))
+    return region
+
+
+async def create_organization(
+    store: MetadataStore,
+    principal: Principal,
+    *,
+    region_id: UUID,
+    name: str,
+    code: str,
+    description: str,
+    workspace: str,
+    tenant: str,
+) -> NewOrganization:
+    """CONFLICT for a code that is taken, NOT_FOUND for the region."""
+    principal.require("organization:admin")
+    async with store.open_platform(PLATFORM, "organizations.create") as m:
+        await _require_region(m, region_id)
+        made = await organizations.create(
+            m, region_id=region_id, name=name, code=code or code_of(name), description=description
+        )
+        place = await workspaces.create(
+            m, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
+        )
+        first = await tenants.create(
+            m,
+            organization_id=made.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+        )
+        after = told(made) | {"workspace": told(place), "tenant": told(first)}
+        await tell(
+            m,
+            principal.actor,
+            "organization.created",
+            made.organization_id,
+            organization_id=made.organization_id,
+            after=after,
+        )
+    return NewOrganization(made, place, first)
+
+
+async def change_organization(
+    store: MetadataStore, principal: Principal, organization_id: UUID, changes: dict[str, Any]
+) -> Organization:
+    """An organization changes its name, description and settings; the platform also region, code and activity."""
+    authority = principal.over_organization("organization:write", organization_id)
+    if {"region_id", "code", "is_active"} & changes.keys():
+        principal.require_platform_admin()
+    opened = (
+        store.open_platform(PLATFORM, "organizations.change")
+        if principal.is_platform_admin
+        else store.open(authority.scope, "organizations.change")
+    )
+    async with opened as m:
+        before = await organizations.lock(m, organization_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("organization")
+        if "region_id" in changes:
+            await _require_region(m, changes["region_id"])
+        after = await organizations.save(m, replace(before, **changes))
+        if before.is_active and not after.is_active:
+            await require_platform_admin_left(m)
+        old, new = difference(before, after)
+        await tell(
+            m,
+            principal.actor,
+            "organization.changed",
+            organization_id,
+            organization_id=organization_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+async def delete_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `last-platform-admin`."""
+    principal.require("organization:delete")
+    async with store.open_platform(PLATFORM, "organizations.delete") as m:
+        if not await removal.delete(m, "organizations", organization_id):
+            raise not_found("organization")
+        await require_platform_admin_left(m)
+        await tell(m, principal.actor, "organization.deleted", organization_id, organization_id=organization_id)
+
+
+async def restore_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> Organization:
+    """NOT_FOUND for one that is not deleted, CONFLICT `parent-deleted` while its region is."""
+    principal.require("organization:delete")
+    async with store.open_platform(PLATFORM, "organizations.restore") as m:
+        if not await removal.restore(m, "organizations", organization_id):
+            raise not_found("deleted organization")
+        found = await organizations.get(m, organization_id)
+        assert found is not None
+        region = await regions.get(m, found.region_id)
+        if region is None or region.deleted_at is not None:
+            raise parent_deleted("region")
+        await tell(
+            m,
+            principal.actor,
+            "organization.restored",
+            organization_id,
+            organization_id=organization_id,
+            after=told(found),
+        )
+    return found
+
+
+async def require_platform_admin_left(m: Transaction) -> None:
+    """CONFLICT `last-platform-admin` unless one is left; two at once wait for each other here."""
+    await m.execute("SELECT pg_advisory_xact_lock(hashtextextended('platform admins', 0))")
+    if not await users.platform_admin_is_left(m):
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "last-platform-admin",
+            "The platform would be left without an admin.",
+        )
+
+
+async def _require_region(m: Transaction, region_id: UUID) -> None:
+    region = await regions.lock(m, region_id)
+    if region is None or region.deleted_at is not None:
+        raise not_found("region")
+
+
+def parent_deleted(parent: str) -> DuoscopeError:
+    """What is under a deleted thing cannot be restored alone."""
+    return DuoscopeError(ErrorKind.CONFLICT, "parent-deleted", f"Its {parent} is deleted; restore that first.")

@@ -1,0 +1,145 @@
+"""Invitations: to an organization, or to one of its tenants, with the roles that are given when one is accepted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import Listing
+from duoscope.metadata.roles import Role
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A row of `invitations`, without the token's hash. `status` is open, accepted, revoked or expired."""
+
+    organization_id: UUID
+    invitation_id: UUID
+    workspace_id: UUID | None
+    tenant_id: UUID | None
+    email: str
+    invited_by: UUID | None
+    invited_by_organization_id: UUID | None
+    status: str
+    expires_at: datetime
+    accepted_at: datetime | None
+    accepted_by: UUID | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    role_ids: tuple[UUID, ...]
+
+
+_STATUS: Final[LiteralString] = (
+    "CASE WHEN accepted_at IS NOT NULL THEN 'accepted' WHEN revoked_at IS NOT NULL THEN 'revoked' "
+    "WHEN expires_at <= now() THEN 'expired' ELSE 'open' END"
+)
+_COLUMNS: Final[LiteralString] = (
+    "organization_id, invitation_id, workspace_id, tenant_id, email, invited_by, invited_by_organization_id, "
+    f"{_STATUS} AS status, expires_at, accepted_at, accepted_by, revoked_at, created_at, updated_at, "
+    "ARRAY(SELECT ir.role_id FROM invitation_roles ir WHERE ir.organization_id = invitations.organization_id "
+    "AND ir.invitation_id = invitations.invitation_id ORDER BY ir.role_id) AS role_ids"
+)
+LISTING: Final = Listing(
+    name="invitations",
+    select=f"SELECT {_COLUMNS} FROM invitations",
+    key="invitation_id",
+    sorts={"created_at": datetime, "email": str, "expires_at": datetime},
+    filters={
+        "email": "strpos(lower(email), lower(?)) > 0",
+        "tenant_id": "tenant_id = ?",
+        "status": f"{_STATUS} = ?",
+    },
+)
+
+
+def from_row(row: Record) -> Invitation:
+    """A row of the listing, or of the table."""
+    values: dict[str, Any] = dict(row)
+    values["role_ids"] = tuple(values["role_ids"])
+    return Invitation(**values)
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    workspace_id: UUID | None,
+    tenant_id: UUID | None,
+    email: str,
+    roles: list[Role],
+    token_hash: str,
+    lifetime_s: float,
+    invited_by: tuple[UUID, UUID] | None,
+) -> Invitation:
+    """Make one. `invited_by`: organization and user, None for an operator. CONFLICT if the address has an open one."""
+    invitation_id = new_id()
+    inviter_organization, inviter = invited_by or (None, None)
+    with taken("invitation", "e-mail address"):
+        await m.execute(
+            "INSERT INTO invitations (organization_id, invitation_id, workspace_id, tenant_id, email, token_hash, "
+            "invited_by, invited_by_organization_id, expires_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
+            *(organization_id, invitation_id, workspace_id, tenant_id, email, token_hash),
+            *(inviter, inviter_organization, lifetime_s),
+        )
+    for role in roles:
+        await m.execute(
+            "INSERT INTO invitation_roles (organization_id, invitation_id, role_owner_id, role_id) "
+            "VALUES ($1, $2, $3, $4)",
+            *(organization_id, invitation_id, role.owner_id, role.role_id),
+        )
+    made = await get(m, invitation_id)
+    assert made is not None
+    return made
+
+
+async def get(m: Transaction, invitation_id: UUID) -> Invitation | None:
+    """The invitation, if the transaction may see it."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1", invitation_id)
+    return from_row(row) if row else None
+
+
+async def lock(m: Transaction, invitation_id: UUID) -> Invitation | None:
+    """The invitation, to be changed: nobody else changes it until the transaction ends."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1 FOR UPDATE", invitation_id)
+    return from_row(row) if row else None
+
+
+async def lock_open(m: Transaction, token_hash: str) -> Invitation | None:
+    """The open invitation of a token, which names no organization: a platform transaction."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM invitations WHERE token_hash = $1 AND accepted_at IS NULL AND revoked_at IS NULL "
+        "AND expires_at > now() FOR UPDATE",
+        token_hash,
+    )
+    return from_row(row) if row else None
+
+
+async def renew(
+    m: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: tuple[UUID, UUID] | None
+) -> Invitation:
+    """Replace the token, which ends the one before, and start its time anew; the sender answers for it from now on."""
+    inviter_organization, inviter = invited_by or (None, None)
+    row = await m.fetchrow(
+        "UPDATE invitations SET token_hash = $2, expires_at = now() + make_interval(secs => $3), invited_by = $4, "
+        f"invited_by_organization_id = $5 WHERE invitation_id = $1 RETURNING {_COLUMNS}",
+        *(invitation_id, token_hash, lifetime_s, inviter, inviter_organization),
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def revoke(m: Transaction, invitation_id: UUID) -> None:
+    """End it."""
+    await m.execute("UPDATE invitations SET revoked_at = now() WHERE invitation_id = $1", invitation_id)
+
+
+async def accept(m: Transaction, invitation_id: UUID, user_id: UUID) -> None:
+    """It was used, by this user."""
+    await m.execute(
+        "UPDATE invitations SET accepted_at = now(), accepted_by = $2 WHERE invitation_id = $1", invitation_id, user_id
+    )

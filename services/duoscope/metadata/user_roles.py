@@ -1,0 +1,143 @@
+"""Who holds which role where, and until when. Without a tenant, a role is held in every tenant of the organization."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import Listing
+from duoscope.metadata.roles import Role
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class UserRole:
+    """A row of `user_roles`, with the name of the role and its permissions."""
+
+    organization_id: UUID
+    workspace_id: UUID | None
+    tenant_id: UUID | None
+    user_role_id: UUID
+    user_id: UUID
+    role_id: UUID
+    role_name: str
+    role_type: str | None
+    assigned_at: datetime
+    expires_at: datetime | None
+    permissions: tuple[str, ...]
+
+
+_SELECT: Final[LiteralString] = (
+    "SELECT ur.organization_id, ur.workspace_id, ur.tenant_id, ur.user_role_id, ur.user_id, ur.role_id, "
+    "r.name AS role_name, r.role_type, ur.assigned_at, ur.expires_at, ARRAY(SELECT p.name FROM role_permissions rp "
+    "JOIN permissions p USING (permission_id) WHERE rp.organization_id = ur.organization_id "
+    "AND rp.role_id = ur.role_id ORDER BY p.name) AS permissions "
+    "FROM user_roles ur JOIN roles r ON r.organization_id = ur.organization_id AND r.role_id = ur.role_id "
+    "AND r.deleted_at IS NULL"
+)
+LISTING: Final = Listing(
+    name="user_roles",
+    select=_SELECT,
+    key="user_role_id",
+    sorts={"assigned_at": datetime},
+    filters={"user_id": "ur.user_id = ?", "role_id": "ur.role_id = ?", "tenant_id": "ur.tenant_id = ?"},
+)
+
+
+def from_row(row: Record) -> UserRole:
+    """A row of the listing."""
+    values: dict[str, Any] = dict(row)
+    values["permissions"] = tuple(values["permissions"])
+    return UserRole(**values)
+
+
+async def get(m: Transaction, user_id: UUID, user_role_id: UUID) -> UserRole | None:
+    """The user's assignment, if the transaction may see it."""
+    row = await m.fetchrow(_SELECT + " WHERE ur.user_id = $1 AND ur.user_role_id = $2", user_id, user_role_id)
+    return from_row(row) if row else None
+
+
+async def has(m: Transaction, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
+    """Whether the user has the role in just that place, be it expired or not."""
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM user_roles WHERE user_id = $1 AND role_id = $2 "
+            "AND tenant_id IS NOT DISTINCT FROM $3)",
+            *(user_id, role_id, tenant_id),
+        )
+    )
+
+
+async def of_user(m: Transaction, user_id: UUID) -> list[UserRole]:
+    """All that the transaction may see and that has not expired."""
+    rows = await m.fetch(_SELECT + " WHERE ur.user_id = $1 AND coalesce(ur.expires_at > now(), true)", user_id)
+    return [from_row(row) for row in rows]
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    workspace_id: UUID | None,
+    tenant_id: UUID | None,
+    user_id: UUID,
+    role: Role,
+    expires_at: datetime | None = None,
+) -> UserRole:
+    """Give a user a role. CONFLICT if they have it there."""
+    user_role_id = new_id()
+    with taken("user-role", "role in this place"):
+        await m.execute(
+            "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
+            "role_owner_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            *(organization_id, workspace_id, tenant_id, user_role_id, user_id, role.role_id, role.owner_id, expires_at),
+        )
+    made = await get(m, user_id, user_role_id)
+    assert made is not None
+    return made
+
+
+async def set_expiry(m: Transaction, user_role_id: UUID, expires_at: datetime | None) -> bool:
+    """False if the transaction may not, or sees no such assignment."""
+    return (
+        await m.execute("UPDATE user_roles SET expires_at = $2 WHERE user_role_id = $1", user_role_id, expires_at) > 0
+    )
+
+
+async def delete(m: Transaction, user_role_id: UUID) -> bool:
+    """Take a role away; False if the transaction may not, or sees no such assignment."""
+    return await m.execute("DELETE FROM user_roles WHERE user_role_id = $1", user_role_id) > 0
+
+
+async def leaves_no_admin(m: Transaction, user_id: UUID, *, user_role_id: UUID | None = None) -> bool:
+    """Whether a tenant, or the organization, would be without an admin if the user were gone, or one assignment was.
+
+    An admin is an active user who holds the built-in role without an end: in the tenant or organization-wide, where the
+    organization's own admins do the latter.
+    """
+    return bool(
+        await m.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM user_roles mine
+                JOIN roles r ON r.organization_id = mine.organization_id AND r.role_id = mine.role_id
+                WHERE mine.user_id = $1 AND ($2::uuid IS NULL OR mine.user_role_id = $2) AND mine.expires_at IS NULL
+                    AND r.role_type = 'admin'
+                    AND (mine.tenant_id IS NULL OR EXISTS (
+                        SELECT FROM tenants t WHERE t.tenant_id = mine.tenant_id AND t.deleted_at IS NULL))
+                    AND NOT EXISTS (
+                        SELECT FROM user_roles other
+                        JOIN users u ON u.organization_id = other.organization_id AND u.user_id = other.user_id
+                        WHERE other.organization_id = mine.organization_id AND other.role_id = mine.role_id
+                            AND other.expires_at IS NULL AND other.user_role_id <> mine.user_role_id
+                            AND ($2::uuid IS NOT NULL OR other.user_id <> $1)
+                            AND (other.tenant_id IS NULL OR other.tenant_id = mine.tenant_id)
+                            AND u.is_active AND NOT u.is_locked AND u.deleted_at IS NULL
+                    )
+            )
+            """,
+            *(user_id, user_role_id),
+        )
+    )
