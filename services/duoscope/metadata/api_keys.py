@@ -1,21 +1,34 @@
 """API keys: rows and permissions. What a key looks like and how one is verified is identity's business."""
 
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
+from duoscope.kernel.addresses import Network, parse_networks
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
 from duoscope.stores.postgres import Record, Transaction
 
-PERMISSIONS = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
+PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
+"""Of a key that sends, which is what a key is for unless somebody says otherwise."""
+READ_PERMISSIONS: Final = frozenset({"traces:read", "metrics:read", "logs:read"})
+ALL_PERMISSIONS: Final = PERMISSIONS | READ_PERMISSIONS
+
+NAME_CHARS_MAX: Final = 200
+DESCRIPTION_CHARS_MAX: Final = 2000
+REASON_CHARS_MAX: Final = 500
+ADDRESSES_MAX: Final = 100
+RATE_LIMIT_MAX: Final = 10_000_000
+"""Requests a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A row of `api_keys` with its permissions; never the hash."""
+    """A row of `api_keys` with its permissions; never a hash."""
 
     organization_id: UUID
     workspace_id: UUID
@@ -30,6 +43,8 @@ class ApiKey:
     last_used_ip: str | None
     usage_count: int
     rate_limit: int | None
+    allowed_addresses: tuple[str, ...]
+    rotated_at: datetime | None
     grace_period_expires_at: datetime | None
     revoked_reason: str | None
     revoked_by: UUID | None
@@ -41,23 +56,39 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a presented key is checked against. `valid_for_s` is None for one without an end."""
+    """What a presented key is checked against.
+
+    Attributes:
+        is_valid: whether the key as such works now.
+        valid_for_s: how long yet; None for one without an end.
+        secret_hash: of the current secret.
+        previous_secret_hash: of the one before the last rotation; None when there is none or its grace is over.
+        previous_valid_for_s: how long that one works yet.
+    """
 
     organization_id: UUID
     workspace_id: UUID
     tenant_id: UUID
     api_key_id: UUID
+    key_id: str
+    name: str
     secret_hash: str = field(repr=False)
+    previous_secret_hash: str | None = field(repr=False)
+    previous_valid_for_s: float | None
     is_valid: bool
     valid_for_s: float | None
     permissions: frozenset[str]
     retention_days: int
+    rate_limit: int | None
+    allowed_addresses: tuple[Network, ...]
 
 
 _COLUMNS = (
-    "organization_id, workspace_id, tenant_id, api_key_id, key_id, name, description, status, expires_at, "
-    "last_used_at, last_used_ip, usage_count, rate_limit, grace_period_expires_at, revoked_reason, revoked_by, "
-    "revoked_at, created_at, updated_at, coalesce((SELECT array_agg(p.permission ORDER BY p.permission) "
+    "organization_id, workspace_id, tenant_id, api_key_id, key_id, name, description, "
+    "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END AS status, expires_at, "
+    "last_used_at, last_used_ip, usage_count, rate_limit, allowed_addresses::text[] AS allowed_addresses, rotated_at, "
+    "grace_period_expires_at, revoked_reason, revoked_by, revoked_at, created_at, updated_at, "
+    "coalesce((SELECT array_agg(p.permission ORDER BY p.permission) "
     "FROM api_key_permissions p WHERE p.tenant_id = api_keys.tenant_id AND p.api_key_id = api_keys.api_key_id), '{}') "
     "AS permissions"
 )
@@ -66,15 +97,30 @@ _COLUMNS = (
 def _api_key(row: Record) -> ApiKey:
     values = dict(row)
     values["permissions"] = tuple(row["permissions"])
+    values["allowed_addresses"] = tuple(row["allowed_addresses"])
     return ApiKey(**values)
 
 
 def check_permissions(permissions: Iterable[str]) -> tuple[str, ...]:
     """Sorted, without repetition; INVALID for none at all or one that does not exist."""
     chosen = tuple(sorted(set(permissions)))
-    if not chosen or not PERMISSIONS.issuperset(chosen):
-        raise invalid(f"permissions must be one or more of {', '.join(sorted(PERMISSIONS))}.")
+    if not chosen or not ALL_PERMISSIONS.issuperset(chosen):
+        raise invalid(f"permissions must be one or more of {', '.join(sorted(ALL_PERMISSIONS))}.")
     return chosen
+
+
+def check_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
+    """As CIDR, sorted, without repetition; INVALID for what is neither an address nor a network, or too many."""
+    try:
+        networks = parse_networks(addresses)
+    except ValueError as error:
+        raise invalid(
+            f"allowed_addresses: {str(error)[:60]!r} is neither an address nor a network such as 192.0.2.0/24 or "
+            "2001:db8::/32, with no bits set after the prefix."
+        ) from error
+    if len(networks) > ADDRESSES_MAX:
+        raise invalid(f"allowed_addresses may have {ADDRESSES_MAX} entries at the most.")
+    return tuple(str(network) for network in networks)
 
 
 async def create(
@@ -87,6 +133,7 @@ async def create(
     description: str = "",
     expires_at: datetime | None = None,
     rate_limit: int | None = None,
+    allowed_addresses: Iterable[str] = (),
 ) -> UUID:
     """Make one in the transaction's tenant; answers its api_key_id."""
     chosen = check_permissions(permissions)
@@ -94,9 +141,10 @@ async def create(
     with taken("api-key", "key_id"):
         await m.execute(
             "INSERT INTO api_keys (organization_id, workspace_id, tenant_id, api_key_id, key_id, secret_hash, name, "
-            "description, expires_at, rate_limit) VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), "
-            "$1, $2, $3, $4, $5, $6, $7)",
+            "description, expires_at, rate_limit, allowed_addresses) VALUES (app_organization_id(), "
+            "app_workspace_id(), app_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8::text[]::cidr[])",
             *(api_key_id, key_id, secret_hash, name, description, expires_at, rate_limit),
+            list(check_addresses(allowed_addresses)),
         )
     await m.execute(
         "INSERT INTO api_key_permissions (organization_id, workspace_id, tenant_id, api_key_id, permission) "
@@ -112,14 +160,64 @@ async def get(m: Transaction, api_key_id: UUID) -> ApiKey | None:
     return _api_key(row) if row else None
 
 
+async def lock(m: Transaction, api_key_id: UUID) -> ApiKey | None:
+    """The key, if the transaction may see it, kept from other changes until the transaction ends."""
+    await m.execute("SELECT FROM api_keys WHERE api_key_id = $1 FOR UPDATE", api_key_id)
+    return await get(m, api_key_id)
+
+
+async def find(m: Transaction, key_id: str) -> ApiKey | None:
+    """By `tfk-...`, if the transaction may see it."""
+    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1", key_id)
+    return _api_key(row) if row else None
+
+
 async def list_all(m: Transaction) -> list[ApiKey]:
     """Those the transaction may see, newest first."""
     rows = await m.fetch(f"SELECT {_COLUMNS} FROM api_keys ORDER BY api_key_id DESC")
     return [_api_key(row) for row in rows]
 
 
+async def list_page(
+    m: Transaction, *, status: str | None, name: str | None, permission: str | None, before: UUID | None, limit: int
+) -> list[ApiKey]:
+    """Those the transaction may see, newest first: of a status, with a part of a name, with a permission."""
+    rows = await m.fetch(
+        f"SELECT * FROM (SELECT {_COLUMNS} FROM api_keys) k WHERE ($1::text IS NULL OR status = $1) "
+        "AND ($2::text IS NULL OR position(lower($2) IN lower(name)) > 0) "
+        "AND ($3::text IS NULL OR $3 = ANY (permissions)) AND ($4::uuid IS NULL OR api_key_id < $4) "
+        "ORDER BY api_key_id DESC LIMIT $5",
+        *(status, name, permission, before, limit),
+    )
+    return [_api_key(row) for row in rows]
+
+
+async def change(m: Transaction, key: ApiKey) -> None:
+    """Write name, description, rate_limit, allowed_addresses and expires_at as `key` has them."""
+    await m.execute(
+        "UPDATE api_keys SET name = $3, description = $4, rate_limit = $5, allowed_addresses = $6::text[]::cidr[], "
+        "expires_at = $7, status = CASE WHEN status = 'expired' THEN 'active' ELSE status END "
+        "WHERE tenant_id = $1 AND api_key_id = $2",
+        *(key.tenant_id, key.api_key_id, key.name, key.description, key.rate_limit),
+        *(list(key.allowed_addresses), key.expires_at),
+    )
+
+
+async def rotate(m: Transaction, key: ApiKey, *, secret_hash: str, grace_s: float) -> None:
+    """Give the key another secret; the present one goes on working for `grace_s`, one from before that does not."""
+    await m.execute(
+        "UPDATE api_keys SET secret_hash = $3, previous_secret_hash = CASE WHEN $4 > 0 THEN secret_hash END, "
+        "rotated_at = now(), grace_period_expires_at = now() + make_interval(secs => $4) "
+        "WHERE tenant_id = $1 AND api_key_id = $2",
+        *(key.tenant_id, key.api_key_id, secret_hash, grace_s),
+    )
+
+
 async def revoke(m: Transaction, key_id: str, *, reason: str, revoked_by: UUID | None = None) -> UUID | None:
-    """Revoke by key_id; its api_key_id, or None if the transaction sees no such key that still works."""
+    """Revoke by key_id; its api_key_id, or None if the transaction sees no such key that still works.
+
+    `revoked_by` is a user of the key's own organization.
+    """
     return await m.fetchval(
         "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_reason = $2, revoked_by = $3 "
         "WHERE key_id = $1 AND status <> 'revoked' RETURNING api_key_id",
@@ -129,9 +227,16 @@ async def revoke(m: Transaction, key_id: str, *, reason: str, revoked_by: UUID |
 
 async def find_credential(m: Transaction, key_id: str) -> Credential | None:
     """By key_id, which names no tenant: a platform transaction."""
-    row = await m.fetchrow(
+    return (await find_credentials(m, [key_id])).get(key_id)
+
+
+async def find_credentials(m: Transaction, key_ids: Sequence[str]) -> dict[str, Credential]:
+    """Of many keys, by key_id: a platform transaction."""
+    rows = await m.fetch(
         """
-        SELECT k.organization_id, k.workspace_id, k.tenant_id, k.api_key_id, k.secret_hash,
+        SELECT k.organization_id, k.workspace_id, k.tenant_id, k.api_key_id, k.key_id, k.name, k.secret_hash,
+            CASE WHEN k.grace_period_expires_at > now() THEN k.previous_secret_hash END AS previous_secret_hash,
+            extract(epoch FROM k.grace_period_expires_at - now())::float8 AS previous_valid_for_s,
             (k.status = 'active' OR k.status = 'rotated' AND k.grace_period_expires_at > now()) IS TRUE
                 AND coalesce(k.expires_at > now(), true)
                 AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
@@ -143,26 +248,21 @@ async def find_credential(m: Transaction, key_id: str) -> Credential | None:
                 SELECT p.permission FROM api_key_permissions p
                 WHERE p.tenant_id = k.tenant_id AND p.api_key_id = k.api_key_id
             ) AS permissions,
-            (t.settings ->> 'retention_days')::integer AS retention_days
+            (t.settings ->> 'retention_days')::integer AS retention_days, k.rate_limit,
+            k.allowed_addresses::text[] AS allowed_addresses
         FROM api_keys k
         JOIN tenants t USING (organization_id, workspace_id, tenant_id)
         JOIN workspaces w USING (organization_id, workspace_id)
         JOIN organizations o USING (organization_id)
-        WHERE k.key_id = $1
+        WHERE k.key_id = ANY ($1::text[])
         """,
-        key_id,
+        list(key_ids),
     )
-    if row is None:
-        return None
-    values = dict(row)
+    return {row["key_id"]: _credential(row) for row in rows}
+
+
+def _credential(row: Record) -> Credential:
+    values: dict[str, Any] = dict(row)
     values["permissions"] = frozenset(row["permissions"])
+    values["allowed_addresses"] = tuple(ipaddress.ip_network(text) for text in row["allowed_addresses"])
     return Credential(**values)
-
-
-async def record_use(m: Transaction, tenant_id: UUID, api_key_id: UUID, uses: int) -> None:
-    """Add to the count of requests, which stops at its type's largest value."""
-    await m.execute(
-        "UPDATE api_keys SET last_used_at = now(), usage_count = least(usage_count::bigint + $3, 2147483647) "
-        "WHERE tenant_id = $1 AND api_key_id = $2",
-        *(tenant_id, api_key_id, uses),
-    )

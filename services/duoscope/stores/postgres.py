@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Self
 
@@ -18,6 +18,7 @@ import asyncpg
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
+from duoscope.stores import notices
 
 UniqueViolationError = asyncpg.UniqueViolationError
 """What a statement raises that would write a key twice; callers turn it into a conflict."""
@@ -104,45 +105,56 @@ class Transaction:
 class MetadataStore:
     """Hands out transactions; safe for concurrent use within one event loop."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
         self._pool = pool
+        self._dsn = dsn
+        self._is_role_safe = False
 
     @classmethod
-    async def connect(cls, dsn: str, *, connections_max: int = POOL_CONNECTIONS_MAX, component: str = "api") -> Self:
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        connections_max: int = POOL_CONNECTIONS_MAX,
+        component: str = "api",
+        may_be_away: bool = False,
+    ) -> Self:
         """Connect as the services' role.
+
+        Args:
+            dsn: of the server.
+            connections_max: how many at the most.
+            component: shows in PostgreSQL's views.
+            may_be_away: answer also while the server does not: every use is UNAVAILABLE until it does. The role is then
+                looked at before the first use.
 
         Raises:
             DuoscopeError: UNAVAILABLE while the server does not answer; INVALID `metadata-store-role` for a role that
-                could see past row level security.
+                could see past row level security, `metadata-store-refused` for one that may not connect.
         """
+        pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=connections_max,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=COMMAND_TIMEOUT_S,
+            init=_set_up,
+            reset=_reset,
+            server_settings={
+                "application_name": f"duoscope-{component}",
+                "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+                "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+                "idle_in_transaction_session_timeout": "60s",
+            },
+        )
+        store = cls(pool, dsn)
         try:
-            pool: asyncpg.Pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=connections_max,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                init=_set_up,
-                reset=_reset,
-                server_settings={
-                    "application_name": f"duoscope-{component}",
-                    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
-                    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
-                    "idle_in_transaction_session_timeout": "60s",
-                },
-            )
-        except _AWAY as error:
-            raise _away(error) from error
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise DuoscopeError(
-                ErrorKind.INVALID,
-                "metadata-store-refused",
-                f"PostgreSQL refused the services' account: {error}. "
-                "Check DUOSCOPE_POSTGRES_DSN, and run `duoscope migrate up` if the role does not exist yet.",
-            ) from error
-        store = cls(pool)
-        try:
-            await store._refuse_unsafe_role()
+            await pool
+            await store.ping()
+        except DuoscopeError as error:
+            if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
+                await store.close()
+                raise
         except BaseException:
             await store.close()
             raise
@@ -195,6 +207,12 @@ class MetadataStore:
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PURGE_ROLE}") as transaction:
             yield transaction
 
+    async def listen(
+        self, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Hear notices on a connection of its own until cancelled; see `stores/notices.py`."""
+        await notices.listen(self._dsn, channel, heard=heard, connected=connected)
+
     async def ping(self) -> None:
         """Answers when the server does; raises UNAVAILABLE otherwise."""
         async with self._connection() as connection:
@@ -209,9 +227,8 @@ class MetadataStore:
                 return {}
         return {row["version"]: row["checksum"] for row in rows}
 
-    async def _refuse_unsafe_role(self) -> None:
-        async with self._connection() as connection:
-            reason = await connection.fetchval(_UNSAFE_ROLE)
+    async def _refuse_unsafe_role(self, connection: asyncpg.Connection) -> None:
+        reason = await connection.fetchval(_UNSAFE_ROLE)
         if reason:
             raise DuoscopeError(
                 ErrorKind.INVALID,
@@ -219,6 +236,7 @@ class MetadataStore:
                 f"The role in DUOSCOPE_POSTGRES_DSN {reason}, so row level security would not hold it. "
                 "Connect as duoscope_service, which `duoscope migrate up` creates.",
             )
+        self._is_role_safe = True
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncGenerator[Transaction]:
@@ -238,9 +256,18 @@ class MetadataStore:
         connection: asyncpg.Connection | None = None
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            if not self._is_role_safe:
+                await self._refuse_unsafe_role(connection)
             yield connection
         except _AWAY as error:
             raise _away(error) from error
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise DuoscopeError(
+                ErrorKind.INVALID,
+                "metadata-store-refused",
+                f"PostgreSQL refused the services' account: {error}. "
+                "Check DUOSCOPE_POSTGRES_DSN, and run `duoscope migrate up` if the role does not exist yet.",
+            ) from error
         except _BUSY as error:
             raise unavailable(
                 "The metadata store is too busy; try again.",

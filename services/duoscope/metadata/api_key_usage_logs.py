@@ -1,0 +1,97 @@
+"""What API keys were used for. One row tells of many requests, counted in memory by whoever served them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.stores.postgres import Transaction
+
+KEPT_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Requests of one kind with one key since the last write. `status_code`: 200, or 403 from a wrong address."""
+
+    tenant_id: UUID
+    api_key_id: UUID
+    endpoint: str
+    method: str
+    ip_address: str | None
+    status_code: int
+    request_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLog:
+    """A row of `api_key_usage_logs`: so many requests up to `created_at`."""
+
+    usage_id: UUID
+    api_key_id: UUID
+    endpoint: str
+    method: str
+    ip_address: str | None
+    status_code: int
+    request_count: int
+    created_at: datetime
+
+
+async def record(m: Transaction, uses: Sequence[Use]) -> None:
+    """Write down uses of any tenants' keys, and when and where each key was used last: a platform transaction.
+
+    A key that is gone meanwhile is left out.
+    """
+    # In one order, whoever writes: two receivers that know the same keys would otherwise wait for each other.
+    await m.execute(
+        "SELECT FROM api_keys WHERE api_key_id = ANY ($1::uuid[]) ORDER BY api_key_id FOR NO KEY UPDATE",
+        [use.api_key_id for use in uses],
+    )
+    await m.execute(
+        """
+        WITH used AS (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[],
+                $8::integer[]) AS u (tenant_id, api_key_id, usage_id, endpoint, method, ip_address, status_code, n)
+        ), logged AS (
+            INSERT INTO api_key_usage_logs (organization_id, workspace_id, tenant_id, usage_id, api_key_id, endpoint,
+                method, ip_address, status_code, request_count)
+            SELECT k.organization_id, k.workspace_id, k.tenant_id, u.usage_id, k.api_key_id, u.endpoint, u.method,
+                u.ip_address, u.status_code, u.n
+            FROM used u JOIN api_keys k USING (tenant_id, api_key_id)
+        ), summed AS (
+            SELECT tenant_id, api_key_id, sum(n) AS n, max(ip_address) AS ip_address FROM used
+            WHERE status_code < 400 GROUP BY tenant_id, api_key_id
+        )
+        UPDATE api_keys k SET last_used_at = now(), last_used_ip = coalesce(s.ip_address, k.last_used_ip),
+            usage_count = least(k.usage_count::bigint + s.n, 2147483647)
+        FROM summed s WHERE k.tenant_id = s.tenant_id AND k.api_key_id = s.api_key_id
+        """,
+        [use.tenant_id for use in uses],
+        [use.api_key_id for use in uses],
+        [new_id() for _ in uses],
+        [use.endpoint for use in uses],
+        [use.method for use in uses],
+        [use.ip_address for use in uses],
+        [use.status_code for use in uses],
+        [min(use.request_count, 2**31 - 1) for use in uses],
+    )
+
+
+async def list_page(m: Transaction, api_key_id: UUID, *, before: UUID | None, limit: int) -> list[UsageLog]:
+    """Of a key that the transaction may see, newest first."""
+    rows = await m.fetch(
+        "SELECT usage_id, api_key_id, endpoint, method, ip_address, status_code, request_count, created_at "
+        "FROM api_key_usage_logs WHERE api_key_id = $1 AND ($2::uuid IS NULL OR usage_id < $2) "
+        "ORDER BY usage_id DESC LIMIT $3",
+        *(api_key_id, before, limit),
+    )
+    return [UsageLog(**dict(row)) for row in rows]
+
+
+async def forget_old(m: Transaction) -> int:
+    """Remove rows older than KEPT_DAYS, across tenants; answers how many."""
+    return await m.execute(
+        "DELETE FROM api_key_usage_logs WHERE created_at < now() - make_interval(days => $1)", KEPT_DAYS
+    )
