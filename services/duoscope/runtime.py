@@ -34,6 +34,7 @@ from duoscope.receiver.grpc_server import GrpcServer
 from duoscope.receiver.http_listener import HttpServer
 from duoscope.receiver.http_server import HttpApplication
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.journal import Journal
 from duoscope.receiver.tls import TlsFiles
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
@@ -105,7 +106,9 @@ async def serve(
             key_hasher = SlowHasher()
             stack.callback(key_hasher.close)
             verifier = ApiKeyVerifier(metadata, key_hasher, keys)
-            ingest = Ingest(telemetry, verifier)
+            journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
+            ingest = Ingest(telemetry, verifier, journal)
+            await ingest.start()
             stack.push_async_callback(ingest.close)
             settings = await _start_receiver(settings, ingest, tls, sockets["otlp_http_port"], stack)
         started = _addresses(settings)
