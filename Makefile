@@ -15,7 +15,9 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/.run: pyproject.toml constraints.txt
+NATIVE := $(wildcard services/duoscope/receiver/decoder/*.[ch]) hatch_build.py
+
+.venv/.run: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
 	@echo "Installing duoscope into .venv; this happens once and takes about a minute"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv

@@ -36,13 +36,14 @@ from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
-from duoscope.receiver.envelope import wrap
-from duoscope.stores.clickhouse import Inlet, SchemaAccount, TelemetryReader, TelemetryStore
+from duoscope.receiver.decoder import Decoder, Kind
+from duoscope.stores.clickhouse import SchemaAccount, TelemetryReader, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, PostgresAddress
 from duoscope.stores.migrations import ClickHouseMigrator, Migrator
 from duoscope.stores.migrations.files import load
@@ -141,17 +142,18 @@ def new_scope() -> Callable[[], Scope]:
 @pytest.fixture
 def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
     """Stores OTLP requests for a tenant, as the receiver does."""
-    inlets = {
-        ExportLogsServiceRequest: [Inlet.LOGS],
-        ExportTraceServiceRequest: [Inlet.TRACES],
-        ExportMetricsServiceRequest: [Inlet.METRICS, Inlet.DISTRIBUTIONS],
+    kinds = {
+        ExportLogsServiceRequest: Kind.LOGS,
+        ExportTraceServiceRequest: Kind.TRACES,
+        ExportMetricsServiceRequest: Kind.METRICS,
     }
 
     async def send(scope: Scope, *requests: Message) -> None:
         for request in requests:
-            envelope = wrap(scope, 30, request.SerializeToString())
-            for inlet in inlets[type(request)]:
-                await telemetry_store.ingest().insert(inlet, envelope, token=str(new_id()))
+            decoder = Decoder(kinds[type(request)])
+            decoder.add(request.SerializeToString(), scope, 30, now_ns=now_unix_nano())
+            for block in decoder.blocks():
+                await telemetry_store.ingest().insert(block.table, block.native, form="Native", token=str(new_id()))
 
     return send
 

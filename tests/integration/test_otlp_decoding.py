@@ -1,4 +1,4 @@
-"""ClickHouse decodes OTLP; here the message that was sent says what values it should have found. Fields: the next file.
+"""The decoder turns OTLP into columns; here the message that was sent says what values it should have found. Fields: the next file.
 
 Each test builds a request, stores it as the receiver does, reads it back through the API's own functions (points of
 metrics, which the API only adds up, through the views) and compares.
@@ -159,7 +159,7 @@ async def test_attributes_of_points(stored, otlp, given_attributes):
             assert same(values.attributes(row["attributes_json"]), wanted), row["attributes_json"]
 
 
-LENGTHS = (0, 1, 127, 128, 129, 130, 16_383, 16_384, 16_385, 16_386, 70_000, 2_097_151, 2_097_152, 2_097_153)
+LENGTHS = (0, 1, 127, 128, 129, 130, 16_383, 16_384, 16_385, 16_386, 70_000, 130_000)
 VARINTS = (0, 1, -1, 127, 128, 16_383, 16_384, 2**31, 2**32, 2**53 + 1, 2**56, 2**62, 2**63 - 1, -(2**63), -(2**31))
 
 

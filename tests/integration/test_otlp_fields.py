@@ -405,19 +405,19 @@ async def test_exemplars_of_every_type(stored, otlp):
     reader = await stored(request)
     rows = await reader.query(
         "SELECT metric_name, toUnixTimestamp64Nano(timestamp) AS ns, value, trace_id, span_id, service_name, "
-        "base64Encode(attributes) AS a FROM @exemplars ORDER BY metric_name, timestamp",
+        "attributes AS a FROM @exemplars ORDER BY metric_name, timestamp",
         name="test",
     )
     expected = []
     for name in ("exponential_histogram", "gauge", "histogram", "sum"):
         expected.append((name, NOW - 2, 2.5, TRACE, SPAN, "s", {"user": 'a"b', "deep": [[1]]}))
         expected.append((name, NOW - 1, -3.0, bytes(16), bytes(8), "s", {}))
-    found = [(*list(row.values())[:-1], values.decoded_attributes(row["a"])) for row in rows]
+    found = [(*list(row.values())[:-1], values.attributes(row["a"])) for row in rows]
     assert found == expected
     (first,) = await reader.query(
         "SELECT toUnixTimestamp64Nano(exemplar_timestamp) AS ns, exemplar_value, exemplar_trace_id, exemplar_span_id, "
-        "base64Encode(exemplar_attributes) AS a FROM @metrics WHERE metric_name = 'gauge'",
+        "exemplar_attributes AS a FROM @metrics WHERE metric_name = 'gauge'",
         name="test",
     )
     assert list(first.values())[:-1] == [NOW - 2, 2.5, TRACE, SPAN]
-    assert values.decoded_attributes(first["a"]) == {"user": 'a"b', "deep": [[1]]}
+    assert values.attributes(first["a"]) == {"user": 'a"b', "deep": [[1]]}

@@ -48,27 +48,56 @@ INGEST_GRPC_STREAMS_MAX: Final = 100
 INGEST_GRPC_WINDOW_BYTES: Final = 64 * 1024
 """What a gRPC request is taken to hold while its message arrives: its flow-control window, before its size is known."""
 
-INGEST_HOLLOW_BYTES_MIN: Final = 4096
-INGEST_SKELETON_SHARE_MAX: Final = 0.4
-"""The share of a request's bytes that may be tags and lengths of items; a span's ids alone make it under a tenth."""
+INGEST_ATTRIBUTES_MAX: Final = 1000
+"""Attributes of one resource, scope or item; events or links of one span; exemplars of one point."""
+
+INGEST_ATTRIBUTE_BYTES_MAX: Final = 256 * 1024
+INGEST_BODY_BYTES_MAX: Final = 1024 * 1024
+"""One attribute's value and one log body, as stored."""
+
+INGEST_NESTING_MAX: Final = 32
+"""Levels of arrays and lists within one value."""
+
+INGEST_BUCKETS_MAX: Final = 10_000
+"""Buckets, bounds or quantiles of one point; LIST_MAX in decoder/points.c."""
+
+INGEST_AHEAD_MAX_S: Final = 86_400
+"""How far in the future an item's time may be: more is a broken clock."""
+
+INGEST_SAME_REQUEST_S: Final = 900
+"""How long the same bytes from the same tenant are taken for a retry."""
+
+INGEST_RECENT_REQUESTS_MAX: Final = 20_000
+"""Requests of each signal that a receiver remembers itself; ClickHouse knows the others."""
+
+INGEST_DECODE_THREADS_MAX: Final = 2
+"""Threads that decode requests and write batches to disk."""
+
+INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
+"""Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
+
+INGEST_SPOOL_RETRY_AFTER_S: Final = 30.0
+INGEST_SPOOL_PAUSE_MIN_S: Final = 0.5
+INGEST_SPOOL_PAUSE_MAX_S: Final = 10.0
+"""How long the spool waits before it tries a store again that is away."""
 
 INGEST_INSERT_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
-"""What one INSERT may take in ClickHouse; sound telemetry takes about 17 times its bytes."""
+"""What one INSERT may take in ClickHouse."""
 
 EMBEDDED_POSTGRES_CHECK_S: Final = 1.0
 """How often the embedded PostgreSQL is looked at; one that died is started again."""
 
 INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Envelope bytes that one INSERT carries at the most, unless a single request is larger."""
+"""Request bytes that one batch carries at the most, unless a single request is larger."""
 
 INGEST_BATCH_WAIT_MAX_S: Final = 0.2
 """How long the first request of a batch waits for company."""
 
-INGEST_INSERTS_PER_INLET_MAX: Final = 2
-"""INSERTs in flight for one kind of data: one is decoded while the next is written."""
+INGEST_BATCHES_PER_SIGNAL_MAX: Final = 2
+"""Batches of one signal on their way: one is decoded while the one before it is inserted."""
 
 INGEST_INSERT_RETRY_PAUSES_S: Final = (0.2, 1.0)
-"""How long an INSERT waits before each new try while ClickHouse is away; then the client is told to retry."""
+"""How long an INSERT waits before each new try while ClickHouse is away; then the spool takes it."""
 
 INGEST_DRAIN_MAX_S: Final = 8.0
 """How long a stop waits for requests that were accepted."""

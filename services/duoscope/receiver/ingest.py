@@ -1,25 +1,51 @@
 """The way of an OTLP request, the same for every signal and transport.
 
-Authenticate the key, check that it may send the signal, reserve memory, parse once to know that the bytes are sound,
-wrap them, and wait until the INSERT has committed. Nothing here looks at single items: ClickHouse decodes.
+Authenticate the key, check that it may send the signal, reserve memory, and wait in a batch until what is sound of it
+has committed. Nothing in Python looks at single items: the native decoder does. A request that is the same as one that
+waits gets that one's answer.
 """
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
+import xxhash
 from prometheus_client import Counter
 
 from duoscope.identity.api_keys import ApiKeyVerifier, IngestPrincipal
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.receiver.batching import Batcher, Budget
-from duoscope.receiver.envelope import wrap
-from duoscope.receiver.signals import Signal
-from duoscope.stores.clickhouse import Inlet, TelemetryStore
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.receiver.batching import Batcher, Budget, Request
+from duoscope.receiver.committing import Committer
+from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.journal import Journal
+from duoscope.receiver.signals import SIGNALS, Signal
+from duoscope.receiver.spool import Spool
+from duoscope.stores.clickhouse import TelemetryStore
 
 _requests = Counter("duoscope_ingest_requests", "OTLP requests by outcome", ["signal", "outcome"])
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 
 _BEARER = "bearer "
+
+_EXPLANATIONS: Final = {
+    "invalid-id": "a span needs a trace id of 16 bytes and a span id of 8, not all zero",
+    "time-out-of-range": "the time is older than the tenant's retention or more than a day ahead",
+    "time-missing": "a point needs time_unix_nano",
+    "no-value": "a point needs a value, or the flag that says there is none",
+    "invalid-histogram": "bounds must increase, with one bucket more than bounds; scales go from -10 to 20; at most "
+    f"{limits.INGEST_BUCKETS_MAX} buckets",
+    "too-many-attributes": f"more than {limits.INGEST_ATTRIBUTES_MAX} attributes, events, links or exemplars",
+    "attribute-too-large": f"an attribute's value takes more than {limits.INGEST_ATTRIBUTE_BYTES_MAX} bytes",
+    "body-too-large": f"a log body takes more than {limits.INGEST_BODY_BYTES_MAX} bytes",
+    "invalid-utf8": "a text is not UTF-8",
+    "nested-too-deep": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels",
+    "too-many-series": "the tenant has as many active metric series as it may have; "
+    "GET /api/v1/ingest/cardinality shows which metrics have the most",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +64,24 @@ class Accepted:
 class Ingest:
     """What both transports hand their requests to. Make it inside the event loop that will serve."""
 
-    def __init__(self, store: TelemetryStore, keys: ApiKeyVerifier) -> None:
+    def __init__(self, store: TelemetryStore, keys: ApiKeyVerifier, journal: Journal) -> None:
         self._keys = keys
         self._budget = Budget()
+        self._journal = journal
         writer = store.ingest()
-        self._batchers = {inlet: Batcher(writer, inlet) for inlet in Inlet}
+        self._spool = Spool(journal, writer)
+        self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
+        self._batchers = {
+            signal.name: Batcher(
+                signal.name, Committer(signal, writer, journal, self._spool, self._threads).commit
+            )
+            for signal in SIGNALS
+        }
+        self._waiting: dict[str, Request] = {}
+
+    async def start(self) -> None:
+        """Take up what an earlier process left behind, before the first request."""
+        await self._spool.start()
 
     @property
     def budget(self) -> Budget:
@@ -73,12 +112,12 @@ class Ingest:
         """
         size = len(raw)
         try:
+            if not raw:
+                return Accepted()
+            self._spool.admit()
             self._budget.take(size)
             try:
-                if signal.check(raw):
-                    pieces = wrap(principal.scope, principal.retention_days, raw)
-                    for inlet in signal.inlets(raw):
-                        await self._batchers[inlet].submit(pieces)
+                outcome = await self._outcome(principal, signal, raw)
             finally:
                 self._budget.give_back(size)
         except DuoscopeError as error:
@@ -86,12 +125,33 @@ class Ingest:
             raise
         _requests.labels(signal.name, "accepted").inc()
         _bytes.labels(signal.name).inc(size)
-        return Accepted()
+        return Accepted(sum(outcome.rejected.values()), explain(outcome))
+
+    async def _outcome(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Outcome:
+        tenant = principal.scope.tenant_id.bytes
+        digest = xxhash.xxh3_128_hexdigest(tenant + signal.name.encode() + xxhash.xxh3_128_digest(raw))
+        request = self._waiting.get(digest)
+        if request is None:
+            done = asyncio.get_running_loop().create_future()
+            request = Request(principal, raw, digest, now_unix_nano(), done)
+            self._batchers[signal.name].submit(request)
+            self._waiting[digest] = request
+            done.add_done_callback(lambda _: self._waiting.pop(digest, None))
+        # Shielded: a client that goes away does not take the answer from others who sent the same.
+        return await asyncio.shield(request.done)
 
     async def close(self) -> None:
-        """Insert what waits; everything accepted is answered."""
+        """Commit what waits; everything accepted is answered."""
         for batcher in self._batchers.values():
             await batcher.close()
+        await self._spool.close()
+        self._threads.shutdown()
+        self._journal.close()
+
+
+def explain(outcome: Outcome) -> str:
+    """Why items were rejected, for the developer at the other end; empty when none was."""
+    return "; ".join(f"{count} rejected: {_EXPLANATIONS[reason]}" for reason, count in outcome.rejected.items())
 
 
 def _require(principal: IngestPrincipal, signal: Signal) -> None:

@@ -1,7 +1,7 @@
 """The telemetry store: ClickHouse, embedded or a server, through the same client.
 
 Clients are private to this module. What leaves it are handles: `TelemetryStore.bind(scope)` reads one tenant's rows
-through parameterised views, `TelemetryStore.ingest()` writes envelopes into the Null tables, `schema_account()` is the
+through parameterised views, `TelemetryStore.ingest()` inserts what the receiver decoded, `schema_account()` is the
 migrator's. The client is synchronous and a client serves one call at a time, so calls run in threads of their own, each
 with a client: nothing here blocks the event loop.
 """
@@ -12,8 +12,6 @@ import queue
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
-from functools import cache
 from typing import Any, Final, Self, TypeVar, cast
 
 import clickhouse_connect
@@ -23,7 +21,6 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, unavailable
-from duoscope.kernel.files import shipped
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
@@ -55,6 +52,9 @@ VIEWS: Final = frozenset(
         "alert_events",
         "audit_events",
         "uptime_results",
+        "usage_hourly",
+        "usage_daily",
+        "rejections",
     }
 )
 """What a reader may name; each takes the workspace and the tenant as parameters."""
@@ -62,7 +62,7 @@ VIEWS: Final = frozenset(
 _VIEW = re.compile(r"@(\w+)")
 _SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
 _TABLE = re.compile(
-    r"\b(?:\w+_v3\w*|otlp_\w+|metric_(?:\w*histograms|summaries|catalogue)|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
+    r"\b(?:\w+_v3\w*|metric_(?:\w*histograms|summaries|catalogue)|ingest_\w+|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
 )
 
 _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})
@@ -83,23 +83,20 @@ _READ_SETTINGS: Final = {
 }
 
 
-class Inlet(Enum):
-    """A Null table that takes envelopes, with the message ClickHouse decodes."""
-
-    TRACES = ("otlp_traces", "TracesEnvelope")
-    LOGS = ("otlp_logs", "LogsEnvelope")
-    METRICS = ("otlp_metrics", "MetricsEnvelope")
-    DISTRIBUTIONS = ("otlp_distributions", "MetricsEnvelope")
-
-    @property
-    def table(self) -> str:
-        """The Null table's name."""
-        return self.value[0]
-
-    @property
-    def message(self) -> str:
-        """The envelope's message name in `envelope.proto`."""
-        return self.value[1]
+TABLES: Final = frozenset(
+    {
+        "traces_v3",
+        "logs_v3",
+        "metrics_v3",
+        "metric_histograms",
+        "metric_exponential_histograms",
+        "metric_summaries",
+        "exemplars_v3",
+        "metric_catalogue",
+        "ingest_ledger",
+    }
+)
+"""What the receiver inserts into; views fill the others from these."""
 
 
 class RejectedByStoreError(Exception):
@@ -159,9 +156,9 @@ class TelemetryStore:
         """A reader of one tenant's telemetry."""
         return TelemetryReader(self._readers, scope)
 
-    def ingest(self) -> "EnvelopeWriter":
-        """The writer of envelopes; the envelopes themselves carry whose they are."""
-        return EnvelopeWriter(self._writers)
+    def ingest(self) -> "IngestWriter":
+        """The writer of the receiver's blocks; the rows themselves carry whose they are."""
+        return IngestWriter(self._writers)
 
     def records(self) -> RecordWriter:
         """The writer of what duoscope records about itself; it waits for no INSERT of ingest, nor they for it."""
@@ -235,32 +232,28 @@ class TelemetryReader:
         return await self._pool.run(lambda client: _guarded(lambda: run(client)))
 
 
-class EnvelopeWriter:
-    """Hands envelopes to ClickHouse, which decodes them."""
+class IngestWriter:
+    """Inserts blocks of the receiver's, and tells which requests are stored already."""
 
     def __init__(self, pool: _Pool) -> None:
         self._pool = pool
 
-    async def insert(self, inlet: Inlet, envelopes: Sequence[bytes], *, token: str) -> None:
-        """Insert length-delimited envelopes; returns when every view's rows are committed.
+    async def insert(self, table: str, block: bytes, *, form: str, token: str) -> None:
+        """Insert a block; returns when its rows and those of every view are committed.
 
         Args:
-            inlet: the Null table.
-            envelopes: pieces of the protobuf stream, joined here.
-            token: identifies this content; the same token again within the tables' window stores nothing twice.
+            table: one of `TABLES`.
+            block: the rows, scope columns included.
+            form: the ClickHouse format they are in.
+            token: identifies this content; the same token again within the table's window stores nothing twice.
 
         Raises:
             DuoscopeError: UNAVAILABLE when ClickHouse is away or too busy: the same call may succeed later.
             RejectedByStoreError: the bytes themselves are at fault.
         """
+        if table not in TABLES:
+            raise ValueError(f"The receiver does not insert into {table!r}")
         settings = {
-            "format_schema_source": "string",
-            "format_schema": envelope_schema(),
-            "format_schema_message_name": inlet.message,
-            "input_format_protobuf_oneof_presence": 1,
-            # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
-            # toJSONString() would print nan and inf in the attributes of scopes, events, links and exemplars as null.
-            "output_format_json_quote_denormals": 1,
             "async_insert": 0,
             # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
             "query_plan_enable_optimizations": 0,
@@ -273,9 +266,28 @@ class EnvelopeWriter:
         }
 
         def run(client: Client) -> None:
-            client.raw_insert(inlet.table, insert_block=b"".join(envelopes), fmt="Protobuf", settings=settings)
+            client.raw_insert(table, insert_block=block, fmt=form, settings=settings)
 
         await self._pool.run(lambda client: _guarded(lambda: run(client), reject=True))
+
+    async def stored(self, requests: Sequence[tuple[Scope, str]]) -> dict[str, tuple[int, int, dict[str, int]]]:
+        """Of requests by tenant and digest, those that were stored lately: items, stored and rejected, by digest."""
+        parameters = {
+            "keys": [(str(scope.workspace_id), str(scope.tenant_id), digest) for scope, digest in requests],
+            "window": limits.INGEST_SAME_REQUEST_S,
+        }
+        sql = (
+            "SELECT replaceAll(toString(digest), '-', ''), any(items), any(stored), any(rejected) FROM ingest_ledger "
+            "WHERE (workspace_id, tenant_id, digest) IN (SELECT toUUID(k.1), toUUID(k.2), toUUID(k.3) "
+            "FROM (SELECT arrayJoin({keys:Array(Tuple(String, String, String))}) AS k)) "
+            "AND received_at > now() - {window:UInt32} GROUP BY digest"
+        )
+
+        def run(client: Client) -> dict[str, tuple[int, int, dict[str, int]]]:
+            result = client.query(sql, parameters=parameters, settings={"use_query_condition_cache": 0})
+            return {digest: (items, stored, rejected) for digest, items, stored, rejected in result.result_rows}
+
+        return await self._pool.run(lambda client: _guarded(lambda: run(client)))
 
 
 class SchemaAccount:
@@ -331,14 +343,6 @@ def scoped_sql(sql: str) -> str:
         return f"{match.group(1)}{_SCOPED_CALL}"
 
     return _VIEW.sub(call, sql)
-
-
-@cache
-def envelope_schema() -> str:
-    """The text of the envelope's schema without comments; it travels with every INSERT."""
-    text = (shipped("proto") / "duoscope/ingest/v1/envelope.proto").read_text()
-    text = re.sub(r"//[^\n]*", "", text).replace("package duoscope.ingest.v1;", "")
-    return re.sub(r"\s+", " ", text).strip()
 
 
 def _client(settings: Settings, *, database: str, admin: bool = False) -> Client:

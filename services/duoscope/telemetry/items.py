@@ -43,7 +43,7 @@ Made = TypeVar("Made")
 
 COLUMNS = (
     "resource, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version, "
-    "base64Encode(scope_attributes) AS scope_attributes_base64, scope_dropped_attributes_count, scope_schema_url"
+    "scope_attributes, scope_dropped_attributes_count, scope_schema_url"
 )
 """What `Origins` reads of a row of logs or traces."""
 
@@ -67,14 +67,14 @@ class Origins:
         key = (
             row["scope_name"],
             row["scope_version"],
-            row["scope_attributes_base64"],
+            row["scope_attributes"],
             row["scope_dropped_attributes_count"],
             row["scope_schema_url"],
         )
         if key not in self._scopes:
             name, version, attributes, dropped, schema_url = key
             self._scopes[key] = InstrumentationScope(
-                name, version, values.decoded_attributes(attributes), dropped, schema_url
+                name, version, values.attributes(attributes), dropped, schema_url
             )
         return self._scopes[key]
 

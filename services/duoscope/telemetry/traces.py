@@ -113,11 +113,11 @@ _SPAN_COLUMNS = f"""
     span_name, span_kind, service_name, duration_nano, status_code, status_message,
     span_attributes_json, dropped_attributes_count, dropped_events_count, dropped_links_count,
     arrayMap(t -> toUnixTimestamp64Nano(t), `events.timestamp`) AS event_times, `events.name` AS event_names,
-    arrayMap(a -> base64Encode(a), `events.attributes`) AS event_attributes,
+    `events.attributes` AS event_attributes,
     `events.dropped_attributes_count` AS event_drops,
     arrayMap(id -> lower(hex(id)), `links.trace_id`) AS link_trace_ids,
     arrayMap(id -> lower(hex(id)), `links.span_id`) AS link_span_ids,
-    `links.trace_state` AS link_states, arrayMap(a -> base64Encode(a), `links.attributes`) AS link_attributes,
+    `links.trace_state` AS link_states, `links.attributes` AS link_attributes,
     `links.dropped_attributes_count` AS link_drops, `links.flags` AS link_flags,
     {items.COLUMNS}"""
 
@@ -272,7 +272,7 @@ def _spans(rows: list[dict[str, Any]]) -> list[Span]:
 def _events(row: dict[str, Any]) -> list[SpanEvent]:
     columns = (row["event_times"], row["event_names"], row["event_attributes"], row["event_drops"])
     return [
-        SpanEvent(values.rfc3339(unix_nano), name, values.decoded_attributes(attributes), dropped)
+        SpanEvent(values.rfc3339(unix_nano), name, values.attributes(attributes), dropped)
         for unix_nano, name, attributes, dropped in zip(*columns, strict=True)
     ]
 
@@ -280,6 +280,6 @@ def _events(row: dict[str, Any]) -> list[SpanEvent]:
 def _links(row: dict[str, Any]) -> list[SpanLink]:
     names = ("link_trace_ids", "link_span_ids", "link_states", "link_attributes", "link_drops", "link_flags")
     return [
-        SpanLink(trace_id, span_id, state, values.decoded_attributes(attributes), dropped, flags)
+        SpanLink(trace_id, span_id, state, values.attributes(attributes), dropped, flags)
         for trace_id, span_id, state, attributes, dropped, flags in zip(*(row[name] for name in names), strict=True)
     ]

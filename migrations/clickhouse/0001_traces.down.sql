@@ -1,0 +1,9 @@
+DROP VIEW IF EXISTS spans;
+
+DROP VIEW IF EXISTS traces;
+
+DROP VIEW IF EXISTS traces_v3_to_spans_v3;
+
+DROP TABLE IF EXISTS spans_v3;
+
+DROP TABLE IF EXISTS traces_v3;

@@ -1,0 +1,261 @@
+"""Turns OTLP requests into columns in ClickHouse's Native format: natively, in the C files beside this one.
+
+A Python loop over spans costs ten times what storing them does, and so does letting ClickHouse parse protobuf and unfold
+it in views (docs/adr/0008). The C code walks the protobuf bytes once, judges each item, and appends the good ones to the
+columns of the stored tables; ClickHouse gets blocks that it only has to sort and compress.
+
+`wire.h` reads protobuf, `columns.*` are growing columns, `values.c` turns attributes into JSON, `origin.c` walks resources
+and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+from duoscope.kernel import limits
+from duoscope.kernel.scope import Scope
+
+LIBRARY: Final = Path(__file__).with_name("libdecoder.so")
+
+REASONS: Final = (
+    "invalid-id",
+    "time-out-of-range",
+    "time-missing",
+    "no-value",
+    "invalid-histogram",
+    "too-many-attributes",
+    "attribute-too-large",
+    "body-too-large",
+    "invalid-utf8",
+    "nested-too-deep",
+    "too-many-series",
+)
+"""Why an item was rejected; in the order of `enum verdict` in decoder.h."""
+
+_MALFORMED: Final = -1
+_NANOS: Final = 1_000_000_000
+_DAY_NS: Final = 86_400 * _NANOS
+
+
+class Kind(IntEnum):
+    """The signals, as decoder.h numbers them."""
+
+    TRACES = 0
+    LOGS = 1
+    METRICS = 2
+
+
+class MalformedError(Exception):
+    """The bytes are no request of the signal; none of its items was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request's items.
+
+    Attributes:
+        items: spans, log records or points in the request.
+        stored: rows made of them. A point that says it has no value makes none and is not rejected either.
+        rejected: how many were left out, by reason.
+    """
+
+    items: int
+    stored: int
+    rejected: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an item may be like; everything beyond is rejected with a reason.
+
+    Attributes:
+        attributes_max: attributes of one resource, scope or item, and events or links of one span.
+        attribute_bytes_max: one attribute's value, as stored.
+        body_bytes_max: a log body, as stored.
+        series_max: active series of the tenant; 0 for no limit.
+    """
+
+    attributes_max: int = limits.INGEST_ATTRIBUTES_MAX
+    attribute_bytes_max: int = limits.INGEST_ATTRIBUTE_BYTES_MAX
+    body_bytes_max: int = limits.INGEST_BODY_BYTES_MAX
+    series_max: int = 0
+
+
+DEFAULT_BOUNDS: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one table in Native format."""
+
+    table: str
+    rows: int
+    native: bytes = field(repr=False)
+
+
+class _Limits(ctypes.Structure):
+    _fields_ = (
+        ("earliest", ctypes.c_uint64),
+        ("latest", ctypes.c_uint64),
+        ("now", ctypes.c_uint64),
+        ("series_max", ctypes.c_uint64),
+        ("attributes_max", ctypes.c_uint32),
+        ("attribute_bytes_max", ctypes.c_uint32),
+        ("body_bytes_max", ctypes.c_uint32),
+        ("depth_max", ctypes.c_uint32),
+    )
+
+
+class _Outcome(ctypes.Structure):
+    _fields_ = (
+        ("items", ctypes.c_uint64),
+        ("stored", ctypes.c_uint64),
+        ("rejected", ctypes.c_uint64 * (len(REASONS) + 1)),
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        raise RuntimeError(
+            f"The decoder is not built: {LIBRARY} is missing or of another machine. Install duoscope again "
+            "(`make run` does), which compiles it."
+        ) from error
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    for name, result, arguments in (
+        ("open", pointer, (ctypes.c_int,)),
+        ("close", None, (pointer,)),
+        ("clear", None, (pointer,)),
+        (
+            "add",
+            ctypes.c_int,
+            (pointer, ctypes.c_char_p, size, ctypes.c_char_p, pointer, pointer, pointer),
+        ),
+        ("tables", size, (pointer,)),
+        ("table", ctypes.c_char_p, (pointer, size)),
+        ("rows", ctypes.c_uint64, (pointer, size)),
+        ("native", pointer, (pointer, size, pointer)),
+        ("series_open", pointer, ()),
+        ("series_close", None, (pointer,)),
+        ("series_rotate", None, (pointer,)),
+        ("series_active", ctypes.c_uint64, (pointer,)),
+    ):
+        function = getattr(library, f"duoscope_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class ActiveSeries:
+    """The series of a tenant that were seen in this period and the last. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self.handle = _allocated(self._library.duoscope_series_open())
+
+    def __len__(self) -> int:
+        return int(self._library.duoscope_series_active(self.handle))
+
+    def rotate(self) -> None:
+        """Begin a period: forget what the one before last saw and the last did not."""
+        self._library.duoscope_series_rotate(self.handle)
+
+    def __del__(self) -> None:
+        self._library.duoscope_series_close(self.handle)
+
+
+class Decoder:
+    """Gathers the rows of requests of one signal. One thread at a time; the calls let other threads run."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._library = _library()
+        self._handle = _allocated(self._library.duoscope_open(int(kind)))
+
+    def add(
+        self,
+        request: bytes,
+        scope: Scope,
+        retention_days: int,
+        *,
+        now_ns: int,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        series: ActiveSeries | None = None,
+    ) -> Outcome:
+        """Append the rows of a serialized request.
+
+        Args:
+            request: the OTLP message.
+            scope: whose rows they are.
+            retention_days: how long they are kept; an item older than that is out of range.
+            now_ns: nanoseconds since 1970; the time of log records that have none.
+            bounds: what an item may be like.
+            series: the tenant's active series, where `bounds` limits them.
+
+        Raises:
+            MalformedError: the bytes are no such message; nothing was appended.
+            MemoryError: nothing was appended.
+        """
+        applied = _Limits(
+            earliest=now_ns - retention_days * _DAY_NS,
+            latest=now_ns + limits.INGEST_AHEAD_MAX_S * _NANOS,
+            now=now_ns,
+            series_max=bounds.series_max,
+            attributes_max=bounds.attributes_max,
+            attribute_bytes_max=bounds.attribute_bytes_max,
+            body_bytes_max=bounds.body_bytes_max,
+            depth_max=limits.INGEST_NESTING_MAX,
+        )
+        outcome = _Outcome()
+        status: int = self._library.duoscope_add(
+            self._handle,
+            request,
+            len(request),
+            _owner(scope, retention_days),
+            ctypes.byref(applied),
+            series.handle if series else None,
+            ctypes.byref(outcome),
+        )
+        if status == _MALFORMED:
+            raise MalformedError
+        if status:
+            raise MemoryError
+        rejected = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
+        return Outcome(outcome.items, outcome.stored, rejected)
+
+    def blocks(self) -> list[Block]:
+        """The rows gathered so far, a block a table that has any."""
+        return list(self._blocks())
+
+    def _blocks(self) -> Iterator[Block]:
+        for number in range(self._library.duoscope_tables(self._handle)):
+            rows: int = self._library.duoscope_rows(self._handle, number)
+            if rows:
+                size = ctypes.c_size_t()
+                data = _allocated(self._library.duoscope_native(self._handle, number, ctypes.byref(size)))
+                name: bytes = self._library.duoscope_table(self._handle, number)
+                yield Block(name.decode(), rows, ctypes.string_at(data, size.value))
+
+    def clear(self) -> None:
+        """Forget the rows."""
+        self._library.duoscope_clear(self._handle)
+
+    def __del__(self) -> None:
+        self._library.duoscope_close(self._handle)
+
+
+def _allocated(handle: int | None) -> int:
+    if not handle:
+        raise MemoryError
+    return handle
+
+
+@lru_cache(maxsize=4096)
+def _owner(scope: Scope, retention_days: int) -> bytes:
+    """`struct owner`. ClickHouse keeps a UUID as two little-endian halves."""
+    ids = (scope.organization_id, scope.workspace_id, scope.tenant_id)
+    return b"".join(i.bytes[7::-1] + i.bytes[:7:-1] for i in ids) + retention_days.to_bytes(8, "little")

@@ -1,0 +1,106 @@
+// Columns that grow row by row, and their form in ClickHouse's Native format.
+//
+// A table is a list of columns. Rows of a request are appended and, should the request turn out malformed, taken back to a
+// mark. A dictionary column (LowCardinality) keeps each text once and an index a row.
+#ifndef DUOSCOPE_COLUMNS_H
+#define DUOSCOPE_COLUMNS_H
+
+#include "wire.h"
+
+typedef struct {
+  uint8_t *data;
+  size_t size, capacity;
+} buffer;
+
+// Room for `more` bytes. False when there is no memory; what was there stays.
+bool buffer_grow(buffer *b, size_t more);
+
+static inline bool buffer_room(buffer *b, size_t more) {
+  return b->capacity - b->size >= more || buffer_grow(b, more);
+}
+
+static inline bool buffer_put(buffer *b, const void *data, size_t size) {
+  if (!buffer_room(b, size)) return false;
+  if (size) memcpy(b->data + b->size, data, size);
+  b->size += size;
+  return true;
+}
+
+static inline bool buffer_put_byte(buffer *b, uint8_t byte) { return buffer_put(b, &byte, 1); }
+
+bool buffer_put_varint(buffer *b, uint64_t value);
+
+static inline bytes buffer_bytes(const buffer *b) { return (bytes){b->data, b->data + b->size}; }
+
+uint64_t hash_bytes(const void *data, size_t size, uint64_t seed);
+
+typedef struct {
+  uint64_t hash;
+  size_t offset, size;  // of the text in `texts`
+} entry;
+
+typedef struct {
+  buffer texts;    // as Native wants them: a length and the text, one after the other
+  buffer entries;  // of `entry`
+  uint32_t *slots; // index of an entry plus one; 0 is free
+  size_t mask;
+} dictionary;
+
+enum column_kind { FIXED, TEXT, DICTIONARY, ARRAY_OF_FIXED, ARRAY_OF_TEXT };
+
+typedef struct {
+  const char *name, *type;
+  uint8_t kind;
+  uint8_t width;     // of a value, of FIXED and ARRAY_OF_FIXED
+  uint8_t nullable;  // FIXED only
+} column_spec;
+
+typedef struct {
+  const column_spec *spec;
+  buffer data;     // values, texts, indexes of a dictionary, or the items of arrays
+  buffer offsets;  // of arrays: where each row's items end
+  buffer nulls;    // of nullable columns: a byte a row
+  uint64_t items;  // of arrays: how many in all
+  dictionary words;
+  size_t mark_data, mark_offsets, mark_nulls;
+  uint64_t mark_items;
+} column;
+
+typedef struct {
+  const char *name;
+  column *columns;
+  size_t width;
+  uint64_t rows, mark_rows;
+  uint64_t first_found;  // of tables whose rows are found by a dictionary: where its word 0 is
+  bool out_of_memory;
+} table;
+
+bool table_open(table *t, const char *name, const column_spec *specs, size_t count);
+void table_close(table *t);
+void table_clear(table *t);   // no rows; memory is kept
+void table_mark(table *t);    // remember where it ends
+void table_revert(table *t);  // back to the mark
+void table_forget(table *t);  // the dictionaries of columns that are none, which serve to find rows
+bool table_native(table *t, buffer *out);
+
+// What does not fit into memory sets out_of_memory; the caller asks once, at the end.
+static inline void put(table *t, size_t c, const void *value, size_t width) {
+  if (!buffer_put(&t->columns[c].data, value, width)) t->out_of_memory = true;
+}
+static inline void put_u8(table *t, size_t c, uint8_t value) { put(t, c, &value, 1); }
+static inline void put_u16(table *t, size_t c, uint16_t value) { put(t, c, &value, 2); }
+static inline void put_u32(table *t, size_t c, uint32_t value) { put(t, c, &value, 4); }
+static inline void put_u64(table *t, size_t c, uint64_t value) { put(t, c, &value, 8); }
+void put_nullable(table *t, size_t c, bool present, uint64_t value);
+void put_text(table *t, size_t c, bytes text);
+uint32_t word(table *t, size_t c, bytes text);  // the index of a text in a dictionary column
+static inline void put_word(table *t, size_t c, bytes text) { put_u32(t, c, word(t, c, text)); }
+// Arrays: append items, then close the row.
+void put_item_text(table *t, size_t c, bytes text);
+static inline void put_item(table *t, size_t c, const void *value, size_t width) {
+  put(t, c, value, width);
+  t->columns[c].items++;
+}
+void end_array(table *t, size_t c);
+
+#endif

@@ -1,0 +1,87 @@
+// What Python calls. A decoder gathers the rows of requests of one signal; one thread at a time may use it.
+#include "decoder.h"
+
+#include <stdlib.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static const struct {
+  bool (*open)(decoder *d);
+  int (*read)(decoder *d, bytes request);
+} SIGNALS[] = {{traces_open, traces_read}, {logs_open, logs_read}, {metrics_open, metrics_read}};
+
+static void drop_joined(decoder *d) {
+  while (d->joined) {
+    chunk *next = d->joined->next;
+    free(d->joined);
+    d->joined = next;
+  }
+  d->joined_size = 0;
+}
+
+EXPORT void duoscope_close(decoder *d) {
+  if (!d) return;
+  for (size_t t = 0; t < d->table_count; t++) table_close(&d->tables[t]);
+  buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
+                       &d->native, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
+  ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
+  drop_joined(d);
+  free(d);
+}
+
+EXPORT decoder *duoscope_open(int signal) {
+  decoder *d = calloc(1, sizeof(decoder));
+  if (!d) return NULL;
+  d->signal = (enum signal)signal;
+  if (!SIGNALS[signal].open(d)) {
+    duoscope_close(d);
+    return NULL;
+  }
+  return d;
+}
+
+EXPORT void duoscope_clear(decoder *d) {
+  for (size_t t = 0; t < d->table_count; t++) table_clear(&d->tables[t]);
+  memset(d->seen, 0, sizeof d->seen);
+}
+
+// Append the rows of a request. 0: done, what was rejected is in `result`. -1: malformed, nothing was appended. -2: no memory,
+// nothing was appended.
+EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,
+                        outcome *result) {
+  enum { SLACK = 1 << 20 };
+  *result = (outcome){0};
+  d->owner = *o;
+  d->limits = *l;
+  d->series = s;
+  d->outcome = result;
+  d->out_of_memory = false;
+  d->joined_max = 2 * size + SLACK;
+  for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
+  int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
+  drop_joined(d);
+  for (size_t t = 0; t < d->table_count; t++) d->out_of_memory |= d->tables[t].out_of_memory;
+  if (verdict == OK && !d->out_of_memory) return 0;
+  for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
+  if (d->signal == METRICS) table_forget(&d->tables[d->table_count - 1]);
+  return d->out_of_memory ? -2 : -1;
+}
+
+EXPORT size_t duoscope_tables(const decoder *d) { return d->table_count; }
+EXPORT const char *duoscope_table(const decoder *d, size_t t) { return d->tables[t].name; }
+EXPORT uint64_t duoscope_rows(const decoder *d, size_t t) { return d->tables[t].rows; }
+
+// A table in Native format, good until the next call. NULL: no memory.
+EXPORT const uint8_t *duoscope_native(decoder *d, size_t t, size_t *size) {
+  d->native.size = 0;
+  if (!table_native(&d->tables[t], &d->native)) return NULL;
+  *size = d->native.size;
+  return d->native.data;
+}
+
+EXPORT series *duoscope_series_open(void) { return series_open(); }
+EXPORT void duoscope_series_close(series *s) { series_close(s); }
+EXPORT void duoscope_series_rotate(series *s) { series_rotate(s); }
+EXPORT uint64_t duoscope_series_active(const series *s) { return series_active(s); }

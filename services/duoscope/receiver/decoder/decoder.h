@@ -1,0 +1,169 @@
+// The native half of the decoder: OTLP requests in, columns in ClickHouse's Native format out. decoder/__init__.py is the
+// other half and documents what the numbers mean.
+#ifndef DUOSCOPE_DECODER_H
+#define DUOSCOPE_DECODER_H
+
+#include "columns.h"
+
+enum signal { TRACES = 0, LOGS = 1, METRICS = 2 };
+
+// What becomes of an item. The reasons after OK are in the order of `REASONS` in __init__.py.
+enum verdict {
+  MALFORMED = -1,
+  OK = 0,
+  INVALID_ID,
+  TIME_OUT_OF_RANGE,
+  TIME_MISSING,
+  NO_VALUE,
+  INVALID_HISTOGRAM,
+  TOO_MANY_ATTRIBUTES,
+  ATTRIBUTE_TOO_LARGE,
+  BODY_TOO_LARGE,
+  INVALID_UTF8,
+  NESTED_TOO_DEEP,
+  TOO_MANY_SERIES,
+  VERDICTS
+};
+
+typedef struct {
+  uint64_t earliest, latest;  // of an item's time, in nanoseconds since 1970
+  uint64_t now;               // for log records without a time
+  uint64_t series_max;        // active series of the tenant; 0 for no limit
+  uint32_t attributes_max;    // of one list
+  uint32_t attribute_bytes_max, body_bytes_max;
+  uint32_t depth_max;
+} limits;
+
+typedef struct {
+  uint8_t organization_id[16], workspace_id[16], tenant_id[16];  // as ClickHouse keeps a UUID
+  uint64_t retention_days;
+} owner;
+
+typedef struct {
+  uint64_t items;   // in the request
+  uint64_t stored;  // rows made of them; a point without a recorded value makes none
+  uint64_t rejected[VERDICTS];
+} outcome;
+
+typedef struct {
+  bytes *items;
+  size_t count, capacity;
+} ranges;
+
+enum { TABLES_MAX = 6 };
+
+// What the items of a scope share. The texts are words of each table, looked up when a table meets a new origin.
+typedef struct {
+  buffer resource, scope_attributes, service;  // JSON, JSON, text
+  bytes resource_url, scope_name, scope_version, scope_url;
+  uint32_t resource_dropped, scope_dropped;
+  uint64_t resource_hash;
+  uint64_t serial;
+} origin;
+
+enum { ORIGIN_WORDS = 7 };
+
+typedef struct chunk {
+  struct chunk *next;
+  uint8_t data[];
+} chunk;
+
+typedef struct series series;
+
+typedef struct {
+  enum signal signal;
+  size_t table_count;
+  table tables[TABLES_MAX];
+  struct {
+    uint64_t origin, metric;  // serials of what the words below are of
+    uint32_t words[ORIGIN_WORDS], metric_name, unit;
+  } seen[TABLES_MAX];
+  origin origin;
+  limits limits;
+  owner owner;
+  outcome *outcome;
+  series *series;
+  buffer json, text;                  // scratch
+  ranges pairs, inner, events, links;  // scratch; events: of a span, or exemplars of a point
+  buffer lists[4];                     // numbers of a point: buckets, bounds, quantiles
+  chunk *joined;  // memory of `join`
+  size_t joined_size, joined_max;
+  uint64_t serial;
+  buffer native;
+  bool out_of_memory;
+} decoder;
+
+// --- values.c
+bool ranges_add(decoder *d, ranges *r, bytes item);
+// A singular message of field `number` that came more than once: protobuf merges such, which is to parse them end to end.
+bool join(decoder *d, bytes message, uint32_t number, bytes *joined);
+bool is_utf8(bytes text);
+int attributes_json(decoder *d, const ranges *pairs, bool sorted, buffer *out);
+int body_text(decoder *d, bytes value, buffer *out, uint8_t *kind);
+
+// --- origin.c
+typedef int (*item_reader)(decoder *d, bytes item);
+typedef int (*item_counter)(bytes item, uint64_t *count);
+int read_request(decoder *d, bytes request, item_reader read, item_counter count);
+void put_origin(decoder *d, size_t t);
+static inline bool has_byte(bytes id, size_t size) {
+  if (length_of(id) != size) return false;
+  for (const uint8_t *p = id.at; p < id.end; p++)
+    if (*p) return true;
+  return false;
+}
+static const uint8_t NO_ID[16] = {0};
+static inline const uint8_t *id_or_none(bytes id, size_t size) { return length_of(id) == size ? id.at : NO_ID; }
+static inline uint64_t as_time(uint64_t nanos) { return nanos > INT64_MAX ? INT64_MAX : nanos; }
+static inline int reject(decoder *d, int verdict) {
+  d->outcome->rejected[verdict]++;
+  return OK;
+}
+
+// --- traces.c, logs.c, metrics.c
+bool traces_open(decoder *d);
+bool logs_open(decoder *d);
+bool metrics_open(decoder *d);
+int traces_read(decoder *d, bytes request);
+int logs_read(decoder *d, bytes request);
+int metrics_read(decoder *d, bytes request);
+
+// --- points.c
+typedef struct {
+  bytes name, unit, description;
+  uint8_t type, temporality, monotonic;  // as the tables number them
+  uint64_t first, last;                  // times of its stored points
+} metric;
+bool points_open(decoder *d);
+int read_number(decoder *d, metric *m, bytes point);
+int read_histogram(decoder *d, metric *m, bytes point);
+int read_exponential(decoder *d, metric *m, bytes point);
+int read_summary(decoder *d, metric *m, bytes point);
+
+// --- series.c: which series of a tenant are active
+series *series_open(void);
+void series_close(series *s);
+void series_rotate(series *s);  // forget what was not seen since the last time
+uint64_t series_active(const series *s);
+bool series_admit(series *s, uint64_t hash, uint64_t max);
+
+// Columns every stored row has.
+#define OWNER_COLUMNS                                                                                                \
+  {"organization_id", "UUID", FIXED, 16, 0}, {"workspace_id", "UUID", FIXED, 16, 0},                                  \
+      {"tenant_id", "UUID", FIXED, 16, 0}, {"retention_days", "UInt16", FIXED, 2, 0}
+#define DICT(name) {name, "LowCardinality(String)", DICTIONARY, 4, 0}
+#define ORIGIN_COLUMNS                                                                                               \
+  OWNER_COLUMNS, DICT("service_name"), DICT("resource"), DICT("scope_name"), DICT("scope_version"),                   \
+      DICT("scope_attributes")
+#define FULL_ORIGIN_COLUMNS                                                                                          \
+  ORIGIN_COLUMNS, DICT("resource_schema_url"), DICT("scope_schema_url"),                                              \
+      {"resource_dropped_attributes_count", "UInt32", FIXED, 4, 0},                                                   \
+      {"scope_dropped_attributes_count", "UInt32", FIXED, 4, 0}
+enum {
+  C_ORGANIZATION, C_WORKSPACE, C_TENANT, C_RETENTION, C_SERVICE, C_RESOURCE, C_SCOPE_NAME, C_SCOPE_VERSION,
+  C_SCOPE_ATTRIBUTES, ORIGIN_END,
+  C_RESOURCE_URL = ORIGIN_END, C_SCOPE_URL, C_RESOURCE_DROPPED, C_SCOPE_DROPPED, FULL_ORIGIN_END
+};
+#define TIME_TYPE "DateTime64(9, 'UTC')"
+
+#endif

@@ -1,0 +1,146 @@
+// What requests of all signals have in common: resources, their scopes, the scopes' items.
+//
+//   request { 1: resource_x { 1: resource, 2: scope_x { 1: scope, 2: item, 3: schema_url }, 3: schema_url } }
+#include "decoder.h"
+
+// Fields may come in any order, so each level is walked twice: for what its items share, then for the items.
+typedef struct {
+  bytes first;   // of field 1; joined where it came more than once
+  bytes url;     // field 3
+} heading;
+
+static const uint8_t nothing;
+
+static int read_heading(decoder *d, bytes message, heading *h) {
+  field f;
+  unsigned firsts = 0;
+  int more;
+  *h = (heading){{&nothing, &nothing}, {&nothing, &nothing}};
+  for (bytes m = message; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    if (IS(f, 1, LENGTH)) {
+      h->first = f.range;
+      firsts++;
+    } else if (IS(f, 3, LENGTH)) {
+      h->url = f.range;
+    }
+  }
+  return firsts > 1 && !join(d, message, 1, &h->first) ? MALFORMED : OK;
+}
+
+static void read_service(decoder *d, const ranges *pairs) {
+  static const char name[] = "service.name";
+  d->origin.service.size = 0;
+  for (size_t i = 0; i < pairs->count; i++) {
+    field f;
+    bytes value = {&nothing, &nothing};
+    bool named = false;
+    for (bytes m = pairs->items[i]; next_field(&m, &f) > 0;) {
+      if (IS(f, 1, LENGTH)) named = length_of(f.range) == sizeof name - 1 && !memcmp(f.range.at, name, sizeof name - 1);
+      if (IS(f, 2, LENGTH)) value = f.range;
+    }
+    if (!named) continue;
+    uint8_t kind;
+    if (body_text(d, value, &d->origin.service, &kind) != OK || kind != 1) d->origin.service.size = 0;
+    return;
+  }
+}
+
+// A resource or a scope: attributes in field `attributes`, how many were dropped in the next one.
+static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *name, bytes *version, uint32_t *dropped,
+                       buffer *json) {
+  field f;
+  int more;
+  d->pairs.count = 0;
+  *dropped = 0;
+  for (bytes m = message; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    if (IS(f, attributes, LENGTH)) {
+      if (!ranges_add(d, &d->pairs, f.range)) return OK;
+    } else if (IS(f, attributes + 1, VARINT)) {
+      *dropped = (uint32_t)f.value;
+    } else if (name && IS(f, 1, LENGTH)) {
+      *name = f.range;
+    } else if (version && IS(f, 2, LENGTH)) {
+      *version = f.range;
+    }
+  }
+  return attributes_json(d, &d->pairs, true, json);
+}
+
+static int worse(int a, int b) { return a == MALFORMED || b == OK ? a : b == MALFORMED || a == OK ? b : a; }
+
+// Items that cannot be told where they come from are rejected for the reason that their resource or scope is.
+static int reject_items(decoder *d, bytes scope_x, item_counter count, int verdict) {
+  field f;
+  int more;
+  for (bytes m = scope_x; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    uint64_t items = 0;
+    if (!IS(f, 2, LENGTH)) continue;
+    if (count(f.range, &items) == MALFORMED) return MALFORMED;
+    d->outcome->items += items;
+    d->outcome->rejected[verdict] += items;
+  }
+  return OK;
+}
+
+static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, item_counter count) {
+  heading h;
+  origin *o = &d->origin;
+  if (read_heading(d, scope_x, &h) == MALFORMED) return MALFORMED;
+  o->scope_name = o->scope_version = (bytes){&nothing, &nothing};
+  int of_scope = read_bearer(d, h.first, 3, &o->scope_name, &o->scope_version, &o->scope_dropped, &o->scope_attributes);
+  if (of_scope == MALFORMED) return MALFORMED;
+  o->scope_url = h.url;
+  if (!is_utf8(h.url) || !is_utf8(o->scope_name) || !is_utf8(o->scope_version)) of_scope = worse(of_scope, INVALID_UTF8);
+  verdict = worse(verdict, of_scope);
+  if (verdict != OK) return reject_items(d, scope_x, count, verdict);
+  o->serial = ++d->serial;
+  field f;
+  for (bytes m = scope_x; next_field(&m, &f) > 0;)
+    if (IS(f, 2, LENGTH) && read(d, f.range) == MALFORMED) return MALFORMED;
+  return OK;
+}
+
+int read_request(decoder *d, bytes request, item_reader read, item_counter count) {
+  field f, g;
+  int more;
+  for (bytes m = request; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    if (!IS(f, 1, LENGTH)) continue;
+    heading h;
+    if (read_heading(d, f.range, &h) == MALFORMED) return MALFORMED;
+    int verdict = read_bearer(d, h.first, 1, NULL, NULL, &d->origin.resource_dropped, &d->origin.resource);
+    if (verdict == MALFORMED) return MALFORMED;
+    if (!is_utf8(h.url)) verdict = worse(verdict, INVALID_UTF8);
+    d->origin.resource_url = h.url;
+    if (verdict == OK) read_service(d, &d->pairs);
+    d->origin.resource_hash = hash_bytes(d->origin.resource.data, d->origin.resource.size, 0);
+    for (bytes n = f.range; next_field(&n, &g) > 0;)
+      if (IS(g, 2, LENGTH) && read_scope(d, g.range, verdict, read, count) == MALFORMED) return MALFORMED;
+  }
+  return OK;
+}
+
+void put_origin(decoder *d, size_t number) {
+  table *t = &d->tables[number];
+  uint32_t *words = d->seen[number].words;
+  const origin *o = &d->origin;
+  bool full = d->signal != METRICS;
+  if (d->seen[number].origin != o->serial) {
+    d->seen[number].origin = o->serial;
+    const bytes texts[ORIGIN_WORDS] = {buffer_bytes(&o->service), buffer_bytes(&o->resource), o->scope_name,
+                                       o->scope_version, buffer_bytes(&o->scope_attributes), o->resource_url, o->scope_url};
+    for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++) words[i] = word(t, C_SERVICE + i, texts[i]);
+  }
+  put(t, C_ORGANIZATION, d->owner.organization_id, 16);
+  put(t, C_WORKSPACE, d->owner.workspace_id, 16);
+  put(t, C_TENANT, d->owner.tenant_id, 16);
+  put_u16(t, C_RETENTION, (uint16_t)d->owner.retention_days);
+  for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++) put_u32(t, C_SERVICE + i, words[i]);
+  if (full) {
+    put_u32(t, C_RESOURCE_DROPPED, o->resource_dropped);
+    put_u32(t, C_SCOPE_DROPPED, o->scope_dropped);
+  }
+}

@@ -1,0 +1,398 @@
+// OTLP values as they are stored: attributes become a JSON object with typed values, a log body a text with its kind.
+//
+// JSON as everybody's, with two things it lacks: bytes are {"@otlp.bytes_value":"<base64>"}, and nan, inf and -inf are
+// texts. telemetry/values.py reads it.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "decoder.h"
+
+enum value_kind { NONE, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES };
+
+bool ranges_add(decoder *d, ranges *r, bytes item) {
+  if (r->count == r->capacity) {
+    size_t capacity = r->capacity ? r->capacity * 2 : 32;
+    bytes *items = realloc(r->items, capacity * sizeof(bytes));
+    if (!items) {
+      d->out_of_memory = true;
+      return false;
+    }
+    r->items = items;
+    r->capacity = capacity;
+  }
+  r->items[r->count++] = item;
+  return true;
+}
+
+bool join(decoder *d, bytes message, uint32_t number, bytes *joined) {
+  size_t size = 0;
+  field f;
+  for (bytes m = message; next_field(&m, &f) > 0;)
+    if (IS(f, number, LENGTH)) size += length_of(f.range);
+  if (size > d->joined_max - d->joined_size) return false;
+  chunk *c = malloc(sizeof(chunk) + size);
+  if (!c) {
+    d->out_of_memory = true;
+    return false;
+  }
+  c->next = d->joined;
+  d->joined = c;
+  d->joined_size += size;
+  uint8_t *to = c->data;
+  for (bytes m = message; next_field(&m, &f) > 0;)
+    if (IS(f, number, LENGTH) && length_of(f.range)) {
+      memcpy(to, f.range.at, length_of(f.range));
+      to += length_of(f.range);
+    }
+  *joined = (bytes){c->data, c->data + size};
+  return true;
+}
+
+#define ONES 0x0101010101010101u
+#define HIGHS 0x8080808080808080u
+#define BELOW(v, n) (((v) - ONES * (n)) & ~(v) & HIGHS)
+#define HAS(v, c) BELOW((v) ^ (ONES * (c)), 1)
+
+// No control character, quote, backslash or byte beyond ASCII: goes into JSON as it is.
+static bool is_plain(bytes t) {
+  while (length_of(t) >= 8) {
+    uint64_t v = load64(t.at);
+    if ((v & HIGHS) | BELOW(v, 0x20) | HAS(v, '"') | HAS(v, '\\')) return false;
+    t.at += 8;
+  }
+  for (; t.at < t.end; t.at++)
+    if (*t.at < 0x20 || *t.at >= 0x80 || *t.at == '"' || *t.at == '\\') return false;
+  return true;
+}
+
+bool is_utf8(bytes t) {
+  while (t.at < t.end) {
+    if (length_of(t) >= 8 && !(load64(t.at) & HIGHS)) {
+      t.at += 8;
+      continue;
+    }
+    uint8_t c = *t.at++;
+    if (c < 0x80) continue;
+    unsigned more;
+    uint8_t low = 0x80, high = 0xbf;  // of the second byte: no overlong form, no surrogate, nothing beyond U+10FFFF
+    if (c >= 0xc2 && c <= 0xdf) {
+      more = 1;
+    } else if (c >= 0xe0 && c <= 0xef) {
+      more = 2;
+      if (c == 0xe0) low = 0xa0;
+      if (c == 0xed) high = 0x9f;
+    } else if (c >= 0xf0 && c <= 0xf4) {
+      more = 3;
+      if (c == 0xf0) low = 0x90;
+      if (c == 0xf4) high = 0x8f;
+    } else {
+      return false;
+    }
+    if (length_of(t) < more || *t.at < low || *t.at > high) return false;
+    for (t.at++; --more; t.at++)
+      if ((*t.at & 0xc0) != 0x80) return false;
+  }
+  return true;
+}
+
+// A text between quotes. False where it is no UTF-8.
+static bool put_json_text(decoder *d, buffer *out, bytes text) {
+  size_t size = length_of(text);
+  if (is_plain(text)) {
+    if (!buffer_room(out, size + 2)) {
+      d->out_of_memory = true;
+      return true;
+    }
+    out->data[out->size++] = '"';
+    if (size) memcpy(out->data + out->size, text.at, size);
+    out->size += size;
+    out->data[out->size++] = '"';
+    return true;
+  }
+  if (!is_utf8(text)) return false;
+  if (size > SIZE_MAX / 8 || !buffer_room(out, 6 * size + 2)) {
+    d->out_of_memory = true;
+    return true;
+  }
+  uint8_t *to = out->data + out->size;
+  *to++ = '"';
+  for (; text.at < text.end; text.at++) {
+    uint8_t c = *text.at;
+    const char *short_form = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+    if (short_form) {
+      *to++ = (uint8_t)short_form[0];
+      *to++ = (uint8_t)short_form[1];
+    } else if (c < 0x20) {
+      memcpy(to, "\\u00", 4);
+      to[4] = (uint8_t)('0' + (c >> 4));
+      to[5] = (uint8_t)"0123456789abcdef"[c & 15];
+      to += 6;
+    } else {
+      *to++ = c;
+    }
+  }
+  *to++ = '"';
+  out->size = (size_t)(to - out->data);
+  return true;
+}
+
+static void put_literal(decoder *d, buffer *out, const char *text) {
+  if (!buffer_put(out, text, strlen(text))) d->out_of_memory = true;
+}
+
+static void put_int(decoder *d, buffer *out, int64_t value) {
+  char digits[24], *at = digits + sizeof digits;
+  uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  do *--at = (char)('0' + rest % 10);
+  while (rest /= 10);
+  if (value < 0) *--at = '-';
+  if (!buffer_put(out, at, (size_t)(digits + sizeof digits - at))) d->out_of_memory = true;
+}
+
+// The fewest digits that give the number back.
+static void put_double(decoder *d, buffer *out, double value) {
+  if (value == floor(value) && fabs(value) < 1e15 && !(value == 0 && signbit(value))) {
+    put_int(d, out, (int64_t)value);
+    return;
+  }
+  char text[40];
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    if (digits == 17 || strtod(text, NULL) == value) break;
+  }
+  put_literal(d, out, text);
+}
+
+static void put_json_double(decoder *d, buffer *out, double value) {
+  if (isfinite(value))
+    put_double(d, out, value);
+  else
+    put_literal(d, out, isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"");
+}
+
+static void put_base64(decoder *d, buffer *out, bytes b) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (!buffer_room(out, (length_of(b) / 3 + 1) * 4)) {
+    d->out_of_memory = true;
+    return;
+  }
+  uint8_t *to = out->data + out->size;
+  for (; b.at < b.end; b.at += 3) {
+    size_t left = length_of(b);
+    uint32_t v = (uint32_t)b.at[0] << 16 | (left > 1 ? (uint32_t)b.at[1] << 8 : 0) | (left > 2 ? b.at[2] : 0);
+    *to++ = (uint8_t)digits[v >> 18];
+    *to++ = (uint8_t)digits[v >> 12 & 63];
+    *to++ = left > 1 ? (uint8_t)digits[v >> 6 & 63] : '=';
+    *to++ = left > 2 ? (uint8_t)digits[v & 63] : '=';
+    if (left <= 3) break;
+  }
+  out->size = (size_t)(to - out->data);
+}
+
+// An AnyValue without its content read: the field of the oneof that came last, joined where it came in pieces.
+typedef struct {
+  enum value_kind kind;
+  uint64_t number;
+  bytes range;
+} any_value;
+
+static int read_any(decoder *d, bytes message, any_value *v) {
+  *v = (any_value){.kind = NONE};
+  field f;
+  bytes m = message, run = message;
+  unsigned pieces = 0;
+  for (;;) {
+    bytes before = m;
+    int more = next_field(&m, &f);
+    if (more < 0) return MALFORMED;
+    if (!more) break;
+    enum value_kind kind = NONE;
+    switch (f.number) {
+      case STRING: case ARRAY: case KVLIST: case BYTES:
+        if (f.type == LENGTH) kind = (enum value_kind)f.number;
+        break;
+      case BOOL: case INT:
+        if (f.type == VARINT) kind = (enum value_kind)f.number;
+        break;
+      case DOUBLE:
+        if (f.type == FIXED64) kind = DOUBLE;
+        break;
+      default:
+        break;
+    }
+    if (kind == NONE) continue;
+    if (kind != v->kind) {
+      pieces = 0;
+      run = (bytes){before.at, message.end};
+    }
+    pieces++;
+    *v = (any_value){kind, f.value, f.range};
+  }
+  if (pieces > 1 && (v->kind == ARRAY || v->kind == KVLIST) && !join(d, run, (uint32_t)v->kind, &v->range)) return MALFORMED;
+  return OK;
+}
+
+static int put_value(decoder *d, bytes message, uint32_t depth, buffer *out);
+
+// A KeyValue's parts.
+static int read_pair(decoder *d, bytes message, bytes *key, bytes *value) {
+  static const uint8_t nothing;
+  *key = *value = (bytes){&nothing, &nothing};
+  field f;
+  unsigned values = 0;
+  int more;
+  for (bytes m = message; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    if (IS(f, 1, LENGTH)) *key = f.range;
+    if (IS(f, 2, LENGTH)) {
+      *value = f.range;
+      values++;
+    }
+  }
+  return values > 1 && !join(d, message, 2, value) ? MALFORMED : OK;
+}
+
+// The worst of two verdicts: a malformed message is malformed whatever else is wrong with it.
+static inline int worse(int a, int b) { return a == MALFORMED || b == OK ? a : b == MALFORMED || a == OK ? b : a; }
+
+static int put_nested(decoder *d, bytes message, bool with_keys, uint32_t depth, buffer *out) {
+  field f;
+  bool first = true;
+  int more, verdict = OK;
+  if (!buffer_put_byte(out, with_keys ? '{' : '[')) d->out_of_memory = true;
+  for (bytes m = message; (more = next_field(&m, &f));) {
+    if (more < 0) return MALFORMED;
+    if (!IS(f, 1, LENGTH)) continue;
+    if (!first && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+    first = false;
+    bytes value = f.range;
+    if (with_keys) {
+      bytes key;
+      if (read_pair(d, f.range, &key, &value) == MALFORMED) return MALFORMED;
+      if (!put_json_text(d, out, key)) verdict = worse(verdict, INVALID_UTF8);
+      if (!buffer_put_byte(out, ':')) d->out_of_memory = true;
+    }
+    verdict = worse(verdict, put_value(d, value, depth + 1, out));
+    if (verdict == MALFORMED) return MALFORMED;
+  }
+  if (!buffer_put_byte(out, with_keys ? '}' : ']')) d->out_of_memory = true;
+  return verdict;
+}
+
+static int put_any(decoder *d, const any_value *v, uint32_t depth, buffer *out) {
+  switch (v->kind) {
+    case STRING:
+      return put_json_text(d, out, v->range) ? OK : INVALID_UTF8;
+    case BOOL:
+      put_literal(d, out, v->number ? "true" : "false");
+      return OK;
+    case INT:
+      put_int(d, out, (int64_t)v->number);
+      return OK;
+    case DOUBLE:
+      put_json_double(d, out, as_double(v->number));
+      return OK;
+    case ARRAY: case KVLIST:
+      return depth >= d->limits.depth_max ? NESTED_TOO_DEEP : put_nested(d, v->range, v->kind == KVLIST, depth, out);
+    case BYTES:
+      put_literal(d, out, "{\"@otlp.bytes_value\":\"");
+      put_base64(d, out, v->range);
+      put_literal(d, out, "\"}");
+      return OK;
+    default:
+      put_literal(d, out, "null");
+      return OK;
+  }
+}
+
+static int put_value(decoder *d, bytes message, uint32_t depth, buffer *out) {
+  any_value v;
+  int verdict = read_any(d, message, &v);
+  return verdict == OK ? put_any(d, &v, depth, out) : verdict;
+}
+
+typedef struct {
+  bytes key, value;
+} pair;
+
+static int compare_pairs(const void *a, const void *b) {
+  const pair *x = a, *y = b;
+  size_t n = length_of(x->key), m = length_of(y->key);
+  int order = memcmp(x->key.at, y->key.at, n < m ? n : m);
+  return order ? order : (n > m) - (n < m);
+}
+
+static int put_pairs(decoder *d, const pair *pairs, size_t count, buffer *out) {
+  int verdict = OK;
+  if (!buffer_put_byte(out, '{')) d->out_of_memory = true;
+  for (size_t i = 0; i < count; i++) {
+    if (i && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+    if (!put_json_text(d, out, pairs[i].key)) verdict = worse(verdict, INVALID_UTF8);
+    if (!buffer_put_byte(out, ':')) d->out_of_memory = true;
+    size_t before = out->size;
+    verdict = worse(verdict, put_value(d, pairs[i].value, 0, out));
+    if (verdict == MALFORMED) return MALFORMED;
+    if (out->size - before > d->limits.attribute_bytes_max) verdict = worse(verdict, ATTRIBUTE_TOO_LARGE);
+  }
+  if (!buffer_put_byte(out, '}')) d->out_of_memory = true;
+  return verdict;
+}
+
+enum { FEW = 64 };
+
+// Replaces what `out` holds.
+int attributes_json(decoder *d, const ranges *list, bool sorted, buffer *out) {
+  pair few[FEW], *pairs = few;
+  out->size = 0;
+  if (list->count > FEW && !(pairs = malloc(list->count * sizeof(pair)))) {
+    d->out_of_memory = true;
+    return OK;
+  }
+  int verdict = OK;
+  for (size_t i = 0; i < list->count && verdict == OK; i++)
+    verdict = read_pair(d, list->items[i], &pairs[i].key, &pairs[i].value);
+  if (verdict == OK && sorted && list->count <= FEW) {
+    for (size_t i = 1; i < list->count; i++) {
+      pair moved = pairs[i];
+      size_t j = i;
+      for (; j && compare_pairs(&pairs[j - 1], &moved) > 0; j--) pairs[j] = pairs[j - 1];
+      pairs[j] = moved;
+    }
+  } else if (verdict == OK && sorted) {
+    qsort(pairs, list->count, sizeof(pair), compare_pairs);
+  }
+  if (verdict == OK) verdict = put_pairs(d, pairs, list->count, out);
+  if (pairs != few) free(pairs);
+  if (verdict == OK && list->count > d->limits.attributes_max) verdict = TOO_MANY_ATTRIBUTES;
+  return verdict;
+}
+
+// A body: a text as it is, bytes in base64, anything else as JSON. Replaces what `out` holds.
+int body_text(decoder *d, bytes message, buffer *out, uint8_t *kind) {
+  any_value v;
+  out->size = 0;
+  int verdict = read_any(d, message, &v);
+  if (verdict != OK) return verdict;
+  *kind = (uint8_t)v.kind;
+  switch (v.kind) {
+    case NONE:
+      break;
+    case STRING:
+      if (!is_utf8(v.range)) return INVALID_UTF8;
+      if (!buffer_put(out, v.range.at, length_of(v.range))) d->out_of_memory = true;
+      break;
+    case BYTES:
+      put_base64(d, out, v.range);
+      break;
+    case DOUBLE:
+      if (isfinite(as_double(v.number)))
+        put_double(d, out, as_double(v.number));
+      else
+        put_literal(d, out, isnan(as_double(v.number)) ? "nan" : as_double(v.number) > 0 ? "inf" : "-inf");
+      break;
+    default:
+      verdict = put_any(d, &v, 0, out);
+  }
+  return verdict == OK && out->size > d->limits.body_bytes_max ? BODY_TOO_LARGE : verdict;
+}

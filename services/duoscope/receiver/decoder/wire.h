@@ -1,0 +1,111 @@
+// The protobuf wire format: fields of a message, one after the other, with every length checked.
+//
+// A message is a range of bytes. `next_field` walks it; what a field holds is a number or a range within the message.
+// Nothing is copied, except that a singular message which comes twice is joined as protobuf wants it: see `join`.
+#ifndef DUOSCOPE_WIRE_H
+#define DUOSCOPE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+  const uint8_t *at, *end;
+} bytes;
+
+enum wire_type { VARINT = 0, FIXED64 = 1, LENGTH = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5 };
+
+typedef struct {
+  uint32_t number;
+  uint8_t type;
+  uint64_t value;  // of VARINT, FIXED64 and FIXED32
+  bytes range;     // of LENGTH
+} field;
+
+enum { GROUPS_MAX = 100 };
+
+static inline size_t length_of(bytes b) { return (size_t)(b.end - b.at); }
+
+static inline bool read_varint(bytes *m, uint64_t *out) {
+  uint64_t value = 0;
+  for (unsigned shift = 0; shift < 70; shift += 7) {
+    if (m->at == m->end) return false;
+    uint8_t byte = *m->at++;
+    if (shift == 63 && byte > 1) return false;
+    value |= (uint64_t)(byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      *out = value;
+      return true;
+    }
+  }
+  return false;
+}
+
+static inline uint64_t load64(const uint8_t *p) {
+  uint64_t value;
+  memcpy(&value, p, 8);
+  return value;
+}
+
+static inline double as_double(uint64_t bits) {
+  double value;
+  memcpy(&value, &bits, 8);
+  return value;
+}
+
+// What follows a tag. False: the message is malformed.
+static inline bool read_content(bytes *m, field *f, int groups) {
+  switch (f->type) {
+    case VARINT:
+      return read_varint(m, &f->value);
+    case FIXED64:
+      if (m->end - m->at < 8) return false;
+      f->value = load64(m->at);
+      m->at += 8;
+      return true;
+    case FIXED32: {
+      uint32_t value;
+      if (m->end - m->at < 4) return false;
+      memcpy(&value, m->at, 4);
+      f->value = value;
+      m->at += 4;
+      return true;
+    }
+    case LENGTH: {
+      uint64_t size;
+      if (!read_varint(m, &size) || size > length_of(*m)) return false;
+      f->range = (bytes){m->at, m->at + size};
+      m->at += size;
+      return true;
+    }
+    case GROUP: {  // only in fields nobody knows: skipped up to its end
+      if (groups >= GROUPS_MAX) return false;
+      for (;;) {
+        uint64_t tag;
+        field inner;
+        if (!read_varint(m, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
+        inner.number = (uint32_t)tag >> 3;
+        inner.type = tag & 7;
+        if (inner.type == GROUP_END) return inner.number == f->number;
+        if (!read_content(m, &inner, groups + 1)) return false;
+      }
+    }
+    default:
+      return false;
+  }
+}
+
+// The next field of a message: 1, or 0 at its end, or -1 where it is malformed.
+static inline int next_field(bytes *m, field *f) {
+  uint64_t tag;
+  if (m->at == m->end) return 0;
+  if (!read_varint(m, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return -1;
+  f->number = (uint32_t)tag >> 3;
+  f->type = tag & 7;
+  return read_content(m, f, 0) ? 1 : -1;
+}
+
+#define IS(f, n, t) ((f).number == (n) && (f).type == (t))
+
+#endif
