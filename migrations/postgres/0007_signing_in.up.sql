@@ -179,8 +179,12 @@ CREATE POLICY platform ON mail_outbox TO duoscope_platform USING (true) WITH CHE
 GRANT SELECT, UPDATE ON user_sessions TO duoscope_service;
 GRANT SELECT, UPDATE, DELETE ON trusted_devices TO duoscope_service;
 GRANT SELECT, INSERT, UPDATE ON email_verifications, password_reset_tokens TO duoscope_service;
--- A tenant posts mail and never reads the box.
-GRANT INSERT ON mail_outbox TO duoscope_service;
+-- A tenant and an organization post mail and never read the box.
+GRANT INSERT ON mail_outbox TO duoscope_service, duoscope_organization;
+-- An organization's admin ends the sessions of a user who is shut out.
+CREATE POLICY organization ON user_sessions TO duoscope_organization
+    USING (organization_id = app_organization_id()) WITH CHECK (organization_id = app_organization_id());
+GRANT SELECT, UPDATE ON user_sessions TO duoscope_organization;
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON trusted_devices, user_sessions, email_verifications, password_reset_tokens, login_attempts, mail_outbox
     TO duoscope_platform;

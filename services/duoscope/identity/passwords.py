@@ -1,38 +1,40 @@
 """Argon2id off the event loop: few threads, a short queue, and an honest refusal when both are full.
 
-One verification costs about 18 ms of a core. Whoever is asked to verify for nobody (an unknown e-mail address) verifies
-against a dummy, so that known and unknown answer alike.
+One verification costs about 18 ms of a core, on threads that stand back for everything else in the process: a flood of
+wrong passwords delays logins and nothing else. Whoever is asked to verify for nobody (an unknown e-mail address) does
+so against a dummy, so that known and unknown answer alike.
 """
 
 import asyncio
+import contextlib
+import os
 import secrets
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import argon2
 
-from duoscope.kernel.errors import invalid, unavailable
+from duoscope.identity.password_rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, check_password
+from duoscope.kernel.errors import unavailable
+
+__all__ = ["PASSWORD_CHARS_MAX", "PASSWORD_CHARS_MIN", "SlowHasher", "check_password"]
 
 MEMORY_KIB = 19456
 TIME_COST = 2
 PARALLELISM = 1
 """OWASP's first recommendation for Argon2id."""
 THREADS = 2
+NICENESS = 10
+"""Of the threads (Linux has one a thread): about a tenth of a core's share against a thread that does not yield."""
 WAITING_MAX = 32
 """Verifications that wait or run: at the limit the last waits about 0.3 s for two threads."""
+WAITING_KNOWN_MAX = 40
+"""The same for devices that their users trust: strangers cannot fill the queue for them."""
 RETRY_AFTER_S = 1.0
-PASSWORD_CHARS_MIN = 10
-PASSWORD_CHARS_MAX = 512
 
 _T = TypeVar("_T")
-
-
-def check_password(password: str) -> str:
-    """The password itself; INVALID for one too short to be chosen or too long to be hashed."""
-    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
-        raise invalid(f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters.")
-    return password
 
 
 class SlowHasher:
@@ -42,7 +44,7 @@ class SlowHasher:
         self._argon2 = argon2.PasswordHasher(
             time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=PARALLELISM, type=argon2.Type.ID
         )
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_stand_back)
         self._waiting_max = waiting_max
         self._waiting = 0
         # Made once for real, so that it costs what every other hash costs to verify.
@@ -52,11 +54,15 @@ class SlowHasher:
         """The PHC string of a new hash. UNAVAILABLE `too-many-logins` when the queue is full."""
         return await self._run(lambda: self._argon2.hash(secret))
 
-    async def verify(self, stored: str | None, presented: str) -> bool:
-        """Whether the hash is the secret's; None stands for nobody's and is never right. UNAVAILABLE as for `hash`."""
+    async def verify(self, stored: str | None, presented: str, *, is_known: bool = False) -> bool:
+        """Whether the hash is the secret's; None stands for nobody's and is never right. UNAVAILABLE as for `hash`.
+
+        `is_known`: for a client that has shown who it is, the queue is a little longer.
+        """
         if len(presented) > PASSWORD_CHARS_MAX:
             presented, stored = "", None
-        right = await self._run(lambda: self._verify(stored or self._dummy, presented))
+        waiting_max = self._waiting_max + (WAITING_KNOWN_MAX - WAITING_MAX if is_known else 0)
+        right = await self._run(lambda: self._verify(stored or self._dummy, presented), waiting_max)
         return right and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
@@ -73,8 +79,8 @@ class SlowHasher:
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], _T]) -> _T:
-        if self._waiting >= self._waiting_max:
+    async def _run(self, work: Callable[[], _T], waiting_max: int | None = None) -> _T:
+        if self._waiting >= (waiting_max or self._waiting_max):
             raise unavailable(
                 "Too many credentials are being verified; try again.",
                 code="too-many-logins",
@@ -89,3 +95,8 @@ class SlowHasher:
 
     def _finished(self) -> None:
         self._waiting -= 1
+
+
+def _stand_back() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # a courtesy, where the system knows it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,35 +1,61 @@
-"""Log in, refresh, log out.
+"""Sign in, refresh, sign out.
+
+A login is: may this client try (throttle.py), is the password right, is it enough (second_factor.py), then a session.
+The session is a row that every request of its access tokens looks at, so that ending it counts at once.
 
 A refresh token is used once. Its successor is derived from it, so a client that lost the answer gets the same one again
-for REISSUE_WINDOW_S; used later, or after its successor, it was stolen by somebody, and the whole family ends.
+for REISSUE_WINDOW_S; used later, or after its successor, it was stolen by somebody, and the whole session ends.
 """
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import LiteralString
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
+from duoscope.identity import notices
+from duoscope.identity.mail import Mailer
+from duoscope.identity.password_rules import normalized
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.second_factor import MISSING, Attempt, PasswordAlone, SecondFactor
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.throttle import Charge, Throttle, network_of
 from duoscope.identity.tokens import ACCESS_LIFETIME_S, AccessTokens
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import permissions, refresh_tokens, users
+from duoscope.metadata import (
+    audit_logs,
+    credentials,
+    permissions,
+    refresh_tokens,
+    trusted_devices,
+    user_sessions,
+    users,
+)
 from duoscope.metadata.permissions import Grant
 from duoscope.metadata.refresh_tokens import RefreshToken
+from duoscope.metadata.trusted_devices import TrustedDevice
 from duoscope.metadata.users import Login
 from duoscope.stores.postgres import MetadataStore, Transaction
 
-REFRESH_LIFETIME_S = 30 * 24 * 3600
-"""From the last refresh: a session that is used goes on."""
-REISSUE_WINDOW_S = 10.0
-_LOGIN = PlatformScope(reason="authentication knows no tenant yet")
+SESSION_LIFETIME_S: Final = 30 * 24 * 3600
+"""However much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
+REFRESH_LIFETIME_S: Final = 7 * 24 * 3600
+"""A session that is not used for so long ends."""
+REISSUE_WINDOW_S: Final = 10.0
+DEVICE_LIFETIME_S: Final = 90 * 24 * 3600
+ORIGINS_MAX: Final = 50
+"""How many of a user's latest sessions tell whether a client is new."""
+_SIGNING_IN = PlatformScope(reason="authentication knows no tenant yet")
 _TOKEN = re.compile(r"tfr-[A-Za-z0-9_-]{43}")
+_DEVICE = re.compile(r"tfd-[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +66,143 @@ class TokenPair:
     refresh_token: str = field(repr=False)
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name
     expires_in: int = ACCESS_LIFETIME_S
+    device_token: str | None = field(default=None, repr=False)
+    """For a device that is to be trusted: shown once."""
 
 
 class Sessions:
-    """Turns credentials into tokens."""
+    """Turns credentials into tokens.
 
-    def __init__(self, store: MetadataStore, hasher: SlowHasher, tokens: AccessTokens, keys: SecretKeys) -> None:
+    Args:
+        store, hasher, tokens, keys: what it works with.
+        mailer: sends the notice of a new device; None: nobody is told.
+        second_factor: asked after every right password.
+    """
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        hasher: SlowHasher,
+        tokens: AccessTokens,
+        keys: SecretKeys,
+        *,
+        mailer: Mailer | None = None,
+        second_factor: SecondFactor | None = None,
+    ) -> None:
         self._store = store
         self._hasher = hasher
         self._tokens = tokens
+        self._mailer = mailer
+        self._second_factor = second_factor or PasswordAlone()
+        self._throttle = Throttle(keys)
         self._successor_keys = keys.derive("refresh-token-successor")
 
     async def login(
-        self, email: str, password: str, *, tenant_id: UUID | None = None, device_fingerprint: str | None = None
+        self,
+        email: str,
+        password: str,
+        *,
+        actor: Actor | None = None,
+        tenant_id: UUID | None = None,
+        mfa_code: str | None = None,
+        device_token: str | None = None,
+        trust_device: bool = False,
+        device_name: str = "",
     ) -> TokenPair:
         """Tokens for the user's home tenant, or for `tenant_id` if they have a role there.
 
-        Raises:
-            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong; UNAVAILABLE when too
-                many log in at once or PostgreSQL is away.
-        """
-        async with self._platform("sessions.find_login") as m:
-            login = await users.find_login(m, email)
-        right = await self._hasher.verify(login.password_hash if login else None, password)
-        if login is None or not right or not login.is_open:
-            async with self._platform("sessions.failed_login") as m:
-                await users.record_failed_login(m, email if not right else "")
-            raise _refused()
-        rehashed = await self._hasher.hash(password) if self._hasher.is_outdated(login.password_hash) else None
-        async with self._platform("sessions.login") as m:
-            grant = await _grant(m, login, tenant_id)
-            if grant is None:
-                raise _refused()
-            if rehashed:
-                await users.set_password(m, login.user_id, rehashed)
-            await users.record_login(m, login.organization_id, login.user_id)
-            family_id = new_id()
-            refresh = "tfr-" + secrets.token_urlsafe(32)
-            await self._store_token(
-                m, grant, user_id=login.user_id, family_id=family_id, token=refresh, fingerprint=device_fingerprint
-            )
-        return TokenPair(self._tokens.issue(grant, user_id=login.user_id, session_id=family_id), refresh)
+        Args:
+            email: as presented.
+            password: as presented.
+            actor: where the request comes from.
+            tenant_id: where to work.
+            mfa_code: the second factor, where one is wanted.
+            device_token: of a device that the user trusts.
+            trust_device: answer a token that makes this device such a one.
+            device_name: what the list of devices shows; the user agent unless given.
 
-    async def refresh(self, presented: str) -> TokenPair:
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, or what the second
+                factor says; RATE_LIMITED `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL
+                is away.
+        """
+        email = email.strip()
+        actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
+        async with self._platform("sessions.attempt") as m:
+            login = await users.find_login(m, email)
+            device = await _device(m, device_token, login)
+            charge = await self._throttle.charge(
+                m, account=email, address=actor.ip_address, device_id=device.device_id if device else None
+            )
+        try:
+            right = await self._hasher.verify(
+                login.password_hash if login else None, normalized(password), is_known=charge.is_known
+            )
+        except DuoscopeError:
+            await self._took_nothing(charge)
+            raise
+        if login is None or not right or not login.is_open:
+            await self._failed(actor, login, "account-closed" if right else "wrong-password")
+            raise _refused()
+        actor = dataclasses.replace(actor, user_id=login.user_id)
+        try:
+            factors = await self._second_factor.check(
+                Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
+            )
+        except DuoscopeError as error:
+            if error.code == MISSING or error.kind is ErrorKind.UNAVAILABLE:
+                await self._took_nothing(charge)
+            else:
+                await self._failed(actor, login, error.code)
+            raise
+        rehashed = None
+        if self._hasher.is_outdated(login.password_hash):
+            rehashed = await self._hasher.hash(normalized(password))
+        named = device_name.strip() or actor.user_agent or ""
+        try:
+            async with self._platform("sessions.login") as m:
+                await self._throttle.succeeded(m, charge)
+                if not await _is_unchanged(m, login):
+                    raise _refused()
+                if rehashed:
+                    await credentials.replace_password(m, login.organization_id, login.user_id, rehashed)
+                return await self._begin(
+                    m,
+                    login,
+                    actor=actor,
+                    methods=("password", *factors),
+                    tenant_id=tenant_id,
+                    device=device,
+                    trust=named if trust_device and device is None else None,
+                )
+        except DuoscopeError as error:
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                await self._failed(actor, login, "no-role-there")
+            raise
+
+    async def begin_external(
+        self,
+        *,
+        organization_id: UUID,
+        user_id: UUID,
+        actor: Actor,
+        methods: tuple[str, ...],
+        tenant_id: UUID | None = None,
+    ) -> TokenPair:
+        """A session for a user whom somebody else has authenticated, such as an OpenID provider: `methods=("oidc",)`.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `invalid-credentials` for an account that is closed or has no role.
+        """
+        async with self._platform("sessions.external") as m:
+            login = await users.find_login_by_id(m, organization_id, user_id)
+            if login is None or not login.is_open:
+                raise _refused()
+            addressee = await credentials.get_addressee(m, organization_id, user_id)
+            actor = dataclasses.replace(actor, user_id=user_id, email=addressee.email if addressee else actor.email)
+            return await self._begin(m, login, actor=actor, methods=methods, tenant_id=tenant_id)
+
+    async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
         """The next pair.
 
         Raises:
@@ -95,32 +215,155 @@ class Sessions:
             token = await refresh_tokens.lock(m, _hash(presented))
             if token is None or token.is_revoked or token.is_expired:
                 raise _not_refreshed()
+            left_s = await user_sessions.lock_live(m, token.organization_id, token.user_id, token.family_id)
             login = await users.find_login_by_id(m, token.organization_id, token.user_id)
-            grant = await _grant(m, login, token.tenant_id) if login and login.is_open else None
-            successor = await self._successor(m, token, presented, grant) if grant else None
+            is_open = left_s is not None and login is not None and login.is_open
+            grant = await _grant(m, login, token.tenant_id) if login and is_open else None
+            successor = (
+                await self._successor(m, token, presented, grant=grant, left_s=left_s) if grant and left_s else None
+            )
             if grant and successor:
+                await user_sessions.touch(m, token.organization_id, token.family_id)
                 access = self._tokens.issue(grant, user_id=token.user_id, session_id=token.family_id)
                 pair = TokenPair(access, successor)
             else:
                 # Committed, unlike what an exception in here would leave.
-                await refresh_tokens.revoke_family(m, token.tenant_id, token.family_id)
+                reason = "refresh-token-reused" if grant else "account-closed"
+                who = dataclasses.replace(actor or Actor(None, "", "user"), user_id=token.user_id)
+                await self._end(
+                    m, who, token.organization_id, token.user_id, token.family_id, reason=reason, is_alarm=True
+                )
         if pair is None:
             raise _not_refreshed()
         return pair
 
-    async def logout(self, presented: str) -> None:
+    async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
         """End the session the refresh token belongs to; says nothing of one that it does not know."""
         async with self._platform("sessions.logout") as m:
             token = await refresh_tokens.lock(m, _hash(presented))
             if token is not None:
-                await refresh_tokens.revoke_family(m, token.tenant_id, token.family_id)
+                who = actor or Actor(token.user_id, "", "user")
+                await self._end(m, who, token.organization_id, token.user_id, token.family_id, reason="logout")
 
-    async def _successor(self, m: Transaction, token: RefreshToken, presented: str, grant: Grant) -> str | None:
+    async def end(self, actor: Actor, organization_id: UUID, user_id: UUID, session_id: UUID) -> None:
+        """End one of the user's sessions. NOT_FOUND for any other."""
+        async with self._platform("sessions.end") as m:
+            if not await self._end(m, actor, organization_id, user_id, session_id, reason="ended-by-user"):
+                raise not_found("session")
+
+    async def end_all(
+        self, actor: Actor, organization_id: UUID, user_id: UUID, *, except_session_id: UUID | None = None
+    ) -> int:
+        """End all of the user's sessions, but one where told; answers how many."""
+        async with self._platform("sessions.end_all") as m:
+            return await end_all_in(
+                m, actor, organization_id, user_id, reason="logout-everywhere", except_session_id=except_session_id
+            )
+
+    async def _begin(
+        self,
+        m: Transaction,
+        login: Login,
+        *,
+        actor: Actor,
+        methods: tuple[str, ...],
+        tenant_id: UUID | None,
+        device: TrustedDevice | None = None,
+        trust: str | None = None,
+    ) -> TokenPair:
+        grant = await _grant(m, login, tenant_id)
+        if grant is None:
+            raise _refused()
+        organization_id, user_id = login.organization_id, login.user_id
+        await users.record_login(m, organization_id, user_id)
+        is_new = device is None and await _is_new(m, login, actor)
+        device_token = None
+        if trust is not None:
+            device_token = "tfd-" + secrets.token_urlsafe(32)
+            device = await trusted_devices.create(
+                m,
+                organization_id=organization_id,
+                user_id=user_id,
+                device_fingerprint=_hash(device_token),
+                device_name=trust,
+                lifetime_s=DEVICE_LIFETIME_S,
+            )
+        if device is not None:
+            await trusted_devices.record_use(m, device, with_mfa=bool({"otp", "backup-code"}.intersection(methods)))
+        session_id = new_id()
+        refresh = "tfr-" + secrets.token_urlsafe(32)
+        await user_sessions.create(
+            m,
+            organization_id=organization_id,
+            session_id=session_id,
+            user_id=user_id,
+            workspace_id=grant.workspace_id,
+            tenant_id=grant.tenant_id,
+            token_hash=_hash(refresh),
+            methods=methods,
+            device_id=device.device_id if device else None,
+            ip_address=actor.ip_address,
+            user_agent=actor.user_agent,
+            lifetime_s=SESSION_LIFETIME_S,
+        )
+        await self._store_token(m, grant, user_id=user_id, session_id=session_id, token=refresh)
+        if is_new and self._mailer is not None:
+            await notices.new_device(m, self._mailer, organization_id, user_id, actor)
+        after = {"methods": methods, "tenant_id": grant.tenant_id, "device_id": device.device_id if device else None}
+        await _record(m, actor, "session.created", organization_id, session_id, after=after)
+        access = self._tokens.issue(grant, user_id=user_id, session_id=session_id)
+        return TokenPair(access, refresh, device_token=device_token)
+
+    async def _took_nothing(self, charge: Charge) -> None:
+        async with self._platform("sessions.take_back") as m:
+            await self._throttle.take_back(m, charge)
+
+    async def _failed(self, actor: Actor, login: Login | None, reason: str) -> None:
+        """Note it; the same work for an account that does not exist."""
+        async with self._platform("sessions.failed") as m:
+            organization_id = login.organization_id if login else None
+            user_id = login.user_id if login else UUID(int=0)
+            await credentials.count_failure(m, organization_id or UUID(int=0), user_id)
+            await audit_logs.record(
+                m,
+                actor,
+                action="session.created",
+                resource_type="session",
+                resource_id=login.user_id if login else "unknown",
+                organization_id=organization_id,
+                after={"reason": reason if login else "unknown-account"},
+                result="failure",
+            )
+
+    async def _end(
+        self,
+        m: Transaction,
+        actor: Actor,
+        organization_id: UUID,
+        user_id: UUID,
+        session_id: UUID,
+        *,
+        reason: str,
+        is_alarm: bool = False,
+    ) -> bool:
+        ended = await user_sessions.end(m, organization_id, user_id, session_id, reason=reason)
+        await refresh_tokens.revoke_families(m, organization_id, user_id, session_id=session_id)
+        if ended:
+            result: audit_logs.Result = "failure" if is_alarm else "success"
+            await _record(
+                m, actor, "session.ended", organization_id, session_id, after={"reason": reason}, result=result
+            )
+        return ended
+
+    async def _successor(
+        self, m: Transaction, token: RefreshToken, presented: str, *, grant: Grant, left_s: float
+    ) -> str | None:
         if token.rotated_s_ago is None:
             successor = _derive(self._successor_keys[0], presented)
             await refresh_tokens.mark_rotated(m, token)
+            lifetime_s = min(REFRESH_LIFETIME_S, left_s)
             await self._store_token(
-                m, grant, user_id=token.user_id, family_id=token.family_id, token=successor, fingerprint=None
+                m, grant, user_id=token.user_id, session_id=token.family_id, token=successor, lifetime_s=lifetime_s
             )
             return successor
         if token.rotated_s_ago > REISSUE_WINDOW_S:
@@ -133,7 +376,14 @@ class Sessions:
         return None
 
     async def _store_token(
-        self, m: Transaction, grant: Grant, *, user_id: UUID, family_id: UUID, token: str, fingerprint: str | None
+        self,
+        m: Transaction,
+        grant: Grant,
+        *,
+        user_id: UUID,
+        session_id: UUID,
+        token: str,
+        lifetime_s: float = REFRESH_LIFETIME_S,
     ) -> None:
         await refresh_tokens.create(
             m,
@@ -141,14 +391,76 @@ class Sessions:
             workspace_id=grant.workspace_id,
             tenant_id=grant.tenant_id,
             user_id=user_id,
-            family_id=family_id,
+            family_id=session_id,
             token_hash=_hash(token),
-            lifetime_s=REFRESH_LIFETIME_S,
-            device_fingerprint=fingerprint,
+            lifetime_s=lifetime_s,
         )
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
-        return self._store.open_platform(_LOGIN, name)
+        return self._store.open_platform(_SIGNING_IN, name)
+
+
+async def end_all_in(
+    m: Transaction,
+    actor: Actor,
+    organization_id: UUID,
+    user_id: UUID,
+    *,
+    reason: str,
+    except_session_id: UUID | None = None,
+) -> int:
+    """End a user's sessions in a transaction that does more, such as closing the account; answers how many.
+
+    Writes to the audit log: call it late.
+    """
+    count = await user_sessions.end_all(m, organization_id, user_id, reason=reason, except_session_id=except_session_id)
+    await refresh_tokens.revoke_families(m, organization_id, user_id, except_session_id=except_session_id)
+    if count:
+        after = {"reason": reason, "sessions": count}
+        await _record(m, actor, "session.ended", organization_id, user_id, after=after)
+    return count
+
+
+async def _record(
+    m: Transaction,
+    actor: Actor,
+    action: str,
+    organization_id: UUID,
+    resource_id: UUID,
+    *,
+    after: Mapping[str, Any],
+    result: audit_logs.Result = "success",
+) -> None:
+    await audit_logs.record(
+        m,
+        actor,
+        action=action,
+        resource_type="session",
+        resource_id=resource_id,
+        organization_id=organization_id,
+        after=after,
+        result=result,
+    )
+
+
+async def _device(m: Transaction, token: str | None, login: Login | None) -> TrustedDevice | None:
+    if token is None or not _DEVICE.fullmatch(token):
+        return None
+    device = await trusted_devices.find(m, _hash(token))
+    return device if device and login and device.user_id == login.user_id else None
+
+
+async def _is_unchanged(m: Transaction, login: Login) -> bool:
+    """Whether nobody changed the password, or closed the account, while it was being verified."""
+    now = await users.find_login_by_id(m, login.organization_id, login.user_id)
+    return now is not None and now.is_open and now.password_hash == login.password_hash
+
+
+async def _is_new(m: Transaction, login: Login, actor: Actor) -> bool:
+    """Whether the user never signed in from this kind of client in this network; the first time ever is not new."""
+    seen = await user_sessions.origins(m, login.organization_id, login.user_id, rows_max=ORIGINS_MAX)
+    here = network_of(actor.ip_address), actor.user_agent or ""
+    return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
 async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant | None:
@@ -156,14 +468,9 @@ async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant 
     grants = await permissions.grants_of(m, login.organization_id, login.user_id)
     by_tenant = {grant.tenant_id: grant for grant in grants}
     if tenant_id is not None:
-        chosen = by_tenant.get(tenant_id)
-    else:
-        home = by_tenant.get(login.tenant_id) if login.tenant_id else None
-        chosen = home or next(iter(grants), None)
-    if chosen is None or not login.is_platform_admin:
-        return chosen
-    platform = await permissions.platform_names(m)
-    return Grant(chosen.organization_id, chosen.workspace_id, chosen.tenant_id, chosen.permissions | platform)
+        return by_tenant.get(tenant_id)
+    home = by_tenant.get(login.tenant_id) if login.tenant_id else None
+    return home or next(iter(grants), None)
 
 
 def _hash(token: str) -> str:

@@ -66,22 +66,26 @@ async def mark_rotated(m: Transaction, token: RefreshToken) -> None:
     )
 
 
-async def revoke_family(m: Transaction, tenant_id: UUID, family_id: UUID) -> None:
-    """End the session that one login began."""
+async def revoke_families(
+    m: Transaction,
+    organization_id: UUID,
+    user_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    except_session_id: UUID | None = None,
+) -> None:
+    """Let no token of a user's session, or of all their sessions but one, be used again."""
     await m.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
-        "WHERE tenant_id = $1 AND family_id = $2 AND NOT is_revoked",
-        *(tenant_id, family_id),
+        "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked "
+        "AND family_id = coalesce($3, family_id) AND family_id IS DISTINCT FROM $4",
+        *(organization_id, user_id, session_id, except_session_id),
     )
 
 
 async def revoke_user(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """End all sessions of a user that the transaction may see."""
-    await m.execute(
-        "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
-        "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked",
-        *(organization_id, user_id),
-    )
+    await revoke_families(m, organization_id, user_id)
 
 
 async def purge_expired(m: Transaction, rows_max: int) -> int:

@@ -1,0 +1,42 @@
+"""What users are told by mail without having asked: that somebody signed in, or that their password is another."""
+
+from uuid import UUID
+
+from duoscope.identity.mail import Mailer
+from duoscope.kernel import clock
+from duoscope.kernel.actor import Actor
+from duoscope.metadata import credentials
+from duoscope.stores.postgres import Transaction
+
+_NOT_YOU = (
+    "If that was you, there is nothing to do. If not, somebody may know your password: ask for a link to set another "
+    "one (POST /api/v1/auth/password/forgotten), which also ends all your sessions, and tell your administrator.\n"
+)
+
+
+async def new_device(m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
+    """Somebody signed in from a client that the user never used before."""
+    text = f"your account was signed in to from a client that we have not seen with it before.\n\n{_client(actor)}"
+    await _tell(m, mailer, organization_id, user_id, subject="New sign-in to your duoscope account", text=text)
+
+
+async def password_changed(m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
+    """The password was changed or reset, and other sessions were ended."""
+    text = f"the password of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
+    await _tell(m, mailer, organization_id, user_id, subject="Your duoscope password was changed", text=text)
+
+
+async def _tell(
+    m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, *, subject: str, text: str
+) -> None:
+    to = await credentials.get_addressee(m, organization_id, user_id)
+    if to is not None:
+        await mailer.queue(
+            m, organization_id=organization_id, to=to.email, subject=subject, text=f"Hello,\n\n{text}\n{_NOT_YOU}"
+        )
+
+
+def _client(actor: Actor) -> str:
+    # Of the user agent a line of printable ASCII: it is whatever the client chose to send.
+    agent = "".join(c if " " <= c <= "~" else "?" for c in (actor.user_agent or "unknown"))[:200]
+    return f"When:    {clock.rfc3339(clock.now())}\nAddress: {actor.ip_address or 'unknown'}\nClient:  {agent}\n"

@@ -1,0 +1,103 @@
+"""Devices whose users asked to be remembered there: rows only, found by the hash of the token that a device keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedDevice:
+    """A row of `trusted_devices`, without the fingerprint. `mfa_at` is when a second factor was last shown on it."""
+
+    organization_id: UUID
+    device_id: UUID
+    user_id: UUID
+    device_name: str
+    mfa_at: datetime | None
+    expires_at: datetime
+    last_used_at: datetime
+    created_at: datetime
+
+
+_COLUMNS = "organization_id, device_id, user_id, device_name, mfa_at, expires_at, last_used_at, created_at"
+
+
+def _device(row: Record) -> TrustedDevice:
+    return TrustedDevice(**dict(row))
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    user_id: UUID,
+    device_fingerprint: str,
+    device_name: str,
+    lifetime_s: float,
+) -> TrustedDevice:
+    """Remember one; a platform transaction."""
+    row = await m.fetchrow(
+        "INSERT INTO trusted_devices (organization_id, device_id, user_id, device_fingerprint, device_name, "
+        "expires_at) VALUES ($1, $2, $3, $4, left($5, 200), now() + make_interval(secs => $6)) "
+        f"RETURNING {_COLUMNS}",
+        *(organization_id, new_id(), user_id, device_fingerprint, device_name, lifetime_s),
+    )
+    assert row is not None
+    return _device(row)
+
+
+async def find(m: Transaction, device_fingerprint: str) -> TrustedDevice | None:
+    """One that is remembered still; a platform transaction."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM trusted_devices WHERE device_fingerprint = $1 AND expires_at > now()",
+        device_fingerprint,
+    )
+    return _device(row) if row else None
+
+
+async def list_live(m: Transaction, user_id: UUID) -> list[TrustedDevice]:
+    """A user's devices that are remembered still, newest first."""
+    rows = await m.fetch(
+        f"SELECT {_COLUMNS} FROM trusted_devices WHERE organization_id = app_organization_id() AND user_id = $1 "
+        "AND expires_at > now() ORDER BY device_id DESC",
+        user_id,
+    )
+    return [_device(row) for row in rows]
+
+
+async def record_use(m: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:
+    """Somebody signed in on it, with a second factor or without."""
+    await m.execute(
+        "UPDATE trusted_devices SET last_used_at = now(), mfa_at = CASE WHEN $3 THEN now() ELSE mfa_at END "
+        "WHERE organization_id = $1 AND device_id = $2",
+        *(device.organization_id, device.device_id, with_mfa),
+    )
+
+
+async def remove(m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
+    """Forget one; what it was, or None if the user has no such device."""
+    row = await m.fetchrow(
+        f"DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 "
+        f"RETURNING {_COLUMNS}",
+        *(organization_id, user_id, device_id),
+    )
+    return _device(row) if row else None
+
+
+async def remove_all(m: Transaction, organization_id: UUID, user_id: UUID) -> int:
+    """Forget all of a user's; answers how many."""
+    return await m.execute(
+        "DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2", *(organization_id, user_id)
+    )
+
+
+async def purge_expired(m: Transaction, rows_max: int) -> int:
+    """Remove those that are remembered no longer; a platform transaction. Answers how many."""
+    return await m.execute(
+        "DELETE FROM trusted_devices WHERE (organization_id, device_id) IN ("
+        "SELECT organization_id, device_id FROM trusted_devices WHERE expires_at < now() LIMIT $1)",
+        rows_max,
+    )

@@ -1,0 +1,155 @@
+"""Sessions: rows only. One begins with a login; `session_id` is also the family of its refresh tokens.
+
+Row level security shows a scoped transaction the sessions of one user: `act_as` says whose.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class UserSession:
+    """A row of `user_sessions`, without the hash of its secret. `updated_at` is its last refresh."""
+
+    organization_id: UUID
+    session_id: UUID
+    user_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    methods: tuple[str, ...]
+    device_id: UUID | None
+    ip_address: str | None
+    user_agent: str | None
+    is_active: bool
+    ended_at: datetime | None
+    ended_reason: str | None
+    expires_at: datetime
+    created_at: datetime
+    updated_at: datetime
+
+
+_COLUMNS = (
+    "organization_id, session_id, user_id, workspace_id, tenant_id, methods, device_id, ip_address, user_agent, "
+    "is_active, ended_at, ended_reason, expires_at, created_at, updated_at"
+)
+
+
+def _session(row: Record) -> UserSession:
+    values = dict(row)
+    values["methods"] = tuple(row["methods"])
+    return UserSession(**values)
+
+
+async def act_as(m: Transaction, user_id: UUID) -> None:
+    """Let the rest of a scoped transaction see what is this user's own: sessions, devices, links."""
+    await m.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
+
+
+async def create(
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    session_id: UUID,
+    user_id: UUID,
+    workspace_id: UUID,
+    tenant_id: UUID,
+    token_hash: str,
+    methods: tuple[str, ...],
+    device_id: UUID | None,
+    ip_address: str | None,
+    user_agent: str | None,
+    lifetime_s: float,
+) -> None:
+    """Begin one; a platform transaction, because whoever logs in has no scope yet."""
+    await m.execute(
+        "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
+        "methods, device_id, ip_address, user_agent, expires_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, left($10, 400), now() + make_interval(secs => $11))",
+        *(organization_id, session_id, user_id, workspace_id, tenant_id, token_hash),
+        *(list(methods), device_id, ip_address, user_agent, lifetime_s),
+    )
+
+
+async def is_live(m: Transaction, user_id: UUID, session_id: UUID) -> bool:
+    """Whether a session of this user in the transaction's organization goes on."""
+    await act_as(m, user_id)
+    return bool(
+        await m.fetchval(
+            "SELECT EXISTS (SELECT FROM user_sessions WHERE organization_id = app_organization_id() AND user_id = $1 "
+            "AND session_id = $2 AND is_active AND expires_at > now())",
+            *(user_id, session_id),
+        )
+    )
+
+
+async def lock_live(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> float | None:
+    """Keep a session that goes on from ending before the transaction does; seconds it has left, or None."""
+    return await m.fetchval(
+        "SELECT extract(epoch FROM expires_at - now())::float8 FROM user_sessions "
+        "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now() "
+        "FOR UPDATE",
+        *(organization_id, user_id, session_id),
+    )
+
+
+async def touch(m: Transaction, organization_id: UUID, session_id: UUID) -> None:
+    """It was refreshed."""
+    await m.execute(
+        "UPDATE user_sessions SET updated_at = now() WHERE organization_id = $1 AND session_id = $2",
+        *(organization_id, session_id),
+    )
+
+
+async def list_live(m: Transaction, user_id: UUID) -> list[UserSession]:
+    """A user's sessions that go on, newest first."""
+    rows = await m.fetch(
+        f"SELECT {_COLUMNS} FROM user_sessions WHERE organization_id = app_organization_id() AND user_id = $1 "
+        "AND is_active AND expires_at > now() ORDER BY session_id DESC",
+        user_id,
+    )
+    return [_session(row) for row in rows]
+
+
+async def origins(m: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
+    """Address and user agent of a user's latest sessions, ended ones included."""
+    rows = await m.fetch(
+        "SELECT coalesce(ip_address, '') AS ip_address, coalesce(user_agent, '') AS user_agent FROM user_sessions "
+        "WHERE organization_id = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT $3",
+        *(organization_id, user_id, rows_max),
+    )
+    return {(row["ip_address"], row["user_agent"]) for row in rows}
+
+
+async def end(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID, *, reason: str) -> bool:
+    """End one; False if the user has no such session that goes on."""
+    touched = await m.execute(
+        "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
+        "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active",
+        *(organization_id, user_id, session_id, reason),
+    )
+    return touched > 0
+
+
+async def end_all(
+    m: Transaction, organization_id: UUID, user_id: UUID, *, reason: str, except_session_id: UUID | None = None
+) -> int:
+    """End a user's sessions, but one where told; answers how many."""
+    return await m.execute(
+        "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $3 "
+        "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
+        *(organization_id, user_id, reason, except_session_id),
+    )
+
+
+async def purge_ended(m: Transaction, *, older_than_s: float, rows_max: int) -> int:
+    """Remove sessions that ended so long ago; a platform transaction. Answers how many."""
+    return await m.execute(
+        "DELETE FROM user_sessions WHERE (organization_id, session_id) IN ("
+        "SELECT organization_id, session_id FROM user_sessions "
+        "WHERE expires_at < now() - make_interval(secs => $1) OR ended_at < now() - make_interval(secs => $1) "
+        "LIMIT $2)",
+        *(older_than_s, rows_max),
+    )
