@@ -41,6 +41,7 @@ from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.kernel.settings import Settings
+from duoscope.metadata import user_sessions
 from duoscope.metadata.permissions import Grant
 from duoscope.receiver.decoder import Decoder, Kind
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryReader, TelemetryStore
@@ -259,7 +260,8 @@ class Api:
             platform_admin=platform_admin,
         )
         grant = Grant(scope.organization_id, scope.workspace_id, scope.tenant_id, granted)
-        token = self.services.tokens.issue(grant, user_id=user_id, session_id=new_id())
+        session_id = await make_session(self.services.metadata, scope, user_id)
+        token = self.services.tokens.issue(grant, user_id=user_id, session_id=session_id)
         return {"authorization": f"Bearer {token}"}
 
 
@@ -313,6 +315,27 @@ async def make_member(
             *(o, *place, new_id(), user_id, role_id, place[1] or o),
         )
     return user_id
+
+
+async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUID:
+    """A session of the user in the tenant, as if somebody had logged in; answers its id."""
+    session_id = new_id()
+    async with store.open_platform(PlatformScope(reason="a test"), "test.session") as m:
+        await user_sessions.create(
+            m,
+            organization_id=scope.organization_id,
+            session_id=session_id,
+            user_id=user_id,
+            workspace_id=scope.workspace_id,
+            tenant_id=scope.tenant_id,
+            token_hash=session_id.hex * 2,
+            methods=("password",),
+            device_id=None,
+            ip_address=None,
+            user_agent=None,
+            lifetime_s=3600,
+        )
+    return session_id
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,7 @@ from uuid import UUID
 from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.metadata import permissions
+from duoscope.metadata import permissions, user_sessions
 from duoscope.stores.postgres import MetadataStore
 
 
@@ -24,11 +24,13 @@ class Access:
             actor: where the request comes from; its user is filled in here.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `token-invalid` for a user, tenant or organization that is inactive or gone.
+            DuoscopeError: UNAUTHENTICATED `token-invalid` for a session that has ended, and for a user, tenant or
+                organization that is inactive or gone.
         """
         async with self._store.open(claims.scope, "access.principal") as m:
             held = await permissions.held(m, claims.user_id)
-        if held is None:
+            lives = await user_sessions.is_live(m, claims.user_id, claims.session_id)
+        if held is None or not lives:
             raise _refused(claims.user_id)
         platform = PLATFORM_PERMISSIONS if held.is_platform_admin else frozenset[str]()
         return Principal(
@@ -47,5 +49,5 @@ def _refused(user_id: UUID) -> DuoscopeError:
         ErrorKind.UNAUTHENTICATED,
         "token-invalid",
         "The access token is not valid.",
-        detail=f"user {user_id} is inactive or gone, or has no place in the tenant",
+        detail=f"user {user_id} is inactive or gone, or the tenant is, or the session has ended",
     )
