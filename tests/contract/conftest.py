@@ -4,6 +4,7 @@ A test of an obligation carries `@pytest.mark.obligation(id, section, sent, back
 them as a table, with what each transport did.
 """
 
+import asyncio
 import gzip
 import json
 import os
@@ -30,6 +31,7 @@ from duoscope.receiver.grpc_server import GrpcServer
 from duoscope.receiver.http_listener import HttpServer
 from duoscope.receiver.http_server import JSON, PROTOBUF, HttpApplication
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.journal import Journal
 from duoscope.receiver.signals import SIGNALS
 from duoscope.stores.clickhouse import TelemetryStore
 
@@ -256,12 +258,13 @@ async def stranded_store():
 
 
 @pytest.fixture
-def serve(stranded_store, verifier):
+def serve(stranded_store, verifier, tmp_path):
     """Serves an Ingest of this kind on both ports; empty requests need no store."""
 
     @asynccontextmanager
     async def serving(kind=Ingest, tls=None, **options):
-        ingest = kind(stranded_store, verifier)
+        ingest = kind(stranded_store, verifier, await asyncio.to_thread(Journal.open, tmp_path / "ingest"))
+        await ingest.start()
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         http = HttpServer(HttpApplication(ingest), tls, **options)

@@ -8,6 +8,7 @@ than a flow-control window.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
@@ -20,10 +21,12 @@ from duoscope.receiver.compression import GZIP, GZIP_MAGIC, inflate
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
-from duoscope.receiver.status import STATUSES, response, rpc_status, too_slow, unexpected
+from duoscope.receiver.status import STATUSES, response, rpc_status, shutting_down, too_slow, unexpected
 from duoscope.receiver.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
+
+_LAST_ANSWERS_S: Final = 0.5
 
 _IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
 
@@ -38,7 +41,7 @@ _OPTIONS: Final = (
     ("grpc.max_allowed_incoming_connections", limits.INGEST_CONNECTIONS_MAX),
     ("grpc.server_handshake_timeout_ms", int(limits.INGEST_HEADERS_MAX_S * 1000)),
     # The collector pings every 10 s by default; grpcio takes more than two pings in five minutes for abuse.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Our own pings find connections whose other end vanished without a word.
     ("grpc.keepalive_time_ms", 60_000),
@@ -63,6 +66,9 @@ class GrpcServer:
                 (grpc.method_handlers_generic_handler(signal.grpc_service, {"Export": method}),)
             )
         self.port = 0
+        self._running = 0
+        self._draining = False
+        self._idle = asyncio.Event()
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -78,25 +84,47 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new call, which clients see as UNAVAILABLE; let running ones end for `grace_s`."""
-        await self._server.stop(grace_s)
+        """Answer new calls with UNAVAILABLE, let running ones end for `grace_s`, then close.
+
+        grpcio's own way is to close first, which new calls on open connections see as CANCELLED.
+        """
+        self._draining = True
+        ends_at = asyncio.get_running_loop().time() + grace_s
+        self._idle.clear()
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(ends_at):
+                    await self._idle.wait()
+        # What is left are answers on their way out.
+        await self._server.stop(max(min(grace_s, _LAST_ANSWERS_S), ends_at - asyncio.get_running_loop().time()))
 
     def _export(self, signal: Signal) -> _Handler:
         async def export(_requests: AsyncIterator[bytes], context: _Context) -> bytes:
+            if self._draining:
+                return await _abort(context, shutting_down())
+            self._running += 1
             try:
-                headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-                principal = await self._ingest.authenticate(headers, signal)
-                with Reservation(self._ingest.budget) as reservation:
-                    raw = await _read(signal, context, reservation)
-                accepted = await self._ingest.accept(principal, signal, raw)
-            except DuoscopeError as error:
-                return await _abort(context, error)
-            except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
-                _log.exception("%s over gRPC failed", signal.name)
-                return await _abort(context, unexpected())
-            return response(signal, accepted).SerializeToString()
+                return await self._answer(signal, context)
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
 
         return export
+
+    async def _answer(self, signal: Signal, context: _Context) -> bytes:
+        try:
+            headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+            principal = await self._ingest.authenticate(headers, signal)
+            with Reservation(self._ingest.budget) as reservation:
+                raw = await _read(signal, context, reservation)
+            accepted = await self._ingest.accept(principal, signal, raw)
+        except DuoscopeError as error:
+            return await _abort(context, error)
+        except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
+            _log.exception("%s over gRPC failed", signal.name)
+            return await _abort(context, unexpected())
+        return response(signal, accepted).SerializeToString()
 
 
 async def _read(signal: Signal, context: _Context, reservation: Reservation) -> bytes:

@@ -18,8 +18,8 @@ from uvicorn.server import ServerState
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, invalid
-from duoscope.receiver.http_server import HttpApplication, busy, refusing, shutting_down
-from duoscope.receiver.status import rpc_status
+from duoscope.receiver.http_server import HttpApplication, refusing
+from duoscope.receiver.status import busy, rpc_status, shutting_down
 from duoscope.receiver.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class HttpServer:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_keep_alive=round(limits.INGEST_IDLE_MAX_S),
         )
         self._config.load()
@@ -79,12 +80,9 @@ class HttpServer:
                 await self._state.wait_until_idle()
         except TimeoutError:
             _log.warning("%d HTTP requests were cut off", len(self._state.tasks))
-        tasks = list(self._state.tasks)
-        for task in tasks:
-            task.cancel()
+        # Who reads a body sees its connection go; who waits for an INSERT is answered, unheard, when `Ingest` closes.
         for connection in list(self._state.connections):
             connection.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await self._state.wait_until_idle()
 
 
@@ -120,17 +118,22 @@ class _Connection(HttpToolsProtocol):
         self._shared = server_state
         self._deadline: asyncio.TimerHandle | None = None
         self._in_headers = True
+        self._only_headers = True
         self._header_bytes = 0
+        self._unparsed_bytes = 0
         self._too_long = False
+        self._crowded = False
         self._discarded = 0
         self._closes_after_body = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock, unless there are far too many."""
         super().connection_made(cast("asyncio.Transport", transport))
-        if len(self._shared.connections) > self._shared.connections_max * _HARD_SHARE or self._shared.draining:
+        connections = len(self._shared.connections)
+        if connections > self._shared.connections_max * _HARD_SHARE or self._shared.draining:
             self.transport.abort()
             return
+        self._crowded = connections > self._shared.connections_max
         self._start_clock(limits.INGEST_HEADERS_MAX_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -143,12 +146,12 @@ class _Connection(HttpToolsProtocol):
         """Parse, and look at how much of it were headers."""
         if self._in_headers and self._deadline is None:
             self._start_clock(limits.INGEST_HEADERS_MAX_S)
-        before = self._header_bytes
+        self._only_headers = self._in_headers
         super().data_received(data)
-        if self._in_headers and self._header_bytes == before:
+        if self._only_headers:
             # The parser keeps a header to itself until it is complete.
-            self._header_bytes += len(data)
-        if self._in_headers and (self._too_long or self._header_bytes > limits.INGEST_HEADERS_BYTES_MAX):
+            self._unparsed_bytes += len(data)
+        if self._in_headers and (self._too_long or self._unparsed_bytes > limits.INGEST_HEADERS_BYTES_MAX):
             self._reject(b"431 Request Header Fields Too Large", _headers_too_large())
 
     def on_message_begin(self) -> None:
@@ -175,7 +178,8 @@ class _Connection(HttpToolsProtocol):
         """The request can be answered from here on."""
         if self._too_long:
             return
-        self._in_headers = False
+        self._in_headers = self._only_headers = False
+        self._unparsed_bytes = 0
         self._stop_clock()
         super().on_headers_complete()
 
@@ -213,7 +217,7 @@ class _Connection(HttpToolsProtocol):
         if self._shared.draining:
             cycle.keep_alive = False
             app = refusing(shutting_down())
-        elif len(self._shared.connections) > self._shared.connections_max:
+        elif self._crowded:
             cycle.keep_alive = False
             app = refusing(busy())
         super()._start_asgi_task(cycle, app)

@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.receiver.compression import GZIP, ZSTD, inflate
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.json_encoding import memory_estimate, to_protobuf
@@ -213,17 +213,3 @@ async def _answer(
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": payload})
-
-
-def busy() -> DuoscopeError:
-    """What is said on connections beyond the limit."""
-    return unavailable(
-        "The receiver has too many connections; send the same request again shortly.",
-        code="too-many-connections",
-        retry_after_s=limits.INGEST_RETRY_AFTER_S,
-    )
-
-
-def shutting_down() -> DuoscopeError:
-    """What is said to requests that come after a stop was asked for."""
-    return unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.receiver.ingest import Accepted
 from duoscope.receiver.signals import Signal
 
@@ -95,3 +95,17 @@ def unexpected() -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.UNAVAILABLE, "internal-error", "The receiver failed on this request; send it again.", retry_after_s=5
     )
+
+
+def busy() -> DuoscopeError:
+    """What is said on connections beyond the limit."""
+    return unavailable(
+        "The receiver has too many connections; send the same request again shortly.",
+        code="too-many-connections",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def shutting_down() -> DuoscopeError:
+    """What is said to requests that come after a stop was asked for."""
+    return unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)
