@@ -33,8 +33,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from duoscope.api.app import ApiServices, create_app
 from duoscope.identity.access import Access
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
+from duoscope.identity.signing_keys import SigningKeys
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.files import shipped
@@ -342,7 +344,11 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
 async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) -> AsyncGenerator[Api]:
     keys = SecretKeys((b"s" * 32,))
     hasher = SlowHasher()
-    tokens = AccessTokens(keys)
+    box = SecretBox(metadata_store, keys)
+    await box.prepare()
+    signing_keys = SigningKeys(metadata_store, box)
+    await signing_keys.load()
+    tokens = AccessTokens(signing_keys)
     services = ApiServices(
         metadata=metadata_store,
         telemetry=telemetry_store,

@@ -24,8 +24,10 @@ from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
+from duoscope.identity.signing_keys import SigningKeys
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -122,7 +124,12 @@ async def serve(
                 otlp_http_endpoint=started.otlp_http_endpoint,
             )
             started = dataclasses.replace(started, first_start=first_start)
-            tokens = AccessTokens(keys)
+            box = SecretBox(metadata, keys)
+            await box.prepare()
+            signing_keys = SigningKeys(metadata, box)
+            await signing_keys.load()
+            stack.push_async_callback(signing_keys.watch())
+            tokens = AccessTokens(signing_keys)
             services = ApiServices(
                 metadata=metadata,
                 telemetry=telemetry,

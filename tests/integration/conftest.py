@@ -16,7 +16,9 @@ from aiosmtpd.controller import Controller
 from duoscope.identity import administration
 from duoscope.identity.administration import CreatedApiKey
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.signing_keys import SigningKeys
 from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.users import User
 
@@ -46,6 +48,21 @@ def hasher() -> Generator[SlowHasher]:
 @pytest.fixture(scope="session")
 def secret_keys() -> SecretKeys:
     return SecretKeys((b"s" * 32,))
+
+
+@pytest.fixture
+async def secret_box(metadata_store, secret_keys) -> SecretBox:
+    box = SecretBox(metadata_store, secret_keys)
+    await box.prepare()
+    return box
+
+
+@pytest.fixture
+async def signing_keys(metadata_store, secret_box) -> SigningKeys:
+    """The keys of access tokens, as a process that just started has them."""
+    keys = SigningKeys(metadata_store, secret_box)
+    await keys.load()
+    return keys
 
 
 @pytest.fixture

@@ -24,14 +24,14 @@ _FIELDS = [
 ]  # fmt: skip
 
 
-async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret_keys, tmp_path):
+async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret_keys, signing_keys, tmp_path):
     first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
     assert first.created
     assert stat.S_IMODE(first.path.stat().st_mode) == 0o600
     written = json.loads(first.path.read_text())
     assert list(written) == _FIELDS
     assert written["admin_password"] not in repr(first)
-    tokens = AccessTokens(secret_keys)
+    tokens = AccessTokens(signing_keys)
     pair = await Sessions(metadata_store, hasher, tokens, secret_keys).login(
         written["admin_email"], written["admin_password"]
     )

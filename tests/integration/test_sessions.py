@@ -23,8 +23,8 @@ HOME = Actor(None, "", "user", ip_address="192.0.2.1", user_agent="home")
 
 
 @pytest.fixture
-def tokens(secret_keys):
-    return AccessTokens(secret_keys)
+def tokens(signing_keys):
+    return AccessTokens(signing_keys)
 
 
 @pytest.fixture

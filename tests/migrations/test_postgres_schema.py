@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from duoscope.metadata.encryption_keys import SEALED
 from duoscope.stores.migrations import Migrator
 
 _CATALOGUE = """
@@ -24,6 +25,8 @@ ORDER BY 1, 2, 3, 4
 """
 # Tables that hold nobody's data. May only shrink.
 _UNSCOPED = {"schema_migrations", "regions", "permissions", "built_in_role_permissions"}
+_PLATFORMS_OWN = {"encryption_keys", "signing_keys"}
+"""Tables without anybody's data which the platform alone may write to."""
 _ACROSS_TENANTS = {"platform": "duoscope_platform", "purge": "duoscope_purge"}
 """The policies that name no scope, and the one role that each is for."""
 
@@ -61,9 +64,9 @@ async def test_every_scoped_table_has_forced_row_level_security_and_policies_tha
             "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
         )
     }
-    assert set(tables) > _UNSCOPED
+    assert set(tables) > _UNSCOPED | _PLATFORMS_OWN
     policies = await owner.fetch("SELECT * FROM pg_policies")
-    for name in set(tables) - _UNSCOPED:
+    for name in set(tables) - _UNSCOPED - _PLATFORMS_OWN:
         assert tables[name]["relrowsecurity"], name
         assert tables[name]["relforcerowsecurity"], name
         own = [policy for policy in policies if policy["tablename"] == name]
@@ -95,7 +98,7 @@ async def test_every_key_of_a_tenants_table_includes_the_tenant(owner):
         """
     )
     for row in rows:
-        if row["name"] in _UNSCOPED or row["target"] in {"regions", "permissions"}:
+        if row["name"] in _UNSCOPED | _PLATFORMS_OWN or row["target"] in {"regions", "permissions"}:
             continue
         assert {"organization_id", "tenant_id"} & set(row["columns"]), dict(row)
 
@@ -117,3 +120,26 @@ async def test_what_hangs_on_the_hierarchy_goes_with_it(owner):
         "AND confrelid::regclass::text IN ('organizations', 'workspaces', 'tenants', 'users', 'roles', 'invitations')"
     )
     assert not [tuple(row) for row in left]
+
+
+async def test_the_platforms_keys_are_the_platforms(owner):
+    """Sealed data keys are read wherever something is sealed; signing keys nowhere but by the platform."""
+    for role in ("duoscope_service", "duoscope_organization", "duoscope_purge"):
+        for table in _PLATFORMS_OWN:
+            for privilege in ("INSERT", "UPDATE", "DELETE", "TRUNCATE"):
+                assert not await owner.fetchval("SELECT has_table_privilege($1, $2, $3)", role, table, privilege)
+        assert not await owner.fetchval("SELECT has_table_privilege($1, 'signing_keys', 'SELECT')", role)
+
+
+async def test_every_sealed_column_is_known(owner):
+    """Otherwise a rotation would leave values behind that no key opens any more."""
+    columns = await owner.fetch(
+        "SELECT c.table_name, c.column_name, array_agg(k.column_name::text ORDER BY k.ordinal_position) AS key "
+        "FROM information_schema.columns c "
+        "JOIN information_schema.table_constraints t USING (table_schema, table_name) "
+        "JOIN information_schema.key_column_usage k USING (constraint_schema, constraint_name) "
+        "WHERE c.table_schema = 'public' AND c.column_name LIKE '%\\_encrypted' AND t.constraint_type = 'PRIMARY KEY' "
+        "AND c.table_name <> 'encryption_keys' GROUP BY 1, 2"
+    )
+    expected = {(each.table, each.column, each.key) for each in SEALED}
+    assert {(row["table_name"], row["column_name"], tuple(row["key"])) for row in columns} == expected

@@ -10,6 +10,7 @@ from duoscope.identity import api_keys, tokens
 from duoscope.identity.passwords import SlowHasher, check_password
 from duoscope.identity.permissions import ROLE_PERMISSIONS, Claims, Principal
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.signing_keys import Key
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
@@ -18,14 +19,31 @@ from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
 
 _KEYS = SecretKeys((b"k" * 32,))
+_OLD, _NEW = Key("a" * 16, b"a" * 64, 0.0), Key("b" * 16, b"b" * 32, 0.0)
 _GRANT = Grant(new_id(), new_id(), new_id(), frozenset({"log:read", "log:write", "api-key:admin"}))
+
+
+class _Ring:
+    """Keys that never change, the signing one first."""
+
+    def __init__(self, *keys: Key) -> None:
+        self._keys = {key.kid: key for key in keys}
+
+    def signing(self) -> Key:
+        return next(iter(self._keys.values()))
+
+    def verifying(self, kid: str) -> bytes | None:
+        return self._keys[kid].secret if kid in self._keys else None
+
+    async def learn(self, kid: str) -> None:
+        pass
 
 
 def test_access_token_carries_who_and_where_and_not_what_they_may_do():
     user_id, session_id = new_id(), new_id()
-    token = AccessTokens(_KEYS).issue(_GRANT, user_id=user_id, session_id=session_id)
+    token = AccessTokens(_Ring(_OLD)).issue(_GRANT, user_id=user_id, session_id=session_id)
     scope = Scope(_GRANT.organization_id, _GRANT.workspace_id, _GRANT.tenant_id)
-    assert AccessTokens(_KEYS).verify(token) == Claims(scope, user_id, session_id)
+    assert AccessTokens(_Ring(_OLD)).verify(token) == Claims(scope, user_id, session_id)
     assert "log" not in str(jwt.decode(token, options={"verify_signature": False}))
 
 
@@ -76,27 +94,35 @@ def test_platform_admins_manage_every_organization():
 
 
 def test_both_secrets_of_a_rotation_verify_and_strangers_do_not():
-    old = AccessTokens(_KEYS).issue(_GRANT, user_id=new_id(), session_id=new_id())
-    rotated = AccessTokens(SecretKeys((b"n" * 32, b"k" * 32)))
+    old = AccessTokens(_Ring(_OLD)).issue(_GRANT, user_id=new_id(), session_id=new_id())
+    rotated = AccessTokens(_Ring(_NEW, _OLD))
     rotated.verify(old)
     new = rotated.issue(_GRANT, user_id=new_id(), session_id=new_id())
     rotated.verify(new)
     with pytest.raises(DuoscopeError):
-        AccessTokens(_KEYS).verify(new)
+        AccessTokens(_Ring(_OLD)).verify(new)
 
 
 def test_forged_and_expired_tokens_are_refused(monkeypatch):
-    access = AccessTokens(_KEYS)
+    access = AccessTokens(_Ring(_OLD))
     good = access.issue(_GRANT, user_id=new_id(), session_id=new_id())
     claims = jwt.decode(good, options={"verify_signature": False})
     kid = jwt.get_unverified_header(good)["kid"]
+    headers = {"kid": kid, "typ": "at+jwt"}
+    access.verify(jwt.encode(claims, _OLD.secret, headers=headers))
     for forged in (
         "",
         "a.b.c",
         good[:-4] + "AAAA",
         jwt.encode(claims, "", algorithm="none", headers={"kid": kid}),
         jwt.encode(claims, "x" * 32, headers={"kid": kid}),
-        jwt.encode(claims | {"ten": "all"}, _KEYS.derive("access-token")[0], headers={"kid": kid}),
+        jwt.encode(claims | {"ten": "all"}, _OLD.secret, headers=headers),
+        jwt.encode(claims, _OLD.secret, headers={"kid": kid}),
+        jwt.encode(claims | {"aud": "another"}, _OLD.secret, headers=headers),
+        jwt.encode(claims | {"iss": "another"}, _OLD.secret, headers=headers),
+        jwt.encode(claims | {"nbf": claims["nbf"] + 3600}, _OLD.secret, headers=headers),
+        jwt.encode({k: v for k, v in claims.items() if k != "aud"}, _OLD.secret, headers=headers),
+        jwt.encode(claims, _OLD.secret, "HS512", headers=headers),
     ):
         with pytest.raises(DuoscopeError) as refused:
             access.verify(forged)

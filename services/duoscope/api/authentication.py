@@ -38,7 +38,9 @@ class Authentication(AbstractAuthenticationMiddleware):
                 "token-missing",
                 "Send an access token as `Authorization: Bearer <token>`; POST /api/v1/auth/login gives one.",
             )
-        claims = self._tokens.verify(token.strip())
+        token = token.strip()
+        await self._tokens.learn(token)
+        claims = self._tokens.verify(token)
         return AuthenticationResult(user=await self._access.principal(claims, caller(connection)), auth=None)
 
 

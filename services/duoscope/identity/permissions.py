@@ -17,7 +17,7 @@ from duoscope.kernel.scope import OrganizationScope, Scope
 RESOURCES: Final = (
     *("region", "organization", "workspace", "tenant", "user", "role", "permission", "api-key"),
     *("metric", "log", "trace", "dashboard", "alert", "alert-rule", "notification", "silence"),
-    *("uptime-monitor", "agent", "subscription", "audit-log"),
+    *("uptime-monitor", "agent", "subscription", "audit-log", "identity-provider"),
 )
 ACTIONS: Final = ("read", "write", "delete", "admin")
 PLATFORM_PERMISSIONS: Final = frozenset(

@@ -1,0 +1,328 @@
+"""Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing costs time.
+
+An attempt is counted before it is looked at and the count taken back when it was right, so that no number of
+simultaneous guesses gets around it. Argon2 runs outside of transactions.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, LiteralString, Protocol
+from uuid import UUID
+
+from duoscope.identity import totp
+from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.permissions import Principal
+from duoscope.identity.secret_box import Place, SecretBox
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import audit_logs, mfa_secrets, users
+from duoscope.metadata.mfa_secrets import MfaSecret
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_LOGIN: Final = PlatformScope(reason="whoever shows a second factor has no scope yet")
+
+
+@dataclass(frozen=True, slots=True)
+class MfaStatus:
+    """What a user has. `is_required` is the organization's policy."""
+
+    is_enabled: bool
+    enabled_at: datetime | None
+    backup_codes_left: int
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What an authenticator app needs to know, shown once; it counts when a code of it has confirmed it."""
+
+    secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
+    qr_svg: str = field(repr=False)
+
+
+class Changed(Protocol):
+    """Told within the transaction that changed a user's second factor."""
+
+    async def __call__(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
+        """Such as: end other sessions, queue a notice. `what` is `enabled`, `disabled`, `reset`, `backup-codes-...`."""
+        ...
+
+
+class SecondFactors:
+    """Second factors of all users."""
+
+    def __init__(
+        self, store: MetadataStore, box: SecretBox, hasher: SlowHasher, *, changed: Changed | None = None
+    ) -> None:
+        self._store = store
+        self._box = box
+        self._hasher = hasher
+        self._changed = changed
+
+    async def status(self, principal: Principal) -> MfaStatus:
+        """The principal's own."""
+        async with self._store.open(principal.scope, "mfa.status") as m:
+            required = await mfa_secrets.is_required(m, principal.scope.organization_id)
+            secret = await mfa_secrets.get(m, principal.scope.organization_id, principal.user_id)
+            if secret is None or not secret.is_enabled:
+                return MfaStatus(is_enabled=False, enabled_at=None, backup_codes_left=0, is_required=required)
+            left = len(await self._backup_hashes(m, secret))
+        return MfaStatus(True, secret.enabled_at, left, required)  # noqa: FBT003 - fields in order
+
+    async def enrol(self, principal: Principal, password: str) -> Enrolment:
+        """A new secret, in place of one that was never confirmed.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `password-wrong`; CONFLICT `mfa-enabled`.
+        """
+        await self._check_password(principal, password)
+        secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
+        async with self._store.open(principal.scope, "mfa.enrol") as m:
+            sealed = await self._box.seal(m, secret.encode(), _secret_place(organization_id, mfa_id))
+            if not await mfa_secrets.replace(
+                m, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
+            ):
+                raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
+            await self._record(m, principal.actor, organization_id, principal.user_id, "enrolled")
+        uri = totp.uri(secret, principal.actor.email)
+        return Enrolment(secret, uri, totp.qr_svg(uri))
+
+    async def confirm(self, principal: Principal, code: str) -> list[str]:
+        """Enable what was enrolled, by a code of it; answers the backup codes, shown once.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-not-enrolled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        organization_id = principal.scope.organization_id
+        step = None
+        async with self._store.open(principal.scope, "mfa.confirm") as m:
+            secret = await mfa_secrets.lock(m, organization_id, principal.user_id)
+            if secret is None or secret.is_enabled:
+                raise _conflict("mfa-not-enrolled", "There is no enrolment to confirm; begin one.")
+            _refuse_locked(secret)
+            await mfa_secrets.charge(m, secret)
+            if totp.is_totp(totp.plain(code)):
+                step = totp.matching_step(await self._totp_secret(m, secret), totp.plain(code), after=0)
+        if step is None:
+            raise _wrong(ErrorKind.FORBIDDEN)
+        codes = totp.new_backup_codes()
+        hashes = {code[0]: await self._hasher.hash(code) for code in codes}
+        async with self._store.open(principal.scope, "mfa.enable") as m:
+            sealed = await self._seal_backup_hashes(m, secret, hashes)
+            if not await mfa_secrets.enable(m, secret, step=step, backup_codes_encrypted=sealed):
+                raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
+            await self._record(m, principal.actor, organization_id, principal.user_id, "enabled")
+        return [totp.shown(code) for code in codes]
+
+    async def renew_backup_codes(self, principal: Principal, code: str) -> list[str]:
+        """Ten new backup codes in place of all others, for a code.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-not-enabled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        await self._require_own(principal, code)
+        codes = totp.new_backup_codes()
+        hashes = {code[0]: await self._hasher.hash(code) for code in codes}
+        async with self._store.open(principal.scope, "mfa.renew_backup_codes") as m:
+            secret = await mfa_secrets.lock(m, principal.scope.organization_id, principal.user_id)
+            if secret is None or not secret.is_enabled:
+                raise _not_enabled(ErrorKind.CONFLICT)
+            await mfa_secrets.set_backup_codes(m, secret, await self._seal_backup_hashes(m, secret, hashes))
+            await self._record(m, principal.actor, secret.organization_id, secret.user_id, "backup-codes-renewed")
+        return [totp.shown(code) for code in codes]
+
+    async def disable(self, principal: Principal, password: str, code: str) -> None:
+        """Do without, for the password and a code.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-required-by-organization` or `mfa-not-enabled`; FORBIDDEN `password-wrong` or
+                `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        async with self._store.open(principal.scope, "mfa.is_required") as m:
+            if await mfa_secrets.is_required(m, principal.scope.organization_id):
+                raise _conflict("mfa-required-by-organization", "Your organization requires a second factor.")
+        await self._check_password(principal, password)
+        await self._require_own(principal, code)
+        async with self._store.open(principal.scope, "mfa.disable") as m:
+            await mfa_secrets.delete(m, principal.scope.organization_id, principal.user_id)
+            await self._record(m, principal.actor, principal.scope.organization_id, principal.user_id, "disabled")
+
+    async def reset(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID) -> None:
+        """Take a user's second factor away, for one who lost it; within a transaction that may manage the user.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-not-enabled`.
+        """
+        if not await mfa_secrets.delete(m, organization_id, user_id):
+            raise _conflict("mfa-not-enabled", "The user has no second factor.")
+        await self._record(m, actor, organization_id, user_id, "reset")
+
+    async def require(
+        self, organization_id: UUID, user_id: UUID, code: str | None, *, actor: Actor, skip: bool = False
+    ) -> tuple[str, ...]:
+        """For a login, after the password was right and outside of transactions.
+
+        Args:
+            organization_id: with `user_id`, whose password was right.
+            user_id: see `organization_id`.
+            code: what was presented, from the app or a backup code.
+            actor: for the audit log.
+            skip: a trusted device stands in for the second factor, unless a code is given all the same.
+
+        Returns:
+            What was shown: `("otp",)`, `("backup-code",)`, or nothing where nothing is needed.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `mfa-required` or `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`; INVALID
+                `mfa-not-enabled` for a code of somebody who has no second factor.
+        """
+        if code is None:
+            async with self._platform("mfa.is_enabled") as m:
+                secret = await mfa_secrets.get(m, organization_id, user_id)
+            if secret is None or not secret.is_enabled or skip:
+                return ()
+            raise DuoscopeError(
+                ErrorKind.UNAUTHENTICATED,
+                "mfa-required",
+                "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
+            )
+        return (await self._present(organization_id, user_id, code, actor),)
+
+    async def _require_own(self, principal: Principal, code: str) -> None:
+        try:
+            await self._present(principal.scope.organization_id, principal.user_id, code, principal.actor)
+        except DuoscopeError as error:
+            if error.code == "mfa-not-enabled":
+                raise _not_enabled(ErrorKind.CONFLICT) from error
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                # The session is fine: a 401 would make clients refresh it.
+                raise _wrong(ErrorKind.FORBIDDEN) from error
+            raise
+
+    async def _present(self, organization_id: UUID, user_id: UUID, code: str, actor: Actor) -> str:
+        typed = totp.plain(code)
+        place = totp.backup_place(typed)
+        hashed: str | None = None
+        async with self._platform("mfa.present") as m:
+            secret = await mfa_secrets.lock(m, organization_id, user_id)
+            if secret is None or not secret.is_enabled:
+                raise _not_enabled(ErrorKind.INVALID)
+            _refuse_locked(secret)
+            await mfa_secrets.charge(m, secret)
+            if totp.is_totp(typed):
+                step = totp.matching_step(await self._totp_secret(m, secret), typed, after=secret.last_step)
+                if step is not None:
+                    await mfa_secrets.accept_step(m, secret, step)
+                    return "otp"
+            elif place is not None:
+                hashed = (await self._backup_hashes(m, secret)).get(place)
+            if hashed is None:
+                await self._record_failure(m, actor, secret)
+        if hashed is not None and await self._use_backup_code(secret, hashed, typed, actor):
+            return "backup-code"
+        raise _wrong(ErrorKind.UNAUTHENTICATED)
+
+    async def _use_backup_code(self, secret: MfaSecret, hashed: str, typed: str, actor: Actor) -> bool:
+        right = await self._hasher.verify(hashed, typed)
+        async with self._platform("mfa.backup_code") as m:
+            now = await mfa_secrets.lock(m, secret.organization_id, secret.user_id)
+            left = await self._backup_hashes(m, now) if now and now.is_enabled else {}
+            if now is None or not right or left.get(typed[0]) != hashed:
+                await self._record_failure(m, actor, secret)
+                return False
+            del left[typed[0]]
+            await mfa_secrets.set_backup_codes(m, now, await self._seal_backup_hashes(m, now, left))
+            await audit_logs.record(
+                m,
+                actor,
+                action="mfa.backup-code-used",
+                resource_type="user",
+                resource_id=secret.user_id,
+                organization_id=secret.organization_id,
+                after={"backup_codes_left_count": len(left)},
+            )
+        return True
+
+    async def _check_password(self, principal: Principal, password: str) -> None:
+        organization_id = principal.scope.organization_id
+        async with self._store.open(principal.scope, "mfa.password") as m:
+            login = await users.find_login_by_id(m, organization_id, principal.user_id)
+        if login is None or not await self._hasher.verify(login.password_hash, password):
+            raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
+
+    async def _totp_secret(self, m: Transaction, secret: MfaSecret) -> str:
+        place = _secret_place(secret.organization_id, secret.mfa_id)
+        return (await self._box.open(m, secret.secret_encrypted, place)).decode()
+
+    async def _backup_hashes(self, m: Transaction, secret: MfaSecret) -> dict[str, str]:
+        """Argon2id hashes of the codes that are left, by their place."""
+        if secret.backup_codes_encrypted is None:
+            return {}
+        place = _backup_place(secret.organization_id, secret.mfa_id)
+        return json.loads(await self._box.open(m, secret.backup_codes_encrypted, place))
+
+    async def _seal_backup_hashes(self, m: Transaction, secret: MfaSecret, hashes: dict[str, str]) -> str:
+        place = _backup_place(secret.organization_id, secret.mfa_id)
+        return await self._box.seal(m, json.dumps(hashes).encode(), place)
+
+    async def _record(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
+        if self._changed is not None:
+            await self._changed(m, actor, organization_id, user_id, what)
+        await audit_logs.record(
+            m,
+            actor,
+            action=f"mfa.{what}",
+            resource_type="user",
+            resource_id=user_id,
+            organization_id=organization_id,
+        )
+
+    async def _record_failure(self, m: Transaction, actor: Actor, secret: MfaSecret) -> None:
+        await audit_logs.record(
+            m,
+            actor,
+            action="mfa.presented",
+            resource_type="user",
+            resource_id=secret.user_id,
+            organization_id=secret.organization_id,
+            result="failure",
+        )
+
+    def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
+        return self._store.open_platform(_LOGIN, name)
+
+
+def _secret_place(organization_id: UUID, mfa_id: UUID) -> Place:
+    return Place("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
+
+
+def _backup_place(organization_id: UUID, mfa_id: UUID) -> Place:
+    return Place("mfa_secrets", "backup_codes_encrypted", (organization_id, mfa_id))
+
+
+def _refuse_locked(secret: MfaSecret) -> None:
+    if secret.locked_for_s is not None:
+        raise DuoscopeError(
+            ErrorKind.RATE_LIMITED,
+            "mfa-throttled",
+            "Too many wrong codes; wait before the next one.",
+            retry_after_s=secret.locked_for_s,
+        )
+
+
+def _conflict(code: str, message: str) -> DuoscopeError:
+    return DuoscopeError(ErrorKind.CONFLICT, code, message)
+
+
+def _not_enabled(kind: ErrorKind) -> DuoscopeError:
+    if kind is ErrorKind.INVALID:
+        return invalid("This account has no second factor; leave `mfa_code` out.", code="mfa-not-enabled")
+    return DuoscopeError(kind, "mfa-not-enabled", "You have no second factor.")
+
+
+def _wrong(kind: ErrorKind) -> DuoscopeError:
+    return DuoscopeError(kind, "mfa-code-invalid", "The code is wrong, used already, or too old.")

@@ -1,0 +1,80 @@
+"""Time-based one-time passwords (RFC 6238), backup codes, and the QR code by which a phone learns a secret."""
+
+import io
+import re
+import secrets
+import time
+from typing import Final
+
+import segno
+from pyotp import random_base32
+from pyotp.totp import TOTP
+
+ISSUER: Final = "duoscope"
+STEP_S: Final = 30
+STEPS_ASIDE: Final = 1
+"""Time steps before and after the present one whose codes are taken (RFC 6238, section 5.2)."""
+BACKUP_CODES: Final = 10
+_BACKUP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_BACKUP_LETTERS_EACH: Final = 11
+_TOTP_FORM: Final = re.compile(r"[0-9]{6}")
+_BACKUP: Final = re.compile(r"[0-9][a-z2-7]{11}")
+_SEPARATORS: Final = str.maketrans("", "", " -")
+
+
+def new_secret() -> str:
+    """160 random bits, base32."""
+    return random_base32(32)
+
+
+def uri(secret: str, email: str) -> str:
+    """The `otpauth://` URI that authenticator apps read."""
+    return TOTP(secret, interval=STEP_S).provisioning_uri(name=email, issuer_name=ISSUER)
+
+
+def qr_svg(text: str) -> str:
+    """The text as a QR code: an SVG image, to be put into a page as it is."""
+    image = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(
+        image, kind="svg", scale=4, xmldecl=False, dark="#000", light="#fff", title="QR code for an authenticator app"
+    )
+    return image.getvalue().decode()
+
+
+def plain(code: str) -> str:
+    """A code as it was typed, without what people put in for the eye."""
+    return code.translate(_SEPARATORS).lower()
+
+
+def is_totp(code: str) -> bool:
+    """Whether a plain code has the form of an authenticator app's."""
+    return _TOTP_FORM.fullmatch(code) is not None
+
+
+def matching_step(secret: str, code: str, *, after: int, now_s: float | None = None) -> int | None:
+    """The time step that a plain code belongs to, if it is near enough and later than `after`."""
+    totp = TOTP(secret, interval=STEP_S)
+    present = int(time.time() if now_s is None else now_s) // STEP_S
+    matching = None
+    for step in range(present - STEPS_ASIDE, present + STEPS_ASIDE + 1):
+        if secrets.compare_digest(totp.generate_otp(step), code) and step > after:
+            matching = step
+    return matching
+
+
+def new_backup_codes() -> list[str]:
+    """Ten codes such as `3abc-defg-hijk`: the digit says which of the ten it is, the letters are 55 random bits."""
+    return [
+        str(place) + "".join(secrets.choice(_BACKUP_LETTERS) for _ in range(_BACKUP_LETTERS_EACH))
+        for place in range(BACKUP_CODES)
+    ]
+
+
+def shown(backup_code: str) -> str:
+    """In groups, for the eye."""
+    return "-".join(backup_code[start : start + 4] for start in range(0, len(backup_code), 4))
+
+
+def backup_place(code: str) -> str | None:
+    """Which of the ten a plain code claims to be; None for what has another form."""
+    return code[0] if _BACKUP.fullmatch(code) else None

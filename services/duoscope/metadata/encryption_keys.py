@@ -1,0 +1,112 @@
+"""The data keys of the secret box, and the sealed columns that are sealed anew when a key is changed."""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+from uuid import UUID
+
+from duoscope.stores.postgres import Transaction
+
+_LOCK: Final = 0x64756F2D7365616C
+"""Held shared by whoever seals, until their transaction ends; and alone by whoever makes the next key."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionKey:
+    """A row of `encryption_keys`."""
+
+    version: int
+    key_encrypted: str
+    is_retired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column whose values the secret box sealed, with the columns of its primary key in order."""
+
+    table: LiteralString
+    column: LiteralString
+    key: tuple[LiteralString, ...]
+
+
+SEALED: Final = (
+    SealedColumn("mfa_secrets", "secret_encrypted", ("organization_id", "mfa_id")),
+    SealedColumn("mfa_secrets", "backup_codes_encrypted", ("organization_id", "mfa_id")),
+    SealedColumn("identity_providers", "client_secret_encrypted", ("organization_id", "identity_provider_id")),
+    SealedColumn("signing_keys", "key_encrypted", ("kid",)),
+)
+"""Every sealed column there is: a test compares it with the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedValue:
+    """A sealed value and the primary key of its row."""
+
+    key: tuple[UUID | str, ...]
+    sealed: str
+
+
+async def lock_shared(m: Transaction) -> None:
+    """Until the transaction ends, the newest key stays the newest."""
+    await m.execute("SELECT pg_advisory_xact_lock_shared($1)", _LOCK)
+
+
+async def lock_alone(m: Transaction) -> None:
+    """Wait until nobody seals; whoever wants to next waits until the transaction ends."""
+    await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+
+
+async def list_all(m: Transaction) -> list[EncryptionKey]:
+    """Newest first."""
+    rows = await m.fetch(
+        "SELECT version, key_encrypted, retired_at IS NOT NULL AS is_retired FROM encryption_keys ORDER BY version DESC"
+    )
+    return [EncryptionKey(**dict(row)) for row in rows]
+
+
+async def newest(m: Transaction) -> EncryptionKey | None:
+    """The one that seals."""
+    row = await m.fetchrow(
+        "SELECT version, key_encrypted, retired_at IS NOT NULL AS is_retired FROM encryption_keys "
+        "ORDER BY version DESC LIMIT 1"
+    )
+    return EncryptionKey(**dict(row)) if row else None
+
+
+async def create(m: Transaction, version: int, key_encrypted: str) -> None:
+    """Store the next one; a platform transaction."""
+    await m.execute("INSERT INTO encryption_keys (version, key_encrypted) VALUES ($1, $2)", version, key_encrypted)
+
+
+async def reseal(m: Transaction, version: int, key_encrypted: str) -> None:
+    """The same key, sealed by another secret of the instance."""
+    await m.execute("UPDATE encryption_keys SET key_encrypted = $2 WHERE version = $1", version, key_encrypted)
+
+
+async def retire_before(m: Transaction, version: int) -> None:
+    """Nothing is sealed with older keys any more."""
+    await m.execute("UPDATE encryption_keys SET retired_at = now() WHERE version < $1 AND retired_at IS NULL", version)
+
+
+async def forget_retired(m: Transaction) -> int:
+    """Remove keys retired a day ago or more, when no reader can still hold what they sealed; answers how many."""
+    return await m.execute("DELETE FROM encryption_keys WHERE retired_at < now() - interval '1 day'")
+
+
+async def sealed_before(m: Transaction, column: SealedColumn, prefix: str, rows_max: int) -> list[SealedValue]:
+    """Lock up to `rows_max` values of a column that do not begin with `prefix`; a platform transaction."""
+    key: LiteralString = ", ".join(column.key)
+    rows = await m.fetch(
+        f"SELECT {key}, {column.column} AS sealed FROM {column.table} "
+        f"WHERE {column.column} IS NOT NULL AND NOT starts_with({column.column}, $1) LIMIT $2 FOR UPDATE",
+        *(prefix, rows_max),
+    )
+    return [SealedValue(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
+
+
+async def replace_sealed(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+    """Write the value sealed anew."""
+    where: LiteralString = " AND ".join(f"{name} = ${place}" for place, name in zip(_PLACES, column.key, strict=False))
+    await m.execute(f"UPDATE {column.table} SET {column.column} = $1 WHERE {where}", value.sealed, *value.key)
+
+
+_PLACES: Final[tuple[LiteralString, ...]] = ("2", "3", "4")

@@ -1,0 +1,127 @@
+"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box. Rules: identity/mfa.py."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from duoscope.stores.postgres import Record, Transaction
+
+ATTEMPTS_FREE: Final = 5
+"""Wrong codes in a row before each further one costs time."""
+LOCK_S: Final = 30.0
+LOCK_MAX_S: Final = 900.0
+"""The pause after the first wrong code that costs one, doubled with every further one, and its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class MfaSecret:
+    """A row of `mfa_secrets`. `locked_for_s` is None unless codes are refused for that long yet."""
+
+    organization_id: UUID
+    mfa_id: UUID
+    user_id: UUID
+    secret_encrypted: str = field(repr=False)
+    backup_codes_encrypted: str | None = field(repr=False)
+    is_enabled: bool
+    enabled_at: datetime | None
+    last_step: int
+    locked_for_s: float | None
+
+
+_COLUMNS: Final = (
+    "organization_id, mfa_id, user_id, secret_encrypted, backup_codes_encrypted, is_enabled, enabled_at, last_step, "
+    "CASE WHEN locked_until > clock_timestamp() THEN extract(epoch FROM locked_until - clock_timestamp())::float8 END "
+    "AS locked_for_s"
+)
+
+
+def _secret(row: Record | None) -> MfaSecret | None:
+    return MfaSecret(**dict(row)) if row else None
+
+
+async def get(m: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
+    """The user's, if the transaction may see it."""
+    return _secret(
+        await m.fetchrow(
+            f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2",
+            *(organization_id, user_id),
+        )
+    )
+
+
+async def lock(m: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
+    """Like `get`, and no other code of the user's is looked at until the transaction ends."""
+    return _secret(
+        await m.fetchrow(
+            f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 FOR UPDATE",
+            *(organization_id, user_id),
+        )
+    )
+
+
+async def is_required(m: Transaction, organization_id: UUID) -> bool:
+    """Whether the organization's policy wants a second factor of everybody."""
+    return bool(
+        await m.fetchval(
+            "SELECT settings -> 'mfa_required' = 'true' FROM organizations WHERE organization_id = $1", organization_id
+        )
+    )
+
+
+async def replace(m: Transaction, *, organization_id: UUID, mfa_id: UUID, user_id: UUID, secret_encrypted: str) -> bool:
+    """Begin an enrolment in place of one that was not confirmed; False if the user has a second factor."""
+    touched = await m.execute(
+        "INSERT INTO mfa_secrets AS old (organization_id, mfa_id, user_id, secret_encrypted) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (organization_id, user_id) DO UPDATE SET mfa_id = excluded.mfa_id, "
+        "secret_encrypted = excluded.secret_encrypted WHERE NOT old.is_enabled",
+        *(organization_id, mfa_id, user_id, secret_encrypted),
+    )
+    return touched > 0
+
+
+async def enable(m: Transaction, secret: MfaSecret, *, step: int, backup_codes_encrypted: str) -> bool:
+    """Confirm an enrolment; False if it is not the user's current one any more, or confirmed already."""
+    touched = await m.execute(
+        "UPDATE mfa_secrets SET is_enabled = true, enabled_at = now(), last_step = $3, backup_codes_encrypted = $4, "
+        "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2 AND NOT is_enabled",
+        *(secret.organization_id, secret.mfa_id, step, backup_codes_encrypted),
+    )
+    return touched > 0
+
+
+async def charge(m: Transaction, secret: MfaSecret) -> None:
+    """Count an attempt before it is looked at; `accept_step` and `set_backup_codes` take the count back."""
+    await m.execute(
+        "UPDATE mfa_secrets SET failed_attempts = failed_attempts + 1, "
+        "locked_until = CASE WHEN failed_attempts + 1 >= $3 THEN clock_timestamp() + make_interval(secs => "
+        "least($5, $4 * power(2, least(failed_attempts + 1 - $3, 30)))) END "
+        "WHERE organization_id = $1 AND mfa_id = $2",
+        *(secret.organization_id, secret.mfa_id, ATTEMPTS_FREE, LOCK_S, LOCK_MAX_S),
+    )
+
+
+async def accept_step(m: Transaction, secret: MfaSecret, step: int) -> None:
+    """The code of a time step was right: it and all before it are used up."""
+    await m.execute(
+        "UPDATE mfa_secrets SET last_step = $3, failed_attempts = 0, locked_until = NULL "
+        "WHERE organization_id = $1 AND mfa_id = $2",
+        *(secret.organization_id, secret.mfa_id, step),
+    )
+
+
+async def set_backup_codes(m: Transaction, secret: MfaSecret, backup_codes_encrypted: str) -> None:
+    """New ones, or those that are left after one was right."""
+    await m.execute(
+        "UPDATE mfa_secrets SET backup_codes_encrypted = $3, failed_attempts = 0, locked_until = NULL "
+        "WHERE organization_id = $1 AND mfa_id = $2 AND is_enabled",
+        *(secret.organization_id, secret.mfa_id, backup_codes_encrypted),
+    )
+
+
+async def delete(m: Transaction, organization_id: UUID, user_id: UUID) -> bool:
+    """Remove it, confirmed or not; False if there is none that the transaction may touch."""
+    touched = await m.execute(
+        "DELETE FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2", organization_id, user_id
+    )
+    return touched > 0

@@ -1,0 +1,214 @@
+"""Second factors on the real PostgreSQL: every code once, guessing slows down, nothing in the clear."""
+
+import asyncio
+import re
+import time
+
+import pytest
+from pyotp.totp import TOTP
+
+from duoscope.identity import totp
+from duoscope.identity.mfa import SecondFactors
+from duoscope.identity.permissions import Principal
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope, Scope
+from duoscope.metadata import mfa_secrets
+
+PASSWORD = "correct horse battery"
+_PLATFORM = PlatformScope(reason="test")
+
+
+@pytest.fixture
+def principal(inhabited) -> Principal:
+    tenant, user = inhabited.tenant, inhabited.user
+    scope = Scope(tenant.organization_id, tenant.workspace_id, tenant.tenant_id)
+    actor = Actor(user.user_id, user.email, "user", "192.0.2.7", "test")
+    return Principal(scope, user.user_id, new_id(), frozenset(), actor=actor)
+
+
+@pytest.fixture
+def factors(metadata_store, secret_box, hasher) -> SecondFactors:
+    return SecondFactors(metadata_store, secret_box, hasher)
+
+
+@pytest.fixture
+def login(factors, principal):
+    async def present(code, **options):
+        return await factors.require(
+            principal.scope.organization_id, principal.user_id, code, actor=principal.actor, **options
+        )
+
+    return present
+
+
+def _code(secret: str, steps: int = 0) -> str:
+    return TOTP(secret).generate_otp(int(time.time()) // totp.STEP_S + steps)
+
+
+@pytest.fixture
+async def enabled(factors, principal):
+    """The secret and the backup codes of the principal, whose present time step is used up."""
+    enrolment = await factors.enrol(principal, PASSWORD)
+    return enrolment.secret, await factors.confirm(principal, _code(enrolment.secret))
+
+
+async def _refused(awaitable, code: str) -> DuoscopeError:
+    with pytest.raises(DuoscopeError) as refused:
+        await awaitable
+    assert refused.value.code == code
+    return refused.value
+
+
+async def _forgive(store, principal) -> None:
+    async with store.open_platform(_PLATFORM, "test.forgive") as m:
+        await m.execute("UPDATE mfa_secrets SET failed_attempts = 0, locked_until = NULL")
+
+
+async def test_enrolment_counts_once_a_code_has_confirmed_it(factors, principal, login, metadata_store):
+    assert await login(None) == ()
+    await _refused(factors.enrol(principal, "wrong"), "password-wrong")
+    await _refused(factors.confirm(principal, "123456"), "mfa-not-enrolled")
+    first = await factors.enrol(principal, PASSWORD)
+    assert first.otpauth_uri.startswith("otpauth://totp/duoscope:one%40example.com?secret=" + first.secret)
+    assert re.match(r"<svg .*</svg>", first.qr_svg, re.DOTALL)
+    assert await login(None) == (), "not confirmed: nothing is asked for"
+    second = await factors.enrol(principal, PASSWORD)
+    await _refused(factors.confirm(principal, _code(first.secret)), "mfa-code-invalid")
+    codes = await factors.confirm(principal, _code(second.secret))
+    assert len(set(codes)) == 10
+    assert all(re.fullmatch(r"[0-9][a-z2-7]{3}-[a-z2-7]{4}-[a-z2-7]{4}", code) for code in codes)
+    status = await factors.status(principal)
+    assert (status.is_enabled, status.backup_codes_left, status.is_required) == (True, 10, False)
+    await _refused(factors.enrol(principal, PASSWORD), "mfa-enabled")
+    await _refused(factors.confirm(principal, _code(second.secret, 1)), "mfa-not-enrolled")
+    async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
+        row = await m.fetchrow("SELECT * FROM mfa_secrets")
+        actions = await m.fetch("SELECT action, user_id, content FROM audit_logs WHERE action LIKE 'mfa.%'")
+    assert second.secret not in str(dict(row))
+    assert [each["action"] for each in actions] == ["mfa.enrolled", "mfa.enrolled", "mfa.enabled"]
+    assert not any(second.secret in each["content"] or codes[0] in each["content"] for each in actions)
+
+
+async def test_a_code_is_asked_for_and_works_once(login, enabled):
+    secret, _ = enabled
+    refused = await _refused(login(None), "mfa-required")
+    assert refused.kind is ErrorKind.UNAUTHENTICATED
+    assert await login(None, skip=True) == ()
+    await _refused(login(_code(secret)), "mfa-code-invalid")  # the confirmation used it
+    assert await login(_code(secret, 1)) == ("otp",)
+    await _refused(login(_code(secret, 1)), "mfa-code-invalid")
+    await _refused(login(_code(secret, 2)), "mfa-code-invalid")
+    await _refused(login(_code(secret, -1)), "mfa-code-invalid")
+
+
+async def test_one_code_sent_twice_at_once_is_accepted_once(login, enabled, metadata_store, principal):
+    secret, codes = enabled
+    for code in (_code(secret, 1), codes[4]):
+        await _forgive(metadata_store, principal)
+        answers = await asyncio.gather(*(login(code) for _ in range(4)), return_exceptions=True)
+        assert sum(isinstance(answer, tuple) for answer in answers) == 1, answers
+        assert {answer.code for answer in answers if isinstance(answer, DuoscopeError)} == {"mfa-code-invalid"}
+
+
+async def test_a_backup_code_works_once_in_any_spelling(factors, principal, login, enabled, metadata_store):
+    _, codes = enabled
+    assert await login(f" {codes[3].upper().replace('-', ' ')} ") == ("backup-code",)
+    await _refused(login(codes[3]), "mfa-code-invalid")
+    swapped = ("4" if codes[5][0] != "4" else "6") + codes[5][1:]
+    await _refused(login(swapped), "mfa-code-invalid")
+    assert await login(codes[5]) == ("backup-code",)
+    assert (await factors.status(principal)).backup_codes_left == 8
+    await _refused(factors.renew_backup_codes(principal, codes[3]), "mfa-code-invalid")
+    fresh = await factors.renew_backup_codes(principal, codes[9])
+    await _refused(login(codes[0]), "mfa-code-invalid")
+    assert await login(fresh[0]) == ("backup-code",)
+    async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
+        used = await m.fetchval("SELECT count(*) FROM audit_logs WHERE action = 'mfa.backup-code-used'")
+    assert used == 4
+
+
+async def test_guessing_slows_down_and_the_right_code_waits_too(login, enabled, metadata_store, principal):
+    secret, codes = enabled
+    wrong = "000000" if _code(secret, 1) != "000000" else "000001"
+    answers = await asyncio.gather(*(login(wrong) for _ in range(12)), return_exceptions=True)
+    codes_seen = [answer.code for answer in answers if isinstance(answer, DuoscopeError)]
+    assert codes_seen.count("mfa-code-invalid") == mfa_secrets.ATTEMPTS_FREE
+    assert codes_seen.count("mfa-throttled") == 12 - mfa_secrets.ATTEMPTS_FREE
+    for code in (_code(secret, 1), codes[0]):
+        refused = await _refused(login(code), "mfa-throttled")
+        assert refused.kind is ErrorKind.RATE_LIMITED
+        assert 20 < refused.retry_after_s <= mfa_secrets.LOCK_S
+    async with metadata_store.open_platform(_PLATFORM, "test.later") as m:
+        await m.execute("UPDATE mfa_secrets SET locked_until = now()")
+        failures = await m.fetchval("SELECT count(*) FROM audit_logs WHERE result = 'failure'")
+    assert failures == mfa_secrets.ATTEMPTS_FREE
+    await _refused(login("no code"), "mfa-code-invalid")
+    refused = await _refused(login(wrong), "mfa-throttled")
+    assert mfa_secrets.LOCK_S < refused.retry_after_s <= 2 * mfa_secrets.LOCK_S
+    await _forgive(metadata_store, principal)
+    assert await login(_code(secret, 1)) == ("otp",)
+    for _ in range(mfa_secrets.ATTEMPTS_FREE - 1):
+        await _refused(login(wrong), "mfa-code-invalid")
+    assert await login(codes[0]) == ("backup-code",)
+
+
+async def test_disabling_wants_the_password_and_a_code(factors, principal, login, enabled, metadata_store):
+    secret, codes = enabled
+    await _refused(factors.disable(principal, "wrong", codes[0]), "password-wrong")
+    await _refused(factors.disable(principal, PASSWORD, _code(secret)), "mfa-code-invalid")
+    async with metadata_store.open_platform(_PLATFORM, "test.policy") as m:
+        await m.execute("UPDATE organizations SET settings = settings || '{\"mfa_required\": true}'")
+    assert (await factors.status(principal)).is_required
+    await _refused(factors.disable(principal, PASSWORD, codes[0]), "mfa-required-by-organization")
+    async with metadata_store.open_platform(_PLATFORM, "test.policy") as m:
+        await m.execute("UPDATE organizations SET settings = '{}'")
+    await factors.disable(principal, PASSWORD, codes[0])
+    assert await login(None) == ()
+    refused = await _refused(login(codes[1]), "mfa-not-enabled")
+    assert refused.kind is ErrorKind.INVALID
+    await _refused(factors.disable(principal, PASSWORD, codes[1]), "mfa-not-enabled")
+
+
+async def test_a_reset_takes_it_away_and_tells(metadata_store, secret_box, hasher, principal, login, enabled):
+    told = []
+
+    async def changed(_, actor, organization_id, user_id, what):
+        told.append((actor.kind, user_id, what))
+
+    factors = SecondFactors(metadata_store, secret_box, hasher, changed=changed)
+
+    async def reset():
+        async with metadata_store.open(principal.scope, "test.reset") as m:
+            await factors.reset(m, Actor(None, "", "operator"), principal.scope.organization_id, principal.user_id)
+
+    await reset()
+    assert told == [("operator", principal.user_id, "reset")]
+    assert await login(None) == ()
+    await _refused(reset(), "mfa-not-enabled")
+
+
+async def test_a_tenant_reaches_no_foreign_second_factor(metadata_store, inhabit, principal, enabled):
+    other = await inhabit(metadata_store, "two")
+    theirs = Scope(other.tenant.organization_id, other.tenant.workspace_id, other.tenant.tenant_id)
+    async with metadata_store.open(theirs, "test.foreign") as m:
+        assert await m.fetchval("SELECT count(*) FROM mfa_secrets") == 0
+        assert not await mfa_secrets.delete(m, principal.scope.organization_id, principal.user_id)
+    async with metadata_store.open(principal.scope, "test.own") as m:
+        assert await m.fetchval("SELECT count(*) FROM mfa_secrets") == 1
+
+
+def test_steps_near_enough_and_later_match():
+    secret = totp.new_secret()
+    now_s = 1_000_000_000.0
+    present = int(now_s) // totp.STEP_S
+    for steps in range(-3, 4):
+        code = TOTP(secret).generate_otp(present + steps)
+        expected = present + steps if abs(steps) <= 1 else None
+        assert totp.matching_step(secret, code, after=0, now_s=now_s) == expected
+        assert totp.matching_step(secret, code, after=present + steps, now_s=now_s) is None
+    # RFC 6238, appendix B, of eight digits the last six.
+    rfc = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    assert totp.matching_step(rfc, "287082", after=0, now_s=59) == 1
+    assert totp.matching_step(rfc, "081804", after=0, now_s=1111111109) == 37037036
