@@ -32,6 +32,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from duoscope.api.app import ApiServices, create_app
 from duoscope.identity.access import Access
+from duoscope.identity.invitations import Invitations
+from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
@@ -343,6 +345,8 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
 @pytest_asyncio.fixture
 async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) -> AsyncGenerator[Api]:
     keys = SecretKeys((b"s" * 32,))
+    # Mail is queued and not sent: no worker runs here.
+    settings = Settings(smtp_url="smtp+plaintext://127.0.0.1:1")
     hasher = SlowHasher()
     box = SecretBox(metadata_store, keys)
     await box.prepare()
@@ -356,7 +360,8 @@ async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) ->
         tokens=tokens,
         access=Access(metadata_store),
         hasher=hasher,
-        settings=Settings(),
+        invitations=Invitations(metadata_store, Mailer(settings, keys), hasher, public_url="http://test"),
+        settings=settings,
     )
     made = Api(services)
     async with made.client:

@@ -23,6 +23,8 @@ from duoscope.api.app import ApiServices, create_app
 from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
+from duoscope.identity.invitations import Invitations
+from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
@@ -137,6 +139,7 @@ async def serve(
                 tokens=tokens,
                 access=Access(metadata),
                 hasher=hasher,
+                invitations=Invitations(metadata, Mailer(settings, keys), hasher, public_url=started.api_url),
                 settings=settings,
                 stopping=stop,
             )

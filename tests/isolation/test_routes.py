@@ -7,6 +7,7 @@ when the neighbour's telemetry arrives, and the neighbour's ids must answer as i
 import asyncio
 import dataclasses
 import json
+import re
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -31,6 +32,8 @@ _OWN_TRACE, _THEIR_TRACE = b"A" * 16, b"B" * 16
 OPEN = "says nothing of any tenant"
 OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.py"
 OWN_TEST = "has a test of its own below"
+PEOPLE = "has tests of its own in tests/isolation/test_people.py"
+OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 
 ROUTES = {
@@ -65,7 +68,40 @@ ROUTES = {
         _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
         _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
     ],
+    # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.
+    ("POST", "/api/v1/invitations/accept"): OF_A_SESSION,
+    ("GET", "/api/v1/auth/tenants"): PEOPLE,
+    ("POST", "/api/v1/auth/switch"): PEOPLE,
+    ("PATCH", "/api/v1/users/me"): PEOPLE,
+    ("GET", "/api/v1/permissions"): OPEN_TO_USERS,
+    ("GET", "/api/v1/permissions/{permission_id}"): OPEN_TO_USERS,
+    **{
+        (method, f"/api/v1/{path}"): PEOPLE
+        for resource, key in (
+            ("regions", "region_id"), ("organizations", "organization_id"), ("workspaces", "workspace_id"),
+            ("tenants", "tenant_id"), ("roles", "role_id"),
+        )
+        for method, path in (
+            ("POST", resource), ("GET", resource), ("GET", f"{resource}/{{{key}}}"), ("PATCH", f"{resource}/{{{key}}}"),
+            ("DELETE", f"{resource}/{{{key}}}"), ("POST", f"{resource}/{{{key}}}/restore"),
+        )
+    },
+    ("GET", "/api/v1/users"): PEOPLE,
+    ("GET", "/api/v1/users/{user_id}"): PEOPLE,
+    ("PATCH", "/api/v1/users/{user_id}"): PEOPLE,
+    ("DELETE", "/api/v1/users/{user_id}"): PEOPLE,
+    ("POST", "/api/v1/users/{user_id}/restore"): PEOPLE,
+    ("GET", "/api/v1/users/{user_id}/roles"): PEOPLE,
+    ("POST", "/api/v1/users/{user_id}/roles"): PEOPLE,
+    ("PATCH", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
+    ("DELETE", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
+    ("POST", "/api/v1/invitations"): PEOPLE,
+    ("GET", "/api/v1/invitations"): PEOPLE,
+    ("GET", "/api/v1/invitations/{invitation_id}"): PEOPLE,
+    ("POST", "/api/v1/invitations/{invitation_id}/resend"): PEOPLE,
+    ("DELETE", "/api/v1/invitations/{invitation_id}"): PEOPLE,
 }  # fmt: skip
+WITHOUT_TOKEN = {"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/invitations/accept"}
 PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
 
 
@@ -120,8 +156,9 @@ async def test_every_route_is_in_the_table(api):
 
 async def test_every_route_but_the_open_ones_wants_a_token(api):
     for route, probes in ROUTES.items():
-        response = await api.client.request(*route, json={})
-        is_open = probes == OPEN or route[1] in ("/api/v1/auth/login", "/api/v1/auth/refresh")
+        method, path = route
+        response = await api.client.request(method, re.sub(r"\{\w+\}", str(new_id()), path), json={})
+        is_open = probes == OPEN or path in WITHOUT_TOKEN
         assert (response.status_code != 401) is is_open, route
 
 

@@ -1,5 +1,6 @@
 """The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
 
+import functools
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -12,10 +13,28 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
+from duoscope.api.listing import paging
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
 from duoscope.api.requests import JsonRequest, ObservedApp
-from duoscope.api.routes import audit_logs, auth, health, logs, metrics, services, traces
+from duoscope.api.routes import (
+    audit_logs,
+    auth,
+    health,
+    invitations,
+    logs,
+    metrics,
+    organizations,
+    permissions,
+    places,
+    regions,
+    roles,
+    services,
+    tenants,
+    traces,
+    users,
+    workspaces,
+)
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
 from duoscope.identity.permissions import Principal
@@ -45,10 +64,14 @@ def create_app(services_: ApiServices) -> Litestar:
             *(services.list_services, services.service_map),
             *(health.live, health.ready, health.metrics),
             *(audit_logs.list_audit_logs,),
+            *(*regions.ROUTES, *organizations.ROUTES, *workspaces.ROUTES, *tenants.ROUTES, *places.ROUTES),
+            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
         ],
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),
             "reader": Provide(reader, sync_to_thread=False),
+            # A new object for each app: Litestar takes one that it has met on a handler before for a second name of it.
+            "paging": Provide(functools.partial(paging), sync_to_thread=False),
             "tails": Provide(lambda: tails, sync_to_thread=False),
         },
         middleware=[DefineMiddleware(Authentication, tokens=services_.tokens, access=services_.access)],

@@ -74,6 +74,7 @@ _EXPLAINED: Final = {
     401: "No valid access token; log in, or refresh it.",
     403: "The user lacks the permission.",
     404: "No such thing, or none that the caller may know of.",
+    409: "It collides with what there is, such as a name that is taken, or the last admin: `code` says which.",
     503: "A store is away or too busy; retry after the seconds in Retry-After.",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.identity.access import Access
+from duoscope.identity.invitations import Invitations
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
@@ -25,6 +26,7 @@ class ApiServices:
         metadata, telemetry: the stores.
         sessions, tokens, access: for logging in, for checking who calls, and what they may do.
         hasher: for passwords of people.
+        invitations: how people come.
         settings: of the process.
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
@@ -37,6 +39,7 @@ class ApiServices:
     tokens: AccessTokens
     access: Access
     hasher: SlowHasher
+    invitations: Invitations
     settings: Settings
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.metadata import permissions, user_sessions
+from duoscope.metadata.permissions import Grant, Place
 from duoscope.stores.postgres import MetadataStore
 
 
@@ -42,6 +43,20 @@ class Access:
             is_platform_admin=held.is_platform_admin,
             actor=dataclasses.replace(actor, user_id=claims.user_id, email=held.email, kind="user"),
         )
+
+    async def places(self, principal: Principal) -> list[Place]:
+        """The active tenants of the organization in which the principal's user holds a role."""
+        async with self._store.open(principal.organization, "access.places") as m:
+            return await permissions.places_of(m, principal.scope.organization_id, principal.user_id)
+
+    async def grant(self, principal: Principal, tenant_id: UUID) -> Grant:
+        """What the principal's user holds in another tenant of the organization; NOT_FOUND where that is nothing."""
+        async with self._store.open(principal.organization, "access.grant") as m:
+            grants = await permissions.grants_of(m, principal.scope.organization_id, principal.user_id)
+        for grant in grants:
+            if grant.tenant_id == tenant_id:
+                return grant
+        raise not_found("tenant in which you hold a role")
 
 
 def _refused(user_id: UUID) -> DuoscopeError:

@@ -135,6 +135,11 @@ class Principal:
     is_platform_admin: bool = False
     actor: Actor = field(default_factory=lambda: Actor(None, "", "system"))
 
+    @property
+    def organization(self) -> OrganizationScope:
+        """The organization as a whole: to find the principal's own places in it, and nobody else's."""
+        return OrganizationScope(self.scope.organization_id)
+
     def has(self, permission: str) -> bool:
         """Whether it holds the permission in its tenant."""
         return permission in self.permissions

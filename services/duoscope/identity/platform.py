@@ -1,5 +1,6 @@
 """Regions and organizations, which are the platform admins', each change with its audit entry."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
@@ -73,6 +74,13 @@ async def restore_region(store: MetadataStore, principal: Principal, region_id: 
         assert region is not None
         await tell(m, principal.actor, "region.restored", region_id, organization_id=None, after=told(region))
     return region
+
+
+def organizations_of(store: MetadataStore, principal: Principal) -> AbstractAsyncContextManager[Transaction]:
+    """A transaction that sees the organizations that the principal may: its own, or, for platform admins, all."""
+    if principal.is_platform_admin:
+        return store.open_platform(PLATFORM, "organizations.read")
+    return store.open(principal.scope, "organizations.read")
 
 
 async def create_organization(

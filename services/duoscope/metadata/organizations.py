@@ -67,6 +67,12 @@ async def get(m: Transaction, organization_id: UUID) -> Organization | None:
     return from_row(row) if row else None
 
 
+async def find_by_id(m: Transaction, organization_id: UUID) -> Organization | None:
+    """The organization, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow("SELECT * FROM organizations WHERE organization_id = $1", organization_id)
+    return from_row(row) if row else None
+
+
 async def find(m: Transaction, code: str) -> Organization | None:
     """The organization of that code, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM organizations WHERE code = $1 AND deleted_at IS NULL", code)

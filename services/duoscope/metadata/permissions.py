@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from duoscope.stores.postgres import Transaction
+from duoscope.metadata.listing import Listing
+from duoscope.stores.postgres import Record, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,52 @@ class Grant:
     permissions: frozenset[str]
 
 
+LISTING: Final = Listing(
+    name="permissions",
+    select="SELECT * FROM permissions",
+    key="permission_id",
+    sorts={"name": str},
+    filters={"resource": "resource = ?", "action": "action = ?"},
+)
+
+
+def from_row(row: Record) -> Permission:
+    """A row of the listing, or of the table."""
+    return Permission(**dict(row))
+
+
+async def get(m: Transaction, permission_id: UUID) -> Permission | None:
+    """One permission."""
+    row = await m.fetchrow("SELECT * FROM permissions WHERE permission_id = $1", permission_id)
+    return from_row(row) if row else None
+
+
 async def list_all(m: Transaction) -> list[Permission]:
     """Every permission there is."""
-    return [Permission(**dict(row)) for row in await m.fetch("SELECT * FROM permissions ORDER BY name")]
+    return [from_row(row) for row in await m.fetch("SELECT * FROM permissions ORDER BY name")]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tenant that a user may work in, as people call it."""
+
+    workspace_id: UUID
+    workspace_name: str
+    tenant_id: UUID
+    tenant_name: str
+    permissions: frozenset[str]
+
+
+async def places_of(m: Transaction, organization_id: UUID, user_id: UUID) -> list[Place]:
+    """What `grants_of` finds, with names; in an organization's transaction."""
+    grants = {grant.tenant_id: grant for grant in await grants_of(m, organization_id, user_id)}
+    rows = await m.fetch(
+        "SELECT w.workspace_id, w.name AS workspace_name, t.tenant_id, t.name AS tenant_name "
+        "FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) WHERE t.tenant_id = ANY($1) "
+        "ORDER BY w.name, t.name, t.tenant_id",
+        list(grants),
+    )
+    return [Place(**dict(row), permissions=grants[row["tenant_id"]].permissions) for row in rows]
 
 
 async def platform_names(m: Transaction) -> frozenset[str]:

@@ -84,6 +84,12 @@ async def create(
     return from_row(row)
 
 
+async def find_by_id(m: Transaction, tenant_id: UUID) -> Tenant | None:
+    """The tenant, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
+    return from_row(row) if row else None
+
+
 async def get(m: Transaction, tenant_id: UUID) -> Tenant | None:
     """The tenant, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 AND deleted_at IS NULL", tenant_id)

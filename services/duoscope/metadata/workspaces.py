@@ -53,6 +53,12 @@ async def create(m: Transaction, *, organization_id: UUID, name: str, code: str,
     return from_row(row)
 
 
+async def find_by_id(m: Transaction, workspace_id: UUID) -> Workspace | None:
+    """The workspace, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1", workspace_id)
+    return from_row(row) if row else None
+
+
 async def get(m: Transaction, workspace_id: UUID) -> Workspace | None:
     """The workspace, if the transaction may see it."""
     row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)

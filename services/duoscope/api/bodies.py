@@ -1,0 +1,60 @@
+"""What the bodies and answers of people and places share: names, codes, and how a PATCH says what it leaves alone."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from msgspec import UNSET, Meta, Struct
+
+from duoscope.api.services import ApiServices
+from duoscope.kernel.errors import invalid
+
+Services = NamedDependency[SkipValidation[ApiServices]]
+
+# PostgreSQL keeps no NUL in a text.
+_TEXT = r"^[^\x00]*$"
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT, examples=["Shop"])]
+Code = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z0-9][a-z0-9-]{0,62}$",
+        description="Lower case letters, digits and hyphens; made of the name unless given.",
+        examples=["shop"],
+    ),
+]
+Description = Annotated[str, Meta(max_length=2000, pattern=_TEXT, examples=["The web shop and what serves it."])]
+PersonName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Ada"])]
+ShortText = Annotated[str, Meta(max_length=253, pattern=_TEXT)]
+Email = Annotated[str, Meta(max_length=254, examples=["ada@example.com"])]
+Settings = Annotated[dict[str, Any], Meta(description="Free for the organization's own use; up to 64 KiB of JSON.")]
+RetentionDays = Annotated[
+    int, Meta(description="Days to keep what arrives from now on: 3, 7, 14, 30, 90 or 400.", examples=[30])
+]
+IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.")]
+DeletedAt = Annotated[datetime | None, Meta(description="Until 90 days after, it can be restored.")]
+ItemId = UUID
+
+_SETTINGS_BYTES_MAX = 64 * 1024
+
+
+class Change(Struct, forbid_unknown_fields=True):
+    """A PATCH: what is not given stays as it is."""
+
+
+def given(change: Change) -> dict[str, Any]:
+    """The fields that the body names; INVALID for none, and for free settings that are too large to keep."""
+    changes = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
+    if not changes:
+        raise invalid(f"Give at least one of {', '.join(change.__struct_fields__)}.")
+    check_settings(changes.get("settings") or changes.get("datasource_config"))
+    return changes
+
+
+def check_settings(settings: dict[str, Any] | None) -> None:
+    """INVALID for more than 64 KiB, or for a NUL, which PostgreSQL keeps in no text."""
+    encoded = msgspec.json.encode(settings)
+    if len(encoded) > _SETTINGS_BYTES_MAX or b"\\u0000" in encoded:
+        raise invalid("settings are up to 64 KiB of JSON, without U+0000.")
