@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from duoscope.identity.mail import MAIL_AGE_MAX_S, Mailer, SmtpServer, UndeliverableError, deliver_due
+from duoscope.identity.mail import MAIL_AGE_MAX_S, Letter, Mailer, SmtpServer, UndeliverableError, deliver_due
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
@@ -111,7 +111,7 @@ async def test_a_mail_leased_by_a_worker_that_died_is_sent_by_the_next(metadata_
 
 async def test_another_kind_is_written_when_it_is_sent(metadata_store, mailer, smtp_server):
     async def write(m, waiting):
-        return ("Written", waiting.context["text"]) if waiting.recipient == _TO else None
+        return Letter(_TO, "Written", waiting.context["text"]) if waiting.recipient == _TO else None
 
     async with metadata_store.open_platform(_PLATFORM, "test.queue") as m:
         for to in (_TO, "nobody@example.com"):

@@ -18,8 +18,8 @@ _PLATFORM = PlatformScope(reason="test")
 
 
 @pytest.fixture
-def sessions(metadata_store, hasher, secret_keys, inhabited):
-    return Sessions(metadata_store, hasher, AccessTokens(secret_keys), secret_keys)
+def sessions(metadata_store, hasher, secret_keys, signing_keys, inhabited):
+    return Sessions(metadata_store, hasher, AccessTokens(signing_keys), secret_keys)
 
 
 @pytest.fixture

@@ -52,8 +52,16 @@ _SENDING = PlatformScope(reason="the outbox holds the mail of all organizations"
 _SENT = Counter("duoscope_mail_total", "Mail by what became of an attempt to send it.", ["result"])
 _log = logging.getLogger(__name__)
 
-Letter = tuple[str, str]
-"""Subject and text."""
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What is sent to whom."""
+
+    to: str
+    subject: str
+    text: str = field(repr=False)
+
+
 Writer = Callable[[Transaction, Waiting], Awaitable[Letter | None]]
 """Writes a mail of its kind when it is about to be sent, in a platform transaction; None: there is nothing to send."""
 
@@ -238,13 +246,13 @@ async def _attempt(
     """What became of it, for the metric; the problem, if any; whether that is the end of it."""
     try:
         if waiting.kind == "text":
-            letter = waiting.subject, mailer.unseal(waiting)
+            letter = Letter(waiting.recipient, waiting.subject, mailer.unseal(waiting))
         else:
             async with store.open_platform(_SENDING, "mail.write") as m:
                 letter = await writers[waiting.kind](m, waiting)
         if letter is None:
             return "needless", None, True
-        await mailer.send(waiting.recipient, *letter, mail_id=waiting.mail_id)
+        await mailer.send(letter.to, letter.subject, letter.text, mail_id=waiting.mail_id)
     except UndeliverableError as error:
         return "undeliverable", str(error), True
     except DuoscopeError as error:

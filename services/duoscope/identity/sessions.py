@@ -126,7 +126,7 @@ class Sessions:
                 factor says; RATE_LIMITED `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL
                 is away.
         """
-        email = email.strip()
+        email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
         async with self._platform("sessions.attempt") as m:
             login = await users.find_login(m, email)
@@ -158,7 +158,7 @@ class Sessions:
         rehashed = None
         if self._hasher.is_outdated(login.password_hash):
             rehashed = await self._hasher.hash(normalized(password))
-        named = device_name.strip() or actor.user_agent or ""
+        named = printable(device_name) or actor.user_agent or ""
         try:
             async with self._platform("sessions.login") as m:
                 await self._throttle.succeeded(m, charge)
@@ -471,6 +471,11 @@ async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant 
         return by_tenant.get(tenant_id)
     home = by_tenant.get(login.tenant_id) if login.tenant_id else None
     return home or next(iter(grants), None)
+
+
+def printable(text: str) -> str:
+    """What somebody typed, without what no store takes and no list shows."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())
 
 
 def _hash(token: str) -> str:

@@ -1,0 +1,299 @@
+"""Passwords forgotten, reset and changed, and addresses verified.
+
+Whether an address has an account shows nowhere: asking for a link does the same work for every address, which is to put
+a request into the outbox; the worker looks the address up (`write_reset`), makes the link and sends it to the address
+as the account has it. Links are kept as hashes, work once and for a while. Another password ends other sessions.
+"""
+
+import dataclasses
+import hashlib
+import re
+import secrets
+from typing import Final, LiteralString
+from uuid import UUID
+
+from duoscope.identity import notices
+from duoscope.identity.mail import Letter, Mailer
+from duoscope.identity.password_rules import check_password, normalized
+from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.sessions import end_all_in, printable
+from duoscope.identity.throttle import Throttle
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import (
+    audit_logs,
+    credentials,
+    email_verifications,
+    mail_outbox,
+    password_reset_tokens,
+    trusted_devices,
+    users,
+)
+from duoscope.metadata.credentials import Addressee
+from duoscope.metadata.mail_outbox import Waiting
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+RESET_LIFETIME_S: Final = 1800
+VERIFICATION_LIFETIME_S: Final = 24 * 3600
+EMAIL_CHARS_MAX: Final = 254
+_NOBODY_YET = PlatformScope(reason="a link or an address names no tenant")
+_RESET = re.compile(r"tfp-[A-Za-z0-9_-]{43}")
+_VERIFICATION = re.compile(r"tfv-[A-Za-z0-9_-]{43}")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+class Recovery:
+    """What a user does about their own password and address."""
+
+    def __init__(
+        self, store: MetadataStore, hasher: SlowHasher, mailer: Mailer, keys: SecretKeys, *, public_url: str
+    ) -> None:
+        self._store = store
+        self._hasher = hasher
+        self._mailer = mailer
+        self._throttle = Throttle(keys)
+        self._public_url = public_url.rstrip("/")
+
+    async def forget(self, email: str, *, actor: Actor) -> None:
+        """Have a link sent to the address, if it has an account; tells nobody whether it has.
+
+        Raises:
+            DuoscopeError: CONFLICT `mail-not-configured`; INVALID for what is no address; RATE_LIMITED
+                `too-many-attempts` for a client that asks for too many.
+        """
+        self._mailer.require()
+        email = printable(email)
+        if len(email) > EMAIL_CHARS_MAX or not _ADDRESS.fullmatch(email):
+            raise invalid("email must look like name@example.com.")
+        context = {
+            "ip_address": actor.ip_address,
+            "user_agent": actor.user_agent,
+            "request_id": str(actor.request_id),
+        }
+        async with self._platform("recovery.forget") as m:
+            if await self._throttle.charge_mail(m, recipient=email, address=actor.ip_address):
+                await mail_outbox.add(
+                    m,
+                    mail_id=new_id(),
+                    organization_id=None,
+                    recipient=email,
+                    kind="password-forgotten",
+                    context=context,
+                )
+
+    async def write_reset(self, m: Transaction, waiting: Waiting) -> Letter | None:
+        """The mail with the link, made when it is about to be sent; None for an address that has no account."""
+        to = await credentials.find_addressee(m, waiting.recipient)
+        if to is None:
+            return None
+        token = "tfp-" + secrets.token_urlsafe(32)
+        await password_reset_tokens.create(
+            m,
+            organization_id=to.organization_id,
+            user_id=to.user_id,
+            token_hash=_hash(token),
+            email=to.email,
+            lifetime_s=RESET_LIFETIME_S,
+        )
+        asker = Actor(
+            None,
+            to.email,
+            "user",
+            ip_address=waiting.context.get("ip_address"),
+            user_agent=waiting.context.get("user_agent"),
+            request_id=UUID(waiting.context["request_id"]),
+        )
+        await _record(m, asker, "password.reset-requested", to.organization_id, to.user_id)
+        return Letter(
+            to.email,
+            "Set another duoscope password",
+            f"Hello,\n\nsomebody, probably you, asked for a link to set another password for {to.email}.\n\n"
+            f"    {self._public_url}/password#{token}\n\n"
+            f"It works once, for {RESET_LIFETIME_S // 60} minutes. Programs send what follows the # as `token`, with "
+            f"`password`, to\nPOST {self._public_url}/api/v1/auth/password/reset\n\n"
+            "If you did not ask, there is nothing to do: your password stays as it is.\n",
+        )
+
+    async def reset(self, token: str, password: str, *, actor: Actor) -> None:
+        """Set the password of the account that the link is for; ends all its sessions and forgets its devices.
+
+        Raises:
+            DuoscopeError: INVALID `reset-token-invalid`, the same for unknown, used and expired, or what is wrong with
+                the password.
+        """
+        if not _RESET.fullmatch(token):
+            raise _no_reset()
+        async with self._platform("recovery.find_reset") as m:
+            to = await self._reset_addressee(m, token)
+        password_hash = await self._hasher.hash(_checked(password, to))
+        async with self._platform("recovery.reset") as m:
+            to = await self._reset_addressee(m, token)
+            organization_id, user_id = to.organization_id, to.user_id
+            actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
+            await credentials.replace_password(m, organization_id, user_id, password_hash)
+            await password_reset_tokens.use_all(m, organization_id, user_id)
+            await credentials.verify_email(m, organization_id, user_id, to.email)
+            await trusted_devices.remove_all(m, organization_id, user_id)
+            await self._throttle.vouch(m, account=to.email, address=actor.ip_address)
+            await notices.password_changed(m, self._mailer, organization_id, user_id, actor)
+            await end_all_in(m, actor, organization_id, user_id, reason="password-reset")
+            await _record(m, actor, "password.reset", organization_id, user_id)
+
+    async def change(
+        self, current: str, password: str, *, organization_id: UUID, session_id: UUID, actor: Actor
+    ) -> None:
+        """Set another password for the signed-in user; ends their other sessions.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `current-password-wrong`; RATE_LIMITED `too-many-attempts`; INVALID for what is
+                wrong with the new one.
+        """
+        user_id = actor.user_id
+        assert user_id is not None
+        async with self._platform("recovery.change_attempt") as m:
+            to = await credentials.get_addressee(m, organization_id, user_id)
+            login = await users.find_login_by_id(m, organization_id, user_id)
+            if to is None or login is None:
+                raise _not_current()
+            chosen = _checked(password, to)
+            charge = await self._throttle.charge(
+                m, account=f"change {user_id}", address=actor.ip_address, device_id=None
+            )
+        try:
+            right = await self._hasher.verify(login.password_hash, normalized(current), is_known=True)
+            password_hash = await self._hasher.hash(chosen) if right else ""
+        except DuoscopeError:
+            async with self._platform("recovery.take_back") as m:
+                await self._throttle.take_back(m, charge)
+            raise
+        if not right:
+            async with self._platform("recovery.change_failed") as m:
+                await _record(m, actor, "password.changed", organization_id, user_id, result="failure")
+            raise _not_current()
+        if chosen == normalized(current):
+            raise invalid("The new password is the old one.", code="password-unchanged")
+        async with self._platform("recovery.change") as m:
+            if not await credentials.replace_password(
+                m, organization_id, user_id, password_hash, instead_of=login.password_hash
+            ):
+                raise _not_current()
+            await self._throttle.succeeded(m, charge)
+            await password_reset_tokens.use_all(m, organization_id, user_id)
+            await notices.password_changed(m, self._mailer, organization_id, user_id, actor)
+            await end_all_in(
+                m, actor, organization_id, user_id, reason="password-changed", except_session_id=session_id
+            )
+            await _record(m, actor, "password.changed", organization_id, user_id)
+
+    async def send_verification(self, *, organization_id: UUID, actor: Actor) -> None:
+        """Send the signed-in user a link that shows that they read the mail of their address.
+
+        Raises:
+            DuoscopeError: CONFLICT `mail-not-configured` or `email-verified`; RATE_LIMITED `too-many-attempts`.
+        """
+        self._mailer.require()
+        assert actor.user_id is not None
+        async with self._platform("recovery.verification") as m:
+            to = await credentials.get_addressee(m, organization_id, actor.user_id)
+            if to is None or to.email_verified:
+                raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
+            if not await self._throttle.charge_mail(m, recipient=to.email, address=actor.ip_address):
+                raise DuoscopeError(
+                    ErrorKind.RATE_LIMITED,
+                    "too-many-attempts",
+                    "Several mails were sent to your address lately; look there, or try again in an hour.",
+                    retry_after_s=3600,
+                )
+            await self.queue_verification(m, to)
+            await _record(m, actor, "email.verification-sent", organization_id, actor.user_id)
+
+    async def queue_verification(self, m: Transaction, to: Addressee) -> None:
+        """The same in a transaction that does more, such as making the user."""
+        token = "tfv-" + secrets.token_urlsafe(32)
+        await email_verifications.create(
+            m,
+            organization_id=to.organization_id,
+            user_id=to.user_id,
+            token_hash=_hash(token),
+            email=to.email,
+            lifetime_s=VERIFICATION_LIFETIME_S,
+        )
+        await self._mailer.queue(
+            m,
+            organization_id=to.organization_id,
+            to=to.email,
+            subject="Is this your address?",
+            text=f"Hello,\n\nsomebody, probably you, uses {to.email} as their address in duoscope. If so, open\n\n"
+            f"    {self._public_url}/email#{token}\n\n"
+            f"It works once, for {VERIFICATION_LIFETIME_S // 3600} hours. Programs send what follows the # as `token` "
+            f"to\nPOST {self._public_url}/api/v1/auth/email-verification/confirm\n",
+        )
+
+    async def verify(self, token: str, *, actor: Actor) -> None:
+        """The address of a link is its user's. INVALID `verification-token-invalid`, whatever is wrong with it."""
+        done = False
+        if _VERIFICATION.fullmatch(token):
+            async with self._platform("recovery.verify") as m:
+                found = await email_verifications.lock(m, _hash(token))
+                if found is not None:
+                    ids = found.organization_id, found.user_id
+                    done = await credentials.verify_email(m, *ids, found.email)
+                    await email_verifications.use_all(m, *ids)
+                    if done:
+                        who = dataclasses.replace(actor, user_id=found.user_id, email=found.email)
+                        await _record(m, who, "email.verified", *ids)
+        if not done:
+            raise invalid(
+                "The link was used, has expired, or is for another address than yours now; ask for a new one.",
+                code="verification-token-invalid",
+            )
+
+    async def _reset_addressee(self, m: Transaction, token: str) -> Addressee:
+        found = await password_reset_tokens.lock(m, _hash(token))
+        to = await credentials.get_addressee(m, found.organization_id, found.user_id) if found else None
+        # A link sent to an address that is no longer the account's opens nothing.
+        if found is None or to is None or to.email.lower() != found.email.lower():
+            raise _no_reset()
+        return to
+
+    def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
+        return self._store.open_platform(_NOBODY_YET, name)
+
+
+async def _record(
+    m: Transaction,
+    actor: Actor,
+    action: str,
+    organization_id: UUID,
+    user_id: UUID,
+    *,
+    result: audit_logs.Result = "success",
+) -> None:
+    await audit_logs.record(
+        m,
+        actor,
+        action=action,
+        resource_type="user",
+        resource_id=user_id,
+        organization_id=organization_id,
+        result=result,
+    )
+
+
+def _checked(password: str, to: Addressee) -> str:
+    return check_password(password, email=to.email, names=(to.first_name, to.last_name))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _no_reset() -> DuoscopeError:
+    return invalid("The link was used or has expired; ask for a new one.", code="reset-token-invalid")
+
+
+def _not_current() -> DuoscopeError:
+    return DuoscopeError(ErrorKind.FORBIDDEN, "current-password-wrong", "The current password is not that one.")
