@@ -198,7 +198,7 @@ async def test_uses_are_written_together_and_once(metadata_store, inhabited, has
     await upkeep.flush()
     async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
         [key] = await rows.list_all(m)
-        logs = await api_key_usage_logs.list_page(m, key.api_key_id, before=None, limit=10)
+        logs = [api_key_usage_logs.from_row(row) for row in await m.fetch(api_key_usage_logs.LISTING.select)]
     assert (key.usage_count, key.last_used_ip) == (6, "192.0.2.2")
     assert {(log.method, log.endpoint, log.ip_address, log.request_count) for log in logs} == {
         ("POST", "/v1/logs", "192.0.2.1", 5), ("POST", "/v1/traces", "192.0.2.2", 1),

@@ -82,3 +82,56 @@ async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, mine, theirs):
     own = await api.headers(mine, "audit-log:read")
     page = await _get(api, own, f"/api/v1/audit-logs?cursor={cursor}")
     assert {item["tenant_id"] for item in page.json()["items"]} == {str(mine.tenant_id)}
+
+
+_MANAGER = ("api-key:read", "api-key:write", "api-key:delete", "log:write")
+
+
+async def _key(api, headers, name: str) -> dict:
+    body = {"name": name, "permissions": ["logs:write"]}
+    made = await api.client.post("/api/v1/api-keys", json=body, headers=headers)
+    assert made.status_code == 201
+    return made.json()
+
+
+async def test_a_tenants_keys_are_the_same_bytes_whatever_a_neighbour_does(api, mine, theirs):
+    own = await api.headers(mine, *_MANAGER)
+    key = await _key(api, own, "collector")
+    probes = [
+        "/api/v1/api-keys",
+        "/api/v1/api-keys?name=collector&status=active&permission=logs:write&sort=-name&limit=1",
+        f"/api/v1/api-keys/{key['api_key_id']}",
+        f"/api/v1/api-keys/{key['api_key_id']}/usage",
+    ]
+    alone = [(await _get(api, own, probe)).content for probe in probes]
+    other = await api.headers(theirs, *_MANAGER)
+    await _key(api, other, "collector")
+    await _key(api, other, "collector")
+    for probe, expected in zip(probes, alone, strict=True):
+        response = await _get(api, own, probe)
+        assert response.status_code == 200
+        assert response.content == expected, probe
+
+
+async def test_a_neighbours_key_answers_as_one_that_never_was(api, mine, theirs):
+    own = await api.headers(mine, *_MANAGER)
+    key = await _key(api, await api.headers(theirs, *_MANAGER), "collector")
+    for method, ending, body in (
+        ("GET", "", None),
+        ("GET", "/usage", None),
+        ("PATCH", "", {"name": "taken over"}),
+        ("POST", "/rotate", {}),
+        ("POST", "/revoke", {"reason": "taken over"}),
+    ):
+        answers = [
+            await api.client.request(
+                method, f"/api/v1/api-keys/{identifier}{ending}", json=body, headers=own | _SAME_ID
+            )
+            for identifier in (key["api_key_id"], new_id())
+        ]
+        assert answers[0].status_code == 404, (method, ending)
+        assert answers[0].content == answers[1].content
+        assert answers[0].headers == answers[1].headers
+    async with api.services.metadata.open(theirs, "test.untouched") as m:
+        [row] = await m.fetch("SELECT name, status, rotated_at FROM api_keys")
+        assert tuple(row) == ("collector", "active", None)

@@ -46,6 +46,13 @@ ROUTES = {
     ("GET", "/api/v1/auth/me"): OWN_TEST,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
+    ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,
+    ("GET", "/api/v1/api-keys"): KEYS_AND_AUDIT,
+    ("GET", "/api/v1/api-keys/{api_key_id}"): KEYS_AND_AUDIT,
+    ("PATCH", "/api/v1/api-keys/{api_key_id}"): KEYS_AND_AUDIT,
+    ("POST", "/api/v1/api-keys/{api_key_id}/rotate"): KEYS_AND_AUDIT,
+    ("POST", "/api/v1/api-keys/{api_key_id}/revoke"): KEYS_AND_AUDIT,
+    ("GET", "/api/v1/api-keys/{api_key_id}/usage"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/logs/search"): [
         _RANGE,
         _RANGE | {"query": "refused service:checkout region:eu"},

@@ -18,6 +18,7 @@ from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
 from duoscope.api.requests import JsonRequest, ObservedApp
 from duoscope.api.routes import (
+    api_keys,
     audit_logs,
     auth,
     health,
@@ -63,7 +64,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(metrics.list_metrics, metrics.query),
             *(services.list_services, services.service_map),
             *(health.live, health.ready, health.metrics),
-            *(audit_logs.list_audit_logs,),
+            *(audit_logs.list_audit_logs, *api_keys.ROUTES),
             *(*regions.ROUTES, *organizations.ROUTES, *workspaces.ROUTES, *tenants.ROUTES, *places.ROUTES),
             *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
         ],

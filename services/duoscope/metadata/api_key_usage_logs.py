@@ -7,7 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
-from duoscope.stores.postgres import Transaction
+from duoscope.metadata.listing import Listing
+from duoscope.stores.postgres import Record, Transaction
 
 KEPT_DAYS: Final = 30
 
@@ -79,15 +80,20 @@ async def record(m: Transaction, uses: Sequence[Use]) -> None:
     )
 
 
-async def list_page(m: Transaction, api_key_id: UUID, *, before: UUID | None, limit: int) -> list[UsageLog]:
-    """Of a key that the transaction may see, newest first."""
-    rows = await m.fetch(
-        "SELECT usage_id, api_key_id, endpoint, method, ip_address, status_code, request_count, created_at "
-        "FROM api_key_usage_logs WHERE api_key_id = $1 AND ($2::uuid IS NULL OR usage_id < $2) "
-        "ORDER BY usage_id DESC LIMIT $3",
-        *(api_key_id, before, limit),
-    )
-    return [UsageLog(**dict(row)) for row in rows]
+LISTING: Final = Listing(
+    name="api-key-usage",
+    select="SELECT usage_id, api_key_id, endpoint, method, ip_address, status_code, request_count, created_at "
+    "FROM api_key_usage_logs",
+    key="usage_id",
+    sorts={"created_at": datetime},
+    filters={"api_key_id": "api_key_id = ?"},
+)
+"""How uses may be listed."""
+
+
+def from_row(row: Record) -> UsageLog:
+    """A row that LISTING selected."""
+    return UsageLog(**dict(row))
 
 
 async def forget_old(m: Transaction) -> int:

@@ -11,6 +11,7 @@ from duoscope.kernel.addresses import Network, parse_networks
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
@@ -83,9 +84,10 @@ class Credential:
     allowed_addresses: tuple[Network, ...]
 
 
-_COLUMNS = (
+_STATUS: Final = "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END"
+_COLUMNS: Final = (
     "organization_id, workspace_id, tenant_id, api_key_id, key_id, name, description, "
-    "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END AS status, expires_at, "
+    f"{_STATUS} AS status, expires_at, "
     "last_used_at, last_used_ip, usage_count, rate_limit, allowed_addresses::text[] AS allowed_addresses, rotated_at, "
     "grace_period_expires_at, revoked_reason, revoked_by, revoked_at, created_at, updated_at, "
     "coalesce((SELECT array_agg(p.permission ORDER BY p.permission) "
@@ -94,7 +96,23 @@ _COLUMNS = (
 )
 
 
-def _api_key(row: Record) -> ApiKey:
+LISTING: Final = Listing(
+    name="api-keys",
+    select=f"SELECT {_COLUMNS} FROM api_keys",
+    key="api_key_id",
+    sorts={"created_at": datetime, "name": str},
+    filters={
+        "name": CONTAINS,
+        "status": f"({_STATUS}) = ?",
+        "permission": "EXISTS (SELECT FROM api_key_permissions p WHERE p.tenant_id = api_keys.tenant_id "
+        "AND p.api_key_id = api_keys.api_key_id AND p.permission = ?)",
+    },
+)
+"""How keys may be listed."""
+
+
+def from_row(row: Record) -> ApiKey:
+    """A row that LISTING selected."""
     values = dict(row)
     values["permissions"] = tuple(row["permissions"])
     values["allowed_addresses"] = tuple(row["allowed_addresses"])
@@ -157,7 +175,7 @@ async def create(
 async def get(m: Transaction, api_key_id: UUID) -> ApiKey | None:
     """The key, if the transaction may see it."""
     row = await m.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE api_key_id = $1", api_key_id)
-    return _api_key(row) if row else None
+    return from_row(row) if row else None
 
 
 async def lock(m: Transaction, api_key_id: UUID) -> ApiKey | None:
@@ -169,27 +187,13 @@ async def lock(m: Transaction, api_key_id: UUID) -> ApiKey | None:
 async def find(m: Transaction, key_id: str) -> ApiKey | None:
     """By `tfk-...`, if the transaction may see it."""
     row = await m.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1", key_id)
-    return _api_key(row) if row else None
+    return from_row(row) if row else None
 
 
 async def list_all(m: Transaction) -> list[ApiKey]:
     """Those the transaction may see, newest first."""
     rows = await m.fetch(f"SELECT {_COLUMNS} FROM api_keys ORDER BY api_key_id DESC")
-    return [_api_key(row) for row in rows]
-
-
-async def list_page(
-    m: Transaction, *, status: str | None, name: str | None, permission: str | None, before: UUID | None, limit: int
-) -> list[ApiKey]:
-    """Those the transaction may see, newest first: of a status, with a part of a name, with a permission."""
-    rows = await m.fetch(
-        f"SELECT * FROM (SELECT {_COLUMNS} FROM api_keys) k WHERE ($1::text IS NULL OR status = $1) "
-        "AND ($2::text IS NULL OR position(lower($2) IN lower(name)) > 0) "
-        "AND ($3::text IS NULL OR $3 = ANY (permissions)) AND ($4::uuid IS NULL OR api_key_id < $4) "
-        "ORDER BY api_key_id DESC LIMIT $5",
-        *(status, name, permission, before, limit),
-    )
-    return [_api_key(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def change(m: Transaction, key: ApiKey) -> None:
