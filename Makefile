@@ -39,7 +39,7 @@ test: .venv/.dev ## Run the test suite on the real engines.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
-	@DUOSCOPE_TEST_CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
+	@CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
 
 lint: .venv/.dev ## Check style, types and the project's own rules.
 	$(BIN)/ruff check .

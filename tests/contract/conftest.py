@@ -55,7 +55,7 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    if not os.environ.get("DUOSCOPE_TEST_CONFORMANCE_TABLE"):
+    if not os.environ.get("CONFORMANCE_TABLE"):
         return
     rows = {}
     for outcome in ("passed", "failed", "error"):

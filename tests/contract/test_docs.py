@@ -69,6 +69,25 @@ def test_numbers_in_the_documents_are_those_of_the_code():
     assert f"{limits.QUERY_TEXT_CHARS_MAX:,}\ncharacters" in search
 
 
+def test_limits_of_the_otlp_ports_are_those_of_the_code():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.partition("### Limits")[2], re.MULTILINE))
+    mebibytes = 2**20
+    assert rows["a request after decompression"] == f"{limits.INGEST_REQUEST_BYTES_MAX // mebibytes} MiB"
+    memory = rows["memory that parsing a JSON request takes, estimated"]
+    assert memory == f"{limits.INGEST_JSON_MEMORY_BYTES_MAX // mebibytes:,} MiB"
+    memory = rows["request bytes in memory, all tenants, from a body's first byte"]
+    assert memory == f"{limits.INGEST_QUEUE_BYTES_MAX // mebibytes} MiB"
+    assert rows["request line and headers, or metadata"] == f"{limits.INGEST_HEADERS_BYTES_MAX // 1024} KiB"
+    assert rows["connections to each port"] == f"{limits.INGEST_CONNECTIONS_MAX:,}"
+    assert rows["requests at once on a gRPC connection"] == str(limits.INGEST_GRPC_STREAMS_MAX)
+    assert rows["a TLS handshake; the headers of a request"] == f"{limits.INGEST_HEADERS_MAX_S:.0f} s each"
+    pauses = f"{limits.INGEST_READ_PAUSE_MAX_S:.0f} s (HTTP); {limits.INGEST_READ_MAX_S:.0f} s"
+    assert rows["a pause in a request; all of a request"] == pauses
+    assert rows["an idle HTTP connection"] == f"{limits.INGEST_IDLE_MAX_S:.0f} s"
+    assert f"window of up to {2**limits.INGEST_ZSTD_WINDOW_LOG_MAX // mebibytes} MiB" in text
+
+
 def test_queries_in_the_documents_can_be_read():
     text = (ROOT / "docs" / "search.md").read_text() + (ROOT / "docs" / "api.md").read_text()
     logs, traces = re.findall(r"^ {4}(service:.+)$", text, re.MULTILINE)
