@@ -12,7 +12,7 @@ DROP POLICY purge ON tenants;
 DROP POLICY purge ON users;
 DROP POLICY purge ON roles;
 DROP POLICY purge ON audit_logs;
-REVOKE ALL ON regions, organizations, workspaces, tenants, users, roles FROM duoscope_purge;
+REVOKE ALL ON regions, organizations, workspaces, tenants, users, roles, user_roles FROM duoscope_purge;
 REVOKE INSERT (content) ON audit_logs FROM duoscope_purge;
 
 DROP POLICY organization ON organizations;

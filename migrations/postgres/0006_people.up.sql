@@ -214,6 +214,8 @@ CREATE POLICY purge ON invitations TO duoscope_purge
     USING (least(accepted_at, revoked_at, expires_at) < now() - interval '90 days');
 CREATE POLICY purge ON audit_logs FOR INSERT TO duoscope_purge WITH CHECK (true);
 GRANT SELECT, DELETE ON regions, organizations, workspaces, tenants, users, roles, invitations TO duoscope_purge;
+-- The policy of users looks into user_roles, of which it finds nothing.
+GRANT SELECT ON user_roles TO duoscope_purge;
 GRANT INSERT (content) ON audit_logs TO duoscope_purge;
 
 -- Whoever runs the platform runs their own organization too. The owner of the tables is bound by forced row level

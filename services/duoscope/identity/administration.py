@@ -11,7 +11,17 @@ from duoscope.identity.passwords import SlowHasher, check_password
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import api_keys, organizations, refresh_tokens, regions, roles, tenants, users, workspaces
+from duoscope.metadata import (
+    api_keys,
+    organizations,
+    refresh_tokens,
+    regions,
+    roles,
+    tenants,
+    user_roles,
+    users,
+    workspaces,
+)
 from duoscope.metadata.api_keys import ApiKey
 from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.users import User
@@ -113,7 +123,18 @@ async def make_user(
     if chosen is None:
         raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
     user = await users.create(m, email=email, password_hash=password_hash, is_platform_admin=is_platform_admin)
-    await roles.assign(m, user.user_id, chosen)
+    if is_platform_admin:
+        # Whoever runs the platform runs their own organization as well, with the tenants to come.
+        await user_roles.create(
+            m,
+            organization_id=user.organization_id,
+            workspace_id=None,
+            tenant_id=None,
+            user_id=user.user_id,
+            role=chosen,
+        )
+    else:
+        await roles.assign(m, user.user_id, chosen)
     return user
 
 

@@ -1,4 +1,4 @@
-"""What the worker does at set times: forget refresh tokens that ended, so that the table does not grow for ever."""
+"""What the worker does at set times: forget refresh tokens that ended, and what was deleted long ago."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from typing import Final
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.stores.postgres import MetadataStore
+from duoscope.worker.purge import purge_deleted
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ async def _run(metadata: MetadataStore) -> None:
         try:
             removed = await forget_ended_tokens(metadata)
             _log.info("housekeeping: %d ended refresh tokens removed", removed)
+            await purge_deleted(metadata)
         except DuoscopeError as error:
             _log.warning("housekeeping: %s (%s)", error.message, error.detail)
         await asyncio.sleep(INTERVAL_S)
