@@ -21,6 +21,8 @@ import uvloop
 
 from duoscope.api.app import ApiServices, create_app
 from duoscope.identity.access import Access
+from duoscope.identity.api_key_offline import OfflineKeys
+from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
 from duoscope.identity.invitations import Invitations
@@ -52,6 +54,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PARTS: Final = frozenset({"receiver", "api", "worker"})
+_RECEIVER: Final = frozenset({"receiver"})
+_WORKER: Final = frozenset({"worker"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +98,30 @@ async def serve(
         }
         settings = dataclasses.replace(settings, **{name: s.getsockname()[1] for name, s in sockets.items()})
         settings = await _open_stores(settings, parts, stack)
-        metadata = await MetadataStore.connect(settings.postgres_dsn, component="-".join(sorted(parts)))
-        stack.push_async_callback(metadata.close)
+        metadata = await _open_metadata(settings, parts, stop, stack)
         telemetry = TelemetryStore(settings)
         stack.push_async_callback(telemetry.close)
-        verify_schema("postgres", await metadata.applied_migrations())
         verify_schema("clickhouse", await telemetry.applied_migrations())
 
         keys = SecretKeys.load(settings)
         hasher = SlowHasher()
         stack.callback(hasher.close)
 
+        # Not the logins' hasher: a flood of wrong passwords must not delay a collector's first request.
+        key_hasher = SlowHasher()
+        stack.callback(key_hasher.close)
+        verifier = ApiKeyVerifier(
+            metadata,
+            key_hasher,
+            keys,
+            offline=OfflineKeys(settings.data_dir, keys) if "receiver" in parts else None,
+            outage_s=settings.api_key_outage_s,
+        )
+        if parts != _WORKER:
+            upkeep = ApiKeyUpkeep(metadata, verifier)
+            upkeep.start()
+            stack.push_async_callback(upkeep.stop)
         if "receiver" in parts:
-            # Not the logins' hasher: a flood of wrong passwords must not delay a collector's first request.
-            key_hasher = SlowHasher()
-            stack.callback(key_hasher.close)
-            verifier = ApiKeyVerifier(metadata, key_hasher, keys)
             journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
             ingest = Ingest(telemetry, verifier, journal)
             await ingest.start()
@@ -191,6 +203,40 @@ async def _open_stores(settings: Settings, parts: frozenset[str], stack: AsyncEx
     return settings
 
 
+async def _open_metadata(
+    settings: Settings, parts: frozenset[str], stop: asyncio.Event, stack: AsyncExitStack
+) -> MetadataStore:
+    """The metadata store. A receiver on its own starts without: the API keys it knew last go on working."""
+    may_be_away = parts == _RECEIVER
+    store = await MetadataStore.connect(
+        settings.postgres_dsn, component="-".join(sorted(parts)), may_be_away=may_be_away
+    )
+    stack.push_async_callback(store.close)
+    try:
+        verify_schema("postgres", await store.applied_migrations())
+    except DuoscopeError as error:
+        if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
+            raise
+        _log.warning("PostgreSQL is away; API keys that this receiver knew last go on working")
+        later = asyncio.create_task(_verify_later(store, stop), name="verify the schema of PostgreSQL")
+        stack.push_async_callback(_cancelled, later)
+    return store
+
+
+async def _verify_later(store: MetadataStore, stop: asyncio.Event) -> None:
+    """Once PostgreSQL is back: end the process if its schema is another than this installation's."""
+    while True:
+        await asyncio.sleep(limits.EMBEDDED_POSTGRES_CHECK_S)
+        try:
+            verify_schema("postgres", await store.applied_migrations())
+        except DuoscopeError as error:
+            if error.kind is ErrorKind.UNAVAILABLE:
+                continue
+            _log.critical("stopping: %s", error.message)
+            stop.set()
+        return
+
+
 @asynccontextmanager
 async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrator]:
     account = await asyncio.to_thread(SchemaAccount.open, settings)
@@ -222,7 +268,7 @@ async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settin
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn
     server = await EmbeddedPostgres.start(settings.data_dir)
     keeper = asyncio.create_task(_keep_running(server, settings), name="keep PostgreSQL running")
-    stack.push_async_callback(_stop_postgres, keeper)
+    stack.push_async_callback(_cancelled, keeper)
     return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
 
 
@@ -242,9 +288,9 @@ async def _keep_running(server: EmbeddedPostgres, settings: Settings) -> None:
         await server.stop()
 
 
-async def _stop_postgres(keeper: asyncio.Task[None]) -> None:
-    keeper.cancel()
-    await asyncio.gather(keeper, return_exceptions=True)
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _use_own_temporary_directory(settings: Settings) -> None:

@@ -5,6 +5,7 @@ start and not as a silent default. `duoscope up` and its sisters pass the option
 """
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -32,6 +33,7 @@ class Settings:
         clickhouse_admin_dsn: account that may change the schema; empty means the same as clickhouse_dsn.
         clickhouse_cluster: cluster name for Replicated tables and ON CLUSTER; empty means a single node.
         secret_key: key material (32 bytes or more, text) for tokens and keyed hashes; empty means a file in data_dir.
+        api_key_outage_s: seconds that API keys which were verified go on working while PostgreSQL is away.
         public_url: address of the API as people reach it; empty means http://host:api_port.
         trusted_proxies: addresses or networks, separated by commas, whose X-Forwarded-For is believed; empty: nobody's.
         smtp_url: server that takes our mail: smtps://user:password@host (TLS), smtp://... (STARTTLS, insisted on) or
@@ -54,6 +56,7 @@ class Settings:
     clickhouse_admin_dsn: str = ""
     clickhouse_cluster: str = ""
     secret_key: str = field(default="", repr=False)
+    api_key_outage_s: float = 3600
     public_url: str = ""
     trusted_proxies: str = ""
     smtp_url: str = field(default="", repr=False)
@@ -78,7 +81,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
         DuoscopeError: INVALID with the variable's name for an unknown variable or a value of the wrong form.
     """
     known = {f.name for f in fields(Settings)}
-    values: dict[str, str | int | Path] = {}
+    values: dict[str, str | float | Path] = {}
     for variable, text in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -93,12 +96,24 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
     for name in ("api_port", "otlp_grpc_port", "otlp_http_port"):
         if name in values:
             values[name] = _port(name, values[name])
+    if "api_key_outage_s" in values:
+        values["api_key_outage_s"] = _seconds("api_key_outage_s", values["api_key_outage_s"])
     data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
     return Settings(**values)  # pyright: ignore[reportArgumentType]
 
 
-def _port(name: str, value: str | int | Path) -> int:
+def _seconds(name: str, value: str | float | Path) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be a number of seconds, not {str(value)!r}.")
+    return seconds
+
+
+def _port(name: str, value: str | float | Path) -> int:
     try:
         port = int(str(value))
     except ValueError:
