@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from duoscope.kernel.settings import load
-from duoscope.stores.clickhouse import VIEWS, Inlet
+from duoscope.stores.clickhouse import TABLES, VIEWS
 from duoscope.stores.migrations.clickhouse_sql import split
 
 ROOT = Path(__file__).parents[2]
@@ -99,9 +99,11 @@ def test_a_reader_gets_the_views_and_nothing_else(accounts):
     assert _grants(accounts, "duoscope_reading") == {("SELECT", name) for name in VIEWS | {"schema_migrations"}}
 
 
-def test_ingest_gets_the_null_tables_and_nothing_else(accounts):
-    assert _grants(accounts, "duoscope_ingesting") == {("INSERT", inlet.table) for inlet in Inlet} | {
-        ("SELECT", "schema_migrations")
+def test_ingest_gets_its_tables_and_nothing_else(accounts):
+    ledger = "SELECT(workspace_id, tenant_id, digest, received_at, items, stored, rejected)"
+    assert _grants(accounts, "duoscope_ingesting") == {("INSERT", table) for table in TABLES} | {
+        (ledger, "ingest_ledger"),
+        ("SELECT", "schema_migrations"),
     }
 
 
@@ -109,7 +111,8 @@ def test_ingest_gets_the_null_tables_and_nothing_else(accounts):
 def test_row_policies_close_every_stored_table_to_services(accounts, user):
     policies = accounts.find(f"users/{user}/databases/duoscope")
     assert {table.tag for table in policies} == _stored_tables()
-    assert {table.findtext("filter") for table in policies} == {"0"}
+    open_tables = {table.tag for table in policies if table.findtext("filter") != "0"}
+    assert open_tables == ({"ingest_ledger"} if user == "duoscope_ingest" else set())
 
 
 def test_the_engine_knows_every_setting_and_can_read_every_grant(accounts, engine):

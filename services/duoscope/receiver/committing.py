@@ -175,7 +175,7 @@ class Committer:
         try:
             path = await loop.run_in_executor(self._threads, self._journal.write, batch)
         except OSError as error:
-            _log.error("cannot write a batch to disk: %s", error)  # noqa: TRY400 - the message says it all
+            _log.error("cannot write a batch to disk: %s", error)
             raise _disk_trouble() from error
         if self._spool.away:
             await self._keep(path, batch)
@@ -200,7 +200,7 @@ class Committer:
         try:
             await self._spool.keep(path, batch)
         except OSError as error:
-            _log.error("cannot sync a batch to disk: %s", error)  # noqa: TRY400 - the message says it all
+            _log.error("cannot sync a batch to disk: %s", error)
             raise _disk_trouble() from error
 
 

@@ -92,8 +92,10 @@ class Journal:
         return cls(folder, lock)
 
     def close(self) -> None:
-        """Let another process have it."""
-        os.close(self._lock)
+        """Let another process have it. May be called again."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def write(self, batch: Batch) -> Path:
         """Keep a batch until `remove`; survives the death of this process.
