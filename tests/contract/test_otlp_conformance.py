@@ -152,16 +152,23 @@ async def test_malformed_bytes(send, transport, raw, signal):
     assert answer.retry_s is None
 
 
-@obligation("09", "Bad Data", "text that is not UTF-8; nesting without end", "INVALID_ARGUMENT or 400, no RetryInfo")
+@obligation(
+    "09",
+    "Partial Success",
+    "a log record whose text is not UTF-8; one that nests without end",
+    "OK or 200, one record rejected, and why",
+)
 @over_binary
 async def test_invalid_text_and_nesting(send, sound, transport):
     text = sound["logs"].SerializeToString().replace(b"text", b"te\xffx")
-    (await send(transport, "logs", text)).expect(grpc.StatusCode.INVALID_ARGUMENT, 400)
     # Field 5 of AnyValue holds field 1 of ArrayValue holds an AnyValue, and so on; outside it, the way to a log body.
     deep = b""
     for tag in [b"\x2a", b"\x0a"] * 60 + [b"\x2a", b"\x2a", b"\x12", b"\x12", b"\x0a"]:
         deep = tag + varint(len(deep)) + deep
-    (await send(transport, "logs", deep)).expect(grpc.StatusCode.INVALID_ARGUMENT, 400)
+    for raw, why in ((text, "UTF-8"), (deep, "nest")):
+        partial = (await send(transport, "logs", raw)).message(transport, BY_NAME["logs"]).partial_success
+        assert partial.rejected_log_records == 1
+        assert why in partial.error_message
 
 
 @obligation("10", "Bad Data", "JSON with a field of the wrong type or an id that is not hex", "400, no Retry-After")
