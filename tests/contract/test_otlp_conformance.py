@@ -175,7 +175,14 @@ async def test_invalid_text_and_nesting(send, sound, transport):
 @pytest.mark.parametrize("transport", ["http/json"])
 @pytest.mark.parametrize(
     "span",
-    [{"traceId": "no hex"}, {"traceId": "abc"}, {"startTimeUnixNano": "soon"}, {"kind": []}, {"name": "\ud800"}],
+    [
+        {"traceId": "no hex"},
+        {"traceId": "abc"},
+        {"spanId": "ab cd"},
+        {"startTimeUnixNano": "soon"},
+        {"kind": []},
+        {"name": "\ud800"},
+    ],
     ids=repr,
 )
 async def test_json_with_a_wrong_field(send, transport, span):

@@ -6,6 +6,7 @@ it runs in threads and large senders are better off with protobuf.
 """
 
 import base64
+import binascii
 from typing import Any, Final, cast
 
 import msgspec
@@ -62,7 +63,7 @@ def _ids_to_base64(value: Any, depth: int) -> None:
         members = cast("dict[str, Any]", value)
         for key, element in members.items():
             if key in _ID_KEYS and isinstance(element, str):
-                members[key] = base64.b64encode(bytes.fromhex(element)).decode()
+                members[key] = base64.b64encode(binascii.unhexlify(element)).decode()
             elif isinstance(element, dict | list):
                 _ids_to_base64(element, depth + 1)
 
