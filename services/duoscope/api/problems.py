@@ -75,6 +75,7 @@ _EXPLAINED: Final = {
     403: "The user lacks the permission.",
     404: "No such thing, or none that the caller may know of.",
     409: "It collides with what there is, such as a name that is taken, or the last admin: `code` says which.",
+    429: "Too many for now; retry after the seconds in Retry-After.",
     503: "A store is away or too busy; retry after the seconds in Retry-After.",
 }
 
