@@ -7,8 +7,10 @@ CREATE TABLE IF NOT EXISTS metrics_v3
     workspace_id UUID CODEC(ZSTD(1)),
     tenant_id UUID CODEC(ZSTD(1)),
     retention_days UInt16 CODEC(ZSTD(1)),
-    timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    start_timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    -- Nanoseconds from the start to `timestamp`; the least number says that there is no start.
+    since_start Int64 CODEC(Delta, ZSTD(1)),
+    start_timestamp DateTime64(9, 'UTC') ALIAS if(since_start = -9223372036854775808, toDateTime64(0, 9, 'UTC'), timestamp - toIntervalNanosecond(since_start)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
     resource LowCardinality(String) CODEC(ZSTD(1)),
@@ -48,8 +50,10 @@ CREATE TABLE IF NOT EXISTS metric_histograms
     workspace_id UUID CODEC(ZSTD(1)),
     tenant_id UUID CODEC(ZSTD(1)),
     retention_days UInt16 CODEC(ZSTD(1)),
-    timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    start_timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    -- Nanoseconds from the start to `timestamp`; the least number says that there is no start.
+    since_start Int64 CODEC(Delta, ZSTD(1)),
+    start_timestamp DateTime64(9, 'UTC') ALIAS if(since_start = -9223372036854775808, toDateTime64(0, 9, 'UTC'), timestamp - toIntervalNanosecond(since_start)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
     resource LowCardinality(String) CODEC(ZSTD(1)),
@@ -91,8 +95,10 @@ CREATE TABLE IF NOT EXISTS metric_exponential_histograms
     workspace_id UUID CODEC(ZSTD(1)),
     tenant_id UUID CODEC(ZSTD(1)),
     retention_days UInt16 CODEC(ZSTD(1)),
-    timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    start_timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    -- Nanoseconds from the start to `timestamp`; the least number says that there is no start.
+    since_start Int64 CODEC(Delta, ZSTD(1)),
+    start_timestamp DateTime64(9, 'UTC') ALIAS if(since_start = -9223372036854775808, toDateTime64(0, 9, 'UTC'), timestamp - toIntervalNanosecond(since_start)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
     resource LowCardinality(String) CODEC(ZSTD(1)),
@@ -138,8 +144,10 @@ CREATE TABLE IF NOT EXISTS metric_summaries
     workspace_id UUID CODEC(ZSTD(1)),
     tenant_id UUID CODEC(ZSTD(1)),
     retention_days UInt16 CODEC(ZSTD(1)),
-    timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    start_timestamp DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    timestamp DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    -- Nanoseconds from the start to `timestamp`; the least number says that there is no start.
+    since_start Int64 CODEC(Delta, ZSTD(1)),
+    start_timestamp DateTime64(9, 'UTC') ALIAS if(since_start = -9223372036854775808, toDateTime64(0, 9, 'UTC'), timestamp - toIntervalNanosecond(since_start)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
     resource LowCardinality(String) CODEC(ZSTD(1)),
@@ -298,22 +306,22 @@ GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, 
 
 -- The only way to read metrics: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS metrics AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), start_timestamp, resource_attributes, attributes
 FROM metrics_v3
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS histograms AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), start_timestamp, resource_attributes, attributes
 FROM metric_histograms
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS exponential_histograms AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), start_timestamp, resource_attributes, attributes
 FROM metric_exponential_histograms
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS summaries AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id), resource_attributes, attributes
+SELECT * EXCEPT (organization_id, workspace_id, tenant_id), start_timestamp, resource_attributes, attributes
 FROM metric_summaries
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 

@@ -247,7 +247,7 @@ async def test_every_field_of_a_log_record(stored, otlp):
         }
         for record in scope_logs.log_records
     ]
-    by_trace = await reader.query("SELECT body, span_id FROM @logs_by_trace ORDER BY timestamp", name="test")
+    by_trace = await reader.query("SELECT body, span_id FROM @logs_v3_by_trace ORDER BY timestamp", name="test")
     assert [tuple(row.values()) for row in by_trace] == [("body 0", SPAN), ("body 1", bytes(8))]
 
 

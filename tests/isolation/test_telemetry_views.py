@@ -30,12 +30,12 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
         for scope in others:
             (row,) = await telemetry_store.bind(scope).query(f"SELECT count() AS n FROM @{view}", name="test")
             assert row["n"] == 0, view
-    for view in ("logs", "logs_by_trace", "traces", "spans"):
+    for view in ("logs", "logs_v3_by_trace", "traces", "spans"):
         (row,) = await telemetry_store.bind(filled).query(f"SELECT count() AS n FROM @{view}", name="test")
         assert row["n"] == 1, view
 
 
-@pytest.mark.parametrize("view", ["logs", "logs_by_trace", "traces", "spans"])
+@pytest.mark.parametrize("view", ["logs", "logs_v3_by_trace", "traces", "spans"])
 async def test_the_primary_key_finds_the_tenant(telemetry_store, filled, view):
     plan = await telemetry_store.bind(filled).query(f"EXPLAIN indexes = 1 SELECT * FROM @{view}", name="test")
     text = "\n".join(row["explain"] for row in plan)

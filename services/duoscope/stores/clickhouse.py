@@ -40,7 +40,7 @@ VIEWS: Final = frozenset(
         "traces",
         "spans",
         "logs",
-        "logs_by_trace",
+        "logs_v3_by_trace",
         "metrics",
         "histograms",
         "exponential_histograms",
@@ -62,7 +62,7 @@ VIEWS: Final = frozenset(
 _VIEW = re.compile(r"@(\w+)")
 _SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
 _TABLE = re.compile(
-    r"\b(?:\w+_v3\w*|metric_(?:\w*histograms|summaries|catalogue)|ingest_\w+|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
+    r"(?<!@)\b(?:\w+_v3\w*|metric_(?:\w*histograms|summaries|catalogue)|ingest_\w+|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
 )
 
 _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})

@@ -141,6 +141,7 @@ def _library() -> ctypes.CDLL:
         ("table", ctypes.c_char_p, (pointer, size)),
         ("rows", ctypes.c_uint64, (pointer, size)),
         ("native", pointer, (pointer, size, pointer)),
+        ("count", ctypes.c_int64, (ctypes.c_int, ctypes.c_char_p, size)),
         ("series_open", pointer, ()),
         ("series_close", None, (pointer,)),
         ("series_rotate", None, (pointer,)),
@@ -149,6 +150,18 @@ def _library() -> ctypes.CDLL:
         function = getattr(library, f"duoscope_{name}")
         function.restype, function.argtypes = result, arguments
     return library
+
+
+def count_items(kind: Kind, request: bytes) -> int:
+    """Spans, log records or points in a serialized request, in about 10 ns each.
+
+    Raises:
+        MalformedError: the bytes are no such message, as far as was looked.
+    """
+    count: int = _library().duoscope_count(int(kind), request, len(request))
+    if count < 0:
+        raise MalformedError
+    return count
 
 
 class ActiveSeries:

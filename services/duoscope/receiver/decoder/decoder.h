@@ -114,6 +114,7 @@ static inline bool has_byte(bytes id, size_t size) {
 }
 static const uint8_t NO_ID[16] = {0};
 static inline const uint8_t *id_or_none(bytes id, size_t size) { return length_of(id) == size ? id.at : NO_ID; }
+#define UNSET ((uint64_t)INT64_MIN)  // a time kept as a distance that is not there
 static inline uint64_t as_time(uint64_t nanos) { return nanos > INT64_MAX ? INT64_MAX : nanos; }
 static inline int reject(decoder *d, int verdict) {
   d->outcome->rejected[verdict]++;

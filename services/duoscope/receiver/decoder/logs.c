@@ -9,7 +9,7 @@ enum {
 static const column_spec RECORDS[COLUMNS] = {
     FULL_ORIGIN_COLUMNS,
     {"timestamp", TIME_TYPE, FIXED, 8, 0},
-    {"observed_timestamp", TIME_TYPE, FIXED, 8, 0},
+    {"observed_after", "Int64", FIXED, 8, 0},
     {"trace_id", "FixedString(16)", FIXED, 16, 0},
     {"span_id", "FixedString(8)", FIXED, 8, 0},
     {"trace_flags", "UInt32", FIXED, 4, 0},
@@ -79,7 +79,7 @@ static int read_record(decoder *d, bytes message) {
   if (verdict != OK) return reject(d, verdict);
   put_origin(d, 0);
   put_u64(t, TIMESTAMP, time);
-  put_u64(t, OBSERVED, as_time(r.observed));
+  put_u64(t, OBSERVED, r.observed ? as_time(r.observed) - time : UNSET);
   put(t, TRACE_ID, id_or_none(r.trace_id, 16), 16);
   put(t, SPAN_ID, id_or_none(r.span_id, 8), 8);
   put_u32(t, TRACE_FLAGS, (uint32_t)r.flags);

@@ -5,7 +5,7 @@ enum { NUMBERS, HISTOGRAMS, EXPONENTIALS, SUMMARIES, EXEMPLARS };
 
 enum { TIMESTAMP = ORIGIN_END, START, METRIC_NAME, UNIT, ATTRIBUTES, SERIES, FLAGS, POINT_END };
 #define POINT_COLUMNS                                                                                                \
-  ORIGIN_COLUMNS, {"timestamp", TIME_TYPE, FIXED, 8, 0}, {"start_timestamp", TIME_TYPE, FIXED, 8, 0},                 \
+  ORIGIN_COLUMNS, {"timestamp", TIME_TYPE, FIXED, 8, 0}, {"since_start", "Int64", FIXED, 8, 0},                 \
       DICT("metric_name"), DICT("unit"), DICT("attributes_json"), {"series_id", "UInt64", FIXED, 8, 0},               \
       {"flags", "UInt32", FIXED, 4, 0}
 #define TEMPORALITY_COLUMN                                                                                           \
@@ -112,7 +112,7 @@ static void put_point(decoder *d, size_t number, metric *m, const point *p) {
     d->seen[number].unit = word(t, UNIT, m->unit);
   }
   put_u64(t, TIMESTAMP, p->time);
-  put_u64(t, START, as_time(p->start));
+  put_u64(t, START, p->start ? p->time - as_time(p->start) : UNSET);
   put_u32(t, METRIC_NAME, d->seen[number].metric_name);
   put_u32(t, UNIT, d->seen[number].unit);
   put_word(t, ATTRIBUTES, buffer_bytes(&d->json));
