@@ -3,21 +3,29 @@
 One data folder for the file: what a command leaves is what the next one finds.
 """
 
+import asyncio
 import json
 import subprocess
 import sys
 from uuid import uuid4
 
+import asyncpg
 import pytest
+
+from duoscope.stores.embedded.postgres import postgres_address
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
-def duoscope(tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("cli") / "data"
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli") / "data"
 
-    def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
+
+@pytest.fixture(scope="module")
+def duoscope(data_dir):
+
+    def run(*arguments: str, stdin: str = "", code: int = 0, streams: str = "") -> str:
         command = "import sys; from duoscope.cli import run; sys.exit(run())"
         done = subprocess.run(
             [sys.executable, "-c", command, *arguments, "--data-dir", str(data_dir)],
@@ -29,7 +37,7 @@ def duoscope(tmp_path_factory):
         )
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stderr
+        return done.stdout if code == 0 or streams == "stdout" else done.stderr
 
     return run
 
@@ -81,8 +89,43 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
     listed = migrated("admin", "list-api-keys", "--tenant", tenant_id)
     assert key["key_id"] in listed
     assert key["api_key"].partition(".")[2] not in listed
+    rotated = json.loads(migrated("admin", "rotate-api-key", key["api_key"], "--grace-hours", "2", "--json"))
+    assert rotated["key_id"] == key["key_id"]
+    assert rotated["api_key"] != key["api_key"]
+    assert "API key, shown this once: " in migrated("admin", "rotate-api-key", key["key_id"])
+    assert "No such API key" in migrated("admin", "rotate-api-key", "tfk-none", code=1)
     assert "Revoked" in migrated("admin", "revoke-api-key", key["api_key"])
+    assert "was revoked" in migrated("admin", "rotate-api-key", key["key_id"], code=1)
     assert "No such API key" in migrated("admin", "revoke-api-key", key["key_id"], code=1)
 
     assert "90 days" in migrated("admin", "set-retention", "--tenant", tenant_id, "90")
     assert "90 days" in migrated("admin", "list-tenants")
+
+
+def test_the_audit_log_is_verified_against_both_stores(migrated, tenant_id, data_dir, tmp_path):
+    migrated("admin", "create-api-key", "--tenant", tenant_id)
+    anchors = tmp_path / "heads.json"
+    said = migrated("admin", "verify-audit", "--anchors", str(anchors))
+    assert "Nothing was found" in said
+    report = json.loads(migrated("admin", "verify-audit", "--json"))
+    assert report["clickhouse_compared"] is True
+    assert sum(chain["entries"] for chain in report["chains"]) >= 1
+    head = next(iter(json.loads(anchors.read_text()).values()))
+
+    asyncio.run(_edit_the_audit_log(data_dir))
+    assert "are not what they were" in migrated("admin", "verify-audit", code=1)
+    found = json.loads(migrated("admin", "verify-audit", "--json", code=1, streams="stdout"))["findings"]
+    assert {(finding["sequence"], finding["store"]) for finding in found} == {(1, "PostgreSQL")}
+    # What was noted stays as it was while something is wrong.
+    migrated("admin", "verify-audit", "--anchors", str(anchors), code=1)
+    assert next(iter(json.loads(anchors.read_text()).values())) == head
+    anchors.write_text("[]")
+    assert "is no file of heads" in migrated("admin", "verify-audit", "--anchors", str(anchors), code=2)
+
+
+async def _edit_the_audit_log(data_dir) -> None:
+    async with postgres_address(data_dir) as address:
+        owner = await asyncpg.connect(address.admin_dsn)
+        await owner.execute("ALTER TABLE audit_logs DISABLE TRIGGER refuse_change, NO FORCE ROW LEVEL SECURITY")
+        await owner.execute("UPDATE audit_logs SET email = 'eve@example.com' WHERE sequence = 1")
+        await owner.close()

@@ -12,6 +12,7 @@ import pytest
 
 from duoscope.cli import admin, bench, migrate, output, run
 from duoscope.cli.logs import KeyValueFormatter
+from duoscope.identity.api_key_management import GRACE_MAX_S
 from duoscope.metadata import api_keys
 from duoscope.stores.migrations.clickhouse_sql import split
 
@@ -99,6 +100,8 @@ def test_help_comes_at_once():
 
 def test_the_permissions_on_offer_are_those_there_are():
     assert set(admin.PERMISSIONS) == api_keys.PERMISSIONS
+    assert set(admin.READ_PERMISSIONS) == api_keys.READ_PERMISSIONS
+    assert admin.GRACE_HOURS_MAX * 3600 == GRACE_MAX_S
 
 
 def test_the_loss_of_a_down_file_is_named():

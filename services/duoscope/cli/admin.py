@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PERMISSIONS: Final = ("traces:write", "metrics:write", "logs:write", "monitors:report")
+READ_PERMISSIONS: Final = ("traces:read", "metrics:read", "logs:read")
+GRACE_HOURS_MAX: Final = 720
 ROLES: Final = "admin, developer, viewer, demo, service, or a role of the tenant's own"
 _RETENTION: Final = click.Choice([str(days) for days in RETENTION_CLASSES_DAYS])
 _PASSWORD_OPTIONS: Final = "The password is asked for unless --generate or --password-stdin is given."  # noqa: S105 - help text
@@ -132,9 +134,9 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
 @click.option("--name", default="collector", show_default=True, help="What the key is for.")
 @click.option(
     "--allow",
-    type=click.Choice(PERMISSIONS),
+    type=click.Choice((*PERMISSIONS, *READ_PERMISSIONS)),
     multiple=True,
-    help="What the key may do; may be given several times. Everything if not given.",
+    help="What the key may do; may be given several times. Sending everything if not given.",
 )
 @click.option("--expires-in-days", type=click.IntRange(min=1), metavar="DAYS", help="Never, if not given.")
 @settings_options("data_dir")
@@ -196,17 +198,48 @@ def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) 
     output.table(("Key", "Name", "Tenant", "Status", "Last used (UTC)", "May"), rows, empty="No API keys.")
 
 
+@admin.command("rotate-api-key")
+@click.argument("key_id")
+@click.option(
+    "--grace-hours",
+    type=click.IntRange(0, GRACE_HOURS_MAX),
+    default=24,
+    show_default=True,
+    help="Hours for which the present secret works as well.",
+)
+@settings_options("data_dir")
+@json_option
+def rotate_api_key(settings: Settings, key_id: str, grace_hours: int, *, as_json: bool) -> None:
+    """Give a key another secret by its id (tfk-…, the part before the dot). It is shown once.
+
+    Both secrets work until the grace period is over, so that collectors can change over one by one. The secret before
+    the last rotation, if its own grace is not over yet, ends at once.
+    """
+    from duoscope.identity import administration
+
+    key_id = key_id.partition(".")[0]
+    key = _with_store(
+        settings,
+        lambda store, hasher: administration.rotate_api_key(store, hasher, key_id, grace_s=grace_hours * 3600),
+    )
+    if as_json:
+        output.emit_json(asdict(key))
+        return
+    click.echo(f"{key.key_id} has another secret; the one before works for {grace_hours} more hours.")
+    _show_once("API key", key.api_key)
+
+
 @admin.command("revoke-api-key")
 @click.argument("key_id")
 @click.option("--reason", default="revoked by an operator", show_default=True, help="Kept with the key.")
 @settings_options("data_dir")
 def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
-    """Revoke a key by its id (tfk-…, the part before the dot). Receivers notice within 30 seconds."""
+    """Revoke a key for good by its id (tfk-…, the part before the dot). Receivers notice within 2 seconds."""
     from duoscope.identity import administration
 
     key_id = key_id.partition(".")[0]
     _with_store(settings, lambda store, _: administration.revoke_api_key(store, key_id, reason=reason))
-    click.echo(f"Revoked {key_id}. Receivers notice within 30 seconds.")
+    click.echo(f"Revoked {key_id}. Receivers notice within 2 seconds.")
 
 
 @admin.command("reset-password", help=f"Give a user another password and end their sessions. {_PASSWORD_OPTIONS}")

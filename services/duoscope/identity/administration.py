@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from duoscope.identity import api_keys as key_form
+from duoscope.identity import api_key_form, api_key_management
+from duoscope.identity.api_key_management import GRACE_DEFAULT_S, KeyWish, Made
 from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
@@ -148,15 +150,36 @@ async def create_api_key(
     expires_at: datetime | None = None,
 ) -> CreatedApiKey:
     """Make a key for a tenant. NOT_FOUND for the tenant, INVALID for the permissions."""
-    chosen = api_keys.check_permissions(permissions)
-    new = key_form.generate()
+    wish = KeyWish(name=name, permissions=api_keys.check_permissions(permissions), expires_at=expires_at)
+    new = api_key_form.generate()
     secret_hash = await hasher.hash(new.secret)
     async with store.open_platform(_OPERATOR, "admin.create_api_key") as m:
         await _enter(m, tenant_id)
-        api_key_id = await api_keys.create(
-            m, key_id=new.key_id, secret_hash=secret_hash, name=name, permissions=chosen, expires_at=expires_at
-        )
-    return CreatedApiKey(api_key_id, new.key_id, tenant_id, chosen, new.presented)
+        made = await api_key_management.create(m, operator(), new, secret_hash, wish)
+    return _created(made)
+
+
+async def rotate_api_key(
+    store: MetadataStore, hasher: SlowHasher, key_id: str, *, grace_s: int = GRACE_DEFAULT_S
+) -> CreatedApiKey:
+    """Give a key, by its `tfk-...` id, another secret; the present one works for `grace_s` more.
+
+    Raises:
+        DuoscopeError: NOT_FOUND, CONFLICT `api-key-revoked`, INVALID for the grace period.
+    """
+    new = api_key_form.generate(key_id)
+    secret_hash = await hasher.hash(new.secret)
+    async with store.open_platform(_OPERATOR, "admin.rotate_api_key") as m:
+        key = await api_keys.find(m, key_id)
+        if key is None:
+            raise _no_key()
+        made = await api_key_management.rotate(m, operator(), key.api_key_id, new, secret_hash, grace_s=grace_s)
+    return _created(made)
+
+
+def _created(made: Made) -> CreatedApiKey:
+    key = made.key
+    return CreatedApiKey(key.api_key_id, key.key_id, key.tenant_id, key.permissions, made.presented)
 
 
 async def list_tenants(store: MetadataStore) -> list[Tenant]:
@@ -172,10 +195,16 @@ async def list_api_keys(store: MetadataStore, *, tenant_id: UUID | None = None) 
 
 
 async def revoke_api_key(store: MetadataStore, key_id: str, *, reason: str = "revoked by an operator") -> None:
-    """Revoke by `tfk-...` id; receivers notice within 30 s. NOT_FOUND for no such key that still works."""
+    """Revoke by `tfk-...` id; receivers notice within 2 s. NOT_FOUND for no such key that still works."""
     async with store.open_platform(_OPERATOR, "admin.revoke_api_key") as m:
-        if await api_keys.revoke(m, key_id, reason=reason) is None:
-            raise not_found("API key that still works; `duoscope admin list-api-keys` lists them")
+        key = await api_keys.find(m, key_id)
+        if key is None or key.status == "revoked":
+            raise _no_key()
+        await api_key_management.revoke(m, operator(), key.api_key_id, reason=reason)
+
+
+def _no_key() -> DuoscopeError:
+    return not_found("API key that still works; `duoscope admin list-api-keys` lists them")
 
 
 async def reset_password(store: MetadataStore, hasher: SlowHasher, *, email: str, password: str) -> None:

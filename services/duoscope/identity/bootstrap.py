@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
-from duoscope.identity import administration
-from duoscope.identity import api_keys as key_form
+from duoscope.identity import administration, api_key_form, api_key_management
+from duoscope.identity.api_key_management import KeyWish
 from duoscope.identity.passwords import SlowHasher
+from duoscope.kernel.actor import system
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import api_keys, organizations, tenants
 from duoscope.stores.postgres import MetadataStore
@@ -71,7 +72,7 @@ async def bootstrap(
     path = data_dir / CREDENTIALS_FILE
     temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
     password = secrets.token_urlsafe(18)
-    new_key = key_form.generate()
+    new_key = api_key_form.generate()
     async with store.open_platform(_FIRST_START, "bootstrap") as m:
         await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
         if await organizations.any_exists(m):
@@ -89,12 +90,12 @@ async def bootstrap(
                 role="admin",
                 is_platform_admin=True,
             )
-            await api_keys.create(
+            await api_key_management.create(
                 m,
-                key_id=new_key.key_id,
-                secret_hash=await hasher.hash(new_key.secret),
-                name="First key",
-                permissions=api_keys.PERMISSIONS,
+                system("first start"),
+                new_key,
+                await hasher.hash(new_key.secret),
+                KeyWish(name="First key", permissions=tuple(sorted(api_keys.PERMISSIONS))),
             )
             credentials = Credentials(
                 api_url=api_url,
