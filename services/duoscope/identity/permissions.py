@@ -6,6 +6,7 @@ permissions besides, and may manage the people and places of every organization;
 only where they hold a role, like everybody else.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -28,6 +29,26 @@ ROLE_PERMISSIONS: Final = (
     frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ACTIONS) - PLATFORM_PERMISSIONS
 )
 """What roles are made of."""
+
+
+_WORKED_ON: Final = ("dashboard", "alert", "alert-rule", "notification", "silence", "uptime-monitor", "agent")
+_OF_ADMINS: Final = ("audit-log", "subscription", "identity-provider")
+
+
+def _named(resources: Iterable[str], *actions: str) -> frozenset[str]:
+    return frozenset(f"{resource}:{action}" for resource in resources for action in actions)
+
+
+BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
+    "admin": ROLE_PERMISSIONS,
+    "developer": _named((r for r in RESOURCES if r not in _OF_ADMINS), "read")
+    | _named(_WORKED_ON, "write", "delete")
+    | _named(("metric", "log", "trace"), "write"),
+    "viewer": _named((r for r in RESOURCES if r not in (*_OF_ADMINS, "api-key", "user", "role", "permission")), "read"),
+    "demo": _named(("metric", "log", "trace", "dashboard", "alert", "alert-rule"), "read"),
+    "service": _named(("metric", "log", "trace", "alert", "uptime-monitor", "agent"), "read", "write"),
+}
+"""What the built-in roles hold, as the migrations give it to every organization; a test compares."""
 
 
 @dataclass(frozen=True, slots=True)
