@@ -1,0 +1,97 @@
+"""What a tenant may send: how much at a time, how many series, how large an item.
+
+The instance has defaults (settings `DUOSCOPE_INGEST_...`), a tenant may have values of its own in its settings, under
+`limits`. Every receiver counts for itself: with two of them a tenant may send twice as much.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import invalid
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """What holds for a tenant. Of those that say so, 0 means no limit.
+
+    Attributes:
+        items_per_second, bytes_per_second: of the tenant: spans, log records and points; request bytes after
+            decompression. 0: no limit.
+        key_items_per_second, key_bytes_per_second: the same for each of its API keys. 0: no limit.
+        burst_seconds: how many seconds' worth may come at once. A request that is larger is refused for good.
+        requests_in_flight: requests of the tenant that are read or not answered yet.
+        active_series: metric series seen in the last 30 to 60 minutes. 0: no limit.
+        attributes: of one resource, scope or item, and events, links or exemplars of one item.
+        attribute_bytes, body_bytes: one attribute's value and one log body, as stored.
+    """
+
+    items_per_second: int = 1_000_000
+    bytes_per_second: int = 512 * 1024 * 1024
+    key_items_per_second: int = 0
+    key_bytes_per_second: int = 0
+    burst_seconds: int = 10
+    requests_in_flight: int = 1000
+    active_series: int = 1_000_000
+    attributes: int = limits.INGEST_ATTRIBUTES_MAX
+    attribute_bytes: int = limits.INGEST_ATTRIBUTE_BYTES_MAX
+    body_bytes: int = limits.INGEST_BODY_BYTES_MAX
+
+    def with_own(self, own: Mapping[str, object]) -> Self:
+        """These, with a tenant's own values in place of some.
+
+        What another version of duoscope wrote and this one does not know is left out.
+        """
+        known = {name: value for name, value in own.items() if _is_valid(name, value)}
+        return dataclasses.replace(self, **known) if known else self
+
+
+NAMES: Final = tuple(field.name for field in dataclasses.fields(IngestLimits))
+
+_RANGES: Final[dict[str, tuple[int, int]]] = {
+    "items_per_second": (0, 10**9),
+    "bytes_per_second": (0, 2**40),
+    "key_items_per_second": (0, 10**9),
+    "key_bytes_per_second": (0, 2**40),
+    "burst_seconds": (1, 3600),
+    "requests_in_flight": (1, 100_000),
+    "active_series": (0, 50_000_000),
+    "attributes": (1, 10_000),
+    "attribute_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+    "body_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+}
+
+
+def check(name: str, value: object) -> int:
+    """The value itself; INVALID for a limit that there is not, or a number that it cannot be."""
+    if name not in _RANGES:
+        raise invalid(f"There is no limit {name!r}; there are {', '.join(NAMES)}.")
+    if not _is_valid(name, value):
+        low, high = _RANGES[name]
+        raise invalid(f"{name} is a whole number from {low} to {high:,}" + (", 0 for no limit." if not low else "."))
+    assert isinstance(value, int)
+    return value
+
+
+def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, int]:
+    """A tenant's own values after `changes`, in which None takes a value away, so that the instance's holds again.
+
+    Raises:
+        DuoscopeError: INVALID.
+    """
+    after = {name: value for name, value in own.items() if _is_valid(name, value)}
+    for name, value in changes.items():
+        if value is None and name in _RANGES:
+            after.pop(name, None)
+        else:
+            after[name] = check(name, value)
+    return after
+
+
+def _is_valid(name: str, value: object) -> bool:
+    if name not in _RANGES or type(value) is not int:
+        return False
+    low, high = _RANGES[name]
+    return low <= value <= high

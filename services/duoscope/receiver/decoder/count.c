@@ -1,0 +1,28 @@
+// How many items a request holds, for admission: no item is looked into, and nothing is kept.
+#include "decoder.h"
+
+enum { DATA_FIRST = 5, DATA_LAST = 11 };  // of a metric: the fields of its oneof, each with its points in field 1
+
+// Items below fields 1 of a request, 2 of a resource, 2 of a scope, and of metrics the points of each metric. -1: malformed.
+static int64_t count_below(bytes message, unsigned level, bool metrics) {
+  field f;
+  int more;
+  int64_t total = 0;
+  while ((more = next_field(&message, &f))) {
+    if (more < 0) return -1;
+    if (f.type != LENGTH) continue;
+    if (level == 3 ? f.number < DATA_FIRST || f.number > DATA_LAST : f.number != (level == 0 || level == 4 ? 1 : 2)) continue;
+    if (level == 4 || (level == 2 && !metrics)) {
+      total++;
+      continue;
+    }
+    int64_t below = count_below(f.range, level + 1, metrics);
+    if (below < 0) return -1;
+    total += below;
+  }
+  return total;
+}
+
+__attribute__((visibility("default"))) int64_t duoscope_count(int signal, const uint8_t *request, size_t size) {
+  return count_below((bytes){request, request + size}, 0, signal == METRICS);
+}
