@@ -5,6 +5,7 @@ which every test makes a tenant of its own with `new_scope` and fills it with `d
 as a process of its own, for what must be seen from outside.
 """
 
+import asyncio
 import itertools
 import json
 import os
@@ -31,15 +32,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from duoscope.api.app import ApiServices, create_app
-from duoscope.identity.access import Access
-from duoscope.identity.invitations import Invitations
-from duoscope.identity.mail import Mailer
+from duoscope.api.services import assemble
 from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.sessions import Sessions
-from duoscope.identity.signing_keys import SigningKeys
-from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
@@ -348,20 +343,14 @@ async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) ->
     # Mail is queued and not sent: no worker runs here.
     settings = Settings(smtp_url="smtp+plaintext://127.0.0.1:1")
     hasher = SlowHasher()
-    box = SecretBox(metadata_store, keys)
-    await box.prepare()
-    signing_keys = SigningKeys(metadata_store, box)
-    await signing_keys.load()
-    tokens = AccessTokens(signing_keys)
-    services = ApiServices(
-        metadata=metadata_store,
-        telemetry=telemetry_store,
-        sessions=Sessions(metadata_store, hasher, tokens, keys),
-        tokens=tokens,
-        access=Access(metadata_store),
-        hasher=hasher,
-        invitations=Invitations(metadata_store, Mailer(settings, keys), hasher, public_url="http://test"),
+    services = await assemble(
+        metadata_store,
+        telemetry_store,
         settings=settings,
+        keys=keys,
+        hasher=hasher,
+        public_url="http://test",
+        stopping=asyncio.Event(),
     )
     made = Api(services)
     async with made.client:

@@ -19,20 +19,14 @@ from typing import Any, Final, TypeVar
 import uvicorn
 import uvloop
 
-from duoscope.api.app import ApiServices, create_app
-from duoscope.identity.access import Access
+from duoscope.api.app import create_app
+from duoscope.api.services import assemble
 from duoscope.identity.api_key_offline import OfflineKeys
 from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
-from duoscope.identity.invitations import Invitations
-from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.sessions import Sessions
-from duoscope.identity.signing_keys import SigningKeys
-from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
@@ -138,23 +132,16 @@ async def serve(
                 otlp_http_endpoint=started.otlp_http_endpoint,
             )
             started = dataclasses.replace(started, first_start=first_start)
-            box = SecretBox(metadata, keys)
-            await box.prepare()
-            signing_keys = SigningKeys(metadata, box)
-            await signing_keys.load()
-            stack.push_async_callback(signing_keys.watch())
-            tokens = AccessTokens(signing_keys)
-            services = ApiServices(
-                metadata=metadata,
-                telemetry=telemetry,
-                sessions=Sessions(metadata, hasher, tokens, keys),
-                tokens=tokens,
-                access=Access(metadata),
-                hasher=hasher,
-                invitations=Invitations(metadata, Mailer(settings, keys), hasher, public_url=started.api_url),
+            services = await assemble(
+                metadata,
+                telemetry,
                 settings=settings,
+                keys=keys,
+                hasher=hasher,
+                public_url=started.api_url,
                 stopping=stop,
             )
+            stack.push_async_callback(services.signing_keys.watch())
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))

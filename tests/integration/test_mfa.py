@@ -3,18 +3,24 @@
 import asyncio
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from pyotp.totp import TOTP
 
 from duoscope.identity import totp
-from duoscope.identity.mfa import SecondFactors
+from duoscope.identity.mail import Mailer
+from duoscope.identity.mfa import DEVICE_TRUSTED_FOR, SecondFactors, reset_by_operator
 from duoscope.identity.permissions import Principal
-from duoscope.kernel.actor import Actor
+from duoscope.identity.second_factor import Attempt
+from duoscope.kernel.actor import Actor, operator
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
+from duoscope.kernel.settings import Settings
 from duoscope.metadata import mfa_secrets
+from duoscope.metadata.trusted_devices import TrustedDevice
 
 PASSWORD = "correct horse battery"
 _PLATFORM = PlatformScope(reason="test")
@@ -29,16 +35,20 @@ def principal(inhabited) -> Principal:
 
 
 @pytest.fixture
-def factors(metadata_store, secret_box, hasher) -> SecondFactors:
-    return SecondFactors(metadata_store, secret_box, hasher)
+def mailer(secret_keys) -> Mailer:
+    return Mailer(Settings(smtp_url="smtp+plaintext://127.0.0.1:1"), secret_keys)
+
+
+@pytest.fixture
+def factors(metadata_store, secret_box, hasher, secret_keys, mailer) -> SecondFactors:
+    return SecondFactors(metadata_store, secret_box, hasher, secret_keys, mailer=mailer)
 
 
 @pytest.fixture
 def login(factors, principal):
-    async def present(code, **options):
-        return await factors.require(
-            principal.scope.organization_id, principal.user_id, code, actor=principal.actor, **options
-        )
+    async def present(code, device=None):
+        attempt = Attempt(principal.scope.organization_id, principal.user_id, code, device, principal.actor)
+        return await factors.check(attempt)
 
     return present
 
@@ -95,7 +105,6 @@ async def test_a_code_is_asked_for_and_works_once(login, enabled):
     secret, _ = enabled
     refused = await _refused(login(None), "mfa-required")
     assert refused.kind is ErrorKind.UNAUTHENTICATED
-    assert await login(None, skip=True) == ()
     await _refused(login(_code(secret)), "mfa-code-invalid")  # the confirmation used it
     assert await login(_code(secret, 1)) == ("otp",)
     await _refused(login(_code(secret, 1)), "mfa-code-invalid")
@@ -171,22 +180,30 @@ async def test_disabling_wants_the_password_and_a_code(factors, principal, login
     await _refused(factors.disable(principal, PASSWORD, codes[1]), "mfa-not-enabled")
 
 
-async def test_a_reset_takes_it_away_and_tells(metadata_store, secret_box, hasher, principal, login, enabled):
-    told = []
-
-    async def changed(_, actor, organization_id, user_id, what):
-        told.append((actor.kind, user_id, what))
-
-    factors = SecondFactors(metadata_store, secret_box, hasher, changed=changed)
-
-    async def reset():
-        async with metadata_store.open(principal.scope, "test.reset") as m:
-            await factors.reset(m, Actor(None, "", "operator"), principal.scope.organization_id, principal.user_id)
-
-    await reset()
-    assert told == [("operator", principal.user_id, "reset")]
+async def test_an_operators_reset_takes_it_away_and_tells(metadata_store, mailer, principal, login, enabled):
+    await reset_by_operator(metadata_store, mailer, operator(), principal.actor.email.upper())
     assert await login(None) == ()
-    await _refused(reset(), "mfa-not-enabled")
+    await _refused(reset_by_operator(metadata_store, mailer, operator(), principal.actor.email), "mfa-not-enabled")
+    await _refused(reset_by_operator(metadata_store, mailer, operator(), "nobody@example.com"), "not-found")
+    async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
+        actors = await m.fetch("SELECT actor_kind FROM audit_logs WHERE action = 'mfa.reset'")
+        mails = await m.fetchval("SELECT count(*) FROM mail_outbox")
+    assert [row["actor_kind"] for row in actors] == ["operator"]
+    assert mails == 2, "one for the enrolment, one for the reset"
+
+
+async def test_a_trusted_device_stands_in_for_a_while(login, enabled, principal, metadata_store):
+    async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
+        enabled_at = await m.fetchval("SELECT enabled_at FROM mfa_secrets")
+
+    def device(shown_at):
+        times = {"mfa_at": shown_at, "expires_at": now(), "last_used_at": now(), "created_at": now()}
+        return TrustedDevice(principal.scope.organization_id, new_id(), principal.user_id, "laptop", **times)
+
+    assert await login(None, device(now())) == ("device",)
+    for shown_at in (None, enabled_at - timedelta(seconds=1), now() - DEVICE_TRUSTED_FOR):
+        await _refused(login(None, device(shown_at)), "mfa-required")
+    await _refused(login("000000", device(now())), "mfa-code-invalid")
 
 
 async def test_a_tenant_reaches_no_foreign_second_factor(metadata_store, inhabit, principal, enabled):

@@ -34,6 +34,7 @@ OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.
 OWN_TEST = "has a test of its own below"
 PEOPLE = "has tests of its own in tests/isolation/test_people.py"
 OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
+SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 
 ROUTES = {
@@ -44,6 +45,12 @@ ROUTES = {
     ("POST", "/api/v1/auth/refresh"): OF_A_SESSION,
     ("POST", "/api/v1/auth/logout"): OF_A_SESSION,
     ("GET", "/api/v1/auth/me"): OWN_TEST,
+    ("GET", "/api/v1/auth/mfa"): SECOND_FACTORS,
+    ("POST", "/api/v1/auth/mfa/enrolment"): SECOND_FACTORS,
+    ("POST", "/api/v1/auth/mfa/confirmation"): SECOND_FACTORS,
+    ("POST", "/api/v1/auth/mfa/backup-codes"): SECOND_FACTORS,
+    ("POST", "/api/v1/auth/mfa/disable"): SECOND_FACTORS,
+    ("POST", "/api/v1/users/{user_id}/mfa/reset"): SECOND_FACTORS,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,

@@ -17,6 +17,8 @@ from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 PUBLIC: Final[dict[str, Any]] = {"public": True}
+WITHOUT_MFA: Final[dict[str, Any]] = {"without_mfa": True}
+"""For routes that stay open to a user who lacks the second factor that their organization requires."""
 OPEN: Final[list[dict[str, list[str]]]] = [{}]
 """The same for the OpenAPI document: `security` of a route that needs none."""
 
@@ -41,7 +43,14 @@ class Authentication(AbstractAuthenticationMiddleware):
         token = token.strip()
         await self._tokens.learn(token)
         claims = self._tokens.verify(token)
-        return AuthenticationResult(user=await self._access.principal(claims, caller(connection)), auth=None)
+        principal = await self._access.principal(claims, caller(connection))
+        if principal.lacks_mfa and not connection.scope["route_handler"].opt.get("without_mfa"):
+            raise DuoscopeError(
+                ErrorKind.FORBIDDEN,
+                "mfa-enrolment-required",
+                "Your organization requires a second factor: enrol one at POST /api/v1/auth/mfa/enrolment first.",
+            )
+        return AuthenticationResult(user=principal, auth=None)
 
 
 def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Actor:

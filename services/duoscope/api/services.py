@@ -8,8 +8,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.identity.access import Access
 from duoscope.identity.invitations import Invitations
+from duoscope.identity.mail import Mailer
+from duoscope.identity.mfa import SecondFactors
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.secret_box import SecretBox
+from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
+from duoscope.identity.signing_keys import SigningKeys
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse import TelemetryStore
@@ -25,6 +30,8 @@ class ApiServices:
     Attributes:
         metadata, telemetry: the stores.
         sessions, tokens, access: for logging in, for checking who calls, and what they may do.
+        signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
+        second_factors: multi-factor authentication.
         hasher: for passwords of people.
         invitations: how people come.
         settings: of the process.
@@ -37,6 +44,8 @@ class ApiServices:
     telemetry: TelemetryStore
     sessions: Sessions
     tokens: AccessTokens
+    signing_keys: SigningKeys
+    second_factors: SecondFactors
     access: Access
     hasher: SlowHasher
     invitations: Invitations
@@ -44,3 +53,46 @@ class ApiServices:
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def assemble(
+    metadata: MetadataStore,
+    telemetry: TelemetryStore,
+    *,
+    settings: Settings,
+    keys: SecretKeys,
+    hasher: SlowHasher,
+    public_url: str,
+    stopping: asyncio.Event,
+) -> ApiServices:
+    """Everything that the API works with, put together in one place for the process and for tests.
+
+    Args:
+        metadata: the store of people and settings.
+        telemetry: the store of telemetry.
+        settings: of the process.
+        keys: the instance's secret.
+        hasher: for passwords of people; the caller closes it.
+        public_url: the API's address as people reach it, for links.
+        stopping: see `ApiServices`.
+    """
+    mailer = Mailer(settings, keys)
+    box = SecretBox(metadata, keys)
+    await box.prepare()
+    signing_keys = SigningKeys(metadata, box)
+    await signing_keys.load()
+    tokens = AccessTokens(signing_keys)
+    second_factors = SecondFactors(metadata, box, hasher, keys, mailer=mailer)
+    return ApiServices(
+        metadata=metadata,
+        telemetry=telemetry,
+        sessions=Sessions(metadata, hasher, tokens, keys, mailer=mailer, second_factor=second_factors),
+        tokens=tokens,
+        signing_keys=signing_keys,
+        second_factors=second_factors,
+        access=Access(metadata),
+        hasher=hasher,
+        invitations=Invitations(metadata, mailer, hasher, public_url=public_url),
+        settings=settings,
+        stopping=stopping,
+    )

@@ -6,7 +6,7 @@ from uuid import UUID
 from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
-from duoscope.metadata import permissions, user_sessions
+from duoscope.metadata import mfa_secrets, permissions, user_sessions
 from duoscope.metadata.permissions import Grant, Place
 from duoscope.stores.postgres import MetadataStore
 
@@ -31,6 +31,7 @@ class Access:
         async with self._store.open(claims.scope, "access.principal") as m:
             held = await permissions.held(m, claims.user_id)
             lives = await user_sessions.is_live(m, claims.user_id, claims.session_id)
+            lacks_mfa = await mfa_secrets.is_missing(m, claims.user_id, claims.session_id)
         if held is None or not lives:
             raise _refused(claims.user_id)
         platform = PLATFORM_PERMISSIONS if held.is_platform_admin else frozenset[str]()
@@ -42,6 +43,7 @@ class Access:
             organization_permissions=held.organization_permissions,
             is_platform_admin=held.is_platform_admin,
             actor=dataclasses.replace(actor, user_id=claims.user_id, email=held.email, kind="user"),
+            lacks_mfa=lacks_mfa,
         )
 
     async def places(self, principal: Principal) -> list[Place]:

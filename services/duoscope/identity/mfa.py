@@ -1,28 +1,37 @@
 """Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing costs time.
 
 An attempt is counted before it is looked at and the count taken back when it was right, so that no number of
-simultaneous guesses gets around it. Argon2 runs outside of transactions.
+simultaneous guesses gets around it. Argon2 runs outside of transactions. Whatever changes a second factor ends the
+user's other sessions, and tells the user by mail.
 """
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, LiteralString, Protocol
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
 from uuid import UUID
 
-from duoscope.identity import totp
+from duoscope.identity import notices, people, totp
+from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.permissions import Principal
+from duoscope.identity.permissions import Authority, Principal
+from duoscope.identity.reauthentication import Reauthentication
+from duoscope.identity.second_factor import MISSING, Attempt
 from duoscope.identity.secret_box import Place, SecretBox
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.sessions import end_all_in
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, mfa_secrets, users
 from duoscope.metadata.mfa_secrets import MfaSecret
 from duoscope.stores.postgres import MetadataStore, Transaction
 
-_LOGIN: Final = PlatformScope(reason="whoever shows a second factor has no scope yet")
+DEVICE_TRUSTED_FOR: Final = timedelta(days=30)
+"""How long a trusted device stands in for the second factor that was last shown on it."""
+_PERSON: Final = PlatformScope(reason="a second factor is a person's, and shown before there is a scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +53,17 @@ class Enrolment:
     qr_svg: str = field(repr=False)
 
 
-class Changed(Protocol):
-    """Told within the transaction that changed a user's second factor."""
-
-    async def __call__(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
-        """Such as: end other sessions, queue a notice. `what` is `enabled`, `disabled`, `reset`, `backup-codes-...`."""
-        ...
-
-
 class SecondFactors:
     """Second factors of all users."""
 
     def __init__(
-        self, store: MetadataStore, box: SecretBox, hasher: SlowHasher, *, changed: Changed | None = None
+        self, store: MetadataStore, box: SecretBox, hasher: SlowHasher, keys: SecretKeys, *, mailer: Mailer
     ) -> None:
         self._store = store
         self._box = box
         self._hasher = hasher
-        self._changed = changed
+        self._mailer = mailer
+        self._reauthentication = Reauthentication(store, hasher, keys)
 
     async def status(self, principal: Principal) -> MfaStatus:
         """The principal's own."""
@@ -79,7 +81,7 @@ class SecondFactors:
         Raises:
             DuoscopeError: FORBIDDEN `password-wrong`; CONFLICT `mfa-enabled`.
         """
-        await self._check_password(principal, password)
+        await self._reauthentication.require_password(principal, password)
         secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
         async with self._store.open(principal.scope, "mfa.enrol") as m:
             sealed = await self._box.seal(m, secret.encode(), _secret_place(organization_id, mfa_id))
@@ -87,7 +89,7 @@ class SecondFactors:
                 m, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
             ):
                 raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
-            await self._record(m, principal.actor, organization_id, principal.user_id, "enrolled")
+            await _record(m, principal.actor, organization_id, principal.user_id, "enrolled")
         uri = totp.uri(secret, principal.actor.email)
         return Enrolment(secret, uri, totp.qr_svg(uri))
 
@@ -111,11 +113,11 @@ class SecondFactors:
             raise _wrong(ErrorKind.FORBIDDEN)
         codes = totp.new_backup_codes()
         hashes = {code[0]: await self._hasher.hash(code) for code in codes}
-        async with self._store.open(principal.scope, "mfa.enable") as m:
+        async with self._platform("mfa.enable") as m:
             sealed = await self._seal_backup_hashes(m, secret, hashes)
             if not await mfa_secrets.enable(m, secret, step=step, backup_codes_encrypted=sealed):
                 raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
-            await self._record(m, principal.actor, organization_id, principal.user_id, "enabled")
+            await self._changed(m, principal, "enabled")
         return [totp.shown(code) for code in codes]
 
     async def renew_backup_codes(self, principal: Principal, code: str) -> list[str]:
@@ -127,12 +129,12 @@ class SecondFactors:
         await self._require_own(principal, code)
         codes = totp.new_backup_codes()
         hashes = {code[0]: await self._hasher.hash(code) for code in codes}
-        async with self._store.open(principal.scope, "mfa.renew_backup_codes") as m:
+        async with self._platform("mfa.renew_backup_codes") as m:
             secret = await mfa_secrets.lock(m, principal.scope.organization_id, principal.user_id)
             if secret is None or not secret.is_enabled:
                 raise _not_enabled(ErrorKind.CONFLICT)
             await mfa_secrets.set_backup_codes(m, secret, await self._seal_backup_hashes(m, secret, hashes))
-            await self._record(m, principal.actor, secret.organization_id, secret.user_id, "backup-codes-renewed")
+            await self._changed(m, principal, "backup-codes-renewed")
         return [totp.shown(code) for code in codes]
 
     async def disable(self, principal: Principal, password: str, code: str) -> None:
@@ -145,52 +147,48 @@ class SecondFactors:
         async with self._store.open(principal.scope, "mfa.is_required") as m:
             if await mfa_secrets.is_required(m, principal.scope.organization_id):
                 raise _conflict("mfa-required-by-organization", "Your organization requires a second factor.")
-        await self._check_password(principal, password)
+        await self._reauthentication.require_password(principal, password)
         await self._require_own(principal, code)
-        async with self._store.open(principal.scope, "mfa.disable") as m:
+        async with self._platform("mfa.disable") as m:
             await mfa_secrets.delete(m, principal.scope.organization_id, principal.user_id)
-            await self._record(m, principal.actor, principal.scope.organization_id, principal.user_id, "disabled")
+            await self._changed(m, principal, "disabled")
 
-    async def reset(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID) -> None:
-        """Take a user's second factor away, for one who lost it; within a transaction that may manage the user.
+    async def reset(self, authority: Authority, user_id: UUID) -> None:
+        """Take a user's second factor away, for one who lost it; ends all their sessions.
 
         Raises:
-            DuoscopeError: CONFLICT `mfa-not-enabled`.
+            DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`; CONFLICT
+                `mfa-not-enabled`.
         """
-        if not await mfa_secrets.delete(m, organization_id, user_id):
-            raise _conflict("mfa-not-enabled", "The user has no second factor.")
-        await self._record(m, actor, organization_id, user_id, "reset")
+        await people.require_manageable(self._store, authority, user_id)
+        async with self._platform("mfa.reset") as m:
+            await _reset(m, self._mailer, authority.actor, authority.organization_id, user_id)
 
-    async def require(
-        self, organization_id: UUID, user_id: UUID, code: str | None, *, actor: Actor, skip: bool = False
-    ) -> tuple[str, ...]:
-        """For a login, after the password was right and outside of transactions.
-
-        Args:
-            organization_id: with `user_id`, whose password was right.
-            user_id: see `organization_id`.
-            code: what was presented, from the app or a backup code.
-            actor: for the audit log.
-            skip: a trusted device stands in for the second factor, unless a code is given all the same.
+    async def check(self, attempt: Attempt) -> tuple[str, ...]:
+        """For a login whose password was right; outside of transactions.
 
         Returns:
-            What was shown: `("otp",)`, `("backup-code",)`, or nothing where nothing is needed.
+            What was shown: `("otp",)`, `("backup-code",)`, `("device",)` for a trusted device on which a second factor
+            was shown not long ago, or nothing where nothing is needed.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `mfa-required` or `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`; INVALID
                 `mfa-not-enabled` for a code of somebody who has no second factor.
         """
-        if code is None:
-            async with self._platform("mfa.is_enabled") as m:
-                secret = await mfa_secrets.get(m, organization_id, user_id)
-            if secret is None or not secret.is_enabled or skip:
-                return ()
-            raise DuoscopeError(
-                ErrorKind.UNAUTHENTICATED,
-                "mfa-required",
-                "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
-            )
-        return (await self._present(organization_id, user_id, code, actor),)
+        if attempt.mfa_code is not None:
+            return (await self._present(attempt.organization_id, attempt.user_id, attempt.mfa_code, attempt.actor),)
+        async with self._platform("mfa.is_enabled") as m:
+            secret = await mfa_secrets.get(m, attempt.organization_id, attempt.user_id)
+        if secret is None or secret.enabled_at is None:
+            return ()
+        shown_at = attempt.device.mfa_at if attempt.device else None
+        if shown_at is not None and shown_at >= secret.enabled_at and now() - shown_at < DEVICE_TRUSTED_FOR:
+            return ("device",)
+        raise DuoscopeError(
+            ErrorKind.UNAUTHENTICATED,
+            MISSING,
+            "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
+        )
 
     async def _require_own(self, principal: Principal, code: str) -> None:
         try:
@@ -229,13 +227,13 @@ class SecondFactors:
     async def _use_backup_code(self, secret: MfaSecret, hashed: str, typed: str, actor: Actor) -> bool:
         right = await self._hasher.verify(hashed, typed)
         async with self._platform("mfa.backup_code") as m:
-            now = await mfa_secrets.lock(m, secret.organization_id, secret.user_id)
-            left = await self._backup_hashes(m, now) if now and now.is_enabled else {}
-            if now is None or not right or left.get(typed[0]) != hashed:
+            current = await mfa_secrets.lock(m, secret.organization_id, secret.user_id)
+            left = await self._backup_hashes(m, current) if current and current.is_enabled else {}
+            if current is None or not right or left.get(typed[0]) != hashed:
                 await self._record_failure(m, actor, secret)
                 return False
             del left[typed[0]]
-            await mfa_secrets.set_backup_codes(m, now, await self._seal_backup_hashes(m, now, left))
+            await mfa_secrets.set_backup_codes(m, current, await self._seal_backup_hashes(m, current, left))
             await audit_logs.record(
                 m,
                 actor,
@@ -246,13 +244,6 @@ class SecondFactors:
                 after={"backup_codes_left_count": len(left)},
             )
         return True
-
-    async def _check_password(self, principal: Principal, password: str) -> None:
-        organization_id = principal.scope.organization_id
-        async with self._store.open(principal.scope, "mfa.password") as m:
-            login = await users.find_login_by_id(m, organization_id, principal.user_id)
-        if login is None or not await self._hasher.verify(login.password_hash, password):
-            raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
 
     async def _totp_secret(self, m: Transaction, secret: MfaSecret) -> str:
         place = _secret_place(secret.organization_id, secret.mfa_id)
@@ -269,17 +260,13 @@ class SecondFactors:
         place = _backup_place(secret.organization_id, secret.mfa_id)
         return await self._box.seal(m, json.dumps(hashes).encode(), place)
 
-    async def _record(self, m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
-        if self._changed is not None:
-            await self._changed(m, actor, organization_id, user_id, what)
-        await audit_logs.record(
-            m,
-            actor,
-            action=f"mfa.{what}",
-            resource_type="user",
-            resource_id=user_id,
-            organization_id=organization_id,
+    async def _changed(self, m: Transaction, principal: Principal, what: str) -> None:
+        organization_id, user_id, actor = principal.scope.organization_id, principal.user_id, principal.actor
+        await notices.second_factor_changed(m, self._mailer, organization_id, user_id, actor)
+        await end_all_in(
+            m, actor, organization_id, user_id, reason=f"mfa-{what}", except_session_id=principal.session_id
         )
+        await _record(m, actor, organization_id, user_id, what)
 
     async def _record_failure(self, m: Transaction, actor: Actor, secret: MfaSecret) -> None:
         await audit_logs.record(
@@ -293,7 +280,35 @@ class SecondFactors:
         )
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
-        return self._store.open_platform(_LOGIN, name)
+        return self._store.open_platform(_PERSON, name)
+
+
+async def reset_by_operator(store: MetadataStore, mailer: Mailer, actor: Actor, email: str) -> None:
+    """Take away the second factor of whoever has the address. NOT_FOUND; CONFLICT `mfa-not-enabled`."""
+    async with store.open_platform(_PERSON, "mfa.reset_by_operator") as m:
+        login = await users.find_login(m, email)
+        if login is None:
+            raise not_found("user")
+        await _reset(m, mailer, actor, login.organization_id, login.user_id)
+
+
+async def _reset(m: Transaction, mailer: Mailer, actor: Actor, organization_id: UUID, user_id: UUID) -> None:
+    if not await mfa_secrets.delete(m, organization_id, user_id):
+        raise _conflict("mfa-not-enabled", "The user has no second factor.")
+    await notices.second_factor_changed(m, mailer, organization_id, user_id, actor)
+    await end_all_in(m, actor, organization_id, user_id, reason="mfa-reset")
+    await _record(m, actor, organization_id, user_id, "reset")
+
+
+async def _record(m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
+    await audit_logs.record(
+        m,
+        actor,
+        action=f"mfa.{what}",
+        resource_type="user",
+        resource_id=user_id,
+        organization_id=organization_id,
+    )
 
 
 def _secret_place(organization_id: UUID, mfa_id: UUID) -> Place:

@@ -26,6 +26,14 @@ async def password_changed(m: Transaction, mailer: Mailer, organization_id: UUID
     await _tell(m, mailer, organization_id, user_id, subject="Your duoscope password was changed", text=text)
 
 
+async def second_factor_changed(
+    m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor
+) -> None:
+    """The second factor or its backup codes are others now, or there is none any more."""
+    text = f"the second factor of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
+    await _tell(m, mailer, organization_id, user_id, subject="Your duoscope second factor was changed", text=text)
+
+
 async def _tell(
     m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, *, subject: str, text: str
 ) -> None:

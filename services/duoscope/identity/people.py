@@ -119,6 +119,13 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
         )
 
 
+async def require_manageable(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
+    """Whether the authority may change what the user signs in with: errors as for `change`."""
+    await require_over(store, authority, user_id)
+    async with _opened(store, authority, "users.manageable") as m:
+        await _lock(m, authority, user_id)
+
+
 async def require_another_admin(
     m: Transaction, organization_id: UUID, user_id: UUID, role: UserRole | None = None
 ) -> None:

@@ -146,6 +146,7 @@ class Principal:
         organization_permissions: those of them that are held organization-wide.
         is_platform_admin: manages the platform.
         actor: who that is for the audit log, and from where.
+        lacks_mfa: the organization wants a second factor, and there is none: only enrolling one is open.
     """
 
     scope: Scope
@@ -155,6 +156,7 @@ class Principal:
     organization_permissions: frozenset[str] = frozenset()
     is_platform_admin: bool = False
     actor: Actor = field(default_factory=lambda: Actor(None, "", "system"))
+    lacks_mfa: bool = False
 
     @property
     def organization(self) -> OrganizationScope:

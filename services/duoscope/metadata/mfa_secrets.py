@@ -69,6 +69,23 @@ async def is_required(m: Transaction, organization_id: UUID) -> bool:
     )
 
 
+async def is_missing(m: Transaction, user_id: UUID, session_id: UUID) -> bool:
+    """Whether the organization's policy wants a second factor that the user does not have.
+
+    A session that the organization's own identity provider began is its business. The transaction acts as the user.
+    """
+    return bool(
+        await m.fetchval(
+            "SELECT o.settings -> 'mfa_required' = 'true' AND NOT EXISTS (SELECT FROM mfa_secrets s "
+            "WHERE s.organization_id = o.organization_id AND s.user_id = $1 AND s.is_enabled) AND NOT EXISTS ("
+            "SELECT FROM user_sessions u WHERE u.organization_id = o.organization_id AND u.user_id = $1 "
+            "AND u.session_id = $2 AND 'oidc' = ANY (u.methods)) "
+            "FROM organizations o WHERE o.organization_id = app_organization_id()",
+            *(user_id, session_id),
+        )
+    )
+
+
 async def replace(m: Transaction, *, organization_id: UUID, mfa_id: UUID, user_id: UUID, secret_encrypted: str) -> bool:
     """Begin an enrolment in place of one that was not confirmed; False if the user has a second factor."""
     touched = await m.execute(

@@ -8,12 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from msgspec import Meta, Struct
 
-from duoscope.api.authentication import OPEN, PUBLIC
+from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller
 from duoscope.api.problems import documented
 from duoscope.api.services import ApiServices
 from duoscope.identity.permissions import Principal
 from duoscope.identity.sessions import TokenPair
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.metadata import users
 
 Services = NamedDependency[SkipValidation[ApiServices]]
@@ -63,13 +63,17 @@ class Me(Struct, frozen=True):
     status_code=200,
     tags=["auth"],
     summary="Log in",
-    responses=documented(400, 401, 503),
+    responses=documented(400, 401, 429, 503),
 )
-async def login(data: JSONBody[LoginRequest], services: Services) -> Tokens:
-    """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike."""
-    if data.mfa_code is not None:
-        raise invalid("This account has no multi-factor authentication; leave `mfa_code` out.", code="mfa-not-enabled")
-    return _tokens(await services.sessions.login(data.email, data.password, tenant_id=data.tenant_id))
+async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Tokens:
+    """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
+
+    401 `mfa-required` asks for the same again with `mfa_code`.
+    """
+    pair = await services.sessions.login(
+        data.email, data.password, actor=caller(request), tenant_id=data.tenant_id, mfa_code=data.mfa_code
+    )
+    return _tokens(pair)
 
 
 @post(
@@ -86,13 +90,20 @@ async def refresh(data: JSONBody[RefreshRequest], services: Services) -> Tokens:
     return _tokens(await services.sessions.refresh(data.refresh_token))
 
 
-@post("/api/v1/auth/logout", status_code=204, tags=["auth"], summary="Log out", responses=documented(400, 401, 503))
+@post(
+    "/api/v1/auth/logout",
+    opt=WITHOUT_MFA,
+    status_code=204,
+    tags=["auth"],
+    summary="Log out",
+    responses=documented(400, 401, 503),
+)
 async def logout(data: JSONBody[RefreshRequest], services: Services) -> None:
     """End the session of a refresh token; access tokens of it run out by themselves."""
     await services.sessions.logout(data.refresh_token)
 
 
-@get("/api/v1/auth/me", tags=["auth"], summary="Who am I?", responses=documented(401, 503))
+@get("/api/v1/auth/me", opt=WITHOUT_MFA, tags=["auth"], summary="Who am I?", responses=documented(401, 503))
 async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
     """The user, the tenant and the permissions of the access token."""
     principal = request.user

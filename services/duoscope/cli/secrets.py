@@ -1,0 +1,103 @@
+"""`duoscope admin`: keys changed, and second factors taken away for who lost them."""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from duoscope.cli import output
+from duoscope.cli.admin import open_store
+from duoscope.cli.options import json_option, settings_options
+from duoscope.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from duoscope.identity.secret_box import Rotation
+
+
+@click.command("rotate-encryption-key")
+@click.option(
+    "--resume", is_flag=True, help="Make no new key: finish what an earlier run, or a new secret, left to do."
+)
+@settings_options("data_dir")
+@json_option
+def rotate_encryption_key(settings: Settings, *, resume: bool, as_json: bool) -> None:
+    """Make a new data key and encrypt every stored secret with it, beside running services.
+
+    Stopped at any point, it is finished with --resume. After DUOSCOPE_SECRET_KEY (or secret.key) got a new secret in
+    front of the old one, --resume seals the data keys with the new one; then the old one may go.
+    """
+    from duoscope import runtime
+
+    done = runtime.run(_rotate_encryption_key(settings, resume=resume))
+    if as_json:
+        output.emit_json(done)
+        return
+    click.echo(f"Stored secrets are encrypted with data key {done.version}; {done.resealed} were encrypted anew.")
+    if done.forgotten:
+        click.echo(f"Removed for good: {done.forgotten} data keys that were replaced over a day ago.")
+
+
+@click.command("rotate-signing-key")
+@click.option(
+    "--revoke",
+    is_flag=True,
+    help="The keys so far stop working now, for one that may have leaked: clients have to refresh their tokens.",
+)
+@settings_options("data_dir")
+@json_option
+def rotate_signing_key(settings: Settings, *, revoke: bool, as_json: bool) -> None:
+    """Make a new key for access tokens. Running services notice within seconds and go on."""
+    from duoscope import runtime
+
+    kid = runtime.run(_rotate_signing_key(settings, revoke=revoke))
+    if as_json:
+        output.emit_json({"kid": kid, "others_revoked": revoke})
+        return
+    rest = "the others stopped working" if revoke else "the one before it verifies until its last token has expired"
+    click.echo(f"Access tokens are signed with key {kid} from now on; {rest}.")
+
+
+@click.command("reset-mfa")
+@click.argument("email")
+@settings_options("data_dir")
+def reset_mfa(settings: Settings, email: str) -> None:
+    """Take away a user's second factor, for one who lost it, and end their sessions."""
+    from duoscope import runtime
+
+    runtime.run(_reset_mfa(settings, email))
+    click.echo(f"{email} has no second factor any more; their sessions have ended.")
+
+
+async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "Rotation":
+    from duoscope.identity.secret_box import SecretBox
+    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.kernel.actor import operator
+
+    async with open_store(settings) as store:
+        box = SecretBox(store, SecretKeys.load(settings))
+        return await (box.resume() if resume else box.rotate(operator()))
+
+
+async def _rotate_signing_key(settings: Settings, *, revoke: bool) -> str:
+    from duoscope.identity.secret_box import SecretBox
+    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.identity.signing_keys import SigningKeys
+    from duoscope.kernel.actor import operator
+
+    async with open_store(settings) as store:
+        box = SecretBox(store, SecretKeys.load(settings))
+        await box.prepare()
+        return await SigningKeys(store, box).rotate(operator(), revoke=revoke)
+
+
+async def _reset_mfa(settings: Settings, email: str) -> None:
+    from duoscope.identity import mfa
+    from duoscope.identity.mail import Mailer
+    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.kernel.actor import operator
+
+    async with open_store(settings) as store:
+        await mfa.reset_by_operator(store, Mailer(settings, SecretKeys.load(settings)), operator(), email)
+
+
+COMMANDS = (rotate_encryption_key, rotate_signing_key, reset_mfa)

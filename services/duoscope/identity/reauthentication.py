@@ -1,0 +1,48 @@
+"""The password once more, before somebody who is signed in changes how they sign in."""
+
+from typing import Final
+
+from duoscope.identity.password_rules import normalized
+from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.permissions import Principal
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.throttle import Throttle
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import users
+from duoscope.stores.postgres import MetadataStore
+
+_ONESELF: Final = PlatformScope(reason="a password is a person's, not a tenant's")
+
+
+class Reauthentication:
+    """Verifies a signed-in user's password; guessing is slowed down as for logins."""
+
+    def __init__(self, store: MetadataStore, hasher: SlowHasher, keys: SecretKeys) -> None:
+        self._store = store
+        self._hasher = hasher
+        self._throttle = Throttle(keys)
+
+    async def require_password(self, principal: Principal, password: str) -> None:
+        """Answers if the password is right.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `password-wrong`; RATE_LIMITED `too-many-attempts`; UNAVAILABLE.
+        """
+        async with self._store.open_platform(_ONESELF, "reauthentication.attempt") as m:
+            login = await users.find_login_by_id(m, principal.scope.organization_id, principal.user_id)
+            charge = await self._throttle.charge(
+                m, account=f"again {principal.user_id}", address=principal.actor.ip_address, device_id=None
+            )
+        try:
+            right = await self._hasher.verify(
+                login.password_hash if login else None, normalized(password), is_known=True
+            )
+        except DuoscopeError:
+            async with self._store.open_platform(_ONESELF, "reauthentication.take_back") as m:
+                await self._throttle.take_back(m, charge)
+            raise
+        if not right:
+            raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
+        async with self._store.open_platform(_ONESELF, "reauthentication.succeeded") as m:
+            await self._throttle.succeeded(m, charge)
