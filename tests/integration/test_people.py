@@ -1,5 +1,7 @@
 """Users, roles and invitations over the API: nobody gets above what they hold, and the last admin stays."""
 
+import base64
+import hashlib
 import re
 
 import asyncpg
@@ -234,3 +236,14 @@ async def test_changes_tell_the_audit_log_what_was_and_is(api, call, scope, owne
     assert (str(row["request_id"]), row["user_agent"], row["resource_id"]) == (request_id, "tests", user)
     assert '"after":{"last_name":"Lovelace"},' in row["content"]
     assert '"before":{"last_name":""},' in row["content"]
+
+
+async def test_the_page_of_an_invitation_runs_its_own_script_and_no_other(api):
+    response = await api.client.get("/invitation")
+    assert response.status_code == 200
+    script = re.search(r"<script>(.*)</script>", response.text, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = response.headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert response.headers["referrer-policy"] == "no-referrer"

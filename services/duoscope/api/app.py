@@ -22,6 +22,7 @@ from duoscope.api.routes import (
     audit_logs,
     auth,
     health,
+    invitation_page,
     invitations,
     logs,
     metrics,
@@ -68,7 +69,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *mfa.ROUTES,
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
             *(*regions.ROUTES, *organizations.ROUTES, *workspaces.ROUTES, *tenants.ROUTES, *places.ROUTES),
-            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
+            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES, *invitation_page.ROUTES),
         ],
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),
