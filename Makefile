@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance lint format bench clean
+.PHONY: help run demo test conformance lint format bench bench-keys clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: .venv/.dev ## Format the code and apply safe fixes.
 
 bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory, disk per item.
 	$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest.
+	$(BIN)/python -m benchmarks.api_keys
 
 clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf .venv .pytest_cache .ruff_cache
