@@ -129,3 +129,24 @@ async def _edit_the_audit_log(data_dir) -> None:
         await owner.execute("ALTER TABLE audit_logs DISABLE TRIGGER refuse_change, NO FORCE ROW LEVEL SECURITY")
         await owner.execute("UPDATE audit_logs SET email = 'eve@example.com' WHERE sequence = 1")
         await owner.close()
+
+
+def test_an_organization_is_made_and_its_first_admin_invited(migrated):
+    made = json.loads(migrated("admin", "create-organization", "Acme Corp", "--json"))
+    assert made["code"] == "acme-corp"
+    assert "Another organization has this code" in migrated("admin", "create-organization", "Acme corp", code=1)
+    shown = migrated("admin", "invite", "boss@example.com", "--organization", "acme-corp", "--role", "admin")
+    assert "/invitation#tfi-" in shown
+    again = migrated("admin", "invite", "boss@example.com", "--organization", "acme-corp", "--role", "admin", code=1)
+    assert "Another invitation" in again
+    assert "No such organization" in migrated("admin", "invite", "b@example.com", "--organization", "none", code=1)
+    assert "No such role" in migrated(
+        "admin", "invite", "b@example.com", "--organization", "acme-corp", "--role", "king", code=1
+    )
+
+
+def test_who_can_do_what(migrated, tenant_id):
+    migrated("admin", "create-user", "seen@example.com", "--tenant", tenant_id, "--generate")
+    listed = json.loads(migrated("admin", "list-access", "--json"))
+    assert [(a["role"], a["tenant"]) for a in listed if a["email"] == "seen@example.com"] == [("viewer", "One")]
+    assert "seen@example.com" in migrated("admin", "list-access")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from duoscope.kernel.actor import Actor
+from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.scope import OrganizationScope, Scope
 
@@ -226,4 +226,17 @@ class Principal:
 def _denied(permission: str) -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.FORBIDDEN, "permission-denied", f"This needs the permission {permission}, which you lack."
+    )
+
+
+def operator_over(organization_id: UUID) -> Authority:
+    """Somebody at the command line, who can reach the database and so holds everything: for `duoscope admin` alone."""
+    return Authority(
+        OrganizationScope(organization_id),
+        operator(),
+        organization_id,
+        True,  # noqa: FBT003
+        organization_id,
+        ROLE_PERMISSIONS,
+        ROLE_PERMISSIONS,
     )

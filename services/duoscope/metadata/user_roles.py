@@ -29,6 +29,20 @@ class UserRole:
     permissions: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An assignment as an operator reads it. No tenant: organization-wide."""
+
+    organization: str
+    email: str
+    role: str
+    workspace: str | None
+    tenant: str | None
+    expires_at: datetime | None
+    is_active: bool
+    is_platform_admin: bool
+
+
 _SELECT: Final[LiteralString] = (
     "SELECT ur.organization_id, ur.workspace_id, ur.tenant_id, ur.user_role_id, ur.user_id, ur.role_id, "
     "r.name AS role_name, r.role_type, ur.assigned_at, ur.expires_at, ARRAY(SELECT p.name FROM role_permissions rp "
@@ -141,3 +155,23 @@ async def leaves_no_admin(m: Transaction, user_id: UUID, *, user_role_id: UUID |
             *(user_id, user_role_id),
         )
     )
+
+
+async def list_access(m: Transaction, organization: str | None) -> list[Access]:
+    """Who holds what, of living users, in all organizations or in the one of that code: a platform transaction."""
+    rows = await m.fetch(
+        """
+        SELECT o.code AS organization, u.email, r.name AS role, w.name AS workspace, t.name AS tenant, ur.expires_at,
+            u.is_active AND NOT u.is_locked AS is_active, u.is_platform_admin
+        FROM user_roles ur
+        JOIN organizations o ON o.organization_id = ur.organization_id AND o.deleted_at IS NULL
+        JOIN users u ON u.organization_id = ur.organization_id AND u.user_id = ur.user_id AND u.deleted_at IS NULL
+        JOIN roles r ON r.organization_id = ur.organization_id AND r.role_id = ur.role_id AND r.deleted_at IS NULL
+        LEFT JOIN tenants t ON t.organization_id = ur.organization_id AND t.tenant_id = ur.tenant_id
+        LEFT JOIN workspaces w ON w.organization_id = t.organization_id AND w.workspace_id = t.workspace_id
+        WHERE ($1::text IS NULL OR o.code = $1) AND coalesce(ur.expires_at > now(), true)
+        ORDER BY o.code, u.email, w.name NULLS FIRST, t.name, r.name
+        """,
+        organization,
+    )
+    return [Access(**dict(row)) for row in rows]

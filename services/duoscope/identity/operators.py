@@ -1,0 +1,88 @@
+"""What an operator does with organizations and people from the command line, by the rules that the API has as well."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from duoscope.identity.administration import REGION_CODE, code_of
+from duoscope.identity.changes import tell, told
+from duoscope.identity.invitations import Invitations, Sent
+from duoscope.identity.permissions import operator_over
+from duoscope.kernel.actor import operator
+from duoscope.kernel.errors import not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import organizations, regions, roles, tenants, user_roles, workspaces
+from duoscope.metadata.organizations import Organization
+from duoscope.metadata.user_roles import Access
+from duoscope.stores.postgres import MetadataStore
+
+_OPERATOR: Final = PlatformScope(reason="an operator's command")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOrganization:
+    """A new organization with its first workspace and tenant."""
+
+    organization: Organization
+    workspace_id: UUID
+    tenant_id: UUID
+
+
+async def create_organization(
+    store: MetadataStore, *, name: str, region: str = REGION_CODE, workspace: str = "Default", tenant: str = "Default"
+) -> MadeOrganization:
+    """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
+    async with store.open_platform(_OPERATOR, "admin.create_organization") as m:
+        found = await regions.find(m, region)
+        if found is None:
+            if region != REGION_CODE:
+                raise not_found(f"region {region!r}")
+            found = await regions.create(m, name="Default", code=REGION_CODE)
+        made = await organizations.create(m, region_id=found.region_id, name=name, code=code_of(name))
+        place = await workspaces.create(
+            m, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
+        )
+        first = await tenants.create(
+            m,
+            organization_id=made.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+        )
+        await tell(
+            m,
+            operator(),
+            "organization.created",
+            made.organization_id,
+            organization_id=made.organization_id,
+            after=told(made) | {"workspace": told(place), "tenant": told(first)},
+        )
+    return MadeOrganization(made, place.workspace_id, first.tenant_id)
+
+
+async def invite(
+    store: MetadataStore, invitations: Invitations, *, organization: str, email: str, role: str, tenant_id: UUID | None
+) -> Sent:
+    """Invite to an organization (by code), or to one of its tenants; the link is answered whether it is mailed or not.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for organization, role or tenant; CONFLICT as in Invitations.create.
+    """
+    async with store.open_platform(_OPERATOR, "admin.find_organization") as m:
+        found = await organizations.find(m, organization)
+        if found is None:
+            raise not_found(f"organization {organization!r}")
+    authority = operator_over(found.organization_id)
+    async with store.open(authority.scope, "admin.find_role") as m:
+        chosen = next((r for r in await roles.list_all(m) if r.name == role and r.tenant_id in {None, tenant_id}), None)
+    if chosen is None:
+        raise not_found(f"role {role!r} in this organization")
+    return await invitations.create(
+        authority, email=email, role_ids=[chosen.role_id], tenant_id=tenant_id, needs_mail=False
+    )
+
+
+async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:
+    """Who holds which role where, of all organizations or one (by code)."""
+    async with store.open_platform(_OPERATOR, "admin.list_access") as m:
+        return await user_roles.list_access(m, organization)
