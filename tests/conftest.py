@@ -341,7 +341,7 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
 async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) -> AsyncGenerator[Api]:
     keys = SecretKeys((b"s" * 32,))
     # Mail is queued and not sent: no worker runs here.
-    settings = Settings(smtp_url="smtp+plaintext://127.0.0.1:1")
+    settings = Settings(smtp_url="smtp+plaintext://127.0.0.1:1", trusted_proxies="127.0.0.1")
     hasher = SlowHasher()
     services = await assemble(
         metadata_store,

@@ -25,7 +25,9 @@ from duoscope.identity.api_key_offline import OfflineKeys
 from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.bootstrap import FirstStart, bootstrap
+from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -42,6 +44,7 @@ from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_worker
+from duoscope.worker.mail import start_mail
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +148,10 @@ async def serve(
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))
+            mailer = Mailer(settings, keys)
+            recovery = Recovery(metadata, hasher, mailer, keys, public_url=started.api_url)
+            writers = {"password-forgotten": recovery.write_reset}
+            stack.push_async_callback(start_mail(metadata, mailer, writers))
             stack.push_async_callback(start_audit_shipping(metadata, telemetry.records()))
         on_started(started)
         await stop.wait()
@@ -334,6 +341,8 @@ async def _start_http(application: Any, listening: socket.socket, stack: AsyncEx
         lifespan="off",
         log_config=None,
         access_log=False,
+        # It would believe X-Forwarded-For from this machine; api/clients.py believes those that the settings name.
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=round(limits.INGEST_DRAIN_MAX_S),
     )

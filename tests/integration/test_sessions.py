@@ -16,7 +16,8 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
-from duoscope.metadata import trusted_devices, user_sessions, users
+from duoscope.metadata import listing, trusted_devices, user_sessions, users
+from duoscope.metadata.listing import PageRequest
 
 PASSWORD = "correct horse battery"
 HOME = Actor(None, "", "user", ip_address="192.0.2.1", user_agent="home")
@@ -45,10 +46,16 @@ async def _refused(awaitable, code: str) -> None:
     assert (refused.value.kind, refused.value.code) == (ErrorKind.UNAUTHENTICATED, code)
 
 
-async def _live(store, claims) -> list[user_sessions.UserSession]:
+async def _listed(store, claims, of):
     async with store.open(claims.scope, "test.list") as m:
         await user_sessions.act_as(m, claims.user_id)
-        return await user_sessions.list_live(m, claims.user_id)
+        page = PageRequest("created_at", is_descending=True, limit=100, filters={"is_live": True})
+        found, _ = await listing.rows(m, of, page)
+        return found
+
+
+async def _live(store, claims):
+    return await _listed(store, claims, user_sessions.LISTING)
 
 
 async def _is_live(store, claims) -> bool:
@@ -63,8 +70,8 @@ async def test_login_gives_the_tenants_scope_and_a_session(sessions, tokens, inh
     assert claims.scope == Scope(tenant.organization_id, tenant.workspace_id, tenant.tenant_id)
     assert claims.user_id == inhabited.user.user_id
     [session] = await _live(metadata_store, claims)
-    assert session.session_id == claims.session_id
-    assert (session.ip_address, session.user_agent, session.methods) == ("192.0.2.1", "home", ("password",))
+    assert session["session_id"] == claims.session_id
+    assert (session["ip_address"], session["user_agent"], session["methods"]) == ("192.0.2.1", "home", ["password"])
     async with metadata_store.open(claims.scope, "test.get") as m:
         user = await users.get(m, claims.user_id)
         # Without saying whose, not even one's own tenant shows a session.
@@ -221,10 +228,8 @@ async def test_a_trusted_device_is_remembered_until_it_expires(  # noqa: PLR0917
     claims = tokens.verify(first.access_token)
     again = await sessions.login("one@example.com", PASSWORD, device_token=first.device_token, trust_device=True)
     assert again.device_token is None
-    async with metadata_store.open(claims.scope, "test.devices") as m:
-        await user_sessions.act_as(m, claims.user_id)
-        [device] = await trusted_devices.list_live(m, claims.user_id)
-    assert device.device_name == "laptop"
+    [device] = await _listed(metadata_store, claims, trusted_devices.LISTING)
+    assert device["device_name"] == "laptop"
     assert first.device_token not in str(await owner.fetch("SELECT * FROM trusted_devices"))
     assert await owner.fetchval("SELECT count(*) FROM user_sessions WHERE device_id IS NOT NULL") == 2
     # Somebody else's token says nothing, and an expired one no more.

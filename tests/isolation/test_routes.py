@@ -36,6 +36,7 @@ PEOPLE = "has tests of its own in tests/isolation/test_people.py"
 OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
+ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
 ROUTES = {
     ("GET", "/health/live"): OPEN,
@@ -45,6 +46,16 @@ ROUTES = {
     ("POST", "/api/v1/auth/refresh"): OF_A_SESSION,
     ("POST", "/api/v1/auth/logout"): OF_A_SESSION,
     ("GET", "/api/v1/auth/me"): OWN_TEST,
+    ("POST", "/api/v1/auth/password/forgotten"): OF_A_SESSION,
+    ("POST", "/api/v1/auth/password/reset"): OF_A_SESSION,
+    ("POST", "/api/v1/auth/password/change"): ONES_OWN,
+    ("POST", "/api/v1/auth/email-verification"): ONES_OWN,
+    ("POST", "/api/v1/auth/email-verification/confirm"): OF_A_SESSION,
+    ("GET", "/api/v1/sessions"): ONES_OWN,
+    ("DELETE", "/api/v1/sessions"): ONES_OWN,
+    ("DELETE", "/api/v1/sessions/{session_id}"): ONES_OWN,
+    ("GET", "/api/v1/devices"): ONES_OWN,
+    ("DELETE", "/api/v1/devices/{device_id}"): ONES_OWN,
     ("GET", "/api/v1/auth/mfa"): SECOND_FACTORS,
     ("POST", "/api/v1/auth/mfa/enrolment"): SECOND_FACTORS,
     ("POST", "/api/v1/auth/mfa/confirmation"): SECOND_FACTORS,
@@ -115,7 +126,10 @@ ROUTES = {
     ("POST", "/api/v1/invitations/{invitation_id}/resend"): PEOPLE,
     ("DELETE", "/api/v1/invitations/{invitation_id}"): PEOPLE,
 }  # fmt: skip
-WITHOUT_TOKEN = {"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/invitations/accept"}
+WITHOUT_TOKEN = {
+    "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/password/forgotten", "/api/v1/auth/password/reset",
+    "/api/v1/auth/email-verification/confirm", "/api/v1/invitations/accept",
+}  # fmt: skip
 PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
 
 

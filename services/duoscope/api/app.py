@@ -13,6 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
+from duoscope.api.clients import trusted_proxies
 from duoscope.api.listing import paging
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
@@ -21,6 +22,7 @@ from duoscope.api.routes import (
     api_keys,
     audit_logs,
     auth,
+    devices,
     health,
     invitation_page,
     invitations,
@@ -28,11 +30,13 @@ from duoscope.api.routes import (
     metrics,
     mfa,
     organizations,
+    passwords,
     permissions,
     places,
     regions,
     roles,
     services,
+    sessions,
     tenants,
     traces,
     users,
@@ -58,9 +62,10 @@ def create_app(services_: ApiServices) -> Litestar:
         return services_.telemetry.bind(request.user.scope)
 
     tails = Tails(services_.stopping)
-    return ObservedApp(
+    app = ObservedApp(
         route_handlers=[
             *(auth.login, auth.refresh, auth.logout, auth.me),
+            *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *(metrics.list_metrics, metrics.query),
@@ -102,6 +107,8 @@ def create_app(services_: ApiServices) -> Litestar:
         debug=False,
         logging_config=None,
     )
+    app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
+    return app
 
 
 __all__ = ["ApiServices", "create_app"]

@@ -3,12 +3,15 @@
 import logging
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request
 from litestar.exceptions import ClientException
 from prometheus_client import Histogram
 
+from duoscope.api.clients import client_address
+from duoscope.kernel.addresses import Network
 from duoscope.kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -44,7 +47,12 @@ class JsonRequest(Request[Any, Any, Any]):
 
 
 class ObservedApp(Litestar):
-    """A Litestar app that tells of every request, also of those that reach no route."""
+    """A Litestar app that tells of every request, also of those that reach no route.
+
+    Everything behind it finds the client's own address in `scope["client"]`, whatever proxies lie between.
+    """
+
+    trusted_proxies: Sequence[Network] = ()
 
     async def __call__(
         self,
@@ -58,6 +66,9 @@ class ObservedApp(Litestar):
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         identifier = state["request_id"] = _request_id(scope["headers"])
+        host, port = scope["client"] or (None, 0)
+        address = client_address(host, scope["headers"], self.trusted_proxies)
+        scope["client"] = (address, port if address == host else 0) if address else None
         started = time.perf_counter()
         status = _UNFINISHED
 

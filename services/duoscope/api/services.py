@@ -11,6 +11,7 @@ from duoscope.identity.invitations import Invitations
 from duoscope.identity.mail import Mailer
 from duoscope.identity.mfa import SecondFactors
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_box import SecretBox
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
@@ -33,6 +34,7 @@ class ApiServices:
         signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
         second_factors: multi-factor authentication.
         hasher: for passwords of people.
+        recovery: for passwords forgotten and changed, and addresses verified.
         invitations: how people come.
         settings: of the process.
         registry: the process's own metrics, shown at /metrics.
@@ -48,6 +50,7 @@ class ApiServices:
     second_factors: SecondFactors
     access: Access
     hasher: SlowHasher
+    recovery: Recovery
     invitations: Invitations
     settings: Settings
     registry: CollectorRegistry = REGISTRY
@@ -92,6 +95,7 @@ async def assemble(
         second_factors=second_factors,
         access=Access(metadata),
         hasher=hasher,
+        recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url),
         invitations=Invitations(metadata, mailer, hasher, public_url=public_url),
         settings=settings,
         stopping=stopping,

@@ -17,7 +17,8 @@ from duoscope.identity.mail import Letter, Mailer
 from duoscope.identity.password_rules import check_password, normalized
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.sessions import end_all_in, printable
+from duoscope.identity.session_ends import end_all_in
+from duoscope.identity.sessions import printable
 from duoscope.identity.throttle import Throttle
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid

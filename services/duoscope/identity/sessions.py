@@ -3,27 +3,24 @@
 A login is: may this client try (throttle.py), is the password right, is it enough (second_factor.py), then a session.
 The session is a row that every request of its access tokens looks at, so that ending it counts at once.
 
-A refresh token is used once. Its successor is derived from it, so a client that lost the answer gets the same one again
-for REISSUE_WINDOW_S; used later, or after its successor, it was stolen by somebody, and the whole session ends.
+How refresh tokens follow one another is in rotation.py.
 """
 
-import base64
 import dataclasses
-import hashlib
-import hmac
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 from uuid import UUID
 
-from duoscope.identity import notices
+from duoscope.identity import notices, session_ends
 from duoscope.identity.mail import Mailer
 from duoscope.identity.password_rules import normalized
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.rotation import REFRESH_LIFETIME_S, REISSUE_WINDOW_S, Rotation, hashed, store_token
 from duoscope.identity.second_factor import MISSING, Attempt, PasswordAlone, SecondFactor
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.session_ends import end_all_in
 from duoscope.identity.throttle import Charge, Throttle, network_of
 from duoscope.identity.tokens import ACCESS_LIFETIME_S, AccessTokens
 from duoscope.kernel.actor import Actor
@@ -40,16 +37,14 @@ from duoscope.metadata import (
     users,
 )
 from duoscope.metadata.permissions import Grant
-from duoscope.metadata.refresh_tokens import RefreshToken
 from duoscope.metadata.trusted_devices import TrustedDevice
 from duoscope.metadata.users import Login
 from duoscope.stores.postgres import MetadataStore, Transaction
 
+__all__ = ["REFRESH_LIFETIME_S", "REISSUE_WINDOW_S", "Sessions", "TokenPair", "end_all_in", "printable"]
+
 SESSION_LIFETIME_S: Final = 30 * 24 * 3600
 """However much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
-REFRESH_LIFETIME_S: Final = 7 * 24 * 3600
-"""A session that is not used for so long ends."""
-REISSUE_WINDOW_S: Final = 10.0
 DEVICE_LIFETIME_S: Final = 90 * 24 * 3600
 ORIGINS_MAX: Final = 50
 """How many of a user's latest sessions tell whether a client is new."""
@@ -95,7 +90,7 @@ class Sessions:
         self._mailer = mailer
         self._second_factor = second_factor or PasswordAlone()
         self._throttle = Throttle(keys)
-        self._successor_keys = keys.derive("refresh-token-successor")
+        self._rotation = Rotation(keys)
 
     async def login(
         self,
@@ -212,7 +207,7 @@ class Sessions:
             raise _not_refreshed()
         pair: TokenPair | None = None
         async with self._platform("sessions.refresh") as m:
-            token = await refresh_tokens.lock(m, _hash(presented))
+            token = await refresh_tokens.lock(m, hashed(presented))
             if token is None or token.is_revoked or token.is_expired:
                 raise _not_refreshed()
             left_s = await user_sessions.lock_live(m, token.organization_id, token.user_id, token.family_id)
@@ -220,7 +215,9 @@ class Sessions:
             is_open = left_s is not None and login is not None and login.is_open
             grant = await _grant(m, login, token.tenant_id) if login and is_open else None
             successor = (
-                await self._successor(m, token, presented, grant=grant, left_s=left_s) if grant and left_s else None
+                await self._rotation.successor(m, token, presented, grant=grant, left_s=left_s)
+                if grant and left_s
+                else None
             )
             if grant and successor:
                 await user_sessions.touch(m, token.organization_id, token.family_id)
@@ -230,7 +227,7 @@ class Sessions:
                 # Committed, unlike what an exception in here would leave.
                 reason = "refresh-token-reused" if grant else "account-closed"
                 who = dataclasses.replace(actor or Actor(None, "", "user"), user_id=token.user_id)
-                await self._end(
+                await session_ends.end(
                     m, who, token.organization_id, token.user_id, token.family_id, reason=reason, is_alarm=True
                 )
         if pair is None:
@@ -240,15 +237,15 @@ class Sessions:
     async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
         """End the session the refresh token belongs to; says nothing of one that it does not know."""
         async with self._platform("sessions.logout") as m:
-            token = await refresh_tokens.lock(m, _hash(presented))
+            token = await refresh_tokens.lock(m, hashed(presented))
             if token is not None:
                 who = actor or Actor(token.user_id, "", "user")
-                await self._end(m, who, token.organization_id, token.user_id, token.family_id, reason="logout")
+                await session_ends.end(m, who, token.organization_id, token.user_id, token.family_id, reason="logout")
 
     async def end(self, actor: Actor, organization_id: UUID, user_id: UUID, session_id: UUID) -> None:
         """End one of the user's sessions. NOT_FOUND for any other."""
         async with self._platform("sessions.end") as m:
-            if not await self._end(m, actor, organization_id, user_id, session_id, reason="ended-by-user"):
+            if not await session_ends.end(m, actor, organization_id, user_id, session_id, reason="ended-by-user"):
                 raise not_found("session")
 
     async def end_all(
@@ -259,6 +256,12 @@ class Sessions:
             return await end_all_in(
                 m, actor, organization_id, user_id, reason="logout-everywhere", except_session_id=except_session_id
             )
+
+    async def forget_device(self, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> None:
+        """Trust one of the user's devices no more, and end the sessions on it. NOT_FOUND for any other."""
+        async with self._platform("sessions.forget_device") as m:
+            if not await session_ends.forget_device(m, actor, organization_id, user_id, device_id):
+                raise not_found("device")
 
     async def _begin(
         self,
@@ -284,7 +287,7 @@ class Sessions:
                 m,
                 organization_id=organization_id,
                 user_id=user_id,
-                device_fingerprint=_hash(device_token),
+                device_fingerprint=hashed(device_token),
                 device_name=trust,
                 lifetime_s=DEVICE_LIFETIME_S,
             )
@@ -299,18 +302,18 @@ class Sessions:
             user_id=user_id,
             workspace_id=grant.workspace_id,
             tenant_id=grant.tenant_id,
-            token_hash=_hash(refresh),
+            token_hash=hashed(refresh),
             methods=methods,
             device_id=device.device_id if device else None,
             ip_address=actor.ip_address,
             user_agent=actor.user_agent,
             lifetime_s=SESSION_LIFETIME_S,
         )
-        await self._store_token(m, grant, user_id=user_id, session_id=session_id, token=refresh)
+        await store_token(m, grant, user_id=user_id, session_id=session_id, token=refresh)
         if is_new and self._mailer is not None:
             await notices.new_device(m, self._mailer, organization_id, user_id, actor)
         after = {"methods": methods, "tenant_id": grant.tenant_id, "device_id": device.device_id if device else None}
-        await _record(m, actor, "session.created", organization_id, session_id, after=after)
+        await session_ends.record(m, actor, "session.created", organization_id, session_id, after=after)
         access = self._tokens.issue(grant, user_id=user_id, session_id=session_id)
         return TokenPair(access, refresh, device_token=device_token)
 
@@ -335,118 +338,14 @@ class Sessions:
                 result="failure",
             )
 
-    async def _end(
-        self,
-        m: Transaction,
-        actor: Actor,
-        organization_id: UUID,
-        user_id: UUID,
-        session_id: UUID,
-        *,
-        reason: str,
-        is_alarm: bool = False,
-    ) -> bool:
-        ended = await user_sessions.end(m, organization_id, user_id, session_id, reason=reason)
-        await refresh_tokens.revoke_families(m, organization_id, user_id, session_id=session_id)
-        if ended:
-            result: audit_logs.Result = "failure" if is_alarm else "success"
-            await _record(
-                m, actor, "session.ended", organization_id, session_id, after={"reason": reason}, result=result
-            )
-        return ended
-
-    async def _successor(
-        self, m: Transaction, token: RefreshToken, presented: str, *, grant: Grant, left_s: float
-    ) -> str | None:
-        if token.rotated_s_ago is None:
-            successor = _derive(self._successor_keys[0], presented)
-            await refresh_tokens.mark_rotated(m, token)
-            lifetime_s = min(REFRESH_LIFETIME_S, left_s)
-            await self._store_token(
-                m, grant, user_id=token.user_id, session_id=token.family_id, token=successor, lifetime_s=lifetime_s
-            )
-            return successor
-        if token.rotated_s_ago > REISSUE_WINDOW_S:
-            return None
-        for key in self._successor_keys:  # a change of secrets may lie between
-            successor = _derive(key, presented)
-            issued = await refresh_tokens.lock(m, _hash(successor))
-            if issued is not None:
-                return successor if issued.rotated_s_ago is None and not issued.is_revoked else None
-        return None
-
-    async def _store_token(
-        self,
-        m: Transaction,
-        grant: Grant,
-        *,
-        user_id: UUID,
-        session_id: UUID,
-        token: str,
-        lifetime_s: float = REFRESH_LIFETIME_S,
-    ) -> None:
-        await refresh_tokens.create(
-            m,
-            organization_id=grant.organization_id,
-            workspace_id=grant.workspace_id,
-            tenant_id=grant.tenant_id,
-            user_id=user_id,
-            family_id=session_id,
-            token_hash=_hash(token),
-            lifetime_s=lifetime_s,
-        )
-
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
         return self._store.open_platform(_SIGNING_IN, name)
-
-
-async def end_all_in(
-    m: Transaction,
-    actor: Actor,
-    organization_id: UUID,
-    user_id: UUID,
-    *,
-    reason: str,
-    except_session_id: UUID | None = None,
-) -> int:
-    """End a user's sessions in a transaction that does more, such as closing the account; answers how many.
-
-    Writes to the audit log: call it late.
-    """
-    count = await user_sessions.end_all(m, organization_id, user_id, reason=reason, except_session_id=except_session_id)
-    await refresh_tokens.revoke_families(m, organization_id, user_id, except_session_id=except_session_id)
-    if count:
-        after = {"reason": reason, "sessions": count}
-        await _record(m, actor, "session.ended", organization_id, user_id, after=after)
-    return count
-
-
-async def _record(
-    m: Transaction,
-    actor: Actor,
-    action: str,
-    organization_id: UUID,
-    resource_id: UUID,
-    *,
-    after: Mapping[str, Any],
-    result: audit_logs.Result = "success",
-) -> None:
-    await audit_logs.record(
-        m,
-        actor,
-        action=action,
-        resource_type="session",
-        resource_id=resource_id,
-        organization_id=organization_id,
-        after=after,
-        result=result,
-    )
 
 
 async def _device(m: Transaction, token: str | None, login: Login | None) -> TrustedDevice | None:
     if token is None or not _DEVICE.fullmatch(token):
         return None
-    device = await trusted_devices.find(m, _hash(token))
+    device = await trusted_devices.find(m, hashed(token))
     return device if device and login and device.user_id == login.user_id else None
 
 
@@ -476,15 +375,6 @@ async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant 
 def printable(text: str) -> str:
     """What somebody typed, without what no store takes and no list shows."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _derive(key: bytes, presented: str) -> str:
-    digest = hmac.digest(key, presented.encode(), "sha256")
-    return "tfr-" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _refused() -> DuoscopeError:

@@ -22,6 +22,7 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.kernel.addresses import parse_address
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.metadata import login_attempts
 from duoscope.metadata.login_attempts import Counter
@@ -156,12 +157,9 @@ class Throttle:
 
 def network_of(address: str | None) -> str:
     """The part of an address that one client has: all of IPv4, 64 bits of IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
         return str(ipaddress.IPv6Network((parsed, IPV6_CLIENT_BITS), strict=False).network_address)
     return str(parsed)

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -23,6 +25,16 @@ class TrustedDevice:
 
 
 _COLUMNS = "organization_id, device_id, user_id, device_name, mfa_at, expires_at, last_used_at, created_at"
+
+
+LISTING: Final = Listing(
+    name="devices",
+    select=f"SELECT {_COLUMNS} FROM trusted_devices",
+    key="device_id",
+    sorts={"created_at": datetime, "last_used_at": datetime, "device_name": str},
+    filters={"is_live": "(expires_at > now()) = ?"},
+)
+"""Of the user that the transaction acts as."""
 
 
 def _device(row: Record) -> TrustedDevice:
@@ -56,16 +68,6 @@ async def find(m: Transaction, device_fingerprint: str) -> TrustedDevice | None:
         device_fingerprint,
     )
     return _device(row) if row else None
-
-
-async def list_live(m: Transaction, user_id: UUID) -> list[TrustedDevice]:
-    """A user's devices that are remembered still, newest first."""
-    rows = await m.fetch(
-        f"SELECT {_COLUMNS} FROM trusted_devices WHERE organization_id = app_organization_id() AND user_id = $1 "
-        "AND expires_at > now() ORDER BY device_id DESC",
-        user_id,
-    )
-    return [_device(row) for row in rows]
 
 
 async def record_use(m: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:

@@ -3,33 +3,12 @@
 Row level security shows a scoped transaction the sessions of one user: `act_as` says whose.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from duoscope.stores.postgres import Record, Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class UserSession:
-    """A row of `user_sessions`, without the hash of its secret. `updated_at` is its last refresh."""
-
-    organization_id: UUID
-    session_id: UUID
-    user_id: UUID
-    workspace_id: UUID
-    tenant_id: UUID
-    methods: tuple[str, ...]
-    device_id: UUID | None
-    ip_address: str | None
-    user_agent: str | None
-    is_active: bool
-    ended_at: datetime | None
-    ended_reason: str | None
-    expires_at: datetime
-    created_at: datetime
-    updated_at: datetime
-
+from duoscope.metadata.listing import Listing
+from duoscope.stores.postgres import Transaction
 
 _COLUMNS = (
     "organization_id, session_id, user_id, workspace_id, tenant_id, methods, device_id, ip_address, user_agent, "
@@ -37,10 +16,14 @@ _COLUMNS = (
 )
 
 
-def _session(row: Record) -> UserSession:
-    values = dict(row)
-    values["methods"] = tuple(row["methods"])
-    return UserSession(**values)
+LISTING: Final = Listing(
+    name="sessions",
+    select=f"SELECT {_COLUMNS} FROM user_sessions",
+    key="session_id",
+    sorts={"created_at": datetime, "updated_at": datetime},
+    filters={"is_live": "(is_active AND expires_at > now()) = ?"},
+)
+"""Of the user that the transaction acts as."""
 
 
 async def act_as(m: Transaction, user_id: UUID) -> None:
@@ -103,16 +86,6 @@ async def touch(m: Transaction, organization_id: UUID, session_id: UUID) -> None
     )
 
 
-async def list_live(m: Transaction, user_id: UUID) -> list[UserSession]:
-    """A user's sessions that go on, newest first."""
-    rows = await m.fetch(
-        f"SELECT {_COLUMNS} FROM user_sessions WHERE organization_id = app_organization_id() AND user_id = $1 "
-        "AND is_active AND expires_at > now() ORDER BY session_id DESC",
-        user_id,
-    )
-    return [_session(row) for row in rows]
-
-
 async def origins(m: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
     """Address and user agent of a user's latest sessions, ended ones included."""
     rows = await m.fetch(
@@ -131,6 +104,18 @@ async def end(m: Transaction, organization_id: UUID, user_id: UUID, session_id: 
         *(organization_id, user_id, session_id, reason),
     )
     return touched > 0
+
+
+async def end_on_device(
+    m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID, *, reason: str
+) -> list[UUID]:
+    """End those on one device; answers which."""
+    rows = await m.fetch(
+        "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
+        "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND is_active RETURNING session_id",
+        *(organization_id, user_id, device_id, reason),
+    )
+    return [row["session_id"] for row in rows]
 
 
 async def end_all(

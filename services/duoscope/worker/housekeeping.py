@@ -1,25 +1,58 @@
-"""What the worker does at set times: forget refresh tokens that ended, and what was deleted long ago."""
+"""What the worker does at set times: forget what signing in left behind, and what was deleted long ago."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from duoscope.identity.throttle import FORGET_S, KNOWN_FOR_S
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
-from duoscope.stores.postgres import MetadataStore
+from duoscope.metadata import (
+    email_verifications,
+    login_attempts,
+    mail_outbox,
+    password_reset_tokens,
+    refresh_tokens,
+    trusted_devices,
+    user_sessions,
+)
+from duoscope.stores.postgres import MetadataStore, Transaction
 from duoscope.worker.purge import purge_deleted
 
 _log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 3600.0
-_REASON: Final = PlatformScope(reason="ended refresh tokens of all tenants are removed")
+ROWS_MAX: Final = 10_000
+"""Removed in one transaction; the rest goes in the next ones."""
+SESSION_KEPT_S: Final = 90 * 24 * 3600.0
+"""An ended session is kept so long: it tells whether a client is new to its user."""
+MAIL_KEPT_S: Final = 30 * 24 * 3600.0
+_REASON: Final = PlatformScope(reason="what signing in left behind is removed for all tenants")
 
 
 async def forget_ended_tokens(metadata: MetadataStore) -> int:
-    """Delete refresh tokens that ended over a day ago; answers how many. May run twice at once."""
-    async with metadata.open_platform(_REASON, "worker.forget_ended_tokens") as m:
-        return await m.execute("DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'")
+    """Remove tokens, links, sessions, devices, counters and mail that serve nobody any more; answers how many rows.
+
+    May run twice at once.
+    """
+    total = 0
+    steps: tuple[Callable[[Transaction], Awaitable[int]], ...] = (
+        lambda m: refresh_tokens.purge_expired(m, ROWS_MAX),
+        lambda m: user_sessions.purge_ended(m, older_than_s=SESSION_KEPT_S, rows_max=ROWS_MAX),
+        lambda m: trusted_devices.purge_expired(m, ROWS_MAX),
+        lambda m: password_reset_tokens.purge_expired(m, ROWS_MAX),
+        lambda m: email_verifications.purge_expired(m, ROWS_MAX),
+        lambda m: login_attempts.purge(m, forget_s=FORGET_S, known_for_s=KNOWN_FOR_S),
+        lambda m: mail_outbox.purge_failed(m, older_than_s=MAIL_KEPT_S),
+    )
+    for step in steps:
+        removed = ROWS_MAX
+        while removed == ROWS_MAX:
+            async with metadata.open_platform(_REASON, "worker.forget_ended_tokens") as m:
+                removed = await step(m)
+            total += removed
+    return total
 
 
 def start_worker(metadata: MetadataStore) -> Callable[[], Awaitable[None]]:
@@ -37,7 +70,7 @@ async def _run(metadata: MetadataStore) -> None:
     while True:
         try:
             removed = await forget_ended_tokens(metadata)
-            _log.info("housekeeping: %d ended refresh tokens removed", removed)
+            _log.info("housekeeping: %d rows of ended sessions, tokens and the like removed", removed)
             await purge_deleted(metadata)
         except DuoscopeError as error:
             _log.warning("housekeeping: %s (%s)", error.message, error.detail)

@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller
 from duoscope.api.problems import documented
@@ -24,8 +24,25 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
 
     email: Annotated[str, Meta(max_length=320, examples=["admin@duoscope.local"])]
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
-    mfa_code: Annotated[str | None, Meta(description="For accounts with multi-factor authentication.")] = None
+    mfa_code: (
+        Annotated[str, Meta(max_length=64, description="For accounts with multi-factor authentication.")] | None
+    ) = None
     tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    device_token: (
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                description="Of a device that was trusted before: strangers' failures do not slow it, and its user "
+                "gets no notice of a new client.",
+            ),
+        ]
+        | None
+    ) = None
+    trust_device: Annotated[bool, Meta(description="Answer a `device_token`, which this device is to keep.")] = False
+    device_name: Annotated[
+        str, Meta(max_length=200, description="What the list of devices shows.", examples=["Ada's laptop"])
+    ] = ""
 
 
 class RefreshRequest(Struct, forbid_unknown_fields=True):
@@ -41,6 +58,9 @@ class Tokens(Struct, frozen=True):
     refresh_token: Annotated[str, Meta(description="Exchange it once, at /api/v1/auth/refresh.")]
     token_type: Annotated[str, Meta(examples=["Bearer"])]
     expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+    device_token: Annotated[
+        str | UnsetType, Meta(description="Shown once, where the login asked to trust the device; lasts 90 days.")
+    ] = UNSET
 
 
 class Me(Struct, frozen=True):
@@ -68,10 +88,19 @@ class Me(Struct, frozen=True):
 async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Tokens:
     """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
 
-    401 `mfa-required` asks for the same again with `mfa_code`.
+    After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
+    with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
+    with `mfa_code`.
     """
     pair = await services.sessions.login(
-        data.email, data.password, actor=caller(request), tenant_id=data.tenant_id, mfa_code=data.mfa_code
+        data.email,
+        data.password,
+        actor=caller(request),
+        tenant_id=data.tenant_id,
+        mfa_code=data.mfa_code,
+        device_token=data.device_token,
+        trust_device=data.trust_device,
+        device_name=data.device_name,
     )
     return _tokens(pair)
 
@@ -85,9 +114,9 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
     summary="Get new tokens",
     responses=documented(400, 401, 503),
 )
-async def refresh(data: JSONBody[RefreshRequest], services: Services) -> Tokens:
+async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
     """Exchange a refresh token. One that was used before ends the whole session."""
-    return _tokens(await services.sessions.refresh(data.refresh_token))
+    return _tokens(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
 
 
 @post(
@@ -98,9 +127,9 @@ async def refresh(data: JSONBody[RefreshRequest], services: Services) -> Tokens:
     summary="Log out",
     responses=documented(400, 401, 503),
 )
-async def logout(data: JSONBody[RefreshRequest], services: Services) -> None:
-    """End the session of a refresh token; access tokens of it run out by themselves."""
-    await services.sessions.logout(data.refresh_token)
+async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> None:
+    """End the session of a refresh token; its access tokens stop at once. DELETE /api/v1/sessions ends all of yours."""
+    await services.sessions.logout(data.refresh_token, actor=request.user.actor)
 
 
 @get("/api/v1/auth/me", opt=WITHOUT_MFA, tags=["auth"], summary="Who am I?", responses=documented(401, 503))
@@ -125,4 +154,4 @@ async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
 
 
 def _tokens(pair: TokenPair) -> Tokens:
-    return Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in)
+    return Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in, pair.device_token or UNSET)

@@ -1,0 +1,47 @@
+"""Which client a request is from: the connection's own address, unless a proxy that DUOSCOPE_TRUSTED_PROXIES names
+speaks for somebody else. What others write into X-Forwarded-For is not believed.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from duoscope.kernel.addresses import Network, is_within, parse_address, parse_networks
+from duoscope.kernel.errors import invalid
+
+_HEADER: Final = b"x-forwarded-for"
+
+
+def trusted_proxies(setting: str) -> tuple[Network, ...]:
+    """The networks of the setting. INVALID `invalid-settings` for what is none."""
+    try:
+        return parse_networks(part for part in setting.replace(",", " ").split())
+    except ValueError as error:
+        raise invalid(
+            f"DUOSCOPE_TRUSTED_PROXIES: {str(error)!r} is neither an address nor a network such as 10.0.0.0/8.",
+            code="invalid-settings",
+        ) from error
+
+
+def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
+    """The client's address.
+
+    Proxies append whom they heard from, so the list is read from its end, over those that are trusted; the first that
+    is not is the client. A trusted proxy that says nothing, or nonsense, stands for itself.
+
+    Args:
+        peer: the other end of the connection.
+        headers: of the request, names in lower case.
+        trusted: the proxies' networks.
+    """
+    address = parse_address(peer)
+    if address is None or not is_within(address, trusted):
+        return str(address) if address else peer
+    forwarded = b",".join(value for name, value in headers if name == _HEADER).decode("latin-1").split(",")
+    for text in reversed(forwarded):
+        said = parse_address(text.strip())
+        if said is None:
+            break
+        address = said
+        if not is_within(said, trusted):
+            break
+    return str(address)

@@ -1,0 +1,95 @@
+"""Your own sessions: where you are signed in, and ending that, which counts at the next request."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, delete, get
+from litestar.params import FromPath, QueryParameter
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.bodies import Services
+from duoscope.api.listing import PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.permissions import Principal
+from duoscope.metadata import user_sessions
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["sessions"]
+
+
+class Session(Struct, frozen=True):
+    """One login and what descends from it."""
+
+    session_id: UUID
+    is_current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+    workspace_id: UUID
+    tenant_id: Annotated[UUID, Meta(description="Where it began to work.")]
+    methods: Annotated[
+        list[str], Meta(description="How you showed who you are: password, otp, backup-code, oidc.",
+                        examples=[["password", "otp"]]),
+    ]  # fmt: skip
+    device_id: Annotated[UUID | None, Meta(description="The trusted device it is on.")]
+    ip_address: Annotated[str | None, Meta(examples=["192.0.2.7"])]
+    user_agent: Annotated[str | None, Meta(examples=["curl/8.5.0"])]
+    created_at: datetime
+    updated_at: Annotated[datetime, Meta(description="When it was last refreshed.")]
+    expires_at: Annotated[datetime, Meta(description="When it ends, however much it is used.")]
+
+
+class SessionPage(Struct, frozen=True):
+    """Sessions, and the cursor of the next page."""
+
+    items: list[Session]
+    next_cursor: str | None
+
+
+@get("/api/v1/sessions", tags=TAGS, summary="List your sessions", responses=documented(400, 401, 503))
+async def list_sessions(
+    request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
+) -> SessionPage:
+    """Those of yours that go on, in all tenants of your organization. Sorts: created_at, updated_at."""
+    principal = request.user
+
+    def shown(row: Record) -> Session:
+        return Session(
+            is_current=row["session_id"] == principal.session_id,
+            **{name: row[name] for name in Session.__struct_fields__ if name != "is_current"},
+        )
+
+    async with services.metadata.open(principal.scope, "sessions.list") as m:
+        await user_sessions.act_as(m, principal.user_id)
+        return SessionPage(*await listing.page(m, user_sessions.LISTING, paging, {"is_live": True}, shown))
+
+
+@delete(
+    "/api/v1/sessions/{session_id:uuid}",
+    tags=TAGS,
+    summary="End one of your sessions",
+    responses=documented(401, 404, 503),
+)
+async def end_session(request: Request[Principal, Any, Any], session_id: FromPath[UUID], services: Services) -> None:
+    """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours."""
+    principal = request.user
+    await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
+
+
+@delete("/api/v1/sessions", tags=TAGS, summary="Log out everywhere", responses=documented(400, 401, 503))
+async def end_sessions(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    *,
+    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+) -> None:
+    """Ends all your sessions, this one too unless `keep_current` is true."""
+    principal = request.user
+    await services.sessions.end_all(
+        principal.actor,
+        principal.scope.organization_id,
+        principal.user_id,
+        except_session_id=principal.session_id if keep_current else None,
+    )
+
+
+ROUTES: Final = (list_sessions, end_session, end_sessions)
