@@ -143,6 +143,7 @@ async def serve(
                 hasher=hasher,
                 public_url=started.api_url,
                 stopping=stop,
+                api_keys=verifier,
             )
             stack.push_async_callback(services.signing_keys.watch())
             await _start_http(create_app(services), sockets["api_port"], stack)

@@ -51,7 +51,8 @@ from duoscope.stores.clickhouse import TelemetryReader
 BODY_BYTES_MAX: Final = 1024 * 1024
 _DESCRIPTION = (
     "Metrics, logs and traces of one tenant: the access token says which. Log in at /api/v1/auth/login and send the "
-    "access token as `Authorization: Bearer <token>`. Errors are RFC 9457 problem details with a stable `code`."
+    "access token as `Authorization: Bearer <token>`. Programs read telemetry with an API key in its place, or as "
+    "`x-api-key`. Errors are RFC 9457 problem details with a stable `code`."
 )
 
 
@@ -83,7 +84,11 @@ def create_app(services_: ApiServices) -> Litestar:
             "paging": Provide(functools.partial(paging), sync_to_thread=False),
             "tails": Provide(lambda: tails, sync_to_thread=False),
         },
-        middleware=[DefineMiddleware(Authentication, tokens=services_.tokens, access=services_.access)],
+        middleware=[
+            DefineMiddleware(
+                Authentication, tokens=services_.tokens, access=services_.access, api_keys=services_.api_keys
+            )
+        ],
         exception_handlers={
             DuoscopeError: on_duoscope_error,
             HTTPException: on_http_exception,

@@ -1,4 +1,7 @@
-"""Who calls: a route is for holders of an access token unless it says `opt=PUBLIC`; a guard asks for a permission."""
+"""Who calls: a route is for holders of an access token unless it says `opt=PUBLIC`; a guard asks for a permission.
+
+The telemetry reads are for machines with an API key as well (api/machines.py).
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,8 +12,10 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
+from duoscope.api.machines import machine, presented_key
 from duoscope.api.problems import request_id
 from duoscope.identity.access import Access
+from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.permissions import Principal
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.actor import Actor
@@ -24,15 +29,19 @@ OPEN: Final[list[dict[str, list[str]]]] = [{}]
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Makes `request.user` the Principal of the access token, with what it may do at this moment."""
+    """Makes `request.user` the Principal of the access token or API key, with what it may do at this moment."""
 
-    def __init__(self, app: ASGIApp, tokens: AccessTokens, access: Access) -> None:
+    def __init__(self, app: ASGIApp, tokens: AccessTokens, access: Access, api_keys: ApiKeyVerifier) -> None:
         super().__init__(app, exclude=["^/schema"], exclude_from_auth_key="public")
+        self._api_keys = api_keys
         self._tokens = tokens
         self._access = access
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """The principal; UNAUTHENTICATED without a valid token."""
+        """The principal; UNAUTHENTICATED without a valid token or key."""
+        if (presented := presented_key(connection)) is not None:
+            user = await machine(connection, self._api_keys, presented, caller(connection))
+            return AuthenticationResult(user=user, auth=None)
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise DuoscopeError(

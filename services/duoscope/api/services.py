@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.identity.access import Access
+from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.invitations import Invitations
 from duoscope.identity.mail import Mailer
 from duoscope.identity.mfa import SecondFactors
@@ -33,6 +34,7 @@ class ApiServices:
         sessions, tokens, access: for logging in, for checking who calls, and what they may do.
         signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
         second_factors: multi-factor authentication.
+        api_keys: for machines that read telemetry.
         hasher: for passwords of people.
         recovery: for passwords forgotten and changed, and addresses verified.
         invitations: how people come.
@@ -49,6 +51,7 @@ class ApiServices:
     signing_keys: SigningKeys
     second_factors: SecondFactors
     access: Access
+    api_keys: ApiKeyVerifier
     hasher: SlowHasher
     recovery: Recovery
     invitations: Invitations
@@ -67,6 +70,7 @@ async def assemble(
     hasher: SlowHasher,
     public_url: str,
     stopping: asyncio.Event,
+    api_keys: ApiKeyVerifier | None = None,
 ) -> ApiServices:
     """Everything that the API works with, put together in one place for the process and for tests.
 
@@ -78,6 +82,7 @@ async def assemble(
         hasher: for passwords of people; the caller closes it.
         public_url: the API's address as people reach it, for links.
         stopping: see `ApiServices`.
+        api_keys: what the process verifies API keys with; one of the API's own unless given.
     """
     mailer = Mailer(settings, keys)
     box = SecretBox(metadata, keys)
@@ -94,6 +99,7 @@ async def assemble(
         signing_keys=signing_keys,
         second_factors=second_factors,
         access=Access(metadata),
+        api_keys=api_keys or ApiKeyVerifier(metadata, hasher, keys),
         hasher=hasher,
         recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url),
         invitations=Invitations(metadata, mailer, hasher, public_url=public_url),

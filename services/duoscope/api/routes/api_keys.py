@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from litestar import Request, get, patch, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -29,7 +29,6 @@ Permission = Literal[
 ]
 Status = Literal["active", "rotated", "revoked", "expired"]
 _TAGS: Final = ["api-keys"]
-_PAGING: Final = {"paging": Provide(listing.paging, sync_to_thread=False)}
 
 # PostgreSQL keeps no NUL in a text.
 _TEXT: Final = r"^[^\x00]*$"
@@ -161,7 +160,6 @@ async def create_api_key(
 @get(
     "/api/v1/api-keys",
     guards=[requires("api-key:read")],
-    dependencies=_PAGING,
     tags=_TAGS,
     summary="List API keys",
     responses=documented(400, 401, 403, 503),
@@ -248,7 +246,6 @@ async def revoke_api_key(
 @get(
     "/api/v1/api-keys/{api_key_id:uuid}/usage",
     guards=[requires("api-key:read")],
-    dependencies=_PAGING,
     tags=_TAGS,
     summary="Look at what an API key was used for",
     responses=documented(400, 401, 403, 404, 503),
