@@ -26,6 +26,7 @@ class IngestPrincipal:
         name: the key's.
         rate_limit: requests a minute; None for no limit of its own. Whoever admits requests enforces it.
         allowed_addresses: where it may be used from; empty for everywhere. Verification has checked that.
+        own_limits: of the tenant, by name (kernel/ingest_limits.py); whoever admits requests enforces them.
     """
 
     scope: Scope
@@ -36,6 +37,7 @@ class IngestPrincipal:
     name: str = ""
     rate_limit: int | None = None
     allowed_addresses: tuple[Network, ...] = ()
+    own_limits: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)

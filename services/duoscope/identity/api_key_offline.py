@@ -54,6 +54,7 @@ class OfflineKey:
     retention_days: int
     rate_limit: int | None
     allowed_addresses: tuple[str, ...]
+    own_limits: tuple[tuple[str, int], ...] = ()
 
 
 class OfflineKeys:
@@ -114,4 +115,5 @@ def _key(entry: dict[str, Any]) -> OfflineKey:
     values.update({name: UUID(entry[name]) for name in _IDS})
     values.update(digest=bytes.fromhex(entry["digest"]), proof=bytes.fromhex(entry["proof"]))
     values.update(signals=tuple(entry["signals"]), allowed_addresses=tuple(entry["allowed_addresses"]))
+    values["own_limits"] = tuple((str(name), int(value)) for name, value in entry.get("own_limits", ()))
     return OfflineKey(**values)

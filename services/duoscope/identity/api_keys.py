@@ -225,6 +225,7 @@ class ApiKeyVerifier:
                 retention_days=entry.principal.retention_days,
                 rate_limit=entry.principal.rate_limit,
                 allowed_addresses=tuple(str(network) for network in entry.principal.allowed_addresses),
+                own_limits=entry.principal.own_limits,
             )
             for digest, entry in self._verified.items()
         ]
@@ -248,6 +249,7 @@ class ApiKeyVerifier:
                     key.name,
                     key.rate_limit,
                     parse_networks(key.allowed_addresses),
+                    key.own_limits,
                 ),
                 key.proof,
                 fresh_until=-math.inf,
@@ -354,6 +356,7 @@ class ApiKeyVerifier:
             credential.name,
             credential.rate_limit,
             credential.allowed_addresses,
+            credential.own_limits,
         )
         now = self._clock()
         former = self._verified.get(digest)

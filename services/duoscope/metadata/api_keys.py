@@ -65,6 +65,7 @@ class Credential:
         secret_hash: of the current secret.
         previous_secret_hash: of the one before the last rotation; None when there is none or its grace is over.
         previous_valid_for_s: how long that one works yet.
+        own_limits: of the tenant, by name; where it has none of its own, the instance's hold.
     """
 
     organization_id: UUID
@@ -82,6 +83,7 @@ class Credential:
     retention_days: int
     rate_limit: int | None
     allowed_addresses: tuple[Network, ...]
+    own_limits: tuple[tuple[str, int], ...]
 
 
 _STATUS: Final = "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END"
@@ -253,7 +255,7 @@ async def find_credentials(m: Transaction, key_ids: Sequence[str]) -> dict[str, 
                 WHERE p.tenant_id = k.tenant_id AND p.api_key_id = k.api_key_id
             ) AS permissions,
             (t.settings ->> 'retention_days')::integer AS retention_days, k.rate_limit,
-            k.allowed_addresses::text[] AS allowed_addresses
+            k.allowed_addresses::text[] AS allowed_addresses, coalesce(t.settings -> 'limits', '{}') AS own_limits
         FROM api_keys k
         JOIN tenants t USING (organization_id, workspace_id, tenant_id)
         JOIN workspaces w USING (organization_id, workspace_id)
@@ -269,4 +271,5 @@ def _credential(row: Record) -> Credential:
     values: dict[str, Any] = dict(row)
     values["permissions"] = frozenset(row["permissions"])
     values["allowed_addresses"] = tuple(ipaddress.ip_network(text) for text in row["allowed_addresses"])
+    values["own_limits"] = tuple(sorted(row["own_limits"].items()))
     return Credential(**values)

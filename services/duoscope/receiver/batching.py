@@ -7,29 +7,31 @@ leaves when it is full, or a set time after the one before it started; an idle r
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
 from duoscope.identity.api_keys import IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import unavailable
+from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.fair_queue import FairQueue
 
 _held_bytes = Gauge("duoscope_ingest_held_bytes", "Request bytes accepted and not yet committed")
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request that waits. `done` is resolved exactly once."""
+    """One request that waits. `done` is resolved exactly once; `applied` is what its tenant may send."""
 
     principal: IngestPrincipal
     raw: bytes
     digest: str
     received_ns: int
     done: asyncio.Future[Outcome]
+    applied: IngestLimits = field(default_factory=IngestLimits)
 
     def resolve(self, outcome: Outcome | Exception) -> None:
         """Answer; a second answer is ignored."""
@@ -47,6 +49,11 @@ class Budget:
     def __init__(self, bytes_max: int = limits.INGEST_QUEUE_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._held = 0
+
+    @property
+    def free(self) -> int:
+        """Bytes that nobody holds."""
+        return self._bytes_max - self._held
 
     def take(self, size: int) -> None:
         """Reserve `size` bytes; a request may always enter an empty house, however large.
@@ -78,8 +85,7 @@ class Batcher:
     def __init__(self, name: str, commit: Commit) -> None:
         """Pass batches to `commit`, which resolves every request and raises nothing."""
         self._commit = commit
-        self._waiting: deque[Request] = deque()
-        self._waiting_bytes = 0
+        self._waiting: FairQueue[Request] = FairQueue()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._slots = asyncio.Semaphore(limits.INGEST_BATCHES_PER_SIGNAL_MAX)
@@ -95,10 +101,9 @@ class Batcher:
         """
         if self._closing:
             raise unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)
-        self._waiting.append(request)
-        self._waiting_bytes += len(request.raw)
+        self._waiting.add(request.principal.scope.tenant_id, len(request.raw), request)
         self._arrived.set()
-        if self._waiting_bytes >= limits.INGEST_BATCH_BYTES_MAX:
+        if self._waiting.bytes >= limits.INGEST_BATCH_BYTES_MAX:
             self._full.set()
 
     async def close(self) -> None:
@@ -133,16 +138,10 @@ class Batcher:
                 await asyncio.wait_for(self._full.wait(), remaining_s)
 
     def _take(self) -> list[Request]:
-        batch: list[Request] = []
-        size = 0
-        while self._waiting and (not batch or size + len(self._waiting[0].raw) <= limits.INGEST_BATCH_BYTES_MAX):
-            request = self._waiting.popleft()
-            size += len(request.raw)
-            batch.append(request)
-        self._waiting_bytes -= size
+        batch = self._waiting.take(limits.INGEST_BATCH_BYTES_MAX)
         if not self._waiting and not self._closing:
             self._arrived.clear()
-        if self._waiting_bytes < limits.INGEST_BATCH_BYTES_MAX and not self._closing:
+        if self._waiting.bytes < limits.INGEST_BATCH_BYTES_MAX and not self._closing:
             self._full.clear()
         return batch
 

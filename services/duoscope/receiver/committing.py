@@ -23,10 +23,11 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
-from duoscope.receiver.decoder import Decoder, MalformedError, Outcome
+from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome
 from duoscope.receiver.journal import Batch, Insert, Journal
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.spool import Spool
+from duoscope.receiver.tenant_series import TenantSeries, bounds_of
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Committer:
         self._decoder = Decoder(signal.kind)
         self._decoding = asyncio.Lock()
         self._recent = Recent()
+        self._series = TenantSeries() if signal.kind is Kind.METRICS else None
 
     async def commit(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""
@@ -138,6 +140,8 @@ class Committer:
                         request.principal.scope,
                         request.principal.retention_days,
                         now_ns=request.received_ns,
+                        bounds=bounds_of(request.applied),
+                        series=self._series and self._series.of(request.principal.scope.tenant_id),
                     )
                 )
             except MalformedError:

@@ -116,9 +116,11 @@ class GrpcServer:
         try:
             headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             principal = await self._ingest.authenticate(headers, signal)
-            with Reservation(self._ingest.budget) as reservation:
-                raw = await _read(signal, context, reservation)
-            accepted = await self._ingest.accept(principal, signal, raw)
+            with self._ingest.enter(principal, signal) as entry:
+                with Reservation(entry) as reservation:
+                    raw = await _read(signal, context, reservation)
+                entry.settle()
+                accepted = await self._ingest.accept(principal, signal, raw)
         except DuoscopeError as error:
             return await _abort(context, error)
         except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault

@@ -90,13 +90,15 @@ class HttpApplication:
                 ErrorKind.UNSUPPORTED_MEDIA, "unsupported-media-type", f"Send content-type {PROTOBUF} or {JSON}."
             )
         content_encoding = _content_encoding(headers)
-        with Reservation(self._ingest.budget) as reservation:
-            raw = await _read(headers, receive, reservation)
-            if content_encoding:
-                raw = await inflate(raw, content_encoding, reservation)
-            if content_type == JSON:
-                raw = await _from_json(signal, raw, reservation)
-        return response(signal, await self._ingest.accept(principal, signal, raw))
+        with self._ingest.enter(principal, signal) as entry:
+            with Reservation(entry) as reservation:
+                raw = await _read(headers, receive, reservation)
+                if content_encoding:
+                    raw = await inflate(raw, content_encoding, reservation)
+                if content_type == JSON:
+                    raw = await _from_json(signal, raw, reservation)
+            entry.settle()
+            return response(signal, await self._ingest.accept(principal, signal, raw))
 
 
 def refusing(error: DuoscopeError) -> Application:

@@ -16,11 +16,14 @@ from prometheus_client import Counter
 
 from duoscope.identity.api_keys import ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.ingest_reasons import explanation
+from duoscope.receiver.admission import Admission, Entry
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.committing import Committer
-from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.decoder import MalformedError, Outcome, count_items
 from duoscope.receiver.journal import Journal
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.spool import Spool
@@ -31,21 +34,8 @@ _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP reques
 
 _BEARER = "bearer "
 
-_EXPLANATIONS: Final = {
-    "invalid-id": "a span needs a trace id of 16 bytes and a span id of 8, not all zero",
-    "time-out-of-range": "the time is older than the tenant's retention or more than a day ahead",
-    "time-missing": "a point needs time_unix_nano",
-    "no-value": "a point needs a value, or the flag that says there is none",
-    "invalid-histogram": "bounds must increase, with one bucket more than bounds; scales go from -10 to 20; at most "
-    f"{limits.INGEST_BUCKETS_MAX} buckets",
-    "too-many-attributes": f"more than {limits.INGEST_ATTRIBUTES_MAX} attributes, events, links or exemplars",
-    "attribute-too-large": f"an attribute's value takes more than {limits.INGEST_ATTRIBUTE_BYTES_MAX} bytes",
-    "body-too-large": f"a log body takes more than {limits.INGEST_BODY_BYTES_MAX} bytes",
-    "invalid-utf8": "a text is not UTF-8",
-    "nested-too-deep": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels",
-    "too-many-series": "the tenant has as many active metric series as it may have; "
-    "GET /api/v1/ingest/cardinality shows which metrics have the most",
-}
+_COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
+"""Items of larger requests are counted in a thread; here it takes 50 us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +54,23 @@ class Accepted:
 class Ingest:
     """What both transports hand their requests to. Make it inside the event loop that will serve."""
 
-    def __init__(self, store: TelemetryStore, keys: ApiKeyVerifier, journal: Journal) -> None:
+    def __init__(
+        self,
+        store: TelemetryStore,
+        keys: ApiKeyVerifier,
+        journal: Journal,
+        defaults: IngestLimits | None = None,
+    ) -> None:
+        """`defaults` hold for tenants that have no limits of their own."""
         self._keys = keys
         self._budget = Budget()
+        self._admission = Admission(self._budget, defaults or IngestLimits())
         self._journal = journal
         writer = store.ingest()
         self._spool = Spool(journal, writer)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._batchers = {
-            signal.name: Batcher(
-                signal.name, Committer(signal, writer, journal, self._spool, self._threads).commit
-            )
+            signal.name: Batcher(signal.name, Committer(signal, writer, journal, self._spool, self._threads).commit)
             for signal in SIGNALS
         }
         self._waiting: dict[str, Request] = {}
@@ -85,7 +81,7 @@ class Ingest:
 
     @property
     def budget(self) -> Budget:
-        """The memory that a transport reserves while it reads; `accept` reserves for itself."""
+        """The memory for requests, over all tenants."""
         return self._budget
 
     async def authenticate(self, headers: Mapping[str, str], signal: Signal) -> IngestPrincipal:
@@ -104,28 +100,63 @@ class Ingest:
             raise
         return principal
 
+    def enter(self, principal: IngestPrincipal, signal: Signal) -> Entry:
+        """Let a request be read. The entry is a context that ends with the answer.
+
+        The transport reserves memory with it while it reads, and settles it before `accept`, which reserves and
+        charges for itself.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED: its tenant or key has sent as much as it may for now.
+        """
+        try:
+            return self._admission.enter(principal)
+        except DuoscopeError as error:
+            _requests.labels(signal.name, error.code).inc()
+            raise
+
     async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Accepted:
         """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
 
         Raises:
-            DuoscopeError: INVALID for bytes that cannot be taken, UNAVAILABLE for now.
+            DuoscopeError: INVALID for bytes that cannot be taken, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
+                more than the tenant may ever send at once.
         """
         size = len(raw)
         try:
             if not raw:
                 return Accepted()
             self._spool.admit()
-            self._budget.take(size)
+            room = self._admission.room(principal)
+            room.take(size)
             try:
-                outcome = await self._outcome(principal, signal, raw)
+                items = await self._count(signal, raw)
+                self._admission.charge(principal, items, size)
+                outcome = await self._charged(principal, signal, raw, items)
             finally:
-                self._budget.give_back(size)
+                room.give_back(size)
         except DuoscopeError as error:
             _requests.labels(signal.name, error.code).inc()
             raise
         _requests.labels(signal.name, "accepted").inc()
         _bytes.labels(signal.name).inc(size)
-        return Accepted(sum(outcome.rejected.values()), explain(outcome))
+        return Accepted(sum(outcome.rejected.values()), explain(outcome, self._admission.limits_of(principal)))
+
+    async def _count(self, signal: Signal, raw: bytes) -> int:
+        try:
+            if len(raw) <= _COUNTED_INLINE_BYTES_MAX:
+                return count_items(signal.kind, raw)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, count_items, signal.kind, raw)
+        except MalformedError:
+            raise signal.malformed() from None
+
+    async def _charged(self, principal: IngestPrincipal, signal: Signal, raw: bytes, items: int) -> Outcome:
+        try:
+            return await self._outcome(principal, signal, raw)
+        except DuoscopeError as error:
+            if error.kind is ErrorKind.UNAVAILABLE:
+                self._admission.give_back(principal, items, len(raw))
+            raise
 
     async def _outcome(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Outcome:
         tenant = principal.scope.tenant_id.bytes
@@ -133,7 +164,8 @@ class Ingest:
         request = self._waiting.get(digest)
         if request is None:
             done = asyncio.get_running_loop().create_future()
-            request = Request(principal, raw, digest, now_unix_nano(), done)
+            applied = self._admission.limits_of(principal)
+            request = Request(principal, raw, digest, now_unix_nano(), done, applied)
             self._batchers[signal.name].submit(request)
             self._waiting[digest] = request
             done.add_done_callback(lambda _: self._waiting.pop(digest, None))
@@ -149,9 +181,9 @@ class Ingest:
         self._journal.close()
 
 
-def explain(outcome: Outcome) -> str:
+def explain(outcome: Outcome, applied: IngestLimits) -> str:
     """Why items were rejected, for the developer at the other end; empty when none was."""
-    return "; ".join(f"{count} rejected: {_EXPLANATIONS[reason]}" for reason, count in outcome.rejected.items())
+    return "; ".join(f"{count} rejected: {explanation(reason, applied)}" for reason, count in outcome.rejected.items())
 
 
 def _require(principal: IngestPrincipal, signal: Signal) -> None:
