@@ -23,7 +23,7 @@ ORDER BY (workspace_id, tenant_id, digest)
 TTL toDateTime(received_at) + toIntervalDay(2)
 SETTINGS index_granularity = 256, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
--- Metering: sums by hour and by day, kept longer than any telemetry.
+-- Metering: sums by hour, kept longer than any telemetry. Days are sums of hours: a table more is a part more an INSERT.
 CREATE TABLE IF NOT EXISTS ingest_usage_hourly
 (
     organization_id UUID CODEC(ZSTD(1)),
@@ -44,28 +44,6 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(hour)
 ORDER BY (workspace_id, tenant_id, hour, signal, api_key_id, organization_id)
 TTL hour + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 1000;
-
-CREATE TABLE IF NOT EXISTS ingest_usage_daily
-(
-    organization_id UUID CODEC(ZSTD(1)),
-    workspace_id UUID CODEC(ZSTD(1)),
-    tenant_id UUID CODEC(ZSTD(1)),
-    date Date CODEC(ZSTD(1)),
-    signal Enum8('traces' = 1, 'logs' = 2, 'metrics' = 3) CODEC(ZSTD(1)),
-    api_key_id UUID CODEC(ZSTD(1)),
-    requests SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    bytes SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    items SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    stored SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    CONSTRAINT scoped CHECK organization_id != toUUID('00000000-0000-0000-0000-000000000000')
-        AND workspace_id != toUUID('00000000-0000-0000-0000-000000000000')
-        AND tenant_id != toUUID('00000000-0000-0000-0000-000000000000')
-)
-ENGINE = AggregatingMergeTree
-PARTITION BY toStartOfYear(date)
-ORDER BY (workspace_id, tenant_id, date, signal, api_key_id, organization_id)
-TTL date + toIntervalDay(1200)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- What was refused and why, for the tenant that sent it.
@@ -105,21 +83,6 @@ SELECT
 FROM ingest_ledger
 GROUP BY organization_id, workspace_id, tenant_id, hour, signal, api_key_id;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_ledger_to_ingest_usage_daily TO ingest_usage_daily AS
-SELECT
-    organization_id,
-    workspace_id,
-    tenant_id,
-    toDate(received_at) AS date,
-    signal,
-    api_key_id,
-    count() AS requests,
-    sum(bytes) AS bytes,
-    sum(items) AS items,
-    sum(stored) AS stored
-FROM ingest_ledger
-GROUP BY organization_id, workspace_id, tenant_id, date, signal, api_key_id;
-
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_ledger_to_ingest_rejections TO ingest_rejections AS
 SELECT
     organization_id,
@@ -142,9 +105,17 @@ FROM ingest_usage_hourly
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
 
 CREATE VIEW IF NOT EXISTS usage_daily AS
-SELECT * EXCEPT (organization_id, workspace_id, tenant_id)
-FROM ingest_usage_daily
-WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
+SELECT
+    toDate(hour) AS date,
+    signal,
+    api_key_id,
+    sum(requests) AS requests,
+    sum(bytes) AS bytes,
+    sum(items) AS items,
+    sum(stored) AS stored
+FROM ingest_usage_hourly
+WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID}
+GROUP BY date, signal, api_key_id;
 
 CREATE VIEW IF NOT EXISTS rejections AS
 SELECT * EXCEPT (organization_id, workspace_id, tenant_id)
