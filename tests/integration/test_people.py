@@ -130,6 +130,33 @@ async def test_the_last_admins_stay(api, call, scope, owner):
     await call(root, "PATCH", f"/users/{second}", {"is_platform_admin": False}, status=403)
 
 
+async def test_whoever_is_shut_out_is_so_at_once_and_starts_anew(api, call, scope):
+    boss = await api.headers(scope, *ROLE_PERMISSIONS, organization_wide=True)
+    for body in ({"is_active": False}, None):
+        headers = await api.headers(scope, "log:read")
+        user = await _me(call, headers)
+        await call(boss, "PATCH" if body else "DELETE", f"/users/{user}", body)
+        await call(headers, "GET", "/auth/me", status=401)
+        if body:
+            await call(boss, "PATCH", f"/users/{user}", {"is_active": True})
+        else:
+            await call(boss, "POST", f"/users/{user}/restore", status=200)
+        # The account works again; the sessions from before do not.
+        await call(headers, "GET", "/auth/me", status=401)
+
+
+async def test_an_end_must_be_to_come(api, call, scope):
+    boss = await api.headers(scope, *ROLE_PERMISSIONS, organization_wide=True)
+    user, role_id = await _me(call, boss), await _role(call, boss, "viewer")
+    for end in (
+        "2020-01-01T00:00:00Z",
+        "2099-01-01T00:00:00",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+14:00",
+    ):
+        await call(boss, "POST", f"/users/{user}/roles", {"role_id": role_id, "expires_at": end}, status=400)
+
+
 async def test_the_last_tenant_stays(api, call, scope):
     boss = await api.headers(scope, *ROLE_PERMISSIONS, organization_wide=True)
     last = {"status": 409, "code": "last-tenant"}

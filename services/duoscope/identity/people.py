@@ -14,7 +14,7 @@ from duoscope.identity.permissions import Authority, Principal
 from duoscope.identity.platform import PLATFORM, require_platform_admin_left
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import organizations, removal, user_roles, users
+from duoscope.metadata import organizations, removal, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -41,6 +41,8 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
         if before.is_active and not wanted.is_active:
             await require_another_admin(m, authority.organization_id, user_id)
         after = await users.save(m, wanted)
+        if before.is_active and not after.is_active:
+            await _end_sessions(m, after, "deactivated")
         if before.is_platform_admin and not (after.is_platform_admin and after.is_active):
             await require_platform_admin_left(m)
         old, new = difference(before, after)
@@ -79,6 +81,7 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
         await require_another_admin(m, authority.organization_id, user_id)
         if not await removal.delete(m, "users", user_id):
             raise not_found("user")
+        await _end_sessions(m, user, "deleted")
         if user.is_platform_admin:
             await require_platform_admin_left(m)
         await _tell(m, authority, "user.deleted", user)
@@ -168,6 +171,12 @@ async def _lock(m: Transaction, authority: Authority, user_id: UUID) -> User:
 async def _is_of_organization(m: Transaction, authority: Authority, user_id: UUID) -> bool:
     user = await users.lock(m, user_id)
     return user is not None and user.organization_id == authority.organization_id
+
+
+async def _end_sessions(m: Transaction, user: User, reason: str) -> None:
+    """So that they do not go on where they were when the user comes back."""
+    await user_sessions.act_as(m, user.user_id)
+    await user_sessions.end_all(m, user.organization_id, user.user_id, reason=reason)
 
 
 async def _tell(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from duoscope.identity.changes import difference, tell, told
@@ -14,6 +14,9 @@ from duoscope.metadata import removal, roles, tenants, user_roles, users
 from duoscope.metadata.roles import Role
 from duoscope.metadata.user_roles import UserRole
 from duoscope.stores.postgres import MetadataStore, Transaction
+
+EXPIRY_YEAR_MAX: Final = 9000
+"""Later ones do not fit into every time zone."""
 
 
 def check_permissions(names: list[str]) -> frozenset[str]:
@@ -181,8 +184,10 @@ async def workspace_of(m: Transaction, tenant_id: UUID | None) -> UUID | None:
 
 def check_expiry(expires_at: datetime | None) -> None:
     """INVALID for an end in the past, or one without a time zone."""
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now()):
-        raise invalid("expires_at must be a time to come, with its time zone.")
+    if expires_at is not None and (
+        expires_at.tzinfo is None or expires_at <= now() or expires_at.year > EXPIRY_YEAR_MAX
+    ):
+        raise invalid(f"expires_at must be a time to come, up to the year {EXPIRY_YEAR_MAX}, with its time zone.")
 
 
 def not_yours() -> DuoscopeError:
