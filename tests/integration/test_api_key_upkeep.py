@@ -16,6 +16,7 @@ from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys import OUTAGE_S, ApiKeyVerifier
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import api_key_usage_logs
 from duoscope.metadata import api_keys as rows
@@ -188,7 +189,7 @@ async def test_addresses_that_are_not_allowed_are_refused(receivers, metadata_st
     assert [str(network) for network in principal.allowed_addresses] == ["192.0.2.0/24", "2001:db8::/32"]
 
 
-async def test_uses_are_written_together_and_once(metadata_store, inhabited, hasher, secret_keys):
+async def test_uses_are_written_together_and_once(metadata_store, database, inhabited, hasher, secret_keys):
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     for _ in range(5):
@@ -212,10 +213,19 @@ async def test_uses_are_written_together_and_once(metadata_store, inhabited, has
     verifier.put_back_uses(uses)
     verifier.put_back_uses(uses)
     assert sum(use.request_count for use in verifier.take_uses()) == 3000
-    # Old ones go, and a use of a key that is gone meanwhile stops nobody.
-    await _change(metadata_store, "UPDATE tenants SET deleted_at = now()")
+    # Old rows go, and a use of a key that is gone meanwhile stops nobody.
+    async with metadata_store.open_platform(_PLATFORM, "test.young") as m:
+        assert await api_key_usage_logs.forget_old(m, 10) == 0
+    owner = await asyncpg.connect(database.admin_dsn)
+    await owner.execute("SET row_security = off")
+    await owner.execute("ALTER TABLE api_key_usage_logs NO FORCE ROW LEVEL SECURITY")
+    assert await owner.execute("UPDATE api_key_usage_logs SET created_at = now() - interval '31 days'") == "UPDATE 2"
+    await owner.close()
     async with metadata_store.open_platform(_PLATFORM, "test.old") as m:
-        assert await api_key_usage_logs.forget_old(m) == 0
+        assert await api_key_usage_logs.forget_old(m, 1) == 1
+        assert await api_key_usage_logs.forget_old(m, 10) == 1
+        await api_key_usage_logs.record(m, [api_key_usage_logs.Use(new_id(), new_id(), "e", "m", None, 200, 1)])
+        assert await m.fetchval("SELECT count(*) FROM api_key_usage_logs") == 0
 
 
 async def test_a_restart_while_postgres_is_away_loses_no_known_key(tmp_path, hasher, secret_keys, inhabit):

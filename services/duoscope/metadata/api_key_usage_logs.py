@@ -96,8 +96,10 @@ def from_row(row: Record) -> UsageLog:
     return UsageLog(**dict(row))
 
 
-async def forget_old(m: Transaction) -> int:
-    """Remove rows older than KEPT_DAYS, across tenants; answers how many."""
+async def forget_old(m: Transaction, rows_max: int) -> int:
+    """Remove up to so many rows older than KEPT_DAYS, across tenants; answers how many."""
     return await m.execute(
-        "DELETE FROM api_key_usage_logs WHERE created_at < now() - make_interval(days => $1)", KEPT_DAYS
+        "DELETE FROM api_key_usage_logs WHERE (tenant_id, usage_id) IN (SELECT tenant_id, usage_id "
+        "FROM api_key_usage_logs WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)",
+        *(KEPT_DAYS, rows_max),
     )

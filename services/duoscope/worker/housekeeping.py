@@ -9,6 +9,7 @@ from duoscope.identity.throttle import FORGET_S, KNOWN_FOR_S
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
+    api_key_usage_logs,
     email_verifications,
     login_attempts,
     mail_outbox,
@@ -44,6 +45,7 @@ async def forget_ended_tokens(metadata: MetadataStore) -> int:
         lambda m: password_reset_tokens.purge_expired(m, ROWS_MAX),
         lambda m: email_verifications.purge_expired(m, ROWS_MAX),
         lambda m: login_attempts.purge(m, forget_s=FORGET_S, known_for_s=KNOWN_FOR_S),
+        lambda m: api_key_usage_logs.forget_old(m, ROWS_MAX),
         lambda m: mail_outbox.purge_failed(m, older_than_s=MAIL_KEPT_S),
     )
     for step in steps:
