@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from duoscope.kernel.actor import Actor
+from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.ids import new_id
-from duoscope.kernel.scope import Scope
+from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import audit_logs
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -69,6 +69,13 @@ async def test_the_organizations_audit_log_is_for_those_who_hold_it_organization
     assert {item["organization_id"] for item in found} == {str(mine.organization_id)}
     assert {item["tenant_id"] for item in found} == {str(mine.tenant_id), str(theirs.tenant_id), None}
     assert len(found) == 9
+    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.platform") as m:
+        await audit_logs.record(
+            m, operator(), action="thing.created", resource_type="thing", resource_id="9", organization_id=None
+        )
+    above = await api.headers(mine, "audit-log:read", platform_admin=True)
+    platform = (await _get(api, above, "/api/v1/audit-logs?reach=platform&resource_type=thing")).json()["items"]
+    assert [item["resource_id"] for item in platform] == ["9"]
     for headers in (local, wide):
         assert (await _get(api, headers, "/api/v1/audit-logs?reach=platform")).status_code == 403
     assert (await _get(api, await api.headers(mine, "log:read"), "/api/v1/audit-logs")).status_code == 403
