@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from duoscope.identity import api_key_form, api_key_management
 from duoscope.identity.api_key_management import GRACE_DEFAULT_S, KeyWish, Made
+from duoscope.identity.changes import tell, told
 from duoscope.identity.passwords import SlowHasher, check_password
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -67,9 +69,11 @@ async def create_tenant(
         DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
     """
     async with store.open_platform(_OPERATOR, "admin.create_tenant") as m:
-        return await make_tenant(
+        made = await make_tenant(
             m, organization=organization, workspace=workspace, tenant=tenant, retention_days=retention_days
         )
+        await _tell(m, "tenant.created", made.tenant_id, made, after=told(made))
+    return made
 
 
 async def make_tenant(
@@ -113,8 +117,10 @@ async def create_user(
     """
     password_hash = await hasher.hash(check_password(password))
     async with store.open_platform(_OPERATOR, "admin.create_user") as m:
-        await _enter(m, tenant_id)
-        return await make_user(m, email=email, password_hash=password_hash, role=role)
+        tenant = await _enter(m, tenant_id)
+        user = await make_user(m, email=email, password_hash=password_hash, role=role)
+        await _tell(m, "user.created", user.user_id, tenant, after=told(user) | {"role": role})
+    return user
 
 
 async def make_user(
@@ -225,11 +231,25 @@ async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days
             raise _no_tenant()
 
 
-async def _enter(m: Transaction, tenant_id: UUID) -> None:
+async def _enter(m: Transaction, tenant_id: UUID) -> Tenant:
     tenant = await tenants.get(m, tenant_id)
     if tenant is None:
         raise _no_tenant()
     await tenants.enter(m, tenant)
+    return tenant
+
+
+async def _tell(m: Transaction, action: str, resource_id: UUID, tenant: Tenant, *, after: dict[str, Any]) -> None:
+    await tell(
+        m,
+        operator(),
+        action,
+        resource_id,
+        organization_id=tenant.organization_id,
+        workspace_id=tenant.workspace_id,
+        tenant_id=tenant.tenant_id,
+        after=after,
+    )
 
 
 def _no_tenant() -> DuoscopeError:
