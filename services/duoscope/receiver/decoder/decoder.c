@@ -27,6 +27,7 @@ EXPORT void duoscope_close(decoder *d) {
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
+  memory_close(&d->memory);
   drop_joined(d);
   free(d);
 }
@@ -35,6 +36,7 @@ EXPORT decoder *duoscope_open(int signal) {
   decoder *d = calloc(1, sizeof(decoder));
   if (!d) return NULL;
   d->signal = (enum signal)signal;
+  d->batch = 1;
   if (!SIGNALS[signal].open(d)) {
     duoscope_close(d);
     return NULL;
@@ -45,6 +47,7 @@ EXPORT decoder *duoscope_open(int signal) {
 EXPORT void duoscope_clear(decoder *d) {
   for (size_t t = 0; t < d->table_count; t++) table_clear(&d->tables[t]);
   memset(d->seen, 0, sizeof d->seen);
+  d->batch++;
 }
 
 // Append the rows of a request. 0: done, what was rejected is in `result`. -1: malformed, nothing was appended. -2: no memory,

@@ -57,11 +57,25 @@ typedef struct {
   buffer resource, scope_attributes, service;  // JSON, JSON, text
   bytes resource_url, scope_name, scope_version, scope_url;
   uint32_t resource_dropped, scope_dropped;
-  uint64_t resource_hash;
+  uint64_t resource_hash, scope_hash;
   uint64_t serial;
 } origin;
 
 enum { ORIGIN_WORDS = 7 };
+
+// What the attributes of a number point became, by the bytes they came in. See memory.c.
+typedef struct {
+  uint64_t hash, json_hash;
+  size_t raw, raw_size, json, json_size;  // where they are in `bytes`
+  uint64_t batch;                         // the batch in which `word` is the JSON's index
+  uint32_t word;
+  uint32_t attributes_max, attribute_bytes_max, depth_max;  // the limits they were judged by
+} remembered;
+
+typedef struct {
+  buffer bytes, entries;
+  uint32_t *slots;  // index of an entry plus one; 0 is free
+} memory;
 
 typedef struct chunk {
   struct chunk *next;
@@ -88,7 +102,8 @@ typedef struct {
   buffer lists[4];                     // numbers of a point: buckets, bounds, quantiles
   chunk *joined;  // memory of `join`
   size_t joined_size, joined_max;
-  uint64_t serial;
+  memory memory;
+  uint64_t serial, batch;
   buffer native;
   bool out_of_memory;
 } decoder;
@@ -128,6 +143,12 @@ bool metrics_open(decoder *d);
 int traces_read(decoder *d, bytes request);
 int logs_read(decoder *d, bytes request);
 int metrics_read(decoder *d, bytes request);
+
+// --- memory.c
+remembered *recall(decoder *d, bytes raw);
+remembered *remember(decoder *d, bytes raw);  // that the JSON in d->json is what `raw` becomes; NULL: cannot
+bytes remembered_json(const decoder *d, const remembered *r);
+void memory_close(memory *m);
 
 // --- points.c
 typedef struct {

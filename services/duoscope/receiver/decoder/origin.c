@@ -96,6 +96,7 @@ static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, 
   if (!is_utf8(h.url) || !is_utf8(o->scope_name) || !is_utf8(o->scope_version)) of_scope = worse(of_scope, INVALID_UTF8);
   verdict = worse(verdict, of_scope);
   if (verdict != OK) return reject_items(d, scope_x, count, verdict);
+  o->scope_hash = hash_bytes(o->scope_name.at, length_of(o->scope_name), 1);
   o->serial = ++d->serial;
   field f;
   for (bytes m = scope_x; next_field(&m, &f) > 0;)

@@ -95,15 +95,15 @@ static int judge(decoder *d, const point *p) {
   return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
 }
 
-// Its attributes are in d->json.
-static bool admit(decoder *d, const metric *m, point *p) {
+// `attributes`: the hash of their JSON.
+static bool admit(decoder *d, const metric *m, uint64_t attributes, point *p) {
   const origin *o = &d->origin;
-  p->series = hash_bytes(d->json.data, d->json.size, o->resource_hash ^ hash_bytes(o->scope_name.at, length_of(o->scope_name), 1));
+  p->series = hash_bytes(&attributes, 8, o->resource_hash ^ o->scope_hash);
   return !d->series || !d->limits.series_max ||
          series_admit(d->series, hash_bytes(m->name.at, length_of(m->name), p->series), d->limits.series_max);
 }
 
-static void put_point(decoder *d, size_t number, metric *m, const point *p) {
+static void put_point(decoder *d, size_t number, metric *m, uint32_t attributes, const point *p) {
   table *t = &d->tables[number];
   put_origin(d, number);
   if (d->seen[number].metric != d->serial) {
@@ -115,7 +115,7 @@ static void put_point(decoder *d, size_t number, metric *m, const point *p) {
   put_u64(t, START, p->start ? p->time - as_time(p->start) : UNSET);
   put_u32(t, METRIC_NAME, d->seen[number].metric_name);
   put_u32(t, UNIT, d->seen[number].unit);
-  put_word(t, ATTRIBUTES, buffer_bytes(&d->json));
+  put_u32(t, ATTRIBUTES, attributes);
   put_u64(t, SERIES, p->series);
   put_u32(t, FLAGS, (uint32_t)p->flags);
   if (p->time < m->first) m->first = p->time;
@@ -193,14 +193,44 @@ static void put_exemplars(decoder *d, const metric *m, const point *p, table *li
   for (size_t c = H_EX_TIME; lists && c <= H_EX_ATTRIBUTES; c++) end_array(lists, c);
 }
 
+typedef struct {
+  uint64_t hash;  // of the JSON
+  remembered *memory;
+} attributes;
+
+// A series sends the same attributes every time: what they become is remembered by the bytes they came in.
+static int number_attributes(decoder *d, bytes raw, attributes *a) {
+  a->memory = length_of(raw) ? recall(d, raw) : NULL;
+  if (!a->memory) {
+    int verdict = attributes_json(d, &d->pairs, true, &d->json);
+    if (verdict != OK) return verdict;
+    a->memory = length_of(raw) ? remember(d, raw) : NULL;
+  }
+  a->hash = a->memory ? a->memory->json_hash : hash_bytes(d->json.data, d->json.size, 0);
+  return OK;
+}
+
+// The index of the attributes in the table's dictionary.
+static uint32_t known_word(decoder *d, table *t, const attributes *a) {
+  remembered *m = a->memory;
+  if (!m) return word(t, ATTRIBUTES, buffer_bytes(&d->json));
+  if (m->batch != d->batch) {
+    m->batch = d->batch;
+    m->word = word(t, ATTRIBUTES, remembered_json(d, m));
+  }
+  return m->word;
+}
+
 int read_number(decoder *d, metric *head, bytes message) {
   field f;
   int more;
   point p = {0};
   uint8_t kind = 0;
   double value = 0;
+  bytes raw = EMPTY;  // the attributes as they came, where they came one after the other
+  unsigned runs = 0;
   d->pairs.count = d->events.count = 0;
-  for (bytes m = message; (more = next_field(&m, &f));) {
+  for (bytes m = message, before = m; (more = next_field(&m, &f)); before = m) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
       case 2 << 3 | FIXED64: p.start = f.value; break;
@@ -214,12 +244,20 @@ int read_number(decoder *d, metric *head, bytes message) {
         kind = 2;
         value = (double)(int64_t)f.value;
         break;
-      case 7 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 7 << 3 | LENGTH:
+        ranges_add(d, &d->pairs, f.range);
+        if (!runs || raw.end != before.at) {
+          runs++;
+          raw.at = before.at;
+        }
+        raw.end = m.at;
+        break;
       case 8 << 3 | VARINT: p.flags = f.value; break;
       default: break;
     }
   }
-  int verdict = attributes_json(d, &d->pairs, true, &d->json), of_exemplars = check_exemplars(d);
+  attributes known;
+  int verdict = number_attributes(d, runs == 1 ? raw : EMPTY, &known), of_exemplars = check_exemplars(d);
   if (verdict == MALFORMED || of_exemplars == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_exemplars;
   if (verdict == OK) verdict = judge(d, &p);
@@ -227,10 +265,10 @@ int read_number(decoder *d, metric *head, bytes message) {
     if (p.flags & 1) return OK;  // says that there is no value: nothing to store, nothing wrong
     verdict = NO_VALUE;
   }
-  if (verdict == OK && !admit(d, head, &p)) verdict = TOO_MANY_SERIES;
+  if (verdict == OK && !admit(d, head, known.hash, &p)) verdict = TOO_MANY_SERIES;
   if (verdict != OK) return reject(d, verdict);
   table *t = &d->tables[NUMBERS];
-  put_point(d, NUMBERS, head, &p);
+  put_point(d, NUMBERS, head, known_word(d, t, &known), &p);
   put_u8(t, N_TYPE, head->type);
   put_u8(t, N_TEMPORALITY, head->temporality);
   put_u8(t, N_MONOTONIC, head->monotonic);
@@ -288,7 +326,7 @@ typedef struct {
 
 static void put_distribution(decoder *d, size_t number, metric *m, const distribution *h) {
   table *t = &d->tables[number];
-  put_point(d, number, m, &h->p);
+  put_point(d, number, m, word(t, ATTRIBUTES, buffer_bytes(&d->json)), &h->p);
   put_u8(t, H_TEMPORALITY, m->temporality);
   put_u64(t, H_COUNT, h->count);
   put_nullable(t, H_SUM, h->has_sum, h->sum);
@@ -304,7 +342,7 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
   if (verdict == OK) verdict = of_exemplars;
   if (verdict == OK) verdict = judge(d, &h->p);
   if (verdict == OK && !sound) verdict = INVALID_HISTOGRAM;
-  if (verdict == OK && !admit(d, m, &h->p)) verdict = TOO_MANY_SERIES;
+  if (verdict == OK && !admit(d, m, hash_bytes(d->json.data, d->json.size, 0), &h->p)) verdict = TOO_MANY_SERIES;
   return verdict;
 }
 
@@ -438,7 +476,7 @@ int read_summary(decoder *d, metric *head, bytes message) {
   int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   table *t = &d->tables[SUMMARIES];
-  put_point(d, SUMMARIES, head, &h.p);
+  put_point(d, SUMMARIES, head, word(t, ATTRIBUTES, buffer_bytes(&d->json)), &h.p);
   put_u64(t, S_COUNT, h.count);
   put_u64(t, S_SUM, h.sum);
   put_list(t, S_QUANTILES, quantiles);

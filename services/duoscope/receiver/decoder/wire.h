@@ -28,6 +28,10 @@ enum { GROUPS_MAX = 100 };
 static inline size_t length_of(bytes b) { return (size_t)(b.end - b.at); }
 
 static inline bool read_varint(bytes *m, uint64_t *out) {
+  if (m->at < m->end && *m->at < 0x80) {
+    *out = *m->at++;
+    return true;
+  }
   uint64_t value = 0;
   for (unsigned shift = 0; shift < 70; shift += 7) {
     if (m->at == m->end) return false;
@@ -100,6 +104,14 @@ static inline bool read_content(bytes *m, field *f, int groups) {
 static inline int next_field(bytes *m, field *f) {
   uint64_t tag;
   if (m->at == m->end) return 0;
+  // Most fields: a tag of one byte, a length of one byte.
+  if (m->end - m->at >= 2 && (m->at[0] & 0x87) == LENGTH && m->at[0] > 7 && m->at[1] < 0x80 && m->at[1] <= m->end - m->at - 2) {
+    f->number = m->at[0] >> 3;
+    f->type = LENGTH;
+    f->range = (bytes){m->at + 2, m->at + 2 + m->at[1]};
+    m->at = f->range.end;
+    return 1;
+  }
   if (!read_varint(m, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return -1;
   f->number = (uint32_t)tag >> 3;
   f->type = tag & 7;
