@@ -73,6 +73,9 @@ INGEST_RECENT_REQUESTS_MAX: Final = 20_000
 INGEST_DECODE_THREADS_MAX: Final = 2
 """Threads that decode requests and write batches to disk."""
 
+INGEST_CATALOGUE_PERIOD_S: Final = 30.0
+"""How often a receiver writes to the catalogue that a metric is there."""
+
 INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
 """Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
 

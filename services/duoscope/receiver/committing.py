@@ -12,6 +12,7 @@ While ClickHouse is away the file is synced, the requests are answered all the s
 import asyncio
 import json
 import logging
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,6 +73,7 @@ class Committer:
         self._threads = threads
         self._decoder = Decoder(signal.kind)
         self._decoding = asyncio.Lock()
+        self._catalogue_due = 0.0
         self._recent = Recent()
         self._series = TenantSeries() if signal.kind is Kind.METRICS else None
 
@@ -131,6 +133,9 @@ class Committer:
             request.resolve(outcome)
 
     def _decode(self, requests: list[Request]) -> "_Decoded":
+        if time.monotonic() >= self._catalogue_due:
+            self._catalogue_due = time.monotonic() + limits.INGEST_CATALOGUE_PERIOD_S
+            self._decoder.forget()
         outcomes: list[Outcome | DuoscopeError] = []
         for request in requests:
             try:

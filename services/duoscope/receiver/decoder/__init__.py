@@ -132,6 +132,7 @@ def _library() -> ctypes.CDLL:
         ("open", pointer, (ctypes.c_int,)),
         ("close", None, (pointer,)),
         ("clear", None, (pointer,)),
+        ("forget", None, (pointer,)),
         (
             "add",
             ctypes.c_int,
@@ -256,6 +257,10 @@ class Decoder:
     def clear(self) -> None:
         """Forget the rows."""
         self._library.duoscope_clear(self._handle)
+
+    def forget(self) -> None:
+        """Put into the catalogue anew what earlier rows have put there: now and then, or when those rows were lost."""
+        self._library.duoscope_forget(self._handle)
 
     def __del__(self) -> None:
         self._library.duoscope_close(self._handle)

@@ -72,7 +72,8 @@ void table_clear(table *t) {
     column *col = &t->columns[c];
     col->data.size = col->offsets.size = col->nulls.size = 0;
     col->items = 0;
-    words_clear(&col->words);
+    if (col->spec->kind == DICTIONARY) words_clear(&col->words);
+    if (col->words.entries.size) t->old_words = col->words.entries.size / sizeof(entry);
   }
   t->rows = t->first_found = 0;
   t->out_of_memory = false;
@@ -106,6 +107,7 @@ void table_forget(table *t) {
   for (size_t c = 0; c < t->width; c++)
     if (t->columns[c].spec->kind != DICTIONARY) words_clear(&t->columns[c].words);
   t->first_found = t->rows;
+  t->old_words = 0;
 }
 
 void put_nullable(table *t, size_t c, bool present, uint64_t value) {

@@ -71,7 +71,8 @@ typedef struct {
   column *columns;
   size_t width;
   uint64_t rows, mark_rows;
-  uint64_t first_found;  // of tables whose rows are found by a dictionary: where its word 0 is
+  // Of tables whose rows are found by a dictionary: words that earlier batches have rows of, and the row of the first other.
+  uint64_t old_words, first_found;
   bool out_of_memory;
 } table;
 

@@ -50,6 +50,11 @@ EXPORT void duoscope_clear(decoder *d) {
   d->batch++;
 }
 
+// Let the catalogue have rows of what it had already: it is time, or the last batch came to nothing.
+EXPORT void duoscope_forget(decoder *d) {
+  if (d->signal == METRICS) table_forget(&d->tables[d->table_count - 1]);
+}
+
 // Append the rows of a request. 0: done, what was rejected is in `result`. -1: malformed, nothing was appended. -2: no memory,
 // nothing was appended.
 EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,

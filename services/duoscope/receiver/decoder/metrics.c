@@ -72,7 +72,8 @@ static int count_points(bytes message, uint64_t *count) {
   return OK;
 }
 
-// A row a metric and service in a batch: one that is there already takes the times in.
+// A row a metric and service, now and then: one that is in the batch already takes the times in, and `duoscope_forget` says
+// when they are due again.
 static void put_seen(decoder *d, const metric *m) {
   table *t = &d->tables[CATALOGUE];
   buffer *key = &d->text;
@@ -86,7 +87,9 @@ static void put_seen(decoder *d, const metric *m) {
       !buffer_put(key, m->description.at, length_of(m->description)))
     d->out_of_memory = true;
   // The dictionary of a text column, which has no other use, tells rows that are there from new ones.
-  uint64_t row = t->first_found + word(t, NAME, buffer_bytes(key));
+  uint64_t found = word(t, NAME, buffer_bytes(key));
+  if (found < t->old_words) return;  // an earlier batch has it, not long ago
+  uint64_t row = t->first_found + found - t->old_words;
   uint64_t *firsts = (uint64_t *)t->columns[FIRST].data.data, *lasts = (uint64_t *)t->columns[LAST].data.data;
   if (row < t->rows) {
     if (m->first < firsts[row]) firsts[row] = m->first;
