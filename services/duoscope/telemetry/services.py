@@ -70,7 +70,8 @@ _LOGGING = f"""
 SELECT service_name AS name FROM @logs WHERE {TimeRange.CONDITION} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
 _METERED = (
     "SELECT service_name AS name FROM @metric_names GROUP BY name "
-    "HAVING max(last_seen) >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC') "
+    # The catalogue is a little behind: receivers write to it every limits.INGEST_CATALOGUE_PERIOD_S seconds.
+    "HAVING max(last_seen) >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC') - toIntervalSecond(30) "
     "AND min(first_seen) < fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC') ORDER BY name LIMIT {rows:UInt64}"
 )
 _COUNT = f"SELECT count() AS spans FROM @spans WHERE {TimeRange.CONDITION}"
