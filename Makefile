@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance lint format bench bench-keys clean
+.PHONY: help run demo test conformance lint format bench bench-keys bench-login clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory,
 
 bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest.
 	$(BIN)/python -m benchmarks.api_keys
+
+bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the API and to ingest.
+	$(BIN)/python -m benchmarks.login $(ARGS)
 
 clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf .venv .pytest_cache .ruff_cache

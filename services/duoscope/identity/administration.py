@@ -11,17 +11,20 @@ from duoscope.identity import api_key_form, api_key_management
 from duoscope.identity.api_key_management import GRACE_DEFAULT_S, KeyWish, Made
 from duoscope.identity.changes import tell, told
 from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.identity.session_ends import end_all_in
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
     api_keys,
+    audit_logs,
     organizations,
-    refresh_tokens,
+    password_reset_tokens,
     regions,
     roles,
     tenants,
+    trusted_devices,
     user_roles,
     users,
     workspaces,
@@ -220,8 +223,19 @@ async def reset_password(store: MetadataStore, hasher: SlowHasher, *, email: str
         login = await users.find_login(m, email)
         if login is None:
             raise not_found("user")
+        ids = login.organization_id, login.user_id
         await users.set_password(m, login.user_id, password_hash)
-        await refresh_tokens.revoke_user(m, login.organization_id, login.user_id)
+        await password_reset_tokens.use_all(m, *ids)
+        await trusted_devices.remove_all(m, *ids)
+        await end_all_in(m, operator(), *ids, reason="password-reset")
+        await audit_logs.record(
+            m,
+            operator(),
+            action="password.reset",
+            resource_type="user",
+            resource_id=login.user_id,
+            organization_id=login.organization_id,
+        )
 
 
 async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:

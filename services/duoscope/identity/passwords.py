@@ -1,15 +1,13 @@
 """Argon2id off the event loop: few threads, a short queue, and an honest refusal when both are full.
 
-One verification costs about 18 ms of a core, on threads that stand back for everything else in the process: a flood of
-wrong passwords delays logins and nothing else. Whoever is asked to verify for nobody (an unknown e-mail address) does
-so against a dummy, so that known and unknown answer alike.
+One verification costs about 18 ms of a core: a flood of wrong passwords takes the cores that the threads may have, and
+delays logins and nothing else. Whoever is asked to verify for nobody (an unknown e-mail address) does so against a
+dummy, so that known and unknown answer alike.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -17,19 +15,19 @@ from typing import TypeVar
 import argon2
 
 from duoscope.identity.password_rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, check_password
-from duoscope.kernel.errors import unavailable
+from duoscope.kernel.errors import DuoscopeError, unavailable
 
-__all__ = ["PASSWORD_CHARS_MAX", "PASSWORD_CHARS_MIN", "SlowHasher", "check_password"]
+__all__ = ["PASSWORD_CHARS_MAX", "PASSWORD_CHARS_MIN", "SlowHasher", "check_password", "too_many_logins"]
 
 MEMORY_KIB = 19456
 TIME_COST = 2
 PARALLELISM = 1
 """OWASP's first recommendation for Argon2id."""
-THREADS = 2
-NICENESS = 10
-"""Of the threads (Linux has one a thread): about a tenth of a core's share against a thread that does not yield."""
+THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""Half of the cores at the most. Not threads of a lower priority: one that is put aside while it holds the
+interpreter's lock holds up everything else."""
 WAITING_MAX = 32
-"""Verifications that wait or run: at the limit the last waits about 0.3 s for two threads."""
+"""Verifications that wait or run: at the limit the last waits about 0.6 s for one thread."""
 WAITING_KNOWN_MAX = 40
 """The same for devices that their users trust: strangers cannot fill the queue for them."""
 RETRY_AFTER_S = 1.0
@@ -44,7 +42,7 @@ class SlowHasher:
         self._argon2 = argon2.PasswordHasher(
             time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=PARALLELISM, type=argon2.Type.ID
         )
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_stand_back)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting_max = waiting_max
         self._waiting = 0
         # Made once for real, so that it costs what every other hash costs to verify.
@@ -81,11 +79,7 @@ class SlowHasher:
 
     async def _run(self, work: Callable[[], _T], waiting_max: int | None = None) -> _T:
         if self._waiting >= (waiting_max or self._waiting_max):
-            raise unavailable(
-                "Too many credentials are being verified; try again.",
-                code="too-many-logins",
-                retry_after_s=RETRY_AFTER_S,
-            )
+            raise too_many_logins()
         future = self._executor.submit(work)
         self._waiting += 1
         loop = asyncio.get_running_loop()
@@ -97,6 +91,8 @@ class SlowHasher:
         self._waiting -= 1
 
 
-def _stand_back() -> None:
-    with contextlib.suppress(OSError, AttributeError):  # a courtesy, where the system knows it
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+def too_many_logins() -> DuoscopeError:
+    """What is answered where secrets cannot be verified as fast as they come."""
+    return unavailable(
+        "Too many credentials are being verified; try again.", code="too-many-logins", retry_after_s=RETRY_AFTER_S
+    )

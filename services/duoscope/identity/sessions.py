@@ -6,9 +6,12 @@ The session is a row that every request of its access tokens looks at, so that e
 How refresh tokens follow one another is in rotation.py.
 """
 
+import asyncio
 import dataclasses
 import re
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, LiteralString
 from uuid import UUID
@@ -16,7 +19,7 @@ from uuid import UUID
 from duoscope.identity import notices, session_ends
 from duoscope.identity.mail import Mailer
 from duoscope.identity.password_rules import normalized
-from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.passwords import SlowHasher, too_many_logins
 from duoscope.identity.rotation import REFRESH_LIFETIME_S, REISSUE_WINDOW_S, Rotation, hashed, store_token
 from duoscope.identity.second_factor import MISSING, Attempt, PasswordAlone, SecondFactor
 from duoscope.identity.secret_keys import SecretKeys
@@ -46,6 +49,13 @@ __all__ = ["REFRESH_LIFETIME_S", "REISSUE_WINDOW_S", "Sessions", "TokenPair", "e
 SESSION_LIFETIME_S: Final = 30 * 24 * 3600
 """However much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
 DEVICE_LIFETIME_S: Final = 90 * 24 * 3600
+LOGINS_MAX: Final = 48
+LOGINS_WITH_DEVICE_MAX: Final = 64
+"""Under way at once, most of them waiting for Argon2; devices that send a token have some places to themselves."""
+LOOKUPS_MAX: Final = 2
+FAILURES_NOTED_MAX: Final = 1
+"""Connections to PostgreSQL that failing logins take from everybody else: entries of one audit log wait for one another
+anyhow."""
 ORIGINS_MAX: Final = 50
 """How many of a user's latest sessions tell whether a client is new."""
 _SIGNING_IN = PlatformScope(reason="authentication knows no tenant yet")
@@ -91,6 +101,9 @@ class Sessions:
         self._second_factor = second_factor or PasswordAlone()
         self._throttle = Throttle(keys)
         self._rotation = Rotation(keys)
+        self._under_way = 0
+        self._looking_up = asyncio.Semaphore(LOOKUPS_MAX)
+        self._noting = asyncio.Semaphore(FAILURES_NOTED_MAX)
 
     async def login(
         self,
@@ -123,57 +136,58 @@ class Sessions:
         """
         email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
-        async with self._platform("sessions.attempt") as m:
-            login = await users.find_login(m, email)
-            device = await _device(m, device_token, login)
-            charge = await self._throttle.charge(
-                m, account=email, address=actor.ip_address, device_id=device.device_id if device else None
-            )
-        try:
-            right = await self._hasher.verify(
-                login.password_hash if login else None, normalized(password), is_known=charge.is_known
-            )
-        except DuoscopeError:
-            await self._took_nothing(charge)
-            raise
-        if login is None or not right or not login.is_open:
-            await self._failed(actor, login, "account-closed" if right else "wrong-password")
-            raise _refused()
-        actor = dataclasses.replace(actor, user_id=login.user_id)
-        try:
-            factors = await self._second_factor.check(
-                Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
-            )
-        except DuoscopeError as error:
-            if error.code == MISSING or error.kind is ErrorKind.UNAVAILABLE:
-                await self._took_nothing(charge)
-            else:
-                await self._failed(actor, login, error.code)
-            raise
-        rehashed = None
-        if self._hasher.is_outdated(login.password_hash):
-            rehashed = await self._hasher.hash(normalized(password))
-        named = printable(device_name) or actor.user_agent or ""
-        try:
-            async with self._platform("sessions.login") as m:
-                await self._throttle.succeeded(m, charge)
-                if not await _is_unchanged(m, login):
-                    raise _refused()
-                if rehashed:
-                    await credentials.replace_password(m, login.organization_id, login.user_id, rehashed)
-                return await self._begin(
-                    m,
-                    login,
-                    actor=actor,
-                    methods=("password", *factors),
-                    tenant_id=tenant_id,
-                    device=device,
-                    trust=named if trust_device and device is None else None,
+        with self._place(device_token):
+            async with self._looking_up, self._platform("sessions.attempt") as m:
+                login = await users.find_login(m, email)
+                device = await _device(m, device_token, login)
+                charge = await self._throttle.charge(
+                    m, account=email, address=actor.ip_address, device_id=device.device_id if device else None
                 )
-        except DuoscopeError as error:
-            if error.kind is ErrorKind.UNAUTHENTICATED:
-                await self._failed(actor, login, "no-role-there")
-            raise
+            try:
+                right = await self._hasher.verify(
+                    login.password_hash if login else None, normalized(password), is_known=charge.is_known
+                )
+            except DuoscopeError:
+                await self._took_nothing(charge)
+                raise
+            if login is None or not right or not login.is_open:
+                await self._failed(actor, login, "account-closed" if right else "wrong-password")
+                raise _refused()
+            actor = dataclasses.replace(actor, user_id=login.user_id)
+            try:
+                factors = await self._second_factor.check(
+                    Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
+                )
+            except DuoscopeError as error:
+                if error.code == MISSING or error.kind is ErrorKind.UNAVAILABLE:
+                    await self._took_nothing(charge)
+                else:
+                    await self._failed(actor, login, error.code)
+                raise
+            rehashed = None
+            if self._hasher.is_outdated(login.password_hash):
+                rehashed = await self._hasher.hash(normalized(password))
+            named = printable(device_name) or actor.user_agent or ""
+            try:
+                async with self._platform("sessions.login") as m:
+                    await self._throttle.succeeded(m, charge)
+                    if not await _is_unchanged(m, login):
+                        raise _refused()
+                    if rehashed:
+                        await credentials.replace_password(m, login.organization_id, login.user_id, rehashed)
+                    return await self._begin(
+                        m,
+                        login,
+                        actor=actor,
+                        methods=("password", *factors),
+                        tenant_id=tenant_id,
+                        device=device,
+                        trust=named if trust_device and device is None else None,
+                    )
+            except DuoscopeError as error:
+                if error.kind is ErrorKind.UNAUTHENTICATED:
+                    await self._failed(actor, login, "no-role-there")
+                raise
 
     async def begin_external(
         self,
@@ -317,13 +331,23 @@ class Sessions:
         access = self._tokens.issue(grant, user_id=user_id, session_id=session_id)
         return TokenPair(access, refresh, device_token=device_token)
 
+    @contextmanager
+    def _place(self, device_token: str | None) -> Generator[None]:
+        if self._under_way >= (LOGINS_WITH_DEVICE_MAX if device_token else LOGINS_MAX):
+            raise too_many_logins()
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
     async def _took_nothing(self, charge: Charge) -> None:
-        async with self._platform("sessions.take_back") as m:
+        async with self._looking_up, self._platform("sessions.take_back") as m:
             await self._throttle.take_back(m, charge)
 
     async def _failed(self, actor: Actor, login: Login | None, reason: str) -> None:
         """Note it; the same work for an account that does not exist."""
-        async with self._platform("sessions.failed") as m:
+        async with self._noting, self._platform("sessions.failed") as m:
             organization_id = login.organization_id if login else None
             user_id = login.user_id if login else UUID(int=0)
             await credentials.count_failure(m, organization_id or UUID(int=0), user_id)

@@ -25,12 +25,14 @@ async def add(
 ) -> dict[bytes, Counter]:
     """Count an attempt as a failure until it turns out otherwise; answers the counters with this one in them.
 
+    The transaction does not wait for the disk: a count that a crash forgets is worth less than that.
     Keeps others from them until the transaction ends; one that is rolled back, such as over a block, counted nothing.
     """
     rows = await m.fetch(
         """
         INSERT INTO login_attempts AS a (counter, failures)
-        SELECT counter, 1 FROM unnest($1::bytea[]) AS counter ORDER BY counter
+        SELECT counter, 1 FROM unnest($1::bytea[]) AS counter, set_config('synchronous_commit', 'off', true)
+        ORDER BY counter
         ON CONFLICT (counter) DO UPDATE SET updated_at = now(), failures = CASE
             WHEN a.updated_at < now() - make_interval(secs => $2) THEN 1 ELSE a.failures + 1 END
         RETURNING counter, failures,
