@@ -16,7 +16,6 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 from prometheus_client import Counter
 
@@ -35,8 +34,6 @@ _log = logging.getLogger(__name__)
 
 _items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
 _again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
-
-_NANOS_PER_MILLISECOND: Final = 1_000_000
 
 
 class Recent:
@@ -170,7 +167,8 @@ class Committer:
             "workspace_id": str(scope.workspace_id),
             "tenant_id": str(scope.tenant_id),
             "digest": request.digest,
-            "received_at": request.received_ns // _NANOS_PER_MILLISECOND,
+            # A whole number would be taken for seconds.
+            "received_at": f"{request.received_ns / 1e9:.3f}",
             "signal": self._signal.name,
             "api_key_id": str(request.principal.api_key_id),
             "bytes": len(request.raw),

@@ -231,7 +231,7 @@ class Decoder:
             len(request),
             _owner(scope, retention_days),
             ctypes.byref(applied),
-            series.handle if series else None,
+            None if series is None else series.handle,
             ctypes.byref(outcome),
         )
         if status == _MALFORMED:
