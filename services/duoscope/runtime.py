@@ -31,6 +31,7 @@ from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.grpc_server import GrpcServer
 from duoscope.receiver.http_listener import HttpServer
@@ -120,7 +121,7 @@ async def serve(
             stack.push_async_callback(upkeep.stop)
         if "receiver" in parts:
             journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
-            ingest = Ingest(telemetry, verifier, journal)
+            ingest = Ingest(telemetry, verifier, journal, IngestLimits.parse(settings.ingest_limits))
             await ingest.start()
             stack.push_async_callback(ingest.close)
             settings = await _start_receiver(settings, ingest, tls, sockets["otlp_http_port"], stack)

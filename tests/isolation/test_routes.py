@@ -33,6 +33,7 @@ OPEN = "says nothing of any tenant"
 OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.py"
 OWN_TEST = "has a test of its own below"
 PEOPLE = "has tests of its own in tests/isolation/test_people.py"
+METERING = "has tests of its own in tests/isolation/test_metering.py"
 OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
@@ -93,6 +94,10 @@ ROUTES = {
         _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
         _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
     ],
+    ("GET", "/api/v1/usage"): METERING,
+    ("GET", "/api/v1/ingest/limits"): METERING,
+    ("GET", "/api/v1/ingest/rejections"): METERING,
+    ("GET", "/api/v1/ingest/cardinality"): METERING,
     # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.
     ("POST", "/api/v1/invitations/accept"): OF_A_SESSION,
     ("GET", "/api/v1/auth/tenants"): PEOPLE,

@@ -24,6 +24,7 @@ from duoscope.api.routes import (
     auth,
     devices,
     health,
+    ingest,
     invitation_page,
     invitations,
     logs,
@@ -39,6 +40,7 @@ from duoscope.api.routes import (
     sessions,
     tenants,
     traces,
+    usage,
     users,
     workspaces,
 )
@@ -70,6 +72,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *(metrics.list_metrics, metrics.query),
+            *(*ingest.ROUTES, *usage.ROUTES),
             *(services.list_services, services.service_map),
             *(health.live, health.ready, health.metrics),
             *mfa.ROUTES,

@@ -12,7 +12,19 @@ import rich_click as click
 from click.exceptions import Abort, UsageError
 
 from duoscope import __version__
-from duoscope.cli import admin, audit, bench, demo, health, migrate, output, people, secrets, services
+from duoscope.cli import (
+    admin,
+    audit,
+    bench,
+    demo,
+    health,
+    ingest_limits,
+    migrate,
+    output,
+    people,
+    secrets,
+    services,
+)
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 USAGE_ERROR = 2
@@ -50,7 +62,7 @@ for _command in (
     *(migrate.migrate, admin.admin, demo.demo, bench.bench),
 ):
     cli.add_command(_command)
-for _command in (audit.verify_audit, *people.COMMANDS, *secrets.COMMANDS):
+for _command in (audit.verify_audit, *ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS):
     admin.admin.add_command(_command)
 
 

@@ -3,10 +3,11 @@
 import dataclasses
 from uuid import UUID
 
-from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal
+from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal, scopes_of
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
-from duoscope.metadata import mfa_secrets, permissions, user_sessions
+from duoscope.kernel.scope import Scope
+from duoscope.metadata import mfa_secrets, permissions, tenants, user_sessions
 from duoscope.metadata.permissions import Grant, Place
 from duoscope.stores.postgres import MetadataStore
 
@@ -50,6 +51,22 @@ class Access:
         """The active tenants of the organization in which the principal's user holds a role."""
         async with self._store.open(principal.organization, "access.places") as m:
             return await permissions.places_of(m, principal.scope.organization_id, principal.user_id)
+
+    async def reach(self, principal: Principal, permission: str, organization_id: UUID | None = None) -> list[Scope]:
+        """Every tenant in which the principal holds the permission, for what is counted about tenants.
+
+        Held organization-wide, that is each tenant the organization ever had; else the active ones with a role.
+
+        Raises:
+            DuoscopeError: FORBIDDEN; NOT_FOUND for an organization that is not the principal's, unless it is a
+                platform admin.
+        """
+        authority = principal.over(permission, organization_id)
+        async with self._store.open(authority.whole, "access.reach") as m:
+            if authority.is_organization_wide:
+                return scopes_of(authority.organization_id, await tenants.list_with_deleted(m))
+            grants = await permissions.grants_of(m, authority.organization_id, principal.user_id)
+        return scopes_of(authority.organization_id, [grant for grant in grants if permission in grant.permissions])
 
     async def grant(self, principal: Principal, tenant_id: UUID) -> Grant:
         """What the principal's user holds in another tenant of the organization; NOT_FOUND where that is nothing."""

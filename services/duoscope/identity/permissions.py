@@ -8,7 +8,7 @@ only where they hold a role, like everybody else.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from duoscope.kernel.actor import Actor, operator
@@ -49,6 +49,25 @@ BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
     "service": _named(("metric", "log", "trace", "alert", "uptime-monitor", "agent"), "read", "write"),
 }
 """What the built-in roles hold, as the migrations give it to every organization; a test compares."""
+
+
+class Located(Protocol):
+    """A tenant, or something of one."""
+
+    @property
+    def organization_id(self) -> UUID:
+        """Its organization."""
+        ...
+
+    @property
+    def workspace_id(self) -> UUID:
+        """Its workspace."""
+        ...
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The tenant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +240,14 @@ class Principal:
         """FORBIDDEN `permission-denied` for everybody else."""
         if not self.is_platform_admin:
             raise DuoscopeError(ErrorKind.FORBIDDEN, "permission-denied", "This is for the platform's admins.")
+
+
+def scopes_of(organization_id: UUID, found: Iterable[Located]) -> list[Scope]:
+    """Those of tenants in which somebody was found to hold what is asked for (access.py), all of one organization."""
+    scopes = [Scope(place.organization_id, place.workspace_id, place.tenant_id) for place in found]
+    if any(scope.organization_id != organization_id for scope in scopes):
+        raise ValueError("a tenant of another organization")
+    return scopes
 
 
 def _denied(permission: str) -> DuoscopeError:

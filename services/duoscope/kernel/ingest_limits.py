@@ -1,6 +1,6 @@
 """What a tenant may send: how much at a time, how many series, how large an item.
 
-The instance has defaults (settings `DUOSCOPE_INGEST_...`), a tenant may have values of its own in its settings, under
+The instance has defaults (`DUOSCOPE_INGEST_LIMITS`), a tenant may have values of its own in its settings, under
 `limits`. Every receiver counts for itself: with two of them a tenant may send twice as much.
 """
 
@@ -38,6 +38,19 @@ class IngestLimits:
     attributes: int = limits.INGEST_ATTRIBUTES_MAX
     attribute_bytes: int = limits.INGEST_ATTRIBUTE_BYTES_MAX
     body_bytes: int = limits.INGEST_BODY_BYTES_MAX
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The defaults, with values from a text such as `items_per_second=50000,burst_seconds=20`.
+
+        Raises:
+            DuoscopeError: INVALID.
+        """
+        values: dict[str, int] = {}
+        for part in filter(None, text.replace(",", " ").split()):
+            name, _, value = part.partition("=")
+            values[name] = check(name, int(value) if value.isascii() and value.isdigit() else value)
+        return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
         """These, with a tenant's own values in place of some.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ingest_limits import IngestLimits
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
 _PORT_MAX = 65535
@@ -39,6 +40,10 @@ class Settings:
         smtp_url: server that takes our mail: smtps://user:password@host (TLS), smtp://... (STARTTLS, insisted on) or
             smtp+plaintext://host (no TLS, for a relay on the same machine); empty means that no mail is sent.
         mail_from: address our mail comes from.
+        ingest_limits: what tenants may send that have no limits of their own, such as
+            `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
+        outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
+            providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
         log_level: Python logging level name.
     """
 
@@ -61,6 +66,8 @@ class Settings:
     trusted_proxies: str = ""
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "duoscope@localhost"
+    ingest_limits: str = ""
+    outbound_networks: str = ""
     log_level: str = "INFO"
 
     @property
@@ -98,6 +105,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
             values[name] = _port(name, values[name])
     if "api_key_outage_s" in values:
         values["api_key_outage_s"] = _seconds("api_key_outage_s", values["api_key_outage_s"])
+    IngestLimits.parse(str(values.get("ingest_limits", "")))
     data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
     return Settings(**values)  # pyright: ignore[reportArgumentType]

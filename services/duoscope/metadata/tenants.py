@@ -34,6 +34,11 @@ class Tenant:
         """How long telemetry that arrives now is kept."""
         return int(self.settings["retention_days"])
 
+    @property
+    def own_limits(self) -> dict[str, int]:
+        """What it may send where that is not the instance's default, by name (kernel/ingest_limits.py)."""
+        return dict(self.settings.get("limits", {}))
+
 
 LISTING: Final = Listing(
     name="tenants",
@@ -102,6 +107,11 @@ async def list_all(m: Transaction) -> list[Tenant]:
     return [from_row(row) for row in rows]
 
 
+async def list_with_deleted(m: Transaction) -> list[Tenant]:
+    """Those the transaction may see, and those there were."""
+    return [from_row(row) for row in await m.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
+
+
 async def set_retention(m: Transaction, tenant_id: UUID, retention_days: int) -> bool:
     """Keep what arrives from now on for another time; False if the transaction sees no such tenant."""
     touched = await m.execute(
@@ -110,6 +120,17 @@ async def set_retention(m: Transaction, tenant_id: UUID, retention_days: int) ->
         *(tenant_id, check_retention(retention_days)),
     )
     return touched > 0
+
+
+async def set_limits(m: Transaction, tenant_id: UUID, own: dict[str, int]) -> Tenant:
+    """Replace the limits that are the tenant's own; they are checked already."""
+    row = await m.fetchrow(
+        "UPDATE tenants SET settings = settings || jsonb_build_object('limits', $2::jsonb) WHERE tenant_id = $1 "
+        "RETURNING *",
+        *(tenant_id, own),
+    )
+    assert row is not None
+    return from_row(row)
 
 
 async def enter(m: Transaction, tenant: Tenant) -> None:

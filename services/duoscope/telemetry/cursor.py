@@ -65,18 +65,18 @@ def decode(cursor: str, search: tuple[object, ...], parts: tuple[Whole | Text, .
         DuoscopeError: INVALID `invalid-cursor`, the same for what is no cursor and for that of another search.
     """
     if len(cursor) > CURSOR_CHARS_MAX:
-        raise _refused()
+        raise refused()
     try:
         content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise _refused() from error
+        raise refused() from error
     if not isinstance(content, list):
-        raise _refused()
+        raise refused()
     fingerprint, *position = cast("list[Any]", content) or [None]
     if fingerprint != _fingerprint(search) or len(position) != len(parts):
-        raise _refused()
+        raise refused()
     if not all(part.admits(value) for part, value in zip(parts, position, strict=True)):
-        raise _refused()
+        raise refused()
     return position
 
 
@@ -90,7 +90,7 @@ def decode_in_range(
     """
     start_ns, end_ns, *position = decode(cursor, search, (NANOSECONDS, NANOSECONDS, NANOSECONDS, *parts))
     if not start_ns <= position[0] < end_ns or end_ns - start_ns > RANGE_MAX_NS:
-        raise _refused()
+        raise refused()
     return TimeRange(start_ns, end_ns), position
 
 
@@ -98,7 +98,8 @@ def _fingerprint(search: tuple[object, ...]) -> str:
     return hashlib.blake2b(repr(search).encode(), digest_size=6).hexdigest()
 
 
-def _refused() -> DuoscopeError:
+def refused() -> DuoscopeError:
+    """What is said to a cursor that no page of this search gave."""
     return invalid(
         "The cursor does not belong to this search. Repeat it unchanged, or leave the cursor out to start again.",
         code="invalid-cursor",

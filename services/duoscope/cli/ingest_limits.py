@@ -1,0 +1,91 @@
+"""`duoscope admin show-limits` and `set-limits`: what a tenant may send."""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
+
+import rich_click as click
+
+from duoscope.cli import output
+from duoscope.cli.admin import open_store
+from duoscope.cli.options import json_option, settings_options
+from duoscope.kernel import ingest_limits
+from duoscope.kernel.actor import operator
+from duoscope.kernel.errors import invalid
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from duoscope.metadata.tenants import Tenant
+    from duoscope.stores.postgres import MetadataStore
+
+T = TypeVar("T")
+
+_DEFAULT = "default"
+
+
+@click.command("show-limits")
+@click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="Tenant id; see list-tenants.")
+@settings_options("data_dir")
+@json_option
+def show_limits(settings: Settings, tenant_id: UUID, *, as_json: bool) -> None:
+    """Show what a tenant may send, and which of that is its own.
+
+    The others are the instance's defaults, as this command's environment has them.
+    """
+    from duoscope.identity import ingest_limits as limits_of_tenants
+
+    tenant = _with_store(settings, lambda store: limits_of_tenants.of_tenant(store, tenant_id))
+    _show(settings, tenant, as_json=as_json)
+
+
+@click.command("set-limits")
+@click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="Tenant id; see list-tenants.")
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=NUMBER...")
+@settings_options("data_dir")
+@json_option
+def set_limits(settings: Settings, tenant_id: UUID, changes: tuple[str, ...], *, as_json: bool) -> None:
+    """Give a tenant limits of its own, such as `items_per_second=20000`; `items_per_second=default` takes one away.
+
+    show-limits lists the names. Running receivers hear of it at once; each counts for itself.
+    """
+    from duoscope.identity import ingest_limits as limits_of_tenants
+
+    wanted = dict(map(_parsed, changes))
+    tenant = _with_store(settings, lambda store: limits_of_tenants.change(store, operator(), tenant_id, wanted))
+    _show(settings, tenant, as_json=as_json)
+
+
+COMMANDS: Final = (show_limits, set_limits)
+
+
+def _parsed(change: str) -> tuple[str, int | None]:
+    name, _, text = change.partition("=")
+    if text == _DEFAULT and name in ingest_limits.NAMES:
+        return name, None
+    if not text.isascii() or not text.isdigit():
+        raise invalid(f"{change!r} is not of the form NAME=NUMBER, such as items_per_second=20000.")
+    return name, ingest_limits.check(name, int(text))
+
+
+def _show(settings: Settings, tenant: "Tenant", *, as_json: bool) -> None:
+    applied = asdict(IngestLimits.parse(settings.ingest_limits).with_own(tenant.own_limits))
+    if as_json:
+        output.emit_json({"tenant_id": tenant.tenant_id, "limits": applied, "own": tenant.own_limits})
+        return
+    rows = [
+        (name, f"{value:,}", "the tenant's" if name in tenant.own_limits else "") for name, value in applied.items()
+    ]
+    output.table(("Limit", "Holds", "Own"), rows, empty="")
+
+
+def _with_store(settings: Settings, work: "Callable[[MetadataStore], Awaitable[T]]") -> T:
+    from duoscope import runtime
+
+    async def run() -> T:
+        async with open_store(settings) as store:
+            return await work(store)
+
+    return runtime.run(run())

@@ -1,0 +1,131 @@
+"""Which metrics have the most series, and which attributes make them so many."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.times import SECOND_NS
+
+WINDOWS_S: Final = (3600, 600, 60)
+"""How far back is looked: as far as the rows to be read allow."""
+ROWS_MAX: Final = 200_000_000
+"""Rows that are read for one of the lists."""
+TIMEOUT_S: Final = 10
+
+_SETTINGS: Final = {"max_execution_time": TIMEOUT_S, "max_rows_to_read": ROWS_MAX}
+_TOO_EXPENSIVE: Final = "query-too-expensive"
+
+_SINCE: Final = "timestamp >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC')"
+_VIEWS: Final = ("@metrics", "@histograms", "@exponential_histograms", "@summaries")
+
+
+class MetricCardinality(Struct, frozen=True):
+    """A metric and its series."""
+
+    metric: Annotated[str, Meta(examples=["http.server.request.duration"])]
+    series: Annotated[int, Meta(examples=[48_211])]
+
+
+class LabelCardinality(Struct, frozen=True):
+    """An attribute: of the points, or, with `resource.` before its name, of their resource."""
+
+    label: Annotated[str, Meta(examples=["user.id"])]
+    values: Annotated[int, Meta(description="Different ones; estimated above a few thousand.", examples=[45_102])]
+    series: Annotated[int, Meta(description="That have it; estimated above a few thousand.", examples=[48_211])]
+
+
+class Cardinality(Struct, frozen=True):
+    """The active series of the tenant, and what makes them so many."""
+
+    active_series: Annotated[int, Meta(description="Seen within the window; of the one metric, where one was named.")]
+    series_limit: Annotated[
+        int | None,
+        Meta(description="New series beyond it are rejected as too-many-series by a receiver. Null: no limit."),
+    ]
+    rejected_points: Annotated[
+        int, Meta(description="Points of the last hour that were rejected as too-many-series, of all metrics.")
+    ]
+    window_seconds: Annotated[
+        int, Meta(description="How far back was looked: an hour, or less where there is too much to read.")
+    ]
+    metrics: Annotated[list[MetricCardinality], Meta(description="Those with the most series first.")]
+    labels: Annotated[list[LabelCardinality], Meta(description="Those with the most different values first.")]
+
+
+async def cardinality(reader: TelemetryReader, applied: IngestLimits, *, metric: str | None, limit: int) -> Cardinality:
+    """The worst `limit` metrics and labels, of all metrics or of one.
+
+    Raises:
+        DuoscopeError: INVALID `query-too-expensive` where even a minute is too much to read.
+    """
+    now_ns = now_unix_nano()
+    for window_s in WINDOWS_S:
+        parameters: dict[str, object] = {"start_ns": now_ns - window_s * SECOND_NS, "rows": limit}
+        if metric is not None:
+            parameters["metric"] = metric
+        try:
+            metrics = await reader.query(
+                _metrics_sql(of_one=metric is not None), parameters, name="cardinality.metrics", settings=_SETTINGS
+            )
+            labels = await reader.query(
+                _labels_sql(of_one=metric is not None), parameters, name="cardinality.labels", settings=_SETTINGS
+            )
+        except DuoscopeError as error:
+            if error.code != _TOO_EXPENSIVE or window_s == WINDOWS_S[-1]:
+                raise
+            continue
+        return Cardinality(
+            active_series=int(metrics[0]["total"]) if metrics else 0,
+            series_limit=applied.active_series or None,
+            rejected_points=await _rejected(reader, now_ns),
+            window_seconds=window_s,
+            metrics=[MetricCardinality(row["metric_name"], int(row["series"])) for row in metrics],
+            labels=[_label(row) for row in labels],
+        )
+    raise AssertionError("the last window answers or raises")
+
+
+def _label(row: dict[str, Any]) -> LabelCardinality:
+    return LabelCardinality(row["label"], int(row["different"]), int(row["series"]))
+
+
+async def _rejected(reader: TelemetryReader, now_ns: int) -> int:
+    rows = await reader.query(
+        "SELECT sum(items) AS rejected FROM @rejections WHERE reason = 'too-many-series' "
+        "AND minute >= toDateTime({since:UInt32}, 'UTC')",
+        {"since": now_ns // SECOND_NS - 3600},
+        name="cardinality.rejected",
+    )
+    return int(rows[0]["rejected"])
+
+
+def _each(columns: str, *, of_one: bool) -> str:
+    condition = f"{_SINCE} AND metric_name = {{metric:String}}" if of_one else _SINCE
+    return " UNION ALL ".join(f"SELECT {columns} FROM {view} WHERE {condition}" for view in _VIEWS)
+
+
+def _metrics_sql(*, of_one: bool) -> str:
+    return (
+        "SELECT metric_name, uniqExact(series_id) AS series, sum(uniqExact(series_id)) OVER () AS total "
+        f"FROM ({_each('toString(metric_name) AS metric_name, series_id', of_one=of_one)}) "
+        "GROUP BY metric_name ORDER BY series DESC, metric_name LIMIT {rows:UInt64}"
+    )
+
+
+def _labels_sql(*, of_one: bool) -> str:
+    columns = "toString(metric_name) AS metric_name, series_id, attributes_json, resource"
+    pairs = (
+        "arrayConcat(JSONExtractKeysAndValuesRaw(any_attributes), "
+        "arrayMap(p -> (concat('resource.', p.1), p.2), JSONExtractKeysAndValuesRaw(any_resource)))"
+    )
+    return (
+        f"SELECT tupleElement(pair, 1) AS label, uniq(tupleElement(pair, 2)) AS different, count() AS series FROM ("
+        f"SELECT arrayJoin({pairs}) AS pair FROM ("
+        "SELECT any(attributes_json) AS any_attributes, any(resource) AS any_resource "
+        f"FROM ({_each(columns, of_one=of_one)}) GROUP BY metric_name, series_id)) "
+        "GROUP BY label ORDER BY different DESC, series DESC, label LIMIT {rows:UInt64}"
+    )
