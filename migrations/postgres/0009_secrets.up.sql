@@ -167,6 +167,9 @@ GRANT SELECT ON identity_provider_roles TO duoscope_platform;
 GRANT SELECT, INSERT, UPDATE ON user_identities TO duoscope_platform;
 GRANT SELECT, INSERT, DELETE ON oidc_used_states TO duoscope_platform;
 
+CREATE POLICY purge ON identity_providers TO duoscope_purge USING (deleted_at < now() - interval '90 days');
+GRANT SELECT, DELETE ON identity_providers TO duoscope_purge;
+
 -- Whoever manages providers decides who signs in as whom: an admin's matter.
 INSERT INTO permissions (resource, action, description)
 SELECT 'identity-provider', action, initcap(action) || ' identity providers.'

@@ -147,6 +147,7 @@ async def serve(
                 api_keys=verifier,
             )
             stack.push_async_callback(services.signing_keys.watch())
+            stack.push_async_callback(services.outbound.close)
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))

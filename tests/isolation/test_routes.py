@@ -35,6 +35,7 @@ OWN_TEST = "has a test of its own below"
 PEOPLE = "has tests of its own in tests/isolation/test_people.py"
 METERING = "has tests of its own in tests/isolation/test_metering.py"
 OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
+PROVIDERS = "tests/isolation/test_identity_providers.py"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
@@ -63,6 +64,14 @@ ROUTES = {
     ("POST", "/api/v1/auth/mfa/backup-codes"): SECOND_FACTORS,
     ("POST", "/api/v1/auth/mfa/disable"): SECOND_FACTORS,
     ("POST", "/api/v1/users/{user_id}/mfa/reset"): SECOND_FACTORS,
+    ("GET", "/api/v1/auth/oidc/{slug}/start"): PROVIDERS,
+    ("GET", "/api/v1/auth/oidc/{slug}/callback"): PROVIDERS,
+    ("POST", "/api/v1/identity-providers"): PROVIDERS,
+    ("GET", "/api/v1/identity-providers"): PROVIDERS,
+    ("GET", "/api/v1/identity-providers/{identity_provider_id}"): PROVIDERS,
+    ("PATCH", "/api/v1/identity-providers/{identity_provider_id}"): PROVIDERS,
+    ("DELETE", "/api/v1/identity-providers/{identity_provider_id}"): PROVIDERS,
+    ("POST", "/api/v1/identity-providers/{identity_provider_id}/restore"): PROVIDERS,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,
@@ -133,7 +142,8 @@ ROUTES = {
 }  # fmt: skip
 WITHOUT_TOKEN = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/password/forgotten", "/api/v1/auth/password/reset",
-    "/api/v1/auth/email-verification/confirm", "/api/v1/invitations/accept",
+    "/api/v1/auth/email-verification/confirm", "/api/v1/invitations/accept", "/api/v1/auth/oidc/{slug}/start",
+    "/api/v1/auth/oidc/{slug}/callback",
 }  # fmt: skip
 PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
 

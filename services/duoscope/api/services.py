@@ -8,9 +8,11 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.identity_providers import IdentityProviders
 from duoscope.identity.invitations import Invitations
 from duoscope.identity.mail import Mailer
 from duoscope.identity.mfa import SecondFactors
+from duoscope.identity.oidc import OidcLogins
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_box import SecretBox
@@ -18,6 +20,7 @@ from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.signing_keys import SigningKeys
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel.outbound import Outbound
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse import TelemetryStore
 from duoscope.stores.postgres import MetadataStore
@@ -34,6 +37,8 @@ class ApiServices:
         sessions, tokens, access: for logging in, for checking who calls, and what they may do.
         signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
         second_factors: multi-factor authentication.
+        identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
+        outbound: asks addresses that people configured; the process closes it.
         api_keys: for machines that read telemetry.
         hasher: for passwords of people.
         recovery: for passwords forgotten and changed, and addresses verified.
@@ -50,6 +55,9 @@ class ApiServices:
     tokens: AccessTokens
     signing_keys: SigningKeys
     second_factors: SecondFactors
+    identity_providers: IdentityProviders
+    oidc: OidcLogins
+    outbound: Outbound
     access: Access
     api_keys: ApiKeyVerifier
     hasher: SlowHasher
@@ -91,13 +99,18 @@ async def assemble(
     await signing_keys.load()
     tokens = AccessTokens(signing_keys)
     second_factors = SecondFactors(metadata, box, hasher, keys, mailer=mailer)
+    sessions = Sessions(metadata, hasher, tokens, keys, mailer=mailer, second_factor=second_factors)
+    outbound = Outbound(settings.outbound_networks)
     return ApiServices(
         metadata=metadata,
         telemetry=telemetry,
-        sessions=Sessions(metadata, hasher, tokens, keys, mailer=mailer, second_factor=second_factors),
+        sessions=sessions,
         tokens=tokens,
         signing_keys=signing_keys,
         second_factors=second_factors,
+        identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks)),
+        oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url),
+        outbound=outbound,
         access=Access(metadata),
         api_keys=api_keys or ApiKeyVerifier(metadata, hasher, keys),
         hasher=hasher,

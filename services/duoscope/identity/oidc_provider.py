@@ -8,7 +8,7 @@ import base64
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import jwt
@@ -19,12 +19,15 @@ from duoscope.kernel.outbound import Answer, Outbound
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
 METADATA_LIFETIME_S: Final = 3600.0
+FAILURE_LIFETIME_S: Final = 10.0
+"""How long a provider that did not answer is not asked again, whoever begins logins."""
 KEYS_PAUSE_S: Final = 30.0
 """Between two looks at a provider's keys because of a key id that is not among them."""
 PROVIDERS_MAX: Final = 200
 CLOCK_SKEW_S: Final = 60
 _SUBJECT_CHARS_MAX: Final = 255
 _OK: Final = 200
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class OidcClient:
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
         self._known: dict[str, _Known] = {}
+        self._failed: dict[str, float] = {}
 
     async def metadata(self, issuer: str) -> Metadata:
         """What the issuer publishes.
@@ -164,21 +168,37 @@ class OidcClient:
         known = self._known.get(issuer)
         if known and time.monotonic() - known.read_at < METADATA_LIFETIME_S:
             return known
+        if time.monotonic() - self._failed.get(issuer, float("-inf")) < FAILURE_LIFETIME_S:
+            raise _unavailable(f"{issuer} did not answer a moment ago")
+        try:
+            metadata = await self._discover(issuer)
+        except DuoscopeError:
+            _remember(self._failed, issuer, time.monotonic())
+            raise
+        known = _Known(metadata, time.monotonic())
+        _remember(self._known, issuer, known)
+        return known
+
+    async def _discover(self, issuer: str) -> Metadata:
         url = issuer.rstrip("/") + "/.well-known/openid-configuration"
         answer = await self._ask("GET", url, headers={"accept": "application/json"})
         if answer.status != _OK:
             raise _unavailable(f"{url}: {answer.status}")
-        if len(self._known) >= PROVIDERS_MAX:
-            self._known.pop(next(iter(self._known)))
-        self._known.pop(issuer, None)
-        known = self._known[issuer] = _Known(_metadata(issuer, _object(answer)), time.monotonic())
-        return known
+        return _metadata(issuer, _object(answer))
 
     async def _ask(self, method: str, url: str, *, headers: dict[str, str], content: bytes | None = None) -> Answer:
         try:
             return await self._outbound.request(method, url, headers=headers, content=content)
         except DuoscopeError as error:
             raise _unavailable(f"{url}: {error.detail or error.message}") from error
+
+
+def _remember(remembered: dict[str, _T], issuer: str, value: _T) -> None:
+    """The latest PROVIDERS_MAX."""
+    remembered.pop(issuer, None)
+    if len(remembered) >= PROVIDERS_MAX:
+        remembered.pop(next(iter(remembered)))
+    remembered[issuer] = value
 
 
 def _metadata(issuer: str, document: dict[str, Any]) -> Metadata:

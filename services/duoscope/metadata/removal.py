@@ -34,6 +34,8 @@ _PURGE: Final[dict[str, LiteralString]] = {
     "user": "DELETE FROM users WHERE deleted_at IS NOT NULL RETURNING organization_id, user_id AS id",
     "role": "DELETE FROM roles WHERE deleted_at IS NOT NULL RETURNING organization_id, role_id AS id",
     "invitation": "DELETE FROM invitations RETURNING organization_id, invitation_id AS id",
+    "identity-provider": "DELETE FROM identity_providers WHERE deleted_at IS NOT NULL "
+    "RETURNING organization_id, identity_provider_id AS id",
     "region": "DELETE FROM regions WHERE deleted_at < now() - interval '90 days' "
     "RETURNING NULL::uuid AS organization_id, region_id AS id",
 }  # fmt: skip

@@ -1,0 +1,205 @@
+"""OpenID providers of organizations, which group there means which role here, and whom their subjects are here."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from duoscope.kernel.ids import new_id
+from duoscope.metadata.listing import IS_DELETED, Listing
+from duoscope.stores.postgres import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """A row of `identity_providers`."""
+
+    organization_id: UUID
+    identity_provider_id: UUID
+    slug: str
+    name: str
+    issuer: str
+    client_id: str
+    client_secret_encrypted: str = field(repr=False)
+    scopes: tuple[str, ...]
+    allowed_email_domains: tuple[str, ...]
+    group_claim: str
+    is_active: bool
+    deleted_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRole:
+    """A row of `identity_provider_roles`: members of the group hold the role there; without a tenant, everywhere."""
+
+    group_name: str
+    role_id: UUID
+    role_owner_id: UUID
+    workspace_id: UUID | None
+    tenant_id: UUID | None
+
+
+_FORGETTING: Final = 0x64756F2D6F696463
+EVERYBODY: Final = "*"
+"""Stands for a group that whoever logs in through the provider is in."""
+_COLUMNS: Final[LiteralString] = (
+    "organization_id, identity_provider_id, slug, name, issuer, client_id, client_secret_encrypted, scopes, "
+    "allowed_email_domains, group_claim, is_active, deleted_at, created_at, updated_at"
+)
+LISTING: Final = Listing(
+    name="identity_providers",
+    select=f"SELECT {_COLUMNS} FROM identity_providers",
+    key="identity_provider_id",
+    sorts={"name": str, "created_at": datetime},
+    filters={"deleted": IS_DELETED, "name": "strpos(lower(name), lower(?)) > 0", "is_active": "is_active = ?"},
+)
+
+
+def from_row(row: Record) -> IdentityProvider:
+    """A row of the listing, or of the table."""
+    values: dict[str, Any] = dict(row)
+    for name in ("scopes", "allowed_email_domains"):
+        values[name] = tuple(values[name])
+    return IdentityProvider(**values)
+
+
+async def get(m: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
+    """The provider, deleted or not, if the transaction may see it."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1", identity_provider_id
+    )
+    return from_row(row) if row else None
+
+
+async def lock(m: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
+    """Like `get`, to be changed."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1 FOR UPDATE", identity_provider_id
+    )
+    return from_row(row) if row else None
+
+
+async def find_open(m: Transaction, slug: str) -> IdentityProvider | None:
+    """The one that a login names, if it and its organization are in service; a platform transaction."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM identity_providers p WHERE slug = $1 AND is_active AND deleted_at IS NULL AND EXISTS ("
+        "SELECT FROM organizations o WHERE o.organization_id = p.organization_id AND o.is_active "
+        "AND o.deleted_at IS NULL)",
+        slug,
+    )
+    return from_row(row) if row else None
+
+
+async def create(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
+    """Store one, with its ids and slug; its times are the database's."""
+    row = await m.fetchrow(
+        "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
+        "client_secret_encrypted, scopes, allowed_email_domains, group_claim, is_active) "
+        f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {_COLUMNS}",
+        *(provider.organization_id, provider.identity_provider_id, provider.slug, provider.name, provider.issuer),
+        *(provider.client_id, provider.client_secret_encrypted, list(provider.scopes)),
+        *(list(provider.allowed_email_domains), provider.group_claim, provider.is_active),
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def save(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
+    """Write what may change: not its issuer, whose subjects are known by it, nor its slug."""
+    row = await m.fetchrow(
+        "UPDATE identity_providers SET name = $2, client_id = $3, client_secret_encrypted = $4, scopes = $5, "
+        "allowed_email_domains = $6, group_claim = $7, is_active = $8, deleted_at = $9 "
+        f"WHERE identity_provider_id = $1 RETURNING {_COLUMNS}",
+        *(provider.identity_provider_id, provider.name, provider.client_id, provider.client_secret_encrypted),
+        *(list(provider.scopes), list(provider.allowed_email_domains), provider.group_claim, provider.is_active),
+        provider.deleted_at,
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def group_roles(m: Transaction, identity_provider_id: UUID) -> list[GroupRole]:
+    """What its groups mean, for roles and tenants that are not deleted."""
+    rows = await m.fetch(
+        "SELECT group_name, g.role_id, g.role_owner_id, g.workspace_id, g.tenant_id FROM identity_provider_roles g "
+        "JOIN roles r ON r.organization_id = g.organization_id AND r.role_id = g.role_id AND r.deleted_at IS NULL "
+        "LEFT JOIN tenants t ON t.organization_id = g.organization_id AND t.tenant_id = g.tenant_id "
+        "WHERE g.identity_provider_id = $1 AND (g.tenant_id IS NULL OR t.deleted_at IS NULL) "
+        "ORDER BY group_name, g.identity_provider_role_id",
+        identity_provider_id,
+    )
+    return [GroupRole(**dict(row)) for row in rows]
+
+
+async def set_group_roles(m: Transaction, provider: IdentityProvider, wanted: list[GroupRole]) -> None:
+    """These and no others."""
+    await m.execute(
+        "DELETE FROM identity_provider_roles WHERE identity_provider_id = $1", provider.identity_provider_id
+    )
+    for each in wanted:
+        await m.execute(
+            "INSERT INTO identity_provider_roles (organization_id, identity_provider_role_id, identity_provider_id, "
+            "group_name, role_owner_id, role_id, workspace_id, tenant_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+            "ON CONFLICT DO NOTHING",
+            *(provider.organization_id, new_id(), provider.identity_provider_id, each.group_name),
+            *(each.role_owner_id, each.role_id, each.workspace_id, each.tenant_id),
+        )
+
+
+async def user_of_subject(m: Transaction, provider: IdentityProvider, subject: str) -> UUID | None:
+    """Whom the provider's subject is here."""
+    return await m.fetchval(
+        "UPDATE user_identities SET last_login_at = now() "
+        "WHERE organization_id = $1 AND identity_provider_id = $2 AND subject = $3 RETURNING user_id",
+        *(provider.organization_id, provider.identity_provider_id, subject),
+    )
+
+
+async def link(m: Transaction, provider: IdentityProvider, subject: str, user_id: UUID) -> bool:
+    """From now on the subject is this user; False if the user is another of the provider's subjects already."""
+    touched = await m.execute(
+        "INSERT INTO user_identities (organization_id, identity_provider_id, subject, user_id) "
+        "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        *(provider.organization_id, provider.identity_provider_id, subject, user_id),
+    )
+    return touched > 0
+
+
+async def use_state(m: Transaction, provider: IdentityProvider, state_hash: str, *, lifetime_s: float) -> bool:
+    """Use up the state of an authorization request; False if it was used before. Forgets some that are out of time."""
+    # One at a time: those that others remove at this moment need no second hand.
+    await m.execute(
+        "DELETE FROM oidc_used_states WHERE expires_at < now() AND (SELECT pg_try_advisory_xact_lock($1))",
+        _FORGETTING,
+    )
+    touched = await m.execute(
+        "INSERT INTO oidc_used_states (organization_id, identity_provider_id, state_hash, expires_at) "
+        "VALUES ($1, $2, $3, now() + make_interval(secs => $4)) ON CONFLICT DO NOTHING",
+        *(provider.organization_id, provider.identity_provider_id, state_hash, lifetime_s),
+    )
+    return touched > 0
+
+
+async def given_roles(
+    m: Transaction, provider: IdentityProvider, user_id: UUID
+) -> list[tuple[UUID, UUID, UUID | None]]:
+    """What the provider's groups gave the user: the assignment, the role, the tenant."""
+    rows = await m.fetch(
+        "SELECT user_role_id, role_id, tenant_id FROM user_roles "
+        "WHERE organization_id = $1 AND identity_provider_id = $2 AND user_id = $3",
+        *(provider.organization_id, provider.identity_provider_id, user_id),
+    )
+    return [(row["user_role_id"], row["role_id"], row["tenant_id"]) for row in rows]
+
+
+async def give_role(m: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> UUID | None:
+    """By a group; None for a role that the user holds there anyway, which stays theirs."""
+    return await m.fetchval(
+        "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
+        "role_owner_id, identity_provider_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING "
+        "RETURNING user_role_id",
+        *(provider.organization_id, role.workspace_id, role.tenant_id, new_id(), user_id, role.role_id),
+        *(role.role_owner_id, provider.identity_provider_id),
+    )
