@@ -28,6 +28,7 @@ from duoscope.api.routes import (
     ingest,
     invitation_page,
     invitations,
+    link_pages,
     logs,
     metrics,
     mfa,
@@ -70,7 +71,7 @@ def create_app(services_: ApiServices) -> Litestar:
     app = ObservedApp(
         route_handlers=[
             *(auth.login, auth.refresh, auth.logout, auth.me),
-            *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES),
+            *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *(metrics.list_metrics, metrics.query),
