@@ -12,9 +12,6 @@ from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 EMAIL_CHARS_MAX: Final = 254
-LOGIN_FAILURES_MAX = 10
-"""Wrong passwords in a row before an account is locked for LOGIN_LOCK_S."""
-LOGIN_LOCK_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +157,6 @@ async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID)
         *(organization_id, user_id),
     )
     return Login(**dict(row)) if row else None
-
-
-async def record_failed_login(m: Transaction, email: str) -> None:
-    """Count a wrong password and lock the account for a while at the limit; the same work for an unknown address."""
-    await m.execute(
-        "UPDATE users SET "
-        "failed_attempts = CASE WHEN failed_attempts + 1 >= $2 THEN 0 ELSE failed_attempts + 1 END, "
-        "locked_until = CASE WHEN failed_attempts + 1 >= $2 THEN now() + make_interval(secs => $3) "
-        "ELSE locked_until END WHERE lower(email) = lower($1) AND deleted_at IS NULL",
-        *(email, LOGIN_FAILURES_MAX, float(LOGIN_LOCK_S)),
-    )
 
 
 async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
