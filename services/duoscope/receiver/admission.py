@@ -25,6 +25,9 @@ from duoscope.receiver.batching import Budget
 ACCOUNTS_MAX: Final = 20_000
 """Tenants and keys, of each, that are remembered; who has been away longest is forgotten, with full buckets."""
 
+_LOOKED_AT_MAX: Final = 8
+"""Accounts that are looked at for one to forget, each time that there are too many."""
+
 IN_FLIGHT_RETRY_S: Final = 1.0
 _PLEDGE_GROWTH: Final = 1.25
 """How fast the pledge follows requests that grow; to those that shrink it falls at once."""
@@ -215,7 +218,9 @@ class _Known(Generic[T]):
             self._found.move_to_end(identifier)
             return found
         made = self._found[identifier] = self._make()
-        if len(self._found) > ACCOUNTS_MAX:
+        for _ in range(_LOOKED_AT_MAX):
+            if len(self._found) <= ACCOUNTS_MAX:
+                break
             oldest, account = next(iter(self._found.items()))
             if self._is_idle(account):
                 del self._found[oldest]
