@@ -6,6 +6,7 @@ import pytest
 
 from duoscope.identity.secret_box import Place, SecretBox
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.signing_keys import SigningKeys
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
@@ -159,3 +160,32 @@ async def test_a_database_alone_opens_nothing(metadata_store, secret_box, store_
         rows = await m.fetch("SELECT version, key_encrypted FROM encryption_keys")
     assert [row["version"] for row in rows] == [1]
     assert all(key.hex() not in rows[0]["key_encrypted"] for key in secret_box._data_keys.values())
+
+
+async def test_an_instance_whose_secret_is_lost_starts_again(metadata_store, signing_keys, store_secret):
+    row = await store_secret(b"x")
+    async with _open(metadata_store) as m:
+        place = Place("identity_providers", "client_secret_encrypted", (row["organization_id"], new_id()))
+        sealed = await signing_keys._box.seal(m, b"hush", place)
+        await m.execute("SET LOCAL ROLE duoscope_organization")
+        await m.execute("SELECT set_config('app.organization_id', $1, true)", str(row["organization_id"]))
+        await m.execute(
+            "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
+            "client_secret_encrypted, allowed_email_domains) "
+            "VALUES ($1, $2, 'x', 'x', 'https://x.test', 'x', $3, '{x.test}')",
+            *(*place.key, sealed),
+        )
+    box = SecretBox(metadata_store, SecretKeys((b"another" * 6,)))
+    with pytest.raises(DuoscopeError, match="--abandon"):
+        await box.prepare()
+    assert await box.abandon(operator()) == [1]
+    assert await box.abandon(operator()) == []
+    await box.prepare()
+    await SigningKeys(metadata_store, box).load()
+    assert (await box.rotate(operator())).resealed == 2
+    async with _open(metadata_store) as m:
+        assert await m.fetchval("SELECT count(*) FROM mfa_secrets") == 0
+        provider = await m.fetchrow("SELECT * FROM identity_providers")
+        assert provider["is_active"] is False
+        assert await box.open(m, provider["client_secret_encrypted"], place) == b""
+        assert await m.fetchval("SELECT count(*) FROM signing_keys") == 1

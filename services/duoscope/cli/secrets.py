@@ -8,6 +8,7 @@ import rich_click as click
 from duoscope.cli import output
 from duoscope.cli.admin import open_store
 from duoscope.cli.options import json_option, settings_options
+from duoscope.kernel.errors import invalid
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 @click.option(
     "--resume", is_flag=True, help="Make no new key: finish what an earlier run, or a new secret, left to do."
 )
+@click.option(
+    "--abandon",
+    is_flag=True,
+    help="For a lost instance secret, with duoscope stopped: give up second factors and client secrets that nobody can "
+    "read any more, so that it starts again.",
+)
 @settings_options("data_dir")
 @json_option
-def rotate_encryption_key(settings: Settings, *, resume: bool, as_json: bool) -> None:
+def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as_json: bool) -> None:
     """Make a new data key and encrypt every stored secret with it, beside running services.
 
     Stopped at any point, it is finished with --resume. After DUOSCOPE_SECRET_KEY (or secret.key) got a new secret in
@@ -28,6 +35,22 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, as_json: bool) ->
     """
     from duoscope import runtime
 
+    if resume and abandon:
+        raise invalid("Give --resume or --abandon, not both.")
+    if abandon:
+        lost = runtime.run(_abandon(settings))
+        if as_json:
+            output.emit_json({"abandoned": lost})
+        elif lost:
+            click.echo(
+                "Gave up what the lost secret protected. Users enrol second factors anew; identity providers are"
+            )
+            click.echo(
+                "out of service until they get their client secrets again (PATCH /api/v1/identity-providers/...)."
+            )
+        else:
+            click.echo("Nothing is lost: the instance's secret opens every data key.")
+        return
     done = runtime.run(_rotate_encryption_key(settings, resume=resume))
     if as_json:
         output.emit_json(done)
@@ -76,6 +99,15 @@ async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "Rotati
     async with open_store(settings) as store:
         box = SecretBox(store, SecretKeys.load(settings))
         return await (box.resume() if resume else box.rotate(operator()))
+
+
+async def _abandon(settings: Settings) -> list[int]:
+    from duoscope.identity.secret_box import SecretBox
+    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.kernel.actor import operator
+
+    async with open_store(settings) as store:
+        return await SecretBox(store, SecretKeys.load(settings)).abandon(operator())
 
 
 async def _rotate_signing_key(settings: Settings, *, revoke: bool) -> str:

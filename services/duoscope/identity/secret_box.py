@@ -23,7 +23,7 @@ from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, encryption_keys
-from duoscope.metadata.encryption_keys import SEALED, EncryptionKey, SealedColumn
+from duoscope.metadata.encryption_keys import SEALED, EncryptionKey, SealedColumn, SealedValue
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _FORMAT: Final = "v1"
@@ -148,6 +148,35 @@ class SecretBox:
             await encryption_keys.retire_before(m, done.version)
             return replace(done, forgotten=await encryption_keys.forget_retired(m))
 
+    async def abandon(self, actor: Actor) -> list[int]:
+        """For an instance whose secret is lost: give up what nobody can open any more, so that it can start again.
+
+        Users enrol second factors anew, providers are out of service until they get their client secrets again, access
+        tokens are signed with new keys. Answers the versions of the data keys given up; none if all can be opened.
+        """
+        async with self._store.open_platform(_PLATFORM, "secret_box.abandon") as m:
+            await encryption_keys.lock_alone(m)
+            keys = await encryption_keys.list_all(m)
+            lost = [each.version for each in keys if each.key_encrypted.partition(".")[0] not in self._wrapping]
+            if not lost:
+                return []
+            version = keys[0].version + 1
+            await self._make(m, version)
+            await encryption_keys.forget(m, lost)
+            for column in SEALED:
+                for value in await encryption_keys.sealed_with(m, column, [f"{_FORMAT}.{each}." for each in lost]):
+                    await self._give_up(m, column, value)
+            await audit_logs.record(
+                m,
+                actor,
+                action="encryption-key.abandoned",
+                resource_type="encryption-key",
+                resource_id=str(version),
+                organization_id=None,
+                before={"versions": lost},
+            )
+            return lost
+
     async def is_unfinished(self) -> bool:
         """Whether a rotation was stopped before its end, or data keys wait to be wrapped by the first secret."""
         async with self._store.open_platform(_PLATFORM, "secret_box.status") as m:
@@ -162,6 +191,15 @@ class SecretBox:
                 again = await self.seal(m, await self.open(m, value.sealed, place), place)
                 await encryption_keys.replace_sealed(m, column, replace(value, sealed=again))
             return len(values)
+
+    async def _give_up(self, m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+        if column.table == "identity_providers":
+            place = Place(column.table, column.column, value.key)
+            nothing = await self.seal(m, b"", place)
+            await encryption_keys.replace_sealed(m, column, replace(value, sealed=nothing))
+            await encryption_keys.put_out_of_service(m, column, value)
+        else:
+            await encryption_keys.remove_row(m, column, value)
 
     async def _make(self, m: Transaction, version: int) -> EncryptionKey:
         sealed = self._wrap(version, AESGCM.generate_key(_KEY_BYTES * 8))
@@ -181,7 +219,8 @@ class SecretBox:
                     ErrorKind.INVALID,
                     "secret-key",
                     f"The data key {key.version} of this database was sealed by another secret than the one given. Add "
-                    "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), separated by a comma.",
+                    "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If that "
+                    "is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
                 )
             self._data_keys[key.version] = _decrypt(wrapping, body, _place_of_key(key.version))
         return self._data_keys[key.version]

@@ -103,10 +103,40 @@ async def sealed_before(m: Transaction, column: SealedColumn, prefix: str, rows_
     return [SealedValue(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
 
 
+async def sealed_with(m: Transaction, column: SealedColumn, prefixes: list[str]) -> list[SealedValue]:
+    """Lock all values of a column that begin with one of `prefixes`; a platform transaction."""
+    key: LiteralString = ", ".join(column.key)
+    rows = await m.fetch(
+        f"SELECT {key}, {column.column} AS sealed FROM {column.table} "
+        f"WHERE EXISTS (SELECT FROM unnest($1::text[]) AS p WHERE starts_with({column.column}, p)) FOR UPDATE",
+        prefixes,
+    )
+    return [SealedValue(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
+
+
+async def forget(m: Transaction, versions: list[int]) -> None:
+    """Remove keys for good."""
+    await m.execute("DELETE FROM encryption_keys WHERE version = ANY ($1)", versions)
+
+
+async def remove_row(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+    """Remove the row of a value that nobody can open."""
+    await m.execute(f"DELETE FROM {column.table} WHERE {_row(column, 1)}", *value.key)
+
+
+async def put_out_of_service(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+    """Deactivate the row of a value that nobody can open."""
+    await m.execute(f"UPDATE {column.table} SET is_active = false WHERE {_row(column, 1)}", *value.key)
+
+
 async def replace_sealed(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
     """Write the value sealed anew."""
-    where: LiteralString = " AND ".join(f"{name} = ${place}" for place, name in zip(_PLACES, column.key, strict=False))
-    await m.execute(f"UPDATE {column.table} SET {column.column} = $1 WHERE {where}", value.sealed, *value.key)
+    await m.execute(f"UPDATE {column.table} SET {column.column} = $1 WHERE {_row(column, 2)}", value.sealed, *value.key)
 
 
-_PLACES: Final[tuple[LiteralString, ...]] = ("2", "3", "4")
+def _row(column: SealedColumn, first: int) -> LiteralString:
+    """The condition that names one row by its key, in values from `first` on."""
+    return " AND ".join(name + " = " + place for name, place in zip(column.key, _BINDS[first - 1 :], strict=False))
+
+
+_BINDS: Final[tuple[LiteralString, ...]] = ("$1", "$2", "$3", "$4")
