@@ -41,7 +41,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with explicit bounds.
 CREATE TABLE IF NOT EXISTS metric_histograms
@@ -86,7 +86,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 CREATE TABLE IF NOT EXISTS metric_exponential_histograms
@@ -136,7 +136,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_summaries
 (
@@ -172,7 +172,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS exemplars_v3
 (
@@ -195,9 +195,11 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
--- Rollups of gauges and sums over all series of a metric and a service, added to by every INSERT.
+-- Rollups over all series of a metric and a service, added to by every INSERT: of gauges, of counters that go up and down,
+-- and of what delta counters counted. Totals of counters that only grow say nothing when they are added up export by
+-- export: 0006 keeps the last one of every series instead.
 CREATE TABLE IF NOT EXISTS metrics_v3_hourly
 (
     organization_id UUID CODEC(ZSTD(1)),
@@ -207,6 +209,9 @@ CREATE TABLE IF NOT EXISTS metrics_v3_hourly
     hour DateTime('UTC') CODEC(ZSTD(1)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
+    metric_type Enum8('gauge' = 1, 'counter' = 2, 'histogram' = 3, 'summary' = 4, 'exponential_histogram' = 5) CODEC(ZSTD(1)),
+    temporality Enum8('unspecified' = 0, 'delta' = 1, 'cumulative' = 2) CODEC(ZSTD(1)),
+    is_monotonic UInt8 CODEC(ZSTD(1)),
     sum_value SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     min_value SimpleAggregateFunction(min, Float64) CODEC(ZSTD(1)),
     max_value SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
@@ -218,7 +223,7 @@ CREATE TABLE IF NOT EXISTS metrics_v3_hourly
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(hour), retention_days)
-ORDER BY (workspace_id, tenant_id, metric_name, service_name, hour, organization_id, retention_days)
+ORDER BY (workspace_id, tenant_id, metric_name, service_name, hour, metric_type, temporality, is_monotonic, organization_id, retention_days)
 TTL hour + toIntervalDay(retention_days)
 SETTINGS non_replicated_deduplication_window = 1000;
 
@@ -231,6 +236,9 @@ CREATE TABLE IF NOT EXISTS metrics_v3_daily
     date Date CODEC(ZSTD(1)),
     metric_name LowCardinality(String) CODEC(ZSTD(1)),
     service_name LowCardinality(String) CODEC(ZSTD(1)),
+    metric_type Enum8('gauge' = 1, 'counter' = 2, 'histogram' = 3, 'summary' = 4, 'exponential_histogram' = 5) CODEC(ZSTD(1)),
+    temporality Enum8('unspecified' = 0, 'delta' = 1, 'cumulative' = 2) CODEC(ZSTD(1)),
+    is_monotonic UInt8 CODEC(ZSTD(1)),
     sum_value SimpleAggregateFunction(sum, Float64) CODEC(ZSTD(1)),
     min_value SimpleAggregateFunction(min, Float64) CODEC(ZSTD(1)),
     max_value SimpleAggregateFunction(max, Float64) CODEC(ZSTD(1)),
@@ -242,7 +250,7 @@ CREATE TABLE IF NOT EXISTS metrics_v3_daily
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(date), retention_days)
-ORDER BY (workspace_id, tenant_id, metric_name, service_name, date, organization_id, retention_days)
+ORDER BY (workspace_id, tenant_id, metric_name, service_name, date, metric_type, temporality, is_monotonic, organization_id, retention_days)
 TTL date + toIntervalDay(retention_days)
 SETTINGS non_replicated_deduplication_window = 1000;
 
@@ -281,12 +289,16 @@ SELECT
     toStartOfHour(timestamp) AS hour,
     metric_name,
     service_name,
+    metric_type,
+    temporality,
+    is_monotonic,
     sum(value) AS sum_value,
     min(value) AS min_value,
     max(value) AS max_value,
     count() AS count
 FROM metrics_v3
-GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, hour;
+WHERE metric_type = 'gauge' OR temporality = 'delta' OR NOT is_monotonic
+GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, metric_type, temporality, is_monotonic, hour;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metrics_v3_daily TO metrics_v3_daily AS
 SELECT
@@ -297,12 +309,16 @@ SELECT
     toDate(timestamp) AS date,
     metric_name,
     service_name,
+    metric_type,
+    temporality,
+    is_monotonic,
     sum(value) AS sum_value,
     min(value) AS min_value,
     max(value) AS max_value,
     count() AS count
 FROM metrics_v3
-GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, date;
+WHERE metric_type = 'gauge' OR temporality = 'delta' OR NOT is_monotonic
+GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, metric_type, temporality, is_monotonic, date;
 
 -- The only way to read metrics: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS metrics AS

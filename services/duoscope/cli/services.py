@@ -12,6 +12,7 @@ import rich_click as click
 from duoscope import __version__
 from duoscope.cli import logs, welcome
 from duoscope.cli.options import settings_options
+from duoscope.kernel import memory
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
 
@@ -77,6 +78,7 @@ def _run_apart(settings: Settings, part: str) -> int:
 def _run(settings: Settings, parts: frozenset[str]) -> int:
     welcome.starting(settings, __version__, parts)
     logs.configure(settings.log_level)
+    memory.return_what_is_freed()
     from duoscope import runtime
 
     return runtime.run(_serve(settings, parts))

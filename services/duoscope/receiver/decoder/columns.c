@@ -4,8 +4,8 @@
 
 bool buffer_grow(buffer *b, size_t more) {
   if (more > SIZE_MAX / 2 - b->size) return false;
-  size_t capacity = b->capacity ? b->capacity : 256;
-  while (capacity < b->size + more) capacity += capacity;
+  size_t capacity = b->capacity + b->capacity / 2 + 256;
+  if (capacity < b->size + more) capacity = b->size + more;
   uint8_t *data = realloc(b->data, capacity);
   if (!data) return false;
   b->data = data;
@@ -210,7 +210,19 @@ static bool native_column(const column *col, uint64_t rows, buffer *out) {
          buffer_put(out, col->data.data, col->data.size);
 }
 
+// An upper bound, so that blocks of many megabytes are not moved while they grow.
+static size_t native_size(const table *t) {
+  size_t size = 20;
+  for (size_t c = 0; c < t->width; c++) {
+    const column *col = &t->columns[c];
+    size += strlen(col->spec->name) + strlen(col->spec->type) + 60 + col->nulls.size + col->offsets.size + col->data.size;
+    if (col->spec->kind == DICTIONARY) size += col->words.texts.size;
+  }
+  return size;
+}
+
 bool table_native(table *t, buffer *out) {
+  if (!buffer_room(out, native_size(t))) return false;
   if (!buffer_put_varint(out, t->width) || !buffer_put_varint(out, t->rows)) return false;
   for (size_t c = 0; c < t->width; c++)
     if (!native_column(&t->columns[c], t->rows, out)) return false;

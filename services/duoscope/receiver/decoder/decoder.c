@@ -46,6 +46,8 @@ EXPORT decoder *duoscope_open(int signal) {
 
 EXPORT void duoscope_clear(decoder *d) {
   for (size_t t = 0; t < d->table_count; t++) table_clear(&d->tables[t]);
+  free(d->native.data);
+  d->native = (buffer){0};
   memset(d->seen, 0, sizeof d->seen);
   d->batch++;
 }
