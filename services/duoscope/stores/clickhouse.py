@@ -49,6 +49,11 @@ VIEWS: Final = frozenset(
         "metrics_hourly",
         "metrics_daily",
         "metric_names",
+        "counters_hourly",
+        "histograms_hourly",
+        "exponential_histograms_hourly",
+        "figures",
+        "catalogue",
         "alert_events",
         "audit_events",
         "uptime_results",
@@ -62,7 +67,8 @@ VIEWS: Final = frozenset(
 _VIEW = re.compile(r"@(\w+)")
 _SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
 _TABLE = re.compile(
-    r"(?<!@)\b(?:\w+_v3\w*|metric_(?:\w*histograms|summaries|catalogue)|ingest_\w+|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
+    r"(?<!@)\b(?:\w+_v3\w*|metric_(?:\w*histograms|summaries|catalogue|\w+_totals|\w+_sums)|span_figures|"
+    r"telemetry_catalogue|ingest_\w+|alert_history|audit_logs|uptime_checks)\b|\bsystem\s*\."
 )
 
 _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319, 425, 999})
@@ -93,6 +99,7 @@ TABLES: Final = frozenset(
         "metric_summaries",
         "exemplars_v3",
         "metric_catalogue",
+        "telemetry_catalogue",
         "ingest_ledger",
     }
 )
@@ -258,6 +265,8 @@ class IngestWriter:
             # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
+            # Merging a block with itself costs more than the few rows that it saves.
+            "optimize_on_insert": 0,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
             "max_partitions_per_insert_block": 1000,
