@@ -10,10 +10,10 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance lint format bench bench-keys bench-login clean
+.PHONY: help run demo test conformance interop-collector lint format bench bench-keys bench-login clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 NATIVE := $(wildcard services/duoscope/receiver/decoder/*.[ch]) hatch_build.py
 
@@ -41,6 +41,10 @@ test: .venv/.dev ## Run the test suite on the real engines.
 conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
 	@CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
 
+interop-collector: .venv/.dev ## Build a real OpenTelemetry Collector (needs Go) and run it before a receiver that is killed.
+	@$(BIN)/python tests/interop/collector/build.py
+	@COLLECTOR_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/interop/collector
+
 lint: .venv/.dev ## Check style, types and the project's own rules.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,6 +62,9 @@ bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest
 
 bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the API and to ingest.
 	$(BIN)/python -m benchmarks.login $(ARGS)
+
+bench-fairness: .venv/.dev ## Measure whether a tenant far beyond its limit is felt by another.
+	$(BIN)/python -m benchmarks.fairness $(ARGS)
 
 clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -1,0 +1,224 @@
+"""Real collectors with the README's configuration, and the table of what became of what they accepted."""
+
+import importlib.util
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+HERE = Path(__file__).parent
+README = HERE.parents[2] / "README.md"
+START_S = 30
+STOP_S = 30
+ROWS = pytest.StashKey[list]()
+SIGNALS = {"traces": "spans", "logs": "log_records", "metrics": "metric_points"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a collector sends.
+
+    Attributes:
+        hurry: retry after a fraction of a second and not after five: more requests meet each fault.
+    """
+
+    transport: str
+    compression: str
+    hurry: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.transport}-{self.compression}"
+
+
+class Collector:
+    """A collector as the README configures it, but for addresses, folders and the key."""
+
+    def __init__(self, binary, folder, up, key, way):
+        ports = free_ports()
+        self.binary, self.folder = binary, folder
+        self.otlp_target = f"127.0.0.1:{ports[0]}"
+        self.telemetry_url = f"http://127.0.0.1:{ports[2]}/metrics"
+        self.lines = folder / "lines" / "app.log"
+        self.lines.parent.mkdir(parents=True)
+        self.log = folder / "collector.log"
+        self.process = None
+        exporter = {"gRPC": "otlp/duoscope", "HTTP": "otlphttp/duoscope"}[way.transport]
+        (folder / "readme.yaml").write_text(
+            replaced(
+                configuration(),
+                {
+                    "127.0.0.1:14317": self.otlp_target,
+                    "127.0.0.1:14318": f"127.0.0.1:{ports[1]}",
+                    "127.0.0.1:4317": up.grpc_target,
+                    "127.0.0.1:4318": up.otlp_url.removeprefix("http://"),
+                    "/var/lib/otelcol": str(folder / "storage"),
+                    "/var/log/example": str(self.lines.parent),
+                    "<API key>": key,
+                    "collection_interval: 30s": "collection_interval: 3s",
+                    "exporters: [otlp/duoscope]": f"exporters: [{exporter}]",
+                },
+            )
+        )
+        override = f"""
+exporters:
+  {exporter}:
+    compression: {way.compression}
+    retry_on_failure: {"{initial_interval: 200ms, max_interval: 2s}" if way.hurry else "{}"}
+service:
+  telemetry:
+    metrics:
+      level: normal
+      readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {ports[2]}}}}}}}}}]
+"""
+        (folder / "override.yaml").write_text(override)
+
+    def start(self):
+        files = [f"--config={self.folder / name}.yaml" for name in ("readme", "override")]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([self.binary, *files], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def _answers(self):
+        try:
+            self.counts()
+        except httpx.TransportError:
+            return False
+        return True
+
+    def counts(self):
+        """What it says of itself: sums by (what, signal, receiver or exporter), and by (what, signal)."""
+        sums = defaultdict(int)
+        found = re.findall(
+            r"^otelcol_(receiver_accepted|exporter_sent|exporter_send_failed|exporter_enqueue_failed)"
+            r"_(spans|log_records|metric_points)\w*\{([^}]*)\} (\S+)$",
+            httpx.get(self.telemetry_url, timeout=10).text,
+            re.MULTILINE,
+        )
+        signals = {unit: name for name, unit in SIGNALS.items()}
+        for what, unit, labels, value in found:
+            part = re.search(r'(?:receiver|exporter)="([^"]+)"', labels)[1]
+            sums[what, signals[unit], part] += int(float(value))
+            sums[what, signals[unit]] += int(float(value))
+        return sums
+
+    def refused(self):
+        """What it says of data that it gave up."""
+        return [line for line in self.log.read_text().splitlines() if "Dropping data" in line or "rejected" in line]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_S) == 0, self.log.read_text()
+
+    def kill(self):
+        """End it at once, if it runs."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def configuration():
+    """The one of README.md."""
+    (found,) = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    return found
+
+
+def replaced(text, replacements):
+    """Everything that must differ in a test; fails if the README has no such text."""
+    for old, new in replacements.items():
+        # Not within a longer number or path: 127.0.0.1:4317 is also a part of nothing else.
+        text, count = re.subn(rf"(?<![\w]){re.escape(old)}(?![\w])", lambda _, new=new: new, text)
+        assert count, f"README.md's collector configuration has no {old}"
+    return text
+
+
+def free_ports():
+    """Three that no one listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """The collector that `make interop-collector` built."""
+    spec = importlib.util.spec_from_file_location("collector_build", HERE / "build.py")
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    if not build.is_built():
+        pytest.skip("the collector is not built: `make interop-collector` does it, with a Go toolchain")
+    return str(build.BINARY)
+
+
+@pytest.fixture(scope="session")
+def ways():
+    """Those that duoscope takes: gRPC has gzip alone. The first one has the README's patience between retries."""
+    return [Way("gRPC", "gzip", hurry=False), Way("gRPC", "none"), Way("HTTP", "gzip"), Way("HTTP", "zstd")]
+
+
+@pytest.fixture
+def collectors(binary, tmp_path):
+    """Starts collectors; at the end they are killed if they still run."""
+    started = []
+
+    def start(up, key, way):
+        folder = tmp_path / str(way)
+        folder.mkdir()
+        collector = Collector(binary, folder, up, key, way)
+        started.append(collector)
+        collector.start()
+        return collector
+
+    yield start
+    for collector in started:
+        collector.kill()
+
+
+@pytest.fixture
+def new_tenant():
+    """Makes a tenant of a running duoscope: its API as its user sees it, and its key."""
+
+    def make(up, name):
+        made = up.admin("create-tenant", name, "--organization", name)["tenant_id"]
+        email = f"{name}@example.com".lower()
+        user = up.admin("create-user", email, "--tenant", made, "--role", "developer", "--generate")
+        key = up.admin("create-api-key", "--tenant", made)["api_key"]
+        return lambda: up.api(user["email"], user["password"]), key
+
+    return make
+
+
+@pytest.fixture
+def rows(request):
+    """What the table at the end shows: add (signal, way, accepted, stored, doubled, lost)."""
+    return request.config.stash.setdefault(ROWS, [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash.get(ROWS, [])
+    if not rows or not os.environ.get("COLLECTOR_TABLE"):
+        return
+    line = "{:<14} {:<9} {:<11} {:>9} {:>9} {:>7} {:>5}".format
+    terminalreporter.write_line("")
+    terminalreporter.write_line(line("signal", "transport", "compression", "accepted", "stored", "doubled", "lost"))
+    for kind, way, *counts in rows:
+        shown = (f"{count:,}" for count in counts)
+        terminalreporter.write_line(line(kind, way.transport, way.compression, *shown))
+
+
+def pytest_configure(config):
+    config.stash.setdefault(ROWS, [])
