@@ -1,4 +1,6 @@
-"""The decoder turns OTLP into columns; here the message that was sent says what values it should have found. Fields: the next file.
+"""The decoder turns OTLP into columns; here the message that was sent says what values it should have found.
+
+Fields are the matter of the next file.
 
 Each test builds a request, stores it as the receiver does, reads it back through the API's own functions (points of
 metrics, which the API only adds up, through the views) and compares.

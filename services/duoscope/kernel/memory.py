@@ -17,7 +17,7 @@ def return_what_is_freed() -> None:
     """Let what requests and batches took go back to the system; call it before threads are started.
 
     glibc keeps megabytes that were freed once in an arena per thread, for a next time. Batches of many megabytes pass
-    through several threads here: measured, a fifth of the peak (benchmarks/README.md). Elsewhere than on glibc, nothing.
+    through several threads here: measured by the benchmark, a fifth of the peak. Elsewhere than on glibc, nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -10,12 +10,14 @@ than a flow-control window.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import grpc
 
 from duoscope.kernel import limits
+from duoscope.kernel.addresses import Network, peer_address
+from duoscope.kernel.clients import FORWARDED_FOR, client_behind
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.receiver.compression import GZIP, GZIP_MAGIC, inflate
 from duoscope.receiver.ingest import Ingest
@@ -26,6 +28,7 @@ from duoscope.receiver.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
+_ENDPOINTS: Final = {signal.name: f"gRPC {signal.name}" for signal in SIGNALS}
 _LAST_ANSWERS_S: Final = 0.5
 
 _IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
@@ -56,8 +59,10 @@ _Handler = Callable[[AsyncIterator[bytes], _Context], Awaitable[bytes]]
 class GrpcServer:
     """Serves `ingest` on one address. `port` is the bound port, also when 0 was asked for."""
 
-    def __init__(self, ingest: Ingest, tls: TlsFiles | None = None) -> None:
+    def __init__(self, ingest: Ingest, tls: TlsFiles | None = None, trusted_proxies: Sequence[Network] = ()) -> None:
+        """The X-Forwarded-For of `trusted_proxies` is believed."""
         self._ingest = ingest
+        self._trusted = trusted_proxies
         self._tls = tls
         self._server = grpc.aio.server(options=_OPTIONS)
         for signal in SIGNALS:
@@ -115,7 +120,8 @@ class GrpcServer:
     async def _answer(self, signal: Signal, context: _Context) -> bytes:
         try:
             headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-            principal = await self._ingest.authenticate(headers, signal)
+            address = client_behind(peer_address(context.peer()), headers.get(FORWARDED_FOR, ""), self._trusted)
+            principal = await self._ingest.authenticate(headers, signal, address, _ENDPOINTS[signal.name])
             with self._ingest.enter(principal, signal) as entry:
                 with Reservation(entry) as reservation:
                     raw = await _read(signal, context, reservation)

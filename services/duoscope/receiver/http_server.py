@@ -8,7 +8,7 @@ byte on. Connections and their timeouts are `http_listener.py`.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any, Final
@@ -17,6 +17,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from duoscope.kernel import limits
+from duoscope.kernel.addresses import Network
+from duoscope.kernel.clients import FORWARDED_FOR, client_behind
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.receiver.compression import GZIP, ZSTD, inflate
 from duoscope.receiver.ingest import Ingest
@@ -40,6 +42,7 @@ JSON: Final = "application/json"
 CONTENT_ENCODINGS: Final = (GZIP, ZSTD)
 
 _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
+_ENDPOINTS: Final = {signal.name: f"POST {signal.http_path}" for signal in SIGNALS}
 _READ_AHEAD_BYTES: Final = 512 * 1024
 """More than the server hands over at once."""
 
@@ -54,8 +57,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class HttpApplication:
     """The ASGI application over `ingest`."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, trusted_proxies: Sequence[Network] = ()) -> None:
+        """The X-Forwarded-For of `trusted_proxies` is believed."""
         self._ingest = ingest
+        self._trusted = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -83,7 +88,8 @@ class HttpApplication:
             )
         if scope["method"] != "POST":
             raise DuoscopeError(ErrorKind.METHOD_NOT_ALLOWED, "method-not-allowed", "OTLP is sent with POST.")
-        principal = await self._ingest.authenticate(headers, signal)
+        address = client_behind((scope["client"] or (None,))[0], headers.get(FORWARDED_FOR, ""), self._trusted)
+        principal = await self._ingest.authenticate(headers, signal, address, _ENDPOINTS[signal.name])
         content_type = _content_type(headers)
         if content_type not in (PROTOBUF, JSON):
             raise DuoscopeError(

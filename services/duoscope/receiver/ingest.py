@@ -14,7 +14,7 @@ from typing import Final
 import xxhash
 from prometheus_client import Counter
 
-from duoscope.identity.api_keys import ApiKeyVerifier, IngestPrincipal
+from duoscope.identity.api_keys import OTLP, ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -84,16 +84,26 @@ class Ingest:
         """The memory for requests, over all tenants."""
         return self._budget
 
-    async def authenticate(self, headers: Mapping[str, str], signal: Signal) -> IngestPrincipal:
+    async def authenticate(
+        self, headers: Mapping[str, str], signal: Signal, address: str | None = None, endpoint: str = OTLP
+    ) -> IngestPrincipal:
         """Who sends, from `authorization: Bearer <key>` or `x-api-key: <key>`, header names in lower case.
 
+        Args:
+            headers: of the request; of gRPC, its metadata.
+            signal: what is sent.
+            address: the client's, numeric; where it is not known, keys that are bound to addresses are refused.
+            endpoint: method and path, for the key's usage log.
+
         Raises:
-            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key without the signal,
-                UNAVAILABLE while the key cannot be checked.
+            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key without the signal
+                or from an address that it is not allowed at, UNAVAILABLE while the key cannot be checked.
         """
         try:
             presented = _presented_key(headers)
-            principal = self._keys.verify_cached(presented) or await self._keys.verify(presented)
+            principal = self._keys.verify_cached(presented, address, endpoint)
+            if principal is None:
+                principal = await self._keys.verify(presented, address, endpoint)
             _require(principal, signal)
         except DuoscopeError as error:
             _requests.labels(signal.name, error.code).inc()

@@ -2,8 +2,8 @@
 
 A batch is a few INSERTs under one deduplication token. Before the first, the batch is written to a file; when the last
 has committed, the file goes. If the process dies in between, the next start repeats the INSERTs under the same token:
-what was stored is skipped, what was not is added. While ClickHouse is away the files stay and are inserted later, oldest
-first. One idea, two uses; the file's suffix says how far a batch came:
+what was stored is skipped, what was not is added. While ClickHouse is away the files stay and are inserted later,
+oldest first. One idea, two uses; the file's suffix says how far a batch came:
 
   .batch    written, not acknowledged. In the page cache: survives the process, which is all that it is for
   .spooled  acknowledged: synced to disk first

@@ -1,6 +1,7 @@
 """Inserts batch files: those that ClickHouse was away for, those of a process that died on the way. See `journal`."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ _insert_seconds = Histogram(
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 _spool_bytes = Gauge("duoscope_ingest_spool_bytes", "Bytes of acknowledged requests on disk that wait for ClickHouse")
-_poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused by ClickHouse for good")
+_poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused for good")
 
 
 class Spool:
@@ -38,7 +39,7 @@ class Spool:
         self._journal = journal
         self._writer = writer
         self._wake = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self.away = False
@@ -57,7 +58,7 @@ class Spool:
 
     async def close(self) -> None:
         """Stop; what is not inserted yet stays on disk for the next start."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         if self._task:
             await self._task
@@ -107,7 +108,7 @@ class Spool:
 
     async def _run(self) -> None:
         pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
-        while not self._closing:
+        while not self._closing.is_set():
             self._wake.clear()
             try:
                 files = await asyncio.to_thread(self._journal.files, SPOOLED)
@@ -115,29 +116,23 @@ class Spool:
                     await self._replay(path)
                     self.away = False
                     pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
-                    if self._closing:
+                    if self._closing.is_set():
                         return
             except DuoscopeError as error:
                 _log.warning("the spool waits for ClickHouse: %s", error.detail or error.message)
                 await self._woken_or(pause_s)
                 pause_s = min(2 * pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
-            except Exception:
+            except OSError:
                 _log.exception("the spool cannot be read")
                 await self._woken_or(limits.INGEST_SPOOL_PAUSE_MAX_S)
             else:
                 await self._woken_or(None if not files else 0)
 
     async def _woken_or(self, seconds: float | None) -> None:
-        if seconds is not None and self.away:
-            # New batches do not hurry a store that is away.
-            deadline = time.monotonic() + seconds
-            while not self._closing and time.monotonic() < deadline:
-                await asyncio.sleep(min(0.1, seconds))
-            return
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+        # New batches do not hurry a store that is away.
+        event = self._closing if seconds and self.away else self._wake
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
 
     async def _replay(self, path: Path) -> None:
         batch = await self._read(path)

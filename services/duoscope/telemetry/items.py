@@ -73,9 +73,7 @@ class Origins:
         )
         if key not in self._scopes:
             name, version, attributes, dropped, schema_url = key
-            self._scopes[key] = InstrumentationScope(
-                name, version, values.attributes(attributes), dropped, schema_url
-            )
+            self._scopes[key] = InstrumentationScope(name, version, values.attributes(attributes), dropped, schema_url)
         return self._scopes[key]
 
 

@@ -1,11 +1,11 @@
 """Turns OTLP requests into columns in ClickHouse's Native format: natively, in the C files beside this one.
 
-A Python loop over spans costs ten times what storing them does, and so does letting ClickHouse parse protobuf and unfold
-it in views (docs/adr/0008). The C code walks the protobuf bytes once, judges each item, and appends the good ones to the
-columns of the stored tables; ClickHouse gets blocks that it only has to sort and compress.
+A Python loop over spans costs several times what storing them does, and so does letting ClickHouse parse protobuf and
+unfold it in views (docs/adr/0008). The C code walks the protobuf bytes once, judges each item, and appends the good
+ones to the columns of the stored tables; ClickHouse gets blocks that it only has to sort and compress.
 
-`wire.h` reads protobuf, `columns.*` are growing columns, `values.c` turns attributes into JSON, `origin.c` walks resources
-and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed.
+`wire.h` reads protobuf, `columns.*` are growing columns, `values.c` turns attributes into JSON, `origin.c` walks
+resources and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed.
 """
 
 import ctypes
