@@ -61,6 +61,9 @@ INGEST_NESTING_MAX: Final = 32
 INGEST_BUCKETS_MAX: Final = 10_000
 """Buckets, bounds or quantiles of one point; LIST_MAX in decoder/points.c."""
 
+INGEST_ITEMS_MAX: Final = 1_000_000
+"""Resources, scopes, metrics and items of one request: two bytes each would be enough to fill the memory with rows."""
+
 INGEST_AHEAD_MAX_S: Final = 86_400
 """How far in the future an item's time may be: more is a broken clock."""
 

@@ -23,7 +23,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
-from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome
+from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
 from duoscope.receiver.journal import Batch, Insert, Journal
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.spool import Spool
@@ -148,6 +148,8 @@ class Committer:
                 )
             except MalformedError:
                 outcomes.append(self._signal.malformed())
+            except TooManyItemsError:
+                outcomes.append(self._signal.too_many_items())
             except MemoryError:
                 outcomes.append(_no_memory())
         inserts = [Insert(block.table, "Native", block.native) for block in self._decoder.blocks()]

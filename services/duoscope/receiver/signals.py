@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.receiver.decoder import Kind
 
 
@@ -45,6 +46,14 @@ class Signal:
         return invalid(
             f"The body is not a valid {self.request.DESCRIPTOR.name}: the protobuf is malformed.",
             code="malformed-request",
+        )
+
+    def too_many_items(self) -> DuoscopeError:
+        """The answer to a request of more items than one may hold, which it never may."""
+        return DuoscopeError(
+            ErrorKind.TOO_LARGE,
+            "too-many-items",
+            f"The request holds more than {limits.INGEST_ITEMS_MAX:,} items; send smaller ones.",
         )
 
 

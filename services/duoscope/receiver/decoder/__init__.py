@@ -5,10 +5,12 @@ unfold it in views (docs/adr/0008). The C code walks the protobuf bytes once, ju
 ones to the columns of the stored tables; ClickHouse gets blocks that it only has to sort and compress.
 
 `wire.h` reads protobuf, `columns.*` are growing columns, `values.c` turns attributes into JSON, `origin.c` walks
-resources and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed.
+resources and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed. Work and
+memory are in proportion to the bytes of a request, whatever is in them (tests/decoder).
 """
 
 import ctypes
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -37,6 +39,7 @@ REASONS: Final = (
 """Why an item was rejected; in the order of `enum verdict` in decoder.h."""
 
 _MALFORMED: Final = -1
+_TOO_MANY_ITEMS: Final = -3
 _NANOS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NANOS
 
@@ -51,6 +54,10 @@ class Kind(IntEnum):
 
 class MalformedError(Exception):
     """The bytes are no request of the signal; none of its items was taken."""
+
+
+class TooManyItemsError(Exception):
+    """The request has more parts than one may have; none of its items was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class _Limits(ctypes.Structure):
         ("attribute_bytes_max", ctypes.c_uint32),
         ("body_bytes_max", ctypes.c_uint32),
         ("depth_max", ctypes.c_uint32),
+        ("items_max", ctypes.c_uint64),
     )
 
 
@@ -129,6 +137,7 @@ def _library() -> ctypes.CDLL:
         ) from error
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     for name, result, arguments in (
+        ("seed", None, (ctypes.c_uint64,)),
         ("open", pointer, (ctypes.c_int,)),
         ("close", None, (pointer,)),
         ("clear", None, (pointer,)),
@@ -150,6 +159,7 @@ def _library() -> ctypes.CDLL:
     ):
         function = getattr(library, f"duoscope_{name}")
         function.restype, function.argtypes = result, arguments
+    library.duoscope_seed(secrets.randbits(64))
     return library
 
 
@@ -186,6 +196,8 @@ class ActiveSeries:
 class Decoder:
     """Gathers the rows of requests of one signal. One thread at a time; the calls let other threads run."""
 
+    _handle: int | None = None
+
     def __init__(self, kind: Kind) -> None:
         self._library = _library()
         self._handle = _allocated(self._library.duoscope_open(int(kind)))
@@ -212,6 +224,7 @@ class Decoder:
 
         Raises:
             MalformedError: the bytes are no such message; nothing was appended.
+            TooManyItemsError: nothing was appended.
             MemoryError: nothing was appended.
         """
         applied = _Limits(
@@ -223,6 +236,7 @@ class Decoder:
             attribute_bytes_max=bounds.attribute_bytes_max,
             body_bytes_max=bounds.body_bytes_max,
             depth_max=limits.INGEST_NESTING_MAX,
+            items_max=limits.INGEST_ITEMS_MAX,
         )
         outcome = _Outcome()
         status: int = self._library.duoscope_add(
@@ -236,6 +250,8 @@ class Decoder:
         )
         if status == _MALFORMED:
             raise MalformedError
+        if status == _TOO_MANY_ITEMS:
+            raise TooManyItemsError
         if status:
             raise MemoryError
         rejected = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
@@ -263,7 +279,8 @@ class Decoder:
         self._library.duoscope_forget(self._handle)
 
     def __del__(self) -> None:
-        self._library.duoscope_close(self._handle)
+        if self._handle:
+            self._library.duoscope_close(self._handle)
 
 
 def _allocated(handle: int | None) -> int:

@@ -13,6 +13,13 @@ bool buffer_grow(buffer *b, size_t more) {
   return true;
 }
 
+void buffer_trim(buffer *b) {
+  enum { KEPT = 32 << 20 };
+  if (b->capacity <= KEPT) return;
+  free(b->data);
+  *b = (buffer){0};
+}
+
 bool buffer_put_varint(buffer *b, uint64_t value) {
   if (!buffer_room(b, 10)) return false;
   while (value > 0x7f) {
@@ -38,6 +45,8 @@ uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
   return mix(mix(h ^ tail ^ k0, k2), k1 ^ size);
 }
 
+uint64_t hash_secret;
+
 bool table_open(table *t, const char *name, const column_spec *specs, size_t count) {
   *t = (table){.name = name, .width = count, .columns = calloc(count, sizeof(column))};
   if (!t->columns) return false;
@@ -46,7 +55,15 @@ bool table_open(table *t, const char *name, const column_spec *specs, size_t cou
 }
 
 static void words_clear(dictionary *d) {
+  enum { SLOTS_KEPT = 1 << 16 };
   d->texts.size = d->entries.size = 0;
+  buffer_trim(&d->texts);
+  buffer_trim(&d->entries);
+  if (d->slots && d->mask >= SLOTS_KEPT) {
+    free(d->slots);
+    d->slots = NULL;
+    d->mask = 0;
+  }
   if (d->slots) memset(d->slots, 0, (d->mask + 1) * sizeof(uint32_t));
 }
 
@@ -71,11 +88,14 @@ void table_clear(table *t) {
   for (size_t c = 0; c < t->width; c++) {
     column *col = &t->columns[c];
     col->data.size = col->offsets.size = col->nulls.size = 0;
+    buffer_trim(&col->data);
+    buffer_trim(&col->offsets);
+    buffer_trim(&col->nulls);
     col->items = 0;
     if (col->spec->kind == DICTIONARY) words_clear(&col->words);
     if (col->words.entries.size) t->old_words = col->words.entries.size / sizeof(entry);
   }
-  t->rows = t->first_found = 0;
+  t->rows = 0;
   t->out_of_memory = false;
 }
 
@@ -86,11 +106,24 @@ void table_mark(table *t) {
     col->mark_offsets = col->offsets.size;
     col->mark_nulls = col->nulls.size;
     col->mark_items = col->items;
+    col->words.mark = col->words.entries.size / sizeof(entry);
   }
   t->mark_rows = t->rows;
 }
 
-// Texts that only the reverted rows had stay in their dictionaries: that is allowed, and rare.
+static void words_revert(dictionary *d) {
+  const entry *entries = (const entry *)d->entries.data;
+  if (d->entries.size / sizeof(entry) == d->mark) return;
+  d->texts.size = d->mark ? entries[d->mark - 1].offset + entries[d->mark - 1].size : 0;
+  d->entries.size = d->mark * sizeof(entry);
+  memset(d->slots, 0, (d->mask + 1) * sizeof(uint32_t));
+  for (size_t i = 0; i < d->mark; i++) {
+    size_t s = entries[i].hash & d->mask;
+    while (d->slots[s]) s = (s + 1) & d->mask;
+    d->slots[s] = (uint32_t)i + 1;
+  }
+}
+
 void table_revert(table *t) {
   for (size_t c = 0; c < t->width; c++) {
     column *col = &t->columns[c];
@@ -98,6 +131,7 @@ void table_revert(table *t) {
     col->offsets.size = col->mark_offsets;
     col->nulls.size = col->mark_nulls;
     col->items = col->mark_items;
+    words_revert(&col->words);
   }
   t->rows = t->mark_rows;
   t->out_of_memory = false;
@@ -153,7 +187,7 @@ static bool words_grow(dictionary *d) {
 uint32_t word(table *t, size_t c, bytes text) {
   dictionary *d = &t->columns[c].words;
   size_t size = length_of(text), count = d->entries.size / sizeof(entry);
-  uint64_t hash = hash_bytes(text.at, size, 0);
+  uint64_t hash = hash_bytes(text.at, size, hash_secret);
   if ((!d->slots || count * 2 > d->mask) && !words_grow(d)) {
     t->out_of_memory = true;
     return 0;
@@ -164,12 +198,14 @@ uint32_t word(table *t, size_t c, bytes text) {
     if (e->hash == hash && e->size == size && (!size || !memcmp(d->texts.data + e->offset, text.at, size)))
       return d->slots[s] - 1;
   }
+  size_t before = d->texts.size;
   if (!append_text(&d->texts, text)) {
     t->out_of_memory = true;
     return 0;
   }
   entry e = {hash, d->texts.size - size, size};
   if (!buffer_put(&d->entries, &e, sizeof e)) {
+    d->texts.size = before;
     t->out_of_memory = true;
     return 0;
   }

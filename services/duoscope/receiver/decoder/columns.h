@@ -28,11 +28,16 @@ static inline bool buffer_put(buffer *b, const void *data, size_t size) {
 
 static inline bool buffer_put_byte(buffer *b, uint8_t byte) { return buffer_put(b, &byte, 1); }
 
+// An empty buffer gives back what an unusually large request made of it.
+void buffer_trim(buffer *b);
+
 bool buffer_put_varint(buffer *b, uint64_t value);
 
 static inline bytes buffer_bytes(const buffer *b) { return (bytes){b->data, b->data + b->size}; }
 
 uint64_t hash_bytes(const void *data, size_t size, uint64_t seed);
+// Where hash tables begin to look: a secret of this process, so that nobody can choose texts that collide.
+extern uint64_t hash_secret;
 
 typedef struct {
   uint64_t hash;
@@ -42,6 +47,7 @@ typedef struct {
 typedef struct {
   buffer texts;    // as Native wants them: a length and the text, one after the other
   buffer entries;  // of `entry`
+  size_t mark;     // how many there were
   uint32_t *slots; // index of an entry plus one; 0 is free
   size_t mask;
 } dictionary;
@@ -78,7 +84,7 @@ typedef struct {
 
 bool table_open(table *t, const char *name, const column_spec *specs, size_t count);
 void table_close(table *t);
-void table_clear(table *t);   // no rows; memory is kept
+void table_clear(table *t);   // no rows; memory that usual batches need is kept
 void table_mark(table *t);    // remember where it ends
 void table_revert(table *t);  // back to the mark
 void table_forget(table *t);  // the dictionaries of columns that are none, which serve to find rows

@@ -10,27 +10,21 @@ static const struct {
   int (*read)(decoder *d, bytes request);
 } SIGNALS[] = {{traces_open, traces_read}, {logs_open, logs_read}, {metrics_open, metrics_read}};
 
-static void drop_joined(decoder *d) {
-  while (d->joined) {
-    chunk *next = d->joined->next;
-    free(d->joined);
-    d->joined = next;
-  }
-  d->joined_size = 0;
-}
-
 EXPORT void duoscope_close(decoder *d) {
   if (!d) return;
   for (size_t t = 0; t < d->table_count; t++) table_close(&d->tables[t]);
   buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
-                       &d->native, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
+                       &d->native, &d->undo, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
   memory_close(&d->memory);
-  drop_joined(d);
+  drop_joined(d, NULL);
   free(d);
 }
+
+// A secret of this process; once, before anything else.
+EXPORT void duoscope_seed(uint64_t secret) { hash_secret = secret; }
 
 EXPORT decoder *duoscope_open(int signal) {
   decoder *d = calloc(1, sizeof(decoder));
@@ -49,6 +43,7 @@ EXPORT void duoscope_clear(decoder *d) {
   free(d->native.data);
   d->native = (buffer){0};
   memset(d->seen, 0, sizeof d->seen);
+  buffer_trim(&d->native);
   d->batch++;
 }
 
@@ -57,8 +52,8 @@ EXPORT void duoscope_forget(decoder *d) {
   if (d->signal == METRICS) table_forget(&d->tables[d->table_count - 1]);
 }
 
-// Append the rows of a request. 0: done, what was rejected is in `result`. -1: malformed, nothing was appended. -2: no memory,
-// nothing was appended.
+// Append the rows of a request. 0: done, what was rejected is in `result`. Else nothing was appended: -1 malformed, -2 no memory,
+// -3 more items than one request may have.
 EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,
                         outcome *result) {
   enum { SLACK = 1 << 20 };
@@ -67,16 +62,20 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->limits = *l;
   d->series = s;
   d->outcome = result;
-  d->out_of_memory = false;
-  d->joined_max = 2 * size + SLACK;
+  d->out_of_memory = d->too_many_items = false;
+  d->joined_max = 4 * size + SLACK;
+  d->nodes = d->undo.size = 0;
   for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
   int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
-  drop_joined(d);
+  drop_joined(d, NULL);
+  buffer *scratch[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text, &d->undo};
+  for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++) buffer_trim(scratch[i]);
   for (size_t t = 0; t < d->table_count; t++) d->out_of_memory |= d->tables[t].out_of_memory;
   if (verdict == OK && !d->out_of_memory) return 0;
+  if (d->signal == METRICS) metrics_revert(d);
+  d->batch++;  // words that were remembered may be gone
   for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
-  if (d->signal == METRICS) table_forget(&d->tables[d->table_count - 1]);
-  return d->out_of_memory ? -2 : -1;
+  return d->out_of_memory ? -2 : d->too_many_items ? -3 : -1;
 }
 
 EXPORT size_t duoscope_tables(const decoder *d) { return d->table_count; }

@@ -32,6 +32,7 @@ typedef struct {
   uint32_t attributes_max;    // of one list
   uint32_t attribute_bytes_max, body_bytes_max;
   uint32_t depth_max;
+  uint64_t items_max;  // items, scopes and resources of a request: one of many empty ones would fill the memory
 } limits;
 
 typedef struct {
@@ -48,6 +49,7 @@ typedef struct {
 typedef struct {
   bytes *items;
   size_t count, capacity;
+  bool too_many;  // there were more than are kept
 } ranges;
 
 enum { TABLES_MAX = 6 };
@@ -57,12 +59,20 @@ typedef struct {
   buffer resource, scope_attributes, service;  // JSON, JSON, text
   bytes resource_url, scope_name, scope_version, scope_url;
   uint32_t resource_dropped, scope_dropped;
-  uint64_t resource_hash, scope_hash;
-  uint64_t serial;
+  uint64_t resource_hash, scope_hash, service_hash;
+  uint64_t resource_serial, serial;
 } origin;
 
 enum { ORIGIN_WORDS = 7 };
 
+// What a message is, for `is_message`.
+enum shape {
+  A_NOTHING, A_PACKED64, A_PACKED_VARINTS, A_VALUE, A_VALUES, A_PAIRS, A_PAIR, A_RESOURCE,
+  A_SCOPE, A_SPAN, A_EVENT, A_LINK, A_RECORD, A_METRIC, A_NUMBERS_OF, A_HISTOGRAMS_OF,
+  A_EXPONENTIALS_OF, A_SUMMARIES_OF, A_NUMBER, A_EXEMPLAR, A_HISTOGRAM_POINT, A_EXPONENTIAL_POINT, A_BUCKETS, A_SUMMARY_POINT,
+  A_LEAF,
+  SHAPES
+};
 // What the attributes of a number point became, by the bytes they came in. See memory.c.
 typedef struct {
   uint64_t hash, json_hash;
@@ -79,6 +89,7 @@ typedef struct {
 
 typedef struct chunk {
   struct chunk *next;
+  size_t size;
   uint8_t data[];
 } chunk;
 
@@ -89,7 +100,7 @@ typedef struct {
   size_t table_count;
   table tables[TABLES_MAX];
   struct {
-    uint64_t origin, metric;  // serials of what the words below are of
+    uint64_t resource, origin, metric;  // serials of what the words below are of
     uint32_t words[ORIGIN_WORDS], metric_name, unit;
   } seen[TABLES_MAX];
   origin origin;
@@ -104,22 +115,42 @@ typedef struct {
   size_t joined_size, joined_max;
   memory memory;
   uint64_t serial, batch;
+  uint64_t nodes;          // resources, scopes, metrics and items of the request so far
+  size_t text_end;         // of the buffer that JSON is put into: what does not fit is left out, and `is_cut` set
+  bool is_cut;
+  buffer undo;             // of catalogue rows that this request changed
   buffer native;
-  bool out_of_memory;
+  bool out_of_memory, too_many_items;
 } decoder;
 
 // --- values.c
-bool ranges_add(decoder *d, ranges *r, bytes item);
+// Keeps an entry of a list, as long as there are few enough; the others only have to be sound. OK or MALFORMED.
+static inline void ranges_clear(ranges *r) {
+  r->count = 0;
+  r->too_many = false;
+}
+int ranges_add(decoder *d, ranges *r, bytes item, enum shape shape);
 // A singular message of field `number` that came more than once: protobuf merges such, which is to parse them end to end.
-bool join(decoder *d, bytes message, uint32_t number, bytes *joined);
+bool join(decoder *d, bytes message, uint32_t number, enum shape shape, bytes *joined);
+void drop_joined(decoder *d, const chunk *until);
+int read_pair(decoder *d, bytes message, bytes *key, bytes *value);
 bool is_utf8(bytes text);
 int attributes_json(decoder *d, const ranges *pairs, bool sorted, buffer *out);
 int body_text(decoder *d, bytes value, buffer *out, uint8_t *kind);
 
+// --- shape.c
+bool is_message(bytes message, enum shape shape);
+
 // --- origin.c
 typedef int (*item_reader)(decoder *d, bytes item);
 typedef int (*item_counter)(bytes item, uint64_t *count);
-int read_request(decoder *d, bytes request, item_reader read, item_counter count);
+int read_request(decoder *d, bytes request, item_reader read, item_counter count, enum shape item);
+// Counts a part of the request. False: there are too many.
+static inline bool next_node(decoder *d) {
+  if (d->nodes++ < d->limits.items_max) return true;
+  d->too_many_items = true;
+  return false;
+}
 void put_origin(decoder *d, size_t t);
 static inline bool has_byte(bytes id, size_t size) {
   if (length_of(id) != size) return false;
@@ -143,6 +174,7 @@ bool metrics_open(decoder *d);
 int traces_read(decoder *d, bytes request);
 int logs_read(decoder *d, bytes request);
 int metrics_read(decoder *d, bytes request);
+void metrics_revert(decoder *d);
 
 // --- memory.c
 remembered *recall(decoder *d, bytes raw);
@@ -155,6 +187,7 @@ typedef struct {
   bytes name, unit, description;
   uint8_t type, temporality, monotonic;  // as the tables number them
   uint64_t first, last;                  // times of its stored points
+  uint64_t name_hash;
 } metric;
 bool points_open(decoder *d);
 int read_number(decoder *d, metric *m, bytes point);

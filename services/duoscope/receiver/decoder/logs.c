@@ -38,7 +38,7 @@ static int read_fields(decoder *d, bytes message, record *r) {
   int more;
   unsigned bodies = 0;
   *r = (record){.severity_text = EMPTY, .body = EMPTY, .trace_id = EMPTY, .span_id = EMPTY, .event_name = EMPTY};
-  d->pairs.count = 0;
+  ranges_clear(&d->pairs);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
@@ -49,7 +49,9 @@ static int read_fields(decoder *d, bytes message, record *r) {
         r->body = f.range;
         bodies++;
         break;
-      case 6 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 6 << 3 | LENGTH:
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 7 << 3 | VARINT: r->dropped_attributes = f.value; break;
       case 8 << 3 | FIXED32: r->flags = f.value; break;
       case 9 << 3 | LENGTH: r->trace_id = f.range; break;
@@ -59,7 +61,7 @@ static int read_fields(decoder *d, bytes message, record *r) {
       default: break;
     }
   }
-  return bodies > 1 && !join(d, message, 5, &r->body) ? MALFORMED : OK;
+  return bodies > 1 && !join(d, message, 5, A_VALUE, &r->body) ? MALFORMED : OK;
 }
 
 static int read_record(decoder *d, bytes message) {
@@ -106,4 +108,4 @@ bool logs_open(decoder *d) {
   return table_open(&d->tables[0], "logs_v3", RECORDS, COLUMNS);
 }
 
-int logs_read(decoder *d, bytes request) { return read_request(d, request, read_record, one); }
+int logs_read(decoder *d, bytes request) { return read_request(d, request, read_record, one, A_RECORD); }

@@ -13,7 +13,7 @@ remembered *recall(decoder *d, bytes raw) {
   const memory *m = &d->memory;
   size_t size = length_of(raw);
   if (!m->slots || size > RAW_MAX) return NULL;
-  uint64_t hash = hash_bytes(raw.at, size, 0);
+  uint64_t hash = hash_bytes(raw.at, size, hash_secret);
   for (size_t s = hash & (SLOTS - 1); m->slots[s]; s = (s + 1) & (SLOTS - 1)) {
     remembered *r = entry_at(d, m->slots[s]);
     if (r->hash == hash && r->raw_size == size && !memcmp(m->bytes.data + r->raw, raw.at, size) &&
@@ -35,7 +35,7 @@ remembered *remember(decoder *d, bytes raw) {
   if (size > RAW_MAX || (!m->slots && !(m->slots = calloc(SLOTS, sizeof(uint32_t))))) return NULL;
   if (m->entries.size / sizeof(remembered) == ENTRIES_MAX || m->bytes.size + size + d->json.size > BYTES_MAX) forget(m);
   remembered r = {
-      .hash = hash_bytes(raw.at, size, 0),
+      .hash = hash_bytes(raw.at, size, hash_secret),
       .json_hash = hash_bytes(d->json.data, d->json.size, 0),
       .raw = m->bytes.size,
       .raw_size = size,

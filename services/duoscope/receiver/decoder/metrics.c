@@ -23,6 +23,12 @@ static const column_spec METRICS_SEEN[COLUMNS] = {
 };
 
 static const uint8_t nothing;
+static const enum shape SHAPE_OF[] = {
+    [GAUGE] = A_NUMBERS_OF, [SUM] = A_NUMBERS_OF, [HISTOGRAM] = A_HISTOGRAMS_OF, [EXPONENTIAL] = A_EXPONENTIALS_OF,
+    [SUMMARY] = A_SUMMARIES_OF};
+static const enum shape POINT_OF[] = {
+    [GAUGE] = A_NUMBER, [SUM] = A_NUMBER, [HISTOGRAM] = A_HISTOGRAM_POINT, [EXPONENTIAL] = A_EXPONENTIAL_POINT,
+    [SUMMARY] = A_SUMMARY_POINT};
 #define EMPTY (bytes){&nothing, &nothing}
 
 // The metric's fields, and of the oneof `data` the one that came last, joined where it came in pieces.
@@ -39,11 +45,15 @@ static int read_heading(decoder *d, bytes message, metric *head, uint32_t *kind,
     if (!more) break;
     if (f.type != LENGTH) continue;
     switch (f.number) {
+      case 12:  // metadata: nothing of it is kept
+        if (!is_message(f.range, A_PAIR)) return MALFORMED;
+        break;
       case 1: head->name = f.range; break;
       case 2: head->description = f.range; break;
       case 3: head->unit = f.range; break;
       case GAUGE: case SUM: case HISTOGRAM: case EXPONENTIAL: case SUMMARY:
         if (f.number != *kind) {
+          if (pieces && !is_message((bytes){run.at, before.at}, A_METRIC)) return MALFORMED;
           pieces = 0;
           run = (bytes){before.at, message.end};
         }
@@ -54,16 +64,19 @@ static int read_heading(decoder *d, bytes message, metric *head, uint32_t *kind,
       default: break;
     }
   }
-  return pieces > 1 && !join(d, run, *kind, data) ? MALFORMED : OK;
+  return pieces > 1 && !join(d, run, *kind, SHAPE_OF[*kind], data) ? MALFORMED : OK;
 }
 
 static int count_points(bytes message, uint64_t *count) {
   field f, g;
   int more, inner;
+  uint32_t kind = 0;
   *count = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
-    if (f.type != LENGTH || f.number < GAUGE || f.number > SUMMARY) continue;
+    if (f.type != LENGTH || f.number > SUMMARY || !SHAPE_OF[f.number]) continue;
+    if (f.number != kind) *count = 0;  // of a oneof the last one counts
+    kind = f.number;
     for (bytes n = f.range; (inner = next_field(&n, &g));) {
       if (inner < 0) return MALFORMED;
       *count += IS(g, 1, LENGTH);
@@ -77,12 +90,15 @@ static int count_points(bytes message, uint64_t *count) {
 static void put_seen(decoder *d, const metric *m) {
   table *t = &d->tables[CATALOGUE];
   buffer *key = &d->text;
-  bytes service = buffer_bytes(&d->origin.service);
+  if (d->seen[CATALOGUE].resource != d->origin.resource_serial) {
+    d->seen[CATALOGUE].resource = d->origin.resource_serial;
+    d->seen[CATALOGUE].words[0] = word(t, SERVICE, buffer_bytes(&d->origin.service));
+  }
+  const uint64_t service = d->origin.service_hash;
   const uint8_t shape[3] = {m->type, m->temporality, m->monotonic};
   key->size = 0;
-  if (!buffer_put(key, &d->owner, sizeof d->owner) || !buffer_put(key, shape, 3) ||
+  if (!buffer_put(key, &d->owner, sizeof d->owner) || !buffer_put(key, shape, 3) || !buffer_put(key, &service, 8) ||
       !buffer_put(key, m->name.at, length_of(m->name)) || !buffer_put_byte(key, 0xff) ||
-      !buffer_put(key, service.at, length_of(service)) || !buffer_put_byte(key, 0xff) ||
       !buffer_put(key, m->unit.at, length_of(m->unit)) || !buffer_put_byte(key, 0xff) ||
       !buffer_put(key, m->description.at, length_of(m->description)))
     d->out_of_memory = true;
@@ -92,6 +108,8 @@ static void put_seen(decoder *d, const metric *m) {
   uint64_t row = t->first_found + found - t->old_words;
   uint64_t *firsts = (uint64_t *)t->columns[FIRST].data.data, *lasts = (uint64_t *)t->columns[LAST].data.data;
   if (row < t->rows) {
+    const uint64_t was[3] = {row, firsts[row], lasts[row]};
+    if (row < t->mark_rows && !buffer_put(&d->undo, was, sizeof was)) d->out_of_memory = true;
     if (m->first < firsts[row]) firsts[row] = m->first;
     if (m->last > lasts[row]) lasts[row] = m->last;
     return;
@@ -101,7 +119,7 @@ static void put_seen(decoder *d, const metric *m) {
   put(t, C_TENANT, d->owner.tenant_id, 16);
   put_u16(t, C_RETENTION, (uint16_t)d->owner.retention_days);
   put_text(t, NAME, m->name);
-  put_word(t, SERVICE, service);
+  put_u32(t, SERVICE, d->seen[CATALOGUE].words[0]);
   put_u8(t, TYPE, m->type);
   put_u8(t, TEMPORALITY, m->temporality);
   put_u8(t, MONOTONIC, m->monotonic);
@@ -121,6 +139,7 @@ static int read_metric(decoder *d, bytes message) {
   int more;
   if (read_heading(d, message, &head, &kind, &data) == MALFORMED) return MALFORMED;
   if (!kind) return OK;
+  head.name_hash = hash_bytes(head.name.at, length_of(head.name), 0);
   for (bytes m = data; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (IS(f, 2, VARINT) && kind != GAUGE && kind != SUMMARY) head.temporality = (uint32_t)f.value <= 2 ? (uint8_t)f.value : 0;
@@ -130,13 +149,18 @@ static int read_metric(decoder *d, bytes message) {
   point_reader read = kind == HISTOGRAM ? read_histogram : kind == EXPONENTIAL ? read_exponential : kind == SUMMARY ? read_summary : read_number;
   head.type = kind == GAUGE ? 1 : kind == SUM ? 2 : kind == HISTOGRAM ? 3 : kind == SUMMARY ? 4 : 5;
   d->serial++;
+  const chunk *joined = d->joined;
   for (bytes m = data; next_field(&m, &f) > 0;) {
     if (!IS(f, 1, LENGTH)) continue;
     d->outcome->items++;
-    if (!readable)
+    if (!next_node(d)) return MALFORMED;
+    if (!readable) {
+      if (!is_message(f.range, POINT_OF[kind])) return MALFORMED;
       reject(d, INVALID_UTF8);
-    else if (read(d, &head, f.range) == MALFORMED)
+    } else if (read(d, &head, f.range) == MALFORMED) {
       return MALFORMED;
+    }
+    drop_joined(d, joined);
   }
   if (head.first <= head.last) put_seen(d, &head);
   return OK;
@@ -147,4 +171,14 @@ bool metrics_open(decoder *d) {
   return points_open(d) && table_open(&d->tables[CATALOGUE], "metric_catalogue", METRICS_SEEN, COLUMNS);
 }
 
-int metrics_read(decoder *d, bytes request) { return read_request(d, request, read_metric, count_points); }
+// Takes back what a request did to rows that were there before it.
+void metrics_revert(decoder *d) {
+  table *t = &d->tables[CATALOGUE];
+  const uint64_t *was = (const uint64_t *)d->undo.data;
+  for (size_t i = d->undo.size / 24; i--;) {
+    ((uint64_t *)t->columns[FIRST].data.data)[was[3 * i]] = was[3 * i + 1];
+    ((uint64_t *)t->columns[LAST].data.data)[was[3 * i]] = was[3 * i + 2];
+  }
+}
+
+int metrics_read(decoder *d, bytes request) { return read_request(d, request, read_metric, count_points, A_METRIC); }

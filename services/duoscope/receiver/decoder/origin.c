@@ -11,7 +11,7 @@ typedef struct {
 
 static const uint8_t nothing;
 
-static int read_heading(decoder *d, bytes message, heading *h) {
+static int read_heading(decoder *d, bytes message, enum shape shape, heading *h) {
   field f;
   unsigned firsts = 0;
   int more;
@@ -25,21 +25,16 @@ static int read_heading(decoder *d, bytes message, heading *h) {
       h->url = f.range;
     }
   }
-  return firsts > 1 && !join(d, message, 1, &h->first) ? MALFORMED : OK;
+  return firsts > 1 && !join(d, message, 1, shape, &h->first) ? MALFORMED : OK;
 }
 
 static void read_service(decoder *d, const ranges *pairs) {
   static const char name[] = "service.name";
   d->origin.service.size = 0;
   for (size_t i = 0; i < pairs->count; i++) {
-    field f;
-    bytes value = {&nothing, &nothing};
-    bool named = false;
-    for (bytes m = pairs->items[i]; next_field(&m, &f) > 0;) {
-      if (IS(f, 1, LENGTH)) named = length_of(f.range) == sizeof name - 1 && !memcmp(f.range.at, name, sizeof name - 1);
-      if (IS(f, 2, LENGTH)) value = f.range;
-    }
-    if (!named) continue;
+    bytes key, value;
+    if (read_pair(d, pairs->items[i], &key, &value) != OK) return;
+    if (length_of(key) != sizeof name - 1 || memcmp(key.at, name, sizeof name - 1)) continue;
     uint8_t kind;
     if (body_text(d, value, &d->origin.service, &kind) != OK || kind != 1) d->origin.service.size = 0;
     return;
@@ -51,14 +46,16 @@ static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *na
                        buffer *json) {
   field f;
   int more;
-  d->pairs.count = 0;
+  ranges_clear(&d->pairs);
   *dropped = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (IS(f, attributes, LENGTH)) {
-      if (!ranges_add(d, &d->pairs, f.range)) return OK;
+      if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
     } else if (IS(f, attributes + 1, VARINT)) {
       *dropped = (uint32_t)f.value;
+    } else if (!name && IS(f, 3, LENGTH)) {  // entity references: nothing of them is kept
+      if (!is_message(f.range, A_LEAF)) return MALFORMED;
     } else if (name && IS(f, 1, LENGTH)) {
       *name = f.range;
     } else if (version && IS(f, 2, LENGTH)) {
@@ -71,55 +68,66 @@ static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *na
 static int worse(int a, int b) { return a == MALFORMED || b == OK ? a : b == MALFORMED || a == OK ? b : a; }
 
 // Items that cannot be told where they come from are rejected for the reason that their resource or scope is.
-static int reject_items(decoder *d, bytes scope_x, item_counter count, int verdict) {
+static int reject_items(decoder *d, bytes scope_x, item_counter count, enum shape item, int verdict) {
   field f;
   int more;
   for (bytes m = scope_x; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     uint64_t items = 0;
     if (!IS(f, 2, LENGTH)) continue;
-    if (count(f.range, &items) == MALFORMED) return MALFORMED;
+    if (!next_node(d) || !is_message(f.range, item) || count(f.range, &items) == MALFORMED) return MALFORMED;
     d->outcome->items += items;
     d->outcome->rejected[verdict] += items;
   }
   return OK;
 }
 
-static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, item_counter count) {
+static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, item_counter count, enum shape item) {
   heading h;
   origin *o = &d->origin;
-  if (read_heading(d, scope_x, &h) == MALFORMED) return MALFORMED;
+  if (!next_node(d) || read_heading(d, scope_x, A_SCOPE, &h) == MALFORMED) return MALFORMED;
   o->scope_name = o->scope_version = (bytes){&nothing, &nothing};
   int of_scope = read_bearer(d, h.first, 3, &o->scope_name, &o->scope_version, &o->scope_dropped, &o->scope_attributes);
   if (of_scope == MALFORMED) return MALFORMED;
   o->scope_url = h.url;
   if (!is_utf8(h.url) || !is_utf8(o->scope_name) || !is_utf8(o->scope_version)) of_scope = worse(of_scope, INVALID_UTF8);
   verdict = worse(verdict, of_scope);
-  if (verdict != OK) return reject_items(d, scope_x, count, verdict);
-  o->scope_hash = hash_bytes(o->scope_name.at, length_of(o->scope_name), 1);
+  if (verdict != OK) return reject_items(d, scope_x, count, item, verdict);
   o->serial = ++d->serial;
+  o->scope_hash = hash_bytes(o->scope_name.at, length_of(o->scope_name), 1);
+  const chunk *joined = d->joined;
   field f;
-  for (bytes m = scope_x; next_field(&m, &f) > 0;)
-    if (IS(f, 2, LENGTH) && read(d, f.range) == MALFORMED) return MALFORMED;
+  for (bytes m = scope_x; next_field(&m, &f) > 0;) {
+    if (!IS(f, 2, LENGTH)) continue;
+    if (!next_node(d) || read(d, f.range) == MALFORMED) return MALFORMED;
+    drop_joined(d, joined);
+  }
   return OK;
 }
 
-int read_request(decoder *d, bytes request, item_reader read, item_counter count) {
+int read_request(decoder *d, bytes request, item_reader read, item_counter count, enum shape item) {
   field f, g;
   int more;
   for (bytes m = request; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (!IS(f, 1, LENGTH)) continue;
     heading h;
-    if (read_heading(d, f.range, &h) == MALFORMED) return MALFORMED;
+    if (!next_node(d) || read_heading(d, f.range, A_RESOURCE, &h) == MALFORMED) return MALFORMED;
     int verdict = read_bearer(d, h.first, 1, NULL, NULL, &d->origin.resource_dropped, &d->origin.resource);
     if (verdict == MALFORMED) return MALFORMED;
     if (!is_utf8(h.url)) verdict = worse(verdict, INVALID_UTF8);
     d->origin.resource_url = h.url;
+    d->origin.resource_serial = ++d->serial;
     if (verdict == OK) read_service(d, &d->pairs);
+    d->origin.service_hash = hash_bytes(d->origin.service.data, d->origin.service.size, hash_secret);
+    const chunk *joined = d->joined;
     d->origin.resource_hash = hash_bytes(d->origin.resource.data, d->origin.resource.size, 0);
-    for (bytes n = f.range; next_field(&n, &g) > 0;)
-      if (IS(g, 2, LENGTH) && read_scope(d, g.range, verdict, read, count) == MALFORMED) return MALFORMED;
+    for (bytes n = f.range; next_field(&n, &g) > 0;) {
+      if (!IS(g, 2, LENGTH)) continue;
+      if (read_scope(d, g.range, verdict, read, count, item) == MALFORMED) return MALFORMED;
+      drop_joined(d, joined);
+    }
+    drop_joined(d, NULL);
   }
   return OK;
 }
@@ -130,10 +138,15 @@ void put_origin(decoder *d, size_t number) {
   const origin *o = &d->origin;
   bool full = d->signal != METRICS;
   if (d->seen[number].origin != o->serial) {
-    d->seen[number].origin = o->serial;
     const bytes texts[ORIGIN_WORDS] = {buffer_bytes(&o->service), buffer_bytes(&o->resource), o->scope_name,
                                        o->scope_version, buffer_bytes(&o->scope_attributes), o->resource_url, o->scope_url};
-    for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++) words[i] = word(t, C_SERVICE + i, texts[i]);
+    // A resource's texts are looked up once: it may be large, and its scopes many.
+    static const bool of_resource[ORIGIN_WORDS] = {[0] = true, [1] = true, [5] = true};
+    bool met = d->seen[number].resource == o->resource_serial;
+    for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++)
+      if (!(met && of_resource[i])) words[i] = word(t, C_SERVICE + i, texts[i]);
+    d->seen[number].origin = o->serial;
+    d->seen[number].resource = o->resource_serial;
   }
   put(t, C_ORGANIZATION, d->owner.organization_id, 16);
   put(t, C_WORKSPACE, d->owner.workspace_id, 16);

@@ -1,4 +1,6 @@
 // Metric points of every type, and their exemplars. A point needs a time and a value.
+#include <math.h>
+
 #include "decoder.h"
 
 enum { NUMBERS, HISTOGRAMS, EXPONENTIALS, SUMMARIES, EXEMPLARS };
@@ -100,7 +102,7 @@ static bool admit(decoder *d, const metric *m, uint64_t attributes, point *p) {
   const origin *o = &d->origin;
   p->series = hash_bytes(&attributes, 8, o->resource_hash ^ o->scope_hash);
   return !d->series || !d->limits.series_max ||
-         series_admit(d->series, hash_bytes(m->name.at, length_of(m->name), p->series), d->limits.series_max);
+         series_admit(d->series, m->name_hash ^ p->series, d->limits.series_max);
 }
 
 static void put_point(decoder *d, size_t number, metric *m, uint32_t attributes, const point *p) {
@@ -135,7 +137,7 @@ static int read_exemplar(decoder *d, bytes message, exemplar *e) {
   field f;
   int more;
   *e = (exemplar){.trace_id = EMPTY, .span_id = EMPTY};
-  d->inner.count = 0;
+  ranges_clear(&d->inner);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
@@ -144,7 +146,9 @@ static int read_exemplar(decoder *d, bytes message, exemplar *e) {
       case 4 << 3 | LENGTH: e->span_id = f.range; break;
       case 5 << 3 | LENGTH: e->trace_id = f.range; break;
       case 6 << 3 | FIXED64: e->value = (double)(int64_t)f.value; break;
-      case 7 << 3 | LENGTH: ranges_add(d, &d->inner, f.range); break;
+      case 7 << 3 | LENGTH:
+        if (ranges_add(d, &d->inner, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       default: break;
     }
   }
@@ -166,6 +170,13 @@ static int check_exemplars(decoder *d) {
 // One that is out of time takes its point's, so that it cannot open a partition of its own.
 static void put_exemplars(decoder *d, const metric *m, const point *p, table *lists) {
   table *t = &d->tables[EXEMPLARS];
+  if (d->events.count && d->seen[EXEMPLARS].metric != d->serial) {
+    d->seen[EXEMPLARS].metric = d->serial;
+    d->seen[EXEMPLARS].metric_name = word(t, X_METRIC, m->name);
+    if (d->seen[EXEMPLARS].resource != d->origin.resource_serial)
+      d->seen[EXEMPLARS].words[0] = word(t, X_SERVICE, buffer_bytes(&d->origin.service));
+    d->seen[EXEMPLARS].resource = d->origin.resource_serial;
+  }
   for (size_t i = 0; i < d->events.count; i++) {
     exemplar e;
     read_exemplar(d, d->events.items[i], &e);
@@ -176,8 +187,8 @@ static void put_exemplars(decoder *d, const metric *m, const point *p, table *li
     put(t, C_TENANT, d->owner.tenant_id, 16);
     put_u16(t, C_RETENTION, (uint16_t)d->owner.retention_days);
     put_u64(t, X_TIME, e.time);
-    put_word(t, X_METRIC, m->name);
-    put_word(t, X_SERVICE, buffer_bytes(&d->origin.service));
+    put_u32(t, X_METRIC, d->seen[EXEMPLARS].metric_name);
+    put_u32(t, X_SERVICE, d->seen[EXEMPLARS].words[0]);
     put(t, X_TRACE, id_or_none(e.trace_id, 16), 16);
     put(t, X_SPAN, id_or_none(e.span_id, 8), 8);
     put(t, X_VALUE, &e.value, 8);
@@ -229,7 +240,8 @@ int read_number(decoder *d, metric *head, bytes message) {
   double value = 0;
   bytes raw = EMPTY;  // the attributes as they came, where they came one after the other
   unsigned runs = 0;
-  d->pairs.count = d->events.count = 0;
+  ranges_clear(&d->pairs);
+  ranges_clear(&d->events);
   for (bytes m = message, before = m; (more = next_field(&m, &f)); before = m) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
@@ -239,13 +251,15 @@ int read_number(decoder *d, metric *head, bytes message) {
         kind = 1;
         value = as_double(f.value);
         break;
-      case 5 << 3 | LENGTH: ranges_add(d, &d->events, f.range); break;
+      case 5 << 3 | LENGTH:
+        if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
+        break;
       case 6 << 3 | FIXED64:
         kind = 2;
         value = (double)(int64_t)f.value;
         break;
       case 7 << 3 | LENGTH:
-        ranges_add(d, &d->pairs, f.range);
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         if (!runs || raw.end != before.at) {
           runs++;
           raw.at = before.at;
@@ -289,18 +303,20 @@ int read_number(decoder *d, metric *head, bytes message) {
 // Numbers of a repeated field, packed or one by one, appended to a list of eight bytes each.
 static bool add_fixed(decoder *d, buffer *list, const field *f) {
   if (f->type == FIXED64) {
-    if (!buffer_put(list, &f->value, 8)) d->out_of_memory = true;
+    if (list->size <= LIST_MAX * 8 && !buffer_put(list, &f->value, 8)) d->out_of_memory = true;
     return true;
   }
   if (f->type != LENGTH) return true;
-  if (length_of(f->range) % 8) return false;
-  if (list->size <= LIST_MAX * 8 && !buffer_put(list, f->range.at, length_of(f->range))) d->out_of_memory = true;
+  size_t size = length_of(f->range);
+  if (size % 8) return false;
+  if (size > LIST_MAX * 8) size = LIST_MAX * 8 + 8;
+  if (list->size <= LIST_MAX * 8 && !buffer_put(list, f->range.at, size)) d->out_of_memory = true;
   return true;
 }
 
 static bool add_varints(decoder *d, buffer *list, const field *f) {
   uint64_t value;
-  if (f->type == VARINT && !buffer_put(list, &f->value, 8)) d->out_of_memory = true;
+  if (f->type == VARINT && list->size <= LIST_MAX * 8 && !buffer_put(list, &f->value, 8)) d->out_of_memory = true;
   if (f->type != LENGTH) return true;
   for (bytes m = f->range; m.at < m.end;) {
     if (!read_varint(&m, &value)) return false;
@@ -347,6 +363,7 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
 }
 
 static bool is_increasing(const buffer *bounds) {
+  if (bounds->size && isnan(as_double(load64(bounds->data)))) return false;
   for (size_t i = 8; i < bounds->size; i += 8)
     if (!(as_double(load64(bounds->data + i - 8)) < as_double(load64(bounds->data + i)))) return false;
   return true;
@@ -357,7 +374,9 @@ int read_histogram(decoder *d, metric *head, bytes message) {
   int more;
   distribution h = {0};
   buffer *counts = &d->lists[0], *bounds = &d->lists[1];
-  d->pairs.count = d->events.count = counts->size = bounds->size = 0;
+  ranges_clear(&d->pairs);
+  ranges_clear(&d->events);
+  counts->size = bounds->size = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (f.number == 6 && !add_fixed(d, counts, &f)) return MALFORMED;
@@ -367,8 +386,12 @@ int read_histogram(decoder *d, metric *head, bytes message) {
       case 3 << 3 | FIXED64: h.p.time = f.value; break;
       case 4 << 3 | FIXED64: h.count = f.value; break;
       case 5 << 3 | FIXED64: h.sum = f.value; h.has_sum = true; break;
-      case 8 << 3 | LENGTH: ranges_add(d, &d->events, f.range); break;
-      case 9 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 8 << 3 | LENGTH:
+        if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
+        break;
+      case 9 << 3 | LENGTH:
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
       case 11 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 12 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
@@ -403,11 +426,15 @@ int read_exponential(decoder *d, metric *head, bytes message) {
   int32_t scale = 0, positive_offset = 0, negative_offset = 0;
   uint64_t zero_count = 0, zero_threshold = 0;
   buffer *positive = &d->lists[0], *negative = &d->lists[1];
-  d->pairs.count = d->events.count = positive->size = negative->size = 0;
+  ranges_clear(&d->pairs);
+  ranges_clear(&d->events);
+  positive->size = negative->size = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
-      case 1 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 1 << 3 | LENGTH:
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 2 << 3 | FIXED64: h.p.start = f.value; break;
       case 3 << 3 | FIXED64: h.p.time = f.value; break;
       case 4 << 3 | FIXED64: h.count = f.value; break;
@@ -422,7 +449,9 @@ int read_exponential(decoder *d, metric *head, bytes message) {
         if (read_buckets(d, f.range, &negative_offset, negative) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
-      case 11 << 3 | LENGTH: ranges_add(d, &d->events, f.range); break;
+      case 11 << 3 | LENGTH:
+        if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
+        break;
       case 12 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 13 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
       case 14 << 3 | FIXED64: zero_threshold = f.value; break;
@@ -449,7 +478,9 @@ int read_summary(decoder *d, metric *head, bytes message) {
   int more;
   distribution h = {0};
   buffer *quantiles = &d->lists[0], *values = &d->lists[1];
-  d->pairs.count = d->events.count = quantiles->size = values->size = 0;
+  ranges_clear(&d->pairs);
+  ranges_clear(&d->events);
+  quantiles->size = values->size = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
@@ -468,7 +499,9 @@ int read_summary(decoder *d, metric *head, bytes message) {
           d->out_of_memory = true;
         break;
       }
-      case 7 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 7 << 3 | LENGTH:
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 8 << 3 | VARINT: h.p.flags = f.value; break;
       default: break;
     }

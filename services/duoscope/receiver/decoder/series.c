@@ -62,6 +62,7 @@ static bool set_add(set *s, uint64_t hash) {
 
 // Whether a series is active already or may become so.
 bool series_admit(series *s, uint64_t hash, uint64_t max) {
+  hash = hash_bytes(&hash, sizeof hash, hash_secret);
   hash += !hash;
   if (set_has(&s->now, hash)) return true;
   if (set_has(&s->before, hash)) {

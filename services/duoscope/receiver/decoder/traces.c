@@ -51,7 +51,9 @@ static int read_fields(decoder *d, bytes message, span *s) {
   unsigned statuses = 0;
   *s = (span){.trace_id = EMPTY, .span_id = EMPTY, .parent_span_id = EMPTY, .trace_state = EMPTY, .name = EMPTY,
               .status = EMPTY, .status_message = EMPTY};
-  d->pairs.count = d->events.count = d->links.count = 0;
+  ranges_clear(&d->pairs);
+  ranges_clear(&d->events);
+  ranges_clear(&d->links);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
@@ -63,11 +65,17 @@ static int read_fields(decoder *d, bytes message, span *s) {
       case 6 << 3 | VARINT: s->kind = f.value; break;
       case 7 << 3 | FIXED64: s->start = f.value; break;
       case 8 << 3 | FIXED64: s->end = f.value; break;
-      case 9 << 3 | LENGTH: ranges_add(d, &d->pairs, f.range); break;
+      case 9 << 3 | LENGTH:
+        if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 10 << 3 | VARINT: s->dropped_attributes = f.value; break;
-      case 11 << 3 | LENGTH: ranges_add(d, &d->events, f.range); break;
+      case 11 << 3 | LENGTH:
+        if (ranges_add(d, &d->events, f.range, A_EVENT) == MALFORMED) return MALFORMED;
+        break;
       case 12 << 3 | VARINT: s->dropped_events = f.value; break;
-      case 13 << 3 | LENGTH: ranges_add(d, &d->links, f.range); break;
+      case 13 << 3 | LENGTH:
+        if (ranges_add(d, &d->links, f.range, A_LINK) == MALFORMED) return MALFORMED;
+        break;
       case 14 << 3 | VARINT: s->dropped_links = f.value; break;
       case 15 << 3 | LENGTH:
         s->status = f.range;
@@ -77,7 +85,7 @@ static int read_fields(decoder *d, bytes message, span *s) {
       default: break;
     }
   }
-  if (statuses > 1 && !join(d, message, 15, &s->status)) return MALFORMED;
+  if (statuses > 1 && !join(d, message, 15, A_LEAF, &s->status)) return MALFORMED;
   for (bytes m = s->status; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (IS(f, 2, LENGTH)) s->status_message = f.range;
@@ -92,13 +100,15 @@ static int put_event(decoder *d, table *t, bytes message) {
   int more;
   uint64_t time = 0, dropped = 0;
   bytes name = EMPTY;
-  d->inner.count = 0;
+  ranges_clear(&d->inner);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
       case 1 << 3 | FIXED64: time = as_time(f.value); break;
       case 2 << 3 | LENGTH: name = f.range; break;
-      case 3 << 3 | LENGTH: ranges_add(d, &d->inner, f.range); break;
+      case 3 << 3 | LENGTH:
+        if (ranges_add(d, &d->inner, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 4 << 3 | VARINT: dropped = f.value; break;
       default: break;
     }
@@ -118,14 +128,16 @@ static int put_link(decoder *d, table *t, bytes message) {
   int more;
   uint64_t dropped = 0, flags = 0;
   bytes trace_id = EMPTY, span_id = EMPTY, state = EMPTY;
-  d->inner.count = 0;
+  ranges_clear(&d->inner);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
       case 1 << 3 | LENGTH: trace_id = f.range; break;
       case 2 << 3 | LENGTH: span_id = f.range; break;
       case 3 << 3 | LENGTH: state = f.range; break;
-      case 4 << 3 | LENGTH: ranges_add(d, &d->inner, f.range); break;
+      case 4 << 3 | LENGTH:
+        if (ranges_add(d, &d->inner, f.range, A_PAIR) == MALFORMED) return MALFORMED;
+        break;
       case 5 << 3 | VARINT: dropped = f.value; break;
       case 6 << 3 | FIXED32: flags = f.value; break;
       default: break;
@@ -229,4 +241,4 @@ bool traces_open(decoder *d) {
   return table_open(&d->tables[0], "traces_v3", SPANS, COLUMNS);
 }
 
-int traces_read(decoder *d, bytes request) { return read_request(d, request, read_span, one); }
+int traces_read(decoder *d, bytes request) { return read_request(d, request, read_span, one, A_SPAN); }

@@ -8,28 +8,45 @@
 
 #include "decoder.h"
 
-enum value_kind { NONE, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES };
+enum value_kind { NONE, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES, TEXT_INDEX };
 
-bool ranges_add(decoder *d, ranges *r, bytes item) {
+int ranges_add(decoder *d, ranges *r, bytes item, enum shape shape) {
+  if (r->count > d->limits.attributes_max) {
+    r->too_many = true;
+    return is_message(item, shape) ? OK : MALFORMED;
+  }
   if (r->count == r->capacity) {
     size_t capacity = r->capacity ? r->capacity * 2 : 32;
     bytes *items = realloc(r->items, capacity * sizeof(bytes));
     if (!items) {
       d->out_of_memory = true;
-      return false;
+      return MALFORMED;
     }
     r->items = items;
     r->capacity = capacity;
   }
   r->items[r->count++] = item;
-  return true;
+  return OK;
 }
 
-bool join(decoder *d, bytes message, uint32_t number, bytes *joined) {
+// Frees what was joined since `until` was the latest.
+void drop_joined(decoder *d, const chunk *until) {
+  while (d->joined != until) {
+    chunk *next = d->joined->next;
+    d->joined_size -= d->joined->size;
+    free(d->joined);
+    d->joined = next;
+  }
+}
+
+bool join(decoder *d, bytes message, uint32_t number, enum shape shape, bytes *joined) {
   size_t size = 0;
   field f;
-  for (bytes m = message; next_field(&m, &f) > 0;)
-    if (IS(f, number, LENGTH)) size += length_of(f.range);
+  for (bytes m = message; next_field(&m, &f) > 0;) {
+    if (!IS(f, number, LENGTH)) continue;
+    if (!is_message(f.range, shape)) return false;  // two halves of a field are no field
+    size += length_of(f.range);
+  }
   if (size > d->joined_max - d->joined_size) return false;
   chunk *c = malloc(sizeof(chunk) + size);
   if (!c) {
@@ -37,6 +54,7 @@ bool join(decoder *d, bytes message, uint32_t number, bytes *joined) {
     return false;
   }
   c->next = d->joined;
+  c->size = size;
   d->joined = c;
   d->joined_size += size;
   uint8_t *to = c->data;
@@ -96,9 +114,17 @@ bool is_utf8(bytes t) {
   return true;
 }
 
+// Whether there is no room for `size` bytes more, so that what is not kept anyway takes no memory either.
+static inline bool is_full(decoder *d, const buffer *out, size_t size) {
+  if (out->size <= d->text_end && size <= d->text_end - out->size) return false;
+  d->is_cut = true;
+  return true;
+}
+
 // A text between quotes. False where it is no UTF-8.
 static bool put_json_text(decoder *d, buffer *out, bytes text) {
   size_t size = length_of(text);
+  if (is_full(d, out, size)) return is_utf8(text);
   if (is_plain(text)) {
     if (!buffer_room(out, size + 2)) {
       d->out_of_memory = true;
@@ -173,6 +199,7 @@ static void put_json_double(decoder *d, buffer *out, double value) {
 
 static void put_base64(decoder *d, buffer *out, bytes b) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (is_full(d, out, length_of(b))) return;
   if (!buffer_room(out, (length_of(b) / 3 + 1) * 4)) {
     d->out_of_memory = true;
     return;
@@ -218,25 +245,34 @@ static int read_any(decoder *d, bytes message, any_value *v) {
       case DOUBLE:
         if (f.type == FIXED64) kind = DOUBLE;
         break;
+      case TEXT_INDEX:  // of profiles, which have a table of texts; takes the oneof all the same
+        if (f.type == VARINT) kind = TEXT_INDEX;
+        break;
       default:
         break;
     }
     if (kind == NONE) continue;
     if (kind != v->kind) {
+      if ((v->kind == ARRAY || v->kind == KVLIST) &&
+          !is_message((bytes){run.at, before.at}, A_VALUE))
+        return MALFORMED;
       pieces = 0;
       run = (bytes){before.at, message.end};
     }
     pieces++;
     *v = (any_value){kind, f.value, f.range};
   }
-  if (pieces > 1 && (v->kind == ARRAY || v->kind == KVLIST) && !join(d, run, (uint32_t)v->kind, &v->range)) return MALFORMED;
+  if (v->kind == TEXT_INDEX) *v = (any_value){.kind = NONE};
+  if (pieces > 1 && (v->kind == ARRAY || v->kind == KVLIST) &&
+      !join(d, run, (uint32_t)v->kind, v->kind == ARRAY ? A_VALUES : A_PAIRS, &v->range))
+    return MALFORMED;
   return OK;
 }
 
 static int put_value(decoder *d, bytes message, uint32_t depth, buffer *out);
 
 // A KeyValue's parts.
-static int read_pair(decoder *d, bytes message, bytes *key, bytes *value) {
+int read_pair(decoder *d, bytes message, bytes *key, bytes *value) {
   static const uint8_t nothing;
   *key = *value = (bytes){&nothing, &nothing};
   field f;
@@ -250,7 +286,7 @@ static int read_pair(decoder *d, bytes message, bytes *key, bytes *value) {
       values++;
     }
   }
-  return values > 1 && !join(d, message, 2, value) ? MALFORMED : OK;
+  return values > 1 && !join(d, message, 2, A_VALUE, value) ? MALFORMED : OK;
 }
 
 // The worst of two verdicts: a malformed message is malformed whatever else is wrong with it.
@@ -264,6 +300,10 @@ static int put_nested(decoder *d, bytes message, bool with_keys, uint32_t depth,
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (!IS(f, 1, LENGTH)) continue;
+    if (is_full(d, out, 1)) {
+      if (!is_message(f.range, with_keys ? A_PAIR : A_VALUE)) return MALFORMED;
+      continue;
+    }
     if (!first && !buffer_put_byte(out, ',')) d->out_of_memory = true;
     first = false;
     bytes value = f.range;
@@ -314,26 +354,35 @@ static int put_value(decoder *d, bytes message, uint32_t depth, buffer *out) {
 
 typedef struct {
   bytes key, value;
+  size_t place;  // in the list
 } pair;
 
 static int compare_pairs(const void *a, const void *b) {
   const pair *x = a, *y = b;
   size_t n = length_of(x->key), m = length_of(y->key);
   int order = memcmp(x->key.at, y->key.at, n < m ? n : m);
-  return order ? order : (n > m) - (n < m);
+  if (order || n != m) return order ? order : (n > m) - (n < m);
+  return (x->place > y->place) - (x->place < y->place);  // qsort is not stable
 }
+
+enum { LIST_OF_LARGEST = 16 };  // as many of the largest attributes as one list may have
 
 static int put_pairs(decoder *d, const pair *pairs, size_t count, buffer *out) {
   int verdict = OK;
+  const size_t list_end = (size_t)LIST_OF_LARGEST * d->limits.attribute_bytes_max;
+  d->is_cut = false;
   if (!buffer_put_byte(out, '{')) d->out_of_memory = true;
   for (size_t i = 0; i < count; i++) {
     if (i && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+    d->text_end = list_end;
+    if (length_of(pairs[i].key) > d->limits.attribute_bytes_max) d->is_cut = true;
     if (!put_json_text(d, out, pairs[i].key)) verdict = worse(verdict, INVALID_UTF8);
     if (!buffer_put_byte(out, ':')) d->out_of_memory = true;
-    size_t before = out->size;
+    size_t end = out->size + d->limits.attribute_bytes_max;
+    if (end < list_end) d->text_end = end;
     verdict = worse(verdict, put_value(d, pairs[i].value, 0, out));
     if (verdict == MALFORMED) return MALFORMED;
-    if (out->size - before > d->limits.attribute_bytes_max) verdict = worse(verdict, ATTRIBUTE_TOO_LARGE);
+    if (d->is_cut || out->size > d->text_end) verdict = worse(verdict, ATTRIBUTE_TOO_LARGE);
   }
   if (!buffer_put_byte(out, '}')) d->out_of_memory = true;
   return verdict;
@@ -350,8 +399,10 @@ int attributes_json(decoder *d, const ranges *list, bool sorted, buffer *out) {
     return OK;
   }
   int verdict = OK;
-  for (size_t i = 0; i < list->count && verdict == OK; i++)
+  for (size_t i = 0; i < list->count && verdict == OK; i++) {
+    pairs[i].place = i;
     verdict = read_pair(d, list->items[i], &pairs[i].key, &pairs[i].value);
+  }
   if (verdict == OK && sorted && list->count <= FEW) {
     for (size_t i = 1; i < list->count; i++) {
       pair moved = pairs[i];
@@ -364,7 +415,7 @@ int attributes_json(decoder *d, const ranges *list, bool sorted, buffer *out) {
   }
   if (verdict == OK) verdict = put_pairs(d, pairs, list->count, out);
   if (pairs != few) free(pairs);
-  if (verdict == OK && list->count > d->limits.attributes_max) verdict = TOO_MANY_ATTRIBUTES;
+  if (verdict == OK && (list->too_many || list->count > d->limits.attributes_max)) verdict = TOO_MANY_ATTRIBUTES;
   return verdict;
 }
 
@@ -375,11 +426,14 @@ int body_text(decoder *d, bytes message, buffer *out, uint8_t *kind) {
   int verdict = read_any(d, message, &v);
   if (verdict != OK) return verdict;
   *kind = (uint8_t)v.kind;
+  d->text_end = d->limits.body_bytes_max;
+  d->is_cut = false;
   switch (v.kind) {
     case NONE:
       break;
     case STRING:
       if (!is_utf8(v.range)) return INVALID_UTF8;
+      if (length_of(v.range) > d->limits.body_bytes_max) return BODY_TOO_LARGE;
       if (!buffer_put(out, v.range.at, length_of(v.range))) d->out_of_memory = true;
       break;
     case BYTES:
@@ -394,5 +448,5 @@ int body_text(decoder *d, bytes message, buffer *out, uint8_t *kind) {
     default:
       verdict = put_any(d, &v, 0, out);
   }
-  return verdict == OK && out->size > d->limits.body_bytes_max ? BODY_TOO_LARGE : verdict;
+  return verdict == OK && (d->is_cut || out->size > d->limits.body_bytes_max) ? BODY_TOO_LARGE : verdict;
 }

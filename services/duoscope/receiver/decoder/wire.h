@@ -27,16 +27,16 @@ enum { GROUPS_MAX = 100 };
 
 static inline size_t length_of(bytes b) { return (size_t)(b.end - b.at); }
 
-static inline bool read_varint(bytes *m, uint64_t *out) {
+// At most `size_max` bytes: 10 for a value, whose bits beyond the 64th are dropped, 5 for a tag or a length.
+static inline bool read_varint_of(bytes *m, uint64_t *out, unsigned size_max) {
   if (m->at < m->end && *m->at < 0x80) {
     *out = *m->at++;
     return true;
   }
   uint64_t value = 0;
-  for (unsigned shift = 0; shift < 70; shift += 7) {
+  for (unsigned shift = 0; shift < 7 * size_max; shift += 7) {
     if (m->at == m->end) return false;
     uint8_t byte = *m->at++;
-    if (shift == 63 && byte > 1) return false;
     value |= (uint64_t)(byte & 0x7f) << shift;
     if (byte < 0x80) {
       *out = value;
@@ -44,6 +44,16 @@ static inline bool read_varint(bytes *m, uint64_t *out) {
     }
   }
   return false;
+}
+
+static inline bool read_varint(bytes *m, uint64_t *out) { return read_varint_of(m, out, 10); }
+
+static inline bool read_tag(bytes *m, field *f) {
+  uint64_t tag;
+  if (!read_varint_of(m, &tag, 5) || tag > UINT32_MAX) return false;
+  f->number = (uint32_t)tag >> 3;
+  f->type = tag & 7;
+  return true;
 }
 
 static inline uint64_t load64(const uint8_t *p) {
@@ -78,7 +88,7 @@ static inline bool read_content(bytes *m, field *f, int groups) {
     }
     case LENGTH: {
       uint64_t size;
-      if (!read_varint(m, &size) || size > length_of(*m)) return false;
+      if (!read_varint_of(m, &size, 5) || size > INT32_MAX || size > length_of(*m)) return false;
       f->range = (bytes){m->at, m->at + size};
       m->at += size;
       return true;
@@ -86,11 +96,8 @@ static inline bool read_content(bytes *m, field *f, int groups) {
     case GROUP: {  // only in fields nobody knows: skipped up to its end
       if (groups >= GROUPS_MAX) return false;
       for (;;) {
-        uint64_t tag;
         field inner;
-        if (!read_varint(m, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
-        inner.number = (uint32_t)tag >> 3;
-        inner.type = tag & 7;
+        if (!read_tag(m, &inner)) return false;
         if (inner.type == GROUP_END) return inner.number == f->number;
         if (!read_content(m, &inner, groups + 1)) return false;
       }
@@ -102,7 +109,6 @@ static inline bool read_content(bytes *m, field *f, int groups) {
 
 // The next field of a message: 1, or 0 at its end, or -1 where it is malformed.
 static inline int next_field(bytes *m, field *f) {
-  uint64_t tag;
   if (m->at == m->end) return 0;
   // Most fields: a tag of one byte, a length of one byte.
   if (m->end - m->at >= 2 && (m->at[0] & 0x87) == LENGTH && m->at[0] > 7 && m->at[1] < 0x80 && m->at[1] <= m->end - m->at - 2) {
@@ -112,10 +118,7 @@ static inline int next_field(bytes *m, field *f) {
     m->at = f->range.end;
     return 1;
   }
-  if (!read_varint(m, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return -1;
-  f->number = (uint32_t)tag >> 3;
-  f->type = tag & 7;
-  return read_content(m, f, 0) ? 1 : -1;
+  return read_tag(m, f) && f->number && read_content(m, f, 0) ? 1 : -1;
 }
 
 #define IS(f, n, t) ((f).number == (n) && (f).type == (t))

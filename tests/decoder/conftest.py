@@ -1,0 +1,34 @@
+"""Requests for the decoder, and what it is held against; the modules beside this file are imported by their names."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import otlp_oracle
+import otlp_requests
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """The rows that are due, by google.protobuf."""
+    return otlp_oracle
+
+
+@pytest.fixture(scope="session")
+def twins():
+    """The messages that the oracle parses with, by kind."""
+    return otlp_oracle.twins()
+
+
+@pytest.fixture(scope="session")
+def make(twins):
+    """A random request of a kind from a seed, and its maker."""
+
+    def request(kind, seed):
+        maker = otlp_requests.Maker(seed, otlp_oracle.NOW_NS)
+        return maker, maker.message(twins[kind].DESCRIPTOR)
+
+    return request

@@ -1,0 +1,465 @@
+"""What the decoder is held against: google.protobuf parses the same bytes, and Python makes the rows that are due.
+
+The oracle parses with a twin of OTLP in which every `string` is `bytes`: protobuf refuses a whole request for one text
+that is no UTF-8, the decoder rejects the item. All else that makes bytes malformed makes them so for both.
+"""
+
+import base64
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from native import Native
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+from duoscope.kernel import limits
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
+from duoscope.receiver.decoder import Bounds, Decoder, Kind
+
+NOW_NS = 1_790_000_000 * 10**9
+RETENTION_DAYS = 7
+EARLIEST_NS = NOW_NS - RETENTION_DAYS * 86_400 * 10**9
+LATEST_NS = NOW_NS + limits.INGEST_AHEAD_MAX_S * 10**9
+SCOPE = Scope(new_id(), new_id(), new_id())
+BOUNDS = Bounds(attributes_max=6, attribute_bytes_max=120, body_bytes_max=150)
+"""Small, so that small requests reach them."""
+LIST_BYTES_MAX = 16 * BOUNDS.attribute_bytes_max
+TEMPORALITY = (0, 1, 2)
+UNSET = -(2**63)
+"""For a time that is kept as the distance from another."""
+SERVICES = {Kind.TRACES: trace_service_pb2, Kind.LOGS: logs_service_pb2, Kind.METRICS: metrics_service_pb2}
+
+
+def _twin_pool():
+    pool, done = descriptor_pool.DescriptorPool(), set()
+
+    def texts_as_bytes(message):
+        for each in message.field:
+            if each.type == each.TYPE_STRING:
+                each.type = each.TYPE_BYTES
+        for nested in message.nested_type:
+            texts_as_bytes(nested)
+
+    def add(file):
+        if file.name in done:
+            return
+        done.add(file.name)
+        for dependency in file.dependencies:
+            add(dependency)
+        copy = descriptor_pb2.FileDescriptorProto()
+        file.CopyToProto(copy)
+        for message in copy.message_type:
+            texts_as_bytes(message)
+        pool.Add(copy)
+
+    for service in SERVICES.values():
+        add(service.DESCRIPTOR)
+    return pool
+
+
+def twins():
+    """The twin of each signal's request."""
+    pool = _twin_pool()
+    names = {
+        Kind.TRACES: "trace.v1.ExportTrace",
+        Kind.LOGS: "logs.v1.ExportLogs",
+        Kind.METRICS: "metrics.v1.ExportMetrics",
+    }
+    return {
+        kind: message_factory.GetMessageClass(
+            pool.FindMessageTypeByName(f"opentelemetry.proto.collector.{name}ServiceRequest")
+        )
+        for kind, name in names.items()
+    }
+
+
+def number_text(value):
+    """The fewest digits that give the number back."""
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value == math.floor(value) and abs(value) < 1e15 and (value or math.copysign(1, value) > 0):
+        return str(int(value))
+    return next(text for digits in (15, 16, 17) if float(text := f"{value:.{digits}g}") == value)
+
+
+def is_text(raw):
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def quoted(raw, faults):
+    if not is_text(raw):
+        faults.add("invalid-utf8")
+    short = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t"}
+    return b'"' + b"".join(short.get(b) or (b"\\u%04x" % b if b < 0x20 else bytes([b])) for b in raw) + b'"'
+
+
+def json_value(value, faults, depth=0):  # noqa: PLR0911 - one a kind
+    """The JSON that is stored for an AnyValue; `faults` takes what speaks against storing it."""
+    kind = value.WhichOneof("value")
+    match kind:
+        case "string_value":
+            return quoted(value.string_value, faults)
+        case "bool_value":
+            return b"true" if value.bool_value else b"false"
+        case "int_value":
+            return b"%d" % value.int_value
+        case "double_value":
+            text = number_text(value.double_value).encode()
+            return text if math.isfinite(value.double_value) else b'"' + text + b'"'
+        case "bytes_value":
+            return b'{"@otlp.bytes_value":"' + base64.b64encode(value.bytes_value) + b'"}'
+        case "array_value" | "kvlist_value" if depth >= limits.INGEST_NESTING_MAX:
+            faults.add("nested-too-deep")
+            return b""
+        case "array_value":
+            return b"[" + b",".join(json_value(each, faults, depth + 1) for each in value.array_value.values) + b"]"
+        case "kvlist_value":
+            pairs = [
+                quoted(each.key, faults) + b":" + json_value(each.value, faults, depth + 1)
+                for each in value.kvlist_value.values
+            ]
+            return b"{" + b",".join(pairs) + b"}"
+        case _:
+            return b"null"
+
+
+def attributes(pairs, faults, *, ordered=False):
+    """The JSON object that is stored for attributes."""
+    if len(pairs) > BOUNDS.attributes_max:
+        faults.add("too-many-attributes")
+    parts = []
+    for pair in sorted(pairs, key=lambda each: each.key) if ordered else pairs:
+        content = json_value(pair.value, faults)
+        if max(len(content), len(pair.key)) > BOUNDS.attribute_bytes_max:
+            faults.add("attribute-too-large")
+        parts.append(quoted(pair.key, faults) + b":" + content)
+    whole = b"{" + b",".join(parts) + b"}"
+    if len(whole) > LIST_BYTES_MAX - 2:
+        faults.add("attribute-too-large")
+    return whole
+
+
+def texts(faults, *raw):
+    if not all(is_text(each) for each in raw):
+        faults.add("invalid-utf8")
+
+
+@dataclass
+class Expected:
+    """What is due for a request: `faults` has for each rejected item the reasons that may be given."""
+
+    items: int = 0
+    rows: dict[str, list[dict]] = field(default_factory=dict)
+    faults: list[set[str]] = field(default_factory=list)
+
+    def add(self, table, row, faults):
+        self.items += 1
+        if faults:
+            self.faults.append(faults)
+        elif row is not None:
+            self.rows.setdefault(table, []).append(row)
+
+    def agrees_with(self, outcome):
+        """Whether the counts are right, and every reason is one that holds."""
+        allowed = Counter(reason for faults in self.faults for reason in faults)
+        return (
+            outcome.items == self.items
+            and sum(outcome.rejected.values()) == len(self.faults)
+            and all(count <= allowed[reason] for reason, count in outcome.rejected.items())
+        )
+
+
+def _heading(container, scope_container, ordered_faults):
+    resource, scope = container.resource, scope_container.scope
+    of_resource = attributes(resource.attributes, ordered_faults, ordered=True)
+    of_scope = attributes(scope.attributes, ordered_faults, ordered=True)
+    texts(ordered_faults, container.schema_url, scope_container.schema_url, scope.name, scope.version)
+    service = b""
+    named = next((pair for pair in resource.attributes if pair.key == b"service.name"), None)
+    if named is not None and named.value.WhichOneof("value") == "string_value":
+        service = named.value.string_value
+    return {
+        "service_name": service,
+        "resource": of_resource,
+        "scope_name": scope.name,
+        "scope_version": scope.version,
+        "scope_attributes": of_scope,
+    }
+
+
+def _full_heading(container, scope_container, faults):
+    return _heading(container, scope_container, faults) | {
+        "resource_schema_url": container.schema_url,
+        "scope_schema_url": scope_container.schema_url,
+        "resource_dropped_attributes_count": container.resource.dropped_attributes_count,
+        "scope_dropped_attributes_count": scope_container.scope.dropped_attributes_count,
+    }
+
+
+def _id(raw, size):
+    return raw if len(raw) == size else b"\0" * size
+
+
+def _time(nanos):
+    return min(nanos, 2**63 - 1)
+
+
+def _within(nanos, faults):
+    if not EARLIEST_NS <= nanos <= LATEST_NS:
+        faults.add("time-out-of-range")
+
+
+def _span(span, heading, faults):
+    row = heading | {
+        "timestamp": span.start_time_unix_nano,
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_span_id": _id(span.parent_span_id, 8),
+        "trace_state": span.trace_state,
+        "flags": span.flags,
+        "span_name": span.name,
+        "span_kind": span.kind if 0 <= span.kind <= 5 else 0,
+        "span_attributes_json": attributes(span.attributes, faults),
+        "duration_nano": max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
+        "status_code": span.status.code if 0 <= span.status.code <= 2 else 0,
+        "status_message": span.status.message,
+        "dropped_attributes_count": span.dropped_attributes_count,
+        "dropped_events_count": span.dropped_events_count,
+        "dropped_links_count": span.dropped_links_count,
+        "events.timestamp": [_time(e.time_unix_nano) for e in span.events],
+        "events.name": [e.name for e in span.events],
+        "events.attributes": [attributes(e.attributes, faults) for e in span.events],
+        "events.dropped_attributes_count": [e.dropped_attributes_count for e in span.events],
+        "links.trace_id": [_id(each.trace_id, 16) for each in span.links],
+        "links.span_id": [_id(each.span_id, 8) for each in span.links],
+        "links.trace_state": [each.trace_state for each in span.links],
+        "links.attributes": [attributes(each.attributes, faults) for each in span.links],
+        "links.dropped_attributes_count": [each.dropped_attributes_count for each in span.links],
+        "links.flags": [each.flags for each in span.links],
+    }
+    texts(faults, span.name, span.trace_state, span.status.message, *row["events.name"], *row["links.trace_state"])
+    if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id) or not any(span.span_id):
+        faults.add("invalid-id")
+    if max(len(span.events), len(span.links)) > BOUNDS.attributes_max:
+        faults.add("too-many-attributes")
+    _within(span.start_time_unix_nano, faults)
+    return "traces_v3", row
+
+
+BODY_KINDS = (
+    None,
+    "string_value",
+    "bool_value",
+    "int_value",
+    "double_value",
+    "array_value",
+    "kvlist_value",
+    "bytes_value",
+)
+
+
+def _body(value, faults):
+    match value.WhichOneof("value"):
+        case "string_value":
+            texts(faults, value.string_value)
+            body = value.string_value
+        case "bytes_value":
+            body = base64.b64encode(value.bytes_value)
+        case "double_value":
+            body = number_text(value.double_value).encode()
+        case None | "string_value_strindex":
+            body = b""
+        case _:
+            body = json_value(value, faults)
+    if len(body) > BOUNDS.body_bytes_max:
+        faults.add("body-too-large")
+    return body
+
+
+def _record(record, heading, faults):
+    time = record.time_unix_nano or record.observed_time_unix_nano or NOW_NS
+    kind = record.body.WhichOneof("value")
+    _within(time, faults)
+    texts(faults, record.severity_text, record.event_name)
+    return "logs_v3", heading | {
+        "timestamp": time,
+        "observed_after": _time(record.observed_time_unix_nano) - time if record.observed_time_unix_nano else UNSET,
+        "trace_id": _id(record.trace_id, 16),
+        "span_id": _id(record.span_id, 8),
+        "trace_flags": record.flags,
+        "severity_text": record.severity_text,
+        "severity_number": record.severity_number if 0 <= record.severity_number <= 24 else 0,
+        "body": _body(record.body, faults),
+        "body_kind": BODY_KINDS.index(kind) if kind in BODY_KINDS else 0,
+        "log_attributes_json": attributes(record.attributes, faults),
+        "event_name": record.event_name,
+        "dropped_attributes_count": record.dropped_attributes_count,
+    }
+
+
+def _exemplar(exemplar, faults):
+    value = getattr(exemplar, exemplar.WhichOneof("value") or "as_double")
+    content = attributes(exemplar.filtered_attributes, faults)
+    return exemplar.time_unix_nano, float(value), _id(exemplar.trace_id, 16), _id(exemplar.span_id, 8), content
+
+
+def _number(metric, point, row, exemplars, faults):
+    kind = point.WhichOneof("value")
+    first = exemplars[0] if exemplars else (0, 0.0, b"\0" * 16, b"\0" * 8, b"")
+    data = getattr(metric, metric.WhichOneof("data"))
+    if kind is None:
+        if point.flags & 1 and not faults:
+            return "metrics_v3", None
+        faults.add("no-value")
+    names = ("exemplar_timestamp", "exemplar_value", "exemplar_trace_id", "exemplar_span_id", "exemplar_attributes")
+    counter = metric.WhichOneof("data") == "sum"
+    return "metrics_v3", row | dict(zip(names, (_time(first[0]), *first[1:]), strict=True)) | {
+        "metric_type": 2 if counter else 1,
+        "temporality": _temporality(data) if counter else 0,
+        "is_monotonic": int(counter and data.is_monotonic),
+        "value": float(getattr(point, kind or "as_double")),
+        "value_is_int": int(kind == "as_int"),
+    }
+
+
+def _temporality(data):
+    return data.aggregation_temporality if data.aggregation_temporality in TEMPORALITY else 0
+
+
+def _distribution(metric, point, row, exemplars):
+    lists = list(zip(*exemplars, strict=True)) if exemplars else [()] * 5
+    names = ("exemplar_timestamps", "exemplar_values", "exemplar_trace_ids", "exemplar_span_ids", "exemplar_attributes")
+    times = [t if EARLIEST_NS <= t <= LATEST_NS else point.time_unix_nano for t in lists[0]]
+    optional = {name: getattr(point, name) if point.HasField(name) else None for name in ("sum", "min", "max")}
+    return (
+        row
+        | optional
+        | dict(zip(names, (times, *map(list, lists[1:])), strict=True))
+        | {
+            "temporality": _temporality(getattr(metric, metric.WhichOneof("data"))),
+            "count": point.count,
+        }
+    )
+
+
+def _point(metric, point, heading, faults):
+    kind = metric.WhichOneof("data")
+    texts(faults, metric.name, metric.unit, metric.description)
+    row = heading | {
+        "timestamp": point.time_unix_nano,
+        "since_start": point.time_unix_nano - _time(point.start_time_unix_nano)
+        if point.start_time_unix_nano
+        else UNSET,
+        "metric_name": metric.name,
+        "unit": metric.unit,
+        "attributes_json": attributes(point.attributes, faults, ordered=True),
+        "flags": point.flags,
+    }
+    if not point.time_unix_nano:
+        faults.add("time-missing")
+    else:
+        _within(point.time_unix_nano, faults)
+    exemplars = [_exemplar(each, faults) for each in point.exemplars] if kind != "summary" else []
+    if len(exemplars) > BOUNDS.attributes_max:
+        faults.add("too-many-attributes")
+    if kind in ("gauge", "sum"):
+        return *_number(metric, point, row, exemplars, faults), exemplars
+    if kind == "summary":
+        return (
+            "metric_summaries",
+            row
+            | {
+                "count": point.count,
+                "sum": point.sum,
+                "quantiles": [each.quantile for each in point.quantile_values],
+                "quantile_values": [each.value for each in point.quantile_values],
+            },
+            exemplars,
+        )
+    row = _distribution(metric, point, row, exemplars)
+    if kind == "histogram":
+        bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
+        increasing = all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
+        if (bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing):
+            faults.add("invalid-histogram")
+        return "metric_histograms", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
+    if not -10 <= point.scale <= 20:
+        faults.add("invalid-histogram")
+    return (
+        "metric_exponential_histograms",
+        row
+        | {
+            "scale": point.scale,
+            "zero_count": point.zero_count,
+            "zero_threshold": point.zero_threshold,
+            "positive_offset": point.positive.offset,
+            "positive_bucket_counts": list(point.positive.bucket_counts),
+            "negative_offset": point.negative.offset,
+            "negative_bucket_counts": list(point.negative.bucket_counts),
+        },
+        exemplars,
+    )
+
+
+def _expected_metrics(message, due):
+    for container in message.resource_metrics:
+        for scoped in container.scope_metrics:
+            shared = set()
+            heading = _heading(container, scoped, shared)
+            for metric in scoped.metrics:
+                kind = metric.WhichOneof("data")
+                for point in getattr(metric, kind).data_points if kind else ():
+                    faults = set(shared)
+                    table, row, exemplars = _point(metric, point, heading, faults)
+                    due.add(table, row, faults)
+                    if faults or row is None:
+                        continue
+                    for time, value, trace_id, span_id, content in exemplars:
+                        due.rows.setdefault("exemplars_v3", []).append(
+                            {
+                                "timestamp": time if EARLIEST_NS <= time <= LATEST_NS else point.time_unix_nano,
+                                "metric_name": metric.name,
+                                "service_name": heading["service_name"],
+                                "trace_id": trace_id,
+                                "span_id": span_id,
+                                "value": value,
+                                "attributes": content,
+                            }
+                        )
+
+
+def expected_of(kind, message):
+    """What is due for a request."""
+    due = Expected()
+    if kind is Kind.METRICS:
+        _expected_metrics(message, due)
+        return due
+    of, inner, items, read = (
+        ("resource_spans", "scope_spans", "spans", _span)
+        if kind is Kind.TRACES
+        else ("resource_logs", "scope_logs", "log_records", _record)
+    )
+    for container in getattr(message, of):
+        for scoped in getattr(container, inner):
+            shared = set()
+            heading = _full_heading(container, scoped, shared)
+            for item in getattr(scoped, items):
+                faults = set(shared)
+                due.add(*read(item, heading, faults), faults)
+    return due
+
+
+def decode(kind, raw, *more, bounds=BOUNDS):
+    """Outcomes of requests and the rows they make together."""
+    decoder = Decoder(kind)
+    outcomes = [decoder.add(each, SCOPE, RETENTION_DAYS, now_ns=NOW_NS, bounds=bounds) for each in (raw, *more)]
+    return outcomes, {block.table: Native(block.native).rows() for block in decoder.blocks()}

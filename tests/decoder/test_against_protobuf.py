@@ -1,0 +1,88 @@
+"""The native decoder and google.protobuf agree on every request: the same rows, the same rejections."""
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from duoscope.receiver.decoder import Kind, MalformedError
+
+EXAMPLES = 120
+KINDS = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name.lower())
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+@pytest.fixture(scope="session")
+def check(oracle, twins):
+    """Hold the decoder to protobuf on these bytes; answers whether they were a request."""
+
+    def agree(kind, raw):
+        try:
+            message = twins[kind].FromString(raw)
+        except DecodeError:
+            message = None
+        try:
+            (outcome,), rows = oracle.decode(kind, raw)
+        except MalformedError:
+            assert message is None, "protobuf takes it"
+            return False
+        assert message is not None, "protobuf finds it malformed"
+        due = oracle.expected_of(kind, message)
+        assert due.agrees_with(outcome), (outcome, due.items, due.faults)
+        rows.pop("metric_catalogue", None)
+        assert set(rows) == set(due.rows)
+        for table, found in rows.items():
+            assert len(found) == len(due.rows[table])
+            for row, wanted in zip(found, due.rows[table], strict=True):
+                assert repr({name: row[name] for name in wanted}) == repr(wanted)
+        return True
+
+    return agree
+
+
+@KINDS
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(seed=SEEDS)
+def test_sound_requests_give_the_rows_that_are_due(make, check, kind, seed):
+    _, raw = make(kind, seed)
+    assert check(kind, raw)
+
+
+@KINDS
+@settings(max_examples=EXAMPLES * 3, deadline=None)
+@given(seed=SEEDS)
+def test_changed_bytes_are_malformed_where_protobuf_says_so(make, check, kind, seed):
+    maker, raw = make(kind, seed)
+    check(kind, maker.mutate(raw))
+
+
+@KINDS
+@given(raw=st.binary(max_size=60))
+@example(raw=b"\x0a\x02\x12\x00")
+@example(raw=b"\x0a\x80\x80\x80\x80\x80\x00")
+@example(raw=b"\x13\x14" * 3)
+@example(raw=b"\x13" * 99 + b"\x14" * 99)
+@example(raw=b"\x10" + b"\xff" * 9 + b"\x7f")
+@example(raw=b"\x90\x80\x80\x80\x80\x00\x01")
+def test_any_bytes(check, kind, raw):
+    check(kind, raw)
+
+
+@KINDS
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(seeds=st.tuples(SEEDS, SEEDS, SEEDS))
+def test_what_is_taken_back_leaves_nothing_behind(oracle, make, kind, seeds):
+    """A malformed request between two sound ones: the blocks are those of the two."""
+    (_, first), (_, second), (_, third) = (make(kind, seed) for seed in seeds)
+    broken = second + b"\x0a\x7f"
+    decoder = oracle.Decoder(kind)
+    clean = oracle.Decoder(kind)
+    for each in (first, broken, third):
+        for target in (decoder, clean):
+            if each is broken:
+                if target is decoder:
+                    with pytest.raises(MalformedError):
+                        target.add(each, oracle.SCOPE, 7, now_ns=oracle.NOW_NS)
+            else:
+                target.add(each, oracle.SCOPE, 7, now_ns=oracle.NOW_NS)
+    assert decoder.blocks() == clean.blocks()

@@ -1,0 +1,46 @@
+"""The decoder over changed requests, compiled with checks of every access and every sum (`fuzz.c`).
+
+`make fuzz` runs it for a minute with the address and undefined-behaviour sanitizers; in the suite it runs for a moment.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from duoscope.receiver import decoder
+from duoscope.receiver.decoder import Kind
+
+SECONDS = int(os.environ.get("DUOSCOPE_TEST_FUZZ_S", "3"))
+SEED = int(os.environ.get("DUOSCOPE_TEST_FUZZ_SEED", "0")) or random.getrandbits(63)
+SAMPLES = 300
+SIZE_MAX = 1 << 15
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc with its sanitizers")
+def test_changed_requests_misuse_nothing(make, tmp_path):
+    samples, program = tmp_path / "samples", tmp_path / "fuzz"
+    with samples.open("wb") as file:
+        for kind in Kind:
+            for _ in range(SAMPLES):
+                _, raw = make(kind, random.getrandbits(63))
+                if len(raw) < SIZE_MAX:
+                    file.write(bytes([kind]) + len(raw).to_bytes(4, "little") + raw)
+    folder = Path(decoder.__file__).parent
+    sources = [str(Path(__file__).with_name("fuzz.c")), *map(str, sorted(folder.glob("*.c")))]
+    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    subprocess.run(
+        ["gcc", "-std=gnu11", "-g", "-O1", *checks, f"-I{folder}", "-o", str(program), *sources, "-lm"], check=True
+    )
+    done = subprocess.run(
+        [str(program), str(SECONDS), str(SEED), str(samples)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS + 60,
+    )
+    assert done.returncode == 0, f"seed {SEED}\n{done.stderr[-4000:]}"
+    print(done.stdout)  # noqa: T201 - how many there were
