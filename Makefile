@@ -10,11 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help run demo test conformance lint format bench bench-keys bench-login clean fuzz
-=======
-.PHONY: help run demo test conformance interop-collector lint format bench bench-keys bench-login clean
->>>>>>> da40032f4a57514b298b9ca75c85b742b9ae0480
+.PHONY: help run demo test conformance fuzz faults interop-collector lint format bench bench-keys bench-login clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,14 +41,15 @@ test: .venv/.dev ## Run the test suite on the real engines.
 conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
 	@CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
 
-<<<<<<< HEAD
 fuzz: .venv/.dev ## Feed the native decoder changed requests for a minute, with every access checked.
 	@DUOSCOPE_TEST_FUZZ_S=60 $(BIN)/python -m pytest -q -s --no-header tests/decoder/test_fuzz.py
-=======
+
+faults: .venv/.dev ## Kill, stop, fill and corrupt while telemetry flows; look for every item; print one table. ROUNDS=100.
+	@DUOSCOPE_TEST_FAULT_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults
+
 interop-collector: .venv/.dev ## Build a real OpenTelemetry Collector (needs Go) and run it before a receiver that is killed.
 	@$(BIN)/python tests/interop/collector/build.py
 	@COLLECTOR_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/interop/collector
->>>>>>> da40032f4a57514b298b9ca75c85b742b9ae0480
 
 lint: .venv/.dev ## Check style, types and the project's own rules.
 	$(BIN)/ruff check .
