@@ -30,6 +30,7 @@ from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel import limits
+from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.settings import Settings
@@ -302,8 +303,9 @@ async def _start_receiver(
     settings: Settings, ingest: Ingest, tls: TlsFiles | None, http: socket.socket, stack: AsyncExitStack
 ) -> Settings:
     _allow_open_files()
-    grpc_server = GrpcServer(ingest, tls)
-    http_server = HttpServer(HttpApplication(ingest), tls)
+    trusted = trusted_proxies(settings.trusted_proxies)
+    grpc_server = GrpcServer(ingest, tls, trusted)
+    http_server = HttpServer(HttpApplication(ingest, trusted), tls)
     try:
         await grpc_server.start(settings.host, settings.otlp_grpc_port)
     except RuntimeError as error:
@@ -344,7 +346,7 @@ async def _start_http(application: Any, listening: socket.socket, stack: AsyncEx
         lifespan="off",
         log_config=None,
         access_log=False,
-        # It would believe X-Forwarded-For from this machine; api/clients.py believes those that the settings name.
+        # It would believe X-Forwarded-For from this machine; kernel/clients.py believes those that the settings name.
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=round(limits.INGEST_DRAIN_MAX_S),

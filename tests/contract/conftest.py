@@ -262,14 +262,14 @@ def serve(stranded_store, verifier, tmp_path):
     """Serves an Ingest of this kind on both ports; empty requests need no store."""
 
     @asynccontextmanager
-    async def serving(kind=Ingest, tls=None, **options):
+    async def serving(kind=Ingest, tls=None, *, trusted=(), **options):
         ingest = kind(stranded_store, verifier, await asyncio.to_thread(Journal.open, tmp_path / "ingest"))
         await ingest.start()
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
-        http = HttpServer(HttpApplication(ingest), tls, **options)
+        http = HttpServer(HttpApplication(ingest, trusted), tls, **options)
         await http.start(listening)
-        grpc_server = GrpcServer(ingest, tls)
+        grpc_server = GrpcServer(ingest, tls, trusted)
         await grpc_server.start("127.0.0.1", 0)
         scheme = "https" if tls else "http"
         sender = Sender(f"127.0.0.1:{grpc_server.port}", f"{scheme}://127.0.0.1:{http.port}", verifier.key)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from duoscope.api.clients import client_address, trusted_proxies
+from duoscope.kernel.clients import client_address, trusted_proxies
 from duoscope.kernel.errors import DuoscopeError
 
 TRUSTED = trusted_proxies("10.0.0.0/8, 2001:db8::1")

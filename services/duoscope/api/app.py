@@ -13,7 +13,6 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
-from duoscope.api.clients import trusted_proxies
 from duoscope.api.listing import paging
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
@@ -50,6 +49,7 @@ from duoscope.api.routes import (
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
 from duoscope.identity.permissions import Principal
+from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.clickhouse import TelemetryReader
 

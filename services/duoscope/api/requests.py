@@ -10,8 +10,8 @@ from litestar import Litestar, Request
 from litestar.exceptions import ClientException
 from prometheus_client import Histogram
 
-from duoscope.api.clients import client_address
 from duoscope.kernel.addresses import Network
+from duoscope.kernel.clients import client_address
 from duoscope.kernel.ids import new_id
 
 if TYPE_CHECKING:

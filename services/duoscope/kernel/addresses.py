@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,6 +41,7 @@ def is_within(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address.version == n.version and address in n for n in networks)
 
 
+@lru_cache(maxsize=10_000)
 def peer_address(peer: str) -> str | None:
     """The host of a gRPC peer: `ipv4:192.0.2.1:5000`, `ipv6:%5B2001:db8::1%5D:5000`; None for a Unix socket."""
     kind, _, rest = unquote(peer).partition(":")

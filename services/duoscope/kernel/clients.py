@@ -3,12 +3,14 @@ speaks for somebody else. What others write into X-Forwarded-For is not believed
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from duoscope.kernel.addresses import Network, is_within, parse_address, parse_networks
 from duoscope.kernel.errors import invalid
 
-_HEADER: Final = b"x-forwarded-for"
+FORWARDED_FOR: Final = "x-forwarded-for"
+_HEADER: Final = FORWARDED_FOR.encode()
 
 
 def trusted_proxies(setting: str) -> tuple[Network, ...]:
@@ -23,6 +25,14 @@ def trusted_proxies(setting: str) -> tuple[Network, ...]:
 
 
 def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
+    """The client's address, of an HTTP request whose `headers` are as ASGI has them: names in lower case, bytes."""
+    if not trusted:
+        return _numeric(peer)
+    said = b",".join(value for name, value in headers if name == _HEADER)
+    return client_behind(peer, said.decode("latin-1"), trusted)
+
+
+def client_behind(peer: str | None, forwarded_for: str, trusted: Sequence[Network]) -> str | None:
     """The client's address.
 
     Proxies append whom they heard from, so the list is read from its end, over those that are trusted; the first that
@@ -30,14 +40,15 @@ def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], tru
 
     Args:
         peer: the other end of the connection.
-        headers: of the request, names in lower case.
+        forwarded_for: X-Forwarded-For as it was sent, of several headers one list; empty without.
         trusted: the proxies' networks.
     """
+    if not trusted:
+        return _numeric(peer)
     address = parse_address(peer)
     if address is None or not is_within(address, trusted):
         return str(address) if address else peer
-    forwarded = b",".join(value for name, value in headers if name == _HEADER).decode("latin-1").split(",")
-    for text in reversed(forwarded):
+    for text in reversed(forwarded_for.split(",")):
         said = parse_address(text.strip())
         if said is None:
             break
@@ -45,3 +56,10 @@ def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], tru
         if not is_within(said, trusted):
             break
     return str(address)
+
+
+@lru_cache(maxsize=10_000)
+def _numeric(peer: str | None) -> str | None:
+    """In its usual form. Remembered, because ingest asks for every request and a client sends many."""
+    address = parse_address(peer)
+    return str(address) if address else peer
