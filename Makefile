@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance fuzz faults interop-collector lint format bench bench-fairness bench-keys bench-login clean
+.PHONY: help run demo test conformance fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ format: .venv/.dev ## Format the code and apply safe fixes.
 
 bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory, disk per item.
 	$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+bench-soak: .venv/.dev ## Watch memory under a quarter of an hour of steady load.
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest.
 	$(BIN)/python -m benchmarks.api_keys
