@@ -3,6 +3,7 @@
 -- Totals: of every cumulative series the last point of an hour, of each of its lives (a life begins at a start time). Within
 -- a life totals only grow by what was counted, so the difference of two last points is what the hours between them
 -- counted; and a row that no merge has replaced yet is one more true point. Adding exports up would be wrong.
+-- A point that begins a life at its own time says where to count from, and is kept beside the last one.
 
 CREATE TABLE IF NOT EXISTS metric_counter_totals
 (
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS metric_counter_totals
 )
 ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
-ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), organization_id, retention_days)
+ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
 SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS metric_histogram_totals
 )
 ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
-ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), organization_id, retention_days)
+ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
 SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
@@ -85,7 +86,7 @@ CREATE TABLE IF NOT EXISTS metric_exponential_histogram_totals
 )
 ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
-ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), organization_id, retention_days)
+ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
 SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 

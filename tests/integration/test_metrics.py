@@ -18,7 +18,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.telemetry import metric_numbers, metrics
+from duoscope.telemetry import metrics
 from duoscope.telemetry.times import TimeRange
 
 S = 10**9
@@ -118,38 +118,6 @@ async def test_counters_that_go_down_and_delta_counters(tenant, points):
     await tenant.send(Metric(name="g", gauge=Gauge(data_points=points((0, 1, {})))))
     with pytest.raises(DuoscopeError, match="of a gauge is one of avg"):
         await tenant.ask("g", "rate")
-
-
-async def test_rollups_answer_what_the_points_answer(tenant, points, monkeypatch):
-    for service in ("checkout", "cart"):
-        given = points(*((n * 100, n % 7, {"n": n % 3}) for n in range(100)))
-        await tenant.send(Metric(name="load", gauge=Gauge(data_points=given)), service=service)
-    times = TimeRange(at(0), at(3 * 3600))
-    asked = list(itertools.product(metrics._NUMBER[:-1], ([], ["service"]), ("", "service:cart")))
-    raw = []
-    with monkeypatch.context() as patched:
-        patched.setattr(metric_numbers, "rolled_up", lambda *_, **__: False)
-        for aggregation, group_by, text in asked:
-            raw.append(
-                await tenant.ask("load", aggregation, group_by=group_by, query_text=text, times=times, step="1h")
-            )
-        patched.setattr(metric_numbers, "query_rollup", None)
-    names = []
-    query = tenant.reader.query
-
-    async def observed(sql, parameters, *, name):
-        names.append(name)
-        return await query(sql, parameters, name=name)
-
-    monkeypatch.setattr(tenant.reader, "query", observed)
-    for (aggregation, group_by, text), expected in zip(asked, raw, strict=True):
-        found = await tenant.ask("load", aggregation, group_by=group_by, query_text=text, times=times, step="1h")
-        assert found == {key: pytest.approx(values) for key, values in expected.items()}
-    assert set(names) == {"metrics.shape", "metrics.hourly"}
-    names.clear()
-    for options in ({"group_by": ["n"]}, {"query_text": "n:1"}, {"aggregation": "last"}, {"step": "30m"}):
-        await tenant.ask("load", **{"aggregation": "avg", "times": times, "step": "1h", **options})
-    assert "metrics.hourly" not in names
 
 
 def _histogram(temporality, *given, start=-9000, **more):

@@ -76,7 +76,8 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
         Meta(
             description="Gauges and counters: avg, sum, min, max, count, last. Counters also: rate, increase. "
             "Histograms and summaries: count, sum, avg, rate, increase; histograms also min, max. All: "
-            "p1 to p99. Unless given: rate of monotonic counters, avg of others.",
+            "p1 to p99. Of counters, avg, sum, min, max and p1 to p99 are over what was counted between points, in "
+            "either temporality. Unless given: rate of monotonic counters, avg of others.",
             examples=["p95"],
         ),
     ] = None

@@ -22,11 +22,14 @@ SELECT {labels} AS labels, {bucket} AS bucket, {grouped}
 FROM (
     SELECT service_name, scope_name, resource, attributes_json, timestamp, start_timestamp, count, sum{read},
         lagInFrame(count) OVER points AS count_before, lagInFrame(sum) OVER points AS sum_before,
-        lagInFrame(timestamp) OVER points AS timestamp_before, row_number() OVER points AS number,
+        lagInFrame(timestamp) OVER points AS timestamp_before, lagInFrame(start_timestamp) OVER points AS start_before,
+        row_number() OVER points AS number,
         multiIf(
             {is_delta}, 'all',
+            start_timestamp = timestamp AND (number = 1 OR start_timestamp > start_before), 'none',
             number = 1, if(start_timestamp >= fromUnixTimestamp64Nano({{read_from_ns:Int64}}, 'UTC'), 'all', 'none'),
-            start_timestamp > timestamp_before OR count < count_before OR {is_reshaped}, 'all',
+            start_timestamp > start_before AND start_timestamp >= timestamp_before, 'all',
+            count < count_before OR {is_reshaped}, 'all',
             'difference') AS take
     FROM @{view}
     WHERE {where}
@@ -37,7 +40,7 @@ FROM (
 GROUP BY labels, bucket{group} ORDER BY labels, bucket LIMIT {{rows:UInt64}}"""
 
 _EXTREMES = ", min(min) AS least, max(max) AS greatest"
-_INDEXES = "arrayMap(i -> toInt64(i) + {side}_offset, range(length({side}_bucket_counts)))"
+_INDEXES = "arrayMap(i -> toInt64(i) + {side}_offset, range(length({side}_bucket_counts))) AS {side}_indexes"
 # What is taken away is listed with a minus under the index it has at the later, never higher, scale.
 _ADDED = """,
     sumMap(
@@ -46,7 +49,7 @@ _ADDED = """,
         arrayConcat(arrayMap(c -> if(take = 'none', 0, toInt64(c)), {side}_bucket_counts), if(take = 'difference',
             arrayMap(c -> -toInt64(c), {side}_counts_before), []))) AS added_{side}"""
 _SIDE = (
-    f", {{side}}_bucket_counts, {_INDEXES} AS {{side}}_indexes, lagInFrame({{side}}_bucket_counts) OVER points AS "
+    ", {side}_bucket_counts, {indexes}, lagInFrame({side}_bucket_counts) OVER points AS "
     "{side}_counts_before, lagInFrame({side}_indexes) OVER points AS {side}_indexes_before"
 )
 
@@ -76,8 +79,8 @@ _SHAPES: Final[dict[str, dict[str, str]]] = {
         "grouped": "scale,",
         "read": ", min, max, scale, zero_count, zero_threshold, lagInFrame(scale) OVER points AS scale_before, "
         "lagInFrame(zero_count) OVER points AS zero_before"
-        + _SIDE.format(side="positive")
-        + _SIDE.format(side="negative"),
+        + _SIDE.format(side="positive", indexes=_INDEXES.format(side="positive"))
+        + _SIDE.format(side="negative", indexes=_INDEXES.format(side="negative")),
         "columns": f"""{_EXTREMES}, max(zero_threshold) AS zero_width,
     sum(multiIf(take = 'all', toFloat64(zero_count), take = 'none', 0, toFloat64(zero_count) - toFloat64(zero_before)))
         AS added_zeros{_ADDED.format(side="positive")}{_ADDED.format(side="negative")}""",
@@ -97,13 +100,34 @@ _SHAPES: Final[dict[str, dict[str, str]]] = {
 }
 
 
+_HOURLY: Final[dict[str, dict[str, str]]] = {
+    "histogram": {"view": "histograms_hourly"},
+    "exponential_histogram": {
+        "view": "exponential_histograms_hourly",
+        # Sums of an hour have buckets that are far apart: the indexes are listed.
+        "read": ", min, max, scale, zero_count, zero_threshold, lagInFrame(scale) OVER points AS scale_before, "
+        "lagInFrame(zero_count) OVER points AS zero_before"
+        + _SIDE.format(side="positive", indexes="positive_indexes")
+        + _SIDE.format(side="negative", indexes="negative_indexes"),
+    },
+}
+"""What differs where rows are the last of an hour, or its sum, and not points."""
+
+
 async def query(
-    reader: TelemetryReader, frame: Frame, metric_type: str, aggregation: str, quantile: float | None
+    reader: TelemetryReader,
+    frame: Frame,
+    metric_type: str,
+    aggregation: str,
+    quantile: float | None,
+    *,
+    rolled_up: bool,
 ) -> list[dict[str, Any]]:
-    """Rows (labels, bucket, value) of a histogram or a summary."""
-    sql = _FRAME.format(labels=frame.labels, bucket=frame.bucket(), where=frame.where, **_SHAPES[metric_type])
+    """Rows (labels, bucket, value) of a histogram or a summary; `rolled_up`: whether hours and services are enough."""
+    shape = _SHAPES[metric_type] | (_HOURLY.get(metric_type, {}) if rolled_up else {})
+    sql = _FRAME.format(labels=frame.labels, bucket=frame.bucket(), where=frame.where, **shape)
     parameters = frame.parameters | {"quantile": -1.0 if quantile is None else quantile}
-    rows = await reader.query(sql, parameters, name=f"metrics.{metric_type}")
+    rows = await reader.query(sql, parameters, name=f"metrics.{shape['view']}")
     refuse_too_many(rows)
     if quantile is not None:
         evaluate = _QUANTILES[metric_type]

@@ -13,6 +13,7 @@ from duoscope.telemetry.language import Condition
 from duoscope.telemetry.times import SECOND_NS, TimeRange, duration_ns
 from duoscope.telemetry.values import rfc3339
 
+HOUR_S: Final = 3600
 GROUP_BY_MAX: Final = 10
 ROWS_MAX: Final = 200_000
 """Points over all series that one query may answer."""
@@ -55,6 +56,11 @@ class Frame:
     def lookback_s(self) -> int:
         """How far before the start cumulative points are read."""
         return max(self.step_s, LOOKBACK_MIN_S)
+
+    @property
+    def of_hours_and_services(self) -> bool:
+        """Whether rollups can have such buckets and labels."""
+        return self.step_s % HOUR_S == 0 and set(self.group_by) <= {"service"}
 
     @property
     def where(self) -> str:

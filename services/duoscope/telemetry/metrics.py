@@ -2,12 +2,17 @@
 
 A query answers a series of points for each combination of labels. What an aggregation means depends on the type:
 
-    gauge, counter   avg, sum, min, max, count, p1 to p99 are over all points of a step; last adds up the newest point
+    gauge            avg, sum, min, max, count, p1 to p99 are over all points of a step; last adds up the newest point
                      of each series
-    counter          increase is how much was counted in a step, rate the same per second; resets are noticed
+    counter          increase is how much was counted in a step, rate the same per second; resets are noticed, and both
+                     temporalities answer alike. sum is the increase, avg, min, max, p1 to p99 are over what each point
+                     adds to the one before, count is points, last adds up the newest values as they were sent. A
+                     counter that goes up and down and sends totals is a gauge to all but increase and rate
     histogram        (explicit or exponential) count and increase are observations in a step, rate the same per second,
                      sum and avg are over them, p1 to p99 are interpolated in merged buckets; min and max as reported
     summary          count, increase, rate, sum, avg likewise; p1 to p99 are the mean of what was reported there
+
+Steps of whole hours that ask for no attribute are read from rollups (docs/adr/0011).
 """
 
 import re
@@ -168,15 +173,13 @@ async def query(
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     rows: list[dict[str, Any]] = []
-    if shape and kind in ("gauge", "counter"):
-        one_type = len({row["kind"] for row in shapes} & {"gauge", "counter"}) == 1
-        only_services = one_type and fields_of(query_text) <= {"service"}
-        if metric_numbers.rolled_up(frame, chosen, only_services=only_services):
-            rows = await metric_numbers.query_rollup(reader, frame, chosen)
+    if shape:
+        rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"}
+        if kind in ("gauge", "counter"):
+            of_kind = [row for row in shapes if row["kind"] == kind]
+            rows = await metric_numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
         else:
-            rows = await metric_numbers.query(reader, frame, kind, chosen, quantile)
-    elif shape:
-        rows = await metric_distributions.query(reader, frame, shape["kind"], chosen, quantile)
+            rows = await metric_distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
     series, truncated = await items.decoded(rows, frame.series)
     return MetricResult(
         metric=metric,
