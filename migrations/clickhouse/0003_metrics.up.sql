@@ -41,7 +41,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with explicit bounds.
 CREATE TABLE IF NOT EXISTS metric_histograms
@@ -86,7 +86,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 CREATE TABLE IF NOT EXISTS metric_exponential_histograms
@@ -136,7 +136,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_summaries
 (
@@ -172,7 +172,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS exemplars_v3
 (
@@ -195,7 +195,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, enable_vertical_merge_algorithm = 0, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Rollups over all series of a metric and a service, added to by every INSERT: of gauges, of counters that go up and down,
 -- and of what delta counters counted. Totals of counters that only grow say nothing when they are added up export by
