@@ -33,6 +33,7 @@ LOUD_ITEMS = 1000
 TIMES = {"alone": 0, "beside one at its limit": 1, "beside one at 20 times its limit": 20}
 SETTLE_S = 2.0
 BURST_S = 1
+P99_GROWTH_MAX = 1.2
 
 
 @dataclass
@@ -197,6 +198,9 @@ def report(seen: dict[str, Seen], arguments: argparse.Namespace) -> None:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
     print(json.dumps({"cores": os.cpu_count(), "limit": arguments.limit, "results": results}))
+    alone, _, loudest = results
+    if loudest["p99_median_ms"] > P99_GROWTH_MAX * alone["p99_median_ms"]:
+        raise SystemExit(f"the loud tenant is felt: p99 is more than {P99_GROWTH_MAX} times that alone")
 
 
 if __name__ == "__main__":
