@@ -82,6 +82,25 @@ INGEST_CATALOGUE_PERIOD_S: Final = 30.0
 INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
 """Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
 
+INGEST_DISK_FREE_BYTES_MIN: Final = 1024 * 1024 * 1024
+"""Below this much free disk, or a twentieth of a smaller disk, clients are told to retry: whatever else is on the disk
+needs room too."""
+
+INGEST_SPOOL_LOOK_S: Final = 10.0
+INGEST_SPOOL_TRIES_MAX: Final = 5
+"""How often the spool looks for files that an operator put back; and how often one batch may fail before others are
+tried before it."""
+
+INGEST_COMMIT_MAX_S: Final = 20.0
+INGEST_LEDGER_MAX_S: Final = 5.0
+"""How long ClickHouse may take to commit a batch before it goes to disk, and to say which requests it has."""
+
+INGEST_STORE_SILENCE_MAX_S: Final = 60
+"""How long a ClickHouse server may be silent on a connection. Well below the 300 s after which a collector gives up."""
+
+INGEST_BATCH_ROWS_MAX: Final = 500_000
+"""Rows after which a batch takes no further request: a request of small items makes many times its bytes of them."""
+
 INGEST_SPOOL_RETRY_AFTER_S: Final = 30.0
 INGEST_SPOOL_PAUSE_MIN_S: Final = 0.5
 INGEST_SPOOL_PAUSE_MAX_S: Final = 10.0
@@ -130,6 +149,9 @@ METRIC_POINTS_MAX: Final = 11_000
 
 METRIC_SERIES_MAX: Final = 500
 """Series that one metric query may return."""
+
+TELEMETRY_CONNECT_MAX_S: Final = 5
+"""How long a connection to a ClickHouse server may take."""
 
 TELEMETRY_QUERY_TIMEOUT_S: Final = 30
 TELEMETRY_QUERY_MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024

@@ -1,19 +1,19 @@
 """What becomes of a batch: decoded, written down, inserted, answered. Each step may fail without loss or doubling.
 
-    requests -> stored before? answer   (this process remembers, or the ledger in ClickHouse)
+    requests -> stored before? answer   (this process remembers, the ledger in ClickHouse, or another receiver has it)
              -> decode                  (native; malformed requests are answered, bad items counted)
              -> journal                 (a file: from here on the death of the process changes nothing)
              -> INSERT a table, the ledger last, all under one token
              -> the file goes, the requests are answered
 
-While ClickHouse is away the file is synced, the requests are answered all the same, and the spool inserts it later.
+When ClickHouse does not commit in time the file is synced, the requests are answered all the same, and the spool
+inserts it later, under the same token: the INSERT whose outcome nobody knows may still commit.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
 from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
-from duoscope.receiver.journal import Batch, Insert, Journal
+from duoscope.receiver.journal import Batch, Insert, Journal, Part
 from duoscope.receiver.signals import Signal
-from duoscope.receiver.spool import Spool
+from duoscope.receiver.spool import Remembered, Spool
 from duoscope.receiver.tenant_series import TenantSeries, bounds_of
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
@@ -34,27 +34,10 @@ _log = logging.getLogger(__name__)
 
 _items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
 _again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
+_unasked = Counter("duoscope_ingest_unasked_requests", "Requests taken while the ledger could not be asked", ["signal"])
 
-
-class Recent:
-    """What became of the last requests, by digest. Bounded: the ledger knows the others."""
-
-    def __init__(self, entries_max: int = limits.INGEST_RECENT_REQUESTS_MAX) -> None:
-        self._entries_max = entries_max
-        self._outcomes: OrderedDict[str, tuple[int, Outcome]] = OrderedDict()
-
-    def add(self, request: Request, outcome: Outcome) -> None:
-        """Remember a request that is stored."""
-        self._outcomes[request.digest] = (request.received_ns, outcome)
-        if len(self._outcomes) > self._entries_max:
-            self._outcomes.popitem(last=False)
-
-    def get(self, request: Request) -> Outcome | None:
-        """What became of the same request within the window in which a repetition is a retry."""
-        found = self._outcomes.get(request.digest)
-        if found is None or request.received_ns - found[0] > limits.INGEST_SAME_REQUEST_S * 1_000_000_000:
-            return None
-        return found[1]
+_CATALOGUE = "metric_catalogue"
+"""Its rows are of many requests at once, and the same again and again: none is left out of a batch."""
 
 
 class Committer:
@@ -71,7 +54,8 @@ class Committer:
         self._decoder = Decoder(signal.kind)
         self._decoding = asyncio.Lock()
         self._catalogue_due = 0.0
-        self._recent = Recent()
+        self._recent = Remembered(limits.INGEST_RECENT_REQUESTS_MAX)
+        self._late: set[asyncio.Task[bool]] = set()
         self._series = TenantSeries() if signal.kind is Kind.METRICS else None
 
     async def commit(self, requests: list[Request]) -> None:
@@ -89,23 +73,37 @@ class Committer:
     async def _answer_repeated(self, requests: list[Request]) -> list[Request]:
         unknown: list[Request] = []
         for request in requests:
-            outcome = self._recent.get(request) or self._spool.outcomes.get(request.digest)
-            if outcome:
+            key, at = _key(request), request.received_ns
+            if outcome := self._recent.get(key, at) or self._spool.outcomes.get(key, at):
                 self._repeat(request, outcome)
+            elif key in self._spool.undecided:
+                request.resolve(_disk_trouble())
             else:
                 unknown.append(request)
-        if not unknown or self._spool.away:
-            return unknown
+        if unknown and not self._spool.away:
+            return await self._answer_stored(unknown)
+        _unasked.labels(self._signal.name).inc(len(unknown))
+        return unknown
+
+    async def _answer_stored(self, requests: list[Request]) -> list[Request]:
+        """Answer those that the ledger has; a batch that could not ask is compared with it before it is replayed."""
+        since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
+        ask = [(*_place(request), request.digest) for request in requests]
         try:
-            stored = await self._writer.stored([(r.principal.scope, r.digest) for r in unknown])
-        except DuoscopeError as error:
-            _log.warning("cannot ask ClickHouse which requests it has: %s", error.detail or error.message)
-            return unknown
-        for request in unknown:
-            if request.digest in stored:
-                items, kept, rejected = stored[request.digest]
-                self._repeat(request, Outcome(items, kept, rejected))
-        return [request for request in unknown if request.digest not in stored]
+            stored = await asyncio.wait_for(self._writer.stored(ask, since_ns=since_ns), limits.INGEST_LEDGER_MAX_S)
+        except (DuoscopeError, TimeoutError) as error:
+            detail = error.detail if isinstance(error, DuoscopeError) else "no answer in time"
+            _log.warning("cannot ask ClickHouse which requests it has: %s", detail)
+            _unasked.labels(self._signal.name).inc(len(requests))
+            return requests
+        unknown: list[Request] = []
+        for request in requests:
+            found = stored.get((str(request.principal.scope.tenant_id), request.digest))
+            if found:
+                self._repeat(request, Outcome(*found))
+            else:
+                unknown.append(request)
+        return unknown
 
     def _repeat(self, request: Request, outcome: Outcome) -> None:
         _again.labels(self._signal.name).inc()
@@ -113,54 +111,78 @@ class Committer:
 
     async def _store(self, requests: list[Request]) -> None:
         loop = asyncio.get_running_loop()
-        async with self._decoding:
-            decoded = await loop.run_in_executor(self._threads, self._decode, requests)
-        sound: list[tuple[Request, Outcome]] = []
-        for request, outcome in zip(requests, decoded.outcomes, strict=True):
-            if isinstance(outcome, Outcome):
-                sound.append((request, outcome))
-            else:
-                request.resolve(outcome)
-        if decoded.batch:
-            await self._insert(decoded.batch)
+        remaining = requests
+        while remaining:
+            async with self._decoding:
+                decoded = await loop.run_in_executor(self._threads, self._decode, remaining)
+            taken, remaining = remaining[: len(decoded.outcomes)], remaining[len(decoded.outcomes) :]
+            sound: list[tuple[Request, Outcome]] = []
+            for request, outcome in zip(taken, decoded.outcomes, strict=True):
+                if isinstance(outcome, Outcome):
+                    sound.append((request, outcome))
+                else:
+                    request.resolve(outcome)
+            try:
+                if decoded.batch:
+                    await self._insert(decoded.batch)
+            except DuoscopeError as error:
+                self._decoder.forget()  # the catalogue's rows went with the batch
+                for request, _ in sound:
+                    request.resolve(error)
+                continue
+            self._answer(sound)
+
+    def _answer(self, sound: list[tuple[Request, Outcome]]) -> None:
         for request, outcome in sound:
-            self._recent.add(request, outcome)
+            self._recent.add(_key(request), request.received_ns, outcome)
             _items.labels(self._signal.name, "stored").inc(outcome.stored)
             _items.labels(self._signal.name, "rejected").inc(sum(outcome.rejected.values()))
             request.resolve(outcome)
 
     def _decode(self, requests: list[Request]) -> "_Decoded":
+        """Decode as many as one batch may hold, the first at least."""
         if time.monotonic() >= self._catalogue_due:
             self._catalogue_due = time.monotonic() + limits.INGEST_CATALOGUE_PERIOD_S
             self._decoder.forget()
         outcomes: list[Outcome | DuoscopeError] = []
-        for request in requests:
-            try:
-                outcomes.append(
-                    self._decoder.add(
-                        request.raw,
-                        request.principal.scope,
-                        request.principal.retention_days,
-                        now_ns=request.received_ns,
-                        bounds=bounds_of(request.applied),
-                        series=self._series and self._series.of(request.principal.scope.tenant_id),
-                    )
-                )
-            except MalformedError:
-                outcomes.append(self._signal.malformed())
-            except TooManyItemsError:
-                outcomes.append(self._signal.too_many_items())
-            except MemoryError:
-                outcomes.append(_no_memory())
-        inserts = [Insert(block.table, "Native", block.native) for block in self._decoder.blocks()]
-        self._decoder.clear()
-        ledger = [(r, o) for r, o in zip(requests, outcomes, strict=True) if isinstance(o, Outcome) and o.items]
-        if not ledger:
+        parts: list[tuple[Request, Part]] = []
+        try:
+            rows = self._decoder.rows()
+            for request in requests:
+                if sum(rows.values()) > limits.INGEST_BATCH_ROWS_MAX:
+                    break
+                outcome = self._decode_one(request)
+                outcomes.append(outcome)
+                before, rows = rows, self._decoder.rows()
+                if isinstance(outcome, Outcome) and outcome.items:
+                    own = {t: (before[t], end) for t, end in rows.items() if t != _CATALOGUE and end > before[t]}
+                    parts.append((request, Part(*_place(request), request.digest, outcome, own)))
+            inserts = [Insert(block.table, "Native", block.native) for block in self._decoder.blocks()]
+        finally:
+            self._decoder.clear()
+        if not parts:
             return _Decoded(outcomes, None)
-        lines = "\n".join(json.dumps(self._entry(request, outcome)) for request, outcome in ledger)
+        lines = "\n".join(json.dumps(self._entry(request, part.outcome)) for request, part in parts)
         inserts.append(Insert("ingest_ledger", "JSONEachRow", lines.encode()))
-        batch = Batch(new_id().hex, tuple(inserts), {request.digest: outcome for request, outcome in ledger})
-        return _Decoded(outcomes, batch)
+        received_ns = min(request.received_ns for request, _ in parts)
+        return _Decoded(outcomes, Batch(new_id().hex, received_ns, tuple(part for _, part in parts), tuple(inserts)))
+
+    def _decode_one(self, request: Request) -> Outcome | DuoscopeError:
+        try:
+            return self._decoder.add(
+                request.raw,
+                request.principal.scope,
+                request.principal.retention_days,
+                now_ns=request.received_ns,
+                bounds=bounds_of(request.applied),
+                series=self._series and self._series.of(request.principal.scope.tenant_id),
+            )
+        except MalformedError:
+            return self._signal.malformed()
+        except TooManyItemsError:
+            return self._signal.too_many_items()
+        except MemoryError:
+            return _no_memory()
 
     def _entry(self, request: Request, outcome: Outcome) -> dict[str, object]:
         scope = request.principal.scope
@@ -180,6 +202,7 @@ class Committer:
         }
 
     async def _insert(self, batch: Batch) -> None:
+        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged."""
         loop = asyncio.get_running_loop()
         try:
             path = await loop.run_in_executor(self._threads, self._journal.write, batch)
@@ -189,25 +212,47 @@ class Committer:
         if self._spool.away:
             await self._keep(path, batch)
             return
+        inserting = asyncio.create_task(self._try_to_insert(path, batch), name="insert a batch")
+        done, _ = await asyncio.wait({inserting}, timeout=limits.INGEST_COMMIT_MAX_S)
+        if not done:
+            # Nobody knows what becomes of it. It goes on, and the spool does it again.
+            _log.warning("a batch of %s takes too long to store; it goes to disk", self._signal.name)
+            self._late.add(inserting)
+            inserting.add_done_callback(self._late.discard)
+        elif inserting.result():
+            return
+        await self._keep(path, batch)
+
+    async def _try_to_insert(self, path: Path, batch: Batch) -> bool:
+        """Whether the batch needs nothing more: it is stored, or set aside."""
         for pause_s in (*limits.INGEST_INSERT_RETRY_PAUSES_S, None):
             try:
                 await self._spool.insert(batch)
             except DuoscopeError as error:
                 _log.warning("a batch of %s is not stored yet: %s", self._signal.name, error.detail or error.message)
-                if pause_s is None:
-                    await self._keep(path, batch)
-                    return
+                if pause_s is None or self._spool.away:
+                    return False
                 await asyncio.sleep(pause_s)
             except RejectedByStoreError as error:
-                await self._spool.set_aside(path, str(error))
-                return
+                await self._set_aside(path, batch, str(error))
+                return True
             else:
+                # By its first name: a batch that took too long has another by now, and the spool sees to it.
                 self._journal.remove(path)
-                return
+                return True
+        return False
+
+    async def _set_aside(self, path: Path, batch: Batch, why: str) -> None:
+        try:
+            await self._spool.set_aside(path, why)
+        except OSError:
+            await self._keep(path, batch)
 
     async def _keep(self, path: Path, batch: Batch) -> None:
         try:
             await self._spool.keep(path, batch)
+        except FileNotFoundError:
+            return  # the INSERT that took too long has committed just now
         except OSError as error:
             _log.error("cannot sync a batch to disk: %s", error)
             raise _disk_trouble() from error
@@ -221,6 +266,16 @@ class _Decoded:
     def __init__(self, outcomes: list[Outcome | DuoscopeError], batch: Batch | None) -> None:
         self.outcomes = outcomes
         self.batch = batch
+
+
+def _place(request: Request) -> tuple[str, str]:
+    scope = request.principal.scope
+    return str(scope.workspace_id), str(scope.tenant_id)
+
+
+def _key(request: Request) -> str:
+    """As `Part.key`."""
+    return f"{request.principal.scope.tenant_id}/{request.digest}"
 
 
 def _no_memory() -> DuoscopeError:

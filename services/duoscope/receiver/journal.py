@@ -7,31 +7,33 @@ oldest first. One idea, two uses; the file's suffix says how far a batch came:
 
   .batch    written, not acknowledged. In the page cache: survives the process, which is all that it is for
   .spooled  acknowledged: synced to disk first
-  .poison   acknowledged, but ClickHouse refuses it; `duoscope admin spool` shows and replays it
+  .poison   acknowledged, but torn, changed, or refused by ClickHouse; `duoscope admin spool` shows and replays it
 
-The file: a magic, the length of a JSON head, the head, the blocks, and a checksum of all that.
+The file: a magic, the length of a JSON head, the head and its checksum, the blocks, and a checksum of all that.
 """
 
-import dataclasses
 import fcntl
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 import xxhash
 
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.receiver.decoder import Outcome
 
-_MAGIC: Final = b"DUOBATCH1\n"
+_MAGIC: Final = b"DUOBATCH2\n"
 _CHECKSUM_BYTES: Final = 16
 _SIZE_BYTES: Final = 8
+_HEAD_BYTES_MAX: Final = 256 * 1024 * 1024
 
 WRITTEN: Final = ".batch"
 SPOOLED: Final = ".spooled"
 POISON: Final = ".poison"
+_WHY: Final = ".why"
 
 
 class CorruptBatchError(Exception):
@@ -48,18 +50,56 @@ class Insert:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One request's share of a batch.
+
+    Attributes:
+        workspace_id: whose it is; a UUID in text, as is `tenant_id`.
+        digest: of its bytes.
+        outcome: what its sender is told.
+        rows: by table, the first of its rows and the one behind its last.
+    """
+
+    workspace_id: str
+    tenant_id: str
+    digest: str
+    outcome: Outcome
+    rows: dict[str, tuple[int, int]]
+
+    @property
+    def key(self) -> str:
+        """Identifies the request: a tenant's digest says nothing about another tenant's."""
+        return f"{self.tenant_id}/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """INSERTs that belong together.
 
     Attributes:
         token: identifies the content: a UUIDv7 in hex, so that files sort by age.
-        inserts: in order; the ledger's is the last.
-        outcomes: of the requests in it, by their digest.
+        received_ns: when its oldest request came, in nanoseconds since 1970.
+        parts: the requests in it.
+        inserts: in order; the ledger's is the last. Empty where only the head was read.
     """
 
     token: str
-    inserts: tuple[Insert, ...]
-    outcomes: dict[str, Outcome]
+    received_ns: int
+    parts: tuple[Part, ...]
+    inserts: tuple[Insert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A batch file, as an operator sees it."""
+
+    name: str
+    state: str
+    size_bytes: int
+    received_ns: int | None
+    requests: int | None
+    rows: int | None
+    why: str
 
 
 class Journal:
@@ -91,6 +131,11 @@ class Journal:
             torn.unlink()
         return cls(folder, lock)
 
+    @classmethod
+    def look(cls, folder: Path) -> Self:
+        """The folder beside the receiver that owns it: for what an operator does, which is to list and to rename."""
+        return cls(folder, -1)
+
     def close(self) -> None:
         """Let another process have it. May be called again."""
         if self._lock >= 0:
@@ -106,8 +151,9 @@ class Journal:
         head = json.dumps(
             {
                 "token": batch.token,
+                "received_ns": batch.received_ns,
                 "inserts": [[i.table, i.form, len(i.block)] for i in batch.inserts],
-                "outcomes": {digest: dataclasses.astuple(outcome) for digest, outcome in batch.outcomes.items()},
+                "parts": [[p.workspace_id, p.tenant_id, p.digest, p.rows, *_values(p.outcome)] for p in batch.parts],
             }
         ).encode()
         path = self._folder / f"{batch.token}{WRITTEN}"
@@ -115,7 +161,11 @@ class Journal:
         checksum = xxhash.xxh3_128()
         try:
             with new.open("wb") as file:
-                for part in (_MAGIC, len(head).to_bytes(_SIZE_BYTES, "big"), head, *(i.block for i in batch.inserts)):
+                for part in (_MAGIC, len(head).to_bytes(_SIZE_BYTES, "big"), head):
+                    checksum.update(part)
+                    file.write(part)
+                of_head = checksum.digest()
+                for part in (of_head, *(i.block for i in batch.inserts)):
                     checksum.update(part)
                     file.write(part)
                 file.write(checksum.digest())
@@ -132,30 +182,38 @@ class Journal:
             CorruptBatchError: it is not what `write` wrote.
         """
         content = path.read_bytes()
-        body, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
-        if not body.startswith(_MAGIC) or xxhash.xxh3_128_digest(body) != checksum:
+        if xxhash.xxh3_128_digest(content[:-_CHECKSUM_BYTES]) != content[-_CHECKSUM_BYTES:]:
             raise CorruptBatchError(path.name)
-        at = len(_MAGIC) + _SIZE_BYTES
-        size = int.from_bytes(body[len(_MAGIC) : at], "big")
-        head: dict[str, Any] = json.loads(body[at : at + size])
-        at += size
+        with path.open("rb") as file:
+            head, batch = _read_head(file, path)
+            at = file.tell()
         inserts: list[Insert] = []
         for table, form, length in head["inserts"]:
-            inserts.append(Insert(table, form, body[at : at + length]))
+            inserts.append(Insert(table, form, content[at : at + length]))
             at += length
-        outcomes = {digest: Outcome(*outcome) for digest, outcome in head["outcomes"].items()}
-        return Batch(head["token"], tuple(inserts), outcomes)
+        return Batch(batch.token, batch.received_ns, batch.parts, tuple(inserts))
+
+    def read_head(self, path: Path) -> Batch:
+        """The batch of a file without its rows, which are not looked at.
+
+        Raises:
+            CorruptBatchError: what was read is not what `write` wrote.
+        """
+        with path.open("rb") as file:
+            return _read_head(file, path)[1]
 
     def spool(self, path: Path) -> Path:
         """Make a written batch survive the machine; it may then be acknowledged."""
         return self._sync_as(path, SPOOLED)
 
-    def set_aside(self, path: Path) -> Path:
-        """Take a batch that cannot be inserted out of the way."""
+    def set_aside(self, path: Path, why: str) -> Path:
+        """Take a batch that cannot be inserted out of the way, with a word on why."""
+        path.with_suffix(_WHY).write_text(why[:2000])
         return self._sync_as(path, POISON)
 
     def release(self, path: Path) -> Path:
         """Put a batch that was set aside back into the spool."""
+        path.with_suffix(_WHY).unlink(missing_ok=True)
         return self._sync_as(path, SPOOLED)
 
     def _sync_as(self, path: Path, suffix: str) -> Path:
@@ -172,14 +230,60 @@ class Journal:
     def remove(self, path: Path) -> None:
         """Forget a batch that is stored."""
         path.unlink(missing_ok=True)
+        path.with_suffix(_WHY).unlink(missing_ok=True)
 
     def files(self, *suffixes: str) -> list[Path]:
         """The batches of these kinds, oldest first."""
-        return sorted((path for path in self._folder.iterdir() if path.suffix in suffixes), key=lambda path: path.stem)
+        found = (path for path in self._folder.iterdir() if path.suffix in suffixes)
+        return sorted(found, key=lambda path: path.stem)
 
-    def size(self, *suffixes: str) -> int:
-        """Bytes of the batches of these kinds."""
-        return sum(_size(path) for path in self.files(*suffixes))
+    def size(self) -> int:
+        """Bytes of all batches that wait."""
+        return sum(_size(path) for path in self.files(WRITTEN, SPOOLED, POISON))
+
+    def has_room(self) -> bool:
+        """Whether the disk has space left, beyond what is kept free for whatever else is on it."""
+        disk = os.statvfs(self._folder)
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        return free > min(limits.INGEST_DISK_FREE_BYTES_MIN, total // 20)
+
+    def describe(self, path: Path) -> Waiting:
+        """What an operator should know of a file; of a torn one only what the file system says."""
+        state = {WRITTEN: "in flight", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
+        try:
+            why = path.with_suffix(_WHY).read_text()
+        except OSError:
+            why = ""
+        try:
+            batch = self.read_head(path)
+        except (CorruptBatchError, OSError):
+            return Waiting(path.stem, state, _size(path), None, None, None, why or "the file is torn or was changed")
+        stored = sum(part.outcome.stored for part in batch.parts)
+        return Waiting(path.stem, state, _size(path), batch.received_ns, len(batch.parts), stored, why)
+
+    def find(self, name: str, *suffixes: str) -> Path | None:
+        """The file of a batch by its name."""
+        return next((path for path in self.files(*suffixes) if path.stem == name), None)
+
+
+def _values(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.items, outcome.stored, outcome.rejected
+
+
+def _read_head(file: BinaryIO, path: Path) -> tuple[dict[str, Any], Batch]:
+    start = file.read(len(_MAGIC) + _SIZE_BYTES)
+    size = int.from_bytes(start[len(_MAGIC) :], "big")
+    if not start.startswith(_MAGIC) or size > _HEAD_BYTES_MAX:
+        raise CorruptBatchError(path.name)
+    raw = file.read(size)
+    if xxhash.xxh3_128_digest(start + raw) != file.read(_CHECKSUM_BYTES):
+        raise CorruptBatchError(path.name)
+    head: dict[str, Any] = json.loads(raw)
+    parts = tuple(
+        Part(workspace, tenant, digest, Outcome(items, stored, rejected), {t: (a, b) for t, (a, b) in rows.items()})
+        for workspace, tenant, digest, rows, items, stored, rejected in head["parts"]
+    )
+    return head, Batch(head["token"], head["received_ns"], parts)
 
 
 def _size(path: Path) -> int:

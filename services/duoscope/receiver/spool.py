@@ -1,17 +1,27 @@
-"""Inserts batch files: those that ClickHouse was away for, those of a process that died on the way. See `journal`."""
+"""Inserts batch files: those ClickHouse was away for, those of a process that died on the way. See `journal`.
+
+A file is inserted again when nobody knows what became of it, so first the ledger is asked which of its requests are
+stored: they may have been sent again meanwhile, to this receiver or another. Their rows are left out. For the rest the
+token makes sure that what the first attempt did commit is not stored twice.
+"""
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter as Count
+from collections import OrderedDict
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from duoscope.kernel import limits
+from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Journal
+from duoscope.receiver.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal
+from duoscope.receiver.native_blocks import without_rows
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
@@ -23,16 +33,51 @@ _insert_seconds = Histogram(
     ["table"],
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
-_spool_bytes = Gauge("duoscope_ingest_spool_bytes", "Bytes of acknowledged requests on disk that wait for ClickHouse")
+_spool_bytes = Gauge("duoscope_ingest_spool_bytes", "Bytes of batch files on disk, poison included")
+_spool_batches = Gauge("duoscope_ingest_spool_batches", "Acknowledged batches that wait for ClickHouse")
+_spool_age = Gauge("duoscope_ingest_spool_oldest_seconds", "Age of the oldest batch that waits for ClickHouse")
+_away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take INSERTs and batches go to disk")
 _poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused for good")
+_replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from disk into ClickHouse")
+
+_SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
+_LEDGER: Final = "ingest_ledger"
+
+
+class Remembered:
+    """What became of requests, by `Part.key`, for as long as a repetition counts as a retry."""
+
+    def __init__(self, entries_max: int | None = None) -> None:
+        self._entries_max = entries_max
+        self._outcomes: OrderedDict[str, tuple[int, Outcome]] = OrderedDict()
+
+    def add(self, key: str, received_ns: int, outcome: Outcome) -> None:
+        """Remember a request; what is too old to matter is forgotten."""
+        self._outcomes[key] = (received_ns, outcome)
+        while self._outcomes:
+            oldest_ns, _ = next(iter(self._outcomes.values()))
+            too_many = self._entries_max is not None and len(self._outcomes) > self._entries_max
+            if not too_many and oldest_ns >= received_ns - _SAME_REQUEST_NS:
+                return
+            self._outcomes.popitem(last=False)
+
+    def get(self, key: str, received_ns: int) -> Outcome | None:
+        """What became of the same request, if it came within the window."""
+        found = self._outcomes.get(key)
+        return found[1] if found and received_ns - found[0] <= _SAME_REQUEST_NS else None
+
+    def discard(self, key: str) -> None:
+        """Forget a request."""
+        self._outcomes.pop(key, None)
 
 
 class Spool:
-    """The journal's way into ClickHouse. `away` says that the last try found nobody there.
+    """The journal's way into ClickHouse.
 
     Attributes:
-        away: whether ClickHouse did not answer the last INSERT.
-        outcomes: of the requests that wait in files, by digest: durable, and not in the ledger yet.
+        away: whether ClickHouse did not answer the last INSERT: batches then go to disk at once.
+        outcomes: of the requests that wait in files: durable, and perhaps not in the ledger yet.
+        undecided: requests in files that could not be synced: neither acknowledged nor lost.
     """
 
     def __init__(self, journal: Journal, writer: IngestWriter) -> None:
@@ -41,18 +86,21 @@ class Spool:
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._bytes = 0
+        self._batches = 0
         self._task: asyncio.Task[None] | None = None
+        self._unsynced: set[Path] = set()
+        self._failures: Count[str] = Count()
         self.away = False
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes = Remembered()
+        self.undecided: set[str] = set()
 
     async def start(self) -> None:
         """Take up what an earlier process left. What it had not acknowledged counts too: it may be half there."""
         for path in await asyncio.to_thread(self._journal.files, WRITTEN):
             await asyncio.to_thread(self._journal.spool, path)
         for path in await asyncio.to_thread(self._journal.files, SPOOLED):
-            batch = await self._read(path)
-            if batch:
-                self.outcomes.update(batch.outcomes)
+            with contextlib.suppress(CorruptBatchError):  # set aside when its turn comes
+                self._remember(await asyncio.to_thread(self._journal.read_head, path))
         await self._measure()
         self._task = asyncio.create_task(self._run(), name="spool")
 
@@ -64,26 +112,56 @@ class Spool:
             await self._task
 
     def admit(self) -> None:
-        """Raise UNAVAILABLE when the disk space set apart for outages is used up."""
+        """Raise UNAVAILABLE when the disk space set apart for outages is used up, or the disk is nearly full."""
         if self._bytes > limits.INGEST_SPOOL_BYTES_MAX:
             raise unavailable(
                 "The telemetry store is away and the spool is full; send the same request again later.",
                 code="spool-full",
                 retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
             )
+        if not self._journal.has_room():
+            raise unavailable(
+                "The receiver's disk is nearly full; send the same request again later.",
+                code="disk-full",
+                retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
+            )
+
+    async def ready(self) -> None:
+        """Raise UNAVAILABLE, with what waits, while telemetry goes to disk."""
+        if self.away:
+            raise unavailable(
+                f"The telemetry store is away: {self._batches} batches ({self._bytes / 2**20:.1f} MiB) wait on disk.",
+                code="spooling",
+                retry_after_s=limits.INGEST_RETRY_AFTER_S,
+            )
 
     async def keep(self, path: Path, batch: Batch) -> None:
-        """Make a written batch durable, to be inserted later; when this returns, it may be acknowledged."""
-        await asyncio.to_thread(self._journal.spool, path)
-        self.outcomes.update(batch.outcomes)
-        self.away = True
-        await self._measure()
+        """Make a written batch durable, to be inserted later; when this returns, it may be acknowledged.
+
+        Raises:
+            OSError: it may not, and may be stored all the same: its requests are undecided until it is.
+        """
+        self._set_away(away=True)
+        try:
+            await asyncio.to_thread(self._journal.spool, path)
+        except FileNotFoundError:  # stored after all, and removed
+            raise
+        except OSError:
+            self._unsynced.add(path)
+            self.undecided.update(part.key for part in batch.parts)
+            self._wake.set()
+            raise
+        self._remember(batch)
+        self._bytes += sum(len(insert.block) for insert in batch.inserts)
+        self._batches += 1
+        _spool_bytes.set(self._bytes)
+        _spool_batches.set(self._batches)
         self._wake.set()
 
     async def set_aside(self, path: Path, why: str) -> None:
         """Make a written batch that cannot be inserted durable, where an operator finds it."""
         _poison.inc()
-        await asyncio.to_thread(self._journal.set_aside, path)
+        await asyncio.to_thread(self._journal.set_aside, path, why)
         _log.error("set batch %s aside: %s", path.stem, why)
 
     async def insert(self, batch: Batch) -> None:
@@ -111,51 +189,110 @@ class Spool:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                files = await asyncio.to_thread(self._journal.files, SPOOLED)
-                for path in files:
-                    await self._replay(path)
-                    self.away = False
-                    pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
-                    if self._closing.is_set():
-                        return
-            except DuoscopeError as error:
-                _log.warning("the spool waits for ClickHouse: %s", error.detail or error.message)
-                await self._woken_or(pause_s)
-                pause_s = min(2 * pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
+                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
+                progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
+                await self._measure()
             except OSError:
                 _log.exception("the spool cannot be read")
-                await self._woken_or(limits.INGEST_SPOOL_PAUSE_MAX_S)
+                files, progress = [Path()], False
+            if progress:
+                pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
+            elif files:
+                await self._woken_or(pause_s)
+                pause_s = min(2 * pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
             else:
-                await self._woken_or(None if not files else 0)
+                self._set_away(away=False)
+                await self._woken_or(limits.INGEST_SPOOL_LOOK_S)
 
-    async def _woken_or(self, seconds: float | None) -> None:
+    async def _replay_all(self, files: list[Path]) -> bool:
+        """Insert files, oldest first; a file that fails again and again holds up no other. Whether any went in."""
+        progress = False
+        failed: list[Path] = []
+        for path in files:
+            if self._closing.is_set():
+                break
+            try:
+                await self._replay(path)
+            except DuoscopeError as error:
+                _log.warning("batch %s waits for ClickHouse: %s", path.stem, error.detail or error.message)
+                failed.append(path)
+                self._failures[path.stem] += 1
+                if not progress and self._failures[path.stem] <= limits.INGEST_SPOOL_TRIES_MAX:
+                    break
+            else:
+                self._failures.pop(path.stem, None)
+                self._set_away(away=False)
+                progress = True
+        for path in failed if progress else ():
+            if self._failures[path.stem] > limits.INGEST_SPOOL_TRIES_MAX:
+                self._failures.pop(path.stem)
+                await self.set_aside(path, "ClickHouse takes other batches and not this one")
+        return progress
+
+    async def _woken_or(self, seconds: float) -> None:
         # New batches do not hurry a store that is away.
-        event = self._closing if seconds and self.away else self._wake
+        event = self._closing if self.away else self._wake
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
 
     async def _replay(self, path: Path) -> None:
-        batch = await self._read(path)
-        if batch is None:
+        try:
+            batch = await asyncio.to_thread(self._journal.read, path)
+        except FileNotFoundError:  # an operator dropped it
+            return
+        except CorruptBatchError:
+            await self.set_aside(path, "the file is torn or was changed")
             return
         try:
-            await self.insert(batch)
+            await self.insert(await self._what_is_missing(batch))
         except RejectedByStoreError as error:
             await self.set_aside(path, str(error))
         else:
             await asyncio.to_thread(self._journal.remove, path)
+            _replayed.inc()
             _log.info("batch %s went from the spool into ClickHouse", batch.token)
-        for digest in batch.outcomes:
-            self.outcomes.pop(digest, None)
-        await self._measure()
+        self._unsynced.discard(path)
+        for part in batch.parts:
+            self.undecided.discard(part.key)
 
-    async def _read(self, path: Path) -> Batch | None:
-        try:
-            return await asyncio.to_thread(self._journal.read, path)
-        except CorruptBatchError:
-            await self.set_aside(path, "it is torn or was changed")
-            return None
+    async def _what_is_missing(self, batch: Batch) -> Batch:
+        """The batch without the requests that the ledger has."""
+        requests = [(part.workspace_id, part.tenant_id, part.digest) for part in batch.parts]
+        stored = await self._writer.stored(requests, since_ns=batch.received_ns - _SAME_REQUEST_NS)
+        gone = [part for part in batch.parts if (part.tenant_id, part.digest) in stored]
+        if not gone:
+            return batch
+        if len(gone) == len(batch.parts):
+            return Batch(batch.token, batch.received_ns, batch.parts)
+        _log.info("%d of %d requests of batch %s were stored before", len(gone), len(batch.parts), batch.token)
+        inserts: list[Insert] = []
+        for insert in batch.inserts:
+            if insert.table == _LEDGER:
+                lines = insert.block.split(b"\n")
+                there = {part.key for part in gone}
+                block = b"\n".join(line for line, part in zip(lines, batch.parts, strict=True) if part.key not in there)
+            else:
+                left_out = [part.rows[insert.table] for part in gone if insert.table in part.rows]
+                block = await asyncio.to_thread(without_rows, insert.block, left_out)
+            if block:
+                inserts.append(Insert(insert.table, insert.form, block))
+        return Batch(batch.token, batch.received_ns, batch.parts, tuple(inserts))
+
+    def _remember(self, batch: Batch) -> None:
+        for part in batch.parts:
+            self.outcomes.add(part.key, batch.received_ns, part.outcome)
+
+    def _set_away(self, *, away: bool) -> None:
+        if away != self.away:
+            _log.warning("ClickHouse is away; batches go to disk" if away else "ClickHouse is back")
+        self.away = away
+        _away.set(away)
 
     async def _measure(self) -> None:
-        self._bytes = await asyncio.to_thread(self._journal.size, SPOOLED)
+        waiting = await asyncio.to_thread(self._journal.files, SPOOLED)
+        self._bytes = await asyncio.to_thread(self._journal.size)
+        self._batches = len(waiting)
         _spool_bytes.set(self._bytes)
+        _spool_batches.set(self._batches)
+        # The name of a file is a UUIDv7, which begins with milliseconds.
+        _spool_age.set(now_unix_nano() / 1e9 - int(waiting[0].stem[:12], 16) / 1e3 if waiting else 0)

@@ -12,7 +12,7 @@ import queue
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeAlias, TypeVar, cast
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -106,6 +106,10 @@ TABLES: Final = frozenset(
 """What the receiver inserts into; views fill the others from these."""
 
 
+Stored: TypeAlias = "tuple[int, int, dict[str, int]]"
+"""What the ledger has of a request: items, those stored, and those rejected by reason."""
+
+
 class RejectedByStoreError(Exception):
     """ClickHouse cannot take these bytes, now or later; `code` is its error code. Inward: never shown to a client."""
 
@@ -155,6 +159,8 @@ class TelemetryStore:
         self._readers = _Pool(self._open_client, READERS, "clickhouse-read")
         self._writers = _Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = _Pool(self._open_client, 1, "clickhouse-record")
+        # Which requests are stored is asked before each batch, which must not wait for the INSERT of the one before.
+        self._lookups = _Pool(self._open_client, 1, "clickhouse-ledger")
 
     def _open_client(self) -> Client:
         return _guarded(lambda: _client(self._settings, database=DATABASE))
@@ -165,7 +171,7 @@ class TelemetryStore:
 
     def ingest(self) -> "IngestWriter":
         """The writer of the receiver's blocks; the rows themselves carry whose they are."""
-        return IngestWriter(self._writers)
+        return IngestWriter(self._writers, self._lookups)
 
     def records(self) -> RecordWriter:
         """The writer of what duoscope records about itself; it waits for no INSERT of ingest, nor they for it."""
@@ -194,6 +200,7 @@ class TelemetryStore:
         """Wait for running calls and release the engine."""
         await asyncio.to_thread(self._writers.close)
         await asyncio.to_thread(self._recorders.close)
+        await asyncio.to_thread(self._lookups.close)
         await asyncio.to_thread(self._readers.close)
 
 
@@ -242,8 +249,9 @@ class TelemetryReader:
 class IngestWriter:
     """Inserts blocks of the receiver's, and tells which requests are stored already."""
 
-    def __init__(self, pool: _Pool) -> None:
+    def __init__(self, pool: _Pool, lookups: _Pool) -> None:
         self._pool = pool
+        self._lookups = lookups
 
     async def insert(self, table: str, block: bytes, *, form: str, token: str) -> None:
         """Insert a block; returns when its rows and those of every view are committed.
@@ -279,24 +287,29 @@ class IngestWriter:
 
         await self._pool.run(lambda client: _guarded(lambda: run(client), reject=True))
 
-    async def stored(self, requests: Sequence[tuple[Scope, str]]) -> dict[str, tuple[int, int, dict[str, int]]]:
-        """Of requests by tenant and digest, those that were stored lately: items, stored and rejected, by digest."""
-        parameters = {
-            "keys": [(str(scope.workspace_id), str(scope.tenant_id), digest) for scope, digest in requests],
-            "window": limits.INGEST_SAME_REQUEST_S,
-        }
+    async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
+        """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        parameters = {"keys": list(requests), "since": since_ns // 1_000_000_000}
         sql = (
-            "SELECT replaceAll(toString(digest), '-', ''), any(items), any(stored), any(rejected) FROM ingest_ledger "
+            "SELECT toString(tenant_id), replaceAll(toString(digest), '-', ''), any(items), any(stored), any(rejected) "
+            "FROM ingest_ledger "
             "WHERE (workspace_id, tenant_id, digest) IN (SELECT toUUID(k.1), toUUID(k.2), toUUID(k.3) "
             "FROM (SELECT arrayJoin({keys:Array(Tuple(String, String, String))}) AS k)) "
-            "AND received_at > now() - {window:UInt32} GROUP BY digest"
+            "AND received_at >= fromUnixTimestamp({since:UInt32}) GROUP BY tenant_id, digest"
         )
 
-        def run(client: Client) -> dict[str, tuple[int, int, dict[str, int]]]:
+        def run(client: Client) -> dict[tuple[str, str], Stored]:
             result = client.query(sql, parameters=parameters, settings={"use_query_condition_cache": 0})
-            return {digest: (items, stored, rejected) for digest, items, stored, rejected in result.result_rows}
+            return {
+                (tenant, digest): (items, stored, rejected)
+                for tenant, digest, items, stored, rejected in result.result_rows
+            }
 
-        return await self._pool.run(lambda client: _guarded(lambda: run(client)))
+        return await self._lookups.run(lambda client: _guarded(lambda: run(client)))
 
 
 class SchemaAccount:
@@ -363,7 +376,14 @@ def _client(settings: Settings, *, database: str, admin: bool = False) -> Client
             client.command(f"USE {database}")
         return client
     dsn = (settings.clickhouse_admin_dsn if admin else "") or settings.clickhouse_dsn
-    return clickhouse_connect.get_client(dsn=dsn, database=database, autogenerate_session_id=False)
+    return clickhouse_connect.get_client(
+        dsn=dsn,
+        database=database,
+        autogenerate_session_id=False,
+        connect_timeout=limits.TELEMETRY_CONNECT_MAX_S,
+        # The migrator may wait for the nodes of a cluster.
+        send_receive_timeout=300 if admin else limits.INGEST_STORE_SILENCE_MAX_S,
+    )
 
 
 def _guarded(work: Any, *, reject: bool = False) -> Any:

@@ -201,6 +201,8 @@ class Decoder:
     def __init__(self, kind: Kind) -> None:
         self._library = _library()
         self._handle = _allocated(self._library.duoscope_open(int(kind)))
+        tables = range(self._library.duoscope_tables(self._handle))
+        self._tables = [self._library.duoscope_table(self._handle, number).decode() for number in tables]
 
     def add(
         self,
@@ -257,18 +259,22 @@ class Decoder:
         rejected = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
         return Outcome(outcome.items, outcome.stored, rejected)
 
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has so far."""
+        library, handle = self._library, self._handle
+        return {name: library.duoscope_rows(handle, number) for number, name in enumerate(self._tables)}
+
     def blocks(self) -> list[Block]:
         """The rows gathered so far, a block a table that has any."""
         return list(self._blocks())
 
     def _blocks(self) -> Iterator[Block]:
-        for number in range(self._library.duoscope_tables(self._handle)):
+        for number, name in enumerate(self._tables):
             rows: int = self._library.duoscope_rows(self._handle, number)
             if rows:
                 size = ctypes.c_size_t()
                 data = _allocated(self._library.duoscope_native(self._handle, number, ctypes.byref(size)))
-                name: bytes = self._library.duoscope_table(self._handle, number)
-                yield Block(name.decode(), rows, ctypes.string_at(data, size.value))
+                yield Block(name, rows, ctypes.string_at(data, size.value))
 
     def clear(self) -> None:
         """Forget the rows."""

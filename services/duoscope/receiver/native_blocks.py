@@ -1,0 +1,138 @@
+"""Leaves rows out of a block in ClickHouse's Native format. For the rare batch of which a part is stored already.
+
+Knows the types that the decoder writes (decoder/columns.c), and no others.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+Ranges = Sequence[tuple[int, int]]
+
+_WIDTHS: Final = {
+    "UUID": 16,
+    "UInt8": 1,
+    "Bool": 1,
+    "Enum8": 1,
+    "UInt16": 2,
+    "UInt32": 4,
+    "Int32": 4,
+    "UInt64": 8,
+    "Int64": 8,
+    "Float64": 8,
+    "DateTime64": 8,
+}
+
+
+def without_rows(block: bytes, left_out: Iterable[tuple[int, int]]) -> bytes:
+    """The block without these rows, each given as the first and the one behind the last; b'' when none is left.
+
+    Raises:
+        ValueError: a type that the decoder does not write.
+    """
+    source = _Source(block)
+    columns, rows = source.varint(), source.varint()
+    kept = _complement(sorted(left_out), rows)
+    count = sum(end - start for start, end in kept)
+    if not count:
+        return b""
+    out = [_varint(columns), _varint(count)]
+    for _ in range(columns):
+        name, kind = source.text(), source.text()
+        out += [_varint(len(name)), name, _varint(len(kind)), kind]
+        _column(source, kind.decode(), rows, kept, out)
+    return b"".join(out)
+
+
+def _complement(left_out: Ranges, rows: int) -> list[tuple[int, int]]:
+    kept: list[tuple[int, int]] = []
+    at = 0
+    for start, end in left_out:
+        if start > at:
+            kept.append((at, start))
+        at = max(at, end)
+    if at < rows:
+        kept.append((at, rows))
+    return kept
+
+
+def _column(source: "_Source", kind: str, rows: int, kept: Ranges, out: list[bytes]) -> None:
+    if kind.startswith("LowCardinality("):
+        out.append(source.take(8))
+        flags = source.take(8)
+        keys = source.take(8)
+        words = source.at
+        for _ in range(int.from_bytes(keys, "little")):
+            source.text()
+        out += [flags, keys, source.since(words)]
+        source.take(8)
+        out.append(struct.pack("<Q", sum(end - start for start, end in kept)))
+        _fixed(source, 1 << flags[0], rows, kept, out)
+    elif kind.startswith("Array("):
+        ends = struct.unpack(f"<{rows}Q", source.take(8 * rows))
+        starts = (0, *ends)
+        sizes = [ends[row] - starts[row] for first, end in kept for row in range(first, end)]
+        out.append(struct.pack(f"<{len(sizes)}Q", *accumulate(sizes)))
+        items = [(starts[first], starts[end]) for first, end in kept]
+        _column(source, kind[6:-1], ends[-1] if ends else 0, items, out)
+    elif kind.startswith("Nullable("):
+        _fixed(source, 1, rows, kept, out)
+        _column(source, kind[9:-1], rows, kept, out)
+    elif kind == "String":
+        places = [source.at]
+        for _ in range(rows):
+            source.text()
+            places.append(source.at)
+        out += [source.between(places[start], places[end]) for start, end in kept]
+    elif kind.startswith("FixedString("):
+        _fixed(source, int(kind[12:-1]), rows, kept, out)
+    elif (width := _WIDTHS.get(kind.partition("(")[0])) is not None:
+        _fixed(source, width, rows, kept, out)
+    else:
+        raise ValueError(f"The decoder writes no {kind}")
+
+
+def _fixed(source: "_Source", width: int, rows: int, kept: Ranges, out: list[bytes]) -> None:
+    values = source.take(width * rows)
+    out += [values[width * start : width * end] for start, end in kept]
+
+
+class _Source:
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self.at = 0
+
+    def take(self, size: int) -> bytes:
+        taken = self._raw[self.at : self.at + size]
+        if len(taken) != size:
+            raise ValueError("The block ends too early")
+        self.at += size
+        return taken
+
+    def since(self, start: int) -> bytes:
+        return self._raw[start : self.at]
+
+    def between(self, start: int, end: int) -> bytes:
+        return self._raw[start:end]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:  # noqa: PLR2004 - the format's bit for "there is more"
+                return value
+
+    def text(self) -> bytes:
+        return self.take(self.varint())
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
