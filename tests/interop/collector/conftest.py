@@ -42,7 +42,7 @@ class Way:
 class Collector:
     """A collector as the README configures it, but for addresses, folders and the key."""
 
-    def __init__(self, binary, folder, up, key, way):
+    def __init__(self, binary, folder, up, key, way, *, batch_s=None):
         ports = free_ports()
         self.binary, self.folder = binary, folder
         self.otlp_target = f"127.0.0.1:{ports[0]}"
@@ -69,6 +69,9 @@ class Collector:
             )
         )
         override = f"""
+processors:
+  batch:
+    timeout: {"200ms" if batch_s is None else f"{batch_s}s"}
 exporters:
   {exporter}:
     compression: {way.compression}
@@ -99,12 +102,11 @@ service:
         return True
 
     def counts(self):
-        """What it says of itself: sums by (what, signal, receiver or exporter), and by (what, signal)."""
+        """What it says of itself: items by (what, signal, receiver or exporter), by (what, signal), and "batched"."""
         sums = defaultdict(int)
         found = re.findall(
-            r"^otelcol_(receiver_accepted|exporter_sent|exporter_send_failed|exporter_enqueue_failed)"
-            r"_(spans|log_records|metric_points)\w*\{([^}]*)\} (\S+)$",
-            httpx.get(self.telemetry_url, timeout=10).text,
+            r"^otelcol_(receiver_accepted|exporter_sent)_(spans|log_records|metric_points)\w*\{([^}]*)\} (\S+)$",
+            text := httpx.get(self.telemetry_url, timeout=10).text,
             re.MULTILINE,
         )
         signals = {unit: name for name, unit in SIGNALS.items()}
@@ -112,11 +114,14 @@ service:
             part = re.search(r'(?:receiver|exporter)="([^"]+)"', labels)[1]
             sums[what, signals[unit], part] += int(float(value))
             sums[what, signals[unit]] += int(float(value))
+        for value in re.findall(r"^otelcol_processor_batch_batch_send_size_sum\{.*\} (\S+)$", text, re.MULTILINE):
+            sums["batched"] += int(float(value))
         return sums
 
     def refused(self):
         """What it says of data that it gave up."""
-        return [line for line in self.log.read_text().splitlines() if "Dropping data" in line or "rejected" in line]
+        lines = self.log.read_text().splitlines()
+        return [line[:1000] for line in lines if "Dropping data" in line or "Partial success" in line]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -175,10 +180,10 @@ def collectors(binary, tmp_path):
     """Starts collectors; at the end they are killed if they still run."""
     started = []
 
-    def start(up, key, way):
+    def start(up, key, way, **options):
         folder = tmp_path / str(way)
         folder.mkdir()
-        collector = Collector(binary, folder, up, key, way)
+        collector = Collector(binary, folder, up, key, way, **options)
         started.append(collector)
         collector.start()
         return collector
@@ -212,7 +217,7 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash.get(ROWS, [])
     if not rows or not os.environ.get("COLLECTOR_TABLE"):
         return
-    line = "{:<14} {:<9} {:<11} {:>9} {:>9} {:>7} {:>5}".format
+    line = "{:<21} {:<9} {:<11} {:>9} {:>9} {:>7} {:>5}".format
     terminalreporter.write_line("")
     terminalreporter.write_line(line("signal", "transport", "compression", "accepted", "stored", "doubled", "lost"))
     for kind, way, *counts in rows:
