@@ -1,5 +1,7 @@
 """The native decoder and google.protobuf agree on every request: the same rows, the same rejections."""
 
+import json
+
 import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
@@ -10,6 +12,24 @@ from duoscope.receiver.decoder import Kind, MalformedError
 EXAMPLES = 120
 KINDS = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name.lower())
 SEEDS = st.integers(0, 2**64 - 1)
+
+
+SERVICE, OPERATION, RESOURCE_ATTRIBUTE, ATTRIBUTE = 1, 2, 3, 4
+NAME_BYTES_MAX = 1024
+
+
+def entries_of(rows):
+    """What the catalogue must have of stored items: (day, entry, service, name)."""
+    found = set()
+    for table in rows.keys() - {"exemplars_v3"}:
+        for row in rows[table]:
+            day, service = row["timestamp"] // (86_400 * 10**9), row["service_name"]
+            names = [(SERVICE, b""), *((OPERATION, row[column]) for column in ("span_name",) if column in row)]
+            of_item = next(c for c in ("span_attributes_json", "log_attributes_json", "attributes_json") if c in row)
+            for entry, column in ((RESOURCE_ATTRIBUTE, "resource"), (ATTRIBUTE, of_item)):
+                names += [(entry, key.encode()) for key in json.loads(row[column])]
+            found |= {(day, entry, service, name) for entry, name in names if len(name) <= NAME_BYTES_MAX}
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +50,10 @@ def check(oracle, twins):
         due = oracle.expected_of(kind, message)
         assert due.agrees_with(outcome), (outcome, due.items, due.faults)
         rows.pop("metric_catalogue", None)
+        catalogue = rows.pop("telemetry_catalogue", [])
+        entries = [(row["date"], row["entry"], row["service_name"], row["name"]) for row in catalogue]
+        assert set(entries) == entries_of(rows)
+        assert len({(*entry, row["type"]) for entry, row in zip(entries, catalogue, strict=True)}) == len(entries)
         assert set(rows) == set(due.rows)
         for table, found in rows.items():
             assert len(found) == len(due.rows[table])

@@ -16,6 +16,7 @@ _WIDTHS: Final = {
     "Bool": 1,
     "Enum8": 1,
     "UInt16": 2,
+    "Date": 2,
     "UInt32": 4,
     "Int32": 4,
     "UInt64": 8,

@@ -16,9 +16,10 @@ EXPORT void duoscope_close(decoder *d) {
   buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
                        &d->native, &d->undo, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
-  ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links};
+  ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links, &d->resource_pairs};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
   memory_close(&d->memory);
+  catalogue_close(&d->catalogue);
   drop_joined(d, NULL);
   free(d);
 }
@@ -31,7 +32,7 @@ EXPORT decoder *duoscope_open(int signal) {
   if (!d) return NULL;
   d->signal = (enum signal)signal;
   d->batch = 1;
-  if (!SIGNALS[signal].open(d)) {
+  if (!SIGNALS[signal].open(d) || !catalogue_open(d)) {
     duoscope_close(d);
     return NULL;
   }
@@ -47,9 +48,10 @@ EXPORT void duoscope_clear(decoder *d) {
   d->batch++;
 }
 
-// Let the catalogue have rows of what it had already: it is time, or the last batch came to nothing.
+// Let the catalogues have rows of what they had already: it is time, or the last batch came to nothing.
 EXPORT void duoscope_forget(decoder *d) {
-  if (d->signal == METRICS) table_forget(&d->tables[d->table_count - 1]);
+  if (d->signal == METRICS) metrics_forget(d);
+  catalogue_forget(&d->catalogue);
 }
 
 // Append the rows of a request. 0: done, what was rejected is in `result`. Else nothing was appended: -1 malformed, -2 no memory,
@@ -66,6 +68,7 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->joined_max = 4 * size + SLACK;
   d->nodes = d->undo.size = 0;
   for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
+  catalogue_mark(&d->catalogue);
   int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
   drop_joined(d, NULL);
   buffer *scratch[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text, &d->undo};
@@ -73,6 +76,7 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   for (size_t t = 0; t < d->table_count; t++) d->out_of_memory |= d->tables[t].out_of_memory;
   if (verdict == OK && !d->out_of_memory) return 0;
   if (d->signal == METRICS) metrics_revert(d);
+  catalogue_revert(&d->catalogue);
   d->batch++;  // words that were remembered may be gone
   for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
   return d->out_of_memory ? -2 : d->too_many_items ? -3 : -1;

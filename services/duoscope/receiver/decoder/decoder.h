@@ -52,7 +52,7 @@ typedef struct {
   bool too_many;  // there were more than are kept
 } ranges;
 
-enum { TABLES_MAX = 6 };
+enum { TABLES_MAX = 7 };
 
 // What the items of a scope share. The texts are words of each table, looked up when a table meets a new origin.
 typedef struct {
@@ -60,6 +60,7 @@ typedef struct {
   bytes resource_url, scope_name, scope_version, scope_url;
   uint32_t resource_dropped, scope_dropped;
   uint64_t resource_hash, scope_hash, service_hash;
+  uint64_t resource_shape;  // see `shape` of the decoder
   uint64_t resource_serial, serial;
 } origin;
 
@@ -75,7 +76,7 @@ enum shape {
 };
 // What the attributes of a number point became, by the bytes they came in. See memory.c.
 typedef struct {
-  uint64_t hash, json_hash;
+  uint64_t hash, json_hash, shape;
   size_t raw, raw_size, json, json_size;  // where they are in `bytes`
   uint64_t batch;                         // the batch in which `word` is the JSON's index
   uint32_t word;
@@ -86,6 +87,16 @@ typedef struct {
   buffer bytes, entries;
   uint32_t *slots;  // index of an entry plus one; 0 is free
 } memory;
+
+// What catalogue.c has put into its table.
+typedef struct {
+  uint64_t *slots;  // hashes; 0 is free
+  size_t table, count;
+  buffer undo;      // slots that this request took
+  bool was_emptied;  // by this request
+  uint64_t resource, date, base;  // serial of a resource, day of an item, and the hash of all that both stand for
+  size_t rows_left;
+} catalogue;
 
 typedef struct chunk {
   struct chunk *next;
@@ -110,10 +121,13 @@ typedef struct {
   series *series;
   buffer json, text;                  // scratch
   ranges pairs, inner, events, links;  // scratch; events: of a span, or exemplars of a point
+  ranges resource_pairs;
   buffer lists[4];                     // numbers of a point: buckets, bounds, quantiles
   chunk *joined;  // memory of `join`
   size_t joined_size, joined_max;
   memory memory;
+  catalogue catalogue;
+  uint64_t shape;          // of the attributes read last: a hash of their keys and types, in any order
   uint64_t serial, batch;
   uint64_t nodes;          // resources, scopes, metrics and items of the request so far
   size_t text_end;         // of the buffer that JSON is put into: what does not fit is left out, and `is_cut` set
@@ -137,6 +151,7 @@ int read_pair(decoder *d, bytes message, bytes *key, bytes *value);
 bool is_utf8(bytes text);
 int attributes_json(decoder *d, const ranges *pairs, bool sorted, buffer *out);
 int body_text(decoder *d, bytes value, buffer *out, uint8_t *kind);
+uint8_t value_kind(decoder *d, bytes value);
 
 // --- shape.c
 bool is_message(bytes message, enum shape shape);
@@ -167,6 +182,15 @@ static inline int reject(decoder *d, int verdict) {
   return OK;
 }
 
+// --- catalogue.c
+bool catalogue_open(decoder *d);
+void catalogue_close(catalogue *c);
+void catalogue_forget(catalogue *c);
+void catalogue_mark(catalogue *c);
+void catalogue_revert(catalogue *c);
+// Puts there what is new of a stored item: `shape` is that of its attributes, which are d->pairs.
+void catalogue_item(decoder *d, uint64_t time, uint64_t shape, const bytes *operation);
+
 // --- traces.c, logs.c, metrics.c
 bool traces_open(decoder *d);
 bool logs_open(decoder *d);
@@ -175,6 +199,7 @@ int traces_read(decoder *d, bytes request);
 int logs_read(decoder *d, bytes request);
 int metrics_read(decoder *d, bytes request);
 void metrics_revert(decoder *d);
+void metrics_forget(decoder *d);
 
 // --- memory.c
 remembered *recall(decoder *d, bytes raw);

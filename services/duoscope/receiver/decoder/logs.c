@@ -72,6 +72,7 @@ static int read_record(decoder *d, bytes message) {
   if (read_fields(d, message, &r) == MALFORMED) return MALFORMED;
   int verdict = attributes_json(d, &d->pairs, false, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
+  const uint64_t shape = d->shape;
   int of_body = body_text(d, r.body, &d->text, &kind);
   if (of_body == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_body;
@@ -94,6 +95,7 @@ static int read_record(decoder *d, bytes message) {
   put_u32(t, DROPPED_ATTRIBUTES, (uint32_t)r.dropped_attributes);
   t->rows++;
   d->outcome->stored++;
+  catalogue_item(d, time, shape, NULL);
   return OK;
 }
 

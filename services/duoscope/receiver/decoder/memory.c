@@ -37,6 +37,7 @@ remembered *remember(decoder *d, bytes raw) {
   remembered r = {
       .hash = hash_bytes(raw.at, size, hash_secret),
       .json_hash = hash_bytes(d->json.data, d->json.size, 0),
+      .shape = d->shape,
       .raw = m->bytes.size,
       .raw_size = size,
       .json = m->bytes.size + size,

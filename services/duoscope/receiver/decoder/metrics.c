@@ -167,9 +167,11 @@ static int read_metric(decoder *d, bytes message) {
 }
 
 bool metrics_open(decoder *d) {
-  d->table_count = TABLES_MAX;
+  d->table_count = CATALOGUE + 1;
   return points_open(d) && table_open(&d->tables[CATALOGUE], "metric_catalogue", METRICS_SEEN, COLUMNS);
 }
+
+void metrics_forget(decoder *d) { table_forget(&d->tables[CATALOGUE]); }
 
 // Takes back what a request did to rows that were there before it.
 void metrics_revert(decoder *d) {

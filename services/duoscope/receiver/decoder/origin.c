@@ -118,7 +118,11 @@ int read_request(decoder *d, bytes request, item_reader read, item_counter count
     if (!is_utf8(h.url)) verdict = worse(verdict, INVALID_UTF8);
     d->origin.resource_url = h.url;
     d->origin.resource_serial = ++d->serial;
+    d->origin.resource_shape = d->shape;
     if (verdict == OK) read_service(d, &d->pairs);
+    const ranges of_resource = d->pairs;
+    d->pairs = d->resource_pairs;
+    d->resource_pairs = of_resource;
     d->origin.service_hash = hash_bytes(d->origin.service.data, d->origin.service.size, hash_secret);
     const chunk *joined = d->joined;
     d->origin.resource_hash = hash_bytes(d->origin.resource.data, d->origin.resource.size, 0);

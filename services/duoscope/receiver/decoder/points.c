@@ -89,6 +89,7 @@ static const uint8_t nothing;
 // What points of all types have. The field numbers differ.
 typedef struct {
   uint64_t time, start, flags, series;
+  uint64_t shape;  // of its attributes
 } point;
 
 static int judge(decoder *d, const point *p) {
@@ -124,6 +125,7 @@ static void put_point(decoder *d, size_t number, metric *m, uint32_t attributes,
   if (p->time > m->last) m->last = p->time;
   t->rows++;
   d->outcome->stored++;
+  catalogue_item(d, p->time, p->shape, NULL);
 }
 
 typedef struct {
@@ -206,6 +208,7 @@ static void put_exemplars(decoder *d, const metric *m, const point *p, table *li
 
 typedef struct {
   uint64_t hash;  // of the JSON
+  uint64_t shape;
   remembered *memory;
 } attributes;
 
@@ -217,6 +220,7 @@ static int number_attributes(decoder *d, bytes raw, attributes *a) {
     if (verdict != OK) return verdict;
     a->memory = length_of(raw) ? remember(d, raw) : NULL;
   }
+  a->shape = a->memory ? a->memory->shape : d->shape;
   a->hash = a->memory ? a->memory->json_hash : hash_bytes(d->json.data, d->json.size, 0);
   return OK;
 }
@@ -281,6 +285,7 @@ int read_number(decoder *d, metric *head, bytes message) {
   }
   if (verdict == OK && !admit(d, head, known.hash, &p)) verdict = TOO_MANY_SERIES;
   if (verdict != OK) return reject(d, verdict);
+  p.shape = known.shape;
   table *t = &d->tables[NUMBERS];
   put_point(d, NUMBERS, head, known_word(d, t, &known), &p);
   put_u8(t, N_TYPE, head->type);
@@ -353,7 +358,9 @@ static void put_distribution(decoder *d, size_t number, metric *m, const distrib
 
 // What follows once all fields of a distribution are read: OK, a reason or MALFORMED.
 static int judge_distribution(decoder *d, const metric *m, distribution *h, bool sound) {
-  int verdict = attributes_json(d, &d->pairs, true, &d->json), of_exemplars = check_exemplars(d);
+  int verdict = attributes_json(d, &d->pairs, true, &d->json);
+  h->p.shape = d->shape;
+  int of_exemplars = check_exemplars(d);
   if (verdict == MALFORMED || of_exemplars == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_exemplars;
   if (verdict == OK) verdict = judge(d, &h->p);

@@ -193,6 +193,7 @@ static int read_span(decoder *d, bytes message) {
   if (read_fields(d, message, &s) == MALFORMED) return MALFORMED;
   int verdict = attributes_json(d, &d->pairs, false, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
+  const uint64_t shape = d->shape;
   if (d->events.count | d->links.count) {
     size_t sizes[COLUMNS - EVENT_TIME];
     uint64_t items[COLUMNS - EVENT_TIME];
@@ -227,6 +228,7 @@ static int read_span(decoder *d, bytes message) {
   for (size_t c = EVENT_TIME; c < COLUMNS; c++) end_array(t, c);
   t->rows++;
   d->outcome->stored++;
+  catalogue_item(d, s.start, shape, &s.name);
   return OK;
 }
 

@@ -365,15 +365,22 @@ static int compare_pairs(const void *a, const void *b) {
   return (x->place > y->place) - (x->place < y->place);  // qsort is not stable
 }
 
+// A hash of a key and the first byte of a value, which tells its type. Sums of these do not depend on the order.
+static uint64_t shape_of(bytes key, bytes value) {
+  return hash_bytes(key.at, length_of(key), hash_secret + (value.at < value.end ? *value.at : 0));
+}
+
 enum { LIST_OF_LARGEST = 16 };  // as many of the largest attributes as one list may have
 
 static int put_pairs(decoder *d, const pair *pairs, size_t count, buffer *out) {
   int verdict = OK;
   const size_t list_end = (size_t)LIST_OF_LARGEST * d->limits.attribute_bytes_max;
   d->is_cut = false;
+  d->shape = 0;
   if (!buffer_put_byte(out, '{')) d->out_of_memory = true;
   for (size_t i = 0; i < count; i++) {
     if (i && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+    d->shape += shape_of(pairs[i].key, pairs[i].value);
     d->text_end = list_end;
     if (length_of(pairs[i].key) > d->limits.attribute_bytes_max) d->is_cut = true;
     if (!put_json_text(d, out, pairs[i].key)) verdict = worse(verdict, INVALID_UTF8);
@@ -417,6 +424,12 @@ int attributes_json(decoder *d, const ranges *list, bool sorted, buffer *out) {
   if (pairs != few) free(pairs);
   if (verdict == OK && (list->too_many || list->count > d->limits.attributes_max)) verdict = TOO_MANY_ATTRIBUTES;
   return verdict;
+}
+
+// The field of AnyValue that is set, or 0.
+uint8_t value_kind(decoder *d, bytes value) {
+  any_value v;
+  return read_any(d, value, &v) == OK ? (uint8_t)v.kind : NONE;
 }
 
 // A body: a text as it is, bytes in base64, anything else as JSON. Replaces what `out` holds.
