@@ -28,16 +28,13 @@ from duoscope.receiver.journal import Batch, Insert, Journal, Part
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.spool import Remembered, Spool
 from duoscope.receiver.tenant_series import TenantSeries, bounds_of
-from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
+from duoscope.stores.clickhouse import CATALOGUES, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 
 _items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
 _again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
 _unasked = Counter("duoscope_ingest_unasked_requests", "Requests taken while the ledger could not be asked", ["signal"])
-
-_CATALOGUES = frozenset({"metric_catalogue", "telemetry_catalogue"})
-"""Their rows are of many requests at once, and the same again and again: none is left out of a batch."""
 
 
 class Committer:
@@ -155,7 +152,7 @@ class Committer:
                 outcomes.append(outcome)
                 before, rows = rows, self._decoder.rows()
                 if isinstance(outcome, Outcome) and outcome.items:
-                    own = {t: (before[t], end) for t, end in rows.items() if t not in _CATALOGUES and end > before[t]}
+                    own = {t: (before[t], end) for t, end in rows.items() if t not in CATALOGUES and end > before[t]}
                     parts.append((request, Part(*_place(request), request.digest, outcome, own)))
             inserts = [Insert(block.table, "Native", block.native) for block in self._decoder.blocks()]
         finally:

@@ -105,6 +105,9 @@ TABLES: Final = frozenset(
 )
 """What the receiver inserts into; views fill the others from these."""
 
+CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
+"""Of those, the ones whose rows are of many requests at once, and the same again and again."""
+
 
 Stored: TypeAlias = "tuple[int, int, dict[str, int]]"
 """What the ledger has of a request: items, those stored, and those rejected by reason."""
