@@ -11,6 +11,7 @@ import re
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Exemplar,
     Gauge,
     Histogram,
     HistogramDataPoint,
@@ -94,7 +95,19 @@ ROUTES = {
     ],
     ("GET", "/api/v1/traces/{trace_id}"): [f"/api/v1/traces/{_OWN_TRACE.hex()}"],
     ("GET", "/api/v1/services"): [f"/api/v1/services?{_IN_URL}"],
+    ("GET", "/api/v1/service-figures"): [
+        f"/api/v1/service-figures?service=checkout&{_IN_URL}",
+        f"/api/v1/service-figures?service=cart&operation=GET%20/&kind=server&step=1h&{_IN_URL}",
+    ],
+    ("GET", "/api/v1/operations"): [
+        f"/api/v1/operations?{_IN_URL}",
+        f"/api/v1/operations?service=cart&prefix=G&limit=1&{_IN_URL}",
+    ],
+    ("GET", "/api/v1/attributes"): [
+        f"/api/v1/attributes?signal={signal}&{_IN_URL}" for signal in ("traces", "logs", "metrics")
+    ],
     ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],
+    ("GET", "/api/v1/metrics/exemplars"): [f"/api/v1/metrics/exemplars?metric=took&{_IN_URL}"],
     ("GET", "/api/v1/metrics"): ["/api/v1/metrics", "/api/v1/metrics?prefix=de&service=checkout&limit=1"],
     ("POST", "/api/v1/metrics/query"): [
         _RANGE | {"metric": "depth", "step": "1m", "group_by": ["service", "region"]},
@@ -102,6 +115,8 @@ ROUTES = {
         _RANGE | {"metric": "depth", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
         _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
+        _RANGE | {"metric": "hits", "step": "1h", "aggregation": "last"},
+        _RANGE | {"metric": "took", "step": "1h", "aggregation": "p95"},
     ],
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/ingest/limits"): METERING,
@@ -164,8 +179,9 @@ def _telemetry(otlp, trace_id, value):
     number = NumberDataPoint(time_unix_nano=start, start_time_unix_nano=start - 1, as_double=value)
     cumulative = Sum(aggregation_temporality=2, is_monotonic=True, data_points=[number])
     point = HistogramDataPoint(
-        time_unix_nano=start, count=value, sum=value, bucket_counts=[value, 1], explicit_bounds=[9]
-    )
+        time_unix_nano=start, count=value, sum=value, bucket_counts=[value, 1], explicit_bounds=[9],
+        exemplars=[Exemplar(time_unix_nano=start, as_double=value, trace_id=trace_id, span_id=b"1" * 8)],
+    )  # fmt: skip
     histogram = Histogram(aggregation_temporality=1, data_points=[point])
     return [
         otlp.logs("checkout", {"time_unix_nano": start, "body": f"refused {value}", "trace_id": trace_id}, region="eu"),

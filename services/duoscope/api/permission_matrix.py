@@ -40,14 +40,18 @@ def _letters(resource: str, held: frozenset[str]) -> str:
     return " ".join(action[0] for action in ACTIONS if f"{resource}:{action}" in held) or "-"
 
 
+def _needed(guard: object) -> str:
+    permission = getattr(guard, "permission", None)
+    return getattr(guard, "described", f"`{permission}`" if permission else "")
+
+
 def _routes(app: Litestar) -> Iterator[tuple[str, str, str]]:
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
             if not isinstance(handler, HTTPRouteHandler) or not route.path.startswith(_PREFIX):
                 continue
             guards = cast("Sequence[object]", handler.guards or ())
-            named = [getattr(guard, "permission", None) for guard in guards]
-            needs = ", ".join(f"`{name}`" for name in named if name)
+            needs = ", ".join(filter(None, map(_needed, guards)))
             fallback = "none, not even a login" if handler.opt.get("public") else "a login"
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
                 yield _TYPE.sub("", route.path), str(method), needs or fallback

@@ -1,10 +1,12 @@
-"""Services: how they do, which signals they send, and who calls whom."""
+"""Services: how they do, which signals they send, and who calls whom. Figures by minute and the catalogue tell it."""
 
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry import catalogue
+from duoscope.telemetry.figures import IN_MINUTES, IS_REQUEST, minutes_of, percentiles
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 SERVICES_MAX: Final = 1000
@@ -14,14 +16,19 @@ MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
 MAP_SPANS_MAX: Final = 2_000_000
 """Spans that one map joins; of more, every n-th trace is taken."""
 
-_DurationNs = Annotated[int | None, Meta(description="Nanoseconds; null without requests.", examples=[12_345_678])]
+_DurationNs = Annotated[
+    int | None, Meta(description="Nanoseconds, to 9%; null without requests.", examples=[12_345_678])
+]
 
 
 class Service(Struct, frozen=True):
-    """A service over a time range. A request is a span of kind server or consumer, or a root span."""
+    """A service over a range of whole minutes. A request is a span of kind server or consumer, or a root span."""
 
     name: Annotated[str, Meta(description="`service.name`; empty for telemetry that names none.")]
-    signals: Annotated[list[str], Meta(examples=[["logs", "metrics", "traces"]])]
+    signals: Annotated[
+        list[str],
+        Meta(description="What it sent on the days (UTC) of the range.", examples=[["logs", "metrics", "traces"]]),
+    ]
     request_count: int
     error_count: Annotated[int, Meta(description="Requests whose status is error.")]
     duration_p50_ns: _DurationNs
@@ -59,21 +66,11 @@ class ServiceMap(Struct, frozen=True):
     truncated: Annotated[bool, Meta(description=f"Whether there are more edges than {EDGES_MAX}.")]
 
 
-_IS_REQUEST = "(span_kind IN ('server', 'consumer') OR parent_span_id = toFixedString('', 8))"
-# From the table in the order of time, of which this reads five narrow columns.
 _REQUESTS = f"""
-SELECT service_name AS name, countIf({_IS_REQUEST}) AS request_count,
-    countIf({_IS_REQUEST} AND status_code = 'error') AS error_count,
-    quantilesTDigestIf(0.5, 0.95, 0.99)(duration_nano, {_IS_REQUEST}) AS durations
-FROM @traces WHERE {TimeRange.CONDITION} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
-_LOGGING = f"""
-SELECT service_name AS name FROM @logs WHERE {TimeRange.CONDITION} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
-_METERED = (
-    "SELECT service_name AS name FROM @metric_names GROUP BY name "
-    # The catalogue is a little behind: receivers write to it every limits.INGEST_CATALOGUE_PERIOD_S seconds.
-    "HAVING max(last_seen) >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC') - toIntervalSecond(30) "
-    "AND min(first_seen) < fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC') ORDER BY name LIMIT {rows:UInt64}"
-)
+SELECT service_name AS name, sumIf(count, {IS_REQUEST}) AS request_count,
+    sumIf(count, {IS_REQUEST} AND status_code = 'error') AS error_count,
+    maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets
+FROM @figures WHERE {IN_MINUTES} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
 _COUNT = f"SELECT count() AS spans FROM @spans WHERE {TimeRange.CONDITION}"
 _SAMPLE = f"{TimeRange.CONDITION} AND cityHash64(trace_id) % {{one_in:UInt64}} = 0"
 _EDGES = f"""
@@ -91,17 +88,12 @@ GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service 
 
 
 async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceList:
-    """Every service that sent anything in the range."""
-    parameters = times.parameters | {"rows": SERVICES_MAX + 1}
+    """Every service that sent spans in the minutes of the range, or anything on its days."""
+    parameters = minutes_of(times) | {"rows": SERVICES_MAX + 1}
     requests = await reader.query(_REQUESTS, parameters, name="services.requests")
-    signals: dict[str, set[str]] = {}
-    for signal, rows in (
-        ("traces", requests),
-        ("logs", await reader.query(_LOGGING, parameters, name="services.logging")),
-        ("metrics", await reader.query(_METERED, parameters, name="services.metered")),
-    ):
-        for row in rows:
-            signals.setdefault(row["name"], set()).add(signal)
+    signals = await catalogue.signals_by_service(reader, times, SERVICES_MAX + 1)
+    for row in requests:
+        signals.setdefault(row["name"], set()).add("traces")
     by_name = {row["name"]: row for row in requests}
     names = sorted(signals)
     return ServiceList(
@@ -132,5 +124,5 @@ async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
 
 def _service(name: str, signals: list[str], row: dict[str, Any] | None) -> Service:
     requests = row["request_count"] if row else 0
-    durations = [round(duration) for duration in row["durations"]] if row and requests else [None] * 3
+    durations = percentiles(row["buckets"], row["longest"]) if row and requests else [None] * 3
     return Service(name, signals, requests, row["error_count"] if row else 0, *durations)
