@@ -26,6 +26,8 @@ receivers:
 
 processors:
   batch:
+    send_batch_max_size: 2000   # a request may have 64 MiB: 8,192 long log records can be more
+    send_batch_size: 2000
 
 exporters:
   otlp/duoscope:                # OTLP over gRPC
@@ -34,10 +36,14 @@ exporters:
       {tls}
     headers:
       authorization: Bearer {key}
+    retry_on_failure:
+      max_elapsed_time: 0       # the default drops what could not be sent for five minutes
   otlphttp/duoscope:            # or OTLP over HTTP
     endpoint: {http}
     headers:
       authorization: Bearer {key}
+    retry_on_failure:
+      max_elapsed_time: 0
 
 service:
   pipelines:
