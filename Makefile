@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login clean
+.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: .venv/.dev ## Run the test suite on the real engines.
 
 conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
 	@CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py
+
+schemathesis: .venv/.dev ## Send the API what its OpenAPI document allows, and does not, for ten minutes (S=60: one).
+	@DUOSCOPE_TEST_SCHEMATHESIS_S=$(or $(S),600) $(BIN)/python -m pytest -q -s --no-header tests/isolation/schemathesis
 
 fuzz: .venv/.dev ## Feed the native decoder changed requests for a minute, with every access checked.
 	@DUOSCOPE_TEST_FUZZ_S=60 $(BIN)/python -m pytest -q -s --no-header tests/decoder/test_fuzz.py

@@ -13,6 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
+from duoscope.api.document import StrictBodies
 from duoscope.api.listing import paging
 from duoscope.api.page import SchemaPage
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
@@ -103,6 +104,7 @@ def create_app(services_: ApiServices) -> Litestar:
             Exception: on_unexpected,
         },
         request_class=JsonRequest,
+        plugins=[StrictBodies()],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OpenAPIConfig(
             title="duoscope",

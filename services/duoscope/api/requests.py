@@ -4,10 +4,12 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request
 from litestar.exceptions import ClientException
+from litestar.routes import HTTPRoute
 from prometheus_client import Histogram
 
 from duoscope.kernel.addresses import Network
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _OFFERED_ID = re.compile(rb"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _HEADER = b"x-request-id"
+_ALLOW = b"allow"
 _UNFINISHED = 499
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -54,6 +57,18 @@ class ObservedApp(Litestar):
 
     trusted_proxies: Sequence[Network] = ()
 
+    @cached_property
+    def _allowed(self) -> dict[str, bytes]:
+        """What OPTIONS answers as Allow, by path template.
+
+        Litestar's own answer names the methods of the first handler that was registered for the path, and no others.
+        """
+        return {
+            route.path_format: ", ".join(sorted(route.methods)).encode()
+            for route in self.routes
+            if isinstance(route, HTTPRoute)
+        }
+
     async def __call__(
         self,
         scope: "Scope | LifeSpanScope",
@@ -76,7 +91,11 @@ class ObservedApp(Litestar):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (_HEADER, identifier.encode())]
+                headers = [*message["headers"], (_HEADER, identifier.encode())]
+                allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
+                if allowed is not None:
+                    headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
+                message["headers"] = headers
             await send(message)  # pyright: ignore[reportArgumentType]
 
         try:

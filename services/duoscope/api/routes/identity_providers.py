@@ -6,12 +6,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, delete, get, patch, post
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
 from duoscope.api.authentication import requires
-from duoscope.api.bodies import Change, DeletedAt, IsActive, Name, Services, given
+from duoscope.api.bodies import Change, DeletedAt, IsActive, Name, Services, given, items
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.problems import documented
 from duoscope.identity.permissions import Principal
@@ -34,11 +35,19 @@ ClientId = Annotated[str, Meta(min_length=1, max_length=500, pattern=_TEXT, exam
 ClientSecret = Annotated[
     str, Meta(min_length=1, max_length=1000, pattern=_TEXT, description="Kept encrypted, and never answered.")
 ]
-Scope = Annotated[str, Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")]
-Scopes = Annotated[list[Scope], Meta(max_length=20, examples=[["openid", "email", "profile", "groups"]])]
+_SCOPE: Final = r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$"
+Scopes = Annotated[
+    list[Annotated[str, Meta(pattern=_SCOPE)]],
+    Meta(
+        max_length=20,
+        examples=[["openid", "email", "profile", "groups"]],
+        extra_json_schema=items(Schema(type=OpenAPIType.STRING, pattern=_SCOPE)),
+    ),
+]
 Domains = Annotated[
     list[Annotated[str, Meta(max_length=253)]],
     Meta(
+        extra_json_schema=items(Schema(type=OpenAPIType.STRING, max_length=253)),
         min_length=1,
         max_length=100,
         description="Whose e-mail addresses the provider may vouch for.",

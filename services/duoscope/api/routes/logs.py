@@ -1,9 +1,10 @@
 """Log records."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
-from litestar import get, post
+from litestar import MediaType, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
@@ -38,7 +39,15 @@ async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
     guards=[_READ],
     tags=["logs"],
     summary="Follow log records",
-    responses=documented(400, 401, 403, 503),
+    responses={
+        200: ResponseSpec(
+            str,
+            description="A stream of events that goes on.",
+            generate_examples=False,
+            media_type=cast("MediaType", "text/event-stream"),
+        ),
+        **documented(400, 401, 403, 503),
+    },
 )
 async def tail(
     reader: Reader,

@@ -1,0 +1,34 @@
+"""The OpenAPI document says of a body what decoding it insists on, where Litestar would leave it out."""
+
+from typing import TYPE_CHECKING, cast
+
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+    from litestar.openapi.spec import Schema
+
+
+class StrictBodies(OpenAPISchemaPlugin):
+    """Bodies that refuse unknown fields have `additionalProperties: false`."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Structs with `forbid_unknown_fields`."""
+        if field_definition.is_union or not field_definition.is_subclass_of(Struct):
+            return False
+        return field_definition.annotation.__struct_config__.forbid_unknown_fields
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: "SchemaCreator") -> "Schema":
+        """What Litestar makes of the struct, closed."""
+        its_own = next(
+            plugin
+            for plugin in cast("list[object]", schema_creator.plugins)
+            if isinstance(plugin, OpenAPISchemaPlugin)
+            and plugin is not self
+            and plugin.is_plugin_supported_field(field_definition)
+        )
+        schema = its_own.to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
