@@ -123,7 +123,7 @@ class Committer:
                 if decoded.batch:
                     await self._insert(decoded.batch)
             except DuoscopeError as error:
-                self._decoder.forget()  # the catalogue's rows went with the batch
+                self._catalogue_due = 0.0  # the catalogue's rows went with the batch
                 for request, _ in sound:
                     request.resolve(error)
                 continue
