@@ -34,9 +34,12 @@ CALLS = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 }
 TABLES = {
-    "traces": ("traces_v3", "spans_v3"),
-    "logs": ("logs_v3", "logs_v3_by_trace"),
-    "metrics": ("metrics_v3", "metrics_v3_hourly", "metrics_v3_daily", "metric_catalogue"),
+    "traces": ("traces_v3", "spans_v3", "span_figures", "telemetry_catalogue"),
+    "logs": ("logs_v3",),
+    "metrics": (
+        *("metrics_v3", "metrics_v3_hourly", "metrics_v3_daily", "metric_counter_totals"),
+        "metric_catalogue",
+    ),
 }
 CHANNELS = 4
 READY_WITHIN_S = 60.0

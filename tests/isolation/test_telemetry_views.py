@@ -30,18 +30,24 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
         for scope in others:
             (row,) = await telemetry_store.bind(scope).query(f"SELECT count() AS n FROM @{view}", name="test")
             assert row["n"] == 0, view
-    for view in ("logs", "logs_v3_by_trace", "traces", "spans"):
+    for view in ("logs", "logs_v3_by_trace", "traces", "spans", "figures"):
         (row,) = await telemetry_store.bind(filled).query(f"SELECT count() AS n FROM @{view}", name="test")
         assert row["n"] == 1, view
 
 
-@pytest.mark.parametrize("view", ["logs", "logs_v3_by_trace", "traces", "spans"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        *("logs", "logs_v3_by_trace", "traces", "spans", "figures", "catalogue", "counters_hourly"),
+        *("histograms_hourly", "exponential_histograms_hourly"),
+    ],
+)
 async def test_the_primary_key_finds_the_tenant(telemetry_store, filled, view):
     plan = await telemetry_store.bind(filled).query(f"EXPLAIN indexes = 1 SELECT * FROM @{view}", name="test")
     text = "\n".join(row["explain"] for row in plan)
-    keys = text[text.index("PrimaryKey") :]
-    assert "workspace_id" in keys
-    assert "tenant_id" in keys
+    for keys in text.split("PrimaryKey")[1:]:
+        assert "workspace_id" in keys
+        assert "tenant_id" in keys
 
 
 @pytest.mark.parametrize(
