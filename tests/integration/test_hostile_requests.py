@@ -203,3 +203,10 @@ async def test_a_value_that_is_no_text_is_no_outage_of_the_store(telemetry_store
     for kind, value in (("String", "\ud800"), ("Array(String)", ["a", "\ud800"])):
         with pytest.raises(UnicodeEncodeError):
             await reader.query(f"SELECT {{a:{kind}}} AS a", {"a": value}, name="tests.text")
+
+
+async def test_a_parameter_that_is_missing_is_named(api, new_scope):
+    answer = await api.client.get("/api/v1/service-figures", headers=await api.headers(new_scope()))
+    assert (answer.status_code, answer.json()["errors"]) == (
+        400, [{"field": "service", "message": "This parameter is required."}],
+    )  # fmt: skip

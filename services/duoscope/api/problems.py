@@ -5,6 +5,7 @@ A problem says what went wrong and what to do; internals go to the log, with the
 
 import logging
 import math
+import re
 from http import HTTPStatus
 from typing import Annotated, Any, Final, cast
 
@@ -39,6 +40,7 @@ _OF_LITESTAR: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("request-too-large", "The request body is too large."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported-media-type", "Send the body as application/json."),
 }
+_MISSING: Final = re.compile(r"Missing required \w+ parameter '(?P<name>[^']+)'")
 _INTERNAL: Final = ("internal-error", "Something went wrong on our side. Quote the request id when you report it.")
 
 
@@ -142,6 +144,8 @@ def request_id(request: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 def _fields(error: ValidationException) -> list[FieldProblem]:
     found: list[FieldProblem] = []
+    if missing := _MISSING.match(error.detail):
+        found.append(FieldProblem(missing["name"], "This parameter is required."))
     for entry in cast("list[Any]", error.extra or []):
         if isinstance(entry, dict):
             parts = cast("dict[str, Any]", entry)
