@@ -45,7 +45,8 @@ async def list_exemplars(
 ) -> ExemplarPage:
     """Exemplars of a metric, latest first; of one service, and not below `least`, where these are given.
 
-    A sender may repeat an exemplar at every export; it is listed once. The next pages are of the range of the first, whatever range they are asked with.
+    A sender may repeat an exemplar at every export; it is listed once. The next pages are of the range of the first,
+    whatever range they are asked with.
 
     Raises:
         DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
