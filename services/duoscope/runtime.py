@@ -20,7 +20,7 @@ import uvicorn
 import uvloop
 
 from duoscope.api.app import create_app
-from duoscope.api.services import assemble
+from duoscope.api.services import Check, assemble
 from duoscope.identity.api_key_offline import OfflineKeys
 from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys import ApiKeyVerifier
@@ -34,6 +34,7 @@ from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.settings import Settings
+from duoscope.receiver.claims import Claims
 from duoscope.receiver.grpc_server import GrpcServer
 from duoscope.receiver.http_listener import HttpServer
 from duoscope.receiver.http_server import HttpApplication
@@ -100,7 +101,8 @@ async def serve(
         metadata = await _open_metadata(settings, parts, stop, stack)
         telemetry = TelemetryStore(settings)
         stack.push_async_callback(telemetry.close)
-        verify_schema("clickhouse", await telemetry.applied_migrations())
+        await _verify_telemetry(telemetry, parts)
+        readiness: dict[str, Check] = {}
 
         keys = SecretKeys.load(settings)
         hasher = SlowHasher()
@@ -122,7 +124,9 @@ async def serve(
             stack.push_async_callback(upkeep.stop)
         if "receiver" in parts:
             journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
-            ingest = Ingest(telemetry, verifier, journal, IngestLimits.parse(settings.ingest_limits))
+            claims = None if settings.embedded_clickhouse else Claims(metadata, journal.receiver_id)
+            ingest = Ingest(telemetry, verifier, journal, IngestLimits.parse(settings.ingest_limits), claims)
+            readiness["ingest"] = ingest.ready
             await ingest.start()
             stack.push_async_callback(ingest.close)
             settings = await _start_receiver(settings, ingest, tls, sockets["otlp_http_port"], stack)
@@ -147,6 +151,7 @@ async def serve(
                 stopping=stop,
                 api_keys=verifier,
             )
+            services = dataclasses.replace(services, readiness=readiness)
             stack.push_async_callback(services.signing_keys.watch())
             stack.push_async_callback(services.outbound.close)
             await _start_http(create_app(services), sockets["api_port"], stack)
@@ -160,6 +165,16 @@ async def serve(
         on_started(started)
         await stop.wait()
         _log.info("stopping")
+
+
+async def _verify_telemetry(telemetry: TelemetryStore, parts: frozenset[str]) -> None:
+    """A receiver starts while ClickHouse is away, and takes telemetry to its disk."""
+    try:
+        verify_schema("clickhouse", await telemetry.applied_migrations())
+    except DuoscopeError as error:
+        if parts != _RECEIVER or error.kind is not ErrorKind.UNAVAILABLE:
+            raise
+        _log.warning("ClickHouse is away; telemetry goes to disk until it is back")
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from duoscope.cli import (
     people,
     secrets,
     services,
+    spool,
 )
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
@@ -62,7 +63,7 @@ for _command in (
     *(migrate.migrate, admin.admin, demo.demo, bench.bench),
 ):
     cli.add_command(_command)
-for _command in (audit.verify_audit, *ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS):
+for _command in (audit.verify_audit, spool.spool, *ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS):
     admin.admin.add_command(_command)
 
 

@@ -98,6 +98,14 @@ INGEST_LEDGER_MAX_S: Final = 5.0
 INGEST_STORE_SILENCE_MAX_S: Final = 60
 """How long a ClickHouse server may be silent on a connection. Well below the 300 s after which a collector gives up."""
 
+INGEST_CLAIM_S: Final = 120.0
+"""How long a receiver has to store what it claimed, or to come back if it died: longer than an INSERT and a restart may
+take, and well below the 300 s after which a collector gives up."""
+
+INGEST_CLAIM_WAIT_S: Final = 2.0
+INGEST_CLAIM_PAUSE_S: Final = 5.0
+"""How long PostgreSQL may take to note claims, and how long it is left alone after it did not."""
+
 INGEST_BATCH_ROWS_MAX: Final = 500_000
 """Rows after which a batch takes no further request: a request of small items makes many times its bytes of them."""
 

@@ -23,6 +23,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
+from duoscope.receiver.claims import Claims
 from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
 from duoscope.receiver.journal import Batch, Insert, Journal, Part
 from duoscope.receiver.signals import Signal
@@ -41,8 +42,17 @@ class Committer:
     """Commits the batches of one signal."""
 
     def __init__(
-        self, signal: Signal, writer: IngestWriter, journal: Journal, spool: Spool, threads: ThreadPoolExecutor
+        self,
+        signal: Signal,
+        writer: IngestWriter,
+        journal: Journal,
+        spool: Spool,
+        threads: ThreadPoolExecutor,
+        *,
+        claims: Claims | None = None,
     ) -> None:
+        """`claims` where there may be other receivers."""
+        self._claims = claims
         self._signal = signal
         self._writer = writer
         self._journal = journal
@@ -58,7 +68,7 @@ class Committer:
     async def commit(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""
         try:
-            fresh = await self._answer_repeated(requests)
+            fresh = await self._claimed(await self._answer_repeated(requests))
             if fresh:
                 await self._store(fresh)
         except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
@@ -102,6 +112,18 @@ class Committer:
                 unknown.append(request)
         return unknown
 
+    async def _claimed(self, requests: list[Request]) -> list[Request]:
+        """Those that no other receiver has; the others are answered."""
+        if not requests or not self._claims:
+            return requests
+        others = await self._claims.take([_key(request) for request in requests])
+        for request in requests:
+            if outcome := others.get(_key(request)):
+                self._repeat(request, outcome)
+            elif _key(request) in others:
+                request.resolve(_elsewhere())
+        return [request for request in requests if _key(request) not in others]
+
     def _repeat(self, request: Request, outcome: Outcome) -> None:
         _again.labels(self._signal.name).inc()
         request.resolve(outcome)
@@ -114,20 +136,28 @@ class Committer:
                 decoded = await loop.run_in_executor(self._threads, self._decode, remaining)
             taken, remaining = remaining[: len(decoded.outcomes)], remaining[len(decoded.outcomes) :]
             sound: list[tuple[Request, Outcome]] = []
+            refused: list[Request] = []
             for request, outcome in zip(taken, decoded.outcomes, strict=True):
                 if isinstance(outcome, Outcome):
                     sound.append((request, outcome))
                 else:
+                    refused.append(request)
                     request.resolve(outcome)
+            await self._release(refused)
             try:
                 if decoded.batch:
                     await self._insert(decoded.batch)
             except DuoscopeError as error:
                 self._catalogue_due = 0.0  # the catalogue's rows went with the batch
+                await self._release([request for request, _ in sound if _key(request) not in self._spool.undecided])
                 for request, _ in sound:
                     request.resolve(error)
                 continue
             self._answer(sound)
+
+    async def _release(self, requests: list[Request]) -> None:
+        if requests and self._claims:
+            await self._claims.release([_key(request) for request in requests])
 
     def _answer(self, sound: list[tuple[Request, Outcome]]) -> None:
         for request, outcome in sound:
@@ -279,6 +309,14 @@ def _no_memory() -> DuoscopeError:
     return unavailable(
         "The receiver has no memory for this request now; send it again.",
         code="receiver-busy",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def _elsewhere() -> DuoscopeError:
+    return unavailable(
+        "Another receiver is storing the same request; send it again shortly.",
+        code="request-elsewhere",
         retry_after_s=limits.INGEST_RETRY_AFTER_S,
     )
 

@@ -6,6 +6,7 @@ byte on. Connections and their timeouts are `http_listener.py`.
 """
 
 import asyncio
+import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -40,6 +41,7 @@ _log = logging.getLogger(__name__)
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 CONTENT_ENCODINGS: Final = (GZIP, ZSTD)
+READY_PATH: Final = "/health/ready"
 
 _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
 _ENDPOINTS: Final = {signal.name: f"POST {signal.http_path}" for signal in SIGNALS}
@@ -66,6 +68,9 @@ class HttpApplication:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        if scope["path"] == READY_PATH and scope["method"] == "GET":
+            await self._say_ready(send)
+            return
         headers = _headers(scope)
         encoding = _encoding(headers)
         try:
@@ -79,6 +84,18 @@ class HttpApplication:
             await _refuse(send, unexpected(), encoding)
         else:
             await _answer(send, 200, message, encoding)
+
+    async def _say_ready(self, send: Send) -> None:
+        """For probes: 200, or 503 with what is not well. Requests are taken either way."""
+        status, said = 200, "ready"
+        try:
+            await self._ingest.ready()
+        except DuoscopeError as error:
+            status, said = 503, error.message
+        body = json.dumps({"status": "ready" if status == 200 else "not ready", "parts": {"ingest": said}}).encode()  # noqa: PLR2004 - OK
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _export(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Message:
         signal = _BY_PATH.get(scope["path"])

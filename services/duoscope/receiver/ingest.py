@@ -22,6 +22,7 @@ from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.ingest_reasons import explanation
 from duoscope.receiver.admission import Admission, Entry
 from duoscope.receiver.batching import Batcher, Budget, Request
+from duoscope.receiver.claims import Claims
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import MalformedError, Outcome, count_items
 from duoscope.receiver.journal import Journal
@@ -60,17 +61,20 @@ class Ingest:
         keys: ApiKeyVerifier,
         journal: Journal,
         defaults: IngestLimits | None = None,
+        claims: Claims | None = None,
     ) -> None:
-        """`defaults` hold for tenants that have no limits of their own."""
+        """`defaults` hold for tenants that have no limits of their own; `claims` where there may be other receivers."""
         self._keys = keys
         self._budget = Budget()
         self._admission = Admission(self._budget, defaults or IngestLimits())
         self._journal = journal
         writer = store.ingest()
-        self._spool = Spool(journal, writer)
+        self._spool = Spool(journal, writer, claims)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._batchers = {
-            signal.name: Batcher(signal.name, Committer(signal, writer, journal, self._spool, self._threads).commit)
+            signal.name: Batcher(
+                signal.name, Committer(signal, writer, journal, self._spool, self._threads, claims=claims).commit
+            )
             for signal in SIGNALS
         }
         self._waiting: dict[str, Request] = {}
@@ -78,6 +82,10 @@ class Ingest:
     async def start(self) -> None:
         """Take up what an earlier process left behind, before the first request."""
         await self._spool.start()
+
+    async def ready(self) -> None:
+        """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is away."""
+        await self._spool.ready()
 
     @property
     def budget(self) -> Budget:

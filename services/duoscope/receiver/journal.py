@@ -7,6 +7,7 @@ oldest first. One idea, two uses; the file's suffix says how far a batch came:
 
   .batch    written, not acknowledged. In the page cache: survives the process, which is all that it is for
   .spooled  acknowledged: synced to disk first
+  .orphan   written by a process that died before it could acknowledge; synced when the next one found it
   .poison   acknowledged, but torn, changed, or refused by ClickHouse; `duoscope admin spool` shows and replays it
 
 The file: a magic, the length of a JSON head, the head and its checksum, the blocks, and a checksum of all that.
@@ -18,11 +19,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
+from uuid import UUID
 
 import xxhash
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Outcome
 
 _MAGIC: Final = b"DUOBATCH2\n"
@@ -32,6 +35,7 @@ _HEAD_BYTES_MAX: Final = 256 * 1024 * 1024
 
 WRITTEN: Final = ".batch"
 SPOOLED: Final = ".spooled"
+ORPHAN: Final = ".orphan"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
 
@@ -202,6 +206,21 @@ class Journal:
         with path.open("rb") as file:
             return _read_head(file, path)[1]
 
+    @property
+    def receiver_id(self) -> UUID:
+        """Who owns the folder, whichever process that is."""
+        path = self._folder / "receiver-id"
+        try:
+            return UUID(path.read_text())
+        except (OSError, ValueError):
+            made = new_id()
+            path.write_text(str(made))
+            return made
+
+    def adopt(self, path: Path) -> Path:
+        """Take over what a process that died had written and not acknowledged."""
+        return self._sync_as(path, ORPHAN)
+
     def spool(self, path: Path) -> Path:
         """Make a written batch survive the machine; it may then be acknowledged."""
         return self._sync_as(path, SPOOLED)
@@ -239,7 +258,7 @@ class Journal:
 
     def size(self) -> int:
         """Bytes of all batches that wait."""
-        return sum(_size(path) for path in self.files(WRITTEN, SPOOLED, POISON))
+        return sum(_size(path) for path in self.files(WRITTEN, ORPHAN, SPOOLED, POISON))
 
     def has_room(self) -> bool:
         """Whether the disk has space left, beyond what is kept free for whatever else is on it."""
@@ -249,7 +268,7 @@ class Journal:
 
     def describe(self, path: Path) -> Waiting:
         """What an operator should know of a file; of a torn one only what the file system says."""
-        state = {WRITTEN: "in flight", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
+        state = {WRITTEN: "in flight", ORPHAN: "waiting", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
         try:
             why = path.with_suffix(_WHY).read_text()
         except OSError:

@@ -2,7 +2,8 @@
 
 A file is inserted again when nobody knows what became of it, so first the ledger is asked which of its requests are
 stored: they may have been sent again meanwhile, to this receiver or another. Their rows are left out. For the rest the
-token makes sure that what the first attempt did commit is not stored twice.
+token makes sure that what the first attempt did commit is not stored twice. Requests that were not acknowledged are
+left out as well where another receiver has them by now: see `claims`.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.receiver.claims import Claims
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal
+from duoscope.receiver.journal import ORPHAN, SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
 from duoscope.receiver.native_blocks import without_rows
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
@@ -80,8 +82,9 @@ class Spool:
         undecided: requests in files that could not be synced: neither acknowledged nor lost.
     """
 
-    def __init__(self, journal: Journal, writer: IngestWriter) -> None:
+    def __init__(self, journal: Journal, writer: IngestWriter, claims: Claims | None = None) -> None:
         self._journal = journal
+        self._claims = claims
         self._writer = writer
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -97,8 +100,8 @@ class Spool:
     async def start(self) -> None:
         """Take up what an earlier process left. What it had not acknowledged counts too: it may be half there."""
         for path in await asyncio.to_thread(self._journal.files, WRITTEN):
-            await asyncio.to_thread(self._journal.spool, path)
-        for path in await asyncio.to_thread(self._journal.files, SPOOLED):
+            await asyncio.to_thread(self._journal.adopt, path)
+        for path in await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN):
             with contextlib.suppress(CorruptBatchError):  # set aside when its turn comes
                 self._remember(await asyncio.to_thread(self._journal.read_head, path))
         await self._measure()
@@ -152,6 +155,8 @@ class Spool:
             self._wake.set()
             raise
         self._remember(batch)
+        if self._claims:
+            await self._claims.hold({part.key: part.outcome for part in batch.parts})
         self._bytes += sum(len(insert.block) for insert in batch.inserts)
         self._batches += 1
         _spool_bytes.set(self._bytes)
@@ -189,7 +194,7 @@ class Spool:
         while not self._closing.is_set():
             self._wake.clear()
             try:
-                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
+                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN)]
                 progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
                 await self._measure()
             except OSError:
@@ -244,7 +249,7 @@ class Spool:
             await self.set_aside(path, "the file is torn or was changed")
             return
         try:
-            await self.insert(await self._what_is_missing(batch))
+            await self.insert(await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED))
         except RejectedByStoreError as error:
             await self.set_aside(path, str(error))
         else:
@@ -255,28 +260,20 @@ class Spool:
         for part in batch.parts:
             self.undecided.discard(part.key)
 
-    async def _what_is_missing(self, batch: Batch) -> Batch:
-        """The batch without the requests that the ledger has."""
+    async def _what_is_missing(self, batch: Batch, *, acknowledged: bool) -> Batch:
+        """The batch without the requests that are stored, or for which another receiver answers."""
+        elsewhere: set[str] = set()
+        if self._claims and not acknowledged:
+            elsewhere = set(await self._claims.take([part.key for part in batch.parts]))
         requests = [(part.workspace_id, part.tenant_id, part.digest) for part in batch.parts]
         stored = await self._writer.stored(requests, since_ns=batch.received_ns - _SAME_REQUEST_NS)
-        gone = [part for part in batch.parts if (part.tenant_id, part.digest) in stored]
+        gone = [p for p in batch.parts if (p.tenant_id, p.digest) in stored or p.key in elsewhere]
         if not gone:
             return batch
         if len(gone) == len(batch.parts):
             return Batch(batch.token, batch.received_ns, batch.parts)
         _log.info("%d of %d requests of batch %s were stored before", len(gone), len(batch.parts), batch.token)
-        inserts: list[Insert] = []
-        for insert in batch.inserts:
-            if insert.table == _LEDGER:
-                lines = insert.block.split(b"\n")
-                there = {part.key for part in gone}
-                block = b"\n".join(line for line, part in zip(lines, batch.parts, strict=True) if part.key not in there)
-            else:
-                left_out = [part.rows[insert.table] for part in gone if insert.table in part.rows]
-                block = await asyncio.to_thread(without_rows, insert.block, left_out)
-            if block:
-                inserts.append(Insert(insert.table, insert.form, block))
-        return Batch(batch.token, batch.received_ns, batch.parts, tuple(inserts))
+        return await asyncio.to_thread(_without, batch, gone)
 
     def _remember(self, batch: Batch) -> None:
         for part in batch.parts:
@@ -289,10 +286,25 @@ class Spool:
         _away.set(away)
 
     async def _measure(self) -> None:
-        waiting = await asyncio.to_thread(self._journal.files, SPOOLED)
+        waiting = await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN)
         self._bytes = await asyncio.to_thread(self._journal.size)
         self._batches = len(waiting)
         _spool_bytes.set(self._bytes)
         _spool_batches.set(self._batches)
         # The name of a file is a UUIDv7, which begins with milliseconds.
         _spool_age.set(now_unix_nano() / 1e9 - int(waiting[0].stem[:12], 16) / 1e3 if waiting else 0)
+
+
+def _without(batch: Batch, gone: list[Part]) -> Batch:
+    """The batch without the rows of some of its requests."""
+    inserts: list[Insert] = []
+    there = {part.key for part in gone}
+    for insert in batch.inserts:
+        if insert.table == _LEDGER:
+            lines = zip(insert.block.split(b"\n"), batch.parts, strict=True)
+            block = b"\n".join(line for line, part in lines if part.key not in there)
+        else:
+            block = without_rows(insert.block, [part.rows[insert.table] for part in gone if insert.table in part.rows])
+        if block:
+            inserts.append(Insert(insert.table, insert.form, block))
+    return Batch(batch.token, batch.received_ns, batch.parts, tuple(inserts))
