@@ -45,10 +45,10 @@ schemathesis: .venv/.dev ## Send the API what its OpenAPI document allows, and d
 	@DUOSCOPE_TEST_SCHEMATHESIS_S=$(or $(S),600) $(BIN)/python -m pytest -q -s --no-header tests/isolation/schemathesis
 
 fuzz: .venv/.dev ## Feed the native decoder changed requests for a minute, with every access checked.
-	@DUOSCOPE_TEST_FUZZ_S=60 $(BIN)/python -m pytest -q -s --no-header tests/decoder/test_fuzz.py
+	@FUZZ_S=60 $(BIN)/python -m pytest -q -s --no-header tests/decoder/test_fuzz.py
 
 faults: .venv/.dev ## Kill, stop, fill and corrupt while telemetry flows; look for every item; print one table. ROUNDS=100.
-	@DUOSCOPE_TEST_FAULT_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults
+	@FAULT_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults
 
 interop-collector: .venv/.dev ## Build a real OpenTelemetry Collector (needs Go) and run it before a receiver that is killed.
 	@$(BIN)/python tests/interop/collector/build.py

@@ -14,8 +14,8 @@ import pytest
 from duoscope.receiver import decoder
 from duoscope.receiver.decoder import Kind
 
-SECONDS = int(os.environ.get("DUOSCOPE_TEST_FUZZ_S", "3"))
-SEED = int(os.environ.get("DUOSCOPE_TEST_FUZZ_SEED", "0")) or random.getrandbits(63)
+SECONDS = int(os.environ.get("FUZZ_S", "3"))
+SEED = int(os.environ.get("FUZZ_SEED", "0")) or random.getrandbits(63)
 SAMPLES = 300
 SIZE_MAX = 1 << 15
 

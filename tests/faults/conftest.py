@@ -1,7 +1,6 @@
 """The deployment that faults happen to, and the table that is printed at the end."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
@@ -42,13 +41,13 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def rounds():
     """How often the receiver is killed: few in the suite, 100 in `make faults`."""
-    return int(os.environ.get("DUOSCOPE_TEST_FAULT_ROUNDS", "3"))
+    return harness.ROUNDS
 
 
 @pytest.fixture(scope="session")
 def thorough(rounds):
     """Whether this is `make faults`."""
-    return rounds > 10
+    return harness.THOROUGH
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -82,11 +81,12 @@ def tenant(deployment):
 
 
 @pytest.fixture
-def load(otlp, deployment):
-    """Makes a load on all receivers, or on those given."""
+def load(otlp, request):
+    """Makes a load on all receivers of the deployment, or on those given."""
 
     def make(tenant, receivers=None, **options):
-        return harness.Load(otlp, tenant, receivers or deployment.receivers, **options)
+        receivers = receivers or request.getfixturevalue("deployment").receivers
+        return harness.Load(otlp, tenant, receivers, **options)
 
     return make
 

@@ -29,6 +29,9 @@ ITEMS = 10
 PATIENCE_S = 300
 """How long a collector tries to send a request."""
 START_S = 60
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
+THOROUGH = ROUNDS > 10
+"""Whether this is `make faults`; a short form of it is part of the suite."""
 RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
 RETRYABLE_GRPC = frozenset(
     getattr(grpc.StatusCode, name)
@@ -94,11 +97,11 @@ def answers(url):
 class Receiver(Process):
     """An OTLP receiver of its own process and folder."""
 
-    def __init__(self, command, env, folder, ports):
+    def __init__(self, command, env, folder, ports, log=None):
         self.grpc_port, self.http_port = ports
         self.folder = folder
         options = ["--otlp-grpc-port", str(ports[0]), "--otlp-http-port", str(ports[1]), "--data-dir", str(folder)]
-        super().__init__([*command, "receiver", *options], folder.with_suffix(".log"), env)
+        super().__init__([*command, "receiver", *options], log or folder.with_suffix(".log"), env)
 
     def start(self):
         super().start()

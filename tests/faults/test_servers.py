@@ -4,11 +4,14 @@ import random
 import signal
 import time
 
+import harness
 import httpx
 import pytest
 
-FLOW = 30
+FLOW = 15
 """Requests that must get through before and after a fault."""
+
+only_thorough = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
 
 
 def settle(deployment, timeout_s=60):
@@ -39,6 +42,7 @@ def test_receivers_are_killed(deployment, tenant, load, audit, rounds):
     audit(f"kill -9 of a receiver, {rounds} rounds", tenant, sending.books)
 
 
+@only_thorough
 def test_the_store_stops_answering(deployment, tenant, load, audit, thorough):
     with load(tenant) as sending:
         sending.wait_for(FLOW)
@@ -66,6 +70,7 @@ def test_the_store_dies_and_receivers_with_it(deployment, tenant, load, audit):
     audit("death of the store, then of the receivers", tenant, sending.books)
 
 
+@only_thorough
 def test_the_store_is_slow(deployment, tenant, load, audit):
     deployment.fault(slow_s=1.5)
     try:
@@ -89,10 +94,9 @@ def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):
     audit("INSERTs that commit and whose answer is lost", tenant, sending.books)
 
 
+@only_thorough
 def test_answers_of_receivers_get_lost(deployment, tenant, load, audit, monkeypatch):
     """The client hangs up before it hears, and sends again to the other receiver."""
-    import harness
-
     monkeypatch.setattr(harness.Wire, "TIMEOUT_S", 0.15)
     with load(tenant, patience_s=20) as sending:
         time.sleep(4)
@@ -115,6 +119,7 @@ def test_a_key_is_revoked(deployment, tenant, load, audit):
     audit("a key revoked in mid-stream", tenant, sending.books)
 
 
+@only_thorough
 def test_two_tenants_with_the_same_names(deployment, load, audit):
     first, second = deployment.tenant("same-a"), deployment.tenant("same-b")
     with load(first, senders=2) as one, load(second, senders=2) as two:
@@ -130,7 +135,7 @@ def test_two_tenants_with_the_same_names(deployment, load, audit):
     audit("two tenants, a receiver killed: the second", second, two.books)
 
 
-@pytest.mark.parametrize("flipped", ["head", "rows"])
+@pytest.mark.parametrize("flipped", ["rows", pytest.param("head", marks=only_thorough)])
 def test_a_spool_file_is_damaged(deployment, tenant, load, audit, flipped):
     """It is set aside and nothing of it stored; mended by hand and replayed, everything is there."""
     receiver = deployment.receivers[0]
@@ -160,6 +165,7 @@ def test_a_spool_file_is_damaged(deployment, tenant, load, audit, flipped):
     audit(f"a byte flipped in a spool file's {flipped}, another torn; mended", tenant, sending.books)
 
 
+@only_thorough
 def test_readiness_says_that_it_is_spooling(deployment, tenant, load, audit):
     receiver = deployment.receivers[0]
     with load(tenant, [receiver]) as sending:

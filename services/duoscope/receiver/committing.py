@@ -136,14 +136,15 @@ class Committer:
                 decoded = await loop.run_in_executor(self._threads, self._decode, remaining)
             taken, remaining = remaining[: len(decoded.outcomes)], remaining[len(decoded.outcomes) :]
             sound: list[tuple[Request, Outcome]] = []
-            refused: list[Request] = []
+            unrecorded: list[Request] = []
             for request, outcome in zip(taken, decoded.outcomes, strict=True):
                 if isinstance(outcome, Outcome):
                     sound.append((request, outcome))
                 else:
-                    refused.append(request)
                     request.resolve(outcome)
-            await self._release(refused)
+                if not isinstance(outcome, Outcome) or not outcome.items:
+                    unrecorded.append(request)
+            await self._release(unrecorded)
             try:
                 if decoded.batch:
                     await self._insert(decoded.batch)
