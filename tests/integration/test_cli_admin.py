@@ -99,7 +99,10 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
     assert "No such API key" in migrated("admin", "revoke-api-key", key["key_id"], code=1)
 
     assert "90 days" in migrated("admin", "set-retention", "--tenant", tenant_id, "90")
-    assert "90 days" in migrated("admin", "list-tenants")
+    listed = migrated("admin", "list-tenants").splitlines()
+    assert listed[0].split()[:4] == ["TENANT", "NAME", "ORGANIZATION", "WORKSPACE"]
+    assert "90 days" in next(line for line in listed if tenant_id in line)
+    assert "No such organization" in migrated("admin", "list-access", "--organization", "nope", code=1)
 
 
 def test_the_audit_log_is_verified_against_both_stores(migrated, tenant_id, data_dir, tmp_path):

@@ -201,6 +201,13 @@ def test_two_organizations_over_the_network(world, otlp):
         _sees_its_own_alone(place["reader"].http, place)
         assert place["reader"].call("GET", "/auth/me")["tenant_id"] == place["tenant_id"]
 
+    # The operator sees it all from the terminal, and the link that is printed leads to the running API.
+    seen = world.up.run("admin", "list-access", "--organization", "acme")
+    assert {"boss@acme.example", "reader0@acme.example", "on-call"} <= set(seen.split())
+    assert "umbrella" not in seen
+    invited = world.up.run("admin", "invite", "late@acme.example", "--organization", "acme")
+    assert f"\n{world.up.api_url}/invitation#tfi-" in invited
+
     # A key that is revoked sends nothing more, and its neighbours' go on.
     gone, stays = one[0], two[0]
     gone["boss"].go_to(gone["tenant_id"]).call(

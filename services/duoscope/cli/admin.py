@@ -24,6 +24,7 @@ from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from duoscope.identity.passwords import SlowHasher
+    from duoscope.metadata.tenants import Tenant
     from duoscope.stores.postgres import MetadataStore
 
 T = TypeVar("T")
@@ -91,15 +92,18 @@ def create_tenant(
 @settings_options("data_dir")
 @json_option
 def list_tenants(settings: Settings, *, as_json: bool) -> None:
-    """List all tenants."""
-    from duoscope.identity import administration
+    """List all tenants, by the organizations and workspaces they are in."""
+    from duoscope.identity import administration, operators
 
-    tenants = _with_store(settings, lambda store, _: administration.list_tenants(store))
+    async def found(store: "MetadataStore", _: object) -> "tuple[list[Tenant], dict[UUID, tuple[str, str]]]":
+        return await administration.list_tenants(store), await operators.list_places(store)
+
+    tenants, places = _with_store(settings, found)
     if as_json:
         output.emit_json(tenants)
         return
-    rows = [(t.tenant_id, t.name, t.workspace_id, f"{t.retention_days} days", _yes(t.is_active)) for t in tenants]
-    output.table(("Tenant", "Name", "Workspace", "Kept", "Active"), rows, empty="No tenants.")
+    rows = [(t.tenant_id, t.name, *places[t.tenant_id], f"{t.retention_days} days", _yes(t.is_active)) for t in tenants]
+    output.table(("Tenant", "Name", "Organization", "Workspace", "Kept", "Active"), rows, empty="No tenants.")
 
 
 @admin.command("create-user", help=f"Make a user at home in a tenant. {_PASSWORD_OPTIONS}")

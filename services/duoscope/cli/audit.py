@@ -46,12 +46,14 @@ def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> 
     findings = [finding for report in reports for finding in report.findings]
     if anchors is not None and not findings:
         _write(anchors, reports, noted)
+    from duoscope.metadata.audit_logs import PLATFORM_CHAIN
+
     if as_json:
         output.emit_json({"clickhouse_compared": is_compared, "chains": reports, "findings": findings})
         return FOUND if findings else 0
     rows = [
         (
-            r.organization_id,
+            "the platform" if str(r.organization_id) == str(PLATFORM_CHAIN) else r.organization_id,
             r.entries,
             "not compared" if r.compared is None else r.compared,
             r.head.sequence,

@@ -1,6 +1,7 @@
 """`duoscope admin`: organizations, invitations, and who can do what."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -43,7 +44,7 @@ def create_organization(settings: Settings, name: str, region: str, *, as_json: 
 
 @click.command("invite")
 @click.argument("email")
-@click.option("--organization", required=True, help="Code of the organization; see list-access.")
+@click.option("--organization", required=True, help="Code of the organization; see list-tenants.")
 @click.option("--role", default="viewer", show_default=True, help="Built-in, or one of the organization's own.")
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only in this tenant; organization-wide if not given.")
 @settings_options("data_dir")
@@ -62,7 +63,7 @@ def invite(
     async def run() -> "Sent":
         mailer = Mailer(settings, SecretKeys.load(settings))
         hasher = SlowHasher(threads=1)
-        url = settings.public_url or f"http://{settings.host}:{settings.api_port}"
+        url = settings.public_url or _api_url(settings)
         try:
             async with open_store(settings) as store:
                 return await operators.invite(
@@ -115,6 +116,14 @@ def list_access(settings: Settings, organization: str | None, *, as_json: bool) 
         for access in found
     ]
     output.table(("Organization", "User", "Role", "Where", "Until (UTC)", "Active"), rows, empty="Nobody.")
+
+
+def _api_url(settings: Settings) -> str:
+    """Where the API of this data folder was at its first start; this command may not have been told its port."""
+    try:
+        return json.loads((settings.data_dir / "credentials.json").read_text("utf-8"))["api_url"]
+    except (OSError, ValueError, KeyError):
+        return f"http://{settings.host}:{settings.api_port}"
 
 
 COMMANDS: Final = (create_organization, invite, list_access)

@@ -83,6 +83,18 @@ async def invite(
 
 
 async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:
-    """Who holds which role where, of all organizations or one (by code)."""
+    """Who holds which role where, of all organizations or one (by code).
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the organization.
+    """
     async with store.open_platform(_OPERATOR, "admin.list_access") as m:
+        if organization is not None and await organizations.find(m, organization) is None:
+            raise not_found(f"organization {organization!r}")
         return await user_roles.list_access(m, organization)
+
+
+async def list_places(store: MetadataStore) -> dict[UUID, tuple[str, str]]:
+    """By tenant: its organization's code and its workspace's name."""
+    async with store.open_platform(_OPERATOR, "admin.list_places") as m:
+        return await tenants.list_places(m)

@@ -107,6 +107,15 @@ async def list_all(m: Transaction) -> list[Tenant]:
     return [from_row(row) for row in rows]
 
 
+async def list_places(m: Transaction) -> dict[UUID, tuple[str, str]]:
+    """By tenant: its organization's code and its workspace's name, for people who read a list of all tenants."""
+    rows = await m.fetch(
+        "SELECT t.tenant_id, o.code AS organization, w.name AS workspace FROM tenants t "
+        "JOIN organizations o USING (organization_id) JOIN workspaces w USING (organization_id, workspace_id)"
+    )
+    return {row["tenant_id"]: (row["organization"], row["workspace"]) for row in rows}
+
+
 async def list_with_deleted(m: Transaction) -> list[Tenant]:
     """Those the transaction may see, and those there were."""
     return [from_row(row) for row in await m.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
