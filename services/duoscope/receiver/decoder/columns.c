@@ -13,8 +13,9 @@ bool buffer_grow(buffer *b, size_t more) {
   return true;
 }
 
+// A batch's megabytes are not kept for the next one: they are needed more while it is inserted.
 void buffer_trim(buffer *b) {
-  enum { KEPT = 32 << 20 };
+  enum { KEPT = 1 << 20 };
   if (b->capacity <= KEPT) return;
   free(b->data);
   *b = (buffer){0};
