@@ -1,8 +1,8 @@
 """OTLP values as they are stored, turned back into typed JSON values. The only place that knows the stored forms.
 
 Attributes are kept as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values.c). Out of
-here come JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for what JSON has no number for), texts,
-arrays, objects; bytes are `{"bytes_value": "<base64>"}`, so that nobody takes them for a text.
+here come JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for what JSON has no number for),
+texts, arrays, objects; bytes are `{"bytes_value": "<base64>"}`, so that nobody takes them for a text.
 """
 
 import base64
