@@ -70,7 +70,7 @@ INGEST_AHEAD_MAX_S: Final = 86_400
 INGEST_SAME_REQUEST_S: Final = 900
 """How long the same bytes from the same tenant are taken for a retry."""
 
-INGEST_RECENT_REQUESTS_MAX: Final = 20_000
+INGEST_RECENT_REQUESTS_MAX: Final = 4_000
 """Requests of each signal that a receiver remembers itself; ClickHouse knows the others."""
 
 INGEST_DECODE_THREADS_MAX: Final = 2
