@@ -58,7 +58,12 @@ def _password_options(command: Command) -> Command:
 
 @admin.command("create-tenant")
 @click.argument("name")
-@click.option("--organization", default="Default", show_default=True, help="Made if there is none of that name.")
+@click.option(
+    "--organization",
+    default="Default",
+    show_default=True,
+    help="Name or code; made if there is none. Its organization-wide roles count in the tenant too.",
+)
 @click.option("--workspace", default="Default", show_default=True, help="Made if there is none of that name.")
 @click.option(
     "--retention-days",

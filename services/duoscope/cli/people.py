@@ -88,7 +88,7 @@ def invite(
 
 
 @click.command("list-access")
-@click.option("--organization", help="Code of the organization; all if not given.")
+@click.option("--organization", help="Code of the organization, see list-tenants; all if not given.")
 @settings_options("data_dir")
 @json_option
 def list_access(settings: Settings, organization: str | None, *, as_json: bool) -> None:

@@ -94,6 +94,14 @@ def _refusal(endpoint: str, error: Any) -> DuoscopeError:
             "This API key may not send traces; the demo needs traces:write, metrics:write and logs:write.",
             detail=said,
         )
+    if "CERTIFICATE_VERIFY_FAILED" in (said or ""):
+        return unavailable(
+            f"The certificate of {endpoint} is not trusted here. Name the authority that signed it: "
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/path/to/authority.pem",
+            code="demo-certificate-not-trusted",
+            retry_after_s=CHECK_TIMEOUT_S,
+            detail=f"{code.name}: {said}",
+        )
     return unavailable(
         f"Nothing takes OTLP over gRPC at {endpoint}. Start `duoscope up` in another terminal, "
         "or say with --endpoint where it listens.",

@@ -71,7 +71,7 @@ async def invite(
     async with store.open_platform(_OPERATOR, "admin.find_organization") as m:
         found = await organizations.find(m, organization)
         if found is None:
-            raise not_found(f"organization {organization!r}")
+            raise not_found(f"organization with the code {organization!r}")
     authority = operator_over(found.organization_id)
     async with store.open(authority.scope, "admin.find_role") as m:
         chosen = next((r for r in await roles.list_all(m) if r.name == role and r.tenant_id in {None, tenant_id}), None)
@@ -90,7 +90,7 @@ async def list_access(store: MetadataStore, *, organization: str | None = None) 
     """
     async with store.open_platform(_OPERATOR, "admin.list_access") as m:
         if organization is not None and await organizations.find(m, organization) is None:
-            raise not_found(f"organization {organization!r}")
+            raise not_found(f"organization with the code {organization!r}")
         return await user_roles.list_access(m, organization)
 
 
