@@ -95,7 +95,11 @@ async def test_a_revocation_is_heard_after_the_listening_connection_was_lost(
     for verifier in receivers:
         await verifier.verify(presented)
     owner = await asyncpg.connect(database.admin_dsn)
-    kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'duoscope listens'"
+    # Of this database: other tests' receivers listen on the same server.
+    kill = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name = 'duoscope listens' AND datname = current_database()"
+    )
     assert await owner.fetchval(kill) == 2
     await owner.close()
     await _revoke(metadata_store, inhabited)

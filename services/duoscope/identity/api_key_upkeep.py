@@ -58,8 +58,12 @@ class ApiKeyUpkeep:
 
     async def stop(self) -> None:
         """End, and write down what is known, as far as that is quick."""
-        for task in self._tasks:
-            task.cancel()
+        running = set(self._tasks)
+        while running:
+            # Again and again: code below may take a cancellation for an answer that came at the same moment.
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=1)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(DuoscopeError, TimeoutError):
             await asyncio.wait_for(self.flush(), LAST_FLUSH_TIMEOUT_S)

@@ -73,7 +73,9 @@ async def _listen_once(
         began()
         while not lost.is_set():
             try:
-                await asyncio.wait_for(lost.wait(), HEARTBEAT_S)
+                # Not wait_for(): in Python 3.11 it forgets that it was cancelled if the connection is lost just then.
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await lost.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=HEARTBEAT_TIMEOUT_S)
     finally:
