@@ -109,6 +109,16 @@ class Engine:
             self._idle.put(handle)
 
 
+def form(body: bytes, boundary: str) -> dict[str, str]:
+    """The fields of a form."""
+    found = {}
+    for part in body.split(b"--" + boundary.encode())[1:-1]:
+        head, _, value = part.partition(b"\r\n\r\n")
+        if name := re.search(rb'name="([^"]+)"', head):
+            found[name[1].decode()] = value.removesuffix(b"\r\n").decode()
+    return found
+
+
 def serve(folder: Path, port: int) -> None:  # noqa: C901 - a handler is a class within
     """Answer until the process is killed."""
     engine, faults = Engine(folder), Faults()
@@ -130,6 +140,10 @@ def serve(folder: Path, port: int) -> None:  # noqa: C901 - a handler is a class
                 faults.set(options)
                 self._answer(200, b"")
                 return
+            if (kind := self.headers.get("content-type", "")).startswith("multipart/form-data"):
+                # Values that are too long for an address.
+                options |= form(body, kind.partition("boundary=")[2])
+                body = b""
             sql = options.get("query", "")
             if not sql and (start := _START.match(body)):
                 sql, body = start[1].decode(), body[start.end() :]
@@ -142,6 +156,7 @@ def serve(folder: Path, port: int) -> None:  # noqa: C901 - a handler is a class
                 answer = engine.run(sql, body, options)
             except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
                 code = re.search(r"Code: (\d+)", str(error))
+                sys.stderr.write(f"{sql[:500]}\n{error}\n")
                 self._answer(500, str(error).encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "0"})
                 return
             if dropped:
