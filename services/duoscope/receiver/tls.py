@@ -122,8 +122,8 @@ class TlsFiles:
                     return loaded
             except OSError as error:
                 raise _invalid(
-                    f"A TLS file of the OTLP ports cannot be read: {error.filename}: {error.strerror}. They are named by "
-                    "DUOSCOPE_OTLP_TLS_CERT, DUOSCOPE_OTLP_TLS_KEY and DUOSCOPE_OTLP_TLS_CLIENT_CA."
+                    f"A TLS file of the OTLP ports cannot be read: {error.filename}: {error.strerror}. They are named "
+                    "by DUOSCOPE_OTLP_TLS_CERT, DUOSCOPE_OTLP_TLS_KEY and DUOSCOPE_OTLP_TLS_CLIENT_CA."
                 ) from error
         raise _invalid("The TLS files of the OTLP ports change while they are read.")
 
