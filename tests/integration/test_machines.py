@@ -57,7 +57,10 @@ async def test_a_key_reads_its_own_tenants_telemetry(api, scope, manager, delive
 async def test_a_key_reaches_nothing_but_telemetry(api, manager):
     key = await _key(api, manager, "logs:read", "traces:read", "metrics:read", "logs:write")
     document = (await api.client.get("/schema/openapi.json")).json()
-    reads = ("/api/v1/logs/", "/api/v1/traces/", "/api/v1/service", "/api/v1/metrics", "/api/v1/ingest/cardinality")
+    reads = tuple(
+        f"/api/v1/{read}"
+        for read in ("logs/", "traces/", "service", "metrics", "operations", "attributes", "ingest/cardinality")
+    )
     tried = 0
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
