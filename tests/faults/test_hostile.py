@@ -13,6 +13,8 @@ import pytest
 
 from duoscope.receiver.signals import LOGS, SIGNALS
 
+pytestmark = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
+
 FLOW = 20
 MIB = 1 << 20
 
@@ -70,7 +72,6 @@ def test_hostile_payloads(deployment, tenant, load, audit):
     assert not any(name.startswith("r") for name in items)
 
 
-@pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
 def test_connections_that_say_half(deployment, tenant, load, audit):
     key = tenant.key.encode()
     body = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\nx-api-key: " + key + b"\r\ncontent-length: 1000000\r\n\r\n\x0a"

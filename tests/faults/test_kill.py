@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost: not by kill -9 under load, not by a stop under load.
+"""Nothing that was acknowledged is lost by a stop under load; by kill -9 neither, see test_embedded.py.
 
 Senders of all three signals write down what was acknowledged; after the next start every such item is looked for. What
 was sent and not acknowledged may be there or not.
@@ -160,18 +160,6 @@ def assert_all_there(up, run, acknowledged):
     assert {n for n in acknowledged["traces"] if spans.get(n) != ITEMS_PER_REQUEST} == set()
     assert {n for n in acknowledged["logs"] if len(records.get(n, ())) != ITEMS_PER_REQUEST} == set()
     assert {n for n in acknowledged["metrics"] if points.get(n) != ITEMS_PER_REQUEST} == set()
-
-
-def test_kill_under_load_loses_nothing_acknowledged(start_up, load):
-    with start_up() as up:
-        for round_number in range(2):
-            with load(up, f"killed{round_number}") as killed:
-                killed.wait_until_it_flows()
-                up.kill()
-            assert killed.unexpected == []
-            assert up.start() < START_AGAIN_S
-            assert_all_there(up, f"killed{round_number}", killed.acknowledged)
-        up.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
