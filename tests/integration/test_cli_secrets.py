@@ -6,7 +6,6 @@ import time
 import httpx
 import jwt
 import pytest
-from pyotp.totp import TOTP
 
 NOTICED_S = 20.0
 """PUBLISH_S and POLL_S of identity/signing_keys.py, and time for a busy machine."""
@@ -61,13 +60,13 @@ def test_a_running_api_takes_a_new_signing_key(up, client):
     assert _works(client, _token(up, client))
 
 
-def test_stored_secrets_are_encrypted_anew_beside_a_running_api(up, client):
+def test_stored_secrets_are_encrypted_anew_beside_a_running_api(up, client, totp_code):
     headers = {"authorization": f"Bearer {_token(up, client)}"}
     made = client.post("/auth/mfa/enrolment", json={"password": up.known["admin_password"]}, headers=headers).json()
     done = json.loads(up.run("admin", "rotate-encryption-key", "--json"))
     assert (done["version"], done["resealed"]) == (2, 2), "the second factor and the signing key"
     assert "0 were encrypted anew" in up.run("admin", "rotate-encryption-key", "--resume")
-    code = TOTP(made["secret"]).generate_otp(int(time.time()) // 30)
+    code = totp_code(made["secret"])
     confirmed = client.post("/auth/mfa/confirmation", json={"mfa_code": code}, headers=headers)
     assert confirmed.status_code == 200, confirmed.text
     asked = _login(up, client)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from datetime import timedelta
 
 import pytest
@@ -39,9 +38,31 @@ def mailer(secret_keys) -> Mailer:
     return Mailer(Settings(smtp_url="smtp+plaintext://127.0.0.1:1"), secret_keys)
 
 
+class Clock:
+    """Our own clock, at the first moment of a time step."""
+
+    def __init__(self) -> None:
+        self.now_s = 60_000_000.0 * totp.STEP_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def code(self, secret: str, steps: int = 0) -> str:
+        """What an authenticator shows whose clock is so many steps ahead."""
+        return TOTP(secret).generate_otp(int(self.now_s) // totp.STEP_S + steps)
+
+    def go_on(self, seconds: float = totp.STEP_S) -> None:
+        self.now_s += seconds
+
+
 @pytest.fixture
-def factors(metadata_store, secret_box, hasher, secret_keys, mailer) -> SecondFactors:
-    return SecondFactors(metadata_store, secret_box, hasher, secret_keys, mailer=mailer)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def factors(metadata_store, secret_box, hasher, secret_keys, mailer, clock) -> SecondFactors:  # noqa: PLR0917 - fixtures
+    return SecondFactors(metadata_store, secret_box, hasher, secret_keys, mailer=mailer, clock=clock)
 
 
 @pytest.fixture
@@ -53,15 +74,13 @@ def login(factors, principal):
     return present
 
 
-def _code(secret: str, steps: int = 0) -> str:
-    return TOTP(secret).generate_otp(int(time.time()) // totp.STEP_S + steps)
-
-
 @pytest.fixture
-async def enabled(factors, principal):
-    """The secret and the backup codes of the principal, whose present time step is used up."""
+async def enabled(factors, principal, clock):
+    """The secret and the backup codes of the principal; the time step of the confirmation is over."""
     enrolment = await factors.enrol(principal, PASSWORD)
-    return enrolment.secret, await factors.confirm(principal, _code(enrolment.secret))
+    codes = await factors.confirm(principal, clock.code(enrolment.secret))
+    clock.go_on()
+    return enrolment.secret, codes
 
 
 async def _refused(awaitable, code: str) -> DuoscopeError:
@@ -76,7 +95,7 @@ async def _forgive(store, principal) -> None:
         await m.execute("UPDATE mfa_secrets SET failed_attempts = 0, locked_until = NULL")
 
 
-async def test_enrolment_counts_once_a_code_has_confirmed_it(factors, principal, login, metadata_store):
+async def test_enrolment_counts_once_a_code_has_confirmed_it(factors, principal, login, metadata_store, clock):
     assert await login(None) == ()
     await _refused(factors.enrol(principal, "wrong"), "password-wrong")
     await _refused(factors.confirm(principal, "123456"), "mfa-not-enrolled")
@@ -85,14 +104,14 @@ async def test_enrolment_counts_once_a_code_has_confirmed_it(factors, principal,
     assert re.match(r"<svg .*</svg>", first.qr_svg, re.DOTALL)
     assert await login(None) == (), "not confirmed: nothing is asked for"
     second = await factors.enrol(principal, PASSWORD)
-    await _refused(factors.confirm(principal, _code(first.secret)), "mfa-code-invalid")
-    codes = await factors.confirm(principal, _code(second.secret))
+    await _refused(factors.confirm(principal, clock.code(first.secret)), "mfa-code-invalid")
+    codes = await factors.confirm(principal, clock.code(second.secret))
     assert len(set(codes)) == 10
     assert all(re.fullmatch(r"[0-9][a-z2-7]{3}-[a-z2-7]{4}-[a-z2-7]{4}", code) for code in codes)
     status = await factors.status(principal)
     assert (status.is_enabled, status.backup_codes_left, status.is_required) == (True, 10, False)
     await _refused(factors.enrol(principal, PASSWORD), "mfa-enabled")
-    await _refused(factors.confirm(principal, _code(second.secret, 1)), "mfa-not-enrolled")
+    await _refused(factors.confirm(principal, clock.code(second.secret, 1)), "mfa-not-enrolled")
     async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
         row = await m.fetchrow("SELECT * FROM mfa_secrets")
         actions = await m.fetch("SELECT action, user_id, content FROM audit_logs WHERE action LIKE 'mfa.%'")
@@ -101,20 +120,65 @@ async def test_enrolment_counts_once_a_code_has_confirmed_it(factors, principal,
     assert not any(second.secret in each["content"] or codes[0] in each["content"] for each in actions)
 
 
-async def test_a_code_is_asked_for_and_works_once(login, enabled):
+async def test_a_code_is_asked_for_and_works_once(login, enabled, clock):
     secret, _ = enabled
     refused = await _refused(login(None), "mfa-required")
     assert refused.kind is ErrorKind.UNAUTHENTICATED
-    await _refused(login(_code(secret)), "mfa-code-invalid")  # the confirmation used it
-    assert await login(_code(secret, 1)) == ("otp",)
-    await _refused(login(_code(secret, 1)), "mfa-code-invalid")
-    await _refused(login(_code(secret, 2)), "mfa-code-invalid")
-    await _refused(login(_code(secret, -1)), "mfa-code-invalid")
+    await _refused(login(clock.code(secret, -1)), "mfa-code-invalid")  # the confirmation used it
+    assert await login(clock.code(secret)) == ("otp",)
+    await _refused(login(clock.code(secret)), "mfa-code-invalid")
 
 
-async def test_one_code_sent_twice_at_once_is_accepted_once(login, enabled, metadata_store, principal):
+async def test_a_code_lives_for_thirty_seconds(login, enabled, clock):
+    secret, _ = enabled
+    clock.go_on(5 * totp.STEP_S)
+    code = clock.code(secret, 1)
+    clock.go_on(totp.STEP_S - 0.001)
+    await _refused(login(code), "mfa-code-invalid")  # too early
+    clock.go_on(0.001)
+    assert await login(code) == ("otp",)
+    clock.go_on()
+    code = clock.code(secret)
+    clock.go_on(totp.STEP_S - 0.001)
+    assert await login(code) == ("otp",)
+    clock.go_on(0.001)
+    code = clock.code(secret)
+    clock.go_on()
+    await _refused(login(code), "mfa-code-invalid")  # too late
+    assert await login(clock.code(secret)) == ("otp",), "and that was no reason to expect others late too"
+
+
+@pytest.mark.parametrize("ahead", [-totp.OFFSET_STEPS_MAX, -1, 1, totp.OFFSET_STEPS_MAX])
+async def test_a_clock_that_is_off_is_learned_by_two_codes(factors, principal, login, clock, ahead):
+    enrolment = await factors.enrol(principal, PASSWORD)
+    await _refused(factors.confirm(principal, clock.code(enrolment.secret, ahead)), "mfa-code-invalid")
+    await _refused(factors.confirm(principal, clock.code(enrolment.secret, ahead)), "mfa-code-invalid")  # the same
+    clock.go_on()
+    await factors.confirm(principal, clock.code(enrolment.secret, ahead))
+    for _ in range(2):
+        clock.go_on(10 * totp.STEP_S)
+        await _refused(login(clock.code(enrolment.secret)), "mfa-code-invalid")
+        assert await login(clock.code(enrolment.secret, ahead)) == ("otp",)
+    # The authenticator's clock is put right.
+    clock.go_on(10 * totp.STEP_S)
+    await _refused(login(clock.code(enrolment.secret)), "mfa-code-invalid")
+    clock.go_on()
+    assert await login(clock.code(enrolment.secret)) == ("otp",)
+    clock.go_on(10 * totp.STEP_S)
+    await _refused(login(clock.code(enrolment.secret, ahead)), "mfa-code-invalid")
+
+
+async def test_two_codes_that_do_not_follow_one_another_set_no_clock(login, enabled, clock, metadata_store, principal):
+    secret, _ = enabled
+    for pause, ahead in ((1, 1), (totp.RESYNC_STEPS_MAX + 1, 1), (1, -1), (1, totp.OFFSET_STEPS_MAX + 1)):
+        clock.go_on(pause * totp.STEP_S)
+        await _forgive(metadata_store, principal)
+        await _refused(login(clock.code(secret, ahead)), "mfa-code-invalid")
+
+
+async def test_one_code_sent_twice_at_once_is_accepted_once(login, enabled, metadata_store, principal, clock):
     secret, codes = enabled
-    for code in (_code(secret, 1), codes[4]):
+    for code in (clock.code(secret), codes[4]):
         await _forgive(metadata_store, principal)
         answers = await asyncio.gather(*(login(code) for _ in range(4)), return_exceptions=True)
         assert sum(isinstance(answer, tuple) for answer in answers) == 1, answers
@@ -138,14 +202,14 @@ async def test_a_backup_code_works_once_in_any_spelling(factors, principal, logi
     assert used == 4
 
 
-async def test_guessing_slows_down_and_the_right_code_waits_too(login, enabled, metadata_store, principal):
+async def test_guessing_slows_down_and_the_right_code_waits_too(login, enabled, metadata_store, principal, clock):
     secret, codes = enabled
-    wrong = "000000" if _code(secret, 1) != "000000" else "000001"
+    wrong = "000000" if clock.code(secret) != "000000" else "000001"
     answers = await asyncio.gather(*(login(wrong) for _ in range(12)), return_exceptions=True)
     codes_seen = [answer.code for answer in answers if isinstance(answer, DuoscopeError)]
     assert codes_seen.count("mfa-code-invalid") == mfa_secrets.ATTEMPTS_FREE
     assert codes_seen.count("mfa-throttled") == 12 - mfa_secrets.ATTEMPTS_FREE
-    for code in (_code(secret, 1), codes[0]):
+    for code in (clock.code(secret), codes[0]):
         refused = await _refused(login(code), "mfa-throttled")
         assert refused.kind is ErrorKind.RATE_LIMITED
         assert 20 < refused.retry_after_s <= mfa_secrets.LOCK_S
@@ -157,16 +221,16 @@ async def test_guessing_slows_down_and_the_right_code_waits_too(login, enabled, 
     refused = await _refused(login(wrong), "mfa-throttled")
     assert mfa_secrets.LOCK_S < refused.retry_after_s <= 2 * mfa_secrets.LOCK_S
     await _forgive(metadata_store, principal)
-    assert await login(_code(secret, 1)) == ("otp",)
+    assert await login(clock.code(secret)) == ("otp",)
     for _ in range(mfa_secrets.ATTEMPTS_FREE - 1):
         await _refused(login(wrong), "mfa-code-invalid")
     assert await login(codes[0]) == ("backup-code",)
 
 
-async def test_disabling_wants_the_password_and_a_code(factors, principal, login, enabled, metadata_store):
+async def test_disabling_wants_the_password_and_a_code(factors, principal, login, enabled, metadata_store, clock):  # noqa: PLR0917 - fixtures
     secret, codes = enabled
     await _refused(factors.disable(principal, "wrong", codes[0]), "password-wrong")
-    await _refused(factors.disable(principal, PASSWORD, _code(secret)), "mfa-code-invalid")
+    await _refused(factors.disable(principal, PASSWORD, clock.code(secret, -1)), "mfa-code-invalid")
     async with metadata_store.open_platform(_PLATFORM, "test.policy") as m:
         await m.execute("UPDATE organizations SET settings = settings || '{\"mfa_required\": true}'")
     assert (await factors.status(principal)).is_required
@@ -216,16 +280,17 @@ async def test_a_tenant_reaches_no_foreign_second_factor(metadata_store, inhabit
         assert await m.fetchval("SELECT count(*) FROM mfa_secrets") == 1
 
 
-def test_steps_near_enough_and_later_match():
+def test_a_code_matches_its_step_unless_that_is_over_or_far():
     secret = totp.new_secret()
     now_s = 1_000_000_000.0
     present = int(now_s) // totp.STEP_S
-    for steps in range(-3, 4):
+    for steps in range(-totp.OFFSET_STEPS_MAX - 1, totp.OFFSET_STEPS_MAX + 2):
         code = TOTP(secret).generate_otp(present + steps)
-        expected = present + steps if abs(steps) <= 1 else None
-        assert totp.matching_step(secret, code, after=0, now_s=now_s) == expected
-        assert totp.matching_step(secret, code, after=present + steps, now_s=now_s) is None
+        found = totp.match(secret, code, after=0, offset_steps=0, now_s=now_s)
+        is_near = abs(steps) <= totp.OFFSET_STEPS_MAX
+        assert found == (totp.Match(present + steps, steps) if is_near else None)
+        assert totp.match(secret, code, after=present + steps, offset_steps=0, now_s=now_s) is None
     # RFC 6238, appendix B, of eight digits the last six.
     rfc = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-    assert totp.matching_step(rfc, "287082", after=0, now_s=59) == 1
-    assert totp.matching_step(rfc, "081804", after=0, now_s=1111111109) == 37037036
+    assert totp.match(rfc, "287082", after=0, offset_steps=0, now_s=59) == totp.Match(1, 0)
+    assert totp.match(rfc, "081804", after=0, offset_steps=0, now_s=1111111109) == totp.Match(37037036, 0)

@@ -1,12 +1,15 @@
 """Every query that an isolation test has ClickHouse run is explained as well: it must find its rows by the tenant."""
 
 import re
+import time
 
 import pytest
+from pyotp.totp import TOTP
 
 from duoscope.stores.clickhouse import TelemetryReader
 
 _explained: set[str] = set()
+TOTP_LEFT_MIN_S = 5
 _SOURCE = re.compile(r"ReadFromMergeTree \((\S+)\)")
 
 
@@ -49,3 +52,16 @@ async def queries(monkeypatch):
         sources = _sources([row["explain"] for row in plan])
         for table, keys in sources.items():
             assert keys == {"workspace_id", "tenant_id"}, f"{name} reads all of {table}:\n{sql}"
+
+
+@pytest.fixture(scope="session")
+def totp_code():
+    """What an authenticator shows: never a code that may be over by the time it is looked at."""
+
+    def code(secret: str) -> str:
+        left_s = 30 - time.time() % 30
+        if left_s < TOTP_LEFT_MIN_S:
+            time.sleep(left_s)
+        return TOTP(secret).now()
+
+    return code

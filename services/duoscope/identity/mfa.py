@@ -1,11 +1,16 @@
 """Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing costs time.
 
+Of an authenticator, the code of one time step counts at a time, for 30 seconds. Two codes one after the other that are
+off alike show that its clock is off; from then on the codes of that clock are the ones that count.
+
 An attempt is counted before it is looked at and the count taken back when it was right, so that no number of
 simultaneous guesses gets around it. Argon2 runs outside of transactions. Whatever changes a second factor ends the
 user's other sessions, and tells the user by mail.
 """
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, LiteralString
@@ -54,11 +59,19 @@ class Enrolment:
 
 
 class SecondFactors:
-    """Second factors of all users."""
+    """Second factors of all users. `clock` answers seconds since the epoch."""
 
     def __init__(
-        self, store: MetadataStore, box: SecretBox, hasher: SlowHasher, keys: SecretKeys, *, mailer: Mailer
+        self,
+        store: MetadataStore,
+        box: SecretBox,
+        hasher: SlowHasher,
+        keys: SecretKeys,
+        *,
+        mailer: Mailer,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._store = store
         self._box = box
         self._hasher = hasher
@@ -100,7 +113,7 @@ class SecondFactors:
             DuoscopeError: CONFLICT `mfa-not-enrolled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
         """
         organization_id = principal.scope.organization_id
-        step = None
+        is_right = False
         async with self._store.open(principal.scope, "mfa.confirm") as m:
             secret = await mfa_secrets.lock(m, organization_id, principal.user_id)
             if secret is None or secret.is_enabled:
@@ -108,14 +121,14 @@ class SecondFactors:
             _refuse_locked(secret)
             await mfa_secrets.charge(m, secret)
             if totp.is_totp(totp.plain(code)):
-                step = totp.matching_step(await self._totp_secret(m, secret), totp.plain(code), after=0)
-        if step is None:
+                is_right = await self._take_totp(m, secret, totp.plain(code))
+        if not is_right:
             raise _wrong(ErrorKind.FORBIDDEN)
         codes = totp.new_backup_codes()
         hashes = {code[0]: await self._hasher.hash(code) for code in codes}
         async with self._platform("mfa.enable") as m:
             sealed = await self._seal_backup_hashes(m, secret, hashes)
-            if not await mfa_secrets.enable(m, secret, step=step, backup_codes_encrypted=sealed):
+            if not await mfa_secrets.enable(m, secret, backup_codes_encrypted=sealed):
                 raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
             await self._changed(m, principal, "enabled")
         return [totp.shown(code) for code in codes]
@@ -212,9 +225,7 @@ class SecondFactors:
             _refuse_locked(secret)
             await mfa_secrets.charge(m, secret)
             if totp.is_totp(typed):
-                step = totp.matching_step(await self._totp_secret(m, secret), typed, after=secret.last_step)
-                if step is not None:
-                    await mfa_secrets.accept_step(m, secret, step)
+                if await self._take_totp(m, secret, typed):
                     return "otp"
             elif place is not None:
                 hashed = (await self._backup_hashes(m, secret)).get(place)
@@ -244,6 +255,28 @@ class SecondFactors:
                 after={"backup_codes_left_count": len(left)},
             )
         return True
+
+    async def _take_totp(self, m: Transaction, secret: MfaSecret, typed: str) -> bool:
+        """Use up the code if it is right now, by the authenticator's own clock."""
+        found = totp.match(
+            await self._totp_secret(m, secret),
+            typed,
+            after=secret.last_step,
+            offset_steps=secret.clock_offset_steps,
+            now_s=self._clock(),
+        )
+        if found is None:
+            return False
+        follows = (
+            secret.stray_step is not None
+            and secret.stray_offset_steps == found.offset_steps
+            and 0 < found.step - secret.stray_step <= totp.RESYNC_STEPS_MAX
+        )
+        if follows or found.offset_steps == secret.clock_offset_steps:
+            await mfa_secrets.accept_step(m, secret, found.step, offset_steps=found.offset_steps)
+            return True
+        await mfa_secrets.note_stray(m, secret, found.step, offset_steps=found.offset_steps)
+        return False
 
     async def _totp_secret(self, m: Transaction, secret: MfaSecret) -> str:
         place = _secret_place(secret.organization_id, secret.mfa_id)
@@ -340,4 +373,8 @@ def _not_enabled(kind: ErrorKind) -> DuoscopeError:
 
 
 def _wrong(kind: ErrorKind) -> DuoscopeError:
-    return DuoscopeError(kind, "mfa-code-invalid", "The code is wrong, used already, or too old.")
+    return DuoscopeError(
+        kind,
+        "mfa-code-invalid",
+        "The code is wrong, used already, or not of this moment; send the next one that your app shows.",
+    )

@@ -3,7 +3,7 @@
 import io
 import re
 import secrets
-import time
+from dataclasses import dataclass
 from typing import Final
 
 import segno
@@ -12,8 +12,10 @@ from pyotp.totp import TOTP
 
 ISSUER: Final = "duoscope"
 STEP_S: Final = 30
-STEPS_ASIDE: Final = 1
-"""Time steps before and after the present one whose codes are taken (RFC 6238, section 5.2)."""
+OFFSET_STEPS_MAX: Final = 4
+"""How far an authenticator's clock may be off, either way: two minutes."""
+RESYNC_STEPS_MAX: Final = 2
+"""How soon the second of the two codes that set the offset of a clock must follow the first."""
 BACKUP_CODES: Final = 10
 _BACKUP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _BACKUP_LETTERS_EACH: Final = 11
@@ -51,15 +53,25 @@ def is_totp(code: str) -> bool:
     return _TOTP_FORM.fullmatch(code) is not None
 
 
-def matching_step(secret: str, code: str, *, after: int, now_s: float | None = None) -> int | None:
-    """The time step that a plain code belongs to, if it is near enough and later than `after`."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The time step that a code belongs to, and by how many steps that is ahead of the present one."""
+
+    step: int
+    offset_steps: int
+
+
+def match(secret: str, code: str, *, after: int, offset_steps: int, now_s: float) -> Match | None:
+    """Where a plain code belongs, if that is later than the step `after`; a code of `offset_steps` if it is one."""
     totp = TOTP(secret, interval=STEP_S)
-    present = int(time.time() if now_s is None else now_s) // STEP_S
-    matching = None
-    for step in range(present - STEPS_ASIDE, present + STEPS_ASIDE + 1):
-        if secrets.compare_digest(totp.generate_otp(step), code) and step > after:
-            matching = step
-    return matching
+    present = int(now_s) // STEP_S
+    near = sorted(range(-OFFSET_STEPS_MAX, OFFSET_STEPS_MAX + 1), key=lambda each: abs(each - offset_steps))
+    matching = [
+        Match(present + each, each)
+        for each in near
+        if present + each > after and secrets.compare_digest(totp.generate_otp(present + each), code)
+    ]
+    return next(iter(matching), None)
 
 
 def new_backup_codes() -> list[str]:

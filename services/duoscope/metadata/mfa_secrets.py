@@ -16,7 +16,11 @@ LOCK_MAX_S: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class MfaSecret:
-    """A row of `mfa_secrets`. `locked_for_s` is None unless codes are refused for that long yet."""
+    """A row of `mfa_secrets`. `locked_for_s` is None unless codes are refused for that long yet.
+
+    The authenticator's clock is `clock_offset_steps` ahead of ours; `stray_step` and `stray_offset_steps` are of the
+    last code that was right for another offset.
+    """
 
     organization_id: UUID
     mfa_id: UUID
@@ -26,11 +30,15 @@ class MfaSecret:
     is_enabled: bool
     enabled_at: datetime | None
     last_step: int
+    clock_offset_steps: int
+    stray_step: int | None
+    stray_offset_steps: int | None
     locked_for_s: float | None
 
 
 _COLUMNS: Final = (
     "organization_id, mfa_id, user_id, secret_encrypted, backup_codes_encrypted, is_enabled, enabled_at, last_step, "
+    "clock_offset_steps, stray_step, stray_offset_steps, "
     "CASE WHEN locked_until > clock_timestamp() THEN extract(epoch FROM locked_until - clock_timestamp())::float8 END "
     "AS locked_for_s"
 )
@@ -91,18 +99,19 @@ async def replace(m: Transaction, *, organization_id: UUID, mfa_id: UUID, user_i
     touched = await m.execute(
         "INSERT INTO mfa_secrets AS old (organization_id, mfa_id, user_id, secret_encrypted) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (organization_id, user_id) DO UPDATE SET mfa_id = excluded.mfa_id, "
-        "secret_encrypted = excluded.secret_encrypted WHERE NOT old.is_enabled",
+        "secret_encrypted = excluded.secret_encrypted, last_step = 0, clock_offset_steps = 0, stray_step = NULL, "
+        "stray_offset_steps = NULL WHERE NOT old.is_enabled",
         *(organization_id, mfa_id, user_id, secret_encrypted),
     )
     return touched > 0
 
 
-async def enable(m: Transaction, secret: MfaSecret, *, step: int, backup_codes_encrypted: str) -> bool:
+async def enable(m: Transaction, secret: MfaSecret, *, backup_codes_encrypted: str) -> bool:
     """Confirm an enrolment; False if it is not the user's current one any more, or confirmed already."""
     touched = await m.execute(
-        "UPDATE mfa_secrets SET is_enabled = true, enabled_at = now(), last_step = $3, backup_codes_encrypted = $4, "
+        "UPDATE mfa_secrets SET is_enabled = true, enabled_at = now(), backup_codes_encrypted = $3, "
         "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2 AND NOT is_enabled",
-        *(secret.organization_id, secret.mfa_id, step, backup_codes_encrypted),
+        *(secret.organization_id, secret.mfa_id, backup_codes_encrypted),
     )
     return touched > 0
 
@@ -118,12 +127,20 @@ async def charge(m: Transaction, secret: MfaSecret) -> None:
     )
 
 
-async def accept_step(m: Transaction, secret: MfaSecret, step: int) -> None:
-    """The code of a time step was right: it and all before it are used up."""
+async def accept_step(m: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
+    """The code of a time step was right: it and all before it are used up, and that is how the clock goes."""
     await m.execute(
-        "UPDATE mfa_secrets SET last_step = $3, failed_attempts = 0, locked_until = NULL "
-        "WHERE organization_id = $1 AND mfa_id = $2",
-        *(secret.organization_id, secret.mfa_id, step),
+        "UPDATE mfa_secrets SET last_step = $3, clock_offset_steps = $4, stray_step = NULL, stray_offset_steps = NULL, "
+        "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2",
+        *(secret.organization_id, secret.mfa_id, step, offset_steps),
+    )
+
+
+async def note_stray(m: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
+    """The code of a time step would be right if the clock went otherwise."""
+    await m.execute(
+        "UPDATE mfa_secrets SET stray_step = $3, stray_offset_steps = $4 WHERE organization_id = $1 AND mfa_id = $2",
+        *(secret.organization_id, secret.mfa_id, step, offset_steps),
     )
 
 
