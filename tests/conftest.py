@@ -49,6 +49,8 @@ from duoscope.stores.migrations import ClickHouseMigrator, Migrator
 from duoscope.stores.migrations.files import load
 from duoscope.stores.postgres import MetadataStore
 
+os.environ["DUOSCOPE_BREACHED_PASSWORDS_URL"] = "off"
+"""No process that a test starts asks anybody on the internet."""
 _numbers = itertools.count(1)
 
 
@@ -341,7 +343,9 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
 async def api(metadata_store: MetadataStore, telemetry_store: TelemetryStore) -> AsyncGenerator[Api]:
     keys = SecretKeys((b"s" * 32,))
     # Mail is queued and not sent: no worker runs here.
-    settings = Settings(smtp_url="smtp+plaintext://127.0.0.1:1", trusted_proxies="127.0.0.1")
+    settings = Settings(
+        smtp_url="smtp+plaintext://127.0.0.1:1", trusted_proxies="127.0.0.1", breached_passwords_url="off"
+    )
     hasher = SlowHasher()
     services = await assemble(
         metadata_store,

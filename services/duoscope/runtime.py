@@ -153,7 +153,7 @@ async def serve(
             )
             services = dataclasses.replace(services, readiness=readiness)
             stack.push_async_callback(services.signing_keys.watch())
-            stack.push_async_callback(services.outbound.close)
+            stack.push_async_callback(services.close)
             await _start_http(create_app(services), sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))

@@ -3,6 +3,7 @@
 import re
 import statistics
 import time
+import unicodedata
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from duoscope.identity.throttle import MAIL_BY_NETWORK, MAIL_TO_ADDRESS
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.ids import new_id
 from duoscope.kernel.settings import Settings
 
 EMAIL, PASSWORD, ANOTHER = "one@example.com", "correct horse battery", "staple of another kind"
@@ -209,12 +211,27 @@ async def test_an_address_is_verified_by_whoever_reads_its_mail(recovery, sent, 
 )
 def test_passwords_are_long_and_not_common_and_of_any_kind(password, code):
     if code is None:
-        assert check_password(password, email="jane.roe@example.com") == password
+        check_password(password, email="jane.roe@example.com")
         return
     with pytest.raises(DuoscopeError) as refused:
         check_password(password, email="jane.roe@example.com")
     assert refused.value.code == code
 
 
-def test_the_same_password_from_another_keyboard_is_the_same():
-    assert check_password("ﬁsh and ｃhips") == "fish and chips"  # noqa: RUF001
+async def test_a_password_is_taken_to_the_letter(sessions, recovery, owner):
+    row = await owner.fetchrow("SELECT organization_id, user_id FROM users")
+    session_id = new_id()
+    ids = {"organization_id": row["organization_id"], "session_id": session_id}
+    actor = Actor(row["user_id"], EMAIL, "user")
+    # What Unicode, a spreadsheet or a tired eye takes for the same.
+    chosen = " ﬁsh, Ｃhips and a cafe\u0301 "  # noqa: RUF001
+    await recovery.change(PASSWORD, chosen, **ids, actor=actor)
+    for other in (unicodedata.normalize(form, chosen) for form in ("NFC", "NFKC", "NFKD")):
+        assert other != chosen
+        assert await _code(sessions.login(EMAIL, other)) == "invalid-credentials"
+        assert await _code(recovery.change(other, PASSWORD, **ids, actor=actor)) == "current-password-wrong"
+        await owner.execute("DELETE FROM login_attempts")
+    for other in (chosen.strip(), chosen.casefold(), chosen + "\0", chosen + " "):
+        assert await _code(sessions.login(EMAIL, other)) == "invalid-credentials"
+        await owner.execute("DELETE FROM login_attempts")
+    assert await _code(sessions.login(EMAIL, chosen)) == "ok"

@@ -7,7 +7,8 @@ import jwt
 import pytest
 
 from duoscope.identity import api_keys, tokens
-from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.identity.password_rules import check_password
+from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.permissions import ROLE_PERMISSIONS, Claims, Principal
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.signing_keys import Key

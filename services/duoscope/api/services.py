@@ -8,11 +8,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.breached_passwords import BreachedPasswords
 from duoscope.identity.identity_providers import IdentityProviders
 from duoscope.identity.invitations import Invitations
 from duoscope.identity.mail import Mailer
 from duoscope.identity.mfa import SecondFactors
 from duoscope.identity.oidc import OidcLogins
+from duoscope.identity.password_rules import PasswordRules
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_box import SecretBox
@@ -38,7 +40,8 @@ class ApiServices:
         signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
         second_factors: multi-factor authentication.
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
-        outbound: asks addresses that people configured; the process closes it.
+        outbound: asks addresses that people configured.
+        breached: knows breached passwords.
         api_keys: for machines that read telemetry.
         hasher: for passwords of people.
         recovery: for passwords forgotten and changed, and addresses verified.
@@ -58,6 +61,7 @@ class ApiServices:
     identity_providers: IdentityProviders
     oidc: OidcLogins
     outbound: Outbound
+    breached: BreachedPasswords
     access: Access
     api_keys: ApiKeyVerifier
     hasher: SlowHasher
@@ -67,6 +71,11 @@ class ApiServices:
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def close(self) -> None:
+        """Let go of connections to others; the stores and the hasher are the caller's."""
+        await self.outbound.close()
+        await self.breached.close()
 
 
 async def assemble(
@@ -101,6 +110,8 @@ async def assemble(
     second_factors = SecondFactors(metadata, box, hasher, keys, mailer=mailer)
     sessions = Sessions(metadata, hasher, tokens, keys, mailer=mailer, second_factor=second_factors)
     outbound = Outbound(settings.outbound_networks)
+    breached = BreachedPasswords(settings.breached_passwords_url)
+    rules = PasswordRules(breached)
     return ApiServices(
         metadata=metadata,
         telemetry=telemetry,
@@ -111,11 +122,12 @@ async def assemble(
         identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks)),
         oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url),
         outbound=outbound,
+        breached=breached,
         access=Access(metadata),
         api_keys=api_keys or ApiKeyVerifier(metadata, hasher, keys),
         hasher=hasher,
-        recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url),
-        invitations=Invitations(metadata, mailer, hasher, public_url=public_url),
+        recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url, rules=rules),
+        invitations=Invitations(metadata, mailer, hasher, public_url=public_url, rules=rules),
         settings=settings,
         stopping=stopping,
     )

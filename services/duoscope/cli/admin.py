@@ -23,6 +23,7 @@ from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAY
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from duoscope.identity.password_rules import PasswordRules
     from duoscope.identity.passwords import SlowHasher
     from duoscope.metadata.tenants import Tenant
     from duoscope.stores.postgres import MetadataStore
@@ -127,7 +128,7 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
     user = _with_store(
         settings,
         lambda store, hasher: administration.create_user(
-            store, hasher, tenant_id=tenant_id, email=email, password=password, role=role
+            store, hasher, tenant_id=tenant_id, email=email, password=password, role=role, rules=_rules(settings)
         ),
     )
     shown = password if options["generate"] else None
@@ -264,7 +265,9 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
     password = _password(**options)
     _with_store(
         settings,
-        lambda store, hasher: administration.reset_password(store, hasher, email=email, password=password),
+        lambda store, hasher: administration.reset_password(
+            store, hasher, email=email, password=password, rules=_rules(settings)
+        ),
     )
     shown = password if options["generate"] else None
     if as_json:
@@ -339,6 +342,13 @@ def _password(*, generate: bool, password_stdin: bool) -> str:
     if not sys.stdin.isatty():
         raise invalid("There is no terminal to ask for the password on: give --generate or --password-stdin.")
     return click.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+
+def _rules(settings: Settings) -> "PasswordRules":
+    from duoscope.identity.breached_passwords import BreachedPasswords
+    from duoscope.identity.password_rules import PasswordRules
+
+    return PasswordRules(BreachedPasswords(settings.breached_passwords_url))
 
 
 def _show_once(name: str, value: str | None) -> None:

@@ -10,7 +10,8 @@ from uuid import UUID
 from duoscope.identity import api_key_form, api_key_management
 from duoscope.identity.api_key_management import GRACE_DEFAULT_S, KeyWish, Made
 from duoscope.identity.changes import tell, told
-from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.identity.password_rules import PasswordRules
+from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.session_ends import end_all_in
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -111,14 +112,22 @@ async def make_tenant(
 
 
 async def create_user(
-    store: MetadataStore, hasher: SlowHasher, *, tenant_id: UUID, email: str, password: str, role: str = "viewer"
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    tenant_id: UUID,
+    email: str,
+    password: str,
+    role: str = "viewer",
+    rules: PasswordRules | None = None,
 ) -> User:
     """Make a user at home in a tenant, with a role there (built-in or the tenant's own, by name).
 
     Raises:
         DuoscopeError: NOT_FOUND for the tenant or role, CONFLICT `user-exists` for the address, INVALID.
     """
-    password_hash = await hasher.hash(check_password(password))
+    await (rules or PasswordRules()).check(password, email=email)
+    password_hash = await hasher.hash(password)
     async with store.open_platform(_OPERATOR, "admin.create_user") as m:
         tenant = await _enter(m, tenant_id)
         user = await make_user(m, email=email, password_hash=password_hash, role=role)
@@ -216,9 +225,12 @@ def _no_key() -> DuoscopeError:
     return not_found("API key that still works; `duoscope admin list-api-keys` lists them")
 
 
-async def reset_password(store: MetadataStore, hasher: SlowHasher, *, email: str, password: str) -> None:
+async def reset_password(
+    store: MetadataStore, hasher: SlowHasher, *, email: str, password: str, rules: PasswordRules | None = None
+) -> None:
     """Give a user another password, open their account if failures locked it, and end their sessions."""
-    password_hash = await hasher.hash(check_password(password))
+    await (rules or PasswordRules()).check(password, email=email)
+    password_hash = await hasher.hash(password)
     async with store.open_platform(_OPERATOR, "admin.reset_password") as m:
         login = await users.find_login(m, email)
         if login is None:

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from duoscope.identity.changes import tell, told
 from duoscope.identity.mail import Mailer
-from duoscope.identity.passwords import SlowHasher, check_password
+from duoscope.identity.password_rules import PasswordRules
+from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.permissions import Authority
 from duoscope.identity.roles import assignable, workspace_of
 from duoscope.kernel.actor import Actor
@@ -55,10 +56,19 @@ class Sent:
 class Invitations:
     """Invites, sends again, revokes, and lets people in."""
 
-    def __init__(self, store: MetadataStore, mailer: Mailer, hasher: SlowHasher, *, public_url: str) -> None:
+    def __init__(
+        self,
+        store: MetadataStore,
+        mailer: Mailer,
+        hasher: SlowHasher,
+        *,
+        public_url: str,
+        rules: PasswordRules | None = None,
+    ) -> None:
         self._store = store
         self._mailer = mailer
         self._hasher = hasher
+        self._rules = rules or PasswordRules()
         self._public_url = public_url.rstrip("/")
 
     async def create(
@@ -149,10 +159,10 @@ class Invitations:
         """
         if not _TOKEN.fullmatch(token):
             raise _refused()
-        check_password(password)
         # Looked at before the slow hash, which is not for strangers to ask for.
         async with self._store.open_platform(_ACCEPTING, "invitations.find") as m:
-            await self._acceptable(m, token)
+            found, _ = await self._acceptable(m, token)
+        await self._rules.check(password, email=found.email, names=(first_name, last_name))
         password_hash = await self._hasher.hash(password)
         async with self._store.open_platform(_ACCEPTING, "invitations.accept") as m:
             found, given = await self._acceptable(m, token)

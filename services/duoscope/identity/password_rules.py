@@ -1,17 +1,18 @@
 """Which passwords may be chosen: NIST SP 800-63B, section 3.1.1.2. Long enough, not a common one; nothing is said
-about kinds of characters, and nothing expires.
+about kinds of characters, and what somebody chose does not expire. It is taken to the letter.
 
 Common is what is in the list (PROVENANCE.md), what only adds digits and punctuation to an entry of it or to a word that
-everybody would try here (the address, the product), and what repeats itself or counts.
+everybody would try here (the address, the product), and what repeats itself or counts; breached is what
+breached_passwords.py knows.
 """
 
 import gzip
 import re
-import unicodedata
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from duoscope.identity.breached_passwords import BreachedPasswords
 from duoscope.kernel.errors import DuoscopeError, invalid
 
 PASSWORD_CHARS_MIN: Final = 12
@@ -25,13 +26,25 @@ _ROWS: Final = tuple(
 )
 
 
-def normalized(password: str) -> str:
-    """NFKC: the same password from every keyboard. Unchanged for ASCII."""
-    return unicodedata.normalize("NFKC", password)
+class PasswordRules:
+    """All that is asked of a new password; `breached` is closed by whoever made it."""
+
+    def __init__(self, breached: BreachedPasswords | None = None) -> None:
+        self._breached = breached or BreachedPasswords()
+
+    async def check(self, password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
+        """`check_password`, and INVALID `password-breached`. May ask a service: not within a transaction."""
+        check_password(password, email=email, names=names)
+        if await self._breached.has(password):
+            raise invalid(
+                "This password was stolen somewhere and is in the lists of those who try. Choose one that is used "
+                "nowhere else; a few words that do not belong together make a good one.",
+                code="password-breached",
+            )
 
 
-def check_password(password: str, *, email: str = "", names: tuple[str, ...] = ()) -> str:
-    """The password as it is hashed.
+def check_password(password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
+    """What can be said of a password by itself.
 
     Args:
         password: as somebody chose it.
@@ -41,13 +54,12 @@ def check_password(password: str, *, email: str = "", names: tuple[str, ...] = (
     Raises:
         DuoscopeError: INVALID `password-length` or `password-common`.
     """
-    chosen = normalized(password)
-    if not PASSWORD_CHARS_MIN <= len(chosen) <= PASSWORD_CHARS_MAX:
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
         raise invalid(
             f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters, of whatever kind.",
             code="password-length",
         )
-    folded = chosen.casefold()
+    folded = password.casefold()
     local, _, domain = email.casefold().partition("@")
     words = {*_PRODUCT, local, email.casefold(), domain.partition(".")[0], *(name.casefold() for name in names)} - {""}
     core = _TRIMMED.sub("", folded)
@@ -60,7 +72,6 @@ def check_password(password: str, *, email: str = "", names: tuple[str, ...] = (
         or _counts(folded)
     ):
         raise _common()
-    return chosen
 
 
 @cache

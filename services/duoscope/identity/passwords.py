@@ -14,10 +14,8 @@ from typing import TypeVar
 
 import argon2
 
-from duoscope.identity.password_rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, check_password
+from duoscope.identity.password_rules import PASSWORD_CHARS_MAX
 from duoscope.kernel.errors import DuoscopeError, unavailable
-
-__all__ = ["PASSWORD_CHARS_MAX", "PASSWORD_CHARS_MIN", "SlowHasher", "check_password", "too_many_logins"]
 
 MEMORY_KIB = 19456
 TIME_COST = 2

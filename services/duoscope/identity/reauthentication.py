@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from duoscope.identity.password_rules import normalized
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.permissions import Principal
 from duoscope.identity.secret_keys import SecretKeys
@@ -35,9 +34,7 @@ class Reauthentication:
                 m, account=f"again {principal.user_id}", address=principal.actor.ip_address, device_id=None
             )
         try:
-            right = await self._hasher.verify(
-                login.password_hash if login else None, normalized(password), is_known=True
-            )
+            right = await self._hasher.verify(login.password_hash if login else None, password, is_known=True)
         except DuoscopeError:
             async with self._store.open_platform(_ONESELF, "reauthentication.take_back") as m:
                 await self._throttle.take_back(m, charge)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from duoscope.identity import notices
 from duoscope.identity.mail import Letter, Mailer
-from duoscope.identity.password_rules import check_password, normalized
+from duoscope.identity.password_rules import PasswordRules
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.session_ends import end_all_in
@@ -50,9 +50,17 @@ class Recovery:
     """What a user does about their own password and address."""
 
     def __init__(
-        self, store: MetadataStore, hasher: SlowHasher, mailer: Mailer, keys: SecretKeys, *, public_url: str
+        self,
+        store: MetadataStore,
+        hasher: SlowHasher,
+        mailer: Mailer,
+        keys: SecretKeys,
+        *,
+        public_url: str,
+        rules: PasswordRules | None = None,
     ) -> None:
         self._store = store
+        self._rules = rules or PasswordRules()
         self._hasher = hasher
         self._mailer = mailer
         self._throttle = Throttle(keys)
@@ -129,7 +137,8 @@ class Recovery:
             raise _no_reset()
         async with self._platform("recovery.find_reset") as m:
             to = await self._reset_addressee(m, token)
-        password_hash = await self._hasher.hash(_checked(password, to))
+        await self._check(password, to)
+        password_hash = await self._hasher.hash(password)
         async with self._platform("recovery.reset") as m:
             to = await self._reset_addressee(m, token)
             organization_id, user_id = to.organization_id, to.user_id
@@ -159,13 +168,14 @@ class Recovery:
             login = await users.find_login_by_id(m, organization_id, user_id)
             if to is None or login is None:
                 raise _not_current()
-            chosen = _checked(password, to)
             charge = await self._throttle.charge(
                 m, account=f"change {user_id}", address=actor.ip_address, device_id=None
             )
         try:
-            right = await self._hasher.verify(login.password_hash, normalized(current), is_known=True)
-            password_hash = await self._hasher.hash(chosen) if right else ""
+            right = await self._hasher.verify(login.password_hash, current, is_known=True)
+            if right:
+                await self._check(password, to)
+            password_hash = await self._hasher.hash(password) if right else ""
         except DuoscopeError:
             async with self._platform("recovery.take_back") as m:
                 await self._throttle.take_back(m, charge)
@@ -174,7 +184,7 @@ class Recovery:
             async with self._platform("recovery.change_failed") as m:
                 await _record(m, actor, "password.changed", organization_id, user_id, result="failure")
             raise _not_current()
-        if chosen == normalized(current):
+        if password == current:
             raise invalid("The new password is the old one.", code="password-unchanged")
         async with self._platform("recovery.change") as m:
             if not await credentials.replace_password(
@@ -260,6 +270,9 @@ class Recovery:
             raise _no_reset()
         return to
 
+    async def _check(self, password: str, to: Addressee) -> None:
+        await self._rules.check(password, email=to.email, names=(to.first_name, to.last_name))
+
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
         return self._store.open_platform(_NOBODY_YET, name)
 
@@ -282,10 +295,6 @@ async def _record(
         organization_id=organization_id,
         result=result,
     )
-
-
-def _checked(password: str, to: Addressee) -> str:
-    return check_password(password, email=to.email, names=(to.first_name, to.last_name))
 
 
 def _hash(token: str) -> str:

@@ -18,7 +18,6 @@ from uuid import UUID
 
 from duoscope.identity import notices, session_ends
 from duoscope.identity.mail import Mailer
-from duoscope.identity.password_rules import normalized
 from duoscope.identity.passwords import SlowHasher, too_many_logins
 from duoscope.identity.rotation import REFRESH_LIFETIME_S, REISSUE_WINDOW_S, Rotation, hashed, store_token
 from duoscope.identity.second_factor import MISSING, Attempt, PasswordAlone, SecondFactor
@@ -145,7 +144,7 @@ class Sessions:
                 )
             try:
                 right = await self._hasher.verify(
-                    login.password_hash if login else None, normalized(password), is_known=charge.is_known
+                    login.password_hash if login else None, password, is_known=charge.is_known
                 )
             except DuoscopeError:
                 await self._took_nothing(charge)
@@ -166,7 +165,7 @@ class Sessions:
                 raise
             rehashed = None
             if self._hasher.is_outdated(login.password_hash):
-                rehashed = await self._hasher.hash(normalized(password))
+                rehashed = await self._hasher.hash(password)
             named = printable(device_name) or actor.user_agent or ""
             try:
                 async with self._platform("sessions.login") as m:

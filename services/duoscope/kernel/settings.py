@@ -44,6 +44,8 @@ class Settings:
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
         outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
             providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
+        breached_passwords_url: service that is asked whether a new password was stolen elsewhere, by the first five
+            digits of its SHA-1; `off`: the list that is shipped decides alone.
         log_level: Python logging level name.
     """
 
@@ -68,6 +70,7 @@ class Settings:
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
     outbound_networks: str = ""
+    breached_passwords_url: str = "https://api.pwnedpasswords.com/range"
     log_level: str = "INFO"
 
     @property
@@ -105,6 +108,10 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
             values[name] = _port(name, values[name])
     if "api_key_outage_s" in values:
         values["api_key_outage_s"] = _seconds("api_key_outage_s", values["api_key_outage_s"])
+    if not str(values.get("breached_passwords_url", "off")).startswith(("https://", "http://", "off")):
+        raise _invalid(
+            f"{ENVIRONMENT_PREFIX}BREACHED_PASSWORDS_URL takes an address such as https://host/range, or off."
+        )
     IngestLimits.parse(str(values.get("ingest_limits", "")))
     data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir

@@ -26,7 +26,7 @@ async def services(metadata_store, telemetry_store, hasher):
     made = await assemble(
         metadata_store,
         telemetry_store,
-        settings=Settings(outbound_networks="127.0.0.0/8"),
+        settings=Settings(outbound_networks="127.0.0.0/8", breached_passwords_url="off"),
         keys=SecretKeys((b"s" * 32,)),
         hasher=hasher,
         public_url="http://duoscope.test",
