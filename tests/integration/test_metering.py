@@ -3,12 +3,14 @@
 
 import asyncio
 import dataclasses
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from duoscope.identity import administration, ingest_limits
 from duoscope.identity.api_keys import ApiKeyVerifier
+from duoscope.identity.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.actor import operator
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ingest_limits import IngestLimits
@@ -256,7 +258,7 @@ async def test_hours_and_days_count_whole(ingest, principal, otlp, get):
 async def test_a_tenants_own_limits_are_heard_of_and_shown(ingest, verifier, principal, otlp, get, metadata_store):
     shown = await get("/api/v1/ingest/limits")
     assert shown["attributes"] == IngestLimits().attributes
-    assert shown["key_items_per_second"] is None
+    assert shown["key_items_per_second"] == 0
     wanted = {"attributes": 3, "body_bytes": 10, "active_series": 4}
     await ingest_limits.change(metadata_store, operator(), principal.scope.tenant_id, wanted)
     assert (await get("/api/v1/ingest/limits")).items() > wanted.items()
@@ -301,6 +303,37 @@ async def test_a_tenants_own_limits_are_heard_of_and_shown(ingest, verifier, pri
     # A limit that is taken back leaves the instance's.
     await ingest_limits.change(metadata_store, operator(), principal.scope.tenant_id, {"attributes": None})
     assert (await get("/api/v1/ingest/limits"))["attributes"] == IngestLimits().attributes
+
+
+async def test_platform_admins_change_limits_over_the_api(api, principal, verifier, metadata_store):
+    scope = principal.scope
+    path = f"/api/v1/tenants/{scope.tenant_id}/limits"
+    root = await api.headers(scope, *ROLE_PERMISSIONS, platform_admin=True)
+
+    async def call(method, headers, body=None, *, status=200):
+        answer = await api.client.request(method, path, headers=headers, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    defaults = asdict(IngestLimits())
+    unchanged = {"tenant_id": str(scope.tenant_id), "limits": defaults, "own": {}}
+    assert await call("GET", root) == unchanged
+    own = {"items_per_second": 0, "burst_seconds": 30}
+    changed = await call("PATCH", root, own)
+    assert changed == unchanged | {"limits": defaults | own, "own": own}
+    await verifier.recheck()  # as its upkeep does at once after the notice
+    assert dict(verifier.verify_cached(await _presented(verifier, principal)).own_limits) == own
+    assert (await call("PATCH", root, {"burst_seconds": None}))["own"] == {"items_per_second": 0}
+    for wrong in ({"burst_seconds": 0}, {"items_per_second": -1}, {"items_per_second": 1.5}, {"items": 1}, {}):
+        await call("PATCH", root, wrong, status=400)
+    # It is in the tenant's audit log, with what it was before.
+    entries = await api.client.get("/api/v1/audit-logs?action=tenant.changed", headers=root)
+    (_, first) = entries.json()["items"]
+    assert (first["before"], first["after"]) == ({"limits": {}}, {"limits": own})
+    # Whoever is limited sees it, and does not lift it.
+    admin = await api.headers(scope, *ROLE_PERMISSIONS, organization_wide=True)
+    assert (await call("GET", admin))["own"] == {"items_per_second": 0}
+    assert (await call("PATCH", admin, {"items_per_second": 0}, status=403))["code"] == "permission-denied"
 
 
 async def _presented(verifier, principal):

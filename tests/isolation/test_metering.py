@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from duoscope.identity.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 
@@ -100,6 +101,27 @@ async def test_a_neighbours_limits_are_theirs(api, mine, theirs):
         )
     assert (await _get(api, own, path)).content == expected
     assert (await _get(api, other, path)).json()["attributes"] == 7
+
+
+async def test_a_neighbours_limits_are_as_unknown_as_those_of_no_tenant(api, mine, theirs, new_scope):
+    stranger = new_scope()
+    await api.headers(theirs, *_READS)
+    await api.headers(stranger, *_READS)
+    root = await api.headers(mine, *ROLE_PERMISSIONS, platform_admin=True)
+    own = await api.headers(mine, *ROLE_PERMISSIONS)
+    everywhere = await api.headers(mine, *ROLE_PERMISSIONS, organization_wide=True)
+    for headers, hidden in ((own, theirs), (own, stranger), (everywhere, stranger)):
+        paths = [f"/api/v1/tenants/{tenant_id}/limits" for tenant_id in (hidden.tenant_id, new_id())]
+        answers = [await _get(api, headers, path) for path in paths]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert answers[0].content == answers[1].content
+        for path in paths:
+            answer = await api.client.patch(path, headers=headers, json={"items_per_second": 0})
+            assert (answer.status_code, answer.json()["code"]) == (403, "permission-denied")
+    assert (await _get(api, everywhere, f"/api/v1/tenants/{theirs.tenant_id}/limits")).json()["own"] == {}
+    assert (await _get(api, root, f"/api/v1/tenants/{stranger.tenant_id}/limits")).json()["own"] == {}
+    answer = await api.client.patch(f"/api/v1/tenants/{new_id()}/limits", headers=root, json={"attributes": 1})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
 async def test_a_sum_holds_only_tenants_with_a_role_and_a_cursor_leads_nowhere_else(api, sent, mine, theirs):

@@ -120,6 +120,8 @@ ROUTES = {
     ],
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/ingest/limits"): METERING,
+    ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
+    ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
     ("GET", "/api/v1/ingest/cardinality"): METERING,
     # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.

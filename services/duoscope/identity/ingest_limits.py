@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from duoscope.identity.changes import tell
+from duoscope.identity.permissions import Principal
 from duoscope.kernel import ingest_limits
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import not_found
@@ -27,12 +28,17 @@ async def of_scope(store: MetadataStore, scope: Scope, defaults: IngestLimits) -
 
 
 async def of_tenant(store: MetadataStore, tenant_id: UUID) -> Tenant:
-    """The tenant with its own limits, for whoever runs the instance. NOT_FOUND."""
+    """Any tenant with its own limits, for whoever runs the instance. NOT_FOUND."""
     async with store.open_platform(_LIMITS, "ingest_limits.show") as m:
-        found = await tenants.get(m, tenant_id)
-    if found is None:
-        raise not_found("tenant; `duoscope admin list-tenants` lists those there are")
-    return found
+        return _found(await tenants.get(m, tenant_id))
+
+
+async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID) -> Tenant:
+    """A tenant that the principal may see, with its own limits. NOT_FOUND, FORBIDDEN."""
+    if principal.is_platform_admin:
+        return await of_tenant(store, tenant_id)
+    async with store.open(principal.over("tenant:read").scope, "ingest_limits.as_seen_by") as m:
+        return _found(await tenants.get(m, tenant_id))
 
 
 async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: Mapping[str, int | None]) -> Tenant:
@@ -44,9 +50,7 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
         DuoscopeError: NOT_FOUND; INVALID for a limit that there is not, or a number that it cannot be.
     """
     async with store.open_platform(_LIMITS, "ingest_limits.change") as m:
-        before = await tenants.lock(m, tenant_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("tenant; `duoscope admin list-tenants` lists those there are")
+        before = _found(await tenants.lock(m, tenant_id))
         own = ingest_limits.changed(before.own_limits, changes)
         after = await tenants.set_limits(m, tenant_id, own)
         await tell(
@@ -61,3 +65,9 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
             after={"limits": own},
         )
     return after
+
+
+def _found(tenant: Tenant | None) -> Tenant:
+    if tenant is None or tenant.deleted_at is not None:
+        raise not_found("tenant")
+    return tenant

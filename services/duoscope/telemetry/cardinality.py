@@ -43,8 +43,8 @@ class Cardinality(Struct, frozen=True):
 
     active_series: Annotated[int, Meta(description="Seen within the window; of the one metric, where one was named.")]
     series_limit: Annotated[
-        int | None,
-        Meta(description="New series beyond it are rejected as too-many-series by a receiver. Null: no limit."),
+        int,
+        Meta(description="New series beyond it are rejected as too-many-series by a receiver; 0 is no limit."),
     ]
     rejected_points: Annotated[
         int, Meta(description="Points of the last hour that were rejected as too-many-series, of all metrics.")
@@ -80,7 +80,7 @@ async def cardinality(reader: TelemetryReader, applied: IngestLimits, *, metric:
             continue
         return Cardinality(
             active_series=int(metrics[0]["total"]) if metrics else 0,
-            series_limit=applied.active_series or None,
+            series_limit=applied.active_series,
             rejected_points=await _rejected(reader, now_ns),
             window_seconds=window_s,
             metrics=[MetricCardinality(row["metric_name"], int(row["series"])) for row in metrics],
