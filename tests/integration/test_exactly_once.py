@@ -195,7 +195,7 @@ async def test_a_batch_that_a_dead_receiver_left(receiver, principal, requests, 
     journal.close()
     revived = await receiver("dead")
     async with asyncio.timeout(20):
-        while list((tmp_path / "dead").glob("*.orphan")):  # noqa: ASYNC110 - a file tells of nothing
+        while list((tmp_path / "dead").glob("*.spooled")):  # noqa: ASYNC110 - a file tells of nothing
             await asyncio.sleep(0.02)
     await revived.close()
     found = await content(principal.scope)

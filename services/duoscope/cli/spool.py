@@ -30,10 +30,10 @@ def spool() -> None:
 @json_option
 def list_batches(settings: Settings, *, as_json: bool) -> None:
     """List batches, oldest first."""
-    from duoscope.receiver.journal import ORPHAN, POISON, SPOOLED, WRITTEN
+    from duoscope.receiver.journal import POISON, SPOOLED, WRITTEN
 
     journal = _journal(settings)
-    found = [journal.describe(path) for path in journal.files(WRITTEN, ORPHAN, SPOOLED, POISON)]
+    found = [journal.describe(path) for path in journal.files(WRITTEN, SPOOLED, POISON)]
     if as_json:
         output.emit_json(found)
         return

@@ -87,9 +87,9 @@ INGEST_DISK_FREE_BYTES_MIN: Final = 1024 * 1024 * 1024
 needs room too."""
 
 INGEST_SPOOL_LOOK_S: Final = 10.0
-INGEST_SPOOL_TRIES_MAX: Final = 5
-"""How often the spool looks for files that an operator put back; and how often one batch may fail before others are
-tried before it."""
+INGEST_SPOOL_TRIES_MAX: Final = 30
+"""How often the spool looks for files that an operator put back; and how often one batch may fail, with others that go
+in between, before it is set aside: minutes, in which what is too much for the store now may have become less."""
 
 INGEST_COMMIT_MAX_S: Final = 20.0
 INGEST_LEDGER_MAX_S: Final = 5.0

@@ -68,16 +68,18 @@ class Committer:
     async def commit(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""
         try:
-            fresh = await self._claimed(await self._answer_repeated(requests))
+            unknown, asked = await self._answer_repeated(requests)
+            fresh = await self._claimed(unknown)
             if fresh:
-                await self._store(fresh)
+                await self._store(fresh, asked=asked)
         except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
             if not isinstance(error, DuoscopeError):
                 _log.exception("a batch of %s failed", self._signal.name)
             for request in requests:
                 request.resolve(error)
 
-    async def _answer_repeated(self, requests: list[Request]) -> list[Request]:
+    async def _answer_repeated(self, requests: list[Request]) -> tuple[list[Request], bool]:
+        """Answer those that are stored. Those that are not, as far as is known, and whether ClickHouse was asked."""
         unknown: list[Request] = []
         for request in requests:
             key, at = _key(request), request.received_ns
@@ -88,21 +90,20 @@ class Committer:
             else:
                 unknown.append(request)
         if unknown and not self._spool.away:
-            return await self._answer_stored(unknown)
+            try:
+                return await self._answer_stored(unknown), True
+            except (DuoscopeError, TimeoutError) as error:
+                detail = error.detail if isinstance(error, DuoscopeError) else "no answer in time"
+                _log.warning("cannot ask ClickHouse which requests it has: %s", detail)
         _unasked.labels(self._signal.name).inc(len(unknown))
-        return unknown
+        return unknown, False
 
     async def _answer_stored(self, requests: list[Request]) -> list[Request]:
-        """Answer those that the ledger has; a batch that could not ask is compared with it before it is replayed."""
+        """Answer those that the ledger has."""
         since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
         ask = [(*_place(request), request.digest) for request in requests]
-        try:
-            stored = await asyncio.wait_for(self._writer.stored(ask, since_ns=since_ns), limits.INGEST_LEDGER_MAX_S)
-        except (DuoscopeError, TimeoutError) as error:
-            detail = error.detail if isinstance(error, DuoscopeError) else "no answer in time"
-            _log.warning("cannot ask ClickHouse which requests it has: %s", detail)
-            _unasked.labels(self._signal.name).inc(len(requests))
-            return requests
+        async with asyncio.timeout(limits.INGEST_LEDGER_MAX_S):
+            stored = await self._writer.stored(ask, since_ns=since_ns)
         unknown: list[Request] = []
         for request in requests:
             found = stored.get((str(request.principal.scope.tenant_id), request.digest))
@@ -128,7 +129,7 @@ class Committer:
         _again.labels(self._signal.name).inc()
         request.resolve(outcome)
 
-    async def _store(self, requests: list[Request]) -> None:
+    async def _store(self, requests: list[Request], *, asked: bool) -> None:
         loop = asyncio.get_running_loop()
         remaining = requests
         while remaining:
@@ -147,7 +148,7 @@ class Committer:
             await self._release(unrecorded)
             try:
                 if decoded.batch:
-                    await self._insert(decoded.batch)
+                    await self._insert(decoded.batch, asked=asked)
             except DuoscopeError as error:
                 self._catalogue_due = 0.0  # the catalogue's rows went with the batch
                 await self._release([request for request, _ in sound if _key(request) not in self._spool.undecided])
@@ -229,15 +230,18 @@ class Committer:
             "rejected": outcome.rejected,
         }
 
-    async def _insert(self, batch: Batch) -> None:
-        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged."""
+    async def _insert(self, batch: Batch, *, asked: bool) -> None:
+        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged.
+
+        Not `asked`, it may hold what is stored already: the spool asks before it inserts anything.
+        """
         loop = asyncio.get_running_loop()
         try:
             path = await loop.run_in_executor(self._threads, self._journal.write, batch)
         except OSError as error:
             _log.error("cannot write a batch to disk: %s", error)
             raise _disk_trouble() from error
-        if self._spool.away:
+        if self._spool.away or not asked:
             await self._keep(path, batch)
             return
         inserting = asyncio.create_task(self._try_to_insert(path, batch), name="insert a batch")
@@ -264,6 +268,9 @@ class Committer:
             except RejectedByStoreError as error:
                 await self._set_aside(path, batch, str(error))
                 return True
+            except Exception:  # noqa: BLE001 - it may have come far; the spool goes on under the same token
+                _log.exception("a batch of %s is not stored yet", self._signal.name)
+                return False
             else:
                 # By its first name: a batch that took too long has another by now, and the spool sees to it.
                 self._journal.remove(path)

@@ -147,12 +147,17 @@ class Ingest:
             self._spool.admit()
             room = self._admission.room(principal)
             room.take(size)
+            held: Request | None = None
             try:
                 items = await self._count(signal, raw)
                 self._admission.charge(principal, items, size)
-                outcome = await self._charged(principal, signal, raw, items)
+                held = self._submit(principal, signal, raw)
+                outcome = await self._answer(principal, held, items)
             finally:
-                room.give_back(size)
+                if held is None or held.raw is not raw or held.done.done():
+                    room.give_back(size)
+                else:  # the client went away, and its request is still here
+                    held.done.add_done_callback(lambda _: room.give_back(size))
         except DuoscopeError as error:
             _requests.labels(signal.name, error.code).inc()
             raise
@@ -168,15 +173,8 @@ class Ingest:
         except MalformedError:
             raise signal.malformed() from None
 
-    async def _charged(self, principal: IngestPrincipal, signal: Signal, raw: bytes, items: int) -> Outcome:
-        try:
-            return await self._outcome(principal, signal, raw)
-        except DuoscopeError as error:
-            if error.kind is ErrorKind.UNAVAILABLE:
-                self._admission.give_back(principal, items, len(raw))
-            raise
-
-    async def _outcome(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Outcome:
+    def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Request:
+        """The request that is to be waited for: a new one, or the same that waits already."""
         tenant = principal.scope.tenant_id.bytes
         digest = xxhash.xxh3_128_hexdigest(tenant + signal.name.encode() + xxhash.xxh3_128_digest(raw))
         request = self._waiting.get(digest)
@@ -187,8 +185,16 @@ class Ingest:
             self._batchers[signal.name].submit(request)
             self._waiting[digest] = request
             done.add_done_callback(lambda _: self._waiting.pop(digest, None))
-        # Shielded: a client that goes away does not take the answer from others who sent the same.
-        return await asyncio.shield(request.done)
+        return request
+
+    async def _answer(self, principal: IngestPrincipal, request: Request, items: int) -> Outcome:
+        try:
+            # Shielded: a client that goes away does not take the answer from others who sent the same.
+            return await asyncio.shield(request.done)
+        except DuoscopeError as error:
+            if error.kind is ErrorKind.UNAVAILABLE:
+                self._admission.give_back(principal, items, len(request.raw))
+            raise
 
     async def close(self) -> None:
         """Commit what waits; everything accepted is answered."""

@@ -6,8 +6,7 @@ what was stored is skipped, what was not is added. While ClickHouse is away the 
 oldest first. One idea, two uses; the file's suffix says how far a batch came:
 
   .batch    written, not acknowledged. In the page cache: survives the process, which is all that it is for
-  .spooled  acknowledged: synced to disk first
-  .orphan   written by a process that died before it could acknowledge; synced when the next one found it
+  .spooled  acknowledged, or found by the process after the one that died over it: synced to disk first
   .poison   acknowledged, but torn, changed, or refused by ClickHouse; `duoscope admin spool` shows and replays it
 
 The file: a magic, the length of a JSON head, the head and its checksum, the blocks, and a checksum of all that.
@@ -16,6 +15,8 @@ The file: a magic, the length of a JSON head, the head and its checksum, the blo
 import fcntl
 import json
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
@@ -35,9 +36,10 @@ _HEAD_BYTES_MAX: Final = 256 * 1024 * 1024
 
 WRITTEN: Final = ".batch"
 SPOOLED: Final = ".spooled"
-ORPHAN: Final = ".orphan"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
+"""A token. Copies that somebody put beside the batches are not batches."""
 
 
 class CorruptBatchError(Exception):
@@ -217,17 +219,14 @@ class Journal:
             path.write_text(str(made))
             return made
 
-    def adopt(self, path: Path) -> Path:
-        """Take over what a process that died had written and not acknowledged."""
-        return self._sync_as(path, ORPHAN)
-
     def spool(self, path: Path) -> Path:
         """Make a written batch survive the machine; it may then be acknowledged."""
         return self._sync_as(path, SPOOLED)
 
     def set_aside(self, path: Path, why: str) -> Path:
-        """Take a batch that cannot be inserted out of the way, with a word on why."""
-        path.with_suffix(_WHY).write_text(why[:2000])
+        """Take a batch that cannot be inserted out of the way, with a word on why, for which there may be no room."""
+        with suppress(OSError):
+            path.with_suffix(_WHY).write_text(why[:2000])
         return self._sync_as(path, POISON)
 
     def release(self, path: Path) -> Path:
@@ -253,12 +252,12 @@ class Journal:
 
     def files(self, *suffixes: str) -> list[Path]:
         """The batches of these kinds, oldest first."""
-        found = (path for path in self._folder.iterdir() if path.suffix in suffixes)
+        found = (path for path in self._folder.iterdir() if path.suffix in suffixes and _NAME.fullmatch(path.stem))
         return sorted(found, key=lambda path: path.stem)
 
-    def size(self) -> int:
-        """Bytes of all batches that wait."""
-        return sum(_size(path) for path in self.files(WRITTEN, ORPHAN, SPOOLED, POISON))
+    def size(self, *suffixes: str) -> int:
+        """Bytes of the batches of these kinds; of all if none is given."""
+        return sum(_size(path) for path in self.files(*(suffixes or (WRITTEN, SPOOLED, POISON))))
 
     def has_room(self) -> bool:
         """Whether the disk has space left, beyond what is kept free for whatever else is on it."""
@@ -268,7 +267,7 @@ class Journal:
 
     def describe(self, path: Path) -> Waiting:
         """What an operator should know of a file; of a torn one only what the file system says."""
-        state = {WRITTEN: "in flight", ORPHAN: "waiting", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
+        state = {WRITTEN: "in flight", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
         try:
             why = path.with_suffix(_WHY).read_text()
         except OSError:

@@ -3,15 +3,18 @@
 A file is inserted again when nobody knows what became of it, so first the ledger is asked which of its requests are
 stored: they may have been sent again meanwhile, to this receiver or another. Their rows are left out. For the rest the
 token makes sure that what the first attempt did commit is not stored twice. Requests that were not acknowledged are
-left out as well where another receiver has them by now: see `claims`.
+left out as well where another receiver has them by now: see `claims`. From then on each receiver answers for its own.
 """
 
 import asyncio
 import contextlib
 import logging
+import random
 import time
-from collections import Counter as Count
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +25,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.claims import Claims
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.journal import ORPHAN, SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
+from duoscope.receiver.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
 from duoscope.receiver.native_blocks import without_rows
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
@@ -44,6 +47,12 @@ _replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from 
 
 _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
 _LEDGER: Final = "ingest_ledger"
+
+_NOT_THE_DATA: Final = frozenset({
+    60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
+    74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
+})  # fmt: skip
+"""Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
 
 
 class Remembered:
@@ -89,23 +98,53 @@ class Spool:
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._bytes = 0
+        self._waiting_bytes = 0
         self._batches = 0
+        self._commits = 0
         self._task: asyncio.Task[None] | None = None
-        self._unsynced: set[Path] = set()
-        self._failures: Count[str] = Count()
+        self._unsynced: dict[Path, list[str]] = {}
+        self._failures: dict[Path, tuple[int, int]] = {}
+        self._away_since = 0.0
         self.away = False
         self.outcomes = Remembered()
         self.undecided: set[str] = set()
 
     async def start(self) -> None:
         """Take up what an earlier process left. What it had not acknowledged counts too: it may be half there."""
+        for path in await asyncio.to_thread(self._journal.files, SPOOLED):
+            try:
+                batch = await asyncio.to_thread(self._journal.read_head, path)
+            except (CorruptBatchError, OSError) as error:  # set aside when its turn comes
+                _log.error("cannot read batch %s: %r", path.stem, error)
+            else:
+                self._remember(batch, batch.received_ns)
         for path in await asyncio.to_thread(self._journal.files, WRITTEN):
-            await asyncio.to_thread(self._journal.adopt, path)
-        for path in await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN):
-            with contextlib.suppress(CorruptBatchError):  # set aside when its turn comes
-                self._remember(await asyncio.to_thread(self._journal.read_head, path))
+            await self._adopt(path)
         await self._measure()
         self._task = asyncio.create_task(self._run(), name="spool")
+
+    async def _adopt(self, path: Path) -> None:
+        """Answer from now on for what a process that died had written, unless another receiver does."""
+        try:
+            batch = await asyncio.to_thread(self._journal.read, path)
+        except CorruptBatchError:  # set aside when its turn comes
+            await asyncio.to_thread(self._journal.spool, path)
+            return
+        except OSError:
+            _log.exception("cannot read batch %s", path.stem)
+            return
+        if self._claims:
+            others = await self._claims.take([part.key for part in batch.parts])
+            if gone := [part for part in batch.parts if part.key in others]:
+                batch = await asyncio.to_thread(_without, batch, gone)
+                if not batch.parts:
+                    await asyncio.to_thread(self._journal.remove, path)
+                    return
+                await asyncio.to_thread(self._journal.write, batch)
+            await self._claims.hold({part.key: part.outcome for part in batch.parts})
+        await asyncio.to_thread(self._journal.spool, path)
+        # It was not there to answer while it was dead.
+        self._remember(batch, now_unix_nano())
 
     async def close(self) -> None:
         """Stop; what is not inserted yet stays on disk for the next start."""
@@ -132,8 +171,10 @@ class Spool:
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry goes to disk."""
         if self.away:
+            since = datetime.fromtimestamp(self._away_since, UTC)
             raise unavailable(
-                f"The telemetry store is away: {self._batches} batches ({self._bytes / 2**20:.1f} MiB) wait on disk.",
+                f"The telemetry store is away since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
+                f"disk, where {self._batches:,} batches ({self._waiting_bytes:,} bytes) wait.",
                 code="spooling",
                 retry_after_s=limits.INGEST_RETRY_AFTER_S,
             )
@@ -150,14 +191,16 @@ class Spool:
         except FileNotFoundError:  # stored after all, and removed
             raise
         except OSError:
-            self._unsynced.add(path)
-            self.undecided.update(part.key for part in batch.parts)
+            self._unsynced[path] = [part.key for part in batch.parts]
+            self.undecided.update(self._unsynced[path])
             self._wake.set()
             raise
-        self._remember(batch)
+        self._remember(batch, batch.received_ns)
         if self._claims:
             await self._claims.hold({part.key: part.outcome for part in batch.parts})
-        self._bytes += sum(len(insert.block) for insert in batch.inserts)
+        size = sum(len(insert.block) for insert in batch.inserts)
+        self._bytes += size
+        self._waiting_bytes += size
         self._batches += 1
         _spool_bytes.set(self._bytes)
         _spool_batches.set(self._batches)
@@ -183,23 +226,31 @@ class Spool:
             except DuoscopeError as error:
                 _inserts.labels(insert.table, error.code).inc()
                 raise
-            except RejectedByStoreError:
+            except RejectedByStoreError as error:
                 _inserts.labels(insert.table, "rejected").inc()
+                if error.code in _NOT_THE_DATA:
+                    raise unavailable(
+                        "The telemetry store is not in order.",
+                        code="telemetry-store-unavailable",
+                        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+                        detail=str(error),
+                    ) from error
                 raise
             _inserts.labels(insert.table, "committed").inc()
             _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
+        self._commits += bool(batch.inserts)
 
     async def _run(self) -> None:
         pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
         while not self._closing.is_set():
             self._wake.clear()
+            files, progress = [Path()], False
             try:
-                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN)]
+                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
                 progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
                 await self._measure()
-            except OSError:
+            except Exception:  # noqa: BLE001 - whatever it was, what waits must not wait for ever
                 _log.exception("the spool cannot be read")
-                files, progress = [Path()], False
             if progress:
                 pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
             elif files:
@@ -210,29 +261,42 @@ class Spool:
                 await self._woken_or(limits.INGEST_SPOOL_LOOK_S)
 
     async def _replay_all(self, files: list[Path]) -> bool:
-        """Insert files, oldest first; a file that fails again and again holds up no other. Whether any went in."""
+        """Insert files, oldest first. Whether any went in."""
         progress = False
-        failed: list[Path] = []
-        for path in files:
-            if self._closing.is_set():
-                break
-            try:
-                await self._replay(path)
-            except DuoscopeError as error:
-                _log.warning("batch %s waits for ClickHouse: %s", path.stem, error.detail or error.message)
-                failed.append(path)
-                self._failures[path.stem] += 1
-                if not progress and self._failures[path.stem] <= limits.INGEST_SPOOL_TRIES_MAX:
-                    break
-            else:
-                self._failures.pop(path.stem, None)
-                self._set_away(away=False)
+        while files and not self._closing.is_set():
+            if await self._try_to_replay(files.pop(0)):
                 progress = True
-        for path in failed if progress else ():
-            if self._failures[path.stem] > limits.INGEST_SPOOL_TRIES_MAX:
-                self._failures.pop(path.stem)
-                await self.set_aside(path, "ClickHouse takes other batches and not this one")
+            elif not progress:
+                # Is it the store or this batch? Another one tells.
+                if not files or not await self._try_to_replay(files.pop(random.randrange(len(files)))):  # noqa: S311 - any
+                    break
+                progress = True
         return progress
+
+    async def _try_to_replay(self, path: Path) -> bool:
+        """Whether the file is out of the way. One that fails again and again between others that go in is set aside."""
+        try:
+            await self._replay(path)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this file, the others are to be inserted
+            if isinstance(error, DuoscopeError):
+                _log.warning("batch %s waits for ClickHouse: %s", path.stem, error.detail or error.message)
+            else:
+                _log.exception("batch %s waits: it cannot be read or inserted", path.stem)
+            times, commits = self._failures.get(path, (0, self._commits))
+            times += self._commits > commits
+            self._failures[path] = times, self._commits
+            if times >= limits.INGEST_SPOOL_TRIES_MAX:
+                with contextlib.suppress(OSError):
+                    await self.set_aside(path, "ClickHouse takes other batches and not this one")
+                    self._settled(path)
+            return False
+        self._settled(path)
+        self._set_away(away=False)
+        return True
+
+    def _settled(self, path: Path) -> None:
+        self._failures.pop(path, None)
+        self.undecided.difference_update(self._unsynced.pop(path, ()))
 
     async def _woken_or(self, seconds: float) -> None:
         # New batches do not hurry a store that is away.
@@ -243,7 +307,7 @@ class Spool:
     async def _replay(self, path: Path) -> None:
         try:
             batch = await asyncio.to_thread(self._journal.read, path)
-        except FileNotFoundError:  # an operator dropped it
+        except FileNotFoundError:  # inserted late, or dropped by an operator
             return
         except CorruptBatchError:
             await self.set_aside(path, "the file is torn or was changed")
@@ -256,9 +320,6 @@ class Spool:
             await asyncio.to_thread(self._journal.remove, path)
             _replayed.inc()
             _log.info("batch %s went from the spool into ClickHouse", batch.token)
-        self._unsynced.discard(path)
-        for part in batch.parts:
-            self.undecided.discard(part.key)
 
     async def _what_is_missing(self, batch: Batch, *, acknowledged: bool) -> Batch:
         """The batch without the requests that are stored, or for which another receiver answers."""
@@ -270,24 +331,24 @@ class Spool:
         gone = [p for p in batch.parts if (p.tenant_id, p.digest) in stored or p.key in elsewhere]
         if not gone:
             return batch
-        if len(gone) == len(batch.parts):
-            return Batch(batch.token, batch.received_ns, batch.parts)
         _log.info("%d of %d requests of batch %s were stored before", len(gone), len(batch.parts), batch.token)
         return await asyncio.to_thread(_without, batch, gone)
 
-    def _remember(self, batch: Batch) -> None:
+    def _remember(self, batch: Batch, since_ns: int) -> None:
         for part in batch.parts:
-            self.outcomes.add(part.key, batch.received_ns, part.outcome)
+            self.outcomes.add(part.key, since_ns, part.outcome)
 
     def _set_away(self, *, away: bool) -> None:
         if away != self.away:
             _log.warning("ClickHouse is away; batches go to disk" if away else "ClickHouse is back")
+            self._away_since = now_unix_nano() / 1e9
         self.away = away
         _away.set(away)
 
     async def _measure(self) -> None:
-        waiting = await asyncio.to_thread(self._journal.files, SPOOLED, ORPHAN)
+        waiting = await asyncio.to_thread(self._journal.files, SPOOLED)
         self._bytes = await asyncio.to_thread(self._journal.size)
+        self._waiting_bytes = await asyncio.to_thread(self._journal.size, SPOOLED)
         self._batches = len(waiting)
         _spool_bytes.set(self._bytes)
         _spool_batches.set(self._batches)
@@ -295,10 +356,13 @@ class Spool:
         _spool_age.set(now_unix_nano() / 1e9 - int(waiting[0].stem[:12], 16) / 1e3 if waiting else 0)
 
 
-def _without(batch: Batch, gone: list[Part]) -> Batch:
-    """The batch without the rows of some of its requests."""
-    inserts: list[Insert] = []
+def _without(batch: Batch, gone: Sequence[Part]) -> Batch:
+    """The batch without some of its requests and their rows."""
     there = {part.key for part in gone}
+    kept = [part for part in batch.parts if part.key not in there]
+    if not kept:
+        return Batch(batch.token, batch.received_ns, ())
+    inserts: list[Insert] = []
     for insert in batch.inserts:
         if insert.table == _LEDGER:
             lines = zip(insert.block.split(b"\n"), batch.parts, strict=True)
@@ -307,4 +371,14 @@ def _without(batch: Batch, gone: list[Part]) -> Batch:
             block = without_rows(insert.block, [part.rows[insert.table] for part in gone if insert.table in part.rows])
         if block:
             inserts.append(Insert(insert.table, insert.form, block))
-    return Batch(batch.token, batch.received_ns, batch.parts, tuple(inserts))
+    return Batch(batch.token, batch.received_ns, tuple(_moved(part, gone) for part in kept), tuple(inserts))
+
+
+def _moved(part: Part, gone: Sequence[Part]) -> Part:
+    """A part whose rows have moved up, where those of others before it are gone."""
+    rows: dict[str, tuple[int, int]] = {}
+    for table, (start, end) in part.rows.items():
+        before = [other.rows[table] for other in gone if table in other.rows]
+        up = sum(b - a for a, b in before if b <= start)
+        rows[table] = start - up, end - up
+    return replace(part, rows=rows)
