@@ -5,8 +5,9 @@ unfold it in views (docs/adr/0008). The C code walks the protobuf bytes once, ju
 ones to the columns of the stored tables; ClickHouse gets blocks that it only has to sort and compress.
 
 `wire.h` reads protobuf, `columns.*` are growing columns, `values.c` turns attributes into JSON, `origin.c` walks
-resources and scopes, then a file a signal. `hatch_build.py` compiles them when duoscope is installed. Work and
-memory are in proportion to the bytes of a request, whatever is in them (tests/decoder).
+resources and scopes, then a file a signal. `json*` turn a request in OTLP/JSON into one in protobuf beforehand.
+`hatch_build.py` compiles them when duoscope is installed. Work and memory are in proportion to the bytes of a request,
+whatever is in them (tests/decoder).
 """
 
 import ctypes
@@ -39,6 +40,11 @@ REASONS: Final = (
 """Why an item was rejected; in the order of `enum verdict` in decoder.h."""
 
 _MALFORMED: Final = -1
+_NO_ROOM: Final = -3
+
+JSON_GROWTH_MAX: Final = 5
+"""Bytes of protobuf that a byte of JSON becomes at most: `0,` of a bucket is eight, and lengths come on top."""
+
 _TOO_MANY_ITEMS: Final = -3
 _NANOS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NANOS
@@ -54,6 +60,24 @@ class Kind(IntEnum):
 
 class MalformedError(Exception):
     """The bytes are no request of the signal; none of its items was taken."""
+
+
+class NotJsonError(Exception):
+    """The text is no request of the signal in OTLP/JSON.
+
+    Attributes:
+        at: the byte at which that was seen.
+        where: the field, as in `resourceSpans[0].scopeSpans[2].scope`; empty where there is none.
+        what: what is wrong there; words of ours, and never the text's.
+    """
+
+    def __init__(self, at: int, where: str, what: str) -> None:
+        super().__init__(f"{where} at byte {at}: {what}")
+        self.at, self.where, self.what = at, where, what
+
+
+class NoRoomError(Exception):
+    """The request takes more bytes as protobuf than it may."""
 
 
 class TooManyItemsError(Exception):
@@ -126,6 +150,16 @@ class _Outcome(ctypes.Structure):
     )
 
 
+class _Transcoded(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("at", ctypes.c_uint64),
+        ("what", ctypes.c_char_p),
+        ("where", ctypes.c_char * 200),
+    )
+
+
 @cache
 def _library() -> ctypes.CDLL:
     try:
@@ -152,6 +186,8 @@ def _library() -> ctypes.CDLL:
         ("rows", ctypes.c_uint64, (pointer, size)),
         ("native", pointer, (pointer, size, pointer)),
         ("count", ctypes.c_int64, (ctypes.c_int, ctypes.c_char_p, size)),
+        ("json", ctypes.c_int, (ctypes.c_int, ctypes.c_char_p, size, size, pointer)),
+        ("json_free", None, (pointer,)),
         ("series_open", pointer, ()),
         ("series_close", None, (pointer,)),
         ("series_rotate", None, (pointer,)),
@@ -173,6 +209,30 @@ def count_items(kind: Kind, request: bytes) -> int:
     if count < 0:
         raise MalformedError
     return count
+
+
+def from_json(kind: Kind, text: bytes, room: int) -> bytes:
+    """The request that `text` is in OTLP/JSON, as protobuf of at most `room` bytes.
+
+    While it runs it takes twice what it answers with.
+
+    Raises:
+        NotJsonError: it is none, with where and why.
+        NoRoomError: it takes more.
+        MemoryError: there is none.
+    """
+    library, result = _library(), _Transcoded()
+    status: int = library.duoscope_json(int(kind), text, len(text), room, ctypes.byref(result))
+    if status == _MALFORMED:
+        raise NotJsonError(result.at, result.where.decode(), result.what.decode())
+    if status == _NO_ROOM:
+        raise NoRoomError
+    if status:
+        raise MemoryError
+    try:
+        return ctypes.string_at(result.data, result.size)
+    finally:
+        library.duoscope_json_free(result.data)
 
 
 class ActiveSeries:

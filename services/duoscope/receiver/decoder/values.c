@@ -67,11 +67,6 @@ bool join(decoder *d, bytes message, uint32_t number, enum shape shape, bytes *j
   return true;
 }
 
-#define ONES 0x0101010101010101u
-#define HIGHS 0x8080808080808080u
-#define BELOW(v, n) (((v) - ONES * (n)) & ~(v) & HIGHS)
-#define HAS(v, c) BELOW((v) ^ (ONES * (c)), 1)
-
 // No control character, quote, backslash or byte beyond ASCII: goes into JSON as it is.
 static bool is_plain(bytes t) {
   while (length_of(t) >= 8) {

@@ -121,6 +121,12 @@ static inline int next_field(bytes *m, field *f) {
   return read_tag(m, f) && f->number && read_content(m, f, 0) ? 1 : -1;
 }
 
+// Of eight bytes at once: the high bit of those that are below `n`, or are `c`; certain of the lowest one that is set.
+#define ONES 0x0101010101010101u
+#define HIGHS 0x8080808080808080u
+#define BELOW(v, n) (((v) - ONES * (n)) & ~(v) & HIGHS)
+#define HAS(v, c) BELOW((v) ^ (ONES * (c)), 1)
+
 #define IS(f, n, t) ((f).number == (n) && (f).type == (t))
 
 #endif

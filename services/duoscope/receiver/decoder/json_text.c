@@ -1,0 +1,232 @@
+// JSON's tokens (RFC 8259): strings, numbers, and values that nobody wants. Strict: what is no JSON is refused even there.
+#include <math.h>
+#include <stdlib.h>
+
+#include "json.h"
+
+// Four hex digits, or -1.
+static int32_t unit_at(bytes t) {
+  int32_t unit = 0;
+  if (length_of(t) < 4) return -1;
+  for (int i = 0; i < 4; i++) {
+    int digit = hex_of(t.at[i]);
+    if (digit < 0) return -1;
+    unit = unit << 4 | digit;
+  }
+  return unit;
+}
+
+static bool is_high(int32_t unit) { return unit >= 0xd800 && unit < 0xdc00; }
+static bool is_low(int32_t unit) { return unit >= 0xdc00 && unit < 0xe000; }
+
+// What follows a backslash.
+static bool read_escape(json *j) {
+  bytes *t = &j->text;
+  if (t->at == t->end) return json_fail(j, "the text ends within a string");
+  switch (*t->at++) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+      return true;
+    case 'u': {
+      int32_t unit = unit_at(*t);
+      if (unit < 0) return json_fail(j, "\\u is followed by four hex digits");
+      t->at += 4;
+      if (is_high(unit)) {
+        bytes second = {t->at + 2, t->end};
+        if (length_of(*t) < 6 || t->at[0] != '\\' || t->at[1] != 'u' || !is_low(unit_at(second)))
+          return json_fail(j, "half a surrogate pair is no character");
+        t->at += 6;
+      } else if (is_low(unit)) {
+        return json_fail(j, "half a surrogate pair is no character");
+      }
+      return true;
+    }
+    default:
+      return json_fail(j, "there is no such escape in a string");
+  }
+}
+
+bool json_read_string(json *j, json_string *s) {
+  bytes *t = &j->text;
+  uint64_t high = 0;
+  if (!json_next(j, '"')) return json_fail(j, "a string belongs here");
+  s->raw.at = t->at;
+  s->is_escaped = false;
+  for (;;) {
+    while (length_of(*t) >= 8) {
+      uint64_t v = load64(t->at), special = BELOW(v, 0x20) | HAS(v, '"') | HAS(v, '\\');
+      high |= v;  // may be of what follows the string: then it is only looked at once more
+      if (special) {
+        t->at += __builtin_ctzll(special) / 8;
+        break;
+      }
+      t->at += 8;
+    }
+    if (t->at == t->end) return json_fail(j, "the text ends within a string");
+    uint8_t c = *t->at++;
+    if (c == '"') break;
+    high |= c;
+    if (c < 0x20) {
+      t->at--;
+      return json_fail(j, "a control character in a string must be escaped");
+    }
+    if (c == '\\') {
+      s->is_escaped = true;
+      if (!read_escape(j)) return false;
+    }
+  }
+  s->raw.end = t->at - 1;
+  return !(high & HIGHS) || is_utf8(s->raw) || json_fail(j, "a string is not UTF-8");
+}
+
+static uint8_t *put_character(uint32_t c, uint8_t *to) {
+  if (c < 0x80) {
+    *to++ = (uint8_t)c;
+  } else if (c < 0x800) {
+    *to++ = (uint8_t)(0xc0 | c >> 6);
+    *to++ = (uint8_t)(0x80 | (c & 63));
+  } else if (c < 0x10000) {
+    *to++ = (uint8_t)(0xe0 | c >> 12);
+    *to++ = (uint8_t)(0x80 | (c >> 6 & 63));
+    *to++ = (uint8_t)(0x80 | (c & 63));
+  } else {
+    *to++ = (uint8_t)(0xf0 | c >> 18);
+    *to++ = (uint8_t)(0x80 | (c >> 12 & 63));
+    *to++ = (uint8_t)(0x80 | (c >> 6 & 63));
+    *to++ = (uint8_t)(0x80 | (c & 63));
+  }
+  return to;
+}
+
+uint8_t *json_unescape(const json_string *s, uint8_t *to) {
+  bytes t = s->raw;
+  while (t.at < t.end) {
+    const uint8_t *slash = s->is_escaped ? memchr(t.at, '\\', length_of(t)) : NULL;
+    size_t plain = (size_t)((slash ? slash : t.end) - t.at);
+    memcpy(to, t.at, plain);
+    to += plain;
+    t.at += plain;
+    if (!slash) break;
+    uint8_t c = t.at[1];
+    t.at += 2;
+    if (c != 'u') {
+      *to++ = c == 'b' ? '\b' : c == 'f' ? '\f' : c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
+      continue;
+    }
+    uint32_t unit = (uint32_t)unit_at(t);
+    t.at += 4;
+    if (is_high((int32_t)unit)) {
+      unit = 0x10000 + ((unit - 0xd800) << 10) + ((uint32_t)unit_at((bytes){t.at + 2, t.end}) - 0xdc00);
+      t.at += 6;
+    }
+    to = put_character(unit, to);
+  }
+  return to;
+}
+
+static bool is_digit(const bytes *t) { return t->at < t->end && *t->at >= '0' && *t->at <= '9'; }
+
+// Takes a digit, as long as all of them fit. Of those that do not, is_exact tells.
+static void take_digit(json_number *n, uint8_t digit) {
+  uint64_t tens;
+  if (!n->is_exact || __builtin_mul_overflow(n->digits, 10u, &tens) || __builtin_add_overflow(tens, digit, &tens))
+    n->is_exact = false;
+  else
+    n->digits = tens;
+}
+
+// The number that `t` begins with; afterwards what follows it. False: there is none.
+static bool take_number(bytes *t, json_number *n) {
+  enum { EXPONENT_MAX = 100000 };  // far beyond any double, and as good as all that is larger
+  *n = (json_number){.token = *t, .is_whole = true, .is_exact = true};
+  if (t->at < t->end && *t->at == '-') {
+    n->is_negative = true;
+    t->at++;
+  }
+  if (!is_digit(t)) return false;
+  if (*t->at == '0')
+    t->at++;
+  else
+    for (; is_digit(t); t->at++) take_digit(n, *t->at - '0');
+  if (t->at < t->end && *t->at == '.') {
+    t->at++;
+    n->is_whole = false;
+    if (!is_digit(t)) return false;
+    for (; is_digit(t); t->at++) {
+      take_digit(n, *t->at - '0');
+      n->exponent--;
+    }
+  }
+  if (t->at < t->end && (*t->at | 32) == 'e') {
+    t->at++;
+    n->is_whole = false;
+    bool is_negative = t->at < t->end && *t->at == '-';
+    if (t->at < t->end && (*t->at == '-' || *t->at == '+')) t->at++;
+    if (!is_digit(t)) return false;
+    int64_t exponent = 0;
+    for (; is_digit(t); t->at++)
+      if (exponent < EXPONENT_MAX) exponent = exponent * 10 + (*t->at - '0');
+    n->exponent += is_negative ? -exponent : exponent;
+  }
+  n->token.end = t->at;
+  return true;
+}
+
+bool json_read_number(json *j, json_number *n) { return take_number(&j->text, n) || json_fail(j, "this is no value of JSON"); }
+
+bool json_is_number(bytes text, json_number *n) { return take_number(&text, n) && text.at == text.end; }
+
+bool json_as_double(const json_number *n, double *value) {
+  enum { EXACT_POWER = 22, TOKEN_MAX = 1023 };
+  static const double POWERS[EXACT_POWER + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                                 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  // Both are doubles to the last digit, so that one rounding gives the nearest (Clinger, 1990). All others are strtod's.
+  if (n->is_exact && n->digits <= (uint64_t)1 << 53 && n->exponent >= -EXACT_POWER && n->exponent <= EXACT_POWER) {
+    double exact = (double)n->digits;
+    exact = n->exponent < 0 ? exact / POWERS[-n->exponent] : exact * POWERS[n->exponent];
+    *value = n->is_negative ? -exact : exact;
+    return true;
+  }
+  char text[TOKEN_MAX + 1];
+  size_t size = length_of(n->token);
+  if (size > TOKEN_MAX) return false;
+  memcpy(text, n->token.at, size);
+  text[size] = 0;
+  *value = strtod(text, NULL);
+  return isfinite(*value);
+}
+
+// The members or elements of a container whose opening bracket is read.
+static bool skip_container(json *j, char close) {
+  json_space(j);
+  if (json_next(j, close)) return true;
+  for (;;) {
+    json_string name;
+    json_space(j);
+    if (close == '}') {
+      if (!json_read_string(j, &name)) return false;
+      json_space(j);
+      if (!json_next(j, ':')) return json_fail(j, "a colon belongs here");
+    }
+    if (!json_skip(j)) return false;
+    json_space(j);
+    if (json_next(j, close)) return true;
+    if (!json_next(j, ',')) return json_fail(j, close == '}' ? "a comma or } belongs here" : "a comma or ] belongs here");
+  }
+}
+
+bool json_skip(json *j) {
+  json_string ignored;
+  json_number number;
+  json_space(j);
+  if (json_sees(j, '"')) return json_read_string(j, &ignored);
+  if (json_sees(j, '{') || json_sees(j, '[')) {
+    if (j->depth == JSON_DEPTH_MAX) return json_fail(j, "it nests too deeply");
+    char close = *j->text.at++ == '{' ? '}' : ']';
+    j->depth++;
+    bool is_sound = skip_container(j, close);
+    if (is_sound) j->depth--;
+    return is_sound;
+  }
+  if (json_literal(j, "true") || json_literal(j, "false") || json_literal(j, "null")) return true;
+  return json_read_number(j, &number);
+}
