@@ -200,8 +200,9 @@ async def test_what_is_no_key_is_refused(call, body):
 
 async def test_usage_is_told(call, api, verifier):
     made = await call("POST", "api-keys", {"name": "a", "permissions": ["logs:write"]}, status=201)
+    principal = await verifier.verify(made["api_key"])
     for _ in range(3):
-        await verifier.verify(made["api_key"], "192.0.2.1", "POST /v1/logs")
+        verifier.count(principal, "POST /v1/logs", "192.0.2.1", 200)
     await ApiKeyUpkeep(api.services.metadata, verifier).flush()
     path = f"api-keys/{made['api_key_id']}"
     shown = await call("GET", path)

@@ -196,21 +196,23 @@ async def test_addresses_that_are_not_allowed_are_refused(receivers, metadata_st
 async def test_uses_are_written_together_and_once(metadata_store, database, inhabited, hasher, secret_keys):
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
-    for _ in range(5):
-        await verifier.verify(inhabited.key.api_key, "192.0.2.1", "POST /v1/logs")
-    await verifier.verify(inhabited.key.api_key, "192.0.2.2", "POST /v1/traces")
+    principal = await verifier.verify(inhabited.key.api_key)
+    for status in (200, 200, 429, 200, 200, 200):
+        verifier.count(principal, "POST /v1/logs", "192.0.2.1", status)
+    verifier.count(principal, "POST /v1/traces", "192.0.2.2", 200)
     await upkeep.flush()
     await upkeep.flush()
     async with metadata_store.open_platform(_PLATFORM, "test.read") as m:
         [key] = await rows.list_all(m)
         logs = [api_key_usage_logs.from_row(row) for row in await m.fetch(api_key_usage_logs.LISTING.select)]
     assert (key.usage_count, key.last_used_ip) == (6, "192.0.2.2")
-    assert {(log.method, log.endpoint, log.ip_address, log.request_count) for log in logs} == {
-        ("POST", "/v1/logs", "192.0.2.1", 5), ("POST", "/v1/traces", "192.0.2.2", 1),
+    assert {(log.method, log.endpoint, log.ip_address, log.status_code, log.request_count) for log in logs} == {
+        ("POST", "/v1/logs", "192.0.2.1", 200, 5), ("POST", "/v1/logs", "192.0.2.1", 429, 1),
+        ("POST", "/v1/traces", "192.0.2.2", 200, 1),
     }  # fmt: skip
     # Addresses by the million, such as of an IPv6 network, take no more memory than some.
     for number in range(1500):
-        verifier.verify_cached(inhabited.key.api_key, f"2001:db8::{number:x}")
+        verifier.count(principal, "POST /v1/logs", f"2001:db8::{number:x}", 200)
     uses = verifier.take_uses()
     assert sum(use.request_count for use in uses) == 1500
     assert len(uses) <= 1001
@@ -223,11 +225,11 @@ async def test_uses_are_written_together_and_once(metadata_store, database, inha
     owner = await asyncpg.connect(database.admin_dsn)
     await owner.execute("SET row_security = off")
     await owner.execute("ALTER TABLE api_key_usage_logs NO FORCE ROW LEVEL SECURITY")
-    assert await owner.execute("UPDATE api_key_usage_logs SET created_at = now() - interval '31 days'") == "UPDATE 2"
+    assert await owner.execute("UPDATE api_key_usage_logs SET created_at = now() - interval '31 days'") == "UPDATE 3"
     await owner.close()
     async with metadata_store.open_platform(_PLATFORM, "test.old") as m:
         assert await api_key_usage_logs.forget_old(m, 1) == 1
-        assert await api_key_usage_logs.forget_old(m, 10) == 1
+        assert await api_key_usage_logs.forget_old(m, 10) == 2
         await api_key_usage_logs.record(m, [api_key_usage_logs.Use(new_id(), new_id(), "e", "m", None, 200, 1)])
         assert await m.fetchval("SELECT count(*) FROM api_key_usage_logs") == 0
 

@@ -4,10 +4,12 @@ A key reaches the routes that ask for a permission it stands for, which are the 
 even those that are open to every signed-in user.
 """
 
+from functools import partial
 from typing import Any, Final, cast
 
 from litestar.connection import ASGIConnection
 
+from duoscope.api.requests import ANSWERED
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.identity.permissions import Principal
 from duoscope.kernel.actor import Actor
@@ -39,7 +41,8 @@ async def machine(
     handler = connection.scope["route_handler"]
     endpoint = f"{connection.scope.get('method', '')} {connection.scope.get('path_template') or 'api'}"
     address = caller.ip_address
-    key = keys.verify_cached(presented, address, endpoint) or await keys.verify(presented, address, endpoint)
+    key = keys.verify_cached(presented, address) or await keys.verify(presented, address, endpoint)
+    connection.scope["state"][ANSWERED] = partial(keys.count, key, endpoint, address)
     guards = cast("tuple[object, ...]", handler.guards or ())
     if not any(getattr(guard, "permission", None) in READS.values() for guard in guards):
         raise DuoscopeError(

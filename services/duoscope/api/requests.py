@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _OFFERED_ID = re.compile(rb"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _HEADER = b"x-request-id"
+ANSWERED: Final = "answered"
+"""In a request's state: called with its status when it was answered."""
 _ALLOW = b"allow"
 _UNFINISHED = 499
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -102,6 +104,8 @@ class ObservedApp(Litestar):
             await super().__call__(scope, receive, observed_send)
         finally:
             duration_s = time.perf_counter() - started
+            if (answered := state.get(ANSWERED)) is not None:
+                answered(status)
             # The template, not the path: a path may hold ids, and any number of them.
             route = str(scope.get("path_template") or "none") if status != 404 else "none"  # noqa: PLR2004
             method = scope["method"] if scope["method"] in _METHODS else "other"

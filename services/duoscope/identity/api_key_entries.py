@@ -49,7 +49,6 @@ class Verified:
     fresh_until: float
     checked_at: float
     ends_at: float
-    uses: dict[tuple[str, str | None, int], int] = field(default_factory=dict[tuple[str, str | None, int], int])
     admitted: dict[str | None, bool] = field(default_factory=dict[str | None, bool])
     is_doubted: bool = False
 
@@ -62,17 +61,26 @@ class Verified:
                 self.admitted[address] = known
         return known
 
+
+class Uses:
+    """What one key was used for, and what that was answered, since its uses were last written."""
+
+    __slots__ = ("_counts", "_principal")
+
+    def __init__(self, principal: IngestPrincipal) -> None:
+        self._principal = principal
+        self._counts: dict[tuple[str, str | None, int], int] = {}
+
     def count(self, endpoint: str, address: str | None, status: int) -> None:
         """Note a use; those from too many addresses are counted together."""
         use = endpoint, address, status
-        if use not in self.uses and len(self.uses) >= ADDRESSES_MAX:
+        if use not in self._counts and len(self._counts) >= ADDRESSES_MAX:
             use = endpoint, None, status
-        self.uses[use] = self.uses.get(use, 0) + 1
+        self._counts[use] = self._counts.get(use, 0) + 1
 
-    def take_uses(self) -> list[Use]:
-        """What was counted since the last call."""
-        uses, principal = list(self.uses.items()), self.principal
-        self.uses.clear()
+    def listed(self) -> list[Use]:
+        """As they are written."""
+        principal = self._principal
         return [
             Use(
                 principal.scope.tenant_id,
@@ -83,5 +91,5 @@ class Verified:
                 status,
                 count,
             )
-            for (endpoint, address, status), count in uses
+            for (endpoint, address, status), count in self._counts.items()
         ]

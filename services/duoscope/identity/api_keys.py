@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from uuid import UUID
 
-from duoscope.identity.api_key_entries import IngestPrincipal, Verified
+from duoscope.identity.api_key_entries import IngestPrincipal, Uses, Verified
 from duoscope.identity.api_key_form import NewKey, generate, parse
 from duoscope.identity.api_key_offline import OfflineKey, OfflineKeys
 from duoscope.identity.passwords import SlowHasher
@@ -51,12 +51,12 @@ VERIFIED_MAX = 10_000
 REFUSED_MAX = 10_000
 HEARD_MAX: Final = 10_000
 USES_MAX: Final = 20_000
-"""Counts of use that wait to be written, of keys that are no longer verified."""
+"""Counts of use that could not be written and wait for the next time."""
 WRONG_SECRETS_MAX = 10
 WRONG_SECRETS_WINDOW_S = 60.0
 """Argon2id runs this often for wrong secrets of one key_id in a window; then newcomers wait. Verified ones do not."""
 OTLP: Final = "POST otlp"
-"""What a use is filed under unless the caller says: a method and an endpoint."""
+"""What a key from a wrong address is filed under unless the caller says: a method and an endpoint."""
 
 _LOOKUP = PlatformScope(reason="a presented API key names no tenant")
 
@@ -85,6 +85,7 @@ class ApiKeyVerifier:
         self._running: dict[bytes, asyncio.Task[IngestPrincipal]] = {}
         self._rechecks = 0
         self._lookups: set[asyncio.Task[Credential | None]] = set()
+        self._uses: dict[UUID, Uses] = {}
         self._unwritten: list[Use] = []
         # What was looked up before a notice of a change is not believed after it.
         self._notices = 0
@@ -95,33 +96,33 @@ class ApiKeyVerifier:
         if offline is not None:
             self._restore(offline)
 
-    def verify_cached(self, presented: str, address: str | None = None, endpoint: str = OTLP) -> IngestPrincipal | None:
+    def verify_cached(self, presented: str, address: str | None = None) -> IngestPrincipal | None:
         """The principal of a key verified lately, in about 2 us; None means: await `verify`.
 
         Args:
             presented: the key as it was sent.
             address: the client's, numeric; None where it is not known, which a key for certain addresses refuses.
-            endpoint: method and path, for the usage log.
         """
         entry = self._verified.get(self._digest(presented))
         if entry is None or self._clock() >= entry.fresh_until:
             return None
         if entry.principal.allowed_addresses and not entry.admits(address):
             return None
-        try:
-            entry.uses[endpoint, address, 200] += 1
-        except KeyError:
-            entry.count(endpoint, address, 200)
         return entry.principal
 
     async def verify(self, presented: str, address: str | None = None, endpoint: str = OTLP) -> IngestPrincipal:
-        """The principal of any key; arguments as for `verify_cached`.
+        """The principal of any key. Whoever asks counts the use when the request is answered.
+
+        Args:
+            presented: the key as it was sent.
+            address: as for `verify_cached`.
+            endpoint: method and path, for the usage log where the address is a wrong one.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `api-key-invalid`, the same for unknown, wrong, expired and revoked;
                 FORBIDDEN `address-not-allowed`; UNAVAILABLE while that cannot be known.
         """
-        cached = self.verify_cached(presented, address, endpoint)
+        cached = self.verify_cached(presented, address)
         if cached is not None:
             return cached
         digest = self._digest(presented)
@@ -142,10 +143,16 @@ class ApiKeyVerifier:
             if self._clock() >= known.fresh_until:
                 self._recheck(digest, *parsed)
         if principal.allowed_addresses and not known.admits(address):
-            known.count(endpoint, address, 403)
+            self.count(principal, endpoint, address, 403)
             raise _wrong_address()
-        known.count(endpoint, address, 200)
         return principal
+
+    def count(self, principal: IngestPrincipal, endpoint: str, address: str | None, status: int) -> None:
+        """Note for the usage log what a request with the key was answered; `endpoint` is method and path."""
+        uses = self._uses.get(principal.api_key_id)
+        if uses is None:
+            uses = self._uses[principal.api_key_id] = Uses(principal)
+        uses.count(endpoint, address, status)
 
     def forget(self, api_key_id: UUID) -> None:
         """Ask PostgreSQL again before the key's next use: something about it changed."""
@@ -193,8 +200,9 @@ class ApiKeyVerifier:
     def take_uses(self) -> list[Use]:
         """What the keys were used for since the last call, each use once."""
         taken, self._unwritten = self._unwritten, []
-        for entry in self._verified.values():
-            taken += entry.take_uses()
+        for uses in self._uses.values():
+            taken += uses.listed()
+        self._uses = {}
         return taken
 
     def put_back_uses(self, uses: Iterable[Use]) -> None:
@@ -359,25 +367,20 @@ class ApiKeyVerifier:
             credential.own_limits,
         )
         now = self._clock()
-        former = self._verified.get(digest)
         self._verified[digest] = Verified(
             principal,
             proof,
             fresh_until=now + min(RECHECK_S, left_s),
             checked_at=now,
             ends_at=now + left_s,
-            uses=former.uses if former else {},
         )
         self._verified.move_to_end(digest)
         if len(self._verified) > VERIFIED_MAX:
-            _, oldest = self._verified.popitem(last=False)
-            self.put_back_uses(oldest.take_uses())
+            self._verified.popitem(last=False)
         return principal
 
     def _refuse(self, digest: bytes) -> DuoscopeError:
-        former = self._verified.pop(digest, None)
-        if former is not None:
-            self.put_back_uses(former.take_uses())
+        if self._verified.pop(digest, None) is not None:
             self.removed.set()
         self._refused[digest] = self._clock() + REFUSED_S
         self._refused.move_to_end(digest)

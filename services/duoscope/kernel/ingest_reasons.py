@@ -1,9 +1,11 @@
-"""Why items are left out of what is stored, in words: for the sender's developer and for the tenant's people.
+"""Why items are left out and requests refused, in words: for the sender's developer and for the tenant's people.
 
-The names are those of `REASONS` in receiver/decoder; a test compares them, and the table in docs/operations.md too.
+The names of EXPLANATIONS are those of `REASONS` in receiver/decoder; a test compares them, and the tables in
+docs/operations.md too.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 from duoscope.kernel import limits
@@ -24,17 +26,39 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "too-many-series": "the tenant has {active_series} active metric series, as many as it may have; "
     "GET /api/v1/ingest/cardinality shows which metrics have the most",
 }
-"""By reason; names in braces are the tenant's limits."""
+"""Of items, by reason; names in braces are the tenant's limits."""
+
+REFUSALS: Final[Mapping[str, str]] = {
+    "signal-not-permitted": "the API key may not send this signal",
+    "items-limited": "the tenant or the key sends more items than it may; clients send the request again",
+    "bytes-limited": "the tenant or the key sends more bytes than it may; clients send the request again",
+    "requests-limited": "the key sends more requests a minute than it may; clients send the request again",
+    "in-flight-limited": "the tenant has {requests_in_flight} requests in flight; clients send the request again",
+    "larger-than-limit": "the request holds more than {burst_seconds} seconds of a limit",
+    "tenant-busy": "the tenant's requests fill its share of the receiver's memory; clients send the request again",
+    "receiver-busy": "the receiver's memory is full; clients send the request again",
+    "request-too-large": f"more than {limits.INGEST_REQUEST_BYTES_MAX // 2**20} MiB, or too many values in JSON",
+    "too-many-items": f"more than {limits.INGEST_ITEMS_MAX:,} items",
+    "malformed-request": "the body is no OTLP request of the signal",
+    "malformed-gzip": "the body is no gzip",
+    "malformed-zstd": "the body is no zstd",
+    "unsupported-media-type": "neither protobuf nor JSON",
+    "unsupported-encoding": "neither gzip nor zstd",
+    "request-too-slow": "the request did not arrive in time; clients send it again",
+    "request-elsewhere": "another receiver was storing the same request; clients send it again",
+    "spool-full": "the telemetry store was away and the receiver's disk share full; clients send the request again",
+    "disk-full": "the receiver's disk was nearly full; clients send the request again",
+    "telemetry-store-unavailable": "the telemetry store was away; clients send the request again",
+    "spool-unavailable": "the receiver could not write to its disk; clients send the request again",
+    "shutting-down": "the receiver was stopping; clients send the request again",
+    "internal-error": "the receiver failed on it; clients send the request again",
+}
+"""Of whole requests, by the code that their senders were told."""
 
 
 def explanation(reason: str, applied: IngestLimits) -> str:
     """Why items are rejected for this reason where these limits hold."""
-    template = EXPLANATIONS.get(reason)
+    template = EXPLANATIONS.get(reason) or REFUSALS.get(reason)
     if template is None:
         return "another version of duoscope rejected it"
-    return template.format(
-        attributes=applied.attributes,
-        attribute_bytes=applied.attribute_bytes,
-        body_bytes=applied.body_bytes,
-        active_series=applied.active_series,
-    )
+    return template.format_map(asdict(applied))

@@ -15,7 +15,10 @@ KEPT_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Requests of one kind with one key since the last write. `status_code`: 200, or 403 from a wrong address."""
+    """Requests of one kind with one key since the last write.
+
+    `status_code` is what they were answered, of gRPC the like of it in HTTP; 499 where the client left before.
+    """
 
     tenant_id: UUID
     api_key_id: UUID

@@ -23,13 +23,14 @@ from duoscope.receiver.compression import GZIP, GZIP_MAGIC, inflate
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
-from duoscope.receiver.status import STATUSES, response, rpc_status, shutting_down, too_slow, unexpected
+from duoscope.receiver.status import STATUSES, response, rpc_status, shutting_down, too_large, too_slow, unexpected
 from duoscope.receiver.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
 _ENDPOINTS: Final = {signal.name: f"gRPC {signal.name}" for signal in SIGNALS}
 _LAST_ANSWERS_S: Final = 0.5
+_CANCELLED_AFTER_S: Final = 0.05
 
 _IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
 
@@ -121,8 +122,12 @@ class GrpcServer:
         try:
             headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             address = client_behind(peer_address(context.peer()), headers.get(FORWARDED_FOR, ""), self._trusted)
-            principal = await self._ingest.authenticate(headers, signal, address, _ENDPOINTS[signal.name])
-            with self._ingest.enter(principal, signal) as entry:
+            endpoint = _ENDPOINTS[signal.name]
+            principal = await self._ingest.authenticate(headers, signal, address, endpoint)
+            with (
+                self._ingest.answering(principal, signal, address, endpoint),
+                self._ingest.enter(principal, signal) as entry,
+            ):
                 with Reservation(entry) as reservation:
                     raw = await _read(signal, context, reservation)
                 entry.settle()
@@ -144,12 +149,23 @@ async def _read(signal: Signal, context: _Context, reservation: Reservation) -> 
     except TimeoutError:
         raise too_slow() from None
     if not isinstance(message, bytes):
-        # The stream ended, or grpcio has refused a message that is too large and answered so itself.
+        await _be_refused()
         raise invalid(
             f"The call holds no {signal.request.DESCRIPTOR.name}; OTLP sends exactly one.", code="malformed-request"
         )
     reservation.resize(len(message))
     return await inflate(message, GZIP, reservation) if message.startswith(GZIP_MAGIC) else message
+
+
+async def _be_refused() -> None:
+    """Where a stream seems to end without a message: grpcio answers a message that is too large itself.
+
+    It cancels the call then, a moment later. Our answer goes nowhere, and to the counts of what was answered.
+    """
+    try:
+        await asyncio.sleep(_CANCELLED_AFTER_S)
+    except asyncio.CancelledError:
+        raise too_large() from None
 
 
 async def _abort(context: _Context, error: DuoscopeError) -> Any:

@@ -17,10 +17,12 @@ from typing import Any, Final
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from duoscope.identity.api_keys import IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.addresses import Network
 from duoscope.kernel.clients import FORWARDED_FOR, client_behind
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.receiver.answering import GoneError
 from duoscope.receiver.compression import GZIP, ZSTD, inflate
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.json_encoding import memory_estimate, to_protobuf
@@ -28,6 +30,7 @@ from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (
     STATUSES,
+    Accepted,
     response,
     retry_after_s,
     rpc_status,
@@ -77,7 +80,7 @@ class HttpApplication:
             message = await self._export(scope, headers, receive)
         except DuoscopeError as error:
             await _refuse(send, error, encoding)
-        except _DisconnectedError:
+        except GoneError:
             return
         except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
             _log.exception("%s over HTTP failed", scope["path"])
@@ -106,7 +109,14 @@ class HttpApplication:
         if scope["method"] != "POST":
             raise DuoscopeError(ErrorKind.METHOD_NOT_ALLOWED, "method-not-allowed", "OTLP is sent with POST.")
         address = client_behind((scope["client"] or (None,))[0], headers.get(FORWARDED_FOR, ""), self._trusted)
-        principal = await self._ingest.authenticate(headers, signal, address, _ENDPOINTS[signal.name])
+        endpoint = _ENDPOINTS[signal.name]
+        principal = await self._ingest.authenticate(headers, signal, address, endpoint)
+        with self._ingest.answering(principal, signal, address, endpoint):
+            return response(signal, await self._accept(principal, signal, headers, receive))
+
+    async def _accept(
+        self, principal: IngestPrincipal, signal: Signal, headers: dict[str, str], receive: Receive
+    ) -> Accepted:
         content_type = _content_type(headers)
         if content_type not in (PROTOBUF, JSON):
             raise DuoscopeError(
@@ -121,7 +131,7 @@ class HttpApplication:
                 if content_type == JSON:
                     raw = await _from_json(signal, raw, reservation)
             entry.settle()
-            return response(signal, await self._ingest.accept(principal, signal, raw))
+            return await self._ingest.accept(principal, signal, raw)
 
 
 def refusing(error: DuoscopeError) -> Application:
@@ -131,10 +141,6 @@ def refusing(error: DuoscopeError) -> Application:
         await _refuse(send, error, _encoding(_headers(scope)))
 
     return refuse
-
-
-class _DisconnectedError(Exception):
-    """The client went away before its request was complete."""
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -188,7 +194,7 @@ async def _read(headers: dict[str, str], receive: Receive, reservation: Reservat
                 deadline.reschedule(min(now() + limits.INGEST_READ_PAUSE_MAX_S, ends_at))
                 event = await receive()
                 if event["type"] == "http.disconnect":
-                    raise _DisconnectedError
+                    raise GoneError
                 chunk = event.get("body", b"")
                 more = event.get("more_body", False)
                 size += len(chunk)

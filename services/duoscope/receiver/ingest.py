@@ -8,7 +8,6 @@ waits gets that one's answer.
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final
 
 import xxhash
@@ -20,36 +19,26 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.ingest_reasons import explanation
+from duoscope.receiver import answering
 from duoscope.receiver.admission import Admission, Entry
+from duoscope.receiver.answering import Answering
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.claims import Claims
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import MalformedError, Outcome, count_items
 from duoscope.receiver.journal import Journal
+from duoscope.receiver.refusals import Refusals
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.spool import Spool
+from duoscope.receiver.status import Accepted
 from duoscope.stores.clickhouse import TelemetryStore
 
-_requests = Counter("duoscope_ingest_requests", "OTLP requests by outcome", ["signal", "outcome"])
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 
 _BEARER = "bearer "
 
 _COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
 """Items of larger requests are counted in a thread; here it takes 50 us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of a request that was taken.
-
-    Attributes:
-        rejected: items that were left out; spans, log records or data points.
-        message: why, in English, for the developer at the other end; empty when there is nothing to say.
-    """
-
-    rejected: int = 0
-    message: str = ""
 
 
 class Ingest:
@@ -70,6 +59,7 @@ class Ingest:
         self._journal = journal
         writer = store.ingest()
         self._spool = Spool(journal, writer, claims)
+        self._refusals = Refusals(writer, lambda: self._spool.away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._batchers = {
             signal.name: Batcher(
@@ -82,6 +72,7 @@ class Ingest:
     async def start(self) -> None:
         """Take up what an earlier process left behind, before the first request."""
         await self._spool.start()
+        self._refusals.start()
 
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is away."""
@@ -104,19 +95,22 @@ class Ingest:
             endpoint: method and path, for the key's usage log.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key without the signal
-                or from an address that it is not allowed at, UNAVAILABLE while the key cannot be checked.
+            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key that is not allowed at
+                the address, UNAVAILABLE while the key cannot be checked.
         """
         try:
             presented = _presented_key(headers)
-            principal = self._keys.verify_cached(presented, address, endpoint)
-            if principal is None:
-                principal = await self._keys.verify(presented, address, endpoint)
-            _require(principal, signal)
+            principal = self._keys.verify_cached(presented, address)
+            return principal or await self._keys.verify(presented, address, endpoint)
         except DuoscopeError as error:
-            _requests.labels(signal.name, error.code).inc()
+            answering.requests.labels(signal.name, error.code).inc()
             raise
-        return principal
+
+    def answering(
+        self, principal: IngestPrincipal, signal: Signal, address: str | None = None, endpoint: str = OTLP
+    ) -> Answering:
+        """A context for all that follows `authenticate`, with the same arguments: it notes what is answered."""
+        return Answering(self._keys, self._refusals, principal, signal, address, endpoint)
 
     def enter(self, principal: IngestPrincipal, signal: Signal) -> Entry:
         """Let a request be read. The entry is a context that ends with the answer.
@@ -125,13 +119,11 @@ class Ingest:
         charges for itself.
 
         Raises:
-            DuoscopeError: RATE_LIMITED: its tenant or key has sent as much as it may for now.
+            DuoscopeError: FORBIDDEN: the key may not send the signal. RATE_LIMITED: its tenant or key has sent as much
+                as it may for now.
         """
-        try:
-            return self._admission.enter(principal)
-        except DuoscopeError as error:
-            _requests.labels(signal.name, error.code).inc()
-            raise
+        _require(principal, signal)
+        return self._admission.enter(principal)
 
     async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Accepted:
         """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
@@ -140,28 +132,23 @@ class Ingest:
             DuoscopeError: INVALID for bytes that cannot be taken, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
                 more than the tenant may ever send at once.
         """
+        if not raw:
+            return Accepted()
         size = len(raw)
+        self._spool.admit()
+        room = self._admission.room(principal)
+        room.take(size)
+        held: Request | None = None
         try:
-            if not raw:
-                return Accepted()
-            self._spool.admit()
-            room = self._admission.room(principal)
-            room.take(size)
-            held: Request | None = None
-            try:
-                items = await self._count(signal, raw)
-                self._admission.charge(principal, items, size)
-                held = self._submit(principal, signal, raw)
-                outcome = await self._answer(principal, held, items)
-            finally:
-                if held is None or held.raw is not raw or held.done.done():
-                    room.give_back(size)
-                else:  # the client went away, and its request is still here
-                    held.done.add_done_callback(lambda _: room.give_back(size))
-        except DuoscopeError as error:
-            _requests.labels(signal.name, error.code).inc()
-            raise
-        _requests.labels(signal.name, "accepted").inc()
+            items = await self._count(signal, raw)
+            self._admission.charge(principal, items, size)
+            held = self._submit(principal, signal, raw)
+            outcome = await self._answer(principal, held, items)
+        finally:
+            if held is None or held.raw is not raw or held.done.done():
+                room.give_back(size)
+            else:  # the client went away, and its request is still here
+                held.done.add_done_callback(lambda _: room.give_back(size))
         _bytes.labels(signal.name).inc(size)
         return Accepted(sum(outcome.rejected.values()), explain(outcome, self._admission.limits_of(principal)))
 
@@ -200,6 +187,7 @@ class Ingest:
         """Commit what waits; everything accepted is answered."""
         for batcher in self._batchers.values():
             await batcher.close()
+        await self._refusals.close()
         await self._spool.close()
         self._threads.shutdown()
         self._journal.close()

@@ -5,6 +5,7 @@ Retryable for clients are, of these, UNAVAILABLE and RESOURCE_EXHAUSTED with Ret
 """
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -15,7 +16,6 @@ from google.rpc.status_pb2 import Status
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
-from duoscope.receiver.ingest import Accepted
 from duoscope.receiver.signals import Signal
 
 STATUSES: Final[dict[ErrorKind, tuple[grpc.StatusCode, int]]] = {
@@ -38,6 +38,19 @@ _RETRYABLE: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE})
 _REJECTED_FIELD: Final = 1
 _MESSAGE_FIELD: Final = 2
 """The same numbers in the partial success of every signal; only the names differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request that was taken.
+
+    Attributes:
+        rejected: items that were left out; spans, log records or data points.
+        message: why, in English, for the developer at the other end; empty when there is nothing to say.
+    """
+
+    rejected: int = 0
+    message: str = ""
 
 
 def retry_after_s(error: DuoscopeError) -> float | None:

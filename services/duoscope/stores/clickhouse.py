@@ -101,9 +101,10 @@ TABLES: Final = frozenset(
         "metric_catalogue",
         "telemetry_catalogue",
         "ingest_ledger",
+        "ingest_rejections",
     }
 )
-"""What the receiver inserts into; views fill the others from these."""
+"""What the receiver inserts into; views fill the others from these, and of the last one the most."""
 
 CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 """Of those, the ones whose rows are of many requests at once, and the same again and again."""
@@ -289,6 +290,10 @@ class IngestWriter:
             client.raw_insert(table, insert_block=block, fmt=form, settings=settings)
 
         await self._pool.run(lambda client: _guarded(lambda: run(client), reject=True))
+
+    async def insert_refusals(self, rows: bytes, *, token: str) -> None:
+        """Add counts of requests that were refused whole, each a line of JSON by column. Raises as `insert`."""
+        await self.insert("ingest_rejections", rows, form="JSONEachRow", token=token)
 
     async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
         """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.

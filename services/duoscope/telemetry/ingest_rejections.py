@@ -24,15 +24,17 @@ _POSITION: Final = (_SECONDS, _SECONDS, _SECONDS, Text("[a-z]{1,16}"), Text("[0-
 
 
 class Rejection(Struct, frozen=True):
-    """Items of one signal that one key sent and that were left out, for one reason."""
+    """What one key sent of one signal and what was refused for one reason: items of requests, or requests whole."""
 
     start: Annotated[str, Meta(description="Of the minute, hour or day, UTC.", examples=["2026-11-21T08:15:00Z"])]
     signal: Annotated[str, Meta(examples=["metrics"])]
     api_key_id: UUID
     reason: Annotated[str, Meta(description="Stable; programs may match on it.", examples=["invalid-histogram"])]
     explanation: Annotated[str, Meta(description="The reason in words, with the tenant's present limits.")]
-    requests: Annotated[int, Meta(description="That held such items.")]
-    items: Annotated[int, Meta(description="That were left out.")]
+    requests: Annotated[int, Meta(description="That held such items, or were refused whole.")]
+    items: Annotated[
+        int, Meta(description="That were left out of requests; 0 where requests were refused whole: nobody counted.")
+    ]
 
 
 class RejectionPage(Struct, frozen=True):

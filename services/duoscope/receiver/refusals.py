@@ -1,0 +1,108 @@
+"""Counts requests that were refused whole, for the tenant that sent them: by minute, key, signal and reason.
+
+Counted in memory and written together every few seconds, never by the request: refusing must stay cheap. Whatever is
+sent, so many counts are kept and no more; a kill loses what was counted since the last write.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from duoscope.identity.api_keys import IngestPrincipal
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
+from duoscope.receiver.signals import Signal
+from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
+
+_log = logging.getLogger(__name__)
+_uncounted = Counter("duoscope_ingest_uncounted_refusals", "Refused requests that found no place among the counts")
+
+WRITE_S: Final = 5.0
+"""How often counts are written."""
+COUNTS_MAX: Final = 10_000
+"""Counts that wait to be written."""
+LAST_WRITE_MAX_S: Final = 3.0
+
+
+class Refusals:
+    """Counts from `count`, from `start` to `close` written behind it. Safe within one event loop."""
+
+    def __init__(self, writer: IngestWriter, is_away: Callable[[], bool]) -> None:
+        """`is_away` tells whether ClickHouse is known to be: counts wait then."""
+        self._writer = writer
+        self._is_away = is_away
+        self._counts: dict[tuple[UUID, str, str, int], tuple[Scope, int]] = {}
+        self._unwritten: tuple[str, bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def count(self, principal: IngestPrincipal, signal: Signal, reason: str) -> None:
+        """Note that a request was refused, for the reason that its sender was told."""
+        kind = (principal.api_key_id, signal.name, reason, int(time.time()) // 60)
+        scope, known = self._counts.get(kind, (principal.scope, 0))
+        if not known and len(self._counts) >= COUNTS_MAX:
+            _uncounted.inc()
+        else:
+            self._counts[kind] = scope, known + 1
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run(), name="write refusals")
+
+    async def close(self) -> None:
+        """End, and write what is left as far as that is quick."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WRITE_MAX_S):
+                await self.write()
+
+    async def write(self) -> None:
+        """Write what was counted. What could not be written is tried again, under the same token: it counts once."""
+        if self._is_away():
+            return
+        if self._unwritten is None:
+            if not self._counts:
+                return
+            self._unwritten = str(new_id()), b"\n".join(self._rows())
+            self._counts = {}
+        token, rows = self._unwritten
+        try:
+            await self._writer.insert_refusals(rows, token=token)
+        except DuoscopeError as error:
+            _log.info("refused requests are counted later: %s", error.detail or error.message)
+            return
+        except RejectedByStoreError:
+            _log.exception("counts of refused requests are given up")
+        self._unwritten = None
+
+    def _rows(self) -> list[bytes]:
+        return [
+            json.dumps(
+                {
+                    "organization_id": str(scope.organization_id),
+                    "workspace_id": str(scope.workspace_id),
+                    "tenant_id": str(scope.tenant_id),
+                    "minute": minute * 60,
+                    "signal": signal,
+                    "api_key_id": str(api_key_id),
+                    "reason": reason,
+                    "requests": requests,
+                    "items": 0,
+                }
+            ).encode()
+            for (api_key_id, signal, reason, minute), (scope, requests) in self._counts.items()
+        ]
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_S)
+            await self.write()
