@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-login breached-passwords clean
+.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-soak: .venv/.dev ## Watch memory under a quarter of an hour of steady load
 
 bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest.
 	$(BIN)/python -m benchmarks.api_keys
+
+bench-json: .venv/.dev ## Measure what an item costs when it comes as JSON and not as protobuf.
+	$(BIN)/python -m benchmarks.json_encoding
 
 bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the API and to ingest.
 	$(BIN)/python -m benchmarks.login $(ARGS)

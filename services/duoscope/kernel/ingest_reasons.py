@@ -37,7 +37,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "larger-than-limit": "the request holds more than {burst_seconds} seconds of a limit",
     "tenant-busy": "the tenant's requests fill its share of the receiver's memory; clients send the request again",
     "receiver-busy": "the receiver's memory is full; clients send the request again",
-    "request-too-large": f"more than {limits.INGEST_REQUEST_BYTES_MAX // 2**20} MiB, or too many values in JSON",
+    "request-too-large": f"more than {limits.INGEST_REQUEST_BYTES_MAX // 2**20} MiB, or JSON that is so as protobuf",
     "too-many-items": f"more than {limits.INGEST_ITEMS_MAX:,} items",
     "malformed-request": "the body is no OTLP request of the signal",
     "malformed-gzip": "the body is no gzip",

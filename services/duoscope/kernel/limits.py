@@ -10,12 +10,8 @@ RETENTION_DEFAULT_DAYS: Final = 30
 INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
 
-INGEST_JSON_MEMORY_BYTES_MAX: Final = 1024 * 1024 * 1024
-"""What one OTLP/JSON request may take while it is parsed, by an estimate from its brackets and commas."""
-
-INGEST_INFLATE_THREADS_MAX: Final = 2
-INGEST_JSON_THREADS_MAX: Final = 1
-"""Threads that decompress and that parse JSON. JSON has its own, which is slow, so that it delays nobody else."""
+INGEST_UNPACK_THREADS_MAX: Final = 2
+"""Threads that decompress bodies and make protobuf of JSON."""
 
 INGEST_ZSTD_WINDOW_LOG_MAX: Final = 25
 """2**25 is 32 MiB, the window of the collector's best zstd level; a decoder holds one window."""

@@ -37,7 +37,7 @@ _INLINE_BYTES_MAX: Final = 32 * 1024
 _INLINE_INFLATED_BYTES_MAX: Final = 256 * 1024
 _STEP_BYTES: Final = 4 * 1024 * 1024
 
-_threads: Final = ThreadPoolExecutor(limits.INGEST_INFLATE_THREADS_MAX, "otlp-inflate")
+_threads: Final = ThreadPoolExecutor(limits.INGEST_UNPACK_THREADS_MAX, "otlp-unpack")
 
 
 class _Source(Protocol):
@@ -71,7 +71,7 @@ async def inflate(body: bytes, encoding: str, reservation: Reservation) -> bytes
     while not source.finished:
         room = min(step, limits.INGEST_REQUEST_BYTES_MAX + 1 - total)
         reservation.resize(compressed + total + room)
-        piece = source.read(room) if inline else await _in_thread(partial(source.read, room))
+        piece = source.read(room) if inline else await in_thread(partial(source.read, room))
         total += len(piece)
         if total > limits.INGEST_REQUEST_BYTES_MAX:
             raise too_large()
@@ -80,12 +80,13 @@ async def inflate(body: bytes, encoding: str, reservation: Reservation) -> bytes
         step = _STEP_BYTES
     if len(pieces) != 1:
         reservation.resize(2 * total)
-        pieces = [await _in_thread(partial(b"".join, pieces))]
+        pieces = [await in_thread(partial(b"".join, pieces))]
     reservation.resize(total)
     return pieces[0]
 
 
-async def _in_thread(work: Callable[[], bytes]) -> bytes:
+async def in_thread(work: Callable[[], bytes]) -> bytes:
+    """What `work` makes of a body, while the event loop goes on."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.receiver.answering import GoneError
 from duoscope.receiver.compression import GZIP, ZSTD, inflate
 from duoscope.receiver.ingest import Ingest
-from duoscope.receiver.json_encoding import memory_estimate, to_protobuf
+from duoscope.receiver.json_encoding import to_protobuf
 from duoscope.receiver.reservation import Reservation
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (
@@ -50,8 +49,6 @@ _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
 _ENDPOINTS: Final = {signal.name: f"POST {signal.http_path}" for signal in SIGNALS}
 _READ_AHEAD_BYTES: Final = 512 * 1024
 """More than the server hands over at once."""
-
-_json_threads: Final = ThreadPoolExecutor(limits.INGEST_JSON_THREADS_MAX, "otlp-json")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -129,7 +126,7 @@ class HttpApplication:
                 if content_encoding:
                     raw = await inflate(raw, content_encoding, reservation)
                 if content_type == JSON:
-                    raw = await _from_json(signal, raw, reservation)
+                    raw = await to_protobuf(signal, raw, reservation)
             entry.settle()
             return await self._ingest.accept(principal, signal, raw)
 
@@ -205,18 +202,6 @@ async def _read(headers: dict[str, str], receive: Receive, reservation: Reservat
         raise too_slow() from None
     reservation.resize(size)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _from_json(signal: Signal, body: bytes, reservation: Reservation) -> bytes:
-    needed = memory_estimate(body)
-    if needed > limits.INGEST_JSON_MEMORY_BYTES_MAX:
-        raise DuoscopeError(
-            ErrorKind.TOO_LARGE,
-            "request-too-large",
-            "The JSON of this request holds too many values; send smaller batches, or protobuf.",
-        )
-    reservation.resize(len(body) + needed)
-    return await asyncio.get_running_loop().run_in_executor(_json_threads, to_protobuf, signal, body)
 
 
 async def _refuse(send: Send, error: DuoscopeError, encoding: str) -> None:

@@ -92,7 +92,7 @@ def too_large() -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.TOO_LARGE,
         "request-too-large",
-        f"A request may hold {megabytes} MiB after decompression; send smaller batches.",
+        f"A request may hold {megabytes} MiB after decompression, and JSON as protobuf; send smaller batches.",
     )
 
 
