@@ -90,6 +90,7 @@ async def serve(
         DuoscopeError: a part cannot start; what had started is stopped again.
     """
     tls = TlsFiles.of(settings) if "receiver" in parts else None
+    is_trial = settings.embedded_postgres and settings.embedded_clickhouse
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         sockets = {
@@ -139,6 +140,7 @@ async def serve(
                 api_url=started.api_url,
                 otlp_grpc_endpoint=started.otlp_grpc_endpoint,
                 otlp_http_endpoint=started.otlp_http_endpoint,
+                is_trial=is_trial,
             )
             started = dataclasses.replace(started, first_start=first_start)
             services = await assemble(
@@ -151,10 +153,10 @@ async def serve(
                 stopping=stop,
                 api_keys=verifier,
             )
-            services = dataclasses.replace(services, readiness=readiness)
             stack.push_async_callback(services.signing_keys.watch())
             stack.push_async_callback(services.close)
-            await _start_http(create_app(services), sockets["api_port"], stack)
+            application = create_app(dataclasses.replace(services, readiness=readiness))
+            await _start_http(application, sockets["api_port"], stack)
         if "worker" in parts:
             stack.push_async_callback(start_worker(metadata))
             mailer = Mailer(settings, keys)

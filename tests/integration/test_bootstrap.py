@@ -2,16 +2,22 @@
 
 import json
 import stat
+from datetime import datetime
 
+import asyncpg
 import pytest
 
+from duoscope.identity import administration
 from duoscope.identity import bootstrap as module
 from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.bootstrap import bootstrap
+from duoscope.identity.bootstrap import Credentials, bootstrap
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.tokens import AccessTokens
+from duoscope.kernel import limits
 from duoscope.kernel.actor import operator
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError
 
 _URLS = {
     "api_url": "http://127.0.0.1:8080",
@@ -20,8 +26,15 @@ _URLS = {
 }
 _FIELDS = [
     "api_url", "otlp_grpc_endpoint", "otlp_http_endpoint", "admin_email", "admin_password",
-    "organization_id", "workspace_id", "tenant_id", "api_key",
+    "organization_id", "workspace_id", "tenant_id", "api_key", "admin_password_expires_at",
 ]  # fmt: skip
+
+
+@pytest.fixture
+async def owner(database):
+    connection = await asyncpg.connect(database.admin_dsn)
+    yield connection
+    await connection.close()
 
 
 async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret_keys, signing_keys, tmp_path):
@@ -77,3 +90,39 @@ async def test_a_kill_after_the_commit_is_finished_by_the_next_start(metadata_st
     assert done.created
     assert done.credentials == first.credentials
     assert not (await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)).created
+
+
+async def test_a_trial_that_is_started_again_has_a_password_that_works_until_the_admin_has_their_own(
+    metadata_store, hasher, secret_keys, signing_keys, tmp_path, *, owner
+):
+    sessions = Sessions(metadata_store, hasher, AccessTokens(signing_keys), secret_keys)
+    first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS, is_trial=True)
+
+    async def start_again(**how):
+        started = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS, **how)
+        assert started.credentials == Credentials(**json.loads(first.path.read_text()))
+        return started
+
+    assert (await start_again(is_trial=True)).credentials == first.credentials
+    await owner.execute("UPDATE users SET password_expires_at = now()")
+    with pytest.raises(DuoscopeError) as refused:
+        await sessions.login(first.credentials.admin_email, first.credentials.admin_password)
+    assert refused.value.code == "password-expired"
+    # Who runs it for others asks for another password; nobody's start makes one.
+    assert (await start_again()).credentials == first.credentials
+    again = await start_again(is_trial=True)
+    assert again.renewed
+    assert again.credentials.admin_password != first.credentials.admin_password
+    pair = await sessions.login(again.credentials.admin_email, again.credentials.admin_password)
+    ends = datetime.fromisoformat(again.credentials.admin_password_expires_at)
+    assert abs((pair.password_expires_at - ends).total_seconds()) <= 60
+    assert abs((ends - now()).total_seconds() - limits.GENERATED_PASSWORD_S) <= 120
+
+    await administration.reset_password(
+        metadata_store, hasher, email=again.credentials.admin_email, password="correct horse battery"
+    )
+    own = await start_again(is_trial=True)
+    assert (own.renewed, own.credentials.admin_password, own.credentials.admin_password_expires_at) == (False, "", "")
+    assert (await start_again(is_trial=True)).credentials == own.credentials
+    pair = await sessions.login(again.credentials.admin_email, "correct horse battery")
+    assert pair.password_expires_at is None

@@ -5,8 +5,10 @@ One data folder for the file: what a command leaves is what the next one finds.
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import asyncpg
@@ -81,7 +83,13 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
     made = ("admin", "create-user", "one@example.com", "--tenant", tenant_id)
     assert "no terminal" in migrated(*made, code=2)
     assert json.loads(migrated(*made, "--password-stdin", "--json", stdin=f"{PASSWORD}\n"))["password"] is None
-    assert "Password, shown this once: " in migrated("admin", "reset-password", "one@example.com", "--generate")
+    told = migrated("admin", "reset-password", "one@example.com", "--generate")
+    assert "Password, shown this once: " in told
+    assert re.search(
+        r"It works until \d{4}-\d\d-\d\d \d\d:\d\d UTC\. Before, its user logs in and sets their own", told
+    )
+    generated = json.loads(migrated("admin", "reset-password", "one@example.com", "--generate", "--json"))
+    assert datetime.fromisoformat(generated["password_expires_at"]) > datetime.now(UTC)
     assert "No such user" in migrated("admin", "reset-password", "nobody@example.com", "--generate", code=1)
 
     key = json.loads(migrated("admin", "create-api-key", "--tenant", tenant_id, "--allow", "logs:write", "--json"))

@@ -4,19 +4,26 @@ import re
 import statistics
 import time
 import unicodedata
+from datetime import timedelta
 
+import argon2
 import asyncpg
 import pytest
 
+from duoscope.identity import administration
 from duoscope.identity.mail import Mailer, deliver_due
-from duoscope.identity.password_rules import check_password
+from duoscope.identity.password_rules import check_password, generated
+from duoscope.identity.permissions import Principal
+from duoscope.identity.reauthentication import Reauthentication
 from duoscope.identity.recovery import Recovery
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.throttle import MAIL_BY_NETWORK, MAIL_TO_ADDRESS
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 
 EMAIL, PASSWORD, ANOTHER = "one@example.com", "correct horse battery", "staple of another kind"
@@ -235,3 +242,51 @@ async def test_a_password_is_taken_to_the_letter(sessions, recovery, owner):
         assert await _code(sessions.login(EMAIL, other)) == "invalid-credentials"
         await owner.execute("DELETE FROM login_attempts")
     assert await _code(sessions.login(EMAIL, chosen)) == "ok"
+
+
+async def test_a_password_that_was_made_for_somebody_ends_and_their_own_does_not(
+    sessions, recovery, sent, owner, metadata_store, *, hasher, secret_keys
+):
+    made, ends = generated()
+    assert timedelta(hours=23, minutes=59) < ends - now() <= timedelta(hours=24)
+    await administration.reset_password(metadata_store, hasher, email=EMAIL, password=made, password_expires_at=ends)
+    assert (await sessions.login(EMAIL, made)).password_expires_at == ends
+    row = await owner.fetchrow("SELECT organization_id, user_id FROM users")
+    scope = Scope(row["organization_id"], *await owner.fetchrow("SELECT workspace_id, tenant_id FROM tenants"))
+    actor = Actor(row["user_id"], EMAIL, "user")
+    principal = Principal(
+        scope, row["user_id"], new_id(), frozenset(), frozenset(), is_platform_admin=False, actor=actor
+    )
+    again = Reauthentication(metadata_store, hasher, secret_keys)
+    await again.require_password(principal, made)
+
+    await owner.execute("UPDATE users SET password_expires_at = now()")
+    assert await _code(sessions.login(EMAIL, made)) == "password-expired"
+    assert await _code(sessions.login(EMAIL, "another one")) == "invalid-credentials", (
+        "who does not know it learns nothing"
+    )
+    assert await _code(again.require_password(principal, made)) == "password-expired"
+    reasons = await owner.fetch("SELECT content FROM audit_logs WHERE result = 'failure' ORDER BY sequence")
+    assert ["password-expired" in row["content"] for row in reasons] == [True, False]
+
+    await recovery.forget(EMAIL, actor=CLIENT)
+    [mail] = await sent()
+    await recovery.reset(_token(mail), ANOTHER, actor=CLIENT)
+    assert (await sessions.login(EMAIL, ANOTHER)).password_expires_at is None
+
+    await administration.reset_password(metadata_store, hasher, email=EMAIL, password=made, password_expires_at=ends)
+    await owner.execute("UPDATE users SET password_expires_at = now()")
+    ids = {"organization_id": row["organization_id"], "session_id": new_id()}
+    await recovery.change(made, PASSWORD, **ids, actor=actor)
+    assert await _code(sessions.login(EMAIL, PASSWORD)) == "ok"
+
+
+async def test_another_hash_of_a_password_keeps_its_end(sessions, owner, metadata_store, hasher, inhabited):
+    made, ends = generated()
+    await administration.reset_password(metadata_store, hasher, email=EMAIL, password=made, password_expires_at=ends)
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(made)
+    await owner.execute("UPDATE users SET password_hash = $1", weak)
+    assert (await sessions.login(EMAIL, made)).password_expires_at == ends
+    row = await owner.fetchrow("SELECT password_hash, password_expires_at FROM users")
+    assert row["password_hash"] != weak
+    assert row["password_expires_at"] == ends

@@ -4,12 +4,11 @@ Works beside a running duoscope: it connects to the same PostgreSQL, embedded or
 """
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
-import secrets
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
@@ -53,7 +52,9 @@ def _tenant_option(command: Command) -> Command:
 
 
 def _password_options(command: Command) -> Command:
-    command = click.option("--generate", is_flag=True, help="Make a password and print it once.")(command)
+    command = click.option("--generate", is_flag=True, help="Make a password that works for a day, and print it once.")(
+        command
+    )
     return click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")(command)
 
 
@@ -124,19 +125,25 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
     from duoscope.identity import administration
 
     as_json = options.pop("as_json")
-    password = _password(**options)
+    password, expires_at = _password(**options)
     user = _with_store(
         settings,
         lambda store, hasher: administration.create_user(
-            store, hasher, tenant_id=tenant_id, email=email, password=password, role=role, rules=_rules(settings)
+            store,
+            hasher,
+            tenant_id=tenant_id,
+            email=email,
+            password=password,
+            password_expires_at=expires_at,
+            role=role,
+            rules=_rules(settings),
         ),
     )
-    shown = password if options["generate"] else None
     if as_json:
-        output.emit_json({"user_id": user.user_id, "email": user.email, "role": role, "password": shown})
+        output.emit_json({"user_id": user.user_id, "email": user.email, "role": role, **_told(password, expires_at)})
         return
     click.echo(f"Made user {user.email} ({user.user_id}) with the role {role}.")
-    _show_once("Password", shown)
+    _show_password(password, expires_at)
 
 
 @admin.command("create-api-key")
@@ -262,19 +269,18 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
     from duoscope.identity import administration
 
     as_json = options.pop("as_json")
-    password = _password(**options)
+    password, expires_at = _password(**options)
     _with_store(
         settings,
         lambda store, hasher: administration.reset_password(
-            store, hasher, email=email, password=password, rules=_rules(settings)
+            store, hasher, email=email, password=password, password_expires_at=expires_at, rules=_rules(settings)
         ),
     )
-    shown = password if options["generate"] else None
     if as_json:
-        output.emit_json({"email": email, "password": shown})
+        output.emit_json({"email": email, **_told(password, expires_at)})
         return
     click.echo(f"{email} has another password; their sessions have ended.")
-    _show_once("Password", shown)
+    _show_password(password, expires_at)
 
 
 @admin.command("set-retention")
@@ -332,16 +338,32 @@ def _with_store(settings: Settings, work: "Callable[[MetadataStore, SlowHasher],
     return runtime.run(run())
 
 
-def _password(*, generate: bool, password_stdin: bool) -> str:
+def _password(*, generate: bool, password_stdin: bool) -> tuple[str, datetime | None]:
+    """A password, and when it ends if it was made here."""
+    from duoscope.identity.password_rules import generated
+
     if generate and password_stdin:
         raise invalid("Give --generate or --password-stdin, not both.")
     if generate:
-        return secrets.token_urlsafe(18)
+        return generated()
     if password_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        return sys.stdin.readline().rstrip("\r\n"), None
     if not sys.stdin.isatty():
         raise invalid("There is no terminal to ask for the password on: give --generate or --password-stdin.")
-    return click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return click.prompt("Password", hide_input=True, confirmation_prompt=True), None
+
+
+def _told(password: str, expires_at: datetime | None) -> dict[str, Any]:
+    return {"password": password if expires_at else None, "password_expires_at": expires_at}
+
+
+def _show_password(password: str, expires_at: datetime | None) -> None:
+    if expires_at is not None:
+        _show_once("Password", password)
+        click.echo(
+            f"It works until {expires_at:%Y-%m-%d %H:%M} UTC. Before, its user logs in and sets their own, with "
+            "POST /api/v1/auth/password/change."
+        )
 
 
 def _rules(settings: Settings) -> "PasswordRules":

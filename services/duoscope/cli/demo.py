@@ -8,12 +8,14 @@ import random
 import shlex
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
 from duoscope.cli.options import settings_options
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.settings import Settings
 
@@ -143,19 +145,29 @@ def _counted(counts: "Counts") -> str:
 def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
     """The commands that read back what was sent."""
     api = known.get("api_url", "http://127.0.0.1:8080")
+    # Without a password in the file the admin has their own.
     login = (
-        "import json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
-        "b = json.dumps({'email': c['admin_email'], 'password': c['admin_password']}).encode(); "
+        "import getpass, json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
+        "p = c['admin_password'] or getpass.getpass(c['admin_email'] + ', password: '); "
+        "b = json.dumps({'email': c['admin_email'], 'password': p}).encode(); "
         "q = u.Request(c['api_url'] + '/api/v1/auth/login', b, {'content-type': 'application/json'}); "
         "print(json.load(u.urlopen(q))['access_token'])"
     )
     post = "curl -s -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json'"
+    if is_over(known.get("admin_password_expires_at", "")):
+        reset = f"duoscope admin reset-password {known['admin_email']} --data-dir {shlex.quote(str(data_dir))}"
+        click.echo(f"\nThe admin's password has ended. To log in, set your own ({reset}) or restart duoscope.")
     click.echo("\nA token for the API, then a trace, the errors, and the requests a second by service:\n")
     click.echo(f'TOKEN=$(python3 -c "{login}" {shlex.quote(str(data_dir / "credentials.json"))})\n')
     for trace_id in trace_ids[:1]:
         click.echo(f'curl -s -H "authorization: Bearer $TOKEN" {api}/api/v1/traces/{trace_id}\n')
     for path, body in searches():
         click.echo(f"{post} {api}{path} -d {shlex.quote(json.dumps(body))}\n")
+
+
+def is_over(expires_at: str) -> bool:
+    """Whether that time, as credentials.json has it, is over; an empty one is not."""
+    return bool(expires_at) and datetime.fromisoformat(expires_at) <= now()
 
 
 def searches() -> list[tuple[str, dict[str, object]]]:

@@ -81,6 +81,9 @@ def ready(started: "Started", parts: frozenset[str]) -> None:
         click.echo(f"Ready. {'  '.join(f'{name} {address}' for name, address in _addresses(started, parts))}")
         if first is not None and first.credentials is not None:
             click.echo(f"Credentials of the first start: {first.path}")
+            if first.renewed:
+                click.echo("The admin's password had ended; that file has another one.")
+            _say_end(started, first.credentials)
         elif first is not None:
             click.echo(
                 f"No credentials in {first.path}. `duoscope admin reset-password` and `duoscope admin create-api-key` "
@@ -104,6 +107,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
         ("", ""),
         ("Admin e-mail", credentials.admin_email),
         ("Admin password", credentials.admin_password),
+        ("  works until", credentials.admin_password_expires_at),
         ("API key", credentials.api_key),
         ("Organization", credentials.organization_id),
         ("Workspace", credentials.workspace_id),
@@ -111,7 +115,9 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     ]
     lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
     _frame("duoscope is ready", lines)
-    click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).\n")
+    click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).")
+    _say_end(started, credentials)
+    click.echo()
     click.echo("OpenTelemetry collector configuration, a complete file:\n")
     click.echo(
         _COLLECTOR.format(
@@ -124,6 +130,15 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     demo = f"{_program()} demo --data-dir {shlex.quote(str(started.settings.data_dir))}"
     click.echo(f"For data to look at, in another terminal: {demo}")
     click.echo("Ctrl-C stops duoscope.")
+
+
+def _say_end(started: "Started", credentials: "Credentials") -> None:
+    """How to get a password that stays, while there is none."""
+    if credentials.admin_password_expires_at:
+        click.echo(
+            f"The password works until {credentials.admin_password_expires_at}. For one that stays: {_program()} admin "
+            f"reset-password {credentials.admin_email} --data-dir {shlex.quote(str(started.settings.data_dir))}"
+        )
 
 
 def _program() -> str:

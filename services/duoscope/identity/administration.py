@@ -118,31 +118,49 @@ async def create_user(
     tenant_id: UUID,
     email: str,
     password: str,
+    password_expires_at: datetime | None = None,
     role: str = "viewer",
     rules: PasswordRules | None = None,
 ) -> User:
     """Make a user at home in a tenant, with a role there (built-in or the tenant's own, by name).
 
+    `password_expires_at` is for one that was generated, which no rule is asked about.
+
     Raises:
         DuoscopeError: NOT_FOUND for the tenant or role, CONFLICT `user-exists` for the address, INVALID.
     """
-    await (rules or PasswordRules()).check(password, email=email)
+    if password_expires_at is None:
+        await (rules or PasswordRules()).check(password, email=email)
     password_hash = await hasher.hash(password)
     async with store.open_platform(_OPERATOR, "admin.create_user") as m:
         tenant = await _enter(m, tenant_id)
-        user = await make_user(m, email=email, password_hash=password_hash, role=role)
+        user = await make_user(
+            m, email=email, password_hash=password_hash, password_expires_at=password_expires_at, role=role
+        )
         await _tell(m, "user.created", user.user_id, tenant, after=told(user) | {"role": role})
     return user
 
 
 async def make_user(
-    m: Transaction, *, email: str, password_hash: str, role: str, is_platform_admin: bool = False
+    m: Transaction,
+    *,
+    email: str,
+    password_hash: str,
+    password_expires_at: datetime | None,
+    role: str,
+    is_platform_admin: bool = False,
 ) -> User:
     """`create_user` within a platform transaction that has entered the tenant."""
     chosen = await roles.find(m, role)
     if chosen is None:
         raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
-    user = await users.create(m, email=email, password_hash=password_hash, is_platform_admin=is_platform_admin)
+    user = await users.create(
+        m,
+        email=email,
+        password_hash=password_hash,
+        password_expires_at=password_expires_at,
+        is_platform_admin=is_platform_admin,
+    )
     if is_platform_admin:
         # Whoever runs the platform runs their own organization as well, with the tenants to come.
         await user_roles.create(
@@ -226,17 +244,24 @@ def _no_key() -> DuoscopeError:
 
 
 async def reset_password(
-    store: MetadataStore, hasher: SlowHasher, *, email: str, password: str, rules: PasswordRules | None = None
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    email: str,
+    password: str,
+    password_expires_at: datetime | None = None,
+    rules: PasswordRules | None = None,
 ) -> None:
     """Give a user another password, open their account if failures locked it, and end their sessions."""
-    await (rules or PasswordRules()).check(password, email=email)
+    if password_expires_at is None:
+        await (rules or PasswordRules()).check(password, email=email)
     password_hash = await hasher.hash(password)
     async with store.open_platform(_OPERATOR, "admin.reset_password") as m:
         login = await users.find_login(m, email)
         if login is None:
             raise not_found("user")
         ids = login.organization_id, login.user_id
-        await users.set_password(m, login.user_id, password_hash)
+        await users.set_password(m, login.user_id, password_hash, expires_at=password_expires_at)
         await password_reset_tokens.use_all(m, *ids)
         await trusted_devices.remove_all(m, *ids)
         await end_all_in(m, operator(), *ids, reason="password-reset")

@@ -3,21 +3,25 @@
 All rows are one transaction. The credentials are on disk under a temporary name before it commits and get their real
 name after it: a kill anywhere in between loses nothing, because the next start finds the temporary file, sees that its
 organization exists, and finishes. A temporary file whose transaction never committed is overwritten.
+
+The admin's password ends after a day. In a trial, where whoever starts duoscope owns all of it, a later start makes
+another if nobody has set their own by then.
 """
 
 import json
 import os
-import secrets
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from duoscope.identity import administration, api_key_form, api_key_management
 from duoscope.identity.api_key_management import KeyWish
+from duoscope.identity.password_rules import generated
 from duoscope.identity.passwords import SlowHasher
 from duoscope.kernel.actor import system
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import api_keys, organizations, tenants
+from duoscope.metadata import api_keys, audit_logs, organizations, tenants, users
 from duoscope.stores.postgres import MetadataStore
 
 ADMIN_EMAIL = "admin@duoscope.local"
@@ -29,7 +33,7 @@ _LOCK_KEY = 0x64756F2D626F6F74
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The content of `<data_dir>/credentials.json`."""
+    """The content of `<data_dir>/credentials.json`. `admin_password` is empty once the admin has set their own."""
 
     api_url: str
     otlp_grpc_endpoint: str
@@ -40,6 +44,7 @@ class Credentials:
     workspace_id: str
     tenant_id: str
     api_key: str = field(repr=False)
+    admin_password_expires_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class FirstStart:
     Attributes:
         path: where the credentials are, or would be.
         created: whether this start made them: the only time to print them.
+        renewed: whether this start made the admin another password, because the one before had ended.
         credentials: None when the platform exists but the file does not, such as on another machine. Then
             `duoscope admin reset-password` and `duoscope admin create-api-key` make new ones.
     """
@@ -56,6 +62,7 @@ class FirstStart:
     path: Path
     created: bool
     credentials: Credentials | None
+    renewed: bool = False
 
 
 async def bootstrap(
@@ -67,11 +74,15 @@ async def bootstrap(
     otlp_grpc_endpoint: str,
     otlp_http_endpoint: str,
     admin_email: str = ADMIN_EMAIL,
+    is_trial: bool = False,
 ) -> FirstStart:
-    """Make everything a new platform needs, or find that it was made. May run at every start."""
+    """Make everything a new platform needs, or find that it was made. May run at every start.
+
+    `is_trial` is for embedded stores: one person, one machine.
+    """
     path = data_dir / CREDENTIALS_FILE
     temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
-    password = secrets.token_urlsafe(18)
+    password, expires_at = generated()
     new_key = api_key_form.generate()
     async with store.open_platform(_FIRST_START, "bootstrap") as m:
         await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
@@ -87,6 +98,7 @@ async def bootstrap(
                 m,
                 email=admin_email,
                 password_hash=await hasher.hash(password),
+                password_expires_at=expires_at,
                 role="admin",
                 is_platform_admin=True,
             )
@@ -107,12 +119,17 @@ async def bootstrap(
                 workspace_id=str(tenant.workspace_id),
                 tenant_id=str(tenant.tenant_id),
                 api_key=new_key.presented,
+                admin_password_expires_at=_shown(expires_at),
             )
             _write(temporary, credentials)
     if finish:
         temporary.replace(path)
     found = credentials or _read(path)
+    renewed = False
     if found is not None:
+        if is_trial and credentials is None:
+            known, found = found, await _with_password(store, hasher, path, found)
+            renewed = found.admin_password not in {"", known.admin_password}
         here = replace(
             found,
             api_url=api_url,
@@ -121,10 +138,49 @@ async def bootstrap(
         )
         if here != found:
             # The ports changed since: whoever reads the file, such as the demo, must find this start's.
-            _write(temporary, here)
-            temporary.replace(path)
+            _replace(path, here)
             found = here
-    return FirstStart(path, created=finish, credentials=found)
+    return FirstStart(path, created=finish, credentials=found, renewed=renewed)
+
+
+async def _with_password(store: MetadataStore, hasher: SlowHasher, path: Path, known: Credentials) -> Credentials:
+    """With another password where the admin's has ended, and without one where they have set their own."""
+    password, expires_at = generated()
+    async with store.open_platform(_FIRST_START, "bootstrap.password") as m:
+        login = await users.find_login(m, known.admin_email)
+        if login is None or not known.admin_password:
+            return known
+        if login.password_expires_at is None:
+            if await hasher.verify(login.password_hash, known.admin_password):
+                # Made by a version whose passwords had no end.
+                return known
+            found = replace(known, admin_password="", admin_password_expires_at="")
+        elif login.password_has_expired:
+            found = replace(known, admin_password=password, admin_password_expires_at=_shown(expires_at))
+            await users.set_password(m, login.user_id, await hasher.hash(password), expires_at=expires_at)
+            await audit_logs.record(
+                m,
+                system("a trial's start"),
+                action="password.reset",
+                resource_type="user",
+                resource_id=login.user_id,
+                organization_id=login.organization_id,
+            )
+        else:
+            return known
+        # Before the commit: a kill in between leaves one that does not work, in the place of one that does not either.
+        _replace(path, found)
+    return found
+
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _replace(path: Path, credentials: Credentials) -> None:
+    temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
+    _write(temporary, credentials)
+    temporary.replace(path)
 
 
 def _write(path: Path, credentials: Credentials) -> None:

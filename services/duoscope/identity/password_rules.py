@@ -8,11 +8,15 @@ breached_passwords.py knows.
 
 import gzip
 import re
+import secrets
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from duoscope.identity.breached_passwords import BreachedPasswords
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, invalid
 
 PASSWORD_CHARS_MIN: Final = 12
@@ -72,6 +76,11 @@ def check_password(password: str, *, email: str = "", names: tuple[str, ...] = (
         or _counts(folded)
     ):
         raise _common()
+
+
+def generated() -> tuple[str, datetime]:
+    """A password that is made for somebody, of 144 random bits, and when it ends: they set one of their own before."""
+    return secrets.token_urlsafe(18), now() + timedelta(seconds=limits.GENERATED_PASSWORD_S)
 
 
 @cache

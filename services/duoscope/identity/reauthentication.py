@@ -26,7 +26,8 @@ class Reauthentication:
         """Answers if the password is right.
 
         Raises:
-            DuoscopeError: FORBIDDEN `password-wrong`; RATE_LIMITED `too-many-attempts`; UNAVAILABLE.
+            DuoscopeError: FORBIDDEN `password-wrong` or `password-expired`; RATE_LIMITED `too-many-attempts`;
+                UNAVAILABLE.
         """
         async with self._store.open_platform(_ONESELF, "reauthentication.attempt") as m:
             login = await users.find_login_by_id(m, principal.scope.organization_id, principal.user_id)
@@ -41,5 +42,12 @@ class Reauthentication:
             raise
         if not right:
             raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
+        if login is not None and login.password_has_expired:
+            raise DuoscopeError(
+                ErrorKind.FORBIDDEN,
+                "password-expired",
+                "This password was made for you for a while, which is over: set your own first, with "
+                "POST /api/v1/auth/password/change.",
+            )
         async with self._store.open_platform(_ONESELF, "reauthentication.succeeded") as m:
             await self._throttle.succeeded(m, charge)

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -72,6 +73,8 @@ class TokenPair:
     expires_in: int = ACCESS_LIFETIME_S
     device_token: str | None = field(default=None, repr=False)
     """For a device that is to be trusted: shown once."""
+    password_expires_at: datetime | None = None
+    """Of a login with a password that was made for the user: they set one of their own before."""
 
 
 class Sessions:
@@ -129,9 +132,9 @@ class Sessions:
             device_name: what the list of devices shows; the user agent unless given.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, or what the second
-                factor says; RATE_LIMITED `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL
-                is away.
+            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, `password-expired` for
+                the right one after its end, or what the second factor says; RATE_LIMITED `too-many-attempts`;
+                UNAVAILABLE when too many log in at once or PostgreSQL is away.
         """
         email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
@@ -149,9 +152,11 @@ class Sessions:
             except DuoscopeError:
                 await self._took_nothing(charge)
                 raise
-            if login is None or not right or not login.is_open:
-                await self._failed(actor, login, "account-closed" if right else "wrong-password")
-                raise _refused()
+            if login is None or not right or not login.is_open or login.password_has_expired:
+                is_over = login is not None and right and login.is_open
+                closed = "password-expired" if is_over else "account-closed"
+                await self._failed(actor, login, closed if right else "wrong-password")
+                raise _expired() if is_over else _refused()
             actor = dataclasses.replace(actor, user_id=login.user_id)
             try:
                 factors = await self._second_factor.check(
@@ -173,8 +178,8 @@ class Sessions:
                     if not await _is_unchanged(m, login):
                         raise _refused()
                     if rehashed:
-                        await credentials.replace_password(m, login.organization_id, login.user_id, rehashed)
-                    return await self._begin(
+                        await credentials.rehash_password(m, login.organization_id, login.user_id, rehashed)
+                    pair = await self._begin(
                         m,
                         login,
                         actor=actor,
@@ -183,6 +188,7 @@ class Sessions:
                         device=device,
                         trust=named if trust_device and device is None else None,
                     )
+                return dataclasses.replace(pair, password_expires_at=login.password_expires_at)
             except DuoscopeError as error:
                 if error.kind is ErrorKind.UNAUTHENTICATED:
                     await self._failed(actor, login, "no-role-there")
@@ -403,6 +409,17 @@ def printable(text: str) -> str:
 def _refused() -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The e-mail address or the password is wrong."
+    )
+
+
+def _expired() -> DuoscopeError:
+    """For whoever knew the password: nobody else learns that it had an end."""
+    return DuoscopeError(
+        ErrorKind.UNAUTHENTICATED,
+        "password-expired",
+        "This password was made for you for a while, which is over. Ask for a link by mail to set your own "
+        "(POST /api/v1/auth/password/forgotten), or whoever operates duoscope for another "
+        "(duoscope admin reset-password).",
     )
 
 

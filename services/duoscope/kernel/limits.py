@@ -154,6 +154,9 @@ METRIC_POINTS_MAX: Final = 11_000
 METRIC_SERIES_MAX: Final = 500
 """Series that one metric query may return."""
 
+GENERATED_PASSWORD_S: Final = 24 * 3600
+"""How long a password works that duoscope made for somebody."""
+
 BREACHED_ANSWER_MAX_S: Final = 2.0
 BREACHED_PAUSE_S: Final = 300.0
 """How long the service that knows breached passwords may take to answer, and is left alone after it did not."""

@@ -50,14 +50,22 @@ async def count_failure(m: Transaction, organization_id: UUID, user_id: UUID) ->
 async def replace_password(
     m: Transaction, organization_id: UUID, user_id: UUID, password_hash: str, *, instead_of: str | None = None
 ) -> bool:
-    """Set another hash; False if `instead_of` is not the hash any more, because somebody else was quicker."""
+    """Set the hash of one that its user chose; False if `instead_of` is not the hash any more: somebody was quicker."""
     touched = await m.execute(
-        "UPDATE users SET password_hash = $3, failed_attempts = 0, locked_until = NULL "
+        "UPDATE users SET password_hash = $3, password_expires_at = NULL, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL "
         "AND password_hash = coalesce($4, password_hash)",
         *(organization_id, user_id, password_hash, instead_of),
     )
     return touched > 0
+
+
+async def rehash_password(m: Transaction, organization_id: UUID, user_id: UUID, password_hash: str) -> None:
+    """Set another hash of the same password, which keeps its end if it has one."""
+    await m.execute(
+        "UPDATE users SET password_hash = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
+        *(organization_id, user_id, password_hash),
+    )
 
 
 async def verify_email(m: Transaction, organization_id: UUID, user_id: UUID, email: str) -> bool:

@@ -42,12 +42,17 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a login is checked against. `is_open` is false for an account that is inactive or locked."""
+    """What a login is checked against. `is_open` is false for an account that is inactive or locked.
+
+    `password_expires_at` is None for a password that its user chose.
+    """
 
     organization_id: UUID
     tenant_id: UUID | None
     user_id: UUID
     password_hash: str = field(repr=False)
+    password_expires_at: datetime | None
+    password_has_expired: bool
     is_platform_admin: bool
     is_open: bool
 
@@ -61,6 +66,11 @@ _IS_OPEN = (
     "is_active AND NOT is_locked AND coalesce(locked_until < now(), true) AND EXISTS ("
     "SELECT FROM organizations o WHERE o.organization_id = users.organization_id AND o.is_active "
     "AND o.deleted_at IS NULL)"
+)
+_LOGIN = (
+    "SELECT organization_id, tenant_id, user_id, password_hash, password_expires_at, "
+    "coalesce(password_expires_at <= now(), false) AS password_has_expired, is_platform_admin, "
+    f"{_IS_OPEN} AS is_open FROM users"
 )
 
 
@@ -113,15 +123,16 @@ async def create(
     first_name: str = "",
     last_name: str = "",
     is_platform_admin: bool = False,
+    password_expires_at: datetime | None = None,
 ) -> User:
     """Make one at home in the transaction's tenant. CONFLICT for an address that is taken."""
     check_email(email)
     with taken("user", "e-mail address"):
         row = await m.fetchrow(
             "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, first_name, "
-            "last_name, is_platform_admin) VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), "
-            f"$1, $2, $3, $4, $5, $6) RETURNING {_COLUMNS}",
-            *(new_id(), email, password_hash, first_name, last_name, is_platform_admin),
+            "last_name, is_platform_admin, password_expires_at) VALUES (app_organization_id(), app_workspace_id(), "
+            f"app_tenant_id(), $1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}",
+            *(new_id(), email, password_hash, first_name, last_name, is_platform_admin, password_expires_at),
         )
     assert row is not None
     return from_row(row)
@@ -142,8 +153,7 @@ async def list_all(m: Transaction) -> list[User]:
 async def find_login(m: Transaction, email: str) -> Login | None:
     """By e-mail address, which names no tenant: a platform transaction."""
     row = await m.fetchrow(
-        f"SELECT organization_id, tenant_id, user_id, password_hash, is_platform_admin, {_IS_OPEN} AS is_open "
-        "FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL",
+        f"{_LOGIN} WHERE lower(email) = lower($1) AND deleted_at IS NULL",
         email,
     )
     return Login(**dict(row)) if row else None
@@ -152,8 +162,7 @@ async def find_login(m: Transaction, email: str) -> Login | None:
 async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
     """For a session that goes on."""
     row = await m.fetchrow(
-        f"SELECT organization_id, tenant_id, user_id, password_hash, is_platform_admin, {_IS_OPEN} AS is_open "
-        "FROM users WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
+        f"{_LOGIN} WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *(organization_id, user_id),
     )
     return Login(**dict(row)) if row else None
@@ -168,12 +177,14 @@ async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> 
     )
 
 
-async def set_password(m: Transaction, user_id: UUID, password_hash: str) -> bool:
+async def set_password(
+    m: Transaction, user_id: UUID, password_hash: str, *, expires_at: datetime | None = None
+) -> bool:
     """Replace the password and open an account locked by failures; False if the transaction sees no such user."""
     touched = await m.execute(
-        "UPDATE users SET password_hash = $2, failed_attempts = 0, locked_until = NULL "
+        "UPDATE users SET password_hash = $2, password_expires_at = $3, failed_attempts = 0, locked_until = NULL "
         "WHERE user_id = $1 AND deleted_at IS NULL",
-        *(user_id, password_hash),
+        *(user_id, password_hash, expires_at),
     )
     return touched > 0
 

@@ -1,5 +1,6 @@
 """Logging in and out."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -61,6 +62,10 @@ class Tokens(Struct, frozen=True):
     device_token: Annotated[
         str | UnsetType, Meta(description="Shown once, where the login asked to trust the device; lasts 90 days.")
     ] = UNSET
+    password_expires_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="For a password that was made for you: set your own before, at /api/v1/auth/password/change."),
+    ] = UNSET
 
 
 class Me(Struct, frozen=True):
@@ -90,7 +95,7 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
 
     After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
     with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
-    with `mfa_code`.
+    with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended.
     """
     pair = await services.sessions.login(
         data.email,
@@ -154,4 +159,11 @@ async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
 
 
 def _tokens(pair: TokenPair) -> Tokens:
-    return Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in, pair.device_token or UNSET)
+    return Tokens(
+        pair.access_token,
+        pair.refresh_token,
+        pair.token_type,
+        pair.expires_in,
+        pair.device_token or UNSET,
+        pair.password_expires_at or UNSET,
+    )
