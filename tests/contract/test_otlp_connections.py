@@ -11,7 +11,7 @@ import gzip
 import grpc
 import pytest
 from google.protobuf import json_format
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from duoscope.kernel import limits
@@ -286,6 +286,35 @@ async def test_bodies_count_from_their_first_byte(serve, connect):
             status, _, body = await wire.answer()
             assert (status, reason(body)) == (503, "receiver-busy")
             budget.give_back(budget._bytes_max - 2**20)
+
+
+@obligation(
+    "54",
+    "Failures",
+    "400 requests at once on one connection",
+    "OK, or UNAVAILABLE with RetryInfo",
+    over="grpc",
+)
+async def test_many_calls_at_once_on_one_connection(serve):
+    async with serve() as send, send.channel([("grpc.enable_retries", 0)]) as channel:
+        export = channel.unary_unary(METHOD)
+
+        async def outcome():
+            call = export(b"", metadata=[("x-api-key", send.key)])
+            metadata = dict(await call.trailing_metadata() or ())
+            status = Status.FromString(metadata.get("grpc-status-details-bin", b""))
+            return await call.code(), any(detail.Is(RetryInfo.DESCRIPTOR) for detail in status.details)
+
+        async def outcomes():
+            return await asyncio.gather(*(outcome() for _ in range(400)))
+
+        assert set(await outcomes()) == {(grpc.StatusCode.OK, False)}
+        # And where the memory for requests is full, they are told when to come again.
+        budget = send.ingest.budget
+        budget.take(budget._bytes_max)
+        refused = await outcomes()
+        budget.give_back(budget._bytes_max)
+        assert set(refused) == {(grpc.StatusCode.UNAVAILABLE, True)}
 
 
 class Gate(Ingest):

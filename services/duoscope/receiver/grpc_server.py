@@ -32,6 +32,10 @@ _ENDPOINTS: Final = {signal.name: f"gRPC {signal.name}" for signal in SIGNALS}
 _LAST_ANSWERS_S: Final = 0.5
 _CANCELLED_AFTER_S: Final = 0.05
 
+_PENDING_MAX: Final = 4000
+"""Calls that grpcio holds before our code sees them, each at most a flow-control window; it cancels the others, which
+clients may send again. From three quarters on it begins to, at random."""
+
 _IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
 
 _OPTIONS: Final = (
@@ -42,6 +46,11 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
     ("grpc.max_concurrent_streams", limits.INGEST_GRPC_STREAMS_MAX),
+    # Otherwise calls that are answered and not yet taken apart count too, and grpcio refuses (REFUSED_STREAM, without
+    # RetryInfo) what a client may send. What nobody has taken up yet, of all connections, is bounded here instead.
+    ("grpc.http.overload_protection", 0),
+    ("grpc.server.max_pending_requests", _PENDING_MAX * 3 // 4),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
     ("grpc.max_allowed_incoming_connections", limits.INGEST_CONNECTIONS_MAX),
     ("grpc.server_handshake_timeout_ms", int(limits.INGEST_HEADERS_MAX_S * 1000)),
     # The collector pings every 10 s by default; grpcio takes more than two pings in five minutes for abuse.
