@@ -1,4 +1,5 @@
-// Feeds the decoder changed requests, with the compiler's checks for every misuse of memory and arithmetic on: see fuzz.py.
+// Feeds the decoder changed requests, with the compiler's checks for every misuse of memory and arithmetic on: see
+// test_fuzz.py. Kinds from 3 on are the same in JSON: they are made protobuf first, which must come out sound.
 //
 //   fuzz <seconds> <seed> <file with requests: kind, 4 bytes of size, bytes>
 #include <stdio.h>
@@ -6,6 +7,7 @@
 #include <time.h>
 
 #include "decoder.h"
+#include "json.h"
 
 void duoscope_close(decoder *d);
 decoder *duoscope_open(int signal);
@@ -14,6 +16,8 @@ void duoscope_seed(uint64_t secret);
 int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s, outcome *result);
 size_t duoscope_tables(const decoder *d);
 const uint8_t *duoscope_native(decoder *d, size_t t, size_t *size);
+int duoscope_json(int signal, const uint8_t *text, size_t size, size_t room, transcoded *result);
+void duoscope_json_free(uint8_t *data);
 
 enum { KINDS = 3, SAMPLES_MAX = 4096, SIZE_MAX_BYTES = 1 << 16 };
 
@@ -69,6 +73,25 @@ static size_t mutate(uint8_t *data, size_t size, const uint8_t *other, size_t ot
   return size;
 }
 
+// Decodes what a text says. -1: it says nothing.
+static int add_json(decoder *d, int signal, const uint8_t *text, size_t size, const owner *o, const limits *l, series *s,
+                    outcome *result) {
+  transcoded made;
+  *result = (outcome){0};
+  size_t room = next() % 4 ? 5 * size : next() % (size + 1);
+  int status = duoscope_json(signal, text, size, room, &made);
+  if (status) {
+    if (status < -3 || status > 0 || !made.what || made.at > size || strlen(made.where) >= sizeof made.where) abort();
+    if (status == -3 && room == 5 * size) abort();
+    return -1;
+  }
+  if (made.size > room) abort();
+  status = duoscope_add(d, made.data, made.size, o, l, s, result);
+  duoscope_json_free(made.data);
+  if (status == -1) abort();
+  return status;
+}
+
 int main(int count, char **arguments) {
   if (count != 4) return 2;
   FILE *file = fopen(arguments[3], "rb");
@@ -95,7 +118,8 @@ int main(int count, char **arguments) {
   uint64_t rounds = 0, taken = 0;
   while (rounds % 256 || time(NULL) < end) {
     size_t from = next() % kept, other = next() % kept;
-    int k = next() % 16 ? samples[from].kind : (int)(next() % KINDS);
+    bool is_json = samples[from].kind >= KINDS;
+    int k = next() % 16 ? samples[from].kind % KINDS : (int)(next() % KINDS);
     uint8_t *work = malloc(SIZE_MAX_BYTES + 64);
     memcpy(work, samples[from].data, samples[from].size);
     size_t length = rounds % 8 ? mutate(work, samples[from].size, samples[other].data, samples[other].size) : samples[from].size;
@@ -103,7 +127,8 @@ int main(int count, char **arguments) {
     memcpy(exact + 1, work, length);
     free(work);
     outcome result;
-    int status = duoscope_add(decoders[k], exact + 1, length, &whose, &small, active, &result);
+    int status = (is_json ? add_json(decoders[k], k, exact + 1, length, &whose, &small, active, &result)
+                          : duoscope_add(decoders[k], exact + 1, length, &whose, &small, active, &result));
     free(exact);
     taken += status == 0;
     uint64_t refused = 0;

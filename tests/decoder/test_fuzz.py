@@ -1,4 +1,4 @@
-"""The decoder over changed requests, compiled with checks of every access and every sum (`fuzz.c`).
+"""The decoder over changed requests, protobuf and JSON, compiled with checks of every access and sum (`fuzz.c`).
 
 `make fuzz` runs it for a minute with the address and undefined-behaviour sanitizers; in the suite it runs for a moment.
 """
@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from json_oracle import Texts
+from otlp_oracle import NOW_NS
 
 from duoscope.receiver import decoder
 from duoscope.receiver.decoder import Kind
@@ -27,8 +29,10 @@ def test_changed_requests_misuse_nothing(make, tmp_path):
         for kind in Kind:
             for _ in range(SAMPLES):
                 _, raw = make(kind, random.getrandbits(63))
-                if len(raw) < SIZE_MAX:
-                    file.write(bytes([kind]) + len(raw).to_bytes(4, "little") + raw)
+                texts = Texts(kind, random.getrandbits(63), NOW_NS)
+                for number, body in ((kind, raw), (kind + len(Kind), texts.text(texts.document(texts.message())))):
+                    if len(body) < SIZE_MAX:
+                        file.write(bytes([number]) + len(body).to_bytes(4, "little") + body)
     folder = Path(decoder.__file__).parent
     sources = [str(Path(__file__).with_name("fuzz.c")), *map(str, sorted(folder.glob("*.c")))]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]

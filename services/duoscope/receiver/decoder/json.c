@@ -347,14 +347,6 @@ static bool put_message(json *j, const json_message *m) {
 
 // --- the whole
 
-typedef struct {
-  uint8_t *data;
-  size_t size;
-  uint64_t at;       // of a fault: the byte it was seen at,
-  const char *what;  // what it is,
-  char where[200];   // and the field, as far as there is one
-} transcoded;
-
 // As in resourceSpans[0].scopeSpans[2].scope; what does not fit is left out at its end.
 static void say_where(const json *j, char *to, size_t size) {
   *to = 0;

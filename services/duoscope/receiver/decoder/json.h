@@ -63,6 +63,15 @@ typedef struct {
   } path[JSON_DEPTH_MAX + 1];  // by depth
 } json;
 
+// What became of a text.
+typedef struct {
+  uint8_t *data;
+  size_t size;
+  uint64_t at;       // of a fault: the byte it was seen at,
+  const char *what;  // what it is,
+  char where[200];   // and the field, as far as there is one
+} transcoded;
+
 static inline bool json_fail(json *j, const char *fault) {
   if (!j->fault) j->fault = fault;
   return false;
