@@ -60,7 +60,8 @@ async def _live(store, claims):
 
 async def _is_live(store, claims) -> bool:
     async with store.open(claims.scope, "test.live") as m:
-        return await user_sessions.is_live(m, claims.user_id, claims.session_id)
+        ids = claims.scope.organization_id, claims.user_id, claims.session_id
+        return await user_sessions.get_live(m, *ids) is not None
 
 
 async def test_login_gives_the_tenants_scope_and_a_session(sessions, tokens, inhabited, metadata_store):

@@ -47,6 +47,7 @@ ROUTES = {
     ("GET", "/metrics"): OPEN,
     ("POST", "/api/v1/auth/login"): OF_A_SESSION,
     ("POST", "/api/v1/auth/refresh"): OF_A_SESSION,
+    ("POST", "/api/v1/auth/reauthenticate"): ONES_OWN,
     ("POST", "/api/v1/auth/logout"): OF_A_SESSION,
     ("GET", "/api/v1/auth/me"): OWN_TEST,
     ("POST", "/api/v1/auth/password/forgotten"): OF_A_SESSION,

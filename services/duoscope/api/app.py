@@ -72,7 +72,7 @@ def create_app(services_: ApiServices) -> Litestar:
     tails = Tails(services_.stopping)
     app = ObservedApp(
         route_handlers=[
-            *(auth.login, auth.refresh, auth.logout, auth.me),
+            *(auth.login, auth.refresh, auth.reauthenticate, auth.logout, auth.me),
             *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),

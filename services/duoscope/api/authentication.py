@@ -3,6 +3,7 @@
 The telemetry reads are for machines with an API key as well (api/machines.py).
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +17,7 @@ from duoscope.api.machines import machine, presented_key
 from duoscope.api.problems import request_id
 from duoscope.identity.access import Access
 from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.permissions import Principal
+from duoscope.identity.permissions import Claims, Principal
 from duoscope.identity.tokens import AccessTokens
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -24,6 +25,12 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 PUBLIC: Final[dict[str, Any]] = {"public": True}
 WITHOUT_MFA: Final[dict[str, Any]] = {"without_mfa": True}
 """For routes that stay open to a user who lacks the second factor that their organization requires."""
+_ENROL: Final = "Your organization requires a second factor: enrol one at POST /api/v1/auth/mfa/enrolment first."
+_SHOW: Final = (
+    "Your identity provider did not say that it asked for a second factor: show yours at "
+    "POST /api/v1/auth/reauthenticate, with mfa_code, and go on with the new access token."
+)
+_LACKING: Final = {"enrol": ("mfa-enrolment-required", _ENROL), "show": ("mfa-required", _SHOW)}
 OPEN: Final[list[dict[str, list[str]]]] = [{}]
 """The same for the OpenAPI document: `security` of a route that needs none."""
 
@@ -54,12 +61,20 @@ class Authentication(AbstractAuthenticationMiddleware):
         claims = self._tokens.verify(token)
         principal = await self._access.principal(claims, caller(connection))
         if principal.lacks_mfa and not connection.scope["route_handler"].opt.get("without_mfa"):
-            raise DuoscopeError(
-                ErrorKind.FORBIDDEN,
-                "mfa-enrolment-required",
-                "Your organization requires a second factor: enrol one at POST /api/v1/auth/mfa/enrolment first.",
-            )
+            code, message = _LACKING[principal.lacks_mfa]
+            raise DuoscopeError(ErrorKind.FORBIDDEN, code, message)
         return AuthenticationResult(user=principal, auth=None)
+
+
+async def presented_claims(connection: ASGIConnection[Any, Any, Any, Any], tokens: AccessTokens) -> Claims | None:
+    """Whose access token a request to an open route carries all the same; None for none, or one that counts no more."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    await tokens.learn(token.strip())
+    with contextlib.suppress(DuoscopeError):
+        return tokens.verify(token.strip())
+    return None
 
 
 def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Actor:

@@ -1,14 +1,17 @@
 """From an access token's claims to what its user may do: one scoped read a request, so that changes count at once."""
 
 import dataclasses
+from typing import Literal
 from uuid import UUID
 
 from duoscope.identity.permissions import PLATFORM_PERMISSIONS, Claims, Principal, scopes_of
+from duoscope.identity.second_factor import SECOND_FACTORS
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import mfa_secrets, permissions, tenants, user_sessions
 from duoscope.metadata.permissions import Grant, Place
+from duoscope.metadata.user_sessions import LiveSession
 from duoscope.stores.postgres import MetadataStore
 
 
@@ -31,9 +34,11 @@ class Access:
         """
         async with self._store.open(claims.scope, "access.principal") as m:
             held = await permissions.held(m, claims.user_id)
-            lives = await user_sessions.is_live(m, claims.user_id, claims.session_id)
-            lacks_mfa = await mfa_secrets.is_missing(m, claims.user_id, claims.session_id)
-        if held is None or not lives:
+            ids = claims.scope.organization_id, claims.user_id
+            session = await user_sessions.get_live(m, *ids, claims.session_id)
+            is_required = await mfa_secrets.is_required(m, claims.scope.organization_id)
+            is_enrolled = await mfa_secrets.is_enabled(m, *ids)
+        if held is None or session is None:
             raise _refused(claims.user_id)
         platform = PLATFORM_PERMISSIONS if held.is_platform_admin else frozenset[str]()
         return Principal(
@@ -44,7 +49,8 @@ class Access:
             organization_permissions=held.organization_permissions,
             is_platform_admin=held.is_platform_admin,
             actor=dataclasses.replace(actor, user_id=claims.user_id, email=held.email, kind="user"),
-            lacks_mfa=lacks_mfa,
+            lacks_mfa=_lacking(session, is_required=is_required, is_enrolled=is_enrolled),
+            authenticated_s_ago=session.authenticated_s_ago,
         )
 
     async def places(self, principal: Principal) -> list[Place]:
@@ -76,6 +82,18 @@ class Access:
             if grant.tenant_id == tenant_id:
                 return grant
         raise not_found("tenant in which you hold a role")
+
+
+def _lacking(session: LiveSession, *, is_required: bool, is_enrolled: bool) -> Literal["enrol", "show"] | None:
+    """What the user has to do first: a provider that did not say that it asked for more is taken to have asked for one.
+
+    A login with a password asks for the second factor of whoever has one; a login through a provider does not.
+    """
+    if session.methods & SECOND_FACTORS:
+        return None
+    if is_enrolled:
+        return "show" if "oidc" in session.methods else None
+    return "enrol" if is_required else None
 
 
 def _refused(user_id: UUID) -> DuoscopeError:

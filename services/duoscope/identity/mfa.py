@@ -30,7 +30,7 @@ from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, mfa_secrets, users
+from duoscope.metadata import audit_logs, mfa_secrets, user_sessions, users
 from duoscope.metadata.mfa_secrets import MfaSecret
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -88,13 +88,31 @@ class SecondFactors:
             left = len(await self._backup_hashes(m, secret))
         return MfaStatus(True, secret.enabled_at, left, required)  # noqa: FBT003 - fields in order
 
-    async def enrol(self, principal: Principal, password: str) -> Enrolment:
+    async def show(self, principal: Principal, *, password: str | None, code: str | None) -> tuple[str, ...]:
+        """By what somebody who is signed in has shown once more who they are: a password, a code, or both.
+
+        Raises:
+            DuoscopeError: INVALID for neither; FORBIDDEN `password-wrong`, `sso-required` or `mfa-code-invalid`;
+                CONFLICT `mfa-not-enabled`; RATE_LIMITED `too-many-attempts` or `mfa-throttled`.
+        """
+        if password is None and code is None:
+            raise invalid("Give your password, or mfa_code, or both.")
+        shown: tuple[str, ...] = ()
+        if password is not None:
+            await self._reauthentication.require_password(principal, password)
+            shown += ("password",)
+        if code is not None:
+            shown += (await self._require_own(principal, code),)
+        return shown
+
+    async def enrol(self, principal: Principal, password: str | None) -> Enrolment:
         """A new secret, in place of one that was never confirmed.
 
         Raises:
-            DuoscopeError: FORBIDDEN `password-wrong`; CONFLICT `mfa-enabled`.
+            DuoscopeError: FORBIDDEN `password-wrong`, `sso-required` or, without a password,
+                `reauthentication-required`; CONFLICT `mfa-enabled`.
         """
-        await self._reauthentication.require_password(principal, password)
+        await self._reauthentication.require(principal, password)
         secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
         async with self._store.open(principal.scope, "mfa.enrol") as m:
             sealed = await self._box.seal(m, secret.encode(), _secret_place(organization_id, mfa_id))
@@ -130,6 +148,7 @@ class SecondFactors:
             sealed = await self._seal_backup_hashes(m, secret, hashes)
             if not await mfa_secrets.enable(m, secret, backup_codes_encrypted=sealed):
                 raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
+            await user_sessions.add_method(m, organization_id, principal.session_id, "otp")
             await self._changed(m, principal, "enabled")
         return [totp.shown(code) for code in codes]
 
@@ -150,8 +169,8 @@ class SecondFactors:
             await self._changed(m, principal, "backup-codes-renewed")
         return [totp.shown(code) for code in codes]
 
-    async def disable(self, principal: Principal, password: str, code: str) -> None:
-        """Do without, for the password and a code.
+    async def disable(self, principal: Principal, password: str | None, code: str) -> None:
+        """Do without, for the password, or another login not long ago, and a code.
 
         Raises:
             DuoscopeError: CONFLICT `mfa-required-by-organization` or `mfa-not-enabled`; FORBIDDEN `password-wrong` or
@@ -160,7 +179,7 @@ class SecondFactors:
         async with self._store.open(principal.scope, "mfa.is_required") as m:
             if await mfa_secrets.is_required(m, principal.scope.organization_id):
                 raise _conflict("mfa-required-by-organization", "Your organization requires a second factor.")
-        await self._reauthentication.require_password(principal, password)
+        await self._reauthentication.require(principal, password)
         await self._require_own(principal, code)
         async with self._platform("mfa.disable") as m:
             await mfa_secrets.delete(m, principal.scope.organization_id, principal.user_id)
@@ -203,9 +222,9 @@ class SecondFactors:
             "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
         )
 
-    async def _require_own(self, principal: Principal, code: str) -> None:
+    async def _require_own(self, principal: Principal, code: str) -> str:
         try:
-            await self._present(principal.scope.organization_id, principal.user_id, code, principal.actor)
+            return await self._present(principal.scope.organization_id, principal.user_id, code, principal.actor)
         except DuoscopeError as error:
             if error.code == "mfa-not-enabled":
                 raise _not_enabled(ErrorKind.CONFLICT) from error

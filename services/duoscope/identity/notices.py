@@ -1,17 +1,28 @@
 """What users are told by mail without having asked: that somebody signed in, or that their password is another."""
 
+from typing import Final
 from uuid import UUID
 
 from duoscope.identity.mail import Mailer
+from duoscope.identity.throttle import network_of
 from duoscope.kernel import clock
 from duoscope.kernel.actor import Actor
-from duoscope.metadata import credentials
+from duoscope.metadata import credentials, user_sessions
 from duoscope.stores.postgres import Transaction
 
+ORIGINS_MAX: Final = 50
+"""How many of a user's latest sessions tell whether a client is new."""
 _NOT_YOU = (
     "If that was you, there is nothing to do. If not, somebody may know your password: ask for a link to set another "
     "one (POST /api/v1/auth/password/forgotten), which also ends all your sessions, and tell your administrator.\n"
 )
+
+
+async def is_new_client(m: Transaction, organization_id: UUID, user_id: UUID, actor: Actor) -> bool:
+    """Whether the user never signed in from this kind of client in this network; the first time ever is not new."""
+    seen = await user_sessions.origins(m, organization_id, user_id, rows_max=ORIGINS_MAX)
+    here = network_of(actor.ip_address), actor.user_agent or ""
+    return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
 async def new_device(m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:

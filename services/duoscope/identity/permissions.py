@@ -8,11 +8,12 @@ only where they hold a role, like everybody else.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.limits import AUTHENTICATED_AGE_MAX_S
 from duoscope.kernel.scope import OrganizationScope, Scope
 
 RESOURCES: Final = (
@@ -165,7 +166,8 @@ class Principal:
         organization_permissions: those of them that are held organization-wide.
         is_platform_admin: manages the platform.
         actor: who that is for the audit log, and from where.
-        lacks_mfa: the organization wants a second factor, and there is none: only enrolling one is open.
+        lacks_mfa: a second factor is wanted: only enrolling one is open, or only showing it.
+        authenticated_s_ago: since the user showed who they are; None where nobody knows.
     """
 
     scope: Scope
@@ -175,7 +177,8 @@ class Principal:
     organization_permissions: frozenset[str] = frozenset()
     is_platform_admin: bool = False
     actor: Actor = field(default_factory=lambda: Actor(None, "", "system"))
-    lacks_mfa: bool = False
+    lacks_mfa: Literal["enrol", "show"] | None = None
+    authenticated_s_ago: float | None = None
 
     @property
     def organization(self) -> OrganizationScope:
@@ -190,6 +193,17 @@ class Principal:
         """FORBIDDEN `permission-denied` unless it holds the permission in its tenant."""
         if permission not in self.permissions:
             raise _denied(permission)
+
+    def require_recent(self) -> None:
+        """FORBIDDEN `reauthentication-required` unless the user showed lately who they are."""
+        if self.authenticated_s_ago is None or self.authenticated_s_ago > AUTHENTICATED_AGE_MAX_S:
+            raise DuoscopeError(
+                ErrorKind.FORBIDDEN,
+                "reauthentication-required",
+                f"This asks for a login of the last {AUTHENTICATED_AGE_MAX_S // 60} minutes. Show once more who you "
+                "are, at POST /api/v1/auth/reauthenticate with your password or a code, or by logging in anew through "
+                "your identity provider with fresh=true; then repeat this with the new access token.",
+            )
 
     def over(self, permission: str, organization_id: UUID | None = None) -> Authority:
         """As far as the permission reaches: the whole organization if it is held organization-wide, else the tenant.

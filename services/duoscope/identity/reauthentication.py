@@ -5,10 +5,11 @@ from typing import Final
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.permissions import Principal
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.sso import refuse_password
 from duoscope.identity.throttle import Throttle
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import users
+from duoscope.metadata import audit_logs, users
 from duoscope.stores.postgres import MetadataStore
 
 _ONESELF: Final = PlatformScope(reason="a password is a person's, not a tenant's")
@@ -22,12 +23,23 @@ class Reauthentication:
         self._hasher = hasher
         self._throttle = Throttle(keys)
 
+    async def require(self, principal: Principal, password: str | None) -> None:
+        """Answers if the password is right or, without one, if the principal showed lately who they are.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `reauthentication-required`; else as for `require_password`.
+        """
+        if password is None:
+            principal.require_recent()
+        else:
+            await self.require_password(principal, password)
+
     async def require_password(self, principal: Principal, password: str) -> None:
         """Answers if the password is right.
 
         Raises:
-            DuoscopeError: FORBIDDEN `password-wrong` or `password-expired`; RATE_LIMITED `too-many-attempts`;
-                UNAVAILABLE.
+            DuoscopeError: FORBIDDEN `password-wrong`, `password-expired` or `sso-required`; RATE_LIMITED
+                `too-many-attempts`; UNAVAILABLE.
         """
         async with self._store.open_platform(_ONESELF, "reauthentication.attempt") as m:
             login = await users.find_login_by_id(m, principal.scope.organization_id, principal.user_id)
@@ -40,9 +52,19 @@ class Reauthentication:
             async with self._store.open_platform(_ONESELF, "reauthentication.take_back") as m:
                 await self._throttle.take_back(m, charge)
             raise
-        if not right:
+        if login is None or not right:
+            async with self._store.open_platform(_ONESELF, "reauthentication.failed") as m:
+                await audit_logs.record(
+                    m,
+                    principal.actor,
+                    action="password.presented",
+                    resource_type="user",
+                    resource_id=principal.user_id,
+                    organization_id=principal.scope.organization_id,
+                    result="failure",
+                )
             raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
-        if login is not None and login.password_has_expired:
+        if login.password_has_expired:
             raise DuoscopeError(
                 ErrorKind.FORBIDDEN,
                 "password-expired",
@@ -51,3 +73,4 @@ class Reauthentication:
             )
         async with self._store.open_platform(_ONESELF, "reauthentication.succeeded") as m:
             await self._throttle.succeeded(m, charge)
+        refuse_password(login)

@@ -8,6 +8,8 @@ from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import invalid
 from duoscope.metadata.trusted_devices import TrustedDevice
 
+SECOND_FACTORS: Final = frozenset({"otp", "backup-code", "device", "mfa"})
+"""The methods of a session that are a second factor; `mfa` is what a provider has said."""
 MISSING: Final = "mfa-required"
 """The code of the error that asks for a second factor: it is no failed attempt."""
 

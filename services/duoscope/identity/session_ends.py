@@ -2,13 +2,61 @@
 chain: call it late.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
+from duoscope.identity.permissions import Claims
+from duoscope.identity.rotation import hashed
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, refresh_tokens, trusted_devices, user_sessions
-from duoscope.stores.postgres import Transaction
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_ANY: Final = PlatformScope(reason="a session may be of any organization")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionId:
+    """Which session of whom."""
+
+    organization_id: UUID
+    user_id: UUID
+    session_id: UUID
+
+
+async def presented(store: MetadataStore, claims: Claims | None, refresh_token: str | None) -> list[SessionId]:
+    """Which sessions a client has, by what it sends with a login: those that it gives up by logging in."""
+    found: list[SessionId] = []
+    if claims is not None:
+        found.append(SessionId(claims.scope.organization_id, claims.user_id, claims.session_id))
+    if refresh_token is not None:
+        async with store.open_platform(_ANY, "sessions.presented") as m:
+            token = await refresh_tokens.lock(m, hashed(refresh_token))
+        if token is not None:
+            found.append(SessionId(token.organization_id, token.user_id, token.family_id))
+    return found
+
+
+async def record_begun(
+    m: Transaction,
+    actor: Actor,
+    begun: SessionId,
+    *,
+    after: Mapping[str, Any],
+    former: Iterable[SessionId],
+    reason: str,
+) -> None:
+    """Write the entry of a new session, and end those that its client had before.
+
+    Chains are locked in the order of their organizations: two clients who change places do not wait in a circle.
+    """
+    for each in sorted({begun, *former}):
+        if each == begun:
+            await record(m, actor, "session.created", begun.organization_id, begun.session_id, after=after)
+        else:
+            await end(m, actor, each.organization_id, each.user_id, each.session_id, reason=reason)
 
 
 async def end(
@@ -46,6 +94,36 @@ async def end_all_in(
         after = {"reason": reason, "sessions": count}
         await record(m, actor, "session.ended", organization_id, user_id, after=after)
     return count
+
+
+async def end_all_of_organization(
+    m: Transaction,
+    actor: Actor,
+    organization_id: UUID,
+    *,
+    reason: str,
+    except_session_id: UUID | None = None,
+    with_platform_admins: bool = False,
+) -> int:
+    """End the sessions of all of an organization's users; answers how many. Platform admins' where told."""
+    ended = await user_sessions.end_all_of_organization(
+        m,
+        organization_id,
+        reason=reason,
+        except_session_id=except_session_id,
+        with_platform_admins=with_platform_admins,
+    )
+    await refresh_tokens.revoke_sessions(m, organization_id, ended)
+    await audit_logs.record(
+        m,
+        actor,
+        action="session.ended",
+        resource_type="organization",
+        resource_id=organization_id,
+        organization_id=organization_id,
+        after={"reason": reason, "sessions": len(ended)},
+    )
+    return len(ended)
 
 
 async def forget_device(m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import re
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,11 +20,13 @@ from uuid import UUID
 from duoscope.identity import notices, session_ends
 from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher, too_many_logins
+from duoscope.identity.permissions import Principal
 from duoscope.identity.rotation import REFRESH_LIFETIME_S, REISSUE_WINDOW_S, Rotation, hashed, store_token
-from duoscope.identity.second_factor import MISSING, Attempt, PasswordAlone, SecondFactor
+from duoscope.identity.second_factor import MISSING, SECOND_FACTORS, Attempt, PasswordAlone, SecondFactor
 from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.session_ends import end_all_in
-from duoscope.identity.throttle import Charge, Throttle, network_of
+from duoscope.identity.session_ends import SessionId, end_all_in
+from duoscope.identity.sso import SSO_REQUIRED, refuse_password
+from duoscope.identity.throttle import Charge, Throttle
 from duoscope.identity.tokens import ACCESS_LIFETIME_S, AccessTokens
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
@@ -56,8 +58,7 @@ LOOKUPS_MAX: Final = 2
 FAILURES_NOTED_MAX: Final = 1
 """Connections to PostgreSQL that failing logins take from everybody else: entries of one audit log wait for one another
 anyhow."""
-ORIGINS_MAX: Final = 50
-"""How many of a user's latest sessions tell whether a client is new."""
+_SHOWN_HERE: Final = SECOND_FACTORS - {"device", "mfa"}
 _SIGNING_IN = PlatformScope(reason="authentication knows no tenant yet")
 _TOKEN = re.compile(r"tfr-[A-Za-z0-9_-]{43}")
 _DEVICE = re.compile(r"tfd-[A-Za-z0-9_-]{43}")
@@ -118,6 +119,7 @@ class Sessions:
         device_token: str | None = None,
         trust_device: bool = False,
         device_name: str = "",
+        former: Iterable[SessionId] = (),
     ) -> TokenPair:
         """Tokens for the user's home tenant, or for `tenant_id` if they have a role there.
 
@@ -130,11 +132,12 @@ class Sessions:
             device_token: of a device that the user trusts.
             trust_device: answer a token that makes this device such a one.
             device_name: what the list of devices shows; the user agent unless given.
+            former: sessions that the client had until now, which end.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, `password-expired` for
-                the right one after its end, or what the second factor says; RATE_LIMITED `too-many-attempts`;
-                UNAVAILABLE when too many log in at once or PostgreSQL is away.
+                the right one after its end, or what the second factor says; FORBIDDEN `sso-required`; RATE_LIMITED
+                `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL is away.
         """
         email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
@@ -158,16 +161,8 @@ class Sessions:
                 await self._failed(actor, login, closed if right else "wrong-password")
                 raise _expired() if is_over else _refused()
             actor = dataclasses.replace(actor, user_id=login.user_id)
-            try:
-                factors = await self._second_factor.check(
-                    Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
-                )
-            except DuoscopeError as error:
-                if error.code == MISSING or error.kind is ErrorKind.UNAVAILABLE:
-                    await self._took_nothing(charge)
-                else:
-                    await self._failed(actor, login, error.code)
-                raise
+            attempt = Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
+            factors = await self._check(attempt, login, charge)
             rehashed = None
             if self._hasher.is_outdated(login.password_hash):
                 rehashed = await self._hasher.hash(password)
@@ -187,6 +182,7 @@ class Sessions:
                         tenant_id=tenant_id,
                         device=device,
                         trust=named if trust_device and device is None else None,
+                        former=former,
                     )
                 return dataclasses.replace(pair, password_expires_at=login.password_expires_at)
             except DuoscopeError as error:
@@ -202,8 +198,19 @@ class Sessions:
         actor: Actor,
         methods: tuple[str, ...],
         tenant_id: UUID | None = None,
+        authenticated_s_ago: float | None = 0.0,
+        former: Iterable[SessionId] = (),
     ) -> TokenPair:
         """A session for a user whom somebody else has authenticated, such as an OpenID provider: `methods=("oidc",)`.
+
+        Args:
+            organization_id: whose user that is.
+            user_id: who.
+            actor: where the request comes from.
+            methods: how.
+            tenant_id: where to work.
+            authenticated_s_ago: when; None if that is not known.
+            former: sessions that the client had until now, which end.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `invalid-credentials` for an account that is closed or has no role.
@@ -214,7 +221,40 @@ class Sessions:
                 raise _refused()
             addressee = await credentials.get_addressee(m, organization_id, user_id)
             actor = dataclasses.replace(actor, user_id=user_id, email=addressee.email if addressee else actor.email)
-            return await self._begin(m, login, actor=actor, methods=methods, tenant_id=tenant_id)
+            return await self._begin(
+                m,
+                login,
+                actor=actor,
+                methods=methods,
+                tenant_id=tenant_id,
+                authenticated_s_ago=authenticated_s_ago,
+                former=former,
+            )
+
+    async def begin_again(self, principal: Principal, shown: tuple[str, ...]) -> TokenPair:
+        """A session in place of the principal's, whose user has just shown who they are.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `token-invalid` if that session has ended meanwhile.
+        """
+        ids = principal.scope.organization_id, principal.user_id
+        async with self._platform("sessions.begin_again") as m:
+            lives = await user_sessions.lock_live(m, *ids, principal.session_id) is not None
+            old = await user_sessions.get_live(m, *ids, principal.session_id)
+            login = await users.find_login_by_id(m, *ids)
+            if not lives or old is None or login is None or not login.is_open:
+                raise DuoscopeError(ErrorKind.UNAUTHENTICATED, "token-invalid", "The access token is not valid.")
+            return await self._begin(
+                m,
+                login,
+                actor=principal.actor,
+                methods=shown,
+                kept=old.methods,
+                tenant_id=principal.scope.tenant_id,
+                device=await trusted_devices.get(m, *ids, old.device_id) if old.device_id else None,
+                former=[SessionId(*ids, principal.session_id)],
+                reason="reauthenticated",
+            )
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
         """The next pair.
@@ -292,13 +332,17 @@ class Sessions:
         tenant_id: UUID | None,
         device: TrustedDevice | None = None,
         trust: str | None = None,
+        kept: Iterable[str] = (),
+        authenticated_s_ago: float | None = 0.0,
+        former: Iterable[SessionId] = (),
+        reason: str = "another-login",
     ) -> TokenPair:
         grant = await _grant(m, login, tenant_id)
         if grant is None:
             raise _refused()
         organization_id, user_id = login.organization_id, login.user_id
         await users.record_login(m, organization_id, user_id)
-        is_new = device is None and await _is_new(m, login, actor)
+        is_new = device is None and await notices.is_new_client(m, login.organization_id, login.user_id, actor)
         device_token = None
         if trust is not None:
             device_token = "tfd-" + secrets.token_urlsafe(32)
@@ -311,7 +355,7 @@ class Sessions:
                 lifetime_s=DEVICE_LIFETIME_S,
             )
         if device is not None:
-            await trusted_devices.record_use(m, device, with_mfa=bool({"otp", "backup-code"}.intersection(methods)))
+            await trusted_devices.record_use(m, device, with_mfa=bool(_SHOWN_HERE.intersection(methods)))
         session_id = new_id()
         refresh = "tfr-" + secrets.token_urlsafe(32)
         await user_sessions.create(
@@ -322,19 +366,34 @@ class Sessions:
             workspace_id=grant.workspace_id,
             tenant_id=grant.tenant_id,
             token_hash=hashed(refresh),
-            methods=methods,
+            methods=tuple(sorted({*kept} - {*methods})) + methods,
             device_id=device.device_id if device else None,
             ip_address=actor.ip_address,
             user_agent=actor.user_agent,
             lifetime_s=SESSION_LIFETIME_S,
+            authenticated_s_ago=authenticated_s_ago,
         )
         await store_token(m, grant, user_id=user_id, session_id=session_id, token=refresh)
         if is_new and self._mailer is not None:
             await notices.new_device(m, self._mailer, organization_id, user_id, actor)
         after = {"methods": methods, "tenant_id": grant.tenant_id, "device_id": device.device_id if device else None}
-        await session_ends.record(m, actor, "session.created", organization_id, session_id, after=after)
+        begun = SessionId(organization_id, user_id, session_id)
+        await session_ends.record_begun(m, actor, begun, after=after, former=former, reason=reason)
         access = self._tokens.issue(grant, user_id=user_id, session_id=session_id)
         return TokenPair(access, refresh, device_token=device_token)
+
+    async def _check(self, attempt: Attempt, login: Login, charge: Charge) -> tuple[str, ...]:
+        """What was shown besides the password, which was right; refuses where that is not enough."""
+        try:
+            refuse_password(login)
+            return await self._second_factor.check(attempt)
+        except DuoscopeError as error:
+            is_no_guess = error.code in {MISSING, SSO_REQUIRED} or error.kind is ErrorKind.UNAVAILABLE
+            if is_no_guess:
+                await self._took_nothing(charge)
+            if not is_no_guess or error.code == SSO_REQUIRED:
+                await self._failed(attempt.actor, login, error.code)
+            raise
 
     @contextmanager
     def _place(self, device_token: str | None) -> Generator[None]:
@@ -382,13 +441,6 @@ async def _is_unchanged(m: Transaction, login: Login) -> bool:
     """Whether nobody changed the password, or closed the account, while it was being verified."""
     now = await users.find_login_by_id(m, login.organization_id, login.user_id)
     return now is not None and now.is_open and now.password_hash == login.password_hash
-
-
-async def _is_new(m: Transaction, login: Login, actor: Actor) -> bool:
-    """Whether the user never signed in from this kind of client in this network; the first time ever is not new."""
-    seen = await user_sessions.origins(m, login.organization_id, login.user_id, rows_max=ORIGINS_MAX)
-    here = network_of(actor.ip_address), actor.user_agent or ""
-    return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
 async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant | None:

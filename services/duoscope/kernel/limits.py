@@ -137,6 +137,9 @@ INGEST_QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 INGEST_RETRY_AFTER_S: Final = 2.0
 """What a client is told when the receiver is full or the store is away."""
 
+AUTHENTICATED_AGE_MAX_S: Final = 300
+"""How long ago a user may have shown who they are to end other sessions, forget devices or change their address."""
+
 SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
 """Rows of one page of a telemetry search."""

@@ -77,19 +77,12 @@ async def is_required(m: Transaction, organization_id: UUID) -> bool:
     )
 
 
-async def is_missing(m: Transaction, user_id: UUID, session_id: UUID) -> bool:
-    """Whether the organization's policy wants a second factor that the user does not have.
-
-    A session that the organization's own identity provider began is its business. The transaction acts as the user.
-    """
+async def is_enabled(m: Transaction, organization_id: UUID, user_id: UUID) -> bool:
+    """Whether the user has a second factor."""
     return bool(
         await m.fetchval(
-            "SELECT o.settings -> 'mfa_required' = 'true' AND NOT EXISTS (SELECT FROM mfa_secrets s "
-            "WHERE s.organization_id = o.organization_id AND s.user_id = $1 AND s.is_enabled) AND NOT EXISTS ("
-            "SELECT FROM user_sessions u WHERE u.organization_id = o.organization_id AND u.user_id = $1 "
-            "AND u.session_id = $2 AND 'oidc' = ANY (u.methods)) "
-            "FROM organizations o WHERE o.organization_id = app_organization_id()",
-            *(user_id, session_id),
+            "SELECT EXISTS (SELECT FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 AND is_enabled)",
+            *(organization_id, user_id),
         )
     )
 

@@ -83,6 +83,15 @@ async def revoke_families(
     )
 
 
+async def revoke_sessions(m: Transaction, organization_id: UUID, session_ids: list[UUID]) -> None:
+    """Let no token of these sessions be used again."""
+    await m.execute(
+        "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
+        "WHERE organization_id = $1 AND family_id = ANY ($2) AND NOT is_revoked",
+        *(organization_id, session_ids),
+    )
+
+
 async def revoke_user(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """End all sessions of a user that the transaction may see."""
     await revoke_families(m, organization_id, user_id)

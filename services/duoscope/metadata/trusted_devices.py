@@ -70,6 +70,16 @@ async def find(m: Transaction, device_fingerprint: str) -> TrustedDevice | None:
     return _device(row) if row else None
 
 
+async def get(m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
+    """One of the user's that is remembered still."""
+    row = await m.fetchrow(
+        f"SELECT {_COLUMNS} FROM trusted_devices "
+        "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND expires_at > now()",
+        *(organization_id, user_id, device_id),
+    )
+    return _device(row) if row else None
+
+
 async def record_use(m: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:
     """Somebody signed in on it, with a second factor or without."""
     await m.execute(

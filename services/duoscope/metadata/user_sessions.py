@@ -3,6 +3,7 @@
 Row level security shows a scoped transaction the sessions of one user: `act_as` says whose.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,9 +11,19 @@ from uuid import UUID
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Transaction
 
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that goes on. `authenticated_s_ago` is None where nobody knows when its user showed who they are."""
+
+    methods: frozenset[str]
+    authenticated_s_ago: float | None
+    device_id: UUID | None
+
+
 _COLUMNS = (
     "organization_id, session_id, user_id, workspace_id, tenant_id, methods, device_id, ip_address, user_agent, "
-    "is_active, ended_at, ended_reason, expires_at, created_at, updated_at"
+    "is_active, ended_at, ended_reason, authenticated_at, expires_at, created_at, updated_at"
 )
 
 
@@ -45,26 +56,37 @@ async def create(
     ip_address: str | None,
     user_agent: str | None,
     lifetime_s: float,
+    authenticated_s_ago: float | None = 0.0,
 ) -> None:
     """Begin one; a platform transaction, because whoever logs in has no scope yet."""
     await m.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
-        "methods, device_id, ip_address, user_agent, expires_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, left($10, 400), now() + make_interval(secs => $11))",
+        "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, left($10, 400), now() + make_interval(secs => $11), "
+        "now() - make_interval(secs => $12))",
         *(organization_id, session_id, user_id, workspace_id, tenant_id, token_hash),
-        *(list(methods), device_id, ip_address, user_agent, lifetime_s),
+        *(list(methods), device_id, ip_address, user_agent, lifetime_s, authenticated_s_ago),
     )
 
 
-async def is_live(m: Transaction, user_id: UUID, session_id: UUID) -> bool:
-    """Whether a session of this user in the transaction's organization goes on."""
+async def get_live(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> LiveSession | None:
+    """A session of this user, if it goes on. A scoped transaction acts as the user from here on."""
     await act_as(m, user_id)
-    return bool(
-        await m.fetchval(
-            "SELECT EXISTS (SELECT FROM user_sessions WHERE organization_id = app_organization_id() AND user_id = $1 "
-            "AND session_id = $2 AND is_active AND expires_at > now())",
-            *(user_id, session_id),
-        )
+    row = await m.fetchrow(
+        "SELECT methods, extract(epoch FROM now() - authenticated_at)::float8 AS authenticated_s_ago, device_id "
+        "FROM user_sessions "
+        "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now()",
+        *(organization_id, user_id, session_id),
+    )
+    return LiveSession(frozenset(row["methods"]), row["authenticated_s_ago"], row["device_id"]) if row else None
+
+
+async def add_method(m: Transaction, organization_id: UUID, session_id: UUID, method: str) -> None:
+    """Its user has shown in another way, too, who they are."""
+    await m.execute(
+        "UPDATE user_sessions SET methods = methods || $3::text "
+        "WHERE organization_id = $1 AND session_id = $2 AND NOT $3 = ANY (methods)",
+        *(organization_id, session_id, method),
     )
 
 
@@ -127,6 +149,25 @@ async def end_all(
         "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
         *(organization_id, user_id, reason, except_session_id),
     )
+
+
+async def end_all_of_organization(
+    m: Transaction,
+    organization_id: UUID,
+    *,
+    reason: str,
+    except_session_id: UUID | None = None,
+    with_platform_admins: bool = False,
+) -> list[UUID]:
+    """End those of an organization's users, but one where told, in a platform transaction; answers which."""
+    rows = await m.fetch(
+        "UPDATE user_sessions s SET is_active = false, ended_at = now(), ended_reason = $2 FROM users u "
+        "WHERE s.organization_id = $1 AND s.is_active AND s.session_id IS DISTINCT FROM $3 "
+        "AND u.organization_id = s.organization_id AND u.user_id = s.user_id AND ($4 OR NOT u.is_platform_admin) "
+        "RETURNING session_id",
+        *(organization_id, reason, except_session_id, with_platform_admins),
+    )
+    return [row["session_id"] for row in rows]
 
 
 async def purge_ended(m: Transaction, *, older_than_s: float, rows_max: int) -> int:

@@ -42,9 +42,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a login is checked against. `is_open` is false for an account that is inactive or locked.
+    """What a login is checked against.
 
-    `password_expires_at` is None for a password that its user chose.
+    `is_open` is false for an account that is inactive or locked. `password_expires_at` is None for a password that its
+    user chose. `sso_slug` names the identity provider that the organization wants used in place of passwords; None
+    where passwords count.
     """
 
     organization_id: UUID
@@ -55,6 +57,7 @@ class Login:
     password_has_expired: bool
     is_platform_admin: bool
     is_open: bool
+    sso_slug: str | None
 
 
 _COLUMNS = (
@@ -67,10 +70,17 @@ _IS_OPEN = (
     "SELECT FROM organizations o WHERE o.organization_id = users.organization_id AND o.is_active "
     "AND o.deleted_at IS NULL)"
 )
+# Platform admins cannot come through an organization's provider, and an operator may let somebody in for a while.
+_SSO_SLUG = (
+    "(SELECT min(p.slug) FROM identity_providers p JOIN organizations o USING (organization_id) "
+    "WHERE p.organization_id = users.organization_id AND p.is_active AND p.deleted_at IS NULL "
+    "AND o.settings -> 'sso_required' = 'true' AND NOT users.is_platform_admin "
+    "AND coalesce(users.password_until < now(), true))"
+)
 _LOGIN = (
     "SELECT organization_id, tenant_id, user_id, password_hash, password_expires_at, "
     "coalesce(password_expires_at <= now(), false) AS password_has_expired, is_platform_admin, "
-    f"{_IS_OPEN} AS is_open FROM users"
+    f"{_IS_OPEN} AS is_open, {_SSO_SLUG} AS sso_slug FROM users"
 )
 
 
@@ -166,6 +176,15 @@ async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID)
         *(organization_id, user_id),
     )
     return Login(**dict(row)) if row else None
+
+
+async def allow_password(m: Transaction, login: Login, *, lifetime_s: float) -> datetime:
+    """Let the password count for a while although the organization wants its provider used; answers until when."""
+    return await m.fetchval(
+        "UPDATE users SET password_until = now() + make_interval(secs => $3) "
+        "WHERE organization_id = $1 AND user_id = $2 RETURNING password_until",
+        *(login.organization_id, login.user_id, lifetime_s),
+    )
 
 
 async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> None:

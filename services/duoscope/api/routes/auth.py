@@ -9,9 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller
+from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller, presented_claims
 from duoscope.api.problems import documented
 from duoscope.api.services import ApiServices
+from duoscope.identity import session_ends
 from duoscope.identity.permissions import Principal
 from duoscope.identity.sessions import TokenPair
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -44,6 +45,19 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
     device_name: Annotated[
         str, Meta(max_length=200, description="What the list of devices shows.", examples=["Ada's laptop"])
     ] = ""
+    refresh_token: (
+        Annotated[str, Meta(max_length=1024, description="Of the session that this client had until now, to end it.")]
+        | None
+    ) = None
+
+
+class Reauthentication(Struct, forbid_unknown_fields=True):
+    """What shows once more who you are: one of these, or both."""
+
+    password: Annotated[str, Meta(max_length=1024)] | None = None
+    mfa_code: Annotated[str, Meta(min_length=1, max_length=64, description="Of your app, or a backup code.")] | None = (
+        None
+    )
 
 
 class RefreshRequest(Struct, forbid_unknown_fields=True):
@@ -88,15 +102,20 @@ class Me(Struct, frozen=True):
     status_code=200,
     tags=["auth"],
     summary="Log in",
-    responses=documented(400, 401, 429, 503),
+    responses=documented(400, 401, 403, 429, 503),
 )
 async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Tokens:
     """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
 
     After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
     with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
-    with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended.
+    with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended. 403 `sso-required`
+    where the organization signs in through its identity provider only.
+
+    The session that this client had ends, if the request carries its access token as Authorization or its
+    `refresh_token`.
     """
+    claims = await presented_claims(request, services.tokens)
     pair = await services.sessions.login(
         data.email,
         data.password,
@@ -106,8 +125,9 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
         device_token=data.device_token,
         trust_device=data.trust_device,
         device_name=data.device_name,
+        former=await session_ends.presented(services.metadata, claims, data.refresh_token),
     )
-    return _tokens(pair)
+    return tokens_of(pair)
 
 
 @post(
@@ -121,7 +141,28 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
 )
 async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
     """Exchange a refresh token. One that was used before ends the whole session."""
-    return _tokens(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
+    return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
+
+
+@post(
+    "/api/v1/auth/reauthenticate",
+    opt=WITHOUT_MFA,
+    status_code=200,
+    tags=["auth"],
+    summary="Show once more who you are",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def reauthenticate(
+    request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
+) -> Tokens:
+    """Tokens of a new session in place of this one, which ends.
+
+    For five minutes it may end other sessions, forget devices and change your address: without, these answer 403
+    `reauthentication-required`. Wrong ones are 403 `password-wrong` and `mfa-code-invalid`. Whoever comes through an
+    identity provider logs in there once more, with `fresh=true`.
+    """
+    shown = await services.second_factors.show(request.user, password=data.password, code=data.mfa_code)
+    return tokens_of(await services.sessions.begin_again(request.user, shown))
 
 
 @post(
@@ -158,7 +199,8 @@ async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
     )
 
 
-def _tokens(pair: TokenPair) -> Tokens:
+def tokens_of(pair: TokenPair) -> Tokens:
+    """What a login answers."""
     return Tokens(
         pair.access_token,
         pair.refresh_token,

@@ -51,11 +51,15 @@ async def list_devices(
     "/api/v1/devices/{device_id:uuid}",
     tags=TAGS,
     summary="Trust a device no more",
-    responses=documented(401, 404, 503),
+    responses=documented(401, 403, 404, 503),
 )
 async def remove_device(request: Request[Principal, Any, Any], device_id: FromPath[UUID], services: Services) -> None:
-    """Its token works no more, and its sessions end. 404 for what is not a device of yours."""
+    """Its token works no more, and its sessions end. 404 for what is not a device of yours.
+
+    403 `reauthentication-required` unless you showed lately who you are.
+    """
     principal = request.user
+    principal.require_recent()
     await services.sessions.forget_device(
         principal.actor, principal.scope.organization_id, principal.user_id, device_id
     )

@@ -26,7 +26,13 @@ Code = Annotated[
         examples=["492039"],
     ),
 ]
-Password = Annotated[str, Meta(max_length=1024, description="Your password, once more.")]
+OptionalPassword = (
+    Annotated[
+        str,
+        Meta(max_length=1024, description="Your password, once more; not needed right after you showed who you are."),
+    ]
+    | None
+)
 
 
 class MfaStatus(Struct, frozen=True):
@@ -43,7 +49,7 @@ class MfaStatus(Struct, frozen=True):
 class NewEnrolment(Struct, forbid_unknown_fields=True):
     """What it takes to enrol."""
 
-    password: Password
+    password: OptionalPassword = None
 
 
 class MfaEnrolment(Struct, frozen=True):
@@ -65,8 +71,8 @@ class MfaCode(Struct, forbid_unknown_fields=True):
 class MfaDisabling(Struct, forbid_unknown_fields=True):
     """What it takes to do without."""
 
-    password: Password
     mfa_code: Code
+    password: OptionalPassword = None
 
 
 class BackupCodes(Struct, frozen=True):

@@ -17,6 +17,10 @@ from duoscope.metadata import user_sessions
 from duoscope.stores.postgres import Record
 
 TAGS: Final = ["sessions"]
+_METHODS: Final = (
+    "How you showed who you are: password, otp, backup-code, device (a trusted one); oidc, and mfa where the identity "
+    "provider said that it asked for more than one factor."
+)
 
 
 class Session(Struct, frozen=True):
@@ -26,15 +30,15 @@ class Session(Struct, frozen=True):
     is_current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
     workspace_id: UUID
     tenant_id: Annotated[UUID, Meta(description="Where it began to work.")]
-    methods: Annotated[
-        list[str], Meta(description="How you showed who you are: password, otp, backup-code, oidc.",
-                        examples=[["password", "otp"]]),
-    ]  # fmt: skip
+    methods: Annotated[list[str], Meta(description=_METHODS, examples=[["password", "otp"]])]
     device_id: Annotated[UUID | None, Meta(description="The trusted device it is on.")]
     ip_address: Annotated[str | None, Meta(examples=["192.0.2.7"])]
     user_agent: Annotated[str | None, Meta(examples=["curl/8.5.0"])]
     created_at: datetime
     updated_at: Annotated[datetime, Meta(description="When it was last refreshed.")]
+    authenticated_at: Annotated[
+        datetime | None, Meta(description="When you showed who you are; null where your identity provider did not say.")
+    ]
     expires_at: Annotated[datetime, Meta(description="When it ends, however much it is used.")]
 
 
@@ -67,23 +71,32 @@ async def list_sessions(
     "/api/v1/sessions/{session_id:uuid}",
     tags=TAGS,
     summary="End one of your sessions",
-    responses=documented(401, 404, 503),
+    responses=documented(401, 403, 404, 503),
 )
 async def end_session(request: Request[Principal, Any, Any], session_id: FromPath[UUID], services: Services) -> None:
-    """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours."""
+    """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours.
+
+    For any but the one that asks, 403 `reauthentication-required` unless you showed lately who you are.
+    """
     principal = request.user
+    if session_id != principal.session_id:
+        principal.require_recent()
     await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
 
 
-@delete("/api/v1/sessions", tags=TAGS, summary="Log out everywhere", responses=documented(400, 401, 503))
+@delete("/api/v1/sessions", tags=TAGS, summary="Log out everywhere", responses=documented(400, 401, 403, 503))
 async def end_sessions(
     request: Request[Principal, Any, Any],
     services: Services,
     *,
     keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
 ) -> None:
-    """Ends all your sessions, this one too unless `keep_current` is true."""
+    """Ends all your sessions, this one too unless `keep_current` is true.
+
+    403 `reauthentication-required` unless you showed lately who you are; POST /api/v1/auth/logout ends this one alone.
+    """
     principal = request.user
+    principal.require_recent()
     await services.sessions.end_all(
         principal.actor,
         principal.scope.organization_id,
