@@ -187,10 +187,13 @@ async def test_invalid_text_and_nesting(send, sound, transport):
 )
 async def test_json_with_a_wrong_field(send, transport, span):
     raw = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
-    (await send(transport, "traces", raw)).expect(grpc.StatusCode.INVALID_ARGUMENT, 400, "malformed-request")
+    answer = (await send(transport, "traces", raw)).expect(grpc.StatusCode.INVALID_ARGUMENT, 400, "malformed-request")
+    assert f"resourceSpans[0].scopeSpans[0].spans[0].{next(iter(span))}, at byte " in answer.status.message
 
 
-@obligation("11", "JSON Protobuf Encoding", "unknown fields; hex in any case; integers as text or number", "200")
+@obligation(
+    "11", "JSON Protobuf Encoding", "unknown fields; hex in any case; integers as text or number; .proto names", "200"
+)
 @pytest.mark.parametrize("transport", ["http/json"])
 async def test_json_as_otlp_has_it(send, transport):
     now = now_unix_nano()
@@ -198,8 +201,11 @@ async def test_json_as_otlp_has_it(send, transport):
         {"traceId": "aB" * 16, "spanId": "Cd" * 8, "startTimeUnixNano": time, "kind": 2, "later": {"version": [1]}}
         for time in (now, str(now))
     ]
+    spans.append({"trace_id": "ab" * 16, "span_id": "cd" * 8, "start_time_unix_nano": now, "kind": "SPAN_KIND_CLIENT"})
     raw = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}], "x": 1}], "y": None}).encode()
-    assert (await send(transport, "traces", raw)).http == 200
+    answer = await send(transport, "traces", raw)
+    assert answer.http == 200
+    assert not answer.message(transport, BY_NAME["traces"]).HasField("partial_success")
 
 
 @obligation("12", "Failures", "no key, or one that does not exist", "UNAUTHENTICATED or 401, no RetryInfo")
