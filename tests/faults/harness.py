@@ -177,7 +177,8 @@ class Deployment:
 
     def tenant(self, name):
         """A new tenant: its key, its key's id, and a way to read it over the API."""
-        made = json.loads(self.run("admin", "create-tenant", name, "--json"))
+        arguments = ("--organization", "Faults", "--mfa-optional", "--json")
+        made = json.loads(self.run("admin", "create-tenant", name, *arguments))
         tenant_id = made["tenant_id"]
         key = json.loads(self.run("admin", "create-api-key", "--name", name, "--tenant", tenant_id, "--json"))
         email = f"{name}@example.com"

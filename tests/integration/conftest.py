@@ -73,7 +73,9 @@ def inhabit(hasher):
     """Make a tenant with a user and a key in any store."""
 
     async def make(store, name: str = "one") -> Inhabited:
-        tenant = await administration.create_tenant(store, organization="Acme", workspace="Main", tenant=name)
+        tenant = await administration.create_tenant(
+            store, organization="Acme", workspace="Main", tenant=name, mfa_required=False
+        )
         user = await administration.create_user(
             store,
             hasher,

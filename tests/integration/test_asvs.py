@@ -15,7 +15,9 @@ EMAIL, PASSWORD, ANOTHER = "ada@example.com", "correct horse battery", "staple o
 async def ada(api):
     """A user; answers a function that logs in and answers the response."""
     services = api.services
-    place = await administration.create_tenant(services.metadata, organization="O", workspace="W", tenant="T")
+    place = await administration.create_tenant(
+        services.metadata, organization="O", workspace="W", tenant="T", mfa_required=False
+    )
     await administration.create_user(
         services.metadata, services.hasher, tenant_id=place.tenant_id, email=EMAIL, password=PASSWORD, role="viewer"
     )

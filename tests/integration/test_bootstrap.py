@@ -124,5 +124,12 @@ async def test_a_trial_that_is_started_again_has_a_password_that_works_until_the
     own = await start_again(is_trial=True)
     assert (own.renewed, own.credentials.admin_password, own.credentials.admin_password_expires_at) == (False, "", "")
     assert (await start_again(is_trial=True)).credentials == own.credentials
+    assert (await start_again()).credentials == own.credentials
     pair = await sessions.login(again.credentials.admin_email, "correct horse battery")
     assert pair.password_expires_at is None
+
+
+@pytest.mark.parametrize("is_trial", [True, False])
+async def test_only_a_trial_begins_without_a_second_factor(metadata_store, hasher, tmp_path, owner, is_trial):
+    await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS, is_trial=is_trial)
+    assert json.loads(await owner.fetchval("SELECT settings FROM organizations")) == {"mfa_required": not is_trial}

@@ -1,6 +1,7 @@
 """Two organizations, set up through the API alone by people who were invited by e-mail, send and read telemetry apart.
 
-The only thing that is not done over HTTP is the first platform admin, whom the first start makes.
+Neither was told to do without second factors, so that everybody enrols one before they can do anything. The only thing
+that is not done over HTTP is the first platform admin, whom the first start makes.
 """
 
 import re
@@ -30,9 +31,15 @@ class Person:
         return response.json() if response.content else None
 
     async def log_in(self) -> "Person":
+        """For the first time: with a password alone, which is not enough."""
         body = {"email": self.email, "password": self.password}
         tokens = await self.call("POST", "/auth/login", body, status=200)
         self.headers = {"authorization": f"Bearer {tokens['access_token']}"}
+        refused = await self.call("GET", "/services", status=403)
+        assert refused["code"] == "mfa-enrolment-required"
+        enrolment = await self.call("POST", "/auth/mfa/enrolment", {"password": self.password})
+        code = self.world.totp_code(enrolment["secret"])
+        await self.call("POST", "/auth/mfa/confirmation", {"mfa_code": code}, status=200)
         return self
 
     async def go_to(self, tenant_id: str) -> "Person":
@@ -57,8 +64,9 @@ class Person:
 class World:
     """The API, the mail server, and what collectors do."""
 
-    def __init__(self, api, smtp_server, secret_keys, deliver, verifier) -> None:
+    def __init__(self, api, smtp_server, secret_keys, deliver, verifier, *, totp_code) -> None:
         self.api, self.smtp, self.deliver, self.verifier = api, smtp_server, deliver, verifier
+        self.totp_code = totp_code
         self.mailer = Mailer(Settings(smtp_url=smtp_server.url), secret_keys)
 
     async def token_mailed_to(self, email: str) -> str:
@@ -72,9 +80,9 @@ class World:
 
 
 @pytest.fixture
-async def world(api, smtp_server, secret_keys, deliver, hasher):
+async def world(api, smtp_server, secret_keys, deliver, *, hasher, totp_code):
     verifier = ApiKeyVerifier(api.services.metadata, hasher, secret_keys)
-    return World(api, smtp_server, secret_keys, deliver, verifier)
+    return World(api, smtp_server, secret_keys, deliver, verifier, totp_code=totp_code)
 
 
 @pytest.fixture

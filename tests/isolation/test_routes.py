@@ -265,7 +265,9 @@ async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, m
 async def test_me(api):
     tokens = []
     for name in ("one", "two"):
-        tenant = await administration.create_tenant(api.services.metadata, organization="O", workspace="W", tenant=name)
+        tenant = await administration.create_tenant(
+            api.services.metadata, organization="O", workspace="W", tenant=name, mfa_required=False
+        )
         await administration.create_user(
             api.services.metadata, api.services.sessions._hasher, tenant_id=tenant.tenant_id,
             email=f"{name}@example.com", password="correct horse battery", role="viewer",

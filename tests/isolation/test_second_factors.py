@@ -2,9 +2,10 @@
 
 import pytest
 
-from duoscope.identity import administration
+from duoscope.identity import administration, operators
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
+from duoscope.metadata import organizations
 
 PASSWORD = "correct horse battery"
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -42,7 +43,9 @@ class Person:
 @pytest.fixture
 def tenant(api):
     async def make(name: str):
-        return await administration.create_tenant(api.services.metadata, organization=name, workspace="W", tenant="T")
+        return await administration.create_tenant(
+            api.services.metadata, organization=name, workspace="W", tenant="T", mfa_required=False
+        )
 
     return make
 
@@ -149,3 +152,34 @@ async def test_a_neighbours_user_answers_as_one_that_never_was(tenant, join):
 
 def _scope(tenant):
     return Scope(tenant.organization_id, tenant.workspace_id, tenant.tenant_id)
+
+
+async def test_an_organization_wants_a_second_factor_unless_it_is_told_not_to(api, new_scope):
+    root = await api.headers(new_scope(), "organization:write", organization_wide=True, platform_admin=True)
+
+    async def call(method: str, path: str, body: dict):
+        return await api.client.request(method, f"/api/v1/{path}", json=body, headers=root)
+
+    region = (await call("POST", "regions", {"name": "Here"})).json()["region_id"]
+    settings = []
+    for name, more in (("Strict", {}), ("Lax", {"mfa_required": False})):
+        made = await call("POST", "organizations", {"name": name, "region_id": region, **more})
+        assert made.status_code == 201, made.text
+        settings.append(made.json()["organization"]["settings"])
+    assert settings == [{"mfa_required": True}, {"mfa_required": False}]
+    for name, told in (("Also strict", {}), ("Also lax", {"mfa_required": False})):
+        made = await operators.create_organization(api.services.metadata, name=name, **told)
+        assert made.organization.settings == {"mfa_required": not told}
+        place = await administration.create_tenant(
+            api.services.metadata, organization=f"{name} too", workspace="W", tenant="T", **told
+        )
+        async with api.services.metadata.open(OrganizationScope(place.organization_id), "test.settings") as m:
+            assert (await organizations.get(m, place.organization_id)).settings == {"mfa_required": not told}
+
+    path = f"organizations/{made.organization.organization_id}"
+    await call("PATCH", path, {"settings": {"mfa_required": True}})
+    kept = await call("PATCH", path, {"settings": {"colour": "blue"}})
+    assert kept.json()["settings"] == {"mfa_required": True, "colour": "blue"}, "left out is not switched off"
+    assert _code(await call("PATCH", path, {"settings": {"mfa_required": "no"}}))[0] == 400
+    off = await call("PATCH", path, {"settings": {"mfa_required": False}})
+    assert off.json()["settings"] == {"mfa_required": False}

@@ -16,7 +16,9 @@ async def sign_in(api):
 
     async def make(name, tenant):
         if tenant not in tenants:
-            made = await administration.create_tenant(services.metadata, organization="O", workspace="W", tenant=tenant)
+            made = await administration.create_tenant(
+                services.metadata, organization="O", workspace="W", tenant=tenant, mfa_required=False
+            )
             tenants[tenant] = made.tenant_id
         await administration.create_user(
             services.metadata, services.hasher, tenant_id=tenants[tenant],

@@ -51,6 +51,16 @@ def _tenant_option(command: Command) -> Command:
     )
 
 
+def mfa_option(command: Command) -> Command:
+    """Whether an organization that is made wants a second factor."""
+    return click.option(
+        "--mfa-required/--mfa-optional",
+        default=True,
+        show_default=True,
+        help="Whether the people of an organization that this makes need a second factor.",
+    )(command)
+
+
 def _password_options(command: Command) -> Command:
     command = click.option("--generate", is_flag=True, help="Make a password that works for a day, and print it once.")(
         command
@@ -74,10 +84,18 @@ def _password_options(command: Command) -> Command:
     show_default=True,
     help="Days to keep telemetry.",
 )
+@mfa_option
 @settings_options("data_dir")
 @json_option
 def create_tenant(
-    settings: Settings, name: str, organization: str, workspace: str, retention_days: str, *, as_json: bool
+    settings: Settings,
+    name: str,
+    organization: str,
+    workspace: str,
+    retention_days: str,
+    *,
+    mfa_required: bool,
+    as_json: bool,
 ) -> None:
     """Make a tenant, with its organization and workspace if they are new."""
     from duoscope.identity import administration
@@ -85,7 +103,12 @@ def create_tenant(
     tenant = _with_store(
         settings,
         lambda store, _: administration.create_tenant(
-            store, organization=organization, workspace=workspace, tenant=name, retention_days=int(retention_days)
+            store,
+            organization=organization,
+            workspace=workspace,
+            tenant=name,
+            retention_days=int(retention_days),
+            mfa_required=mfa_required,
         ),
     )
     if as_json:

@@ -9,7 +9,7 @@ from uuid import UUID
 import rich_click as click
 
 from duoscope.cli import output
-from duoscope.cli.admin import open_store
+from duoscope.cli.admin import mfa_option, open_store
 from duoscope.cli.options import json_option, settings_options
 from duoscope.kernel.settings import Settings
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 @click.command("create-organization")
 @click.argument("name")
 @click.option("--region", default="default", show_default=True, help="Code of its region.")
+@mfa_option
 @settings_options("data_dir")
 @json_option
-def create_organization(settings: Settings, name: str, region: str, *, as_json: bool) -> None:
+def create_organization(settings: Settings, name: str, region: str, *, mfa_required: bool, as_json: bool) -> None:
     """Make an organization with a first workspace and tenant."""
     from duoscope import runtime
     from duoscope.identity import operators
 
     async def run() -> "MadeOrganization":
         async with open_store(settings) as store:
-            return await operators.create_organization(store, name=name, region=region)
+            return await operators.create_organization(store, name=name, region=region, mfa_required=mfa_required)
 
     made = runtime.run(run())
     if as_json:
@@ -39,6 +40,8 @@ def create_organization(settings: Settings, name: str, region: str, *, as_json: 
         return
     code = made.organization.code
     click.echo(f"Made organization {made.organization.name} ({made.organization.organization_id}), code {code}.")
+    if mfa_required:
+        click.echo("Its people need a second factor: they enrol one at their first login.")
     click.echo(f"Next: duoscope admin invite someone@example.com --organization {code} --role admin")
 
 

@@ -117,6 +117,11 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     _frame("duoscope is ready", lines)
     click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).")
     _say_end(started, credentials)
+    if first.is_trial:
+        click.echo(
+            "Stores are embedded, so that this first organization asks for no second factor; it does once its setting "
+            "mfa_required is true, as other organizations do that are made."
+        )
     click.echo()
     click.echo("OpenTelemetry collector configuration, a complete file:\n")
     click.echo(

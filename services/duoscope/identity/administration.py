@@ -66,28 +66,44 @@ async def create_tenant(
     workspace: str,
     tenant: str,
     retention_days: int = RETENTION_DEFAULT_DAYS,
+    mfa_required: bool = True,
 ) -> Tenant:
     """Make a tenant, and its organization and workspace where no such name exists yet.
+
+    `mfa_required` is for an organization that this makes: whether its people need a second factor.
 
     Raises:
         DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
     """
     async with store.open_platform(_OPERATOR, "admin.create_tenant") as m:
         made = await make_tenant(
-            m, organization=organization, workspace=workspace, tenant=tenant, retention_days=retention_days
+            m,
+            organization=organization,
+            workspace=workspace,
+            tenant=tenant,
+            retention_days=retention_days,
+            mfa_required=mfa_required,
         )
         await _tell(m, "tenant.created", made.tenant_id, made, after=told(made))
     return made
 
 
 async def make_tenant(
-    m: Transaction, *, organization: str, workspace: str, tenant: str, retention_days: int = RETENTION_DEFAULT_DAYS
+    m: Transaction,
+    *,
+    organization: str,
+    workspace: str,
+    tenant: str,
+    mfa_required: bool,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> Tenant:
     """`create_tenant` within a platform transaction of the caller's."""
     found = await organizations.find(m, code_of(organization))
     if found is None:
         region = await regions.find(m, REGION_CODE) or await regions.create(m, name="Default", code=REGION_CODE)
-        found = await organizations.create(m, region_id=region.region_id, name=organization, code=code_of(organization))
+        found = await organizations.create(
+            m, region_id=region.region_id, name=organization, code=code_of(organization), mfa_required=mfa_required
+        )
     place = await workspaces.find(m, found.organization_id, code_of(workspace)) or await workspaces.create(
         m, organization_id=found.organization_id, name=workspace, code=code_of(workspace)
     )

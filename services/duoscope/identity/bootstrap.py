@@ -63,6 +63,7 @@ class FirstStart:
     created: bool
     credentials: Credentials | None
     renewed: bool = False
+    is_trial: bool = False
 
 
 async def bootstrap(
@@ -78,7 +79,7 @@ async def bootstrap(
 ) -> FirstStart:
     """Make everything a new platform needs, or find that it was made. May run at every start.
 
-    `is_trial` is for embedded stores: one person, one machine.
+    `is_trial` is for embedded stores: one person, one machine, who is not asked for a second factor at first.
     """
     path = data_dir / CREDENTIALS_FILE
     temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
@@ -92,7 +93,9 @@ async def bootstrap(
             credentials = None
         else:
             finish = True
-            tenant = await administration.make_tenant(m, organization="Default", workspace="Default", tenant="Default")
+            tenant = await administration.make_tenant(
+                m, organization="Default", workspace="Default", tenant="Default", mfa_required=not is_trial
+            )
             await tenants.enter(m, tenant)
             await administration.make_user(
                 m,
@@ -127,8 +130,8 @@ async def bootstrap(
     found = credentials or _read(path)
     renewed = False
     if found is not None:
-        if is_trial and credentials is None:
-            known, found = found, await _with_password(store, hasher, path, found)
+        if credentials is None:
+            known, found = found, await _with_password(store, hasher, path, found, renews=is_trial)
             renewed = found.admin_password not in {"", known.admin_password}
         here = replace(
             found,
@@ -140,11 +143,13 @@ async def bootstrap(
             # The ports changed since: whoever reads the file, such as the demo, must find this start's.
             _replace(path, here)
             found = here
-    return FirstStart(path, created=finish, credentials=found, renewed=renewed)
+    return FirstStart(path, created=finish, credentials=found, renewed=renewed, is_trial=is_trial)
 
 
-async def _with_password(store: MetadataStore, hasher: SlowHasher, path: Path, known: Credentials) -> Credentials:
-    """With another password where the admin's has ended, and without one where they have set their own."""
+async def _with_password(
+    store: MetadataStore, hasher: SlowHasher, path: Path, known: Credentials, *, renews: bool
+) -> Credentials:
+    """Without the password where the admin has set their own; with another where it has ended and that is wanted."""
     password, expires_at = generated()
     async with store.open_platform(_FIRST_START, "bootstrap.password") as m:
         login = await users.find_login(m, known.admin_email)
@@ -155,7 +160,7 @@ async def _with_password(store: MetadataStore, hasher: SlowHasher, path: Path, k
                 # Made by a version whose passwords had no end.
                 return known
             found = replace(known, admin_password="", admin_password_expires_at="")
-        elif login.password_has_expired:
+        elif login.password_has_expired and renews:
             found = replace(known, admin_password=password, admin_password_expires_at=_shown(expires_at))
             await users.set_password(m, login.user_id, await hasher.hash(password), expires_at=expires_at)
             await audit_logs.record(

@@ -29,7 +29,13 @@ class MadeOrganization:
 
 
 async def create_organization(
-    store: MetadataStore, *, name: str, region: str = REGION_CODE, workspace: str = "Default", tenant: str = "Default"
+    store: MetadataStore,
+    *,
+    name: str,
+    region: str = REGION_CODE,
+    workspace: str = "Default",
+    tenant: str = "Default",
+    mfa_required: bool = True,
 ) -> MadeOrganization:
     """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
     async with store.open_platform(_OPERATOR, "admin.create_organization") as m:
@@ -38,7 +44,9 @@ async def create_organization(
             if region != REGION_CODE:
                 raise not_found(f"region {region!r}")
             found = await regions.create(m, name="Default", code=REGION_CODE)
-        made = await organizations.create(m, region_id=found.region_id, name=name, code=code_of(name))
+        made = await organizations.create(
+            m, region_id=found.region_id, name=name, code=code_of(name), mfa_required=mfa_required
+        )
         place = await workspaces.create(
             m, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
         )

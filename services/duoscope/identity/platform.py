@@ -8,7 +8,7 @@ from uuid import UUID
 from duoscope.identity.administration import code_of
 from duoscope.identity.changes import difference, tell, told
 from duoscope.identity.permissions import Principal
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
 from duoscope.metadata.organizations import Organization
@@ -93,13 +93,19 @@ async def create_organization(
     description: str,
     workspace: str,
     tenant: str,
+    mfa_required: bool,
 ) -> NewOrganization:
     """CONFLICT for a code that is taken, NOT_FOUND for the region."""
     principal.require("organization:admin")
     async with store.open_platform(PLATFORM, "organizations.create") as m:
         await _require_region(m, region_id)
         made = await organizations.create(
-            m, region_id=region_id, name=name, code=code or code_of(name), description=description
+            m,
+            region_id=region_id,
+            name=name,
+            code=code or code_of(name),
+            description=description,
+            mfa_required=mfa_required,
         )
         place = await workspaces.create(
             m, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
@@ -141,7 +147,7 @@ async def change_organization(
             raise not_found("organization")
         if "region_id" in changes:
             await _require_region(m, changes["region_id"])
-        after = await organizations.save(m, replace(before, **changes))
+        after = await organizations.save(m, replace(before, **_with_policy(before, changes)))
         if before.is_active and not after.is_active:
             await require_platform_admin_left(m)
         old, new = difference(before, after)
@@ -155,6 +161,17 @@ async def change_organization(
             after=new,
         )
     return after
+
+
+def _with_policy(before: Organization, changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings replace those before; the one that makes people safer is switched off by its name alone."""
+    if "settings" not in changes:
+        return changes
+    name = "mfa_required"
+    settings = {name: before.settings[name], **changes["settings"]} if name in before.settings else changes["settings"]
+    if not isinstance(settings.get(name, False), bool):
+        raise invalid("The setting mfa_required is true or false.")
+    return changes | {"settings": settings}
 
 
 async def delete_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> None:

@@ -47,13 +47,15 @@ def from_row(row: Record) -> Organization:
     return Organization(**dict(row))
 
 
-async def create(m: Transaction, *, region_id: UUID, name: str, code: str, description: str = "") -> Organization:
+async def create(
+    m: Transaction, *, region_id: UUID, name: str, code: str, mfa_required: bool, description: str = ""
+) -> Organization:
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
     with taken("organization", "code"):
         row = await m.fetchrow(
-            "INSERT INTO organizations (organization_id, region_id, name, code, description) "
-            "VALUES ($1, $2, $3, $4, $5) RETURNING *",
-            *(new_id(), region_id, name, code, description),
+            "INSERT INTO organizations (organization_id, region_id, name, code, description, settings) "
+            "VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+            *(new_id(), region_id, name, code, description, {"mfa_required": mfa_required}),
         )
     assert row is not None
     return from_row(row)

@@ -113,7 +113,9 @@ class Acme:
 @pytest.fixture
 def found(services, browser, provider):
     async def make(name: str) -> Acme:
-        tenant = await administration.create_tenant(services.metadata, organization=name, workspace="W", tenant="T")
+        tenant = await administration.create_tenant(
+            services.metadata, organization=name, workspace="W", tenant="T", mfa_required=False
+        )
         acme = Acme(services, browser, provider, tenant)
         await administration.create_user(
             services.metadata,

@@ -47,6 +47,9 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
     description: Description = ""
     workspace: Annotated[Name, Meta(description="Name of its first workspace.")] = "Default"
     tenant: Annotated[Name, Meta(description="Name of its first tenant, to log in to.")] = "Default"
+    mfa_required: Annotated[
+        bool, Meta(description="Whether its people need a second factor; a setting that it may change itself.")
+    ] = True
 
 
 class MadeOrganization(Struct, frozen=True):
@@ -95,6 +98,7 @@ async def create_organization(
         description=data.description,
         workspace=data.workspace,
         tenant=data.tenant,
+        mfa_required=data.mfa_required,
     )
     return MadeOrganization(_shown(made.organization), made.workspace.workspace_id, made.tenant.tenant_id)
 
