@@ -40,6 +40,7 @@ from duoscope.receiver.http_listener import HttpServer
 from duoscope.receiver.http_server import HttpApplication
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.journal import Journal
+from duoscope.receiver.receivers import Receivers
 from duoscope.receiver.tls import TlsFiles
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
@@ -124,13 +125,9 @@ async def serve(
             upkeep.start()
             stack.push_async_callback(upkeep.stop)
         if "receiver" in parts:
-            journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
-            claims = None if settings.embedded_clickhouse else Claims(metadata, journal.receiver_id)
-            ingest = Ingest(telemetry, verifier, journal, IngestLimits.parse(settings.ingest_limits), claims)
+            ingest, receivers = await _open_ingest(settings, telemetry, metadata, verifier, stack)
             readiness["ingest"] = ingest.ready
-            await ingest.start()
-            stack.push_async_callback(ingest.close)
-            settings = await _start_receiver(settings, ingest, tls, sockets["otlp_http_port"], stack)
+            settings = await _start_receiver(settings, ingest, receivers, tls, sockets["otlp_http_port"], stack)
         started = _addresses(settings)
         if "api" in parts:
             first_start = await bootstrap(
@@ -316,8 +313,40 @@ def _use_own_temporary_directory(settings: Settings) -> None:
     tempfile.tempdir = str(folder)
 
 
-async def _start_receiver(
-    settings: Settings, ingest: Ingest, tls: TlsFiles | None, http: socket.socket, stack: AsyncExitStack
+async def _open_ingest(
+    settings: Settings,
+    telemetry: TelemetryStore,
+    metadata: MetadataStore,
+    verifier: ApiKeyVerifier,
+    stack: AsyncExitStack,
+) -> tuple[Ingest, Receivers]:
+    """What takes requests, and what counts those that do. An embedded ClickHouse has one receiver: nobody counts."""
+    journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
+    receivers = Receivers(metadata, journal.receiver_id)
+    shared = not settings.embedded_clickhouse
+    ingest = Ingest(
+        telemetry,
+        verifier,
+        journal,
+        IngestLimits.parse(settings.ingest_limits),
+        Claims(metadata, journal.receiver_id) if shared else None,
+        receivers=lambda: receivers.count,
+    )
+    await ingest.start()
+    stack.push_async_callback(ingest.close)
+    if shared:
+        await receivers.start()
+        stack.push_async_callback(receivers.close)
+    return ingest, receivers
+
+
+async def _start_receiver(  # noqa: PLR0917 - what it is made of
+    settings: Settings,
+    ingest: Ingest,
+    receivers: Receivers,
+    tls: TlsFiles | None,
+    http: socket.socket,
+    stack: AsyncExitStack,
 ) -> Settings:
     _allow_open_files()
     trusted = trusted_proxies(settings.trusted_proxies)
@@ -330,9 +359,9 @@ async def _start_receiver(
     await http_server.start(http)
 
     async def drain() -> None:
-        """Both at once, so that neither takes new requests while the other finishes its last."""
+        """All at once, so that none takes new requests while another finishes its last; the share goes to others."""
         grace_s = limits.INGEST_DRAIN_MAX_S
-        await asyncio.gather(http_server.stop(grace_s), grpc_server.stop(grace_s))
+        await asyncio.gather(http_server.stop(grace_s), grpc_server.stop(grace_s), receivers.close())
 
     stack.push_async_callback(drain)
     return dataclasses.replace(settings, otlp_grpc_port=grpc_server.port)

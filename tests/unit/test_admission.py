@@ -231,6 +231,36 @@ def test_limits_are_read_and_refused_by_name():
     assert IngestLimits().with_own({"new_limit": 5, "attributes": "x", "body_bytes": -1}) == IngestLimits()
 
 
+def test_receivers_share_rates_and_requests_in_flight_and_not_what_may_come_at_once(clock):
+    living = 1
+    applied = IngestLimits(**KEPT, key_items_per_second=80)
+    house = Admission(Budget(1000), applied, receivers=lambda: living, clock=clock)
+    one = principal(rate_limit=60)
+    house.charge(one, 150, 0)
+    living = 2
+    # 10 of 160 are left, and come at 40 a second for the key: half of its 80.
+    error = refused(ErrorKind.RATE_LIMITED, house.charge, one, 50, 0)
+    assert error.retry_after_s == pytest.approx(1.0)
+    assert "80 items a second" in error.message
+    clock.now += 100
+    refused(ErrorKind.TOO_LARGE, house.charge, one, 161, 0)
+    house.charge(one, 160, 0)
+    clock.now += 100
+    with house.enter(one), house.enter(one):
+        assert refused(ErrorKind.RATE_LIMITED, house.enter, one).code == "in-flight-limited"
+    living = 5
+    with house.enter(one):
+        assert "3 requests in flight" in refused(ErrorKind.RATE_LIMITED, house.enter, one).message
+    # Of an API key's requests a minute the same.
+    living = 1
+    clock.now += 100
+    for _ in range(60):
+        house.enter(one).__exit__(None, None, None)
+    assert refused(ErrorKind.RATE_LIMITED, house.enter, one).retry_after_s == pytest.approx(1.0)
+    living = 3
+    assert refused(ErrorKind.RATE_LIMITED, house.enter, one).retry_after_s == pytest.approx(3.0)
+
+
 def test_tenants_take_turns_by_bytes():
     queue = FairQueue()
     loud, quiet = new_id(), new_id()

@@ -33,7 +33,8 @@ _DEFAULT = "default"
 def show_limits(settings: Settings, tenant_id: UUID, *, as_json: bool) -> None:
     """Show what a tenant may send, and which of that is its own.
 
-    The others are the instance's defaults, as this command's environment has them.
+    The others are the instance's defaults, as this command's environment has them. Of rates and active series, 0 is no
+    limit.
     """
     from duoscope.identity import ingest_limits as limits_of_tenants
 
@@ -49,7 +50,7 @@ def show_limits(settings: Settings, tenant_id: UUID, *, as_json: bool) -> None:
 def set_limits(settings: Settings, tenant_id: UUID, changes: tuple[str, ...], *, as_json: bool) -> None:
     """Give a tenant limits of its own, such as `items_per_second=20000`; `items_per_second=default` takes one away.
 
-    show-limits lists the names. Running receivers hear of it at once; each counts for itself.
+    show-limits lists the names; 0 is no limit. Running receivers hear of it at once.
     """
     from duoscope.identity import ingest_limits as limits_of_tenants
 

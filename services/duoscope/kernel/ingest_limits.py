@@ -1,7 +1,7 @@
 """What a tenant may send: how much at a time, how many series, how large an item.
 
 The instance has defaults (`DUOSCOPE_INGEST_LIMITS`), a tenant may have values of its own in its settings, under
-`limits`. Every receiver counts for itself: with two of them a tenant may send twice as much.
+`limits`. They hold over all receivers: each lets in its share of the rates (receiver/receivers.py).
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class IngestLimits:
         key_items_per_second, key_bytes_per_second: the same for each of its API keys. 0: no limit.
         burst_seconds: how many seconds' worth may come at once. A request that is larger is refused for good.
         requests_in_flight: requests of the tenant that are read or not answered yet.
-        active_series: metric series seen in the last 30 to 60 minutes. 0: no limit.
+        active_series: metric series seen in the last 30 to 60 minutes, by each receiver. 0: no limit.
         attributes: of one resource, scope or item, and events, links or exemplars of one item.
         attribute_bytes, body_bytes: one attribute's value and one log body, as stored.
     """

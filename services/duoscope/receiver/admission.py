@@ -5,10 +5,14 @@ of a tenant, and a tenant's share of the memory for requests. A request is taken
 now, it is told when it would fit, and until then nothing else of the tenant goes before it: small requests must not
 starve large ones. One that never fits is refused for good.
 
+Limits are a tenant's, over all receivers: of a rate, and of the requests in flight, this one lets in its share. How
+much may come at once is not shared, or what is refused for good would depend on how many receivers there are.
+
 The cheap way to refuse is before anything is read. So a request pledges what the tenant's last ones took at the least;
 when its items are counted the pledge goes back and the true cost is charged.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -36,23 +40,28 @@ T = TypeVar("T")
 
 
 class Bucket:
-    """Tokens that come at a rate, up to a capacity. A rate of 0 is no limit. Times are seconds of a monotonic clock."""
+    """Tokens that come at a rate, up to a capacity. A rate of 0 is no limit. Times are seconds of a monotonic clock.
 
-    __slots__ = ("_at", "_level", "capacity", "rate")
+    `limit` is the whole rate, `rate` the share of it that this receiver lets in.
+    """
+
+    __slots__ = ("_at", "_level", "capacity", "limit", "rate")
 
     def __init__(self) -> None:
+        self.limit = 0.0
         self.rate = 0.0
         self.capacity = 0.0
         self._level = 0.0
         self._at = 0.0
 
-    def configure(self, rate: float, capacity: float, now: float) -> None:
+    def configure(self, limit: float, capacity: float, receivers: int, now: float) -> None:
         """Another rate; what was used of the former capacity stays used."""
-        if (rate, capacity) == (self.rate, self.capacity):
+        rate = limit / receivers
+        if (rate, limit, capacity) == (self.rate, self.limit, self.capacity):
             return
         self._fill(now)
         used = self.capacity - self._level
-        self.rate, self.capacity = rate, capacity
+        self.rate, self.limit, self.capacity = rate, limit, capacity
         self._level = max(0.0, capacity - used)
         self._at = now
 
@@ -152,28 +161,31 @@ class Meter:
 
     def _limited(self, wait_s: float, bucket: Bucket) -> DuoscopeError:
         unit = "items" if bucket is self.items else "bytes"
-        return _limited(f"{unit}-limited", f"This {self.whose} may send {bucket.rate:,.0f} {unit} a second", wait_s)
+        return _limited(f"{unit}-limited", f"This {self.whose} may send {bucket.limit:,.0f} {unit} a second", wait_s)
 
 
 class Account:
     """One tenant: what it has under way, and what it may send."""
 
-    __slots__ = ("_own", "held", "in_flight", "limits", "meter")
+    __slots__ = ("_own", "_receivers", "held", "in_flight", "in_flight_max", "limits", "meter")
 
     def __init__(self, applied: IngestLimits) -> None:
         self.limits = applied
         self._own: tuple[tuple[str, int], ...] | None = None
+        self._receivers = 0
         self.meter = Meter("tenant")
         self.in_flight = 0
+        self.in_flight_max = 0
         self.held = 0
 
-    def follow(self, own: tuple[tuple[str, int], ...], defaults: IngestLimits, now: float) -> None:
-        """Let the tenant's own limits hold, if they are not those that do."""
-        if own == self._own:
+    def follow(self, own: tuple[tuple[str, int], ...], defaults: IngestLimits, receivers: int, now: float) -> None:
+        """Let this receiver's share of the tenant's own limits hold, if it is not what does."""
+        if own == self._own and receivers == self._receivers:
             return
-        self._own = own
+        self._own, self._receivers = own, receivers
         applied = self.limits = defaults.with_own(dict(own))
-        _configure(self.meter, applied.items_per_second, applied.bytes_per_second, applied, now)
+        self.in_flight_max = math.ceil(applied.requests_in_flight / receivers)
+        _configure(self.meter, applied.items_per_second, applied.bytes_per_second, applied, receivers, now)
 
     @property
     def is_idle(self) -> bool:
@@ -184,7 +196,7 @@ class Account:
 class Key:
     """One API key."""
 
-    __slots__ = ("_limits", "_rate_limit", "meter", "requests")
+    __slots__ = ("_limits", "_rate_limit", "_receivers", "meter", "requests")
 
     is_idle: Final = True
 
@@ -193,15 +205,16 @@ class Key:
         self.requests = Bucket()
         self._limits: IngestLimits | None = None
         self._rate_limit: int | None = None
+        self._receivers = 0
 
-    def follow(self, applied: IngestLimits, rate_limit: int | None, now: float) -> None:
-        """Let these limits hold, if they are not those that do. `rate_limit` is requests a minute."""
-        if applied is not self._limits:
-            self._limits = applied
-            _configure(self.meter, applied.key_items_per_second, applied.key_bytes_per_second, applied, now)
-        if rate_limit != self._rate_limit:
-            self._rate_limit = rate_limit
-            self.requests.configure((rate_limit or 0) / 60, rate_limit or 0, now)
+    def follow(self, applied: IngestLimits, rate_limit: int | None, receivers: int, now: float) -> None:
+        """Let this receiver's share of these hold, if it is not what does. `rate_limit` is requests a minute."""
+        if applied is self._limits and rate_limit == self._rate_limit and receivers == self._receivers:
+            return
+        self._limits, self._rate_limit, self._receivers = applied, rate_limit, receivers
+        items, size = applied.key_items_per_second, applied.key_bytes_per_second
+        _configure(self.meter, items, size, applied, receivers, now)
+        self.requests.configure((rate_limit or 0) / 60, rate_limit or 0, receivers, now)
 
 
 class _Known(Generic[T]):
@@ -232,9 +245,18 @@ class _Known(Generic[T]):
 class Admission:
     """Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
 
-    def __init__(self, budget: Budget, defaults: IngestLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        defaults: IngestLimits,
+        *,
+        receivers: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`receivers` says how many share the limits, this one included."""
         self._budget = budget
         self._defaults = defaults
+        self._receivers = receivers
         self._clock = clock
         self._tenants: _Known[Account] = _Known(lambda: Account(defaults), lambda account: account.is_idle)
         self._keys: _Known[Key] = _Known(Key, lambda _: True)
@@ -251,7 +273,7 @@ class Admission:
         """
         now = self._clock()
         account, key = self._accounts(principal, now)
-        if account.in_flight >= account.limits.requests_in_flight:
+        if account.in_flight >= account.in_flight_max:
             most = account.limits.requests_in_flight
             raise _limited("in-flight-limited", f"This tenant may have {most:,} requests in flight", IN_FLIGHT_RETRY_S)
         wait_s = key.requests.wait_s(1, now)
@@ -294,9 +316,10 @@ class Admission:
 
     def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[Account, Key]:
         account = self._tenants.get(principal.scope.tenant_id)
-        account.follow(principal.own_limits, self._defaults, now)
+        receivers = self._receivers()
+        account.follow(principal.own_limits, self._defaults, receivers, now)
         key = self._keys.get(principal.api_key_id)
-        key.follow(account.limits, principal.rate_limit, now)
+        key.follow(account.limits, principal.rate_limit, receivers, now)
         return account, key
 
 
@@ -363,9 +386,11 @@ def _nearer(expected: float, seen: float) -> float:
     return min(seen, expected * _PLEDGE_GROWTH) if expected else seen
 
 
-def _configure(meter: Meter, items: int, size: int, applied: IngestLimits, now: float) -> None:
-    meter.items.configure(items, items * applied.burst_seconds, now)
-    meter.bytes.configure(size, size * applied.burst_seconds, now)
+def _configure(  # noqa: PLR0917 - two buckets
+    meter: Meter, items: int, size: int, applied: IngestLimits, receivers: int, now: float
+) -> None:
+    meter.items.configure(items, items * applied.burst_seconds, receivers, now)
+    meter.bytes.configure(size, size * applied.burst_seconds, receivers, now)
 
 
 def _limited(code: str, what: str, wait_s: float) -> DuoscopeError:

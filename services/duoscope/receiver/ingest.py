@@ -6,7 +6,7 @@ waits gets that one's answer.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -51,11 +51,16 @@ class Ingest:
         journal: Journal,
         defaults: IngestLimits | None = None,
         claims: Claims | None = None,
+        *,
+        receivers: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`defaults` hold for tenants that have no limits of their own; `claims` where there may be other receivers."""
+        """`defaults` hold for tenants that have no limits of their own.
+
+        Where there may be other receivers: `claims`, and `receivers` to say how many there are.
+        """
         self._keys = keys
         self._budget = Budget()
-        self._admission = Admission(self._budget, defaults or IngestLimits())
+        self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
         self._journal = journal
         writer = store.ingest()
         self._spool = Spool(journal, writer, claims)
