@@ -13,9 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from duoscope.identity import administration
 from duoscope.identity.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
@@ -23,6 +25,7 @@ _SHARED = {"region_id", "permission_id", "slug"}
 """Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail"}
 """Of the process, or without end; test_routes.py follows a tail."""
+_TEST = PlatformScope(reason="a test")
 _ORGANIZATIONS = {"organization_id", "workspace_id", "identity_provider_id"}
 """What two tenants of one workspace have in common, or cannot reach at all."""
 
@@ -237,12 +240,14 @@ def _bias(first: list[float], second: list[float]) -> float:
     return above / (len(first) * len(second)) - 0.5
 
 
-async def _times(call, choices):
+async def _times(call, choices, *, before=None):
     """Seconds of each choice, called in random order, so that whatever else the machine does befalls all alike."""
     order = [choice for choice in choices for _ in range(_SAMPLES)]
     random.shuffle(order)
     found = {choice: [] for choice in choices}
     for choice in order:
+        if before is not None:
+            await before()
         began = time.perf_counter()
         await call(choice)
         found[choice].append(time.perf_counter() - began)
@@ -273,3 +278,31 @@ async def test_a_foreign_id_takes_as_long_as_one_that_never_was(api, inhabit, mi
         if abs(biases[-1]) < _APART:
             return
     pytest.fail(f"foreign ids can be told by the time they take: {biases}, median {statistics.median(biases)}")
+
+
+@pytest.mark.parametrize("state", ["true", "false, password_expires_at = now()"])
+async def test_a_wrong_password_takes_as_long_for_an_account_as_for_none(api, state):
+    """Nobody learns by the clock who has an account, one that is closed, or one whose password has ended."""
+    store = api.services.metadata
+    tenant = await administration.create_tenant(store, organization="O", workspace="W", tenant="T")
+    known = {"email": "known@example.com", "password": "correct horse battery"}
+    await administration.create_user(store, api.services.hasher, tenant_id=tenant.tenant_id, **known)
+    async with store.open_platform(_TEST, "test.account") as m:
+        await m.execute(f"UPDATE users SET is_active = {state}")
+
+    async def call(email):
+        body = {"email": email, "password": "not the right one"}
+        answer = await api.client.post("/api/v1/auth/login", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid-credentials")
+
+    async def forget():
+        async with store.open_platform(_TEST, "test.forget") as m:
+            await m.execute("DELETE FROM login_attempts")
+
+    biases = []
+    for _ in range(_ROUNDS):
+        times = await _times(call, ("known@example.com", "never@example.com"), before=forget)
+        biases.append(_bias(*times.values()))
+        if abs(biases[-1]) < _APART:
+            return
+    pytest.fail(f"accounts can be told by the time that a wrong password takes: {biases}")
