@@ -34,10 +34,10 @@ CALLS = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 }
 TABLES = {
-    "traces": ("traces_v3", "spans_v3", "span_figures", "telemetry_catalogue"),
+    "traces": ("traces_v3", "trace_summaries_v3", "span_figures", "telemetry_catalogue"),
     "logs": ("logs_v3",),
     "metrics": (
-        *("metrics_v3", "metrics_v3_hourly", "metrics_v3_daily", "metric_counter_totals"),
+        *("metrics_v3", "metrics_v3_hourly", "metric_counter_totals"),
         "metric_catalogue",
     ),
 }

@@ -36,10 +36,15 @@ def engine(tmp_path_factory):
 
 
 def _stored_tables() -> set[str]:
-    statements = [s for path in (ROOT / "migrations/clickhouse").glob("*.up.sql") for s in split(path.read_text())]
-    return {
-        found[1] for statement in statements if (found := _TABLE.search(statement)) and "ENGINE = Null" not in statement
-    }
+    tables: set[str] = set()
+    for path in sorted((ROOT / "migrations/clickhouse").glob("*.up.sql")):
+        for statement in split(path.read_text()):
+            if (found := _TABLE.search(statement)) and "ENGINE = Null" not in statement:
+                tables.add(found[1])
+            elif gone := re.search(r"^(?:DROP|RENAME) TABLE IF EXISTS (\w+)(?: TO (\w+))?", statement, re.MULTILINE):
+                tables -= {gone[1]}
+                tables |= {gone[2]} - {None}
+    return tables
 
 
 def _grants(accounts, role: str) -> set[tuple[str, str]]:

@@ -164,7 +164,7 @@ async def test_every_field_of_a_span(stored, otlp):
     assert found["services"] == ["service 0", "service 1"]
     narrow = await reader.query(
         "SELECT hex(span_id) AS id, hex(parent_span_id) AS parent, span_name, span_kind, service_name, duration_nano, "
-        "status_code FROM @spans ORDER BY timestamp",
+        "status_code FROM @spans_v3 ORDER BY timestamp",
         name="test",
     )
     assert [list(row.values()) for row in narrow] == [
@@ -191,7 +191,7 @@ async def test_a_span_needs_ids_and_a_parent_is_kept_only_if_it_can_be_one(store
     )
     rows = await reader.query("SELECT span_name, parent_span_id FROM @traces", name="test")
     assert [tuple(row.values()) for row in rows] == [("kept", bytes(8))] * 3
-    assert await reader.query("SELECT count() AS n FROM @spans", name="test") == [{"n": 3}]
+    assert await reader.query("SELECT count() AS n FROM @spans_v3", name="test") == [{"n": 3}]
 
 
 async def test_every_field_of_a_log_record(stored, otlp):

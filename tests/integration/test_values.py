@@ -1,8 +1,11 @@
 """Every kind of OTLP value comes back as it was sent, however deep, whichever way it was stored."""
 
 import base64
+import random
+import struct
 
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.telemetry import values
@@ -88,3 +91,26 @@ def test_times_and_ids():
     assert values.rfc3339(0) == "1970-01-01T00:00:00.000000000Z"
     assert values.hex_id(bytes(8)) == ""
     assert values.hex_id(b"\x01\xab") == "01ab"
+
+
+def _doubles() -> list[float]:
+    """What a codec for decimals could get wrong: every class of double, bits at random, and decimals among them."""
+    rng = random.Random(7)
+    edges = [0.0, -0.0, float("inf"), float("-inf"), float("nan"), 5e-324, -5e-324, 2.2250738585072014e-308]
+    edges += [1.7976931348623157e308, -1.7976931348623157e308, 2.0**53, 2.0**53 + 2, -(2.0**63), 2.0**64, 0.1, 1 / 3]
+    edges += [float(10**n) for n in range(-30, 30)] + [struct.unpack("<d", rng.randbytes(8))[0] for _ in range(4000)]
+    decimals = [round(rng.uniform(-1e6, 1e6), rng.randrange(10)) for _ in range(8000)]
+    mixed = decimals + edges
+    rng.shuffle(mixed)
+    return [*mixed, *edges, *decimals]
+
+
+async def test_every_double_comes_back_to_the_bit(telemetry_store, deliver, otlp, new_scope):
+    """Points are stored with a codec that takes floats for decimals (ALP), where they are."""
+    scope, now, doubles = new_scope(), now_unix_nano(), _doubles()
+    points = [NumberDataPoint(time_unix_nano=now + n, as_double=value) for n, value in enumerate(doubles)]
+    await deliver(scope, otlp.metrics("s", Metric(name="m", gauge=Gauge(data_points=points))))
+    rows = await telemetry_store.bind(scope).query(
+        "SELECT reinterpretAsUInt64(value) AS bits FROM @metrics ORDER BY timestamp", name="test"
+    )
+    assert [row["bits"] for row in rows] == [struct.unpack("<Q", struct.pack("<d", value))[0] for value in doubles]

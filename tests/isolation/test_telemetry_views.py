@@ -30,7 +30,7 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
         for scope in others:
             (row,) = await telemetry_store.bind(scope).query(f"SELECT count() AS n FROM @{view}", name="test")
             assert row["n"] == 0, view
-    for view in ("logs", "logs_v3_by_trace", "traces", "spans", "figures"):
+    for view in ("logs", "logs_v3_by_trace", "traces", "trace_summaries", "spans_v3", "figures"):
         (row,) = await telemetry_store.bind(filled).query(f"SELECT count() AS n FROM @{view}", name="test")
         assert row["n"] == 1, view
 
@@ -38,8 +38,8 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
 @pytest.mark.parametrize(
     "view",
     [
-        *("logs", "logs_v3_by_trace", "traces", "spans", "figures", "catalogue", "counters_hourly"),
-        *("histograms_hourly", "exponential_histograms_hourly"),
+        *("logs", "logs_v3_by_trace", "traces", "trace_summaries", "figures", "catalogue"),
+        *("spans_v3", "metrics_v3_daily", "counters_hourly", "histograms_hourly", "exponential_histograms_hourly"),
     ],
 )
 async def test_the_primary_key_finds_the_tenant(telemetry_store, filled, view):

@@ -1,6 +1,10 @@
 """The ClickHouse migrator on the real engine: resumable after a kill at any statement, edits refused, undo."""
 
+from pathlib import Path
+
 import pytest
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 _FIRST = (
     """-- One table; and a view.
@@ -77,3 +81,38 @@ async def test_a_newer_schema_is_refused(clickhouse):
         (clickhouse.folder / f"0002_second.{half}.sql").unlink()
     assert (await clickhouse("verify"))["code"] == "schema-too-new"
     assert (await clickhouse("up"))["code"] == "schema-too-new"
+
+
+_SPANS_OF_A_TRACE = """
+INSERT INTO traces_v3 (organization_id, workspace_id, tenant_id, retention_days, timestamp, trace_id, span_id,
+    parent_span_id, span_name, service_name, duration_nano, status_code)
+SELECT toUUID('{tenant}'), toUUID('{tenant}'), toUUID('{tenant}'), 30, now64(9, 'UTC') + number, '{trace:t<16}',
+    toFixedString(toString(number + 1), 8), toFixedString(if(number = 1, '', '2'), 8),
+    concat('name ', toString(number)), 'service', 5, 'error'
+FROM numbers(3)
+"""
+_SUMMARY = """
+SELECT sum(span_count), sum(error_count), groupUniqArrayArray(service_names), argMinMerge(root_service),
+    argMinMerge(root_name)
+FROM trace_summaries(workspace_id = '{tenant}', tenant_id = '{tenant}') AS s WHERE trace_id = '{trace:t<16}'
+"""
+
+
+async def test_traces_from_before_0007_are_found_after_it_and_undoing_it_keeps_all(tmp_path, clickhouse_process):
+    """Spans had a narrow table by trace id: what it has stays readable, what comes now is summed up."""
+    clickhouse = clickhouse_process(tmp_path / "chdb", MIGRATIONS / "clickhouse")
+    tenant = "018f0000-0000-7000-8000-000000000001"
+    await clickhouse("up")
+    await clickhouse("down6")
+    await clickhouse(_SPANS_OF_A_TRACE.format(tenant=tenant, trace="old"))
+    assert (await clickhouse("SELECT count() FROM spans_v3")) == [[3]]
+    await clickhouse("up")
+    await clickhouse(_SPANS_OF_A_TRACE.format(tenant=tenant, trace="new"))
+    for trace in ("old", "new"):
+        found = await clickhouse(_SUMMARY.format(tenant=tenant, trace=trace))
+        assert found == [[3, 3, ["service"], "service", "name 1"]], trace
+    await clickhouse("down6")
+    assert (await clickhouse("SELECT count() FROM spans_v3")) == [[6]]
+    assert await clickhouse("SELECT count() FROM metrics_v3_daily") == [[0]]
+    await clickhouse("down0")
+    assert await clickhouse(_TABLES) == []

@@ -46,6 +46,7 @@ TABLES = [
     "logs_v3_by_trace",
     "traces_v3",
     "spans_v3",
+    "trace_summaries_v3",
     "metrics_v3",
     "metrics_v3_hourly",
     "metrics_v3_daily",

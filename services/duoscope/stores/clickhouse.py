@@ -38,7 +38,8 @@ about 17 times its bytes of memory, so there are as many as leave room for merge
 VIEWS: Final = frozenset(
     {
         "traces",
-        "spans",
+        "trace_summaries",
+        "spans_v3",
         "logs",
         "logs_v3_by_trace",
         "metrics",
@@ -47,7 +48,7 @@ VIEWS: Final = frozenset(
         "summaries",
         "exemplars",
         "metrics_hourly",
-        "metrics_daily",
+        "metrics_v3_daily",
         "metric_names",
         "counters_hourly",
         "histograms_hourly",
@@ -277,6 +278,8 @@ class IngestWriter:
             # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
+            # A block of one INSERT is one thread's work: more threads cost more than they gain.
+            "max_threads": 1,
             # Merging a block with itself costs more than the few rows that it saves.
             "optimize_on_insert": 0,
             "insert_deduplication_token": token,

@@ -12,8 +12,6 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.metric_frames import Frame
 from duoscope.telemetry.times import TimeRange
 
-DAY_S: Final = 86_400
-
 _OF_POINTS: Final = {
     "avg": "avg({value})",
     "sum": "sum({value})",
@@ -127,14 +125,11 @@ async def _last(reader: TelemetryReader, frame: Frame, kind: str, view: str) -> 
 
 
 async def _rollup(reader: TelemetryReader, frame: Frame, kind: str, aggregation: str) -> list[dict[str, Any]]:
-    view, hour = ("metrics_hourly", "hour")
-    if frame.step_s % DAY_S == 0:
-        view, hour = ("metrics_daily", "toDateTime(date, 'UTC')")
     sql = (
-        f"SELECT {frame.labels} AS labels, {frame.bucket(hour)} AS bucket, {_OF_ROLLUPS[aggregation]} AS value "
-        f"FROM @{view} WHERE {frame.where} AND metric_type = {{metric_type:String}} "
-        f"AND {hour} >= toDateTime({{start_s:Int64}}, 'UTC') AND {hour} < toDateTime({{end_s:Int64}}, 'UTC') "
+        f"SELECT {frame.labels} AS labels, {frame.bucket('hour')} AS bucket, {_OF_ROLLUPS[aggregation]} AS value "
+        f"FROM @metrics_hourly WHERE {frame.where} AND metric_type = {{metric_type:String}} "
+        "AND hour >= toDateTime({start_s:Int64}, 'UTC') AND hour < toDateTime({end_s:Int64}, 'UTC') "
         f"GROUP BY labels, bucket ORDER BY labels, bucket {_END}"
     )
     parameters = frame.parameters | {"metric_type": kind, "end_s": frame.end_s}
-    return await reader.query(sql, parameters, name=f"metrics.rollup.{view}")
+    return await reader.query(sql, parameters, name="metrics.rollup.metrics_hourly")

@@ -71,17 +71,17 @@ SELECT service_name AS name, sumIf(count, {IS_REQUEST}) AS request_count,
     sumIf(count, {IS_REQUEST} AND status_code = 'error') AS error_count,
     maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets
 FROM @figures WHERE {IN_MINUTES} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
-_COUNT = f"SELECT count() AS spans FROM @spans WHERE {TimeRange.CONDITION}"
+_COUNT = f"SELECT count() AS spans FROM @traces WHERE {TimeRange.CONDITION}"
 _SAMPLE = f"{TimeRange.CONDITION} AND cityHash64(trace_id) % {{one_in:UInt64}} = 0"
 _EDGES = f"""
 SELECT caller.service_name AS from_service, callee.service_name AS to_service, count() AS calls,
     countIf(callee.status_code = 'error') AS errors,
     quantilesTDigest(0.5, 0.95, 0.99)(callee.duration_nano) AS durations
 FROM (
-    SELECT trace_id, parent_span_id, service_name, status_code, duration_nano FROM @spans
+    SELECT trace_id, parent_span_id, service_name, status_code, duration_nano FROM @traces
     WHERE {_SAMPLE} AND parent_span_id != toFixedString('', 8)
 ) AS callee
-INNER ANY JOIN (SELECT trace_id, span_id, service_name FROM @spans WHERE {_SAMPLE}) AS caller
+INNER ANY JOIN (SELECT trace_id, span_id, service_name FROM @traces WHERE {_SAMPLE}) AS caller
     ON callee.trace_id = caller.trace_id AND callee.parent_span_id = caller.span_id
 WHERE from_service != to_service
 GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service LIMIT {{rows:UInt64}}"""

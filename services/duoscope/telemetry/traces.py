@@ -100,14 +100,18 @@ class TracePage(Struct, frozen=True):
     next_cursor: str | None
 
 
-_NO_PARENT = "parent_span_id = toFixedString('', 8)"
-_SUMMARY = f"""
-    toUnixTimestamp64Nano(min(timestamp)) AS start_unix_nano,
-    max(toUnixTimestamp64Nano(timestamp) + toInt64(duration_nano)) AS end_unix_nano,
-    count() AS span_count,
-    countIf(status_code = 'error') AS error_count,
-    arraySort(groupUniqArray(1000)(service_name)) AS services,
-    argMin((service_name, span_name), (NOT ({_NO_PARENT}), timestamp, span_id)) AS root"""
+# A trace has a row a day, and until they are merged one an INSERT.
+_SUMMARY = """
+    toUnixTimestamp64Nano(min(first_timestamp)) AS start_unix_nano,
+    toUnixTimestamp64Nano(max(end_timestamp)) AS end_unix_nano,
+    sum(s.span_count) AS span_count,
+    sum(s.error_count) AS error_count,
+    arraySort(groupUniqArrayArray(1000)(service_names)) AS services,
+    (argMinMerge(s.root_service), argMinMerge(s.root_name)) AS root"""
+_DAYS = (
+    "date >= toDate(fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC')) "
+    "AND date <= toDate(fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC'))"
+)
 _SPAN_COLUMNS = f"""
     toUnixTimestamp64Nano(timestamp) AS start_unix_nano, trace_id, span_id, parent_span_id, trace_state, flags,
     span_name, span_kind, service_name, duration_nano, status_code, status_message,
@@ -132,8 +136,8 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
     if len(identifier) != 2 * TRACE_ID_BYTES or set(identifier) - set("0123456789abcdef"):
         raise invalid("A trace id has 32 hexadecimal digits.", code="invalid-trace-id")
     found = await reader.query(
-        f"SELECT {_SUMMARY}, toUnixTimestamp64Nano(max(timestamp)) + 1 AS last_unix_nano FROM @spans "
-        "WHERE trace_id = toFixedString(unhex({trace_id:String}), 16) HAVING span_count > 0",
+        f"SELECT {_SUMMARY}, toUnixTimestamp64Nano(max(last_timestamp)) + 1 AS last_unix_nano "
+        "FROM @trace_summaries AS s WHERE trace_id = toFixedString(unhex({trace_id:String}), 16) HAVING span_count > 0",
         {"trace_id": identifier},
         name="traces.find",
     )
@@ -216,7 +220,7 @@ async def _summaries(reader: TelemetryReader, trace_ids: list[str], times: TimeR
         return []
     around = TimeRange(max(0, times.start_ns - TRACE_REACH_NS), min(2**63 - 1, times.end_ns + TRACE_REACH_NS))
     rows = await reader.query(
-        f"SELECT trace_id AS id, {_SUMMARY} FROM @spans WHERE {TimeRange.CONDITION} AND trace_id IN "
+        f"SELECT trace_id AS id, {_SUMMARY} FROM @trace_summaries AS s WHERE {_DAYS} AND trace_id IN "
         "(SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16)) GROUP BY trace_id",
         around.parameters | {"trace_ids": trace_ids},
         name="traces.summaries",
