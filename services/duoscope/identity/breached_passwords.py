@@ -72,11 +72,13 @@ class BreachedPasswords:
             )
         except (DuoscopeError, TimeoutError, ValueError) as error:
             self._asked_again_s = time.monotonic() + limits.BREACHED_PAUSE_S
+            # Not the error's detail, which has the digits: beside the request's line they would tell of a password.
+            why = error.__cause__ or error
             _log.warning(
                 "breached passwords cannot be asked for at %s (%s): for %d minutes new passwords are compared with the "
                 "shipped list alone",
                 self.url,
-                (error.detail if isinstance(error, DuoscopeError) else None) or str(error) or type(error).__name__,
+                f"{type(why).__name__}: {why}",
                 limits.BREACHED_PAUSE_S // 60,
             )
             return False
