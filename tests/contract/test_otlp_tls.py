@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from duoscope.cli import run
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.tls import TlsFiles
@@ -246,3 +247,17 @@ def test_settings_that_cannot_be_meant_are_refused(files, authority, tmp_path):
     files.put(client_ca=b"no certificate")
     with pytest.raises(DuoscopeError, match="CLIENT_CA"):
         TlsFiles.of(files.settings("cert", "key", "client_ca"))
+
+
+async def test_a_demo_over_tls_trusts_the_authority_it_is_told(serve, authority, files, tmp_path, capfd):
+    trusted = tmp_path / "authority.pem"
+    trusted.write_bytes(authority.pem)
+    tls = TlsFiles.of(files.settings("cert", "key"))
+    async with serve(tls=tls) as send:
+        endpoint = ["--endpoint", f"https://{send.grpc_target}", "--duration", "1", "--rate", "1"]
+        demo = ["demo", *endpoint, "--api-key", send.key]
+        assert await asyncio.to_thread(run, demo) == 1
+        assert "--ca-file" in capfd.readouterr().err
+        assert await asyncio.to_thread(run, [*demo, "--ca-file", str(trusted)]) == 0
+        assert "spans, " in capfd.readouterr().out
+    assert await asyncio.to_thread(run, [*demo, "--ca-file", str(tmp_path / "none.pem")]) == 2

@@ -118,13 +118,17 @@ def test_the_audit_log_is_verified_against_both_stores(migrated, tenant_id, data
     anchors = tmp_path / "heads.json"
     said = migrated("admin", "verify-audit", "--anchors", str(anchors))
     assert "Nothing was found" in said
+    assert re.search(r"^default +\d", said, re.MULTILINE)
     report = json.loads(migrated("admin", "verify-audit", "--json"))
     assert report["clickhouse_compared"] is True
     assert sum(chain["entries"] for chain in report["chains"]) >= 1
+    assert {chain["organization_id"] for chain in report["chains"]} == set(report["organizations"])
     head = next(iter(json.loads(anchors.read_text()).values()))
 
     asyncio.run(_edit_the_audit_log(data_dir))
     assert "are not what they were" in migrated("admin", "verify-audit", code=1)
+    said = migrated("admin", "verify-audit", code=1, streams="stdout")
+    assert re.search(r"^default +1 +PostgreSQL", said, re.MULTILINE)
     found = json.loads(migrated("admin", "verify-audit", "--json", code=1, streams="stdout"))["findings"]
     assert {(finding["sequence"], finding["store"]) for finding in found} == {(1, "PostgreSQL")}
     # What was noted stays as it was while something is wrong.

@@ -42,18 +42,19 @@ def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> 
     from duoscope import runtime
 
     noted = _read(anchors) if anchors is not None else {}
-    reports, is_compared = runtime.run(_verify(settings, noted))
+    reports, is_compared, names = runtime.run(_verify(settings, noted))
     findings = [finding for report in reports for finding in report.findings]
     if anchors is not None and not findings:
         _write(anchors, reports, noted)
-    from duoscope.metadata.audit_logs import PLATFORM_CHAIN
-
     if as_json:
-        output.emit_json({"clickhouse_compared": is_compared, "chains": reports, "findings": findings})
+        told = {str(organization_id): name for organization_id, name in names.items()}
+        output.emit_json(
+            {"clickhouse_compared": is_compared, "chains": reports, "findings": findings, "organizations": told}
+        )
         return FOUND if findings else 0
     rows = [
         (
-            "the platform" if str(r.organization_id) == str(PLATFORM_CHAIN) else r.organization_id,
+            names[r.organization_id],
             r.entries,
             "not compared" if r.compared is None else r.compared,
             r.head.sequence,
@@ -68,12 +69,13 @@ def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> 
         click.echo("Nothing was found: every entry is where it was and as it was, as far as the stores can tell.")
         return 0
     output.fail(f"{len(findings)} entries or more of the audit log are not what they were.")
-    places = [(f.organization_id, f.sequence, f.store, f.what) for f in findings[:_SHOWN_MAX]]
+    places = [(names[f.organization_id], f.sequence, f.store, f.what) for f in findings[:_SHOWN_MAX]]
     output.table(("Organization", "Entry", "Where", "What"), places, empty="")
     return FOUND
 
 
-async def _verify(settings: Settings, noted: "dict[UUID, Anchor]") -> "tuple[list[ChainReport], bool]":
+async def _verify(settings: Settings, noted: "dict[UUID, Anchor]") -> "tuple[list[ChainReport], bool, dict[UUID, str]]":
+    """The reports, whether ClickHouse's copy was compared, and the names of the chains."""
     from duoscope.identity import audit
     from duoscope.stores.clickhouse import TelemetryStore
     from duoscope.stores.migrations import verify_schema
@@ -87,7 +89,8 @@ async def _verify(settings: Settings, noted: "dict[UUID, Anchor]") -> "tuple[lis
             stack.push_async_callback(telemetry.close)
             verify_schema("clickhouse", await telemetry.applied_migrations())
             records = telemetry.records()
-        return await audit.verify_audit(store, records, noted), is_compared
+        reports = await audit.verify_audit(store, records, noted)
+        return reports, is_compared, await audit.names(store, reports)
 
 
 def _is_running(settings: Settings) -> bool:

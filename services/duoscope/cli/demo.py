@@ -33,7 +33,20 @@ ENDED_AGO_NS: Final = 200_000_000
 
 @click.command()
 @click.option("--endpoint", metavar="URL", help="OTLP over gRPC address. [default: from credentials.json]")
-@click.option("--api-key", metavar="KEY", envvar="DUOSCOPE_DEMO_API_KEY", help="[default: from credentials.json]")
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    envvar="DUOSCOPE_DEMO_API_KEY",
+    show_envvar=True,
+    help="API key to send with; others on this machine may see it here, and not in the environment. "
+    "[default: from credentials.json]",
+)
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Certificate of the authority that signed the receiver's, in PEM. [default: those the system trusts]",
+)
 @click.option(
     "--duration",
     type=click.IntRange(1, DURATION_MAX_S),
@@ -51,7 +64,9 @@ ENDED_AGO_NS: Final = 200_000_000
     help="Requests a second that pretend people make of the fleet; each is about eight spans.",
 )
 @settings_options("data_dir")
-def demo(settings: Settings, endpoint: str | None, api_key: str | None, duration: int, rate: int) -> None:
+def demo(  # noqa: PLR0917 - each is an option
+    settings: Settings, endpoint: str | None, api_key: str | None, ca_file: Path | None, duration: int, rate: int
+) -> None:
     """Send traces, logs and metrics of a pretend shop to a running duoscope.
 
     Eight services, through the OpenTelemetry SDK and OTLP over gRPC, with errors and slow calls among them. Address and
@@ -77,10 +92,11 @@ def demo(settings: Settings, endpoint: str | None, api_key: str | None, duration
         )
     from duoscope.demo.sender import FleetSender, check
 
-    check(endpoint, api_key)
+    authority = ca_file.read_bytes() if ca_file else None
+    check(endpoint, api_key, authority)
     _quiet()
     rng = random.Random()  # noqa: S311 - pretend data
-    sender = FleetSender(endpoint, api_key, rng)
+    sender = FleetSender(endpoint, api_key, authority, rng)
     click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
     trace_ids = _send(sender, rng, duration, rate)
     click.echo("Sending what is left …")

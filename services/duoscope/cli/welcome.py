@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from duoscope.runtime import Started
 
 _COLLECTOR = """\
+extensions:
+  file_storage:                 # what cannot be sent yet is kept on disk, through outages and restarts
+    directory: /var/lib/otelcol # writable for the collector; each collector needs its own
+    create_directory: true
+
 receivers:
   otlp:                         # the collector's own ports: 4317 and 4318 may be duoscope's
     protocols:
@@ -38,14 +43,21 @@ exporters:
       authorization: Bearer {key}
     retry_on_failure:
       max_elapsed_time: 0       # the default drops what could not be sent for five minutes
+    sending_queue:
+      storage: file_storage
+      block_on_overflow: true   # the default drops what does not fit
   otlphttp/duoscope:            # or OTLP over HTTP
     endpoint: {http}
     headers:
       authorization: Bearer {key}
     retry_on_failure:
       max_elapsed_time: 0
+    sending_queue:
+      storage: file_storage
+      block_on_overflow: true
 
 service:
+  extensions: [file_storage]
   pipelines:
     traces:
       receivers: [otlp]
@@ -123,7 +135,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
             "mfa_required is true, as other organizations do that are made."
         )
     click.echo()
-    click.echo("OpenTelemetry collector configuration, a complete file:\n")
+    click.echo("OpenTelemetry collector configuration, a complete file for its contrib distribution:\n")
     click.echo(
         _COLLECTOR.format(
             grpc=urlsplit(started.otlp_grpc_endpoint).netloc,

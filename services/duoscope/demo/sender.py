@@ -50,15 +50,17 @@ _KINDS: Final = {
 }
 
 
-def check(endpoint: str, api_key: str) -> None:
+def check(endpoint: str, api_key: str, authority: bytes | None) -> None:
     """Send an empty request, to say at once what would otherwise show as lost data half a minute later.
+
+    `authority` is the certificate, in PEM, that signs the receiver's; None for those that the system trusts.
 
     Raises:
         DuoscopeError: UNAVAILABLE when nothing answers; UNAUTHENTICATED or FORBIDDEN for the key.
     """
     target = urlsplit(endpoint)
     channel = (
-        grpc.secure_channel(target.netloc, grpc.ssl_channel_credentials())
+        grpc.secure_channel(target.netloc, grpc.ssl_channel_credentials(authority))
         if target.scheme == "https"
         else grpc.insecure_channel(target.netloc)
     )
@@ -97,7 +99,7 @@ def _refusal(endpoint: str, error: Any) -> DuoscopeError:
     if "CERTIFICATE_VERIFY_FAILED" in (said or ""):
         return unavailable(
             f"The certificate of {endpoint} is not trusted here. Name the authority that signed it: "
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/path/to/authority.pem",
+            "--ca-file /path/to/authority.pem",
             code="demo-certificate-not-trusted",
             retry_after_s=CHECK_TIMEOUT_S,
             detail=f"{code.name}: {said}",
@@ -120,10 +122,12 @@ class _Exporters:
     metrics: OTLPMetricExporter
 
     @classmethod
-    def connect(cls, endpoint: str, api_key: str) -> Self:
+    def connect(cls, endpoint: str, api_key: str, authority: bytes | None) -> Self:
+        is_tls = urlsplit(endpoint).scheme == "https"
         options: dict[str, Any] = {
             "endpoint": endpoint,
-            "insecure": urlsplit(endpoint).scheme != "https",
+            "insecure": not is_tls,
+            "credentials": grpc.ssl_channel_credentials(authority) if is_tls else None,
             "headers": (("authorization", f"Bearer {api_key}"),),
             "timeout": EXPORT_TIMEOUT_S,
         }
@@ -193,12 +197,12 @@ class _Service:
 class FleetSender:
     """Sends requests' telemetry; `counts` says what the receiver took. Close it to send what is left."""
 
-    def __init__(self, endpoint: str, api_key: str, rng: random.Random) -> None:
+    def __init__(self, endpoint: str, api_key: str, authority: bytes | None, rng: random.Random) -> None:
         self.counts = Counts()
         self.unsent = False
         """Whether closing gave up before everything was sent."""
         self._rng = rng
-        self._exporters = _Exporters.connect(endpoint, api_key)
+        self._exporters = _Exporters.connect(endpoint, api_key, authority)
         self._services = {
             name: _Service(name, version, self._exporters, self.counts, rng) for name, version in SERVICES.items()
         }

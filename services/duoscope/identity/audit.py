@@ -18,8 +18,9 @@ from uuid import UUID
 
 from duoscope.kernel.clock import now, rfc3339
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_chains
+from duoscope.metadata import audit_chains, organizations
 from duoscope.metadata.audit_chains import FIRST_PREVIOUS_HASH, Chain, Entry, chained_hash
+from duoscope.metadata.audit_logs import PLATFORM_CHAIN
 from duoscope.metadata.redaction import canonical
 from duoscope.stores.postgres import MetadataStore, Transaction
 from duoscope.stores.records import AUDIT_RETENTION_DAYS, RecordWriter, StoredAudit
@@ -65,6 +66,13 @@ class ChainReport:
 async def _reading(store: MetadataStore) -> AsyncGenerator[Transaction]:
     async with store.open_platform(_VERIFYING, "admin.verify_audit") as m:
         yield m
+
+
+async def names(store: MetadataStore, reports: Sequence[ChainReport]) -> dict[UUID, str]:
+    """Whose chains these are, for people: the code of the organization, or its id once it was purged."""
+    async with _reading(store) as m:
+        codes = await organizations.list_codes(m) | {PLATFORM_CHAIN: "the platform"}
+    return {r.organization_id: codes.get(r.organization_id, str(r.organization_id)) for r in reports}
 
 
 async def verify_audit(

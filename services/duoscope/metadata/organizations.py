@@ -87,6 +87,12 @@ async def list_all(m: Transaction) -> list[Organization]:
     return [from_row(row) for row in rows]
 
 
+async def list_codes(m: Transaction) -> dict[UUID, str]:
+    """Of those the transaction may see, deleted or not."""
+    rows = await m.fetch("SELECT organization_id, code FROM organizations")
+    return {row["organization_id"]: row["code"] for row in rows}
+
+
 async def any_exists(m: Transaction) -> bool:
     """Whether the platform has had its first start; deleted organizations count."""
     return bool(await m.fetchval("SELECT EXISTS (SELECT FROM organizations)"))

@@ -11,6 +11,7 @@ points in sum, against the collector's own count.
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from contextlib import ExitStack
 import grpc
 import psutil
 
+from duoscope.cli import welcome
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import METRICS, TRACES
 
@@ -324,3 +326,13 @@ def test_a_backlog_of_long_lines_fits_into_requests(start_up, collectors, new_te
         assert counts == (LONG_LINES, LONG_LINES, 0, 0)
         collector.stop()
         up.stop()
+
+
+def test_the_configuration_that_a_first_start_prints_is_one(binary, tmp_path):
+    printed = welcome._COLLECTOR.format(
+        grpc="127.0.0.1:4317", http="http://127.0.0.1:4318", key="tfk-x", tls="insecure: true"
+    )
+    path = tmp_path / "collector.yaml"
+    path.write_text(printed.replace("/var/lib/otelcol", str(tmp_path)))
+    checked = subprocess.run([binary, "validate", "--config", str(path)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
