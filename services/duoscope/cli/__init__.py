@@ -24,6 +24,7 @@ from duoscope.cli import (
     people,
     secrets,
     services,
+    signing_in,
     spool,
 )
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -63,7 +64,10 @@ for _command in (
     *(migrate.migrate, admin.admin, demo.demo, bench.bench),
 ):
     cli.add_command(_command)
-for _command in (audit.verify_audit, spool.spool, *ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS):
+for _command in (
+    *(audit.verify_audit, spool.spool),
+    *(*ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS, *signing_in.COMMANDS),
+):
     admin.admin.add_command(_command)
 
 

@@ -45,6 +45,7 @@ class IdentityProviders:
         scopes: list[str],
         allowed_email_domains: list[str],
         group_claim: str,
+        acr_values: list[str],
         group_roles: list[tuple[str, UUID, UUID | None]],
     ) -> tuple[IdentityProvider, list[GroupRole]]:
         """Make one.
@@ -58,6 +59,7 @@ class IdentityProviders:
             scopes: what to ask for.
             allowed_email_domains: whose addresses it may vouch for.
             group_claim: where its tokens name groups.
+            acr_values: what to ask it for, each of which means more than one factor.
             group_roles: group, role and tenant (None: organization-wide).
 
         Raises:
@@ -78,6 +80,7 @@ class IdentityProviders:
                 scopes=_checked_scopes(scopes),
                 allowed_email_domains=_checked_domains(allowed_email_domains),
                 group_claim=group_claim,
+                acr_values=tuple(dict.fromkeys(acr_values)),
                 is_active=True,
                 deleted_at=None,
                 created_at=now(),
@@ -97,6 +100,8 @@ class IdentityProviders:
         group_roles: list[tuple[str, UUID, UUID | None]] | None = changes.pop("group_roles", None)
         if "scopes" in changes:
             changes["scopes"] = _checked_scopes(changes["scopes"])
+        if "acr_values" in changes:
+            changes["acr_values"] = tuple(dict.fromkeys(changes["acr_values"]))
         if "allowed_email_domains" in changes:
             changes["allowed_email_domains"] = _checked_domains(changes["allowed_email_domains"])
         async with self._store.open(authority.scope, "identity_providers.change") as m:

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString, cast
 from urllib.parse import urlencode
@@ -26,10 +27,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from duoscope.identity.oidc_provider import OidcClient, Refused, code_challenge
+from duoscope.identity.oidc_strength import Strength, strength
 from duoscope.identity.oidc_users import Identity, OidcUsers
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_box import Place, SecretBox
 from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.session_ends import SessionId
 from duoscope.identity.sessions import Sessions, TokenPair
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -65,6 +68,14 @@ class _Begun:
     identity_provider_id: str
     expires_at: float
     tenant_id: str | None
+    fresh: bool = False
+    former: list[list[str]] = field(default_factory=list[list[str]])
+    """Ids of the sessions that the client has, which the login ends."""
+
+    @property
+    def asked_anew_s(self) -> float | None:
+        """When the provider was asked to authenticate anew, where it was."""
+        return self.expires_at - LOGIN_LIFETIME_S if self.fresh else None
 
 
 class OidcLogins:
@@ -94,12 +105,21 @@ class OidcLogins:
         """Whether people reach us over https, so that cookies may say so."""
         return self._public_url.startswith("https://")
 
-    async def start(self, slug: str, *, tenant_id: UUID | None = None) -> Start:
+    async def start(
+        self,
+        slug: str,
+        *,
+        tenant_id: UUID | None = None,
+        fresh: bool = False,
+        former: Sequence[SessionId] = (),
+    ) -> Start:
         """Begin a login.
 
         Args:
             slug: of the provider.
             tenant_id: where the session is to work; without it, where the user is at home.
+            fresh: whether the provider has to authenticate anew, however lately it did.
+            former: sessions that the client has now, which end when the login succeeds.
 
         Raises:
             DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
@@ -113,9 +133,15 @@ class OidcLogins:
             identity_provider_id=str(provider.identity_provider_id),
             expires_at=time.time() + LOGIN_LIFETIME_S,
             tenant_id=str(tenant_id) if tenant_id else None,
+            fresh=fresh,
+            former=[[str(each.organization_id), str(each.user_id), str(each.session_id)] for each in former],
         )
+        asked = {"acr_values": " ".join(provider.acr_values)} if provider.acr_values else {}
+        if fresh:
+            asked |= {"prompt": "login", "max_age": "0"}
         query = urlencode(
             {
+                **asked,
                 "response_type": "code",
                 "client_id": provider.client_id,
                 "redirect_uri": self.redirect_uri(provider),
@@ -161,15 +187,17 @@ class OidcLogins:
             if not await identity_providers.use_state(m, provider, state_hash, lifetime_s=2 * LOGIN_LIFETIME_S):
                 raise _no_login()
         try:
-            identity = await self._identity(provider, begun, code, issuer)
+            identity, found = await self._identity(provider, begun, code, issuer)
             user_id = await self._users.resolve(provider, identity, actor)
             try:
                 return await self._sessions.begin_external(
                     organization_id=provider.organization_id,
                     user_id=user_id,
                     actor=actor,
-                    methods=("oidc",),
+                    methods=found.methods,
                     tenant_id=UUID(begun.tenant_id) if begun.tenant_id else None,
+                    authenticated_s_ago=found.authenticated_s_ago,
+                    former=[SessionId(*map(UUID, ids)) for ids in begun.former],
                 )
             except DuoscopeError as error:
                 if error.kind is not ErrorKind.UNAUTHENTICATED:
@@ -186,7 +214,7 @@ class OidcLogins:
 
     async def _identity(
         self, provider: IdentityProvider, begun: _Begun, code: str | None, issuer: str | None
-    ) -> Identity:
+    ) -> tuple[Identity, Strength]:
         metadata = await self._client.metadata(provider.issuer)
         if issuer is not None and issuer != provider.issuer:
             raise Refused("the answer is another issuer's")
@@ -212,10 +240,11 @@ class OidcLogins:
         claims = await self._client.validate(
             provider.issuer, tokens.id_token, client_id=provider.client_id, nonce=begun.nonce
         )
+        found = strength(claims, provider.acr_values, since_s=begun.asked_anew_s)
         if "email" not in claims or provider.group_claim not in claims:
             more = await self._client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
             claims = more | claims
-        return _identity(claims, provider)
+        return _identity(claims, provider), found
 
     async def _provider(self, slug: str) -> IdentityProvider:
         if _SLUG.fullmatch(slug):

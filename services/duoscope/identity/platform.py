@@ -18,6 +18,7 @@ from duoscope.metadata.workspaces import Workspace
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
+_POLICIES: Final = ("mfa_required", "sso_required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +165,13 @@ async def change_organization(
 
 
 def _with_policy(before: Organization, changes: dict[str, Any]) -> dict[str, Any]:
-    """Settings replace those before; the one that makes people safer is switched off by its name alone."""
+    """Settings replace those before; the ones that make people safer are switched off by their names alone."""
     if "settings" not in changes:
         return changes
-    name = "mfa_required"
-    settings = {name: before.settings[name], **changes["settings"]} if name in before.settings else changes["settings"]
-    if not isinstance(settings.get(name, False), bool):
-        raise invalid("The setting mfa_required is true or false.")
+    settings = {name: before.settings[name] for name in _POLICIES if name in before.settings} | changes["settings"]
+    for name in _POLICIES:
+        if not isinstance(settings.get(name, False), bool):
+            raise invalid(f"The setting {name} is true or false.")
     return changes | {"settings": settings}
 
 

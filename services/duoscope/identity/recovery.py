@@ -19,6 +19,7 @@ from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.session_ends import end_all_in
 from duoscope.identity.sessions import printable
+from duoscope.identity.sso import start_path
 from duoscope.identity.throttle import Throttle
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
@@ -96,8 +97,17 @@ class Recovery:
     async def write_reset(self, m: Transaction, waiting: Waiting) -> Letter | None:
         """The mail with the link, made when it is about to be sent; None for an address that has no account."""
         to = await credentials.find_addressee(m, waiting.recipient)
-        if to is None:
+        login = await users.find_login(m, waiting.recipient)
+        if to is None or login is None:
             return None
+        if login.sso_slug is not None:
+            return Letter(
+                to.email,
+                "Signing in to duoscope",
+                f"Hello,\n\nsomebody, probably you, asked for a link to set another password for {to.email}. Your "
+                "organization signs in through its identity provider and takes no passwords. Open\n\n"
+                f"    {self._public_url}{start_path(login.sso_slug)}\n\nIf you did not ask, there is nothing to do.\n",
+            )
         token = "tfp-" + secrets.token_urlsafe(32)
         await password_reset_tokens.create(
             m,

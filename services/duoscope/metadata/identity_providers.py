@@ -24,6 +24,7 @@ class IdentityProvider:
     scopes: tuple[str, ...]
     allowed_email_domains: tuple[str, ...]
     group_claim: str
+    acr_values: tuple[str, ...]
     is_active: bool
     deleted_at: datetime | None
     created_at: datetime
@@ -46,7 +47,7 @@ EVERYBODY: Final = "*"
 """Stands for a group that whoever logs in through the provider is in."""
 _COLUMNS: Final[LiteralString] = (
     "organization_id, identity_provider_id, slug, name, issuer, client_id, client_secret_encrypted, scopes, "
-    "allowed_email_domains, group_claim, is_active, deleted_at, created_at, updated_at"
+    "allowed_email_domains, group_claim, acr_values, is_active, deleted_at, created_at, updated_at"
 )
 LISTING: Final = Listing(
     name="identity_providers",
@@ -60,7 +61,7 @@ LISTING: Final = Listing(
 def from_row(row: Record) -> IdentityProvider:
     """A row of the listing, or of the table."""
     values: dict[str, Any] = dict(row)
-    for name in ("scopes", "allowed_email_domains"):
+    for name in ("scopes", "allowed_email_domains", "acr_values"):
         values[name] = tuple(values[name])
     return IdentityProvider(**values)
 
@@ -96,11 +97,11 @@ async def create(m: Transaction, provider: IdentityProvider) -> IdentityProvider
     """Store one, with its ids and slug; its times are the database's."""
     row = await m.fetchrow(
         "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
-        "client_secret_encrypted, scopes, allowed_email_domains, group_claim, is_active) "
-        f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {_COLUMNS}",
+        "client_secret_encrypted, scopes, allowed_email_domains, group_claim, is_active, acr_values) "
+        f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING {_COLUMNS}",
         *(provider.organization_id, provider.identity_provider_id, provider.slug, provider.name, provider.issuer),
         *(provider.client_id, provider.client_secret_encrypted, list(provider.scopes)),
-        *(list(provider.allowed_email_domains), provider.group_claim, provider.is_active),
+        *(list(provider.allowed_email_domains), provider.group_claim, provider.is_active, list(provider.acr_values)),
     )
     assert row is not None
     return from_row(row)
@@ -110,11 +111,11 @@ async def save(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
     """Write what may change: not its issuer, whose subjects are known by it, nor its slug."""
     row = await m.fetchrow(
         "UPDATE identity_providers SET name = $2, client_id = $3, client_secret_encrypted = $4, scopes = $5, "
-        "allowed_email_domains = $6, group_claim = $7, is_active = $8, deleted_at = $9 "
+        "allowed_email_domains = $6, group_claim = $7, is_active = $8, deleted_at = $9, acr_values = $10 "
         f"WHERE identity_provider_id = $1 RETURNING {_COLUMNS}",
         *(provider.identity_provider_id, provider.name, provider.client_id, provider.client_secret_encrypted),
         *(list(provider.scopes), list(provider.allowed_email_domains), provider.group_claim, provider.is_active),
-        provider.deleted_at,
+        *(provider.deleted_at, list(provider.acr_values)),
     )
     assert row is not None
     return from_row(row)

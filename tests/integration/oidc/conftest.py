@@ -1,13 +1,17 @@
 """An OpenID provider in loopback, built on Authlib as production providers are: PKCE is required and verified.
 
+And organizations that log in through it.
+
 It is honest unless a test says otherwise: `alter` may change an ID token before it is signed, and with what.
 """
 # ruff: noqa: ARG002 - methods that Authlib calls
 
+import asyncio
 import base64
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +29,16 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
 
+from duoscope.api.app import create_app
+from duoscope.api.services import assemble
+from duoscope.identity import administration
+from duoscope.identity.secret_keys import SecretKeys
+from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
+from duoscope.kernel.settings import Settings
+
 CLIENT_ID, CLIENT_SECRET = "duoscope", "a secret: with + and ä"
+PASSWORD = "correct horse battery"
+_PLATFORM = PlatformScope(reason="test")
 
 
 @dataclass
@@ -47,6 +60,9 @@ class Code:
     nonce: str | None
     code_challenge: str | None
     code_challenge_method: str | None
+    auth_time: int
+    acr: str | None
+    amr: Any
 
     def get_redirect_uri(self):
         return self.redirect_uri
@@ -58,9 +74,13 @@ class Code:
         return self.nonce
 
     def get_auth_time(self):
-        return None
+        return self.auth_time
 
-    get_acr = get_amr = get_auth_time
+    def get_acr(self):
+        return self.acr
+
+    def get_amr(self):
+        return self.amr
 
 
 class Client:
@@ -103,6 +123,10 @@ class Provider:
         alter: gets header, claims and key of an ID token, and answers what is signed instead.
         discovery: what the discovery document says besides.
         asked: paths that were asked for.
+        requests: what authorization requests said.
+        authenticated_at: when who sits there showed who they are, in seconds since the epoch.
+        is_lazy: does not ask them again where it should.
+        acr, amr: what it says of how they did.
     """
 
     url: str = ""
@@ -112,6 +136,11 @@ class Provider:
     discovery: dict[str, Any] = field(default_factory=dict)
     in_userinfo_only: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    authenticated_at: float = field(default_factory=time.time)
+    is_lazy: bool = False
+    acr: str | None = None
+    amr: Any = None
     client: Client = field(default_factory=Client)
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first", "use": "sig"}))
 
@@ -149,6 +178,9 @@ def _app(provider: Provider) -> flask.Flask:  # noqa: C901 - one function an end
                 data.get("nonce"),
                 data.get("code_challenge"),
                 data.get("code_challenge_method"),
+                int(provider.authenticated_at),
+                provider.acr,
+                provider.amr,
             )
 
         def query_authorization_code(self, code, client):
@@ -215,6 +247,11 @@ def _app(provider: Provider) -> flask.Flask:  # noqa: C901 - one function an end
     @app.get("/authorize")
     def authorize():
         account = provider.accounts.get(provider.signed_in)
+        provider.requests.append(flask.request.args.to_dict())
+        if not provider.is_lazy and (
+            "login" in flask.request.args.get("prompt", "") or "max_age" in flask.request.args
+        ):
+            provider.authenticated_at = time.time()
         try:
             grant = server.get_consent_grant(end_user=account)
         except OAuth2Error as error:
@@ -253,3 +290,128 @@ def provider(monkeypatch) -> Generator[Provider]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+async def services(metadata_store, telemetry_store, hasher):
+    made = await assemble(
+        metadata_store,
+        telemetry_store,
+        settings=Settings(outbound_networks="127.0.0.0/8", breached_passwords_url="off"),
+        keys=SecretKeys((b"s" * 32,)),
+        hasher=hasher,
+        public_url="http://duoscope.test",
+        stopping=asyncio.Event(),
+    )
+    yield made
+    await made.outbound.close()
+
+
+@pytest.fixture
+async def browser(services):
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://duoscope.test") as client:
+        yield client
+
+
+class Acme:
+    """An organization with a tenant, an admin, and an identity provider."""
+
+    def __init__(self, services, browser, provider, tenant) -> None:
+        self.services, self.browser, self.provider, self.tenant = services, browser, provider, tenant
+        self.headers: dict[str, str] = {}
+        self.registered: dict = {}
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.tenant.organization_id, self.tenant.workspace_id, self.tenant.tenant_id)
+
+    async def role_id(self, name: str) -> str:
+        async with self.services.metadata.open(self.scope, "test.role") as m:
+            return str(await m.fetchval("SELECT role_id FROM roles WHERE name = $1", name))
+
+    async def register(self, *mapping: tuple[str, str], **fields) -> dict:
+        roles = [
+            {"group": group, "role_id": await self.role_id(role), "tenant_id": str(self.tenant.tenant_id)}
+            for group, role in mapping
+        ]
+        body = {
+            "name": "Acme login",
+            "issuer": self.provider.url,
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "allowed_email_domains": ["Example.com"],
+            "group_roles": roles,
+        }
+        response = await self.browser.post("/api/v1/identity-providers", json=body | fields, headers=self.headers)
+        assert response.status_code == 201, response.text
+        self.registered = response.json()
+        self.provider.client.redirect_uris = (self.registered["redirect_uri"],)
+        return self.registered
+
+    def path(self, end: str) -> str:
+        return f"/api/v1/auth/oidc/{self.registered['slug']}/{end}"
+
+    async def begin(self, **query) -> dict[str, str]:
+        response = await self.browser.get(self.path("start"), params=query)
+        assert response.status_code == 302, response.text
+        return await asyncio.to_thread(self.provider.approve, response.headers["location"])
+
+    async def login(self, **query):
+        return await self.browser.get(self.path("callback"), params=await self.begin(**query))
+
+    async def settings(self, **settings) -> None:
+        """The organization's."""
+        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.settings") as m:
+            await m.execute("UPDATE organizations SET settings = $1", settings)
+
+    async def me(self, response) -> dict:
+        assert response.status_code == 200, response.text
+        headers = {"authorization": f"Bearer {response.json()['access_token']}"}
+        answer = await self.browser.get("/api/v1/auth/me", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def refusals(self) -> list[str]:
+        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.audit") as m:
+            rows = await m.fetch(
+                "SELECT content::json -> 'after' ->> 'reason' AS reason FROM audit_logs WHERE result = 'failure' "
+                "AND resource_type = 'identity-provider' ORDER BY sequence"
+            )
+        return [row["reason"] for row in rows]
+
+    async def refused(self, response, reason: str) -> None:
+        assert (response.status_code, response.json()["code"]) == (401, "oidc-login-refused"), response.text
+        assert reason not in response.text
+        assert (await self.refusals())[-1] == reason
+
+
+@pytest.fixture
+def found(services, browser, provider):
+    async def make(name: str) -> Acme:
+        tenant = await administration.create_tenant(
+            services.metadata, organization=name, workspace="W", tenant="T", mfa_required=False
+        )
+        acme = Acme(services, browser, provider, tenant)
+        await administration.create_user(
+            services.metadata,
+            services.hasher,
+            tenant_id=tenant.tenant_id,
+            email=f"root@{name.lower()}.example",
+            password=PASSWORD,
+            role="admin",
+        )
+        async with services.metadata.open_platform(_PLATFORM, "test.admin") as m:
+            await m.execute("UPDATE user_roles SET workspace_id = NULL, tenant_id = NULL WHERE organization_id = $1",
+                            tenant.organization_id)  # fmt: skip
+        body = {"email": f"root@{name.lower()}.example", "password": PASSWORD}
+        answer = await browser.post("/api/v1/auth/login", json=body)
+        acme.headers = {"authorization": f"Bearer {answer.json()['access_token']}"}
+        return acme
+
+    return make
+
+
+@pytest.fixture
+async def acme(found) -> Acme:
+    return await found("Acme")

@@ -54,6 +54,16 @@ Domains = Annotated[
         examples=[["example.com"]],
     ),
 ]
+AcrValues = Annotated[
+    list[Annotated[str, Meta(pattern=_SCOPE)]],
+    Meta(
+        max_length=20,
+        description="Asked for at each login. A login that the provider says to be of one of them (`acr`) counts as "
+        "more than one factor; so does one whose methods (`amr`) do.",
+        examples=[["urn:example:mfa"]],
+        extra_json_schema=items(Schema(type=OpenAPIType.STRING, pattern=_SCOPE)),
+    ),
+]
 GroupClaim = Annotated[
     str,
     Meta(
@@ -95,6 +105,7 @@ class IdentityProvider(Struct, frozen=True):
     scopes: list[str]
     allowed_email_domains: list[str]
     group_claim: str
+    acr_values: list[str]
     group_roles: list[GroupRole]
     redirect_uri: Annotated[str, Meta(description="To be registered with the provider.")]
     is_active: bool
@@ -115,6 +126,7 @@ class IdentityProviderSummary(Struct, frozen=True):
     scopes: tuple[str, ...]
     allowed_email_domains: tuple[str, ...]
     group_claim: str
+    acr_values: tuple[str, ...]
     is_active: bool
     deleted_at: DeletedAt
     created_at: datetime
@@ -138,6 +150,7 @@ class NewIdentityProvider(Struct, forbid_unknown_fields=True):
     allowed_email_domains: Domains
     scopes: Scopes = msgspec.field(default_factory=lambda: ["openid", "email", "profile"])
     group_claim: GroupClaim = "groups"
+    acr_values: AcrValues = msgspec.field(default_factory=list[str])
     group_roles: GroupRoles = msgspec.field(default_factory=list[GroupRole])
 
 
@@ -150,6 +163,7 @@ class IdentityProviderChange(Change):
     allowed_email_domains: Domains | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
     group_claim: GroupClaim | UnsetType = UNSET
+    acr_values: AcrValues | UnsetType = UNSET
     group_roles: GroupRoles | UnsetType = UNSET
     is_active: IsActive | UnsetType = UNSET
 
@@ -301,6 +315,7 @@ def _shown(
         list(provider.scopes),
         list(provider.allowed_email_domains),
         provider.group_claim,
+        list(provider.acr_values),
         [GroupRole(each.group_name, each.role_id, each.tenant_id, each.tenant_id is None) for each in mapping],
         services.oidc.redirect_uri(provider),
         provider.is_active,

@@ -3,20 +3,41 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
+from msgspec import Meta, Struct
 
-from duoscope.api.authentication import OPEN, PUBLIC, caller
+from duoscope.api.authentication import OPEN, PUBLIC, caller, presented_claims
 from duoscope.api.bodies import Services
 from duoscope.api.problems import documented
 from duoscope.api.routes.auth import Tokens
-from duoscope.identity.oidc import LOGIN_LIFETIME_S
+from duoscope.identity import session_ends
+from duoscope.identity.oidc import LOGIN_LIFETIME_S, Start
 
 TAGS: Final = ["auth"]
 _NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+_FRESH: Final = (
+    "Have the provider ask for credentials even of who is signed in there; right after, you may do what asks for it."
+)
+
+
+class LoginStart(Struct, forbid_unknown_fields=True):
+    """How to begin."""
+
+    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    fresh: Annotated[bool, Meta(description=_FRESH)] = False
+    refresh_token: (
+        Annotated[str, Meta(max_length=1024, description="Of the session that this client has now, to end it.")] | None
+    ) = None
+
+
+class LoginLocation(Struct, frozen=True):
+    """Where to go on."""
+
+    location: Annotated[str, Meta(description="The provider's, to be opened in the browser that asked.")]
 
 
 @get(
@@ -34,23 +55,37 @@ _NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer
 async def start(
     slug: FromPath[str],
     services: Services,
+    *,
     tenant_id: Annotated[
         UUID | None, QueryParameter(description="Where to work; without it, where the user is at home.")
     ] = None,
+    fresh: Annotated[bool, QueryParameter(description=_FRESH)] = False,
 ) -> Redirect:
     """Open this in a browser. The `slug` is the identity provider's; the login takes ten minutes at the most."""
-    begun = await services.oidc.start(slug, tenant_id=tenant_id)
-    is_secure = services.oidc.is_secure
-    cookie = Cookie(
-        key=_cookie_name(is_secure=is_secure),
-        value=begun.cookie,
-        max_age=LOGIN_LIFETIME_S,
-        path="/",
-        secure=is_secure,
-        httponly=True,
-        samesite="lax",
-    )
-    return Redirect(begun.location, status_code=302, cookies=[cookie], headers=_NO_STORE)
+    begun = await services.oidc.start(slug, tenant_id=tenant_id, fresh=fresh)
+    return Redirect(begun.location, status_code=302, cookies=[_cookie(services, begun)], headers=_NO_STORE)
+
+
+@post(
+    "/api/v1/auth/oidc/{slug:str}/start",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=TAGS,
+    summary="Log in through an identity provider from a session",
+    responses=documented(400, 404, 503),
+)
+async def start_from(
+    request: Request[Any, Any, Any], slug: FromPath[str], data: JSONBody[LoginStart], services: Services
+) -> Response[LoginLocation]:
+    """The same for a page that has a session, which ends when the login succeeds: open `location` in that browser.
+
+    The session is that of the access token sent as Authorization, or of `refresh_token`.
+    """
+    claims = await presented_claims(request, services.tokens)
+    former = await session_ends.presented(services.metadata, claims, data.refresh_token)
+    begun = await services.oidc.start(slug, tenant_id=data.tenant_id, fresh=data.fresh, former=former)
+    return Response(LoginLocation(begun.location), cookies=[_cookie(services, begun)], headers=_NO_STORE)
 
 
 @get(
@@ -87,9 +122,22 @@ async def callback(
     return response
 
 
+def _cookie(services: Services, begun: Start) -> Cookie:
+    is_secure = services.oidc.is_secure
+    return Cookie(
+        key=_cookie_name(is_secure=is_secure),
+        value=begun.cookie,
+        max_age=LOGIN_LIFETIME_S,
+        path="/",
+        secure=is_secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
 def _cookie_name(*, is_secure: bool) -> str:
     # With the prefix, no other host of the domain can plant one.
     return "__Host-duoscope-oidc" if is_secure else "duoscope-oidc"
 
 
-ROUTES: Final = (start, callback)
+ROUTES: Final = (start, start_from, callback)

@@ -1,4 +1,4 @@
-"""Your own sessions: where you are signed in, and ending that, which counts at the next request."""
+"""Sessions: where you are signed in, and ending that, which counts at the next request; for admins, others' too."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -9,9 +9,11 @@ from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
+from duoscope.api.authentication import requires
 from duoscope.api.bodies import Services
-from duoscope.api.listing import PagingDependency
+from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.problems import documented
+from duoscope.identity import session_admin
 from duoscope.identity.permissions import Principal
 from duoscope.metadata import user_sessions
 from duoscope.stores.postgres import Record
@@ -47,6 +49,12 @@ class SessionPage(Struct, frozen=True):
 
     items: list[Session]
     next_cursor: str | None
+
+
+class Ended(Struct, frozen=True):
+    """What was ended."""
+
+    sessions: Annotated[int, Meta(description="How many.", examples=[3])]
 
 
 @get("/api/v1/sessions", tags=TAGS, summary="List your sessions", responses=documented(400, 401, 503))
@@ -105,4 +113,44 @@ async def end_sessions(
     )
 
 
-ROUTES: Final = (list_sessions, end_session, end_sessions)
+@delete(
+    "/api/v1/users/{user_id:uuid}/sessions",
+    status_code=200,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="End the sessions of a user",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def end_sessions_of_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Ended:
+    """All of them, at once. Whoever does so holds all that the user holds. They may log in again."""
+    authority = request.user.over("user:admin", organization_id)
+    return Ended(await session_admin.end_of_user(services.metadata, authority, user_id))
+
+
+@delete(
+    "/api/v1/organizations/{organization_id:uuid}/sessions",
+    status_code=200,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="End the sessions of an organization",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def end_sessions_of_organization(
+    request: Request[Principal, Any, Any],
+    organization_id: FromPath[UUID],
+    services: Services,
+    *,
+    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+) -> Ended:
+    """Of all its users, at once; platform admins' only by one of them. For who holds everything organization-wide."""
+    authority = request.user.over_organization("user:admin", organization_id)
+    kept = request.user.session_id if keep_current else None
+    return Ended(await session_admin.end_of_organization(services.metadata, authority, except_session_id=kept))
+
+
+ROUTES: Final = (list_sessions, end_session, end_sessions, end_sessions_of_user, end_sessions_of_organization)

@@ -1,0 +1,66 @@
+"""`duoscope admin`: sessions ended, and a password that counts for a while where the organization takes none."""
+# ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
+
+from typing import Final
+
+import rich_click as click
+
+from duoscope.cli import output
+from duoscope.cli.admin import open_store
+from duoscope.cli.options import json_option, settings_options
+from duoscope.kernel.errors import invalid
+from duoscope.kernel.settings import Settings
+
+PASSWORD_HOURS_MAX: Final = 24
+
+
+@click.command("end-sessions")
+@click.argument("email", required=False)
+@click.option("--organization", help="Code of an organization, see list-tenants: the sessions of all its users.")
+@settings_options("data_dir")
+@json_option
+def end_sessions(settings: Settings, email: str | None, organization: str | None, *, as_json: bool) -> None:
+    """End all sessions of a user, or of an organization; their access tokens stop at once."""
+    from duoscope import runtime
+    from duoscope.identity import session_admin
+    from duoscope.kernel.actor import operator
+
+    if (email is None) == (organization is None):
+        raise invalid("Give an e-mail address, or --organization.")
+
+    async def run() -> int:
+        async with open_store(settings) as store:
+            return await session_admin.end_by_operator(store, operator(), email=email, organization=organization)
+
+    count = runtime.run(run())
+    if as_json:
+        output.emit_json({"sessions": count})
+        return
+    click.echo(f"Ended {count} {'session' if count == 1 else 'sessions'} of {email or organization}.")
+
+
+@click.command("allow-password")
+@click.argument("email")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, PASSWORD_HOURS_MAX),
+    default=1,
+    show_default=True,
+    help="For how long.",
+)
+@settings_options("data_dir")
+def allow_password(settings: Settings, email: str, hours: int) -> None:
+    """Let a user log in with their password for a while, whose organization takes none (sso_required)."""
+    from duoscope import runtime
+    from duoscope.identity import sso
+    from duoscope.kernel.actor import operator
+
+    async def run() -> None:
+        async with open_store(settings) as store:
+            await sso.allow_password(store, operator(), email, lifetime_s=hours * 3600)
+
+    runtime.run(run())
+    click.echo(f"The password of {email} counts for {hours} {'hour' if hours == 1 else 'hours'}.")
+
+
+COMMANDS: Final = (end_sessions, allow_password)
