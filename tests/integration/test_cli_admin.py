@@ -149,6 +149,9 @@ async def _edit_the_audit_log(data_dir) -> None:
 def test_an_organization_is_made_and_its_first_admin_invited(migrated):
     made = json.loads(migrated("admin", "create-organization", "Acme Corp", "--json"))
     assert made["code"] == "acme-corp"
+    assert made["settings"] == {"mfa_required": True}
+    lax = json.loads(migrated("admin", "create-organization", "Lax", "--mfa-optional", "--json"))
+    assert lax["settings"] == {"mfa_required": False}
     assert "Another organization has this code" in migrated("admin", "create-organization", "Acme corp", code=1)
     shown = migrated("admin", "invite", "boss@example.com", "--organization", "acme-corp", "--role", "admin")
     assert "/invitation#tfi-" in shown

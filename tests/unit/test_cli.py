@@ -11,8 +11,11 @@ from uuid import UUID
 import pytest
 
 from duoscope.cli import admin, bench, migrate, output, run
+from duoscope.cli.demo import is_over
 from duoscope.cli.logs import KeyValueFormatter
 from duoscope.identity.api_key_management import GRACE_MAX_S
+from duoscope.kernel import settings
+from duoscope.kernel.errors import DuoscopeError
 from duoscope.metadata import api_keys
 from duoscope.stores.migrations.clickhouse_sql import split
 
@@ -66,6 +69,20 @@ def test_an_empty_folder_is_left_empty_and_explained(command, tmp_path, capsys):
     assert run([*command, "--data-dir", str(tmp_path / "none")]) == 1
     assert "duoscope up" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_service_for_breached_passwords_has_an_address_or_is_off(monkeypatch):
+    for value in ("off", "https://passwords.example.org/range", "http://127.0.0.1:8000"):
+        assert settings.load({"DUOSCOPE_BREACHED_PASSWORDS_URL": value}).breached_passwords_url == value
+    for value in ("offline", "passwords.example.org", "no"):
+        with pytest.raises(DuoscopeError, match="or off"):
+            settings.load({"DUOSCOPE_BREACHED_PASSWORDS_URL": value})
+
+
+def test_a_demo_tells_a_password_that_has_ended():
+    assert not is_over("")
+    assert not is_over("2999-01-01T00:00Z")
+    assert is_over("2026-01-01T00:00Z")
 
 
 def test_a_demo_with_nobody_to_send_to_says_so(capsys):

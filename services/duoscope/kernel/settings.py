@@ -108,7 +108,8 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
             values[name] = _port(name, values[name])
     if "api_key_outage_s" in values:
         values["api_key_outage_s"] = _seconds("api_key_outage_s", values["api_key_outage_s"])
-    if not str(values.get("breached_passwords_url", "off")).startswith(("https://", "http://", "off")):
+    breached = str(values.get("breached_passwords_url", "off"))
+    if breached != "off" and not breached.startswith(("https://", "http://")):
         raise _invalid(
             f"{ENVIRONMENT_PREFIX}BREACHED_PASSWORDS_URL takes an address such as https://host/range, or off."
         )

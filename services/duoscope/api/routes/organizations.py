@@ -158,7 +158,10 @@ async def change_organization(
     data: JSONBody[OrganizationChange],
     services: Services,
 ) -> Organization:
-    """For holders of organization:write organization-wide. Fields that are not given stay."""
+    """For holders of organization:write organization-wide. Fields that are not given stay.
+
+    Settings are replaced whole, but for `mfa_required`, whether its people need a second factor: it stays until given.
+    """
     return _shown(await platform.change_organization(services.metadata, request.user, organization_id, given(data)))
 
 
