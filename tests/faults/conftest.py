@@ -1,16 +1,22 @@
 """The deployment that faults happen to, and the table that is printed at the end."""
 
 import dataclasses
+import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import auditing
 import harness
+import sending
+
+from duoscope.kernel.clock import now
 
 _rows = pytest.StashKey[list]()
 _names = iter(range(10_000))
@@ -21,21 +27,49 @@ def pytest_configure(config):
     config.stash[_rows] = []
 
 
+def table(rows):
+    """Lines of Markdown."""
+    cells = [
+        [field.name for field in dataclasses.fields(auditing.Row)],
+        *([f"{v:,}" if isinstance(v, int) else v for v in dataclasses.astuple(row)] for row in rows),
+    ]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
+    cells.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    for line in cells:
+        first, *others = (
+            cell.rjust(w) if n else cell.ljust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        yield f"| {' | '.join([first, *others])} |"
+
+
 def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash[_rows]
     if not rows:
         return
     terminalreporter.section("faults: items lost, doubled and foreign, as the API shows them")
-    table = [
-        [field.name for field in dataclasses.fields(harness.Row)],
-        *([str(v) for v in dataclasses.astuple(r)] for r in rows),
-    ]
-    widths = [max(len(line[place]) for line in table) for place in range(len(table[0]))]
-    for line in table:
-        first, *others = (
-            cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        terminalreporter.write_line("  ".join([first, *others]))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    terminalreporter.write_line(
+        f"{now():%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} on "
+        f"{platform.machine()}, "
+        f"load average {os.getloadavg()[2]:.0f} over the last quarter of an hour"
+    )
+    for line in table(rows):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def say(request):
+    """Tells how far `make faults` is, which takes long."""
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(text):
+        if harness.THOROUGH:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(f"{now():%H:%M:%S} {text}")
+
+    return write
 
 
 @pytest.fixture(scope="session")
@@ -51,27 +85,43 @@ def thorough(rounds):
 
 
 @pytest_asyncio.fixture(scope="session")
-async def own_database(postgres_server, migrated_template):
-    """A PostgreSQL database for the whole session."""
-    name = "faults"
-    connection = await asyncpg.connect(postgres_server.admin_dsn.replace("@/duoscope?", "@/postgres?"))
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    finally:
-        await connection.close()
-    return type(postgres_server)(
-        *(dsn.replace("@/duoscope?", f"@/{name}?") for dsn in (postgres_server.admin_dsn, postgres_server.service_dsn))
-    )
+async def postgres(tmp_path_factory):
+    """A PostgreSQL for the deployment alone, which may be stopped and started."""
+    made = harness.Postgres(tmp_path_factory.mktemp("postgres"))
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory, own_database):
-    made = harness.Deployment(tmp_path_factory.mktemp("deployment"), own_database, RECEIVERS)
+def deployment(tmp_path_factory, postgres):
+    made = harness.Deployment(tmp_path_factory.mktemp("deployment"), postgres, RECEIVERS)
     try:
         made.start()
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of some MiB, where the system lets us."""
+    mounted = []
+
+    def mount(mib):
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        if done.returncode:
+            pytest.skip("needs the right to mount a tmpfs")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture
@@ -86,17 +136,19 @@ def load(otlp, request):
 
     def make(tenant, receivers=None, **options):
         receivers = receivers or request.getfixturevalue("deployment").receivers
-        return harness.Load(otlp, tenant, receivers, **options)
+        return sending.Load(otlp, tenant, receivers, **options)
 
     return make
 
 
 @pytest.fixture
-def audit(request):
+def audit(request, say):
     """Writes a row of the table, and fails where anything was lost, doubled or foreign."""
 
-    def check(fault, tenant, books):
-        row = harness.audit(fault, tenant, books)
+    def check(fault, tenant, books, rounds=1):
+        say(f"{fault}: looking for {len(books.sent) * sending.ITEMS:,} items")
+        row = auditing.audit(fault, tenant, books, rounds)
+        say(f"{fault}: lost {row.lost}, doubled {row.doubled}, foreign {row.foreign}")
         request.config.stash[_rows].append(row)
         assert (row.lost, row.doubled, row.foreign) == (0, 0, 0), row
         return row

@@ -4,13 +4,17 @@ import gzip
 import os
 import random
 import socket
-import subprocess
+import struct
 import time
 
+import auditing
+import grpc
 import harness
 import httpx
 import pytest
+from backports import zstd
 
+from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import LOGS, SIGNALS
 
 pytestmark = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
@@ -50,30 +54,59 @@ HOSTILE = {
     "texts that are no UTF-8": nested(1, 2, 2, content=nested(3, content=b"\xff\xfe")),
     "every length a byte short": nested(1, 2, 2, content=b"x" * 100)[:-1],
 }
-BOMB = gzip.compress(b"\0" * 300 * MIB)
+JSON = {
+    "lists a million deep": b"[" * 1_000_000,
+    "a record of a million attributes": b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":['
+    + b",".join([b"{}"] * 1_000_000)
+    + b"]}]}]}]}",
+    "a body of 10 MB": b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"'
+    + b"x" * 10 * MIB
+    + b'"}}]}]}]}',
+    "bytes that are no text": b'{"\xff',
+}
+BOMBS = {"gzip": gzip.compress(bytes(300 * MIB)), "zstd": zstd.compress(bytes(300 * MIB))}
 
 
 def test_hostile_payloads(deployment, tenant, load, audit):
-    victim, others = deployment.tenant("hostile"), []
+    victim, others, statuses = deployment.tenant("hostile"), [], []
     with load(tenant) as sending, httpx.Client(timeout=60) as client:
         sending.wait_for(FLOW)
         for receiver in deployment.receivers:
-            for kind in SIGNALS:
-                url = f"http://127.0.0.1:{receiver.http_port}{kind.http_path}"
-                headers = {"content-type": "application/x-protobuf", "x-api-key": victim.key}
-                others += [client.post(url, content=raw, headers=headers) for raw in HOSTILE.values()]
-                bomb = client.post(url, content=BOMB, headers=headers | {"content-encoding": "gzip"})
-                assert bomb.status_code == 413, bomb.text
+            with grpc.insecure_channel(f"127.0.0.1:{receiver.grpc_port}") as channel:
+                for kind in SIGNALS:
+                    url = f"http://127.0.0.1:{receiver.http_port}{kind.http_path}"
+                    headers = {"content-type": "application/x-protobuf", "x-api-key": victim.key}
+                    others += [client.post(url, content=raw, headers=headers) for raw in HOSTILE.values()]
+                    others += [
+                        client.post(url, content=raw, headers=headers | {"content-type": "application/json"})
+                        for raw in JSON.values()
+                    ]
+                    for encoding, bomb in BOMBS.items():
+                        answer = client.post(url, content=bomb, headers=headers | {"content-encoding": encoding})
+                        assert answer.status_code == 413, answer.text
+                    export = channel.unary_unary(f"/{kind.grpc_service}/Export")
+                    for raw in (*HOSTILE.values(), bytes(100 * MIB)):
+                        call = export.future(
+                            raw, metadata=[("x-api-key", victim.key)], compression=grpc.Compression.Gzip, timeout=60
+                        )
+                        statuses.append(call.code())
         sending.wait_for(FLOW)
-    assert {answer.status_code for answer in others} <= {200, 400, 413}, [a.text[:200] for a in others]
-    audit("malformed and hostile payloads, gzip bombs", tenant, sending.books)
-    items, _, foreign = harness.found(victim)
-    assert foreign == 0
-    assert not any(name.startswith("r") for name in items)
+    taken = {200, 400, 413}
+    assert [a.text[:200] for a in others if a.status_code not in taken] == []
+    allowed = (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert set(statuses) <= set(allowed), statuses
+    audit("malformed and hostile payloads, gzip and zstd bombs", tenant, sending.books, len(others) + len(statuses))
+    there = auditing.found(victim)
+    assert there.foreign == 0
+    assert not any(name.startswith("r") for name in there.items)
 
 
-def test_connections_that_say_half(deployment, tenant, load, audit):
-    key = tenant.key.encode()
+def test_connections_that_say_half(deployment, tenant, load, audit, otlp):
+    other = deployment.tenant("half")
+    key = other.key.encode()
+    whole = otlp.logs("half", {"time_unix_nano": now_unix_nano(), "body": "half"}).SerializeToString()
+    head = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\nx-api-key: " + key
+    asked = head + b"\r\ncontent-length: %d\r\n\r\n" % len(whole) + whole
     body = b"POST /v1/logs HTTP/1.1\r\nhost: x\r\nx-api-key: " + key + b"\r\ncontent-length: 1000000\r\n\r\n\x0a"
     sockets = []
     try:
@@ -88,49 +121,58 @@ def test_connections_that_say_half(deployment, tenant, load, audit):
                         half = socket.create_connection(("127.0.0.1", port), timeout=5)
                         half.sendall(said)
                         sockets.append(half)
+                    # And those that ask and are gone, without a word and with one.
+                    for off in (0, 1):
+                        gone = socket.create_connection(("127.0.0.1", receiver.http_port), timeout=5)
+                        gone.sendall(asked)
+                        if off:
+                            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                            gone.close()
+                        else:
+                            sockets.append(gone)
             sending.wait_for(2 * FLOW)
     finally:
         for each in sockets:
             each.close()
-    audit("600 connections that stop in the middle of a request", tenant, sending.books)
+    audit("1,000 half-open connections: half a request, no reading, a reset", tenant, sending.books)
+    assert auditing.found(other).items == {"half": 1}
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 MiB, where the system lets us mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def free(disk):
+    """Bytes."""
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
 
 
 def test_a_full_disk(deployment, tenant, load, audit, small_disk):
     """The spool refuses before the disk is full, and takes again when there is room."""
+    disk = small_disk(64)
     receiver = harness.Receiver(
         harness.COMMAND,
         deployment.env,
-        small_disk / "receiver",
+        disk / "receiver",
         harness.free_ports(2),
         log=deployment.folder / "full.log",
     )
     receiver.folder.mkdir()
     receiver.start()
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     try:
         with load(tenant, [receiver]) as sending:
             sending.wait_for(FLOW)
             deployment.front.kill()
             sending.wait_for(FLOW)
             with ballast.open("wb") as file:
-                file.write(os.urandom(56 * MIB))
+                file.write(bytes(free(disk) - 8 * MIB))
             filling = os.urandom(MIB)
             url = f"http://127.0.0.1:{receiver.http_port}{LOGS.http_path}"
             headers = {"content-type": "application/x-protobuf", "x-api-key": deployment.known["api_key"]}
+            # A batch that does not fit breaks off while it is written.
+            records = (os.urandom(MIB // 2).hex().encode() for _ in range(12))
+            large = nested(1, 2, content=b"".join(nested(2, 5, 1, content=record) for record in records))
+            answer = httpx.post(url, content=large, headers=headers, timeout=30)
+            assert answer.status_code == 503, answer.text
+            assert b"cannot write to its disk" in answer.content
             deadline = time.monotonic() + 60
             while True:
                 text = random.choice("abcdefgh").encode() * 1000 + filling.hex().encode()[: random.randint(9, MIB)]
@@ -140,8 +182,7 @@ def test_a_full_disk(deployment, tenant, load, audit, small_disk):
                 assert answer.status_code == 200, answer.text
                 assert time.monotonic() < deadline
             assert b"disk" in answer.content
-            disk = os.statvfs(small_disk)
-            assert disk.f_bavail * disk.f_frsize > MIB
+            assert free(disk) > MIB
             ballast.unlink()
             sending.wait_for(FLOW)
             deployment.start_front()

@@ -1,12 +1,15 @@
 """Receivers, store and disk fail while telemetry flows over servers: everything acknowledged is there, once."""
 
+import asyncio
 import random
 import signal
 import time
+from contextlib import suppress
 
 import harness
 import httpx
 import pytest
+import sending as senders
 
 FLOW = 15
 """Requests that must get through before and after a fault."""
@@ -25,13 +28,17 @@ def settle(deployment, timeout_s=60):
 def test_without_a_fault(deployment, tenant, load, audit):
     with load(tenant, duplicates=0.3) as sending:
         sending.wait_for(3 * FLOW)
-    row = audit("none, each third request sent again twice", tenant, sending.books)
+    for receiver in deployment.receivers:
+        sending.send_all_again(receiver)
+    row = audit("none; a third sent again to both receivers at once, and all later", tenant, sending.books)
     assert (row.rejected, row.unknown) == (0, 0), sending.books.unexpected
 
 
-def test_receivers_are_killed(deployment, tenant, load, audit, rounds):
+def test_receivers_are_killed(deployment, tenant, load, audit, rounds, say):  # noqa: PLR0917
     with load(tenant, duplicates=0.1) as sending:
         for number in range(rounds):
+            if number % 10 == 0:
+                say(f"kill -9 of a receiver: round {number} of {rounds}")
             sending.wait_for(3)
             victim = deployment.receivers[number % 2]
             time.sleep(random.random() * 0.5)
@@ -39,19 +46,50 @@ def test_receivers_are_killed(deployment, tenant, load, audit, rounds):
             victim.start()
         sending.wait_for(FLOW)
     settle(deployment)
-    audit(f"kill -9 of a receiver, {rounds} rounds", tenant, sending.books)
+    audit("`kill -9` of one of two receivers", tenant, sending.books, rounds)
+
+
+def test_inserts_outlive_their_receiver(deployment, tenant, load, audit, thorough):
+    """What a dead receiver had asked for is done after its next start has done it."""
+    rounds = 10 if thorough else 2
+    with load(tenant) as sending:
+        for number in range(rounds):
+            sending.wait_for(FLOW // 3)
+            victim = deployment.receivers[number % 2]
+            deployment.fault(slow_s=2, only="INSERT INTO")
+            time.sleep(0.5 + random.random())
+            victim.kill()
+            deployment.fault()
+            victim.start()
+        sending.wait_for(FLOW)
+    settle(deployment)
+    audit("INSERTs that outlive the receiver that sent them", tenant, sending.books, rounds)
 
 
 @only_thorough
-def test_the_store_stops_answering(deployment, tenant, load, audit, thorough):
+def test_a_receiver_stops_answering(deployment, tenant, load, audit):
+    stopped = deployment.receivers[0]
+    with load(tenant) as sending:
+        sending.wait_for(FLOW)
+        stopped.signal(signal.SIGSTOP)
+        sending.wait_for(FLOW)
+        time.sleep(20)
+        stopped.signal(signal.SIGCONT)
+        sending.wait_for(FLOW)
+    settle(deployment)
+    audit("SIGSTOP of one of two receivers, 20 s", tenant, sending.books)
+
+
+@only_thorough
+def test_the_store_stops_answering(deployment, tenant, load, audit):
     with load(tenant) as sending:
         sending.wait_for(FLOW)
         deployment.front.signal(signal.SIGSTOP)
-        time.sleep(45 if thorough else 6)
+        time.sleep(45)
         deployment.front.signal(signal.SIGCONT)
         sending.wait_for(FLOW, timeout_s=120)
     settle(deployment, 120)
-    audit("SIGSTOP of the store", tenant, sending.books)
+    audit("SIGSTOP of the store, 45 s", tenant, sending.books)
 
 
 def test_the_store_dies_and_receivers_with_it(deployment, tenant, load, audit):
@@ -82,6 +120,70 @@ def test_the_store_is_slow(deployment, tenant, load, audit):
     audit("a store that takes 1.5 s a query", tenant, sending.books)
 
 
+@only_thorough
+def test_the_ledger_answers_late(deployment, tenant, load, audit):
+    """Later than the receiver waits for it; and what was sent is sent again after the receiver has forgotten it."""
+    receiver = deployment.receivers[0]
+    with load(tenant, [receiver]) as sending:
+        sending.wait_for(FLOW)
+    receiver.kill()
+    receiver.start()
+    deployment.fault(slow_s=6, only="FROM ingest_ledger")
+    try:
+        sending.send_all_again(receiver)
+    finally:
+        deployment.fault()
+    settle(deployment)
+    audit("a ledger that takes 6 s to answer, all sent again", tenant, sending.books)
+
+
+@only_thorough
+async def test_postgresql_is_away(deployment, postgres, tenant, load, audit):
+    """Known keys go on working, also at a receiver that starts meanwhile: it writes them down twice a minute."""
+    receiver = deployment.receivers[0]
+    with load(tenant, [receiver], duplicates=0.1, pause_s=0.1) as sending:
+        sending.wait_for(FLOW)
+        known, deadline = receiver.known_keys_at, time.monotonic() + 60
+        while receiver.known_keys_at == known:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        await postgres.stop()
+        sending.wait_for(FLOW)
+        receiver.kill()
+        receiver.start()
+        sending.wait_for(FLOW)
+        await postgres.start()
+        sending.wait_for(FLOW)
+    settle(deployment)
+    deployment.api_process.wait_for(lambda: harness.answers(f"http://127.0.0.1:{deployment.api_port}/health/ready"))
+    audit("PostgreSQL away, the receiver killed meanwhile, PostgreSQL back", tenant, sending.books)
+
+
+@only_thorough
+def test_the_disk_of_the_store_is_full(postgres, load, audit, small_disk, tmp_path):
+    deployment = harness.Deployment(tmp_path, postgres, 1)
+    disk = small_disk(160)
+    (tmp_path / "clickhouse").symlink_to(disk)
+    try:
+        deployment.start()
+        tenant = deployment.tenant("full")
+        with load(tenant, deployment.receivers, patience_s=60) as sending:
+            sending.wait_for(FLOW)
+            with (disk / "ballast").open("wb") as ballast, suppress(OSError):
+                while True:
+                    ballast.write(bytes(1 << 16))
+                    ballast.flush()
+            sending.wait_for(2 * FLOW)
+            assert deployment.receivers[0].batches()
+            (disk / "ballast").unlink()
+            sending.wait_for(FLOW)
+        settle(deployment)
+        assert deployment.receivers[0].batches(".poison") == []
+        audit("a full disk of the store", tenant, sending.books)
+    finally:
+        deployment.stop()
+
+
 def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):
     with load(tenant) as sending:
         for _ in range(4):
@@ -97,10 +199,10 @@ def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):
 @only_thorough
 def test_answers_of_receivers_get_lost(deployment, tenant, load, audit, monkeypatch):
     """The client hangs up before it hears, and sends again to the other receiver."""
-    monkeypatch.setattr(harness.Wire, "TIMEOUT_S", 0.15)
+    monkeypatch.setattr(senders.Wire, "TIMEOUT_S", 0.15)
     with load(tenant, patience_s=20) as sending:
         time.sleep(4)
-        monkeypatch.setattr(harness.Wire, "TIMEOUT_S", 30)
+        monkeypatch.setattr(senders.Wire, "TIMEOUT_S", 30)
     settle(deployment)
     audit("answers that the client does not wait for", tenant, sending.books)
 
@@ -175,7 +277,7 @@ def test_readiness_says_that_it_is_spooling(deployment, tenant, load, audit):
         sending.wait_for(FLOW)
         answer = httpx.get(f"http://127.0.0.1:{receiver.http_port}/health/ready")
         assert answer.status_code == 503
-        assert "wait on disk" in answer.text
+        assert "away since" in answer.text
         deployment.start_front()
     settle(deployment)
     answer = httpx.get(f"http://127.0.0.1:{receiver.http_port}/health/ready")

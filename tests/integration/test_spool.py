@@ -273,3 +273,24 @@ async def test_a_store_that_answers_nonsense(  # noqa: PLR0917
         assert await ingest.accept(principal, LOGS, raw) == Accepted()
     assert failed
     assert await counted() == {"x": 3}
+
+
+async def test_a_store_that_died_between_the_ledger_and_what_is_counted_from_it(  # noqa: PLR0917
+    receiver, principal, counted, left_behind, logs, telemetry_store, tmp_path
+):
+    """The requests are in the ledger, which is not to say that usage has them."""
+    recorder = telemetry_store.records()._run
+    raw = logs("x")
+    batch = left_behind("one", raw)
+    await recorder(lambda client: client.command("DETACH TABLE ingest_ledger_to_ingest_usage_hourly"))
+    try:
+        for insert in batch.inserts:
+            await telemetry_store.ingest().insert(insert.table, insert.block, form=insert.form, token=batch.token)
+    finally:
+        await recorder(lambda client: client.command("ATTACH TABLE ingest_ledger_to_ingest_usage_hourly"))
+    async with receiver() as ingest:
+        await until(lambda: not waits(tmp_path / "one"))
+        await ingest.accept(principal, LOGS, raw)
+    sql = "SELECT sum(requests) AS requests, sum(stored) AS stored FROM @usage_hourly"
+    assert await telemetry_store.bind(principal.scope).query(sql, name="test") == [{"requests": 1, "stored": 3}]
+    assert await counted() == {"x": 3}

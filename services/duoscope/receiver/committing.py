@@ -108,7 +108,7 @@ class Committer:
         for request in requests:
             found = stored.get((str(request.principal.scope.tenant_id), request.digest))
             if found:
-                self._repeat(request, Outcome(*found))
+                self._repeat(request, Outcome(*found[:3]))
             else:
                 unknown.append(request)
         return unknown

@@ -111,8 +111,9 @@ CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 """Of those, the ones whose rows are of many requests at once, and the same again and again."""
 
 
-Stored: TypeAlias = "tuple[int, int, dict[str, int]]"
-"""What the ledger has of a request: items, those stored, and those rejected by reason."""
+Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
+"""What the ledger has of a request: items, those stored, those rejected by reason, and when it was received: in
+milliseconds since 1970, more than once if it was sent again long after."""
 
 
 class RejectedByStoreError(Exception):
@@ -306,8 +307,8 @@ class IngestWriter:
         """
         parameters = {"keys": list(requests), "since": since_ns // 1_000_000_000}
         sql = (
-            "SELECT toString(tenant_id), replaceAll(toString(digest), '-', ''), any(items), any(stored), any(rejected) "
-            "FROM ingest_ledger "
+            "SELECT toString(tenant_id), replaceAll(toString(digest), '-', ''), any(items), any(stored), "
+            "any(rejected), groupUniqArray(toUnixTimestamp64Milli(received_at)) FROM ingest_ledger "
             "WHERE (workspace_id, tenant_id, digest) IN (SELECT toUUID(k.1), toUUID(k.2), toUUID(k.3) "
             "FROM (SELECT arrayJoin({keys:Array(Tuple(String, String, String))}) AS k)) "
             "AND received_at >= fromUnixTimestamp({since:UInt32}) GROUP BY tenant_id, digest"
@@ -316,8 +317,8 @@ class IngestWriter:
         def run(client: Client) -> dict[tuple[str, str], Stored]:
             result = client.query(sql, parameters=parameters, settings={"use_query_condition_cache": 0})
             return {
-                (tenant, digest): (items, stored, rejected)
-                for tenant, digest, items, stored, rejected in result.result_rows
+                (tenant, digest): (items, stored, rejected, received_ms)
+                for tenant, digest, items, stored, rejected, received_ms in result.result_rows
             }
 
         return await self._lookups.run(lambda client: _guarded(lambda: run(client)))
