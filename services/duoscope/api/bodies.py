@@ -27,6 +27,7 @@ Code = Annotated[
     ),
 ]
 Description = Annotated[str, Meta(max_length=2000, pattern=_TEXT, examples=["The web shop and what serves it."])]
+LastName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Lovelace"])]
 PersonName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Ada"])]
 ShortText = Annotated[str, Meta(max_length=253, pattern=_TEXT)]
 Email = Annotated[str, Meta(max_length=254, examples=["ada@example.com"])]
@@ -34,7 +35,7 @@ Settings = Annotated[dict[str, Any], Meta(description="Free for the organization
 RetentionDays = Annotated[
     int, Meta(description="Days to keep what arrives from now on: 3, 7, 14, 30, 90 or 400.", examples=[30])
 ]
-IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.")]
+IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.", examples=[True])]
 DeletedAt = Annotated[datetime | None, Meta(description="Until 90 days after, it can be restored.")]
 ItemId = UUID
 

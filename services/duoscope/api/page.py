@@ -86,25 +86,32 @@ def _resolved(schema: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
     return form
 
 
+_BY_FORMAT = {"uuid": "01a1fc7f-6200-7c1f-8570-30e51e964835", "date-time": "2030-01-31T12:00:00Z"}
+_UNSAID: tuple[Any, ...] = ("…", ["…"], "", [], {}, None, _BY_FORMAT["uuid"])
+"""Of fields that may be left out, an example leaves these out: what is shown can be sent."""
 _BY_TYPE = {"string": "…", "integer": 0, "number": 0.0, "boolean": False, "null": None}
 _DEPTH_MAX = 6
 
 
-def _example(schema: dict[str, Any], form: dict[str, Any], depth: int) -> Any:
+def _example(schema: dict[str, Any], form: dict[str, Any], depth: int) -> Any:  # noqa: PLR0911 - a kind of value each
     form = _resolved(schema, form)
     if form.get("examples"):
         return form["examples"][0]
     for choice in cast("list[dict[str, Any]]", form.get("oneOf") or form.get("anyOf") or []):
         if choice.get("type") != "null":
             return _example(schema, choice, depth)
+    if depth == _DEPTH_MAX:
+        return None
     if form.get("type") == "array":
-        return [_example(schema, form.get("items", {}), depth + 1)] if depth < _DEPTH_MAX else []
+        return [_example(schema, form.get("items", {}), depth + 1)]
+    if form.get("enum"):
+        return form["enum"][0]
+    if form.get("format") in _BY_FORMAT:
+        return _BY_FORMAT[form["format"]]
     if properties := form.get("properties"):
-        return (
-            {name: _example(schema, field, depth + 1) for name, field in properties.items()}
-            if depth < _DEPTH_MAX
-            else {}
-        )
+        required = form.get("required", [])
+        shown = {name: _example(schema, field, depth + 1) for name, field in properties.items()}
+        return {name: value for name, value in shown.items() if name in required or value not in _UNSAID}
     kind = form.get("type")
     if kind == "object":
         return {}

@@ -13,8 +13,13 @@ from duoscope.telemetry.metric_frames import GROUP_BY_MAX
 Reader = NamedDependency[SkipValidation[TelemetryReader]]
 
 _TIME = "RFC 3339 with up to nine digits of a second, or nanoseconds since the Unix epoch."
-Start = Annotated[str | int | None, Meta(description=f"From, included; an hour before `end` unless given. {_TIME}")]
-End = Annotated[str | int | None, Meta(description=f"To, excluded; now unless given. {_TIME}")]
+Start = Annotated[
+    str | int | None,
+    Meta(description=f"From, included; an hour before `end` unless given. {_TIME}", examples=["2026-11-21T08:00:00Z"]),
+]
+End = Annotated[
+    str | int | None, Meta(description=f"To, excluded; now unless given. {_TIME}", examples=["2026-11-21T09:00:00Z"])
+]
 StartParameter = Annotated[
     str | None, QueryParameter(description=f"From, included; an hour before `end` unless given. {_TIME}")
 ]
@@ -68,7 +73,8 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
     type: Annotated[
         str | None,
         Meta(
-            description="gauge, counter, histogram, exponential_histogram or summary; the one seen last unless given."
+            description="gauge, counter, histogram, exponential_histogram or summary; the one seen last unless given.",
+            examples=["histogram"],
         ),
     ] = None
     aggregation: Annotated[

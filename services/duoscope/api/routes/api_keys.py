@@ -35,7 +35,9 @@ _TEXT: Final = r"^[^\x00]*$"
 _Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX, pattern=_TEXT, examples=["collector eu-1"])]
 _Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX, pattern=_TEXT)]
 _ExpiresAt = Annotated[datetime, Meta(tz=True, description="The key works until then.")]
-_RateLimit = Annotated[int, Meta(ge=1, le=RATE_LIMIT_MAX, description="Requests a minute; null for no limit.")]
+_RateLimit = Annotated[
+    int, Meta(ge=1, le=RATE_LIMIT_MAX, description="Requests a minute; null for no limit.", examples=[6000])
+]
 _Addresses = Annotated[
     list[Annotated[str, Meta(max_length=64)]],
     Meta(
@@ -102,7 +104,9 @@ class NewApiKey(Struct, forbid_unknown_fields=True):
     """A key to be made."""
 
     name: _Name
-    permissions: Annotated[list[Permission], Meta(min_length=1, max_length=20)]
+    permissions: Annotated[
+        list[Permission], Meta(min_length=1, max_length=20, examples=[["traces:write", "logs:write", "metrics:write"]])
+    ]
     description: _Description = ""
     expires_at: _ExpiresAt | None = None
     rate_limit: _RateLimit | None = None

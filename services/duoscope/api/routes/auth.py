@@ -54,7 +54,7 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
 class Reauthentication(Struct, forbid_unknown_fields=True):
     """What shows once more who you are: one of these, or both."""
 
-    password: Annotated[str, Meta(max_length=1024)] | None = None
+    password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])] | None = None
     mfa_code: Annotated[str, Meta(min_length=1, max_length=64, description="Of your app, or a backup code.")] | None = (
         None
     )

@@ -29,11 +29,19 @@ Issuer = Annotated[
         max_length=2000,
         pattern=_TEXT,
         description="An https URL, as the provider's discovery document names it; cannot be changed later.",
+        examples=["https://login.example.com"],
     ),
 ]
 ClientId = Annotated[str, Meta(min_length=1, max_length=500, pattern=_TEXT, examples=["duoscope"])]
 ClientSecret = Annotated[
-    str, Meta(min_length=1, max_length=1000, pattern=_TEXT, description="Kept encrypted, and never answered.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=1000,
+        pattern=_TEXT,
+        description="Kept encrypted, and never answered.",
+        examples=["the provider's secret for duoscope"],
+    ),
 ]
 _SCOPE: Final = r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$"
 Scopes = Annotated[

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from duoscope.api import listing
 from duoscope.api.authentication import OPEN, PUBLIC, caller, requires
-from duoscope.api.bodies import Email, PersonName, Services
+from duoscope.api.bodies import Email, LastName, PersonName, Services
 from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.problems import documented
 from duoscope.identity.invitations import ROLES_MAX
@@ -63,7 +63,7 @@ class Acceptance(Struct, forbid_unknown_fields=True):
 
     token: Annotated[str, Meta(max_length=200, description="What stands after the # of the link.")]
     first_name: PersonName
-    last_name: PersonName
+    last_name: LastName
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
 
 

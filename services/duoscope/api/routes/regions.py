@@ -46,16 +46,16 @@ class RegionPage(Struct, frozen=True):
 class NewRegion(Struct, forbid_unknown_fields=True):
     """A region to be made."""
 
-    name: Name
-    code: Code | None = None
+    name: Annotated[Name, Meta(examples=["Frankfurt"])]
+    code: Annotated[Code, Meta(examples=["eu-central"])] | None = None
     description: Description = ""
 
 
 class RegionChange(Change):
     """What to change of a region."""
 
-    name: Name | UnsetType = UNSET
-    code: Code | UnsetType = UNSET
+    name: Annotated[Name, Meta(examples=["Frankfurt"])] | UnsetType = UNSET
+    code: Annotated[Code, Meta(examples=["eu-central"])] | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     is_active: IsActive | UnsetType = UNSET
 

@@ -59,7 +59,7 @@ class NewTenant(Struct, forbid_unknown_fields=True):
     workspace_id: UUID
     name: Name
     code: Code | None = None
-    domain: ShortText = ""
+    domain: Annotated[ShortText, Meta(examples=["shop.example.com"])] = ""
     retention_days: RetentionDays = 30
 
 
@@ -67,7 +67,7 @@ class TenantChange(Change):
     """What to change of a tenant. Code and activity are the organization's to decide."""
 
     name: Name | UnsetType = UNSET
-    domain: ShortText | UnsetType = UNSET
+    domain: Annotated[ShortText, Meta(examples=["shop.example.com"])] | UnsetType = UNSET
     retention_days: RetentionDays | UnsetType = UNSET
     code: Code | UnsetType = UNSET
     is_active: IsActive | UnsetType = UNSET

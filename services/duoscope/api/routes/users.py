@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
 from duoscope.api.authentication import requires
-from duoscope.api.bodies import Change, DeletedAt, PersonName, Services, ShortText, given
+from duoscope.api.bodies import Change, DeletedAt, LastName, PersonName, Services, ShortText, given
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.problems import documented
 from duoscope.identity import people, roles
@@ -59,10 +59,10 @@ class ProfileChange(Change):
     """What people change of themselves."""
 
     first_name: PersonName | UnsetType = UNSET
-    last_name: PersonName | UnsetType = UNSET
-    avatar_url: ShortText | UnsetType = UNSET
-    timezone: ShortText | UnsetType = UNSET
-    language: ShortText | UnsetType = UNSET
+    last_name: LastName | UnsetType = UNSET
+    avatar_url: Annotated[ShortText, Meta(examples=["https://shop.example.com/ada.png"])] | UnsetType = UNSET
+    timezone: Annotated[ShortText, Meta(examples=["Europe/London"])] | UnsetType = UNSET
+    language: Annotated[ShortText, Meta(examples=["en"])] | UnsetType = UNSET
 
 
 class UserChange(ProfileChange):
