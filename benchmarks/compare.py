@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,8 +33,6 @@ from rich.table import Table
 from benchmarks import ingest
 from benchmarks.payloads import serialized
 from benchmarks.variants import VARIANTS, serialized_logs
-from duoscope.kernel.settings import Settings
-from duoscope.stores.clickhouse import SchemaAccount
 
 CONNECTIONS: Final = 4
 READY_WITHIN_S: Final = 30.0
@@ -211,26 +209,6 @@ def measure(program: Program, path: str, payload: str, requests: list[bytes], it
     )
 
 
-def merged_bytes(data_dir: Path, tables: Sequence[str]) -> tuple[int, int, int]:
-    """Merge each table to one part a partition; rows of the first, bytes of all, and bytes of their indices."""
-    account = SchemaAccount.open(Settings(data_dir=data_dir))
-    try:
-        for table in tables:
-            account.execute(f"OPTIMIZE TABLE {table} FINAL")
-        found = account.query(
-            "SELECT table, sum(rows), sum(bytes_on_disk), sum(secondary_indices_compressed_bytes) FROM system.parts "
-            "WHERE active AND database = currentDatabase() GROUP BY table"
-        )
-    finally:
-        account.close()
-    by_table = {table: figures for table, *figures in found if table in tables}
-    return (
-        by_table[tables[0]][0],
-        sum(figures[1] for figures in by_table.values()),
-        sum(figures[2] for figures in by_table.values()),
-    )
-
-
 def measure_duoscope(name: str, payload: str, requests: list[bytes], items: int) -> Result:
     """The same for duoscope, merged as far as the others are."""
     with tempfile.TemporaryDirectory(prefix="duoscope-compare-") as folder:
@@ -243,18 +221,18 @@ def measure_duoscope(name: str, payload: str, requests: list[bytes], items: int)
             asyncio.run(ingest.send(endpoint, key, ingest.CALLS[name], requests, in_flight=64))
             ingest.wait_until_quiet(process)
             used, peak = ingest.cpu_s(process) - before, ingest.peak_mb(process)
-        found, data, index = merged_bytes(data_dir, ingest.TABLES[name])
+        disk = ingest.disk(data_dir, ingest.TABLES[name])
     count = len(requests) * items
     return Result(
         program="duoscope",
         signal=name,
         payload=payload,
         items=count,
-        stored=found,
+        stored=disk.rows,
         cpu_us_per_item=round(used * 1e6 / count, 2),
         peak_memory_mb=peak,
-        disk_bytes_per_item=round(data / count, 1),
-        of_it_index=round(index / count, 1),
+        disk_bytes_per_item=round(disk.merged_bytes / count, 1),
+        of_it_index=round(disk.merged_index_bytes / count, 1),
     )
 
 

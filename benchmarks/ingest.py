@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.payloads import serialized
 from duoscope.kernel.settings import Settings
-from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.stores.clickhouse import SchemaAccount
 
 CALLS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -60,6 +60,19 @@ class Result:
     cpu_us_per_item_before_merges: float
     peak_memory_mb: int
     disk_bytes_per_item: float
+    disk_bytes_per_item_merged: float
+    cpu_us_per_item_merging_all: float
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What tables take: rows of the first; bytes of all as they were left, and merged to a part a partition."""
+
+    rows: int
+    left_bytes: int
+    merged_bytes: int
+    merged_index_bytes: int
+    merging_cpu_s: float
 
 
 @contextmanager
@@ -132,13 +145,29 @@ async def send(endpoint: str, api_key: str, call: str, requests: list[bytes], in
     return elapsed
 
 
-async def stored_bytes(data_dir: Path) -> dict[str, tuple[int, int, int]]:
-    """(parts, rows, bytes) by table, read after the server has gone."""
-    store = TelemetryStore(Settings(data_dir=data_dir))
+def disk(data_dir: Path, tables: Sequence[str]) -> Disk:
+    """Open what a server left, look, merge all as a day's merges would in the end, and look again."""
+    account = SchemaAccount.open(Settings(data_dir=data_dir))
+
+    def look() -> tuple[int, int, int]:
+        found = account.query(
+            "SELECT table, sum(rows), sum(bytes_on_disk), sum(secondary_indices_compressed_bytes) FROM system.parts "
+            "WHERE active AND database = currentDatabase() GROUP BY table"
+        )
+        by_table = {table: figures for table, *figures in found if table in tables}
+        figures = by_table.values()
+        return by_table[tables[0]][0], sum(row[1] for row in figures), sum(row[2] for row in figures)
+
     try:
-        return await store.disk_bytes()
+        _, left, _ = look()
+        used = cpu_s(psutil.Process())
+        for table in tables:
+            account.execute(f"OPTIMIZE TABLE {table} FINAL")
+        used = cpu_s(psutil.Process()) - used
+        rows, merged, index = look()
     finally:
-        await store.close()
+        account.close()
+    return Disk(rows, left, merged, index, used)
 
 
 def main() -> None:
@@ -167,17 +196,19 @@ def main() -> None:
                 wait_until_quiet(process)
                 count = len(requests) * arguments.items
                 measured[name] = (count, elapsed, after_load - before, cpu_s(process) - before, peak_mb(process))
-        tables = asyncio.run(stored_bytes(data_dir))
+        disks = {name: disk(data_dir, TABLES[name]) for name in arguments.signals}
     results = [
         Result(
             signal=name,
             items=count,
-            stored=tables[TABLES[name][0]][1],
+            stored=disks[name].rows,
             items_per_s=round(count / elapsed),
             cpu_us_per_item=round(total * 1e6 / count, 2),
             cpu_us_per_item_before_merges=round(loaded * 1e6 / count, 2),
             peak_memory_mb=peak,
-            disk_bytes_per_item=round(sum(tables[table][2] for table in TABLES[name] if table in tables) / count, 1),
+            disk_bytes_per_item=round(disks[name].left_bytes / count, 1),
+            disk_bytes_per_item_merged=round(disks[name].merged_bytes / count, 1),
+            cpu_us_per_item_merging_all=round(disks[name].merging_cpu_s * 1e6 / count, 2),
         )
         for name, (count, elapsed, loaded, total, peak) in measured.items()
     ]
@@ -187,7 +218,8 @@ def main() -> None:
 def report(results: list[Result]) -> None:
     """The table for people, the line for programs."""
     table = Table(title=f"duoscope ingest over gRPC, {os.cpu_count()} cores")
-    for heading in ("signal", "items", "items/s", "CPU us/item", "of it merges", "peak memory MB", "disk B/item"):
+    headings = ("signal", "items", "items/s", "CPU us", "after load", "peak MB", "disk B", "merged B", "merging us")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "signal" else "right")
     for row in results:
         merges = row.cpu_us_per_item - row.cpu_us_per_item_before_merges
@@ -199,10 +231,12 @@ def report(results: list[Result]) -> None:
             f"{merges:.2f}",
             f"{row.peak_memory_mb:,}",
             f"{row.disk_bytes_per_item:.1f}",
+            f"{row.disk_bytes_per_item_merged:.1f}",
+            f"{row.cpu_us_per_item_merging_all:.2f}",
         )
         if row.stored != row.items:
             print(f"{row.signal}: sent {row.items}, stored {row.stored}", file=sys.stderr)
-    Console().print(table)
+    Console(width=110).print(table)
     print(json.dumps({"cores": os.cpu_count(), "results": [asdict(row) for row in results]}))
 
 

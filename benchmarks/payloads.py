@@ -25,6 +25,7 @@ SERVICES = [
 ]
 SERVICES_PER_REQUEST = 4
 SPANS_PER_TRACE = 8
+HOUR_NS = 3600 * 10**9
 WORDS = (
     "request completed failed timeout retrying connection upstream cache miss hit order user payment accepted declined "
     "inventory reserved released queue message published consumed database transaction committed rolled back slow "
@@ -84,26 +85,30 @@ def _request_attributes(rng: random.Random) -> list[KeyValue]:
 
 
 def traces_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportTraceServiceRequest:
-    """`items` spans of four services in traces of eight; one in twenty has an exception event, one in fifty a link."""
+    """`items` spans of four services in traces of eight, each the child of the one before.
+
+    One in twenty has an exception event, one in fifty a link.
+    """
     rng = random.Random(seed)
     now_ns = now_ns or time.time_ns()
     request = ExportTraceServiceRequest()
     per_service = items // SERVICES_PER_REQUEST
     traces = [rng.randbytes(16) for _ in range(max(1, items // SPANS_PER_TRACE))]
+    parents: dict[bytes, bytes] = {}
     for service in rng.sample(SERVICES, SERVICES_PER_REQUEST):
         resource_spans = request.resource_spans.add(resource=_resource(rng, service))
         scope_spans = resource_spans.scope_spans.add()
         scope_spans.scope.name, scope_spans.scope.version = "io.opentelemetry.http", "2.1.0"
-        parent = b""
         for index in range(per_service):
+            trace_id = traces[index % len(traces)]
             start_ns = now_ns + index * 1_000_000 + rng.randrange(900_000)
             span_id = rng.randbytes(8)
             attributes = _request_attributes(rng)
             failed = rng.random() < 0.02
             span = Span(
-                trace_id=traces[index % len(traces)],
+                trace_id=trace_id,
                 span_id=span_id,
-                parent_span_id=parent if index % SPANS_PER_TRACE else b"",
+                parent_span_id=parents.get(trace_id, b""),
                 name=f"{attributes[0].value.string_value} {attributes[1].value.string_value}",
                 kind=rng.choice((Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_INTERNAL)),
                 start_time_unix_nano=start_ns,
@@ -111,7 +116,7 @@ def traces_request(items: int, *, seed: int, now_ns: int | None = None) -> Expor
                 attributes=attributes,
                 status=Status(code=Status.STATUS_CODE_ERROR, message="upstream failed") if failed else Status(),
             )
-            parent = span_id
+            parents[trace_id] = span_id
             if index % 20 == 0:
                 span.events.add(
                     name="exception",
@@ -155,7 +160,7 @@ def logs_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportL
 
 
 def metrics_request(items: int, *, seed: int, now_ns: int | None = None) -> ExportMetricsServiceRequest:
-    """`items` points of four services: gauges and sums with 10 attributes, each series once, all at one time."""
+    """`items` points of four services: gauges, and sums since the hour began, with 10 attributes, each series once."""
     rng = random.Random(seed)
     now_ns = now_ns or time.time_ns()
     request = ExportMetricsServiceRequest()
@@ -176,7 +181,7 @@ def metrics_request(items: int, *, seed: int, now_ns: int | None = None) -> Expo
             for index in range(per_metric):
                 points.add(
                     time_unix_nano=now_ns,
-                    start_time_unix_nano=now_ns - 60_000_000_000,
+                    start_time_unix_nano=now_ns - now_ns % HOUR_NS,
                     as_double=round(rng.uniform(0, 1000), 2),
                     attributes=[
                         _attribute("http.request.method", ("GET", "POST")[index % 2]),

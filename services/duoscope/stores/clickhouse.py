@@ -193,15 +193,6 @@ class TelemetryStore:
             lambda client: _guarded(lambda: ClickHouseMigrator(SchemaAccount(client), ()).applied())
         )
 
-    async def disk_bytes(self) -> dict[str, tuple[int, int, int]]:
-        """Active (parts, rows, bytes) of each stored table over all tenants, for operators and benchmarks."""
-        sql = (
-            "SELECT table, count(), sum(rows), sum(bytes_on_disk) FROM system.parts "
-            "WHERE active AND database = currentDatabase() GROUP BY table"
-        )
-        rows = await self._readers.run(lambda client: _guarded(lambda: client.query(sql).result_rows))
-        return {table: (parts, count, size) for table, parts, count, size in rows}
-
     async def close(self) -> None:
         """Wait for running calls and release the engine."""
         await asyncio.to_thread(self._writers.close)
