@@ -1,4 +1,4 @@
-"""A running receiver hears of a tenant's other limits, set from the command line, without a restart."""
+"""A running receiver hears of a tenant's other limits, set from outside, without a restart."""
 
 import asyncio
 import time
@@ -40,3 +40,17 @@ async def test_limits_are_set_heard_shown_and_taken_back(running, otlp):
     assert "No such tenant" in running.run(
         "admin", "show-limits", "--tenant", "01a1fc60-0000-7000-8000-000000000000", code=1
     )
+
+
+async def test_limits_that_are_set_over_the_api_are_heard(running, otlp):
+    tenant = running.admin("create-tenant", "limited over the API")["tenant_id"]
+    key = running.admin("create-api-key", "--tenant", tenant)["api_key"]
+    await _until(running, key, otlp, 200)
+    path = f"/tenants/{tenant}/limits"
+    with running.api() as api:
+        changed = api.patch(path, json={"items_per_second": 2, "burst_seconds": 1})
+        assert changed.status_code == 200, changed.text
+        assert b"2 at once" in (await _until(running, key, otlp, 413)).content
+        assert changed.json() == api.get(path).json() == running.admin("show-limits", "--tenant", tenant)
+        assert api.patch(path, json={"items_per_second": None, "burst_seconds": None}).json()["own"] == {}
+    await _until(running, key, otlp, 200)

@@ -168,6 +168,14 @@ async def test_what_was_refused_over_grpc(export, told, otlp, inhabited, metadat
     )
 
 
+async def test_a_key_from_a_wrong_address(ingest, told, inhabited, metadata_store, verifier, client):
+    async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.bind") as m:
+        await m.execute("UPDATE api_keys SET allowed_addresses = $1", ["192.0.2.1"])
+    await verifier.recheck()
+    assert (await client.post("/v1/logs", content=b"")).status_code == 403
+    assert await told() == ({("logs", "address-not-allowed"): 1}, {("/v1/logs", 403): 1})
+
+
 async def test_a_key_that_may_not_send_the_signal(ingest, told, verifier, inhabited):
     principal = await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
     object.__setattr__(principal, "signals", frozenset({"logs:write"}))

@@ -61,6 +61,15 @@ OTLP: Final = "POST otlp"
 _LOOKUP = PlatformScope(reason="a presented API key names no tenant")
 
 
+class WrongAddressError(DuoscopeError):
+    """The key is right, and may not be used from there."""
+
+    def __init__(self, principal: IngestPrincipal) -> None:
+        text = "This API key may not be used from the address you send from."
+        super().__init__(ErrorKind.FORBIDDEN, "address-not-allowed", text)
+        self.principal = principal
+
+
 class ApiKeyVerifier:
     """Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
 
@@ -144,7 +153,7 @@ class ApiKeyVerifier:
                 self._recheck(digest, *parsed)
         if principal.allowed_addresses and not known.admits(address):
             self.count(principal, endpoint, address, 403)
-            raise _wrong_address()
+            raise WrongAddressError(principal)
         return principal
 
     def count(self, principal: IngestPrincipal, endpoint: str, address: str | None, status: int) -> None:
@@ -441,14 +450,8 @@ def _match(credential: Credential, proof: bytes) -> float | None:
     return None
 
 
-def _wrong_address() -> DuoscopeError:
-    return DuoscopeError(
-        ErrorKind.FORBIDDEN, "address-not-allowed", "This API key may not be used from the address you send from."
-    )
-
-
 def _refused() -> DuoscopeError:
     return DuoscopeError(ErrorKind.UNAUTHENTICATED, "api-key-invalid", "The API key is not valid.")
 
 
-__all__ = ["ApiKeyVerifier", "IngestPrincipal", "NewKey", "generate", "parse"]
+__all__ = ["ApiKeyVerifier", "IngestPrincipal", "NewKey", "WrongAddressError", "generate", "parse"]

@@ -29,6 +29,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
 """Of items, by reason; names in braces are the tenant's limits."""
 
 REFUSALS: Final[Mapping[str, str]] = {
+    "address-not-allowed": "the API key may not be used from the address that it was sent from",
     "signal-not-permitted": "the API key may not send this signal",
     "items-limited": "the tenant or the key sends more items than it may; clients send the request again",
     "bytes-limited": "the tenant or the key sends more bytes than it may; clients send the request again",

@@ -13,7 +13,7 @@ from typing import Final
 import xxhash
 from prometheus_client import Counter
 
-from duoscope.identity.api_keys import OTLP, ApiKeyVerifier, IngestPrincipal
+from duoscope.identity.api_keys import OTLP, ApiKeyVerifier, IngestPrincipal, WrongAddressError
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -108,6 +108,8 @@ class Ingest:
             principal = self._keys.verify_cached(presented, address)
             return principal or await self._keys.verify(presented, address, endpoint)
         except DuoscopeError as error:
+            if isinstance(error, WrongAddressError):
+                self._refusals.count(error.principal, signal, error.code)
             answering.requests.labels(signal.name, error.code).inc()
             raise
 
