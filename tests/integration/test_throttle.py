@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from duoscope.identity.passwords import too_many_logins
 from duoscope.identity.sessions import Sessions
 from duoscope.identity.throttle import ACCOUNT, NETWORK, PAIR, Allowance, network_of
 from duoscope.identity.tokens import AccessTokens
@@ -114,8 +115,20 @@ async def test_attempts_at_the_same_time_do_not_all_pass(sessions):
 
 async def test_an_attempt_that_nobody_looked_at_is_no_failure(sessions, hasher, metadata_store, owner, monkeypatch):
     monkeypatch.setattr(hasher, "_waiting_max", -100)
-    for _ in range(PAIR.free * 2):
-        assert await _code(sessions.login(EMAIL, PASSWORD, actor=_at("192.0.2.1"))) == "too-many-logins"
+
+    async def refused():
+        for _ in range(PAIR.free * 2):
+            assert await _code(sessions.login(EMAIL, PASSWORD, actor=_at("192.0.2.1"))) == "too-many-logins"
+
+    await refused()
+    assert await owner.fetchval("SELECT count(*) FROM login_attempts") == 0, "a flood costs no writes"
+    monkeypatch.undo()
+
+    async def filled_up_meanwhile(*_, **__):
+        raise too_many_logins()
+
+    monkeypatch.setattr(hasher, "_run", filled_up_meanwhile)
+    await refused()
     monkeypatch.undo()
     assert await owner.fetchval("SELECT max(failures) FROM login_attempts") == 0
     assert await _code(sessions.login(EMAIL, PASSWORD, actor=_at("192.0.2.1"))) == "ok"

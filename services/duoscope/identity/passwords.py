@@ -57,9 +57,13 @@ class SlowHasher:
         """
         if len(presented) > PASSWORD_CHARS_MAX:
             presented, stored = "", None
-        waiting_max = self._waiting_max + (WAITING_KNOWN_MAX - WAITING_MAX if is_known else 0)
-        right = await self._run(lambda: self._verify(stored or self._dummy, presented), waiting_max)
+        right = await self._run(lambda: self._verify(stored or self._dummy, presented), is_known=is_known)
         return right and stored is not None
+
+    def require_place(self, *, is_known: bool = False) -> None:
+        """UNAVAILABLE `too-many-logins` if the queue is full: before work is done that would be for nothing."""
+        if self._waiting >= self._waiting_max + (WAITING_KNOWN_MAX - WAITING_MAX if is_known else 0):
+            raise too_many_logins()
 
     def is_outdated(self, stored: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
@@ -75,9 +79,8 @@ class SlowHasher:
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], _T], waiting_max: int | None = None) -> _T:
-        if self._waiting >= (waiting_max or self._waiting_max):
-            raise too_many_logins()
+    async def _run(self, work: Callable[[], _T], *, is_known: bool = False) -> _T:
+        self.require_place(is_known=is_known)
         future = self._executor.submit(work)
         self._waiting += 1
         loop = asyncio.get_running_loop()

@@ -148,6 +148,8 @@ class Sessions:
                 charge = await self._throttle.charge(
                     m, account=email, address=actor.ip_address, device_id=device.device_id if device else None
                 )
+                # Rolled back, it was not counted: cheaper in a flood than to count it and take it back.
+                self._hasher.require_place(is_known=charge.is_known)
             try:
                 right = await self._hasher.verify(
                     login.password_hash if login else None, password, is_known=charge.is_known
