@@ -53,6 +53,7 @@ ROUTES = {
     ("POST", "/api/v1/auth/password/forgotten"): OF_A_SESSION,
     ("POST", "/api/v1/auth/password/reset"): OF_A_SESSION,
     ("POST", "/api/v1/auth/password/change"): ONES_OWN,
+    ("POST", "/api/v1/auth/email"): ONES_OWN,
     ("POST", "/api/v1/auth/email-verification"): ONES_OWN,
     ("POST", "/api/v1/auth/email-verification/confirm"): OF_A_SESSION,
     ("GET", "/api/v1/sessions"): ONES_OWN,

@@ -45,6 +45,25 @@ async def second_factor_changed(
     await _tell(m, mailer, organization_id, user_id, subject="Your duoscope second factor was changed", text=text)
 
 
+async def address_asked_for(  # noqa: PLR0917 - as the others, and the address
+    m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
+) -> None:
+    """Another address is to be the account's; to the present one."""
+    text = (
+        f"somebody, probably you, asked for {email} to become the address of your account. That happens when the link "
+        f"sent there is followed. Another password, or another address asked for, prevents it.\n\n{_client(actor)}"
+    )
+    await _tell(m, mailer, organization_id, user_id, subject="Another address for your duoscope account?", text=text)
+
+
+async def address_changes(  # noqa: PLR0917 - as the others, and the address
+    m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
+) -> None:
+    """It is from now on; to the one that was, before it is replaced."""
+    text = f"the address of your account is {email} from now on, and its other sessions were ended.\n\n{_client(actor)}"
+    await _tell(m, mailer, organization_id, user_id, subject="Your duoscope address was changed", text=text)
+
+
 async def _tell(
     m: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, *, subject: str, text: str
 ) -> None:

@@ -16,6 +16,7 @@ from duoscope.identity import notices
 from duoscope.identity.mail import Letter, Mailer
 from duoscope.identity.password_rules import PasswordRules
 from duoscope.identity.passwords import SlowHasher
+from duoscope.identity.permissions import Principal
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.session_ends import end_all_in
 from duoscope.identity.sessions import printable
@@ -35,6 +36,7 @@ from duoscope.metadata import (
     users,
 )
 from duoscope.metadata.credentials import Addressee
+from duoscope.metadata.email_verifications import EmailVerification
 from duoscope.metadata.mail_outbox import Waiting
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -75,9 +77,7 @@ class Recovery:
                 `too-many-attempts` for a client that asks for too many.
         """
         self._mailer.require()
-        email = printable(email)
-        if len(email) > EMAIL_CHARS_MAX or not _ADDRESS.fullmatch(email):
-            raise invalid("email must look like name@example.com.")
+        email = _address(email)
         context = {
             "ip_address": actor.ip_address,
             "user_agent": actor.user_agent,
@@ -155,6 +155,7 @@ class Recovery:
             actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
             await credentials.replace_password(m, organization_id, user_id, password_hash)
             await password_reset_tokens.use_all(m, organization_id, user_id)
+            await email_verifications.cancel_changes(m, organization_id, user_id)
             await credentials.verify_email(m, organization_id, user_id, to.email)
             await trusted_devices.remove_all(m, organization_id, user_id)
             await self._throttle.vouch(m, account=to.email, address=actor.ip_address)
@@ -203,6 +204,7 @@ class Recovery:
                 raise _not_current()
             await self._throttle.succeeded(m, charge)
             await password_reset_tokens.use_all(m, organization_id, user_id)
+            await email_verifications.cancel_changes(m, organization_id, user_id)
             await notices.password_changed(m, self._mailer, organization_id, user_id, actor)
             await end_all_in(
                 m, actor, organization_id, user_id, reason="password-changed", except_session_id=session_id
@@ -221,18 +223,39 @@ class Recovery:
             to = await credentials.get_addressee(m, organization_id, actor.user_id)
             if to is None or to.email_verified:
                 raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
-            if not await self._throttle.charge_mail(m, recipient=to.email, address=actor.ip_address):
-                raise DuoscopeError(
-                    ErrorKind.RATE_LIMITED,
-                    "too-many-attempts",
-                    "Several mails were sent to your address lately; look there, or try again in an hour.",
-                    retry_after_s=3600,
-                )
+            await self._charge_link(m, to.email, actor)
             await self.queue_verification(m, to)
             await _record(m, actor, "email.verification-sent", organization_id, actor.user_id)
 
-    async def queue_verification(self, m: Transaction, to: Addressee) -> None:
-        """The same in a transaction that does more, such as making the user."""
+    async def change_address(self, principal: Principal, email: str) -> None:
+        """Send a link to an address that becomes the signed-in user's when it is followed, and tell the present one.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `reauthentication-required`; CONFLICT `mail-not-configured`; INVALID for what is no
+                address, or `email-unchanged`; RATE_LIMITED `too-many-attempts`.
+        """
+        principal.require_recent()
+        self._mailer.require()
+        email = _address(email)
+        ids = principal.scope.organization_id, principal.user_id
+        async with self._platform("recovery.change_address") as m:
+            to = await credentials.get_addressee(m, *ids)
+            if to is None or to.email.lower() == email.lower():
+                raise invalid("That is your address already.", code="email-unchanged")
+            await self._charge_link(m, email, principal.actor)
+            await email_verifications.cancel_changes(m, *ids)
+            await self.queue_verification(m, dataclasses.replace(to, email=email), in_session_id=principal.session_id)
+            await notices.address_asked_for(m, self._mailer, *ids, principal.actor, email)
+            await _record(m, principal.actor, "email.change-requested", *ids, after={"email": email})
+
+    async def queue_verification(self, m: Transaction, to: Addressee, *, in_session_id: UUID | None = None) -> None:
+        """A link for an address; in a transaction that does more, such as making the user.
+
+        Args:
+            m: queues the mail.
+            to: the address, and whose it is or, with `in_session_id`, is to be.
+            in_session_id: the session that asked for that.
+        """
         token = "tfv-" + secrets.token_urlsafe(32)
         await email_verifications.create(
             m,
@@ -241,6 +264,7 @@ class Recovery:
             token_hash=_hash(token),
             email=to.email,
             lifetime_s=VERIFICATION_LIFETIME_S,
+            asked_in_session_id=in_session_id,
         )
         await self._mailer.queue(
             m,
@@ -254,22 +278,53 @@ class Recovery:
         )
 
     async def verify(self, token: str, *, actor: Actor) -> None:
-        """The address of a link is its user's. INVALID `verification-token-invalid`, whatever is wrong with it."""
+        """The address of a link is its user's, or becomes it if they asked for that.
+
+        Raises:
+            DuoscopeError: INVALID `verification-token-invalid`, whatever is wrong with the link; CONFLICT `user-exists`
+                where the address became another user's meanwhile.
+        """
         done = False
         if _VERIFICATION.fullmatch(token):
             async with self._platform("recovery.verify") as m:
                 found = await email_verifications.lock(m, _hash(token))
                 if found is not None:
-                    ids = found.organization_id, found.user_id
-                    done = await credentials.verify_email(m, *ids, found.email)
-                    await email_verifications.use_all(m, *ids)
-                    if done:
-                        who = dataclasses.replace(actor, user_id=found.user_id, email=found.email)
-                        await _record(m, who, "email.verified", *ids)
+                    await email_verifications.use_all(m, found.organization_id, found.user_id)
+                    who = dataclasses.replace(actor, user_id=found.user_id, email=found.email)
+                    done = await (self._take if found.asked_in_session_id else self._verify)(m, found, who)
         if not done:
             raise invalid(
                 "The link was used, has expired, or is for another address than yours now; ask for a new one.",
                 code="verification-token-invalid",
+            )
+
+    async def _verify(self, m: Transaction, found: EmailVerification, who: Actor) -> bool:
+        ids = found.organization_id, found.user_id
+        if done := await credentials.verify_email(m, *ids, found.email):
+            await _record(m, who, "email.verified", *ids)
+        return done
+
+    async def _take(self, m: Transaction, found: EmailVerification, who: Actor) -> bool:
+        ids = found.organization_id, found.user_id
+        before = await credentials.get_addressee(m, *ids)
+        if before is None:
+            return False
+        await notices.address_changes(m, self._mailer, *ids, who, found.email)
+        await credentials.replace_email(m, *ids, found.email)
+        await password_reset_tokens.use_all(m, *ids)
+        await end_all_in(m, who, *ids, reason="email-changed", except_session_id=found.asked_in_session_id)
+        old, new = {"email": before.email}, {"email": found.email}
+        await _record(m, who, "email.changed", *ids, before=old, after=new)
+        return True
+
+    async def _charge_link(self, m: Transaction, email: str, actor: Actor) -> None:
+        """RATE_LIMITED `too-many-attempts` for an address, or a client, that had several."""
+        if not await self._throttle.charge_mail(m, recipient=email, address=actor.ip_address):
+            raise DuoscopeError(
+                ErrorKind.RATE_LIMITED,
+                "too-many-attempts",
+                "Several mails were sent to that address lately; look there, or try again in an hour.",
+                retry_after_s=3600,
             )
 
     async def _reset_addressee(self, m: Transaction, token: str) -> Addressee:
@@ -295,6 +350,8 @@ async def _record(
     user_id: UUID,
     *,
     result: audit_logs.Result = "success",
+    before: dict[str, str] | None = None,
+    after: dict[str, str] | None = None,
 ) -> None:
     await audit_logs.record(
         m,
@@ -304,7 +361,17 @@ async def _record(
         resource_id=user_id,
         organization_id=organization_id,
         result=result,
+        before=before,
+        after=after,
     )
+
+
+def _address(email: str) -> str:
+    """As typed, but for what nobody sees; INVALID for what is none."""
+    email = printable(email)
+    if len(email) > EMAIL_CHARS_MAX or not _ADDRESS.fullmatch(email):
+        raise invalid("email must look like name@example.com.")
+    return email
 
 
 def _hash(token: str) -> str:

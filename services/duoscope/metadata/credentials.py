@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from duoscope.metadata.conflicts import taken
 from duoscope.stores.postgres import Transaction
 
 
@@ -76,3 +77,13 @@ async def verify_email(m: Transaction, organization_id: UUID, user_id: UUID, ema
         *(organization_id, user_id, email),
     )
     return touched > 0
+
+
+async def replace_email(m: Transaction, organization_id: UUID, user_id: UUID, email: str) -> None:
+    """Another address, whose mail the user reads. CONFLICT for one that is another user's by now."""
+    with taken("user", "e-mail address"):
+        await m.execute(
+            "UPDATE users SET email = $3, email_verified = true, email_verified_at = now() "
+            "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
+            *(organization_id, user_id, email),
+        )

@@ -9,29 +9,40 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class EmailVerification:
-    """A row of `email_verifications` that can be used."""
+    """A row of `email_verifications` that can be used.
+
+    `asked_in_session_id` names the session that asked for the address to become its user's; None for one that is.
+    """
 
     organization_id: UUID
     verification_id: UUID
     user_id: UUID
     email: str
+    asked_in_session_id: UUID | None
 
 
 async def create(
-    m: Transaction, *, organization_id: UUID, user_id: UUID, token_hash: str, email: str, lifetime_s: float
+    m: Transaction,
+    *,
+    organization_id: UUID,
+    user_id: UUID,
+    token_hash: str,
+    email: str,
+    lifetime_s: float,
+    asked_in_session_id: UUID | None = None,
 ) -> None:
     """Store one."""
     await m.execute(
-        "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at) "
-        "VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))",
-        *(organization_id, new_id(), user_id, token_hash, email, lifetime_s),
+        "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at, "
+        "asked_in_session_id) VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)",
+        *(organization_id, new_id(), user_id, token_hash, email, lifetime_s, asked_in_session_id),
     )
 
 
 async def lock(m: Transaction, token_hash: str) -> EmailVerification | None:
     """One that was not used and has not expired; kept from others until the transaction ends."""
     row = await m.fetchrow(
-        "SELECT organization_id, verification_id, user_id, email FROM email_verifications "
+        "SELECT organization_id, verification_id, user_id, email, asked_in_session_id FROM email_verifications "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
         token_hash,
     )
@@ -42,6 +53,15 @@ async def use_all(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """None of the user's works any more."""
     await m.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
+        *(organization_id, user_id),
+    )
+
+
+async def cancel_changes(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+    """No other address that was asked for becomes the user's any more."""
+    await m.execute(
+        "UPDATE email_verifications SET is_used = true "
+        "WHERE organization_id = $1 AND user_id = $2 AND NOT is_used AND asked_in_session_id IS NOT NULL",
         *(organization_id, user_id),
     )
 

@@ -1,4 +1,4 @@
-"""Passwords forgotten, reset and changed, and e-mail addresses verified."""
+"""Passwords forgotten, reset and changed, and e-mail addresses changed and verified."""
 
 from typing import Annotated, Any, Final
 
@@ -50,6 +50,12 @@ class Confirmation(Struct, forbid_unknown_fields=True):
     """A link that was sent to an address."""
 
     token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
+
+
+class NewAddress(Struct, forbid_unknown_fields=True):
+    """Another address of yours."""
+
+    email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
 
 
 class Accepted(Struct, frozen=True):
@@ -112,6 +118,24 @@ async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], 
 
 
 @post(
+    "/api/v1/auth/email",
+    status_code=202,
+    tags=TAGS,
+    summary="Change your address",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def change_address(
+    request: Request[Principal, Any, Any], data: JSONBody[NewAddress], services: Services
+) -> Accepted:
+    """Sends a link to the new address and a notice to the present one. It is yours when the link is followed, in a day.
+
+    403 `reauthentication-required` unless you showed lately who you are. Another password takes the request back.
+    """
+    await services.recovery.change_address(request.user, data.email)
+    return Accepted("A mail with a link is on its way to the new address; your address changes when it is followed.")
+
+
+@post(
     "/api/v1/auth/email-verification",
     status_code=202,
     tags=TAGS,
@@ -132,11 +156,15 @@ async def send_verification(request: Request[Principal, Any, Any], services: Ser
     status_code=204,
     tags=TAGS,
     summary="Verify an address by its link",
-    responses=documented(400, 503),
+    responses=documented(400, 409, 503),
 )
 async def confirm(request: Request[Any, Any, Any], data: JSONBody[Confirmation], services: Services) -> None:
-    """The address is its user's from now on. 400 `verification-token-invalid` for a link that works no more."""
+    """The address is its user's from now on. If they asked for another than theirs, their other sessions end.
+
+    409 `user-exists` if it became somebody else's meanwhile; 400 `verification-token-invalid` for a link that works no
+    more.
+    """
     await services.recovery.verify(data.token, actor=caller(request))
 
 
-ROUTES: Final = (forgotten, reset, change, send_verification, confirm)
+ROUTES: Final = (forgotten, reset, change, change_address, send_verification, confirm)
