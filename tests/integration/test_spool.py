@@ -1,6 +1,7 @@
 """What a receiver does with batches on its disk when everything goes wrong at once."""
 
 import asyncio
+import json
 import os
 import shutil
 import threading
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import xxhash
 
+from duoscope.cli import run
 from duoscope.identity.api_keys import ApiKeyVerifier
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
@@ -294,3 +296,71 @@ async def test_a_store_that_died_between_the_ledger_and_what_is_counted_from_it(
     sql = "SELECT sum(requests) AS requests, sum(stored) AS stored FROM @usage_hourly"
     assert await telemetry_store.bind(principal.scope).query(sql, name="test") == [{"requests": 1, "stored": 3}]
     assert await counted() == {"x": 3}
+
+
+@pytest.fixture
+def spool_command(tmp_path, capsys, monkeypatch):
+    """Runs `duoscope admin spool` beside the receiver `one`."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments, code=0):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        if not (tmp_path / "data" / "ingest").is_symlink():
+            (tmp_path / "data" / "ingest").symlink_to(tmp_path / "one")
+        assert run(["admin", "spool", *arguments, "--data-dir", str(tmp_path / "data")]) == code
+        return capsys.readouterr()
+
+    return said
+
+
+async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
+    receiver, principal, logs, counted, telemetry_store, tmp_path, spool_command
+):
+    """It is acknowledged, set aside, listed, shown, and replayed once the cause is mended."""
+    recorder = telemetry_store.records()._run
+    (tmp_path / "one").mkdir()
+    assert "Nothing waits" in (await asyncio.to_thread(spool_command, "list")).out
+    await recorder(lambda client: client.command("ALTER TABLE logs_v3 ADD CONSTRAINT sober CHECK body != 'refused'"))
+    async with receiver() as ingest:
+        try:
+            assert await ingest.accept(principal, LOGS, logs("refused")) == Accepted()
+            assert await ingest.accept(principal, LOGS, logs("x")) == Accepted()
+            await ingest.ready()
+            (path,) = (tmp_path / "one").glob("*.poison")
+            listed = (await asyncio.to_thread(spool_command, "list")).out
+            assert path.stem in listed
+            assert "poison" in listed
+            assert "sober" in listed
+            shown = (await asyncio.to_thread(spool_command, "show", path.stem)).out
+            assert f"{principal.scope.tenant_id}  1         3" in shown
+            assert "logs_v3" in shown
+            shown = json.loads((await asyncio.to_thread(spool_command, "show", path.stem, "--json")).out)
+            assert (shown["state"], shown["tenants"][0]["items"]) == ("poison", 3)
+            # Still refused: it is set aside once more.
+            await asyncio.to_thread(spool_command, "replay", path.stem)
+            ingest._spool._wake.set()
+            await until(path.exists)
+        finally:
+            await recorder(lambda client: client.command("ALTER TABLE logs_v3 DROP CONSTRAINT sober"))
+        assert await counted() == {"x": 3}
+        assert "poison batch" in (await asyncio.to_thread(spool_command, "replay", path.stem, "0" * 32, code=1)).err
+        assert path.exists()
+        await asyncio.to_thread(spool_command, "replay", "--all")
+        ingest._spool._wake.set()
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"x": 3, "refused": 3}
+
+
+async def test_a_torn_batch_is_shown_and_dropped(receiver, logs, left_behind, tmp_path, spool_command):
+    batch = left_behind("one", logs("x"))
+    path = tmp_path / "one" / f"{batch.token}.batch"
+    path.write_bytes(path.read_bytes()[:100])
+    async with receiver():
+        await until(path.with_suffix(".poison").exists)
+        shown = (await asyncio.to_thread(spool_command, "show", batch.token)).out
+        assert "torn or was changed" in shown
+        assert "cannot be read" in shown
+        assert "None" not in shown
+        await asyncio.to_thread(spool_command, "drop", "--yes", batch.token)
+        assert not waits(tmp_path / "one")
+        assert "batch" in (await asyncio.to_thread(spool_command, "show", batch.token, code=1)).err

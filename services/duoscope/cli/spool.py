@@ -1,8 +1,11 @@
 """`duoscope admin spool`: batches on a receiver's disk. Works beside the running receiver, which looks for changes."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -12,7 +15,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.receiver.journal import Journal
+    from duoscope.receiver.journal import Journal, Part
 
 
 @click.group()
@@ -44,13 +47,54 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
             _when(each.received_ns),
             "?" if each.requests is None else f"{each.requests:,}",
             "?" if each.rows is None else f"{each.rows:,}",
-            f"{each.size_bytes / 2**20:.1f} MiB",
+            f"{each.size_bytes:,}",
             " ".join(each.why.split())[:200],
         )
         for each in found
     ]
-    columns = ("Batch", "State", "Received", "Requests", "Items", "Size", "Why")
+    columns = ("Batch", "State", "Received", "Requests", "Items", "Bytes", "Why")
     output.table(columns, rows, empty="Nothing waits, and nothing was set aside.")
+
+
+@spool.command("show")
+@click.argument("name", metavar="BATCH")
+@settings_options("data_dir")
+@json_option
+def show(settings: Settings, name: str, *, as_json: bool) -> None:
+    """Show what a batch holds, whose it is, and the whole of why it was set aside."""
+    from duoscope.receiver.journal import POISON, SPOOLED, WRITTEN, CorruptBatchError
+
+    journal = _journal(settings)
+    path = journal.find(name, WRITTEN, SPOOLED, POISON)
+    if path is None:
+        raise not_found(f"batch: {name}")
+    found = journal.describe(path)
+    try:
+        batch = journal.read(path)
+    except CorruptBatchError:
+        tenants, tables = list[dict[str, Any]](), list[dict[str, Any]]()
+    else:
+        tables = [{"table": insert.table, "bytes": len(insert.block)} for insert in batch.inserts]
+        tenants = _by_tenant(batch.parts)
+    if as_json:
+        output.emit_json({**asdict(found), "tenants": tenants, "tables": tables})
+        return
+    click.echo(f"{found.name}: {found.state}, received {_when(found.received_ns)} UTC, {found.size_bytes:,} bytes")
+    if found.why:
+        click.echo(found.why)
+    rows = [(each["tenant_id"], f"{each['requests']:,}", f"{each['stored']:,}") for each in tenants]
+    output.table(("Tenant", "Requests", "Items"), rows, empty="What is in it cannot be read.")
+    output.table(("Table", "Bytes"), [(each["table"], f"{each['bytes']:,}") for each in tables], empty="")
+
+
+def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        each = found.setdefault(part.tenant_id, {"tenant_id": part.tenant_id, "requests": 0, "items": 0, "stored": 0})
+        each["requests"] += 1
+        each["items"] += part.outcome.items
+        each["stored"] += part.outcome.stored
+    return list(found.values())
 
 
 @spool.command("replay")
@@ -65,10 +109,7 @@ def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> N
     chosen = [path.stem for path in journal.files(POISON)] if everything else list(names)
     if not chosen:
         raise invalid("Name the batches, or give --all.")
-    for name in chosen:
-        path = journal.find(name, POISON)
-        if path is None:
-            raise not_found(f"poison batch: {name}")
+    for path in _poison(journal, chosen):
         journal.release(path)
     click.echo(
         f"{len(chosen)} put back. The receiver inserts them within a few seconds; see `duoscope admin spool list`."
@@ -81,19 +122,26 @@ def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> N
 @settings_options("data_dir")
 def drop(settings: Settings, names: tuple[str, ...], *, yes: bool) -> None:
     """Delete poison batches for good. Their telemetry was acknowledged and is lost."""
-    from duoscope.receiver.journal import POISON
-
     journal = _journal(settings)
-    paths = [(name, journal.find(name, POISON)) for name in names]
-    for name, path in paths:
-        if path is None:
-            raise not_found(f"poison batch: {name}")
+    paths = _poison(journal, names)
     if not yes:
         click.confirm(f"Delete {len(paths)} batches and the telemetry in them for good?", abort=True)
-    for _, path in paths:
-        if path is not None:
-            journal.remove(path)
+    for path in paths:
+        journal.remove(path)
     click.echo(f"{len(paths)} dropped.")
+
+
+def _poison(journal: "Journal", names: "Sequence[str]") -> "list[Path]":
+    """The files of poison batches: of all of them, or nothing is done."""
+    from duoscope.receiver.journal import POISON
+
+    paths: list[Path] = []
+    for name in names:
+        path = journal.find(name, POISON)
+        if path is None:
+            raise not_found(f"poison batch: {name}")
+        paths.append(path)
+    return paths
 
 
 def _journal(settings: Settings) -> "Journal":

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 import time
 from collections import OrderedDict
@@ -107,6 +108,7 @@ class Spool:
         self._unsynced: dict[Path, list[str]] = {}
         self._failures: dict[Path, tuple[int, int]] = {}
         self._away_since = 0.0
+        self._oldest = math.inf
         self.away = False
         self.outcomes = Remembered()
         self.undecided: set[str] = set()
@@ -173,7 +175,8 @@ class Spool:
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry goes to disk."""
         if self.away:
-            since = datetime.fromtimestamp(self._away_since, UTC)
+            # What waits may be older than this process.
+            since = datetime.fromtimestamp(min(self._away_since, self._oldest), UTC)
             raise unavailable(
                 f"The telemetry store is away since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
                 f"disk, where {self._batches:,} batches ({self._waiting_bytes:,} bytes) wait.",
@@ -358,7 +361,8 @@ class Spool:
         _spool_bytes.set(self._bytes)
         _spool_batches.set(self._batches)
         # The name of a file is a UUIDv7, which begins with milliseconds.
-        _spool_age.set(now_unix_nano() / 1e9 - int(waiting[0].stem[:12], 16) / 1e3 if waiting else 0)
+        self._oldest = int(waiting[0].stem[:12], 16) / 1e3 if waiting else math.inf
+        _spool_age.set(now_unix_nano() / 1e9 - self._oldest if waiting else 0)
 
 
 def _ledger_times(batch: Batch) -> list[tuple[tuple[str, str], int]]:
