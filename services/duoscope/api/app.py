@@ -27,7 +27,6 @@ from duoscope.api.routes import (
     health,
     identity_providers,
     ingest,
-    invitation_page,
     invitations,
     link_pages,
     logs,
@@ -83,7 +82,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
             *(*regions.ROUTES, *organizations.ROUTES, *workspaces.ROUTES, *tenants.ROUTES, *places.ROUTES),
-            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES, *invitation_page.ROUTES),
+            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
         ],
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),

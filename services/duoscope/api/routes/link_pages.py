@@ -1,4 +1,5 @@
-"""The pages that links in mail open: another password, and a verified address. Nothing in them is from anywhere else.
+"""The pages that links in mail open: an invitation, another password, a verified address. Nothing in them is from
+anywhere else.
 
 The token stands after the # of the link, so it reaches no server until the button is pressed, and then in the body
 only: what looks at links in mail on its way spends none.
@@ -31,13 +32,14 @@ form.addEventListener("submit", async (event) => {
     const response = await fetch(form.dataset.path, {
       method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(body),
     });
-    said.textContent = response.ok ? form.dataset.done : (await response.json()).detail;
+    const answer = response.status === 204 ? {} : await response.json();
+    said.textContent = response.ok ? form.dataset.done.replace("{email}", answer.email) : answer.detail;
     if (response.ok) { history.replaceState(null, "", location.pathname); form.remove(); }
   } catch { said.textContent = "The server does not answer; try again."; }
 });
 """
 _PASSWORD_FIELD: Final = (
-    '<label for="p">New password</label><input id="p" name="password" type="password" autocomplete="new-password" '
+    '<label for="p">Password</label><input id="p" name="password" type="password" autocomplete="new-password" '
     f'minlength="{PASSWORD_CHARS_MIN}" maxlength="{PASSWORD_CHARS_MAX}" required>'
 )
 
@@ -51,6 +53,16 @@ def _page(title: str, path: str, fields: str, button: str, done: str) -> str:
     )
 
 
+_INVITATION: Final = _page(
+    "Join on duoscope",
+    "api/v1/invitations/accept",
+    '<label for="f">First name</label>'
+    '<input id="f" name="first_name" autocomplete="given-name" maxlength="100" required>'
+    '<label for="l">Last name</label>'
+    f'<input id="l" name="last_name" autocomplete="family-name" maxlength="100" required>{_PASSWORD_FIELD}',
+    "Join",
+    "Done. Log in as {email}.",
+)
 _PASSWORD: Final = _page(
     "Set another duoscope password",
     "api/v1/auth/password/reset",
@@ -81,6 +93,12 @@ _HEADERS: Final = {
 }
 
 
+@get("/invitation", opt=PUBLIC, include_in_schema=False, media_type="text/html", sync_to_thread=False)
+def invitation_page() -> Response[str]:
+    """The same for everybody: what it is about is in the link."""
+    return Response(_INVITATION, media_type="text/html; charset=utf-8", headers=_HEADERS)
+
+
 @get("/password", opt=PUBLIC, include_in_schema=False, media_type="text/html", sync_to_thread=False)
 def password_page() -> Response[str]:
     """The same for everybody: whose password it is about is in the link."""
@@ -93,4 +111,4 @@ def email_page() -> Response[str]:
     return Response(_EMAIL, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
 
-ROUTES: Final = (password_page, email_page)
+ROUTES: Final = (invitation_page, password_page, email_page)
