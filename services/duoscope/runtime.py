@@ -43,7 +43,7 @@ from duoscope.receiver.journal import Journal
 from duoscope.receiver.receivers import Receivers
 from duoscope.receiver.tls import TlsFiles
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
-from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
+from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget_missing_parts
 from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
 from duoscope.worker.audit_shipping import start_audit_shipping
@@ -276,6 +276,10 @@ async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settin
     """
     if settings.embedded_postgres or settings.embedded_clickhouse:
         _use_own_temporary_directory(settings)
+    if settings.embedded_clickhouse:
+        forgotten = await asyncio.to_thread(forget_missing_parts, settings.data_dir / "clickhouse")
+        if forgotten:
+            _log.warning("ClickHouse was killed amid %d INSERTs; what they did not store can be inserted", forgotten)
     if not settings.embedded_postgres:
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn
     server = await EmbeddedPostgres.start(settings.data_dir)

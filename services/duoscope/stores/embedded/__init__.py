@@ -1,9 +1,11 @@
 """The stores that come with the package: a PostgreSQL child process over one data directory.
 
-The embedded ClickHouse engine needs no process of its own; what the two share is the lock on the data directory.
+The embedded ClickHouse engine needs no process of its own, only a look at what a kill left; what the two share is the
+lock on the data directory.
 """
 
+from duoscope.stores.embedded.deduplication import forget_missing_parts
 from duoscope.stores.embedded.lock import DataDirectoryLock
 from duoscope.stores.embedded.postgres import EmbeddedPostgres, PostgresAddress, postgres_address
 
-__all__ = ["DataDirectoryLock", "EmbeddedPostgres", "PostgresAddress", "postgres_address"]
+__all__ = ["DataDirectoryLock", "EmbeddedPostgres", "PostgresAddress", "forget_missing_parts", "postgres_address"]
