@@ -1,9 +1,10 @@
 """Whether memory stays flat: the embedded stack under a steady load just below what it can take.
 
-Starts `duoscope up` as `benchmarks/ingest.py` does, finds out in a few seconds how many requests a second it takes when
-it gets as many as it can, then sends a share of that, all three signals mixed, for some minutes. Each request is one of
-a pool with a number of its own in a field that OTLP does not know, so that none is taken for a retry. Prints a line a
-minute and, at the end, whether the last minutes took more memory than the first. See `benchmarks/README.md`.
+Starts `duoscope up` as `benchmarks/ingest.py` does, finds out in a minute and a half how many requests a second it
+takes when it gets as many as it can and merges meanwhile, then sends a share of that, all three signals mixed, for some
+minutes. Each request is one of a pool with a number of its own in a field that OTLP does not know, so that none is
+taken for a retry. Prints a line a minute and, at the end, whether the last minutes took more memory than the first. See
+`benchmarks/README.md`.
 """
 
 import argparse
@@ -21,12 +22,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ingest import CALLS, CHANNELS, cpu_s, send, server, wait_until_quiet
+from benchmarks.ingest import CALLS, CHANNELS, cpu_s, server, wait_until_quiet
 from benchmarks.payloads import serialized
 
 POOL = 60
-PROBE_REQUESTS = 300
-PROBE_IN_FLIGHT = 64
+PROBE_S = 90
+PROBE_COUNTED_S = 60
+PROBE_IN_FLIGHT = 96
 IN_FLIGHT_MAX = 256
 FLAT_SHARE = 1.1
 
@@ -60,45 +62,69 @@ def numbered(request: bytes, number: int) -> bytes:
     return request + _TAG + _varint(number)
 
 
+class Load:
+    """Requests of all signals in turn over a few channels, and how they were answered."""
+
+    def __init__(self, credentials: dict[str, str]) -> None:
+        self._metadata = (("authorization", f"Bearer {credentials['api_key']}"),)
+        self._pools = [list(serialized(name, requests=POOL, items=1000)) for name in CALLS]
+        target = credentials["otlp_grpc_endpoint"].removeprefix("http://")
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        self._channels = [grpc.aio.insecure_channel(target, options=options) for _ in range(CHANNELS)]
+        self._calls = [[channel.unary_unary(call) for channel in self._channels] for call in CALLS.values()]
+        self._sent = 0
+        self.latencies: list[float] = []
+        self.refused = 0
+
+    async def one(self, due: float) -> None:
+        """Send the next request; its latency counts from when it was due."""
+        number = self._sent
+        self._sent += 1
+        signal = number % len(self._pools)
+        request = numbered(self._pools[signal][number % POOL], number + 1)
+        try:
+            await self._calls[signal][number % CHANNELS](request, metadata=self._metadata, timeout=60)
+        except grpc.aio.AioRpcError:
+            self.refused += 1
+        else:
+            self.latencies.append(time.monotonic() - due)
+
+    async def saturation(self) -> float:
+        """Requests a second when as many are under way as it likes."""
+        until = time.monotonic() + PROBE_S
+
+        async def sender() -> int:
+            taken = 0
+            while (now := time.monotonic()) < until:
+                await self.one(now)
+                taken += now > until - PROBE_COUNTED_S
+            return taken
+
+        return sum(await asyncio.gather(*(sender() for _ in range(PROBE_IN_FLIGHT)))) / PROBE_COUNTED_S
+
+    def answered(self) -> tuple[list[float], int]:
+        """Latencies and refusals since this was asked last."""
+        seen = (self.latencies, self.refused)
+        self.latencies, self.refused = [], 0
+        return seen
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+
 async def soak(
     process: psutil.Process, credentials: dict[str, str], share: float, minutes: float, console: Console
 ) -> tuple[float, list[Minute]]:
     """Requests a second at saturation, and the minutes of the steady load."""
-    endpoint, key = credentials["otlp_grpc_endpoint"], credentials["api_key"]
-    pools = {name: list(serialized(name, requests=POOL, items=1000)) for name in CALLS}
-    names = list(pools)
-    counter = iter(range(1, 2**31))
-    console.print(f"finding out how much it takes: {PROBE_REQUESTS} requests a signal")
-    elapsed = 0.0
-    for name in names:
-        probes = [numbered(pools[name][n % POOL], next(counter)) for n in range(PROBE_REQUESTS)]
-        elapsed += await send(endpoint, key, CALLS[name], probes, PROBE_IN_FLIGHT)
-    saturation = len(names) * PROBE_REQUESTS / elapsed
+    load = Load(credentials)
+    console.print(f"finding out how much it takes for {PROBE_S} s")
+    saturation = await load.saturation()
     rate = share * saturation
     console.print(f"{saturation:.0f} requests a second at the most; {rate:.0f} a second for {minutes:g} minutes")
     await asyncio.to_thread(wait_until_quiet, process)
-
-    metadata = (("authorization", f"Bearer {key}"),)
-    channels = [
-        grpc.aio.insecure_channel(endpoint.removeprefix("http://"), options=(("grpc.use_local_subchannel_pool", 1),))
-        for _ in range(CHANNELS)
-    ]
-    calls = {name: [channel.unary_unary(CALLS[name]) for channel in channels] for name in names}
-    latencies: list[float] = []
-    refused = 0
+    load.answered()
     running: set[asyncio.Task[None]] = set()
-
-    async def one(number: int, due: float) -> None:
-        nonlocal refused
-        name = names[number % len(names)]
-        request = numbered(pools[name][number % POOL], next(counter))
-        try:
-            await calls[name][number % CHANNELS](request, metadata=metadata, timeout=60)
-        except grpc.aio.AioRpcError:
-            refused += 1
-        else:
-            latencies.append(time.monotonic() - due)
-
     seen: list[Minute] = []
     started = time.monotonic()
     number = 0
@@ -107,13 +133,14 @@ async def soak(
         memory: list[int] = []
         while (now := time.monotonic()) < started + 60 * minute:
             while number < (now - started) * rate and len(running) < IN_FLIGHT_MAX:
-                task = asyncio.create_task(one(number, started + number / rate))
+                task = asyncio.create_task(load.one(started + number / rate))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 number += 1
             await asyncio.sleep(0.005)
             if not memory or number % 50 == 0:
                 memory.append(process.memory_info().rss)
+        latencies, refused = load.answered()
         quantiles = statistics.quantiles(latencies or [0.0, 0.0], n=100)
         seen.append(
             Minute(
@@ -127,13 +154,11 @@ async def soak(
             )
         )
         console.print(
-            f"minute {minute}: {seen[-1].requests_per_s:.0f} requests/s, p99 {seen[-1].p99_ms:.0f} ms, "
-            f"{seen[-1].memory_mb} MB"
+            f"minute {minute}: {seen[-1].requests_per_s:.0f} requests/s, {refused} refused, "
+            f"p99 {seen[-1].p99_ms:.0f} ms, {seen[-1].memory_mb} MB"
         )
-        latencies.clear()
-        refused = 0
     await asyncio.gather(*running)
-    await asyncio.gather(*(channel.close() for channel in channels))
+    await load.close()
     return saturation, seen
 
 
