@@ -6,8 +6,9 @@ import re
 import asyncpg
 import pytest
 
-from duoscope.identity import administration
+from duoscope.identity import administration, session_admin
 from duoscope.identity.mail import Mailer, deliver_due
+from duoscope.kernel.actor import operator
 from duoscope.kernel.settings import Settings
 
 PASSWORD, ANOTHER = "correct horse battery", "staple of another kind"
@@ -116,6 +117,47 @@ async def test_another_password_takes_the_request_back(ada, api, how):
         await administration.reset_password(services.metadata, services.hasher, email=OLD, password=ANOTHER)
     assert _code(await ada.confirm(token)) == INVALID
     assert await ada.login(OLD, ANOTHER) is not None
+
+
+@pytest.mark.parametrize("how", ["everywhere", "others", "that one", "of the user", "of the organization"])
+async def test_who_ends_the_session_takes_back_what_was_asked_for_in_it(ada, api, owner, how):
+    """Also what was asked for in the session that it followed: whoever is thrown out had all of them."""
+    token = await ada.token()
+    again = await ada.call("POST", "auth/reauthenticate", {"password": PASSWORD})
+    assert again.status_code == 200
+    other = await ada.login()
+    match how:
+        case "everywhere" | "others":
+            path = "sessions?keep_current=true" if how == "others" else "sessions"
+            assert (await ada.call("DELETE", path, headers=other)).status_code == 204
+        case "that one":
+            for session in (await ada.call("GET", "sessions", headers=other)).json()["items"]:
+                path = f"sessions/{session['session_id']}"
+                assert session["is_current"] or (await ada.call("DELETE", path, headers=other)).status_code == 204
+        case _:
+            code = await owner.fetchval("SELECT code FROM organizations") if how == "of the organization" else None
+            email = None if code else OLD
+            await session_admin.end_by_operator(api.services.metadata, operator(), email=email, organization=code)
+    assert _code(await ada.confirm(token)) == INVALID
+    assert await ada.login(OLD) is not None
+
+
+@pytest.mark.parametrize("how", ["logs out", "shows who they are", "logs in anew", "ends the others"])
+async def test_who_goes_on_elsewhere_may_follow_the_link(ada, how):
+    begun = (await ada.call("POST", "auth/login", {"email": OLD, "password": PASSWORD}, {})).json()
+    ada.headers = {"authorization": f"Bearer {begun['access_token']}"}
+    token = await ada.token()
+    match how:
+        case "logs out":
+            answer = await ada.call("POST", "auth/logout", {"refresh_token": begun["refresh_token"]})
+        case "shows who they are":
+            answer = await ada.call("POST", "auth/reauthenticate", {"password": PASSWORD})
+        case "logs in anew":
+            answer = await ada.call("POST", "auth/login", {"email": OLD, "password": PASSWORD})
+        case _:
+            answer = await ada.call("DELETE", "sessions?keep_current=true")
+    assert answer.status_code in {200, 204}
+    assert (await ada.confirm(token)).status_code == 204
 
 
 async def test_an_old_link_takes_an_address_back_from_nobody(ada):

@@ -20,7 +20,6 @@ from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
     api_keys,
     audit_logs,
-    email_verifications,
     organizations,
     password_reset_tokens,
     regions,
@@ -280,7 +279,6 @@ async def reset_password(
         ids = login.organization_id, login.user_id
         await users.set_password(m, login.user_id, password_hash, expires_at=password_expires_at)
         await password_reset_tokens.use_all(m, *ids)
-        await email_verifications.cancel_changes(m, *ids)
         await trusted_devices.remove_all(m, *ids)
         await end_all_in(m, operator(), *ids, reason="password-reset")
         await audit_logs.record(

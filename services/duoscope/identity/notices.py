@@ -51,7 +51,8 @@ async def address_asked_for(  # noqa: PLR0917 - as the others, and the address
     """Another address is to be the account's; to the present one."""
     text = (
         f"somebody, probably you, asked for {email} to become the address of your account. That happens when the link "
-        f"sent there is followed. Another password, or another address asked for, prevents it.\n\n{_client(actor)}"
+        "sent there is followed. Another password, another address asked for, or all sessions ended, prevents it.\n\n"
+        f"{_client(actor)}"
     )
     await _tell(m, mailer, organization_id, user_id, subject="Another address for your duoscope account?", text=text)
 

@@ -155,7 +155,6 @@ class Recovery:
             actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
             await credentials.replace_password(m, organization_id, user_id, password_hash)
             await password_reset_tokens.use_all(m, organization_id, user_id)
-            await email_verifications.cancel_changes(m, organization_id, user_id)
             await credentials.verify_email(m, organization_id, user_id, to.email)
             await trusted_devices.remove_all(m, organization_id, user_id)
             await self._throttle.vouch(m, account=to.email, address=actor.ip_address)

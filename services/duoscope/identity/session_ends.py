@@ -1,5 +1,9 @@
 """Ends sessions within a transaction of the caller's, and writes that down. All of it locks the organization's audit
 chain: call it late.
+
+Who ends a session by anything but logging out of it does not trust it, and so not what was asked for in it either: an
+address that is still to become its user's does not. Sessions follow one another, so that goes for what any of them
+asked for, but one that stays.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +15,13 @@ from duoscope.identity.permissions import Claims
 from duoscope.identity.rotation import hashed
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, refresh_tokens, trusted_devices, user_sessions
+from duoscope.metadata import audit_logs, email_verifications, refresh_tokens, trusted_devices, user_sessions
 from duoscope.stores.postgres import MetadataStore, Transaction
 
+LOGOUT: Final = "logout"
+ANOTHER_LOGIN: Final = "another-login"
+REAUTHENTICATED: Final = "reauthenticated"
+_OWN_ENDS: Final = frozenset({LOGOUT, ANOTHER_LOGIN, REAUTHENTICATED})
 _ANY: Final = PlatformScope(reason="a session may be of any organization")
 
 
@@ -70,6 +78,8 @@ async def end(
     is_alarm: bool = False,
 ) -> bool:
     """End one session; False if the user has no such session that goes on."""
+    if reason not in _OWN_ENDS:
+        await email_verifications.cancel_changes(m, organization_id, user_id)
     ended = await user_sessions.end(m, organization_id, user_id, session_id, reason=reason)
     await refresh_tokens.revoke_families(m, organization_id, user_id, session_id=session_id)
     if ended:
@@ -88,6 +98,7 @@ async def end_all_in(
     except_session_id: UUID | None = None,
 ) -> int:
     """End a user's sessions, but one where told, such as when their account is closed; answers how many."""
+    await email_verifications.cancel_changes(m, organization_id, user_id, except_session_id=except_session_id)
     count = await user_sessions.end_all(m, organization_id, user_id, reason=reason, except_session_id=except_session_id)
     await refresh_tokens.revoke_families(m, organization_id, user_id, except_session_id=except_session_id)
     if count:
@@ -106,6 +117,7 @@ async def end_all_of_organization(
     with_platform_admins: bool = False,
 ) -> int:
     """End the sessions of all of an organization's users; answers how many. Platform admins' where told."""
+    await email_verifications.cancel_changes(m, organization_id, None, except_session_id=except_session_id)
     ended = await user_sessions.end_all_of_organization(
         m,
         organization_id,
@@ -128,6 +140,7 @@ async def end_all_of_organization(
 
 async def forget_device(m: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> bool:
     """Trust a device no more, and end the sessions on it; False if the user has no such device."""
+    await email_verifications.cancel_changes(m, organization_id, user_id)
     ended = await user_sessions.end_on_device(m, organization_id, user_id, device_id, reason="device-removed")
     device = await trusted_devices.remove(m, organization_id, user_id, device_id)
     if device is None:

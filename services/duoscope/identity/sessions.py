@@ -255,7 +255,7 @@ class Sessions:
                 tenant_id=principal.scope.tenant_id,
                 device=await trusted_devices.get(m, *ids, old.device_id) if old.device_id else None,
                 former=[SessionId(*ids, principal.session_id)],
-                reason="reauthenticated",
+                reason=session_ends.REAUTHENTICATED,
             )
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
@@ -301,7 +301,9 @@ class Sessions:
             token = await refresh_tokens.lock(m, hashed(presented))
             if token is not None:
                 who = actor or Actor(token.user_id, "", "user")
-                await session_ends.end(m, who, token.organization_id, token.user_id, token.family_id, reason="logout")
+                await session_ends.end(
+                    m, who, token.organization_id, token.user_id, token.family_id, reason=session_ends.LOGOUT
+                )
 
     async def end(self, actor: Actor, organization_id: UUID, user_id: UUID, session_id: UUID) -> None:
         """End one of the user's sessions. NOT_FOUND for any other."""
@@ -337,7 +339,7 @@ class Sessions:
         kept: Iterable[str] = (),
         authenticated_s_ago: float | None = 0.0,
         former: Iterable[SessionId] = (),
-        reason: str = "another-login",
+        reason: str = session_ends.ANOTHER_LOGIN,
     ) -> TokenPair:
         grant = await _grant(m, login, tenant_id)
         if grant is None:

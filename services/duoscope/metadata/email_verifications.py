@@ -57,12 +57,18 @@ async def use_all(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
     )
 
 
-async def cancel_changes(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """No other address that was asked for becomes the user's any more."""
+async def cancel_changes(
+    m: Transaction, organization_id: UUID, user_id: UUID | None, *, except_session_id: UUID | None = None
+) -> None:
+    """No other address that was asked for, but in one session where told, becomes the user's any more.
+
+    None: of all users of the organization.
+    """
     await m.execute(
         "UPDATE email_verifications SET is_used = true "
-        "WHERE organization_id = $1 AND user_id = $2 AND NOT is_used AND asked_in_session_id IS NOT NULL",
-        *(organization_id, user_id),
+        "WHERE organization_id = $1 AND user_id = coalesce($2, user_id) AND NOT is_used "
+        "AND asked_in_session_id IS NOT NULL AND asked_in_session_id IS DISTINCT FROM $3",
+        *(organization_id, user_id, except_session_id),
     )
 
 
