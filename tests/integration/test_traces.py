@@ -71,6 +71,22 @@ async def test_a_trace_in_full(reader):
     assert (link.trace_state, link.flags, link.attributes) == ("c=d", 1, {"why": [1]})
 
 
+async def test_a_trace_of_more_services_than_are_named_has_all_its_spans(telemetry_store, deliver, otlp, new_scope):
+    scope = new_scope()
+    many = traces.TRACE_SERVICES_MAX + 200
+    await deliver(
+        scope,
+        *(
+            otlp.spans(f"service {n}", {"trace_id": _id(1, 16), "span_id": _id(n), "parent_span_id": _id(many + 1),
+                       "name": "x", "start_time_unix_nano": _START_NS + n, "end_time_unix_nano": _START_NS + n})
+            for n in range(1, many + 1)
+        ),
+    )  # fmt: skip
+    trace = await traces.get(telemetry_store.bind(scope), _id(1, 16).hex())
+    assert (trace.span_count, len(trace.services), trace.truncated) == (many, traces.TRACE_SERVICES_MAX, False)
+    assert [span.span_id for span in trace.spans] == [_id(n).hex() for n in range(1, many + 1)]
+
+
 async def test_no_such_trace(reader):
     with pytest.raises(DuoscopeError) as raised:
         await traces.get(reader, "ab" * 16)

@@ -17,6 +17,8 @@ TRACE_SPANS_MAX: Final = 10_000
 """Spans of one trace that are read in full."""
 TRACE_REACH_NS: Final = 86_400 * SECOND_NS
 """How far outside the searched range the other spans of a trace are looked for."""
+TRACE_SERVICES_MAX: Final = 1000
+"""Services of one trace that are named."""
 TRACE_ID_BYTES: Final = 16
 
 
@@ -75,7 +77,7 @@ class Trace(Struct, frozen=True):
     duration_ns: int
     span_count: Annotated[int, Meta(description="Of the whole trace.")]
     error_count: int
-    services: list[str]
+    services: Annotated[list[str], Meta(description=f"At most {TRACE_SERVICES_MAX} of them.")]
     truncated: Annotated[bool, Meta(description=f"Whether it has more spans than the first {TRACE_SPANS_MAX}.")]
     spans: list[Span]
 
@@ -101,12 +103,12 @@ class TracePage(Struct, frozen=True):
 
 
 # A trace has a row a day, and until they are merged one an INSERT.
-_SUMMARY = """
+_SUMMARY = f"""
     toUnixTimestamp64Nano(min(first_timestamp)) AS start_unix_nano,
     toUnixTimestamp64Nano(max(end_timestamp)) AS end_unix_nano,
     sum(s.span_count) AS span_count,
     sum(s.error_count) AS error_count,
-    arraySort(groupUniqArrayArray(1000)(service_names)) AS services,
+    arraySort(groupUniqArrayArray({TRACE_SERVICES_MAX})(service_names)) AS services,
     (argMinMerge(s.root_service), argMinMerge(s.root_name)) AS root"""
 _DAYS = (
     "date >= toDate(fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC')) "
@@ -145,9 +147,11 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
         raise not_found("trace")
     summary = found[0]
     times = TimeRange(summary["start_unix_nano"], summary["last_unix_nano"])
+    # Not all of so many are named: the spans of every service are looked through.
+    among = "" if len(summary["services"]) == TRACE_SERVICES_MAX else " AND service_name IN {services:Array(String)}"
     rows = await reader.query(
-        f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {TimeRange.CONDITION} "
-        "AND service_name IN {services:Array(String)} AND trace_id = toFixedString(unhex({trace_id:String}), 16) "
+        f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {TimeRange.CONDITION}{among} "
+        "AND trace_id = toFixedString(unhex({trace_id:String}), 16) "
         "ORDER BY timestamp, span_id LIMIT {spans_max:UInt64}",
         times.parameters | {"trace_id": identifier, "services": summary["services"], "spans_max": TRACE_SPANS_MAX},
         name="traces.get",
