@@ -114,6 +114,10 @@ async def test_a_trial_that_is_started_again_has_a_password_that_works_until_the
     assert again.renewed
     assert again.credentials.admin_password != first.credentials.admin_password
     pair = await sessions.login(again.credentials.admin_email, again.credentials.admin_password)
+    await owner.execute("UPDATE users SET email = 'ada@example.com', password_expires_at = now()")
+    again = await start_again(is_trial=True)
+    assert (again.renewed, again.credentials.admin_email) == (True, "ada@example.com")
+    pair = await sessions.login("ada@example.com", again.credentials.admin_password)
     ends = datetime.fromisoformat(again.credentials.admin_password_expires_at)
     assert abs((pair.password_expires_at - ends).total_seconds()) <= 60
     assert abs((ends - now()).total_seconds() - limits.GENERATED_PASSWORD_S) <= 120

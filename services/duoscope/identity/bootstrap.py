@@ -152,8 +152,13 @@ async def _with_password(
     """Without the password where the admin has set their own; with another where it has ended and that is wanted."""
     password, expires_at = generated()
     async with store.open_platform(_FIRST_START, "bootstrap.password") as m:
-        login = await users.find_login(m, known.admin_email)
-        if login is None or not known.admin_password:
+        # They may have taken another address since.
+        email = await users.find_first_admin_email(m, UUID(known.organization_id))
+        login = await users.find_login(m, email) if email else None
+        if email is None or login is None:
+            return known
+        known = replace(known, admin_email=email)
+        if not known.admin_password:
             return known
         if login.password_expires_at is None:
             if await hasher.verify(login.password_hash, known.admin_password):

@@ -169,6 +169,15 @@ async def find_login(m: Transaction, email: str) -> Login | None:
     return Login(**dict(row)) if row else None
 
 
+async def find_first_admin_email(m: Transaction, organization_id: UUID) -> str | None:
+    """The present address of the organization's first user, a platform admin; None once they are deleted."""
+    return await m.fetchval(
+        "SELECT email FROM (SELECT * FROM users WHERE organization_id = $1 ORDER BY user_id LIMIT 1) AS first "
+        "WHERE is_platform_admin AND deleted_at IS NULL",
+        organization_id,
+    )
+
+
 async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
     """For a session that goes on."""
     row = await m.fetchrow(
