@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import prometheus_client
 import uvicorn
 import uvloop
 
@@ -93,6 +94,7 @@ async def serve(
     tls = TlsFiles.of(settings) if "receiver" in parts else None
     is_trial = settings.embedded_postgres and settings.embedded_clickhouse
     async with AsyncExitStack() as stack:
+        _check_ports(settings, parts)
         _lock(settings, stack)
         sockets = {
             name: stack.enter_context(_listen(settings.host, getattr(settings, name), name))
@@ -104,6 +106,8 @@ async def serve(
         telemetry = TelemetryStore(settings)
         stack.push_async_callback(telemetry.close)
         await _verify_telemetry(telemetry, parts)
+        if settings.metrics_port and "api" not in parts:
+            _show_metrics(settings, stack)
         readiness: dict[str, Check] = {}
 
         keys = SecretKeys.load(settings)
@@ -413,8 +417,35 @@ async def _start_http(application: Any, listening: socket.socket, stack: AsyncEx
         await asyncio.sleep(0.005)
 
 
+def _show_metrics(settings: Settings, stack: AsyncExitStack) -> None:
+    try:
+        server, thread = prometheus_client.start_http_server(settings.metrics_port, settings.host)
+    except OSError as error:
+        raise _port_taken(settings.host, settings.metrics_port, "metrics_port") from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    stack.callback(stop)
+
+
 def _http_ports(parts: frozenset[str]) -> list[str]:
     return [name for part, name in (("receiver", "otlp_http_port"), ("api", "api_port")) if part in parts]
+
+
+def _check_ports(settings: Settings, parts: frozenset[str]) -> None:
+    """Two of ours can be bound to one port, and then fail one another."""
+    names: dict[int, str] = {}
+    for name in [*_http_ports(parts), *(["otlp_grpc_port"] if "receiver" in parts else [])]:
+        port = getattr(settings, name)
+        if port and port in names:
+            options = " and ".join(f"--{other.replace('_', '-')}" for other in (names[port], name))
+            raise DuoscopeError(
+                ErrorKind.INVALID, "invalid-settings", f"{options} cannot both be {port}: give each a port of its own."
+            )
+        names[port] = name
 
 
 def _listen(host: str, port: int, name: str) -> socket.socket:

@@ -104,6 +104,11 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
     assert "no answer on port" in _run("health", "api", "--api-port", api_port, code=1)
 
 
+def test_ports_that_are_the_same_are_named(tmp_path):
+    said = _run("up", "--otlp-grpc-port", "5317", "--otlp-http-port", "5317", "--data-dir", str(tmp_path), code=2)
+    assert said.endswith("--otlp-http-port and --otlp-grpc-port cannot both be 5317: give each a port of its own.\n")
+
+
 def test_a_later_start_says_little_and_stops_on_sigterm(data_dir):
     up = Running(data_dir)
     try:
