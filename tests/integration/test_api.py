@@ -28,7 +28,9 @@ async def test_problems(api, new_scope):
     _problem(await call("DELETE", "/health/live"), 405, "method-not-allowed")
     search = "/api/v1/logs/search"
     body = _problem(await call("POST", search, headers=headers, json={"limits": 1}), 400, "invalid-request")
-    assert "limits" in body["detail"]
+    assert (body["detail"], body["errors"][0]["field"]) == ("body: Object contains unknown field 'limits'.", "body")
+    body = _problem(await call("POST", search, headers=headers), 400, "invalid-request")
+    assert body["detail"] == "body: A JSON object is required."
     body = _problem(await call("POST", search, headers=headers, json={"limit": "x"}), 400, "invalid-request")
     assert body["errors"][0]["field"] == "limit"
     body = _problem(await call("POST", search, headers=headers, json={"limit": 5000}), 400, "invalid-request")

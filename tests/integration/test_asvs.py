@@ -61,7 +61,9 @@ async def test_every_login_begins_a_session_of_its_own_with_an_unguessable_token
 
 @pytest.mark.parametrize("path", ["/invitation", "/password"])
 async def test_password_fields_hide_what_is_typed_and_take_what_is_pasted(api, path):
-    page = (await api.client.get(path)).text
+    answer = await api.client.get(path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    page = answer.text
     fields = [field for field in re.findall(r"<input[^>]*>", page) if 'name="password"' in field]
     assert fields
     for field in fields:

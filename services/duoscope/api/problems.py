@@ -149,8 +149,10 @@ def _fields(error: ValidationException) -> list[FieldProblem]:
     for entry in cast("list[Any]", error.extra or []):
         if isinstance(entry, dict):
             parts = cast("dict[str, Any]", entry)
-            message = str(parts.get("message", "")).replace("`", "'")
-            found.append(FieldProblem(str(parts.get("key", "")), message if message.endswith(".") else f"{message}."))
+            key, message = str(parts.get("key", "")), str(parts.get("message", "")).replace("`", "'")
+            if key == "data":  # the handlers' parameter, of which no client knows; alone, it is what is missing
+                key, message = "body", "A JSON object is required" if message == "'data'" else message
+            found.append(FieldProblem(key, message if message.endswith(".") else f"{message}."))
     return found
 
 

@@ -9,7 +9,7 @@ import base64
 import hashlib
 from typing import Final
 
-from litestar import Response, get
+from litestar import MediaType, Response, get
 
 from duoscope.api.authentication import PUBLIC
 from duoscope.identity.password_rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
@@ -93,22 +93,22 @@ _HEADERS: Final = {
 }
 
 
-@get("/invitation", opt=PUBLIC, include_in_schema=False, media_type="text/html", sync_to_thread=False)
+@get("/invitation", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def invitation_page() -> Response[str]:
     """The same for everybody: what it is about is in the link."""
-    return Response(_INVITATION, media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_INVITATION, media_type=MediaType.HTML, headers=_HEADERS)
 
 
-@get("/password", opt=PUBLIC, include_in_schema=False, media_type="text/html", sync_to_thread=False)
+@get("/password", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def password_page() -> Response[str]:
     """The same for everybody: whose password it is about is in the link."""
-    return Response(_PASSWORD, media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_PASSWORD, media_type=MediaType.HTML, headers=_HEADERS)
 
 
-@get("/email", opt=PUBLIC, include_in_schema=False, media_type="text/html", sync_to_thread=False)
+@get("/email", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def email_page() -> Response[str]:
     """The same for everybody: whose address it is about is in the link."""
-    return Response(_EMAIL, media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_EMAIL, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 ROUTES: Final = (invitation_page, password_page, email_page)
