@@ -13,7 +13,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 .PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare breached-passwords clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 NATIVE := $(wildcard services/duoscope/receiver/decoder/*.[ch]) hatch_build.py
 

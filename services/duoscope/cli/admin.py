@@ -14,7 +14,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from duoscope.cli import output
+from duoscope.cli import output, welcome
 from duoscope.cli.options import Command, json_option, require_data, settings_options
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid
@@ -115,7 +115,7 @@ def create_tenant(
         output.emit_json(tenant)
         return
     click.echo(f"Made tenant {tenant.name} ({tenant.tenant_id}), which keeps telemetry {tenant.retention_days} days.")
-    click.echo(f"Next: duoscope admin create-api-key --tenant {tenant.tenant_id}")
+    click.echo(f"Next: {welcome.command(settings, f'admin create-api-key --tenant {tenant.tenant_id}')}")
 
 
 @admin.command("list-tenants")

@@ -28,6 +28,7 @@ _TYPES: Final[dict[str, tuple[Any, str, str]]] = {
     "api_port": (_PORT, "PORT", "Port of the API; 0 takes a free one."),
     "otlp_grpc_port": (_PORT, "PORT", "Port for OTLP over gRPC; 0 takes a free one."),
     "otlp_http_port": (_PORT, "PORT", "Port for OTLP over HTTP; 0 takes a free one."),
+    "metrics_port": (_PORT, "PORT", "Port for this process's own metrics, /metrics; without one they are not shown."),
     "data_dir": (click.Path(path_type=Path, file_okay=False), "FOLDER", "Where everything that lasts is kept."),
     "public_url": (str, "URL", "The API's address as people reach it, if a proxy stands before it."),
     "log_level": (click.Choice(LOG_LEVELS, case_sensitive=False), "LEVEL", f"One of {', '.join(LOG_LEVELS)}."),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from duoscope.cli import output
+from duoscope.cli import output, welcome
 from duoscope.cli.admin import mfa_option, open_store
 from duoscope.cli.options import json_option, settings_options
 from duoscope.kernel.settings import Settings
@@ -42,7 +42,8 @@ def create_organization(settings: Settings, name: str, region: str, *, mfa_requi
     click.echo(f"Made organization {made.organization.name} ({made.organization.organization_id}), code {code}.")
     if mfa_required:
         click.echo("Its people need a second factor: they enrol one at their first login.")
-    click.echo(f"Next: duoscope admin invite someone@example.com --organization {code} --role admin")
+    invitation = f"admin invite someone@example.com --organization {code} --role admin"
+    click.echo(f"Next: {welcome.command(settings, invitation)}")
 
 
 @click.command("invite")

@@ -39,7 +39,7 @@ def up(settings: Settings) -> int:
 
 
 @click.command()
-@settings_options("host", *_OTLP_PORTS, *_COMMON)
+@settings_options("host", *_OTLP_PORTS, "metrics_port", *_COMMON)
 def receiver(settings: Settings) -> int:
     """Run the OTLP receiver alone, over store servers."""
     return _run_apart(settings, "receiver")
@@ -53,7 +53,7 @@ def api(settings: Settings) -> int:
 
 
 @click.command()
-@settings_options(*_COMMON)
+@settings_options("host", "metrics_port", *_COMMON)
 def worker(settings: Settings) -> int:
     """Run the background worker alone, over store servers."""
     return _run_apart(settings, "worker")

@@ -131,8 +131,8 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     _say_end(started, credentials)
     if first.is_trial:
         click.echo(
-            "Stores are embedded, so that this first organization asks for no second factor; it does once its setting "
-            "mfa_required is true, as other organizations do that are made."
+            "With embedded stores this first organization asks for no second factor until its setting mfa_required is "
+            "true; other organizations ask for one from the start."
         )
     click.echo()
     click.echo("OpenTelemetry collector configuration, a complete file for its contrib distribution:\n")
@@ -144,8 +144,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
             tls="ca_file: /path/to/ca.pem" if started.settings.otlp_tls_cert else "insecure: true",
         )
     )
-    demo = f"{_program()} demo --data-dir {shlex.quote(str(started.settings.data_dir))}"
-    click.echo(f"For data to look at, in another terminal: {demo}")
+    click.echo(f"For data to look at, in another terminal: {command(started.settings, 'demo')}")
     click.echo("Ctrl-C stops duoscope.")
 
 
@@ -153,14 +152,15 @@ def _say_end(started: "Started", credentials: "Credentials") -> None:
     """How to get a password that stays, while there is none."""
     if credentials.admin_password_expires_at:
         click.echo(
-            f"The password works until {credentials.admin_password_expires_at}. For one that stays: {_program()} admin "
-            f"reset-password {credentials.admin_email} --data-dir {shlex.quote(str(started.settings.data_dir))}"
+            f"The password works until {credentials.admin_password_expires_at}. For one that stays: "
+            f"{command(started.settings, f'admin reset-password {credentials.admin_email}')}"
         )
 
 
-def _program() -> str:
-    """How this program was called, if by its name: it need not be in the PATH."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "duoscope" else "duoscope"
+def command(settings: Settings, arguments: str) -> str:
+    """A command that can be pasted: this program as it was called, as it need not be in the PATH, on this data."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "duoscope" else "duoscope"
+    return f"{program} {arguments} --data-dir {shlex.quote(str(settings.data_dir))}"
 
 
 def _frame(title: str, lines: list[str]) -> None:

@@ -124,7 +124,8 @@ class Mailer:
             raise DuoscopeError(
                 ErrorKind.CONFLICT,
                 "mail-not-configured",
-                "This installation sends no mail: its operator has to set DUOSCOPE_SMTP_URL first.",
+                "This installation sends no mail: its operator has to set DUOSCOPE_SMTP_URL first, "
+                "or invites and sets passwords from the command line (duoscope admin).",
             )
 
     async def queue(self, m: Transaction, *, organization_id: UUID, to: str, subject: str, text: str) -> bool:

@@ -8,9 +8,10 @@ from duoscope.stores.postgres import UniqueViolationError
 
 
 @contextmanager
-def taken(resource: str, what: str) -> Generator[None]:
+def taken(resource: str, what: str, remedy: str = "") -> Generator[None]:
     """Around one INSERT or UPDATE: CONFLICT `<resource>-exists` if `what` is taken by another row."""
     try:
         yield
     except UniqueViolationError as error:
-        raise DuoscopeError(ErrorKind.CONFLICT, f"{resource}-exists", f"Another {resource} has this {what}.") from error
+        message = f"Another {resource} has this {what}{remedy and f'; {remedy}'}."
+        raise DuoscopeError(ErrorKind.CONFLICT, f"{resource}-exists", message) from error

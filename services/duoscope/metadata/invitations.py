@@ -78,7 +78,8 @@ async def create(
     """Make one. `invited_by`: organization and user, None for an operator. CONFLICT if the address has an open one."""
     invitation_id = new_id()
     inviter_organization, inviter = invited_by or (None, None)
-    with taken("invitation", "e-mail address"):
+    remedy = "send its link again (POST /api/v1/invitations/{id}/resend), or revoke it first (DELETE)"
+    with taken("invitation", "e-mail address", remedy):
         await m.execute(
             "INSERT INTO invitations (organization_id, invitation_id, workspace_id, tenant_id, email, token_hash, "
             "invited_by, invited_by_organization_id, expires_at) "

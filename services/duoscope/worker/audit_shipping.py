@@ -101,7 +101,7 @@ async def _run(metadata: MetadataStore, records: RecordWriter) -> None:
     while True:
         try:
             if count := await ship_audit_logs(metadata, records):
-                _log.info("audit log: %d entries shipped to ClickHouse", count)
+                _log.info("audit log: shipped to ClickHouse, entries: %d", count)
         except DuoscopeError as error:
             _log.warning("audit log not shipped: %s (%s)", error.message, error.detail)
         await asyncio.sleep(INTERVAL_S)

@@ -34,7 +34,7 @@ class DataDirectoryLock:
             raise DuoscopeError(
                 ErrorKind.CONFLICT,
                 "data-directory-in-use",
-                f"Data directory {data_dir} is in use by another duoscope (pid {holder}); "
+                f"Data folder {data_dir} is in use by another duoscope (pid {holder}); "
                 "choose another with --data-dir or stop it.",
             ) from None
         os.ftruncate(descriptor, 0)
@@ -55,5 +55,5 @@ def _make_directory(data_dir: Path) -> None:
         raise DuoscopeError(
             ErrorKind.INVALID,
             "data-directory-unusable",
-            f"Cannot use {data_dir} as the data directory: {error.strerror}. Choose another with --data-dir.",
+            f"Cannot use {data_dir} as the data folder: {error.strerror}. Choose another with --data-dir.",
         ) from error
