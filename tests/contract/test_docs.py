@@ -51,7 +51,7 @@ def test_the_table_of_settings_is_complete_and_right():
     )
     fields = {field.name for field in dataclasses.fields(Settings)}
     assert {name.removeprefix("DUOSCOPE_").lower() for name, _, _ in rows} == fields
-    options = {parameter.name for parameter in cli.commands["up"].params}
+    options = {parameter.name for part in ("up", "receiver", "worker") for parameter in cli.commands[part].params}
     for name, option, default in rows:
         setting = name.removeprefix("DUOSCOPE_").lower()
         assert option in ("", setting.replace("_", "-"))

@@ -73,9 +73,10 @@ class Receiver(Process):
     """An OTLP receiver of its own process and folder."""
 
     def __init__(self, command, env, folder, ports, log=None):
-        self.grpc_port, self.http_port = ports
+        self.grpc_port, self.http_port, self.metrics_port = ports
         self.folder = folder
-        options = ["--otlp-grpc-port", str(ports[0]), "--otlp-http-port", str(ports[1]), "--data-dir", str(folder)]
+        options = ["--otlp-grpc-port", str(ports[0]), "--otlp-http-port", str(ports[1])]
+        options += ["--metrics-port", str(ports[2]), "--data-dir", str(folder)]
         super().__init__([*command, "receiver", *options], log or folder.with_suffix(".log"), env)
 
     def start(self):
@@ -112,7 +113,7 @@ class Deployment:
 
     def __init__(self, folder: Path, postgres, receivers):
         self.folder, self._command = folder, COMMAND
-        command, ports = COMMAND, free_ports(2 + 2 * receivers)
+        command, ports = COMMAND, free_ports(2 + 3 * receivers)
         self.front_port, self.api_port, *receiver_ports = ports
         self.env = os.environ | {
             "DUOSCOPE_POSTGRES_DSN": postgres.service_dsn,
@@ -126,8 +127,10 @@ class Deployment:
         self.api_process = Process(
             [*command, "api", "--api-port", str(self.api_port), "--data-dir", data], folder / "api.log", self.env
         )
-        pairs = zip(receiver_ports[::2], receiver_ports[1::2], strict=True)
-        self.receivers = [Receiver(command, self.env, folder / f"receiver{n}", pair) for n, pair in enumerate(pairs, 1)]
+        self.receivers = [
+            Receiver(command, self.env, folder / f"receiver{n}", receiver_ports[3 * n - 3 : 3 * n])
+            for n in range(1, receivers + 1)
+        ]
 
     @property
     def processes(self):

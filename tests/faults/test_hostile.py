@@ -151,7 +151,7 @@ def test_a_full_disk(deployment, tenant, load, audit, small_disk):
         harness.COMMAND,
         deployment.env,
         disk / "receiver",
-        harness.free_ports(2),
+        harness.free_ports(3),
         log=deployment.folder / "full.log",
     )
     receiver.folder.mkdir()

@@ -24,6 +24,7 @@ class Settings:
     Attributes:
         host: address to listen on.
         api_port, otlp_grpc_port, otlp_http_port: TCP ports; 0 asks for a free one.
+        metrics_port: where a receiver or worker that runs apart shows its metrics; 0: nowhere. The API has /metrics.
         otlp_tls_cert, otlp_tls_key: PEM files for both OTLP ports; empty means plain text.
         otlp_tls_client_ca: PEM file of authorities, one of which must have signed a client's certificate; empty means
             that clients need none.
@@ -53,6 +54,7 @@ class Settings:
     api_port: int = 8080
     otlp_grpc_port: int = 4317
     otlp_http_port: int = 4318
+    metrics_port: int = 0
     otlp_tls_cert: str = ""
     otlp_tls_key: str = ""
     otlp_tls_client_ca: str = ""
@@ -103,7 +105,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
         if text:
             values[name] = text
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    for name in ("api_port", "otlp_grpc_port", "otlp_http_port"):
+    for name in ("api_port", "otlp_grpc_port", "otlp_http_port", "metrics_port"):
         if name in values:
             values[name] = _port(name, values[name])
     if "api_key_outage_s" in values:
