@@ -38,7 +38,7 @@ exporters:
   otlp/duoscope:                # OTLP over gRPC
     endpoint: {grpc}
     tls:
-      {tls}
+      {grpc_tls}
     headers:
       authorization: Bearer {key}
     retry_on_failure:
@@ -47,7 +47,7 @@ exporters:
       storage: file_storage
       block_on_overflow: true   # the default drops what does not fit
   otlphttp/duoscope:            # or OTLP over HTTP
-    endpoint: {http}
+    endpoint: {http}{http_tls}
     headers:
       authorization: Bearer {key}
     retry_on_failure:
@@ -137,15 +137,27 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
     click.echo()
     click.echo("OpenTelemetry collector configuration, a complete file for its contrib distribution:\n")
     click.echo(
-        _COLLECTOR.format(
+        collector_configuration(
+            started.settings,
             grpc=urlsplit(started.otlp_grpc_endpoint).netloc,
             http=started.otlp_http_endpoint,
             key=credentials.api_key,
-            tls="ca_file: /path/to/ca.pem" if started.settings.otlp_tls_cert else "insecure: true",
         )
     )
     click.echo(f"For data to look at, in another terminal: {command(started.settings, 'demo')}")
     click.echo("Ctrl-C stops duoscope.")
+
+
+def collector_configuration(settings: Settings, *, grpc: str, http: str, key: str) -> str:
+    """A complete file for a collector that sends to `settings`' receiver; only certificates are left to be named."""
+    tls = "insecure: true"
+    if settings.otlp_tls_cert:
+        tls = "ca_file: /path/to/authority.pem # who signed duoscope's certificate; not needed for a public authority"
+    if settings.otlp_tls_client_ca:
+        tls += "\n      cert_file: /path/to/client.pem  # the collector's own certificate, and its key"
+        tls += "\n      key_file: /path/to/client-key.pem"
+    http_tls = f"\n    tls:\n      {tls}" if settings.otlp_tls_cert else ""
+    return _COLLECTOR.format(grpc=grpc, http=http, key=key, grpc_tls=tls, http_tls=http_tls)
 
 
 def _say_end(started: "Started", credentials: "Credentials") -> None:

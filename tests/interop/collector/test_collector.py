@@ -19,9 +19,11 @@ from contextlib import ExitStack
 
 import grpc
 import psutil
+import pytest
 
 from duoscope.cli import welcome
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.settings import Settings
 from duoscope.receiver.signals import METRICS, TRACES
 
 SECOND = 10**9
@@ -328,10 +330,13 @@ def test_a_backlog_of_long_lines_fits_into_requests(start_up, collectors, new_te
         up.stop()
 
 
-def test_the_configuration_that_a_first_start_prints_is_one(binary, tmp_path):
-    printed = welcome._COLLECTOR.format(
-        grpc="127.0.0.1:4317", http="http://127.0.0.1:4318", key="tfk-x", tls="insecure: true"
-    )
+@pytest.mark.parametrize(
+    "tls", [{}, {"otlp_tls_cert": "cert.pem"}, {"otlp_tls_cert": "cert.pem", "otlp_tls_client_ca": "ca.pem"}]
+)
+def test_the_configuration_that_a_first_start_prints_is_one(binary, tmp_path, tls):
+    http = f"{'https' if tls else 'http'}://127.0.0.1:4318"
+    printed = welcome.collector_configuration(Settings(**tls), grpc="127.0.0.1:4317", http=http, key="tfk-x")
+    assert printed.count("ca_file:") == (2 if tls else 0)
     path = tmp_path / "collector.yaml"
     path.write_text(printed.replace("/var/lib/otelcol", str(tmp_path)))
     checked = subprocess.run([binary, "validate", "--config", str(path)], capture_output=True, text=True, check=False)
