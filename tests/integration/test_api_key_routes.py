@@ -1,5 +1,6 @@
 """API keys over the API: made, listed, changed, rotated, revoked, each with its entry in the audit log."""
 
+import asyncio
 import datetime as dt
 
 import pytest
@@ -22,10 +23,10 @@ class Caller:
 
     def __init__(self, api, headers) -> None:
         self._api = api
-        self._headers = headers
+        self.headers = headers
 
     async def __call__(self, method: str, path: str, body=None, *, status: int = 200):
-        answer = await self._api.client.request(method, f"/api/v1/{path}", json=body, headers=self._headers)
+        answer = await self._api.client.request(method, f"/api/v1/{path}", json=body, headers=self.headers)
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -132,6 +133,19 @@ async def test_rotation_shows_another_secret_and_both_work(call, verifier):
     assert len(entries) == 2
     for secret in (rotated["api_key"], again["api_key"]):
         assert secret.partition(".")[2] not in str(entries)
+
+
+async def test_a_key_rotated_twice_in_one_moment_keeps_the_secret_that_is_in_use(api, call, verifier):
+    made = await call("POST", "api-keys", {"name": "a", "permissions": ["traces:write"]}, status=201)
+    path = f"/api/v1/api-keys/{made['api_key_id']}/rotate"
+    answers = await asyncio.gather(*(api.client.post(path, json={}, headers=call.headers) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
+    for answer in answers:
+        if answer.status_code == 200:
+            await verifier.verify(answer.json()["api_key"])
+        else:
+            assert answer.json()["code"] == "api-key-rotated"
+    await verifier.verify(made["api_key"])
 
 
 async def test_a_revoked_key_stays_revoked(call, verifier):

@@ -122,8 +122,9 @@ class ApiKeyManagement:
         """Another secret; the present one goes on working for `grace_s`, one that was rotated before does not.
 
         Raises:
-            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`; FORBIDDEN `beyond-own-permissions`, because
-                who gets the secret can do what the key can.
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`, or `api-key-rotated` when somebody did so
+                in the same moment: once more, and the secret that is in use would end; FORBIDDEN
+                `beyond-own-permissions`, because who gets the secret can do what the key can.
         """
         async with self._store.open(holder.scope, "api_keys.find") as m:
             key = await _living(m, api_key_id)
@@ -131,6 +132,12 @@ class ApiKeyManagement:
         new = api_key_form.generate(key.key_id)
         secret_hash = await self._hasher.hash(new.secret)
         async with self._store.open(holder.scope, "api_keys.rotate") as m:
+            if (await _living(m, api_key_id)).rotated_at != key.rotated_at:
+                raise DuoscopeError(
+                    ErrorKind.CONFLICT,
+                    "api-key-rotated",
+                    "This API key was given another secret in this moment; look at it before you do so again.",
+                )
             return await rotate(m, holder.actor, api_key_id, new, secret_hash, grace_s=grace_s)
 
     async def revoke(self, holder: Holder, api_key_id: UUID, *, reason: str) -> ApiKey:

@@ -227,7 +227,10 @@ async def change_api_key(
 async def rotate_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Rotation], services: Services
 ) -> ApiKeyWithSecret:
-    """Both secrets work until the grace period is over. Rotated again before, the oldest ends at once."""
+    """Both secrets work until the grace period is over. Rotated again before, the oldest ends at once.
+
+    Of several such requests in one moment one succeeds; 409 `api-key-rotated` for the others.
+    """
     made = await _management(services).rotate(request.user, api_key_id, grace_s=data.grace_period_s)
     return _with_secret(made)
 
