@@ -67,6 +67,26 @@ async def test_the_delay_grows_for_one_client_and_not_for_the_user_elsewhere(ses
     assert await _code(sessions.login(EMAIL, PASSWORD, actor=stranger)) == "ok"
 
 
+async def test_another_spelling_that_finds_the_account_is_the_same_account(sessions, inhabit, metadata_store, owner):
+    """Every one, or each would have free guesses of its own."""
+    await inhabit(metadata_store, "kiki")
+    one = "kiki@example.com"
+    letters = [chr(code) for code in range(0x80, 0x110000) if not 0xD800 <= code < 0xE000]
+    found = await owner.fetch(
+        "SELECT u, lower(u) AS folded FROM unnest($1::text[]) u WHERE lower(u) < chr(128)", letters
+    )
+    spellings = [one.replace(row["folded"], row["u"], 1) for row in found if row["folded"] in one]
+    assert "k\u0130ki@example.com" in spellings
+    for number, spelling in enumerate(spellings):
+        assert await _code(sessions.login(spelling, PASSWORD, actor=_at(f"192.0.2.{number}"))) == "ok"
+    stranger = _at("198.51.100.7")
+    tried = [one.upper(), *spellings] * PAIR.free
+    for spelling in tried[: PAIR.free]:
+        assert await _code(sessions.login(spelling, WRONG, actor=stranger)) == "invalid-credentials"
+    for spelling in (one, *spellings):
+        assert await _code(sessions.login(spelling, WRONG, actor=stranger)) == "too-many-attempts"
+
+
 async def test_many_strangers_slow_newcomers_but_no_known_network_and_no_trusted_device(sessions, owner):
     home, abroad = _at("192.0.2.1"), _at("203.0.113.80")
     token = (await sessions.login(EMAIL, PASSWORD, actor=home, trust_device=True)).device_token
