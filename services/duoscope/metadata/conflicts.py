@@ -2,9 +2,12 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Final
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.stores.postgres import UniqueViolationError
+
+CODE_REMEDY: Final = "it is made of the name unless given: choose another name or code"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
-from duoscope.metadata.conflicts import taken
+from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -51,7 +51,7 @@ async def create(
     m: Transaction, *, region_id: UUID, name: str, code: str, mfa_required: bool, description: str = ""
 ) -> Organization:
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
-    with taken("organization", "code"):
+    with taken("organization", "code", CODE_REMEDY):
         row = await m.fetchrow(
             "INSERT INTO organizations (organization_id, region_id, name, code, description, settings) "
             "VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",

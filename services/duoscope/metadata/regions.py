@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
-from duoscope.metadata.conflicts import taken
+from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -44,7 +44,7 @@ def from_row(row: Record) -> Region:
 
 async def create(m: Transaction, *, name: str, code: str, description: str = "") -> Region:
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
-    with taken("region", "code"):
+    with taken("region", "code", CODE_REMEDY):
         row = await m.fetchrow(
             f"INSERT INTO regions (region_id, name, code, description) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}",
             *(new_id(), name, code, description),

@@ -8,7 +8,7 @@ from uuid import UUID
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAYS
-from duoscope.metadata.conflicts import taken
+from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -78,7 +78,7 @@ async def create(
     retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> Tenant:
     """Make one in a workspace that the transaction acts for. CONFLICT for a code taken in the workspace."""
-    with taken("tenant", "code"):
+    with taken("tenant", "code", CODE_REMEDY):
         row = await m.fetchrow(
             "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code, domain, settings) "
             "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
-from duoscope.metadata.conflicts import taken
+from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -43,7 +43,7 @@ def from_row(row: Record) -> Workspace:
 
 async def create(m: Transaction, *, organization_id: UUID, name: str, code: str, description: str = "") -> Workspace:
     """Make one in an organization that the transaction acts for. CONFLICT for a code taken in the organization."""
-    with taken("workspace", "code"):
+    with taken("workspace", "code", CODE_REMEDY):
         row = await m.fetchrow(
             "INSERT INTO workspaces (organization_id, workspace_id, name, code, description) "
             "VALUES ($1, $2, $3, $4, $5) RETURNING *",
