@@ -15,7 +15,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder, Kind
-from duoscope.telemetry import figures, metrics
+from duoscope.telemetry import figures, metrics, traces
 from duoscope.telemetry.times import TimeRange
 
 S = 10**9
@@ -54,3 +54,4 @@ async def test_sent_twice_counted_once(telemetry_store, otlp, new_scope):
         assert [value for _, value in result.series[0].points] == [counted], metric
     (point,) = (await figures.service_figures(reader, hour, "s", step="1h")).points
     assert point.count == 1
+    assert (await traces.get(reader, span["trace_id"].hex())).span_count == 1
