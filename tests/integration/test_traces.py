@@ -87,6 +87,15 @@ async def test_a_trace_of_more_services_than_are_named_has_all_its_spans(telemet
     assert [span.span_id for span in trace.spans] == [_id(n).hex() for n in range(1, many + 1)]
 
 
+async def test_a_trace_whose_spans_have_expired_before_its_summary_is_none(telemetry_store, scope, reader):
+    trace_id = _id(1, 16).hex()
+    assert (await traces.get(reader, trace_id)).span_count == 3
+    expire = f"DELETE FROM traces_v3 WHERE tenant_id = '{scope.tenant_id}'"
+    await telemetry_store._writers.run(lambda client: client.command(expire))
+    with pytest.raises(DuoscopeError, match="No such trace"):
+        await traces.get(reader, trace_id)
+
+
 async def test_no_such_trace(reader):
     with pytest.raises(DuoscopeError) as raised:
         await traces.get(reader, "ab" * 16)

@@ -156,6 +156,9 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
         times.parameters | {"trace_id": identifier, "services": summary["services"], "spans_max": TRACE_SPANS_MAX},
         name="traces.get",
     )
+    if not rows:
+        # Summaries expire by days, a day or two after the last of the spans.
+        raise not_found("trace")
     return Trace(
         trace_id=identifier,
         start=values.rfc3339(summary["start_unix_nano"]),
