@@ -34,7 +34,9 @@ async def test_problems(api, new_scope):
     body = _problem(await call("POST", search, headers=headers, json={"limit": "x"}), 400, "invalid-request")
     assert body["errors"][0]["field"] == "limit"
     body = _problem(await call("POST", search, headers=headers, json={"limit": 5000}), 400, "invalid-request")
-    assert "1000" in body["detail"]
+    assert body["detail"] == "limit: At most 1000."
+    body = _problem(await call("POST", search, headers=headers, json={"limit": 0}), 400, "invalid-request")
+    assert body["detail"] == "limit: At least 1."
     _problem(await call("POST", search, headers=headers, content=b"{"), 400, "invalid-request")
     _problem(await call("POST", search, headers=headers, content=b"[]"), 400, "invalid-request")
     _problem(await call("POST", search, headers=headers, json={"start": "yesterday"}), 400, "invalid-request")
@@ -46,6 +48,24 @@ async def test_problems(api, new_scope):
     _problem(await call("GET", f"/api/v1/traces/{'ab' * 16}", headers=headers), 404, "not-found")
     _problem(await call("GET", "/api/v1/services?start=x", headers=headers), 400, "invalid-request")
     _problem(await call("GET", "/api/v1/logs/tail?query=severity:loud", headers=headers), 400, "invalid-query")
+
+
+async def test_a_wrong_choice_is_told_the_choices(api, new_scope):
+    call, headers = api.client.request, await api.headers(new_scope(), "api-key:write", "api-key:read")
+    key = {"name": "c1", "permissions": ["traces:write", "log:write"]}
+    body = _problem(await call("POST", "/api/v1/api-keys", headers=headers, json=key), 400, "invalid-request")
+    assert body["detail"] == (
+        "permissions[1]: 'log:write' is none of logs:write, logs:read, traces:write, metrics:read, metrics:write, "
+        "monitors:report, traces:read."
+    )
+    body = _problem(
+        await call("POST", "/api/v1/api-keys", headers=headers, json=key | {"name": ""}), 400, "invalid-request"
+    )
+    assert body["detail"] == "name: At least 1 character."
+    answer = await call("GET", "/api/v1/api-keys", headers=headers, params={"status": "gone" * 500})
+    body = _problem(answer, 400, "invalid-request")
+    assert body["detail"].endswith("gone…' is none of active, expired, revoked, rotated.")
+    assert len(body["detail"]) < 200
 
 
 async def test_authentication(api, new_scope):

@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from duoscope.api import wording
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -114,7 +115,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     status = HTTPStatus(error.status_code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return on_unexpected(request, error)
-    fields = _fields(error) if isinstance(error, ValidationException) else []
+    fields = _fields(request, error) if isinstance(error, ValidationException) else []
     if fields:
         detail = " ".join(
             f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in fields
@@ -142,7 +143,7 @@ def request_id(request: ASGIConnection[Any, Any, Any, Any]) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def _fields(error: ValidationException) -> list[FieldProblem]:
+def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldProblem]:
     found: list[FieldProblem] = []
     if missing := _MISSING.match(error.detail):
         found.append(FieldProblem(missing["name"], "This parameter is required."))
@@ -152,8 +153,16 @@ def _fields(error: ValidationException) -> list[FieldProblem]:
             key, message = str(parts.get("key", "")), str(parts.get("message", "")).replace("`", "'")
             if key == "data":  # the handlers' parameter, of which no client knows; alone, it is what is missing
                 key, message = "body", "A JSON object is required" if message == "'data'" else message
+            else:
+                message = _plain(request, key, message, in_body=parts.get("source") == "body")
             found.append(FieldProblem(key, message if message.endswith(".") else f"{message}."))
     return found
+
+
+def _plain(request: Request[Any, Any, Any], key: str, message: str, *, in_body: bool) -> str:
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    name, path = ("data", key) if in_body else (key, "")
+    return wording.plain(message, parameters[name].annotation, path) if name in parameters else message
 
 
 def _response(
