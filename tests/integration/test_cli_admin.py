@@ -163,6 +163,27 @@ def test_an_organization_is_made_and_its_first_admin_invited(migrated):
     )
 
 
+def test_an_invitation_whose_link_was_lost_is_sent_again_or_revoked(migrated):
+    migrated("admin", "create-organization", "Lost Links")
+    invited = ("--organization", "lost-links", "--role", "developer", "--json")
+    made = json.loads(migrated("admin", "invite", "lost@example.com", *invited))
+    (listed,) = json.loads(migrated("admin", "list-invitations", "--organization", "lost-links", "--json"))
+    assert (listed["invitation_id"], listed["status"]) == (made["invitation_id"], "open")
+    assert "tfi-" not in json.dumps(listed)
+    shown = migrated("admin", "list-invitations")
+    assert re.search(r"lost-links +lost@example.com +developer +everywhere +open +20\d\d-", shown)
+    again = migrated("admin", "resend-invitation", made["invitation_id"])
+    assert "/invitation#tfi-" in again
+    assert made["link"] not in again
+    assert "Revoked" in migrated("admin", "revoke-invitation", made["invitation_id"])
+    (listed,) = json.loads(migrated("admin", "list-invitations", "--organization", "lost-links", "--json"))
+    assert listed["status"] == "revoked"
+    closed = migrated("admin", "resend-invitation", made["invitation_id"], code=1)
+    assert "was revoked already" in closed
+    assert "list-invitations" in migrated("admin", "revoke-invitation", str(uuid4()), code=1)
+    assert "No such organization" in migrated("admin", "list-invitations", "--organization", "none", code=1)
+
+
 def test_who_can_do_what(migrated, tenant_id):
     migrated("admin", "create-user", "seen@example.com", "--tenant", tenant_id, "--generate")
     listed = json.loads(migrated("admin", "list-access", "--json"))

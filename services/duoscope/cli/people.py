@@ -2,8 +2,9 @@
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 import rich_click as click
@@ -14,9 +15,13 @@ from duoscope.cli.options import json_option, settings_options
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.invitations import Sent
+    from duoscope.identity.invitations import Invitations, Sent
     from duoscope.identity.operators import MadeOrganization
+    from duoscope.metadata.invitations import Overview
     from duoscope.metadata.user_roles import Access
+    from duoscope.stores.postgres import MetadataStore
+
+T = TypeVar("T")
 
 
 @click.command("create-organization")
@@ -57,38 +62,80 @@ def invite(
     settings: Settings, email: str, organization: str, role: str, tenant_id: UUID | None, *, as_json: bool
 ) -> None:
     """Invite somebody. The link is printed, and mailed where a mail server is configured."""
+    from duoscope.identity import operators
+
+    sent = _with_invitations(
+        settings,
+        lambda store, invitations: operators.invite(
+            store, invitations, organization=organization, email=email, role=role, tenant_id=tenant_id
+        ),
+    )
+    _show_link(sent, f"Invited {email} as {role}.", as_json=as_json)
+
+
+@click.command("list-invitations")
+@click.option("--organization", help="Code of the organization, see list-tenants; all if not given.")
+@settings_options("data_dir")
+@json_option
+def list_invitations(settings: Settings, organization: str | None, *, as_json: bool) -> None:
+    """List invitations, newest first: to whom, to what, and whether they are open; never their links."""
     from duoscope import runtime
     from duoscope.identity import operators
-    from duoscope.identity.invitations import Invitations
-    from duoscope.identity.mail import Mailer
-    from duoscope.identity.passwords import SlowHasher
-    from duoscope.identity.secret_keys import SecretKeys
 
-    async def run() -> "Sent":
-        mailer = Mailer(settings, SecretKeys.load(settings))
-        hasher = SlowHasher(threads=1)
-        url = settings.public_url or _api_url(settings)
-        try:
-            async with open_store(settings) as store:
-                return await operators.invite(
-                    store,
-                    Invitations(store, mailer, hasher, public_url=url),
-                    organization=organization,
-                    email=email,
-                    role=role,
-                    tenant_id=tenant_id,
-                )
-        finally:
-            hasher.close()
+    async def run() -> "list[Overview]":
+        async with open_store(settings) as store:
+            return await operators.list_invitations(store, organization=organization)
 
-    sent = runtime.run(run())
+    found = runtime.run(run())
     if as_json:
-        output.emit_json({**asdict(sent.invitation), "link": sent.link})
+        output.emit_json(found)
         return
-    click.echo(
-        f"Invited {email} as {role}. The link works once, until {sent.invitation.expires_at:%Y-%m-%d %H:%M} UTC:"
+    rows = [
+        (
+            one.invitation_id,
+            one.organization,
+            one.email,
+            one.roles,
+            f"{one.workspace} / {one.tenant}" if one.tenant else "everywhere",
+            one.status,
+            one.expires_at.strftime("%Y-%m-%d %H:%M"),
+        )
+        for one in found
+    ]
+    columns = ("Invitation", "Organization", "To", "Roles", "Where", "Status", "Until (UTC)")
+    output.table(columns, rows, empty="No invitations.")
+
+
+@click.command("resend-invitation")
+@click.argument("invitation_id", type=click.UUID)
+@settings_options("data_dir")
+@json_option
+def resend_invitation(settings: Settings, invitation_id: UUID, *, as_json: bool) -> None:
+    """Give an invitation, open or expired, a new link, which ends the one before; see list-invitations for its id.
+
+    The link is printed, and mailed where a mail server is configured.
+    """
+    from duoscope.identity import operators
+
+    sent = _with_invitations(
+        settings, lambda store, invitations: operators.resend_invitation(store, invitations, invitation_id)
     )
-    click.echo(sent.link)
+    _show_link(
+        sent, f"The invitation of {sent.invitation.email} has a new link; the one before has ended.", as_json=as_json
+    )
+
+
+@click.command("revoke-invitation")
+@click.argument("invitation_id", type=click.UUID)
+@settings_options("data_dir")
+def revoke_invitation(settings: Settings, invitation_id: UUID) -> None:
+    """End an invitation: its link stops working. See list-invitations for its id."""
+    from duoscope.identity import operators
+
+    _with_invitations(
+        settings, lambda store, invitations: operators.revoke_invitation(store, invitations, invitation_id)
+    )
+    click.echo(f"Revoked invitation {invitation_id}; its link does not work any more.")
 
 
 @click.command("list-access")
@@ -122,6 +169,34 @@ def list_access(settings: Settings, organization: str | None, *, as_json: bool) 
     output.table(("Organization", "User", "Role", "Where", "Until (UTC)", "Active"), rows, empty="Nobody.")
 
 
+def _with_invitations(settings: Settings, work: "Callable[[MetadataStore, Invitations], Awaitable[T]]") -> T:
+    from duoscope import runtime
+    from duoscope.identity.invitations import Invitations
+    from duoscope.identity.mail import Mailer
+    from duoscope.identity.passwords import SlowHasher
+    from duoscope.identity.secret_keys import SecretKeys
+
+    async def run() -> T:
+        mailer = Mailer(settings, SecretKeys.load(settings))
+        hasher = SlowHasher(threads=1)
+        url = settings.public_url or _api_url(settings)
+        try:
+            async with open_store(settings) as store:
+                return await work(store, Invitations(store, mailer, hasher, public_url=url))
+        finally:
+            hasher.close()
+
+    return runtime.run(run())
+
+
+def _show_link(sent: "Sent", done: str, *, as_json: bool) -> None:
+    if as_json:
+        output.emit_json({**asdict(sent.invitation), "link": sent.link})
+        return
+    click.echo(f"{done} The link works once, until {sent.invitation.expires_at:%Y-%m-%d %H:%M} UTC:")
+    click.echo(sent.link)
+
+
 def _api_url(settings: Settings) -> str:
     """Where the API of this data folder was at its first start; this command may not have been told its port."""
     try:
@@ -130,4 +205,4 @@ def _api_url(settings: Settings) -> str:
         return f"http://{settings.host}:{settings.api_port}"
 
 
-COMMANDS: Final = (create_organization, invite, list_access)
+COMMANDS: Final = (create_organization, invite, list_invitations, resend_invitation, revoke_invitation, list_access)

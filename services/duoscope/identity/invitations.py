@@ -1,7 +1,7 @@
 """Invitations by e-mail: how people come to an organization, or to one of its tenants, with the roles they are given.
 
-The token is in the message only, works once and for INVITATION_LIFETIME_S; a re-sent invitation has a new one. Whoever
 The token is in the message only, works once and for INVITATION_LIFETIME_S; one sent again has a new one. Whoever
+invites holds all that the roles give, when it is sent and still when it is accepted: an invitation kept in
 reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to nobody but the reader
 of its mail.
 """
@@ -117,13 +117,14 @@ class Invitations:
             await _tell(m, authority.actor, "invitation.created", made, after=_summary(made))
         return Sent(made, self._link(token))
 
-    async def resend(self, authority: Authority, invitation_id: UUID) -> Sent:
+    async def resend(self, authority: Authority, invitation_id: UUID, *, needs_mail: bool = True) -> Sent:
         """Send it again with a new token, which ends the one before, and a new time; also one that has expired.
 
         Raises:
             DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed` or `mail-not-configured`; FORBIDDEN.
         """
-        self._mailer.require()
+        if needs_mail:
+            self._mailer.require()
         token = _new_token()
         async with self._store.open(authority.scope, "invitations.resend") as m:
             before = await _lock_open(m, invitation_id)

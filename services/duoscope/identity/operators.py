@@ -7,11 +7,13 @@ from uuid import UUID
 from duoscope.identity.administration import REGION_CODE, code_of
 from duoscope.identity.changes import tell, told
 from duoscope.identity.invitations import Invitations, Sent
-from duoscope.identity.permissions import operator_over
+from duoscope.identity.permissions import Authority, operator_over
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import not_found
 from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import invitations as invitation_rows
 from duoscope.metadata import organizations, regions, roles, tenants, user_roles, workspaces
+from duoscope.metadata.invitations import Overview
 from duoscope.metadata.organizations import Organization
 from duoscope.metadata.user_roles import Access
 from duoscope.stores.postgres import MetadataStore
@@ -88,6 +90,37 @@ async def invite(
     return await invitations.create(
         authority, email=email, role_ids=[chosen.role_id], tenant_id=tenant_id, needs_mail=False
     )
+
+
+async def list_invitations(store: MetadataStore, *, organization: str | None = None) -> list[Overview]:
+    """Of all organizations or one (by code), newest first.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the organization.
+    """
+    async with store.open_platform(_OPERATOR, "admin.list_invitations") as m:
+        if organization is not None and await organizations.find(m, organization) is None:
+            raise not_found(f"organization with the code {organization!r}")
+        return await invitation_rows.list_overview(m, organization)
+
+
+async def resend_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> Sent:
+    """With a new link, answered whether it is mailed or not. Errors as in Invitations.resend, but that for no mail."""
+    authority = await _over_invitation(store, invitation_id)
+    return await invitations.resend(authority, invitation_id, needs_mail=False)
+
+
+async def revoke_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> None:
+    """End it. Errors as in Invitations.revoke."""
+    await invitations.revoke(await _over_invitation(store, invitation_id), invitation_id)
+
+
+async def _over_invitation(store: MetadataStore, invitation_id: UUID) -> Authority:
+    async with store.open_platform(_OPERATOR, "admin.find_invitation") as m:
+        found = await invitation_rows.get(m, invitation_id)
+    if found is None:
+        raise not_found("invitation; list-invitations shows what there is")
+    return operator_over(found.organization_id)
 
 
 async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:

@@ -33,6 +33,20 @@ class Invitation:
     role_ids: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """An invitation as people read it in a list; no tenant for one to the whole organization."""
+
+    invitation_id: UUID
+    organization: str
+    email: str
+    roles: str
+    workspace: str | None
+    tenant: str | None
+    status: str
+    expires_at: datetime
+
+
 _STATUS: Final[LiteralString] = (
     "CASE WHEN accepted_at IS NOT NULL THEN 'accepted' WHEN revoked_at IS NOT NULL THEN 'revoked' "
     "WHEN expires_at <= now() THEN 'expired' ELSE 'open' END"
@@ -102,6 +116,26 @@ async def get(m: Transaction, invitation_id: UUID) -> Invitation | None:
     """The invitation, if the transaction may see it."""
     row = await m.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1", invitation_id)
     return from_row(row) if row else None
+
+
+async def list_overview(m: Transaction, organization: str | None) -> list[Overview]:
+    """Those in all organizations or in the one of that code, newest first: a platform transaction."""
+    rows = await m.fetch(
+        f"""
+        SELECT i.invitation_id, o.code AS organization, i.email, w.name AS workspace, t.name AS tenant, i.status,
+            i.expires_at,
+            (SELECT coalesce(string_agg(r.name, ', ' ORDER BY r.name), '') FROM roles r
+                WHERE r.role_id = ANY(i.role_ids)) AS roles
+        FROM (SELECT {_COLUMNS} FROM invitations) i
+        JOIN organizations o ON o.organization_id = i.organization_id AND o.deleted_at IS NULL
+        LEFT JOIN tenants t ON t.organization_id = i.organization_id AND t.tenant_id = i.tenant_id
+        LEFT JOIN workspaces w ON w.organization_id = t.organization_id AND w.workspace_id = t.workspace_id
+        WHERE ($1::text IS NULL OR o.code = $1)
+        ORDER BY i.created_at DESC, i.invitation_id
+        """,
+        organization,
+    )
+    return [Overview(**dict(row)) for row in rows]
 
 
 async def lock(m: Transaction, invitation_id: UUID) -> Invitation | None:
