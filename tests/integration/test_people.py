@@ -145,6 +145,31 @@ async def test_whoever_is_shut_out_is_so_at_once_and_starts_anew(api, call, scop
         await call(headers, "GET", "/auth/me", status=401)
 
 
+@pytest.mark.parametrize("who", ["tenant admin", "organization admin", "platform admin"])
+@pytest.mark.parametrize("body", [{"is_active": False}, None], ids=["deactivated", "deleted"])
+async def test_whoever_is_shut_out_has_no_address_to_come_afterwards(api, call, scope, owner, *, who, body):
+    reach = {"organization_wide": who == "organization admin", "platform_admin": who == "platform admin"}
+    boss = await api.headers(scope, *ROLE_PERMISSIONS, **reach)
+    user = await _me(call, await api.headers(scope, "log:read"))
+    neighbour = await _me(call, await api.headers(scope, "log:read"))
+    links = {user: "tfv-" + "u" * 43, neighbour: "tfv-" + "n" * 43}
+    for of, link in links.items():
+        await owner.execute(
+            "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at, "
+            "asked_in_session_id) SELECT organization_id, $2, user_id, $3, $4, now() + interval '1 day', session_id "
+            "FROM user_sessions WHERE user_id = $1",
+            *(of, new_id(), hashlib.sha256(link.encode()).hexdigest(), f"{link[-1]}@new.example"),
+        )
+    await call(boss, "PATCH" if body else "DELETE", f"/users/{user}", body)
+    if body:
+        await call(boss, "PATCH", f"/users/{user}", {"is_active": True})
+    else:
+        await call(boss, "POST", f"/users/{user}/restore", status=200)
+    confirm = ({}, "POST", "/auth/email-verification/confirm")
+    await call(*confirm, {"token": links[user]}, status=400, code="verification-token-invalid")
+    await call(*confirm, {"token": links[neighbour]}, status=204)
+
+
 async def test_an_end_must_be_to_come(api, call, scope):
     boss = await api.headers(scope, *ROLE_PERMISSIONS, organization_wide=True)
     user, role_id = await _me(call, boss), await _role(call, boss, "viewer")

@@ -14,7 +14,7 @@ from duoscope.identity.permissions import Authority, Principal
 from duoscope.identity.platform import PLATFORM, require_platform_admin_left
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import organizations, removal, user_roles, user_sessions, users
+from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -174,8 +174,9 @@ async def _is_of_organization(m: Transaction, authority: Authority, user_id: UUI
 
 
 async def _end_sessions(m: Transaction, user: User, reason: str) -> None:
-    """So that they do not go on where they were when the user comes back."""
+    """So that they do not go on where they were when the user comes back, nor what was asked for in them."""
     await user_sessions.act_as(m, user.user_id)
+    await email_verifications.cancel_changes(m, user.organization_id, user.user_id)
     await user_sessions.end_all(m, user.organization_id, user.user_id, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""Links that show who reads the mail of an address: rows only, found by hash. Platform transactions."""
+"""Links that show who reads the mail of an address: rows only, found by hash. Platform transactions, but where told."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -62,7 +62,7 @@ async def cancel_changes(
 ) -> None:
     """No other address that was asked for, but in one session where told, becomes the user's any more.
 
-    None: of all users of the organization.
+    None: of all users of the organization. A scoped transaction acts as the one user.
     """
     await m.execute(
         "UPDATE email_verifications SET is_used = true "
