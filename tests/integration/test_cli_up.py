@@ -74,6 +74,16 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
         for value in known.values():
             assert value in told
         assert f"endpoint: {known['otlp_grpc_endpoint'].removeprefix('http://')}\n" in told
+        again = _run("admin", "collector-config", "--data-dir", str(data_dir))
+        assert again.startswith("# For a collector on another machine, put this machine's name in place of 127.0.0.1, ")
+        assert again in told
+        other = _run(
+            *("admin", "collector-config", "--api-key", "tfk-other", "--host", "0.0.0.0", "--data-dir", str(data_dir))
+        )
+        assert other.startswith(
+            "# For a collector on another machine, put this machine's name in place of 127.0.0.1.\n"
+        )
+        assert other.count("authorization: Bearer tfk-other\n") == 2
 
         api_port = known["api_url"].rpartition(":")[2]
         assert _run("health", "api", "--api-port", api_port) == "api: ok\n"
@@ -102,6 +112,10 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
     assert rest.splitlines()[-1] == "Stopped."
     assert up.process.returncode == 0
     assert "no answer on port" in _run("health", "api", "--api-port", api_port, code=1)
+
+
+def test_a_collector_configuration_without_a_key_says_how_to_get_one(tmp_path):
+    assert "create-api-key" in _run("admin", "collector-config", "--data-dir", str(tmp_path), code=1)
 
 
 def test_ports_that_are_the_same_are_named(tmp_path):

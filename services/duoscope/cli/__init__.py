@@ -16,6 +16,7 @@ from duoscope.cli import (
     admin,
     audit,
     bench,
+    collector,
     demo,
     health,
     ingest_limits,
@@ -66,7 +67,7 @@ for _command in (
     cli.add_command(_command)
 for _command in (
     *(audit.verify_audit, spool.spool),
-    *(*ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS, *signing_in.COMMANDS),
+    *(*collector.COMMANDS, *ingest_limits.COMMANDS, *people.COMMANDS, *secrets.COMMANDS, *signing_in.COMMANDS),
 ):
     admin.admin.add_command(_command)
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
+from duoscope.cli import credentials
 from duoscope.cli.options import settings_options
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def demo(  # noqa: PLR0917 - each is an option
     key come from the credentials.json that the first start left in the data folder. Ends by itself; Ctrl-C ends it
     sooner.
     """
-    known = _credentials(settings.data_dir)
+    known = credentials.read(settings.data_dir)
     endpoint = _url(endpoint or known.get("otlp_grpc_endpoint", ""))
     api_key = api_key or known.get("api_key", "")
     if not endpoint or not api_key:
@@ -195,21 +196,6 @@ def searches() -> list[tuple[str, dict[str, object]]]:
             {"metric": "shop.requests", "aggregation": "rate", "group_by": ["service"], "step": "10s"},
         ),
     ]
-
-
-def _credentials(data_dir: Path) -> dict[str, str]:
-    path = data_dir / "credentials.json"
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except PermissionError as error:
-        raise invalid(
-            f"{path} may be read by the user who runs duoscope only: run the demo as that user, "
-            "or give --endpoint and --api-key."
-        ) from error
-    except ValueError as error:
-        raise invalid(f"{path} is damaged: give --endpoint and --api-key.") from error
 
 
 def _url(endpoint: str) -> str:

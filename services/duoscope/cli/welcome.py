@@ -4,7 +4,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import rich_click as click
@@ -72,6 +72,16 @@ service:
       processors: [batch]
       exporters: [otlp/duoscope]
 """
+
+
+# Compared, not bound.
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def reached_at(host: str) -> str:
+    """Where this machine reaches what listens on `host`, as addresses have it."""
+    return _EVERYWHERE.get(host) or (f"[{host}]" if ":" in host else host)
 
 
 def starting(settings: Settings, version: str, parts: frozenset[str]) -> None:
@@ -144,6 +154,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
             key=credentials.api_key,
         )
     )
+    click.echo(f"To print it again: {command(started.settings, 'admin collector-config')}")
     click.echo(f"For data to look at, in another terminal: {command(started.settings, 'demo')}")
     click.echo("Ctrl-C stops duoscope.")
 
@@ -157,7 +168,12 @@ def collector_configuration(settings: Settings, *, grpc: str, http: str, key: st
         tls += "\n      cert_file: /path/to/client.pem  # the collector's own certificate, and its key"
         tls += "\n      key_file: /path/to/client-key.pem"
     http_tls = f"\n    tls:\n      {tls}" if settings.otlp_tls_cert else ""
-    return _COLLECTOR.format(grpc=grpc, http=http, key=key, grpc_tls=tls, http_tls=http_tls)
+    own = urlsplit(f"//{grpc}").hostname or ""
+    note = ""
+    if own in _LOOPBACK:
+        listen = "" if settings.host in _EVERYWHERE else ", and start duoscope with --host 0.0.0.0"
+        note = f"# For a collector on another machine, put this machine's name in place of {own}{listen}.\n"
+    return note + _COLLECTOR.format(grpc=grpc, http=http, key=key, grpc_tls=tls, http_tls=http_tls)
 
 
 def _say_end(started: "Started", credentials: "Credentials") -> None:

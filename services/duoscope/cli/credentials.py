@@ -1,0 +1,26 @@
+"""What the first start left in `<data folder>/credentials.json`, for the commands that go on from there."""
+
+import json
+from pathlib import Path
+
+from duoscope.kernel.errors import invalid
+
+
+def read(data_dir: Path) -> dict[str, str]:
+    """Its values by name (identity/bootstrap.py, Credentials); none where there is no such file.
+
+    Raises:
+        DuoscopeError: INVALID for a file that cannot be read.
+    """
+    path = data_dir / "credentials.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise invalid(
+            f"{path} may be read by the user who runs duoscope only: run this as that user, "
+            "or give the API key with --api-key, and another --data-dir."
+        ) from error
+    except ValueError as error:
+        raise invalid(f"{path} is damaged: mend it, or move it away and give the API key with --api-key.") from error
