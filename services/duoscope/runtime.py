@@ -30,7 +30,7 @@ from duoscope.identity.mail import Mailer
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.recovery import Recovery
 from duoscope.identity.secret_keys import SecretKeys
-from duoscope.kernel import limits
+from duoscope.kernel import limits, ports
 from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
@@ -94,8 +94,8 @@ async def serve(
     tls = TlsFiles.of(settings) if "receiver" in parts else None
     is_trial = settings.embedded_postgres and settings.embedded_clickhouse
     async with AsyncExitStack() as stack:
-        _check_ports(settings, parts)
         _lock(settings, stack)
+        ports.require_free(settings, parts)
         sockets = {
             name: stack.enter_context(_listen(settings.host, getattr(settings, name), name))
             for name in _http_ports(parts)
@@ -268,7 +268,10 @@ async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrat
 
 
 def _lock(settings: Settings, stack: AsyncExitStack) -> None:
-    """Own the data directory before anything else, so that a second start is told of the first and nothing less."""
+    """Own the data directory before anything else, so that a second start is told of the first and nothing less.
+
+    Only the ports of a first start are looked at before (cli/services.py): it leaves no folder if it cannot be.
+    """
     if settings.embedded_postgres or settings.embedded_clickhouse:
         stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
 
@@ -363,7 +366,7 @@ async def _start_receiver(  # noqa: PLR0917 - what it is made of
     try:
         await grpc_server.start(settings.host, settings.otlp_grpc_port)
     except RuntimeError as error:
-        raise _port_taken(settings.host, settings.otlp_grpc_port, "otlp_grpc_port") from error
+        raise ports.taken(settings.host, {"otlp_grpc_port": settings.otlp_grpc_port}) from error
     await http_server.start(http)
 
     async def drain() -> None:
@@ -421,7 +424,7 @@ def _show_metrics(settings: Settings, stack: AsyncExitStack) -> None:
     try:
         server, thread = prometheus_client.start_http_server(settings.metrics_port, settings.host)
     except OSError as error:
-        raise _port_taken(settings.host, settings.metrics_port, "metrics_port") from error
+        raise ports.taken(settings.host, {"metrics_port": settings.metrics_port}) from error
 
     def stop() -> None:
         server.shutdown()
@@ -435,39 +438,11 @@ def _http_ports(parts: frozenset[str]) -> list[str]:
     return [name for part, name in (("receiver", "otlp_http_port"), ("api", "api_port")) if part in parts]
 
 
-def _check_ports(settings: Settings, parts: frozenset[str]) -> None:
-    """Two of ours can be bound to one port, and then fail one another."""
-    names: dict[int, str] = {}
-    for name in [*_http_ports(parts), *(["otlp_grpc_port"] if "receiver" in parts else [])]:
-        port = getattr(settings, name)
-        if port and port in names:
-            options = " and ".join(f"--{other.replace('_', '-')}" for other in (names[port], name))
-            raise DuoscopeError(
-                ErrorKind.INVALID, "invalid-settings", f"{options} cannot both be {port}: give each a port of its own."
-            )
-        names[port] = name
-
-
 def _listen(host: str, port: int, name: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
+        return ports.bound(host, port)
     except OSError as error:
-        listening.close()
-        raise _port_taken(host, port, name) from error
-    return listening
-
-
-def _port_taken(host: str, port: int, name: str) -> DuoscopeError:
-    option = name.replace("_", "-")
-    return DuoscopeError(
-        ErrorKind.CONFLICT,
-        "address-in-use",
-        f"Cannot listen on {host}:{port}: it is in use or not an address of this machine. "
-        f"Choose another with --{option} (or DUOSCOPE_{name.upper()}) and --host.",
-    )
+        raise ports.taken(host, {name: port}) from error
 
 
 def _addresses(settings: Settings) -> Started:

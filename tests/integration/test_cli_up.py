@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_a_collector_configuration_without_a_key_says_how_to_get_one(tmp_path):
 def test_ports_that_are_the_same_are_named(tmp_path):
     said = _run("up", "--otlp-grpc-port", "5317", "--otlp-http-port", "5317", "--data-dir", str(tmp_path), code=2)
     assert said.endswith("--otlp-http-port and --otlp-grpc-port cannot both be 5317: give each a port of its own.\n")
+
+
+def test_ports_that_are_taken_are_named_together_before_anything_is_made(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        api, grpc = (each.getsockname()[1] for each in (one, other))
+        folder = tmp_path / "data"
+        start = ("up", "--api-port", str(api), "--otlp-grpc-port", str(grpc), "--otlp-http-port", "0")
+        said = _run(*start, "--data-dir", str(folder), code=1)
+        assert f"127.0.0.1:{grpc} and 127.0.0.1:{api}" in said
+        assert "--otlp-grpc-port" in said
+        assert "--api-port" in said
+        assert "First start" not in said
+        assert not folder.exists()
 
 
 def test_a_later_start_says_little_and_stops_on_sigterm(data_dir):

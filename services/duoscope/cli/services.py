@@ -13,7 +13,7 @@ import rich_click as click
 from duoscope import __version__
 from duoscope.cli import logs, welcome
 from duoscope.cli.options import settings_options
-from duoscope.kernel import memory
+from duoscope.kernel import memory, ports
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
 
@@ -77,6 +77,8 @@ def _run_apart(settings: Settings, part: str) -> int:
 
 
 def _run(settings: Settings, parts: frozenset[str]) -> int:
+    if welcome.is_first_start(settings):
+        ports.require_free(settings, parts)  # before anything is said to be set up, or made
     welcome.starting(settings, __version__, parts)
     logs.configure(settings.log_level)
     memory.return_what_is_freed()

@@ -84,12 +84,16 @@ def reached_at(host: str) -> str:
     return _EVERYWHERE.get(host) or (f"[{host}]" if ":" in host else host)
 
 
+def is_first_start(settings: Settings) -> bool:
+    """Whether there is an embedded PostgreSQL to be made."""
+    return settings.embedded_postgres and not (settings.data_dir / "postgres").exists()
+
+
 def starting(settings: Settings, version: str, parts: frozenset[str]) -> None:
     """The first line, printed before anything slow is even imported."""
     what = "" if len(parts) > 1 else f" {next(iter(parts))}"
     click.echo(f"duoscope {version}{what}: starting, data folder {settings.data_dir}")
-    new = settings.embedded_postgres and not (settings.data_dir / "postgres").exists()
-    if new:
+    if is_first_start(settings):
         click.echo("First start: setting up PostgreSQL and ClickHouse, which takes some seconds.")
     sys.stdout.flush()
 
