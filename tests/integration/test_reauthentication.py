@@ -144,6 +144,18 @@ async def test_a_password_or_a_code_will_do(client, owner, totp_code):
     assert [row[0] for row in failures] == ["password.presented", "mfa.presented", "password.presented"]
 
 
+async def test_it_does_not_prolong_what_was_shown_before_and_a_login_does(client, owner, totp_code):
+    codes = await client.enrol(totp_code)
+    ends = await owner.fetchval("UPDATE user_sessions SET expires_at = now() + interval '1 h' RETURNING expires_at")
+    for body in ({"password": PASSWORD}, {"mfa_code": codes[0]}, {"password": PASSWORD, "mfa_code": codes[1]}):
+        assert (await client.begin("auth/reauthenticate", body)).status_code == 200
+        assert await owner.fetchval("SELECT expires_at FROM user_sessions WHERE is_active") == ends
+        refresh_ends = "SELECT max(expires_at) FROM refresh_tokens WHERE NOT is_revoked"
+        assert await owner.fetchval(refresh_ends) <= ends
+    assert (await client.login(client.headers, mfa_code=codes[2])).status_code == 200
+    assert await owner.fetchval("SELECT expires_at > $1 FROM user_sessions WHERE is_active", ends)
+
+
 async def test_guessing_is_slowed_as_at_a_login(client):
     body = {"password": "wrong"}
     codes = [(await client.call("POST", "auth/reauthenticate", body)).status_code for _ in range(6)]

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from duoscope.identity import administration
+from duoscope.identity.access import Access
 from duoscope.identity.mail import Mailer, deliver_due
 from duoscope.identity.password_rules import check_password, generated
 from duoscope.identity.permissions import Principal
@@ -279,6 +280,47 @@ async def test_a_password_that_was_made_for_somebody_ends_and_their_own_does_not
     ids = {"organization_id": row["organization_id"], "session_id": new_id()}
     await recovery.change(made, PASSWORD, **ids, actor=actor)
     assert await _code(sessions.login(EMAIL, PASSWORD)) == "ok"
+
+
+@pytest.mark.parametrize("how", ["made", "replaced", "through a provider"])
+async def test_a_session_outlives_no_password_that_was_made_for_somebody(
+    sessions, recovery, owner, metadata_store, *, how, hasher, signing_keys, secret_keys
+):
+    made, ends = generated()
+    await administration.reset_password(metadata_store, hasher, email=EMAIL, password=made, password_expires_at=ends)
+    tokens = AccessTokens(signing_keys)
+    access = Access(metadata_store)
+
+    async def begin():
+        if how != "through a provider":
+            return await sessions.login(EMAIL, made)
+        row = await owner.fetchrow("SELECT organization_id, user_id FROM users")
+        return await sessions.begin_external(**dict(row), actor=CLIENT, methods=("oidc",))
+
+    pairs = [await begin(), await begin()]
+    principals = [await access.principal(tokens.verify(pair.access_token), CLIENT) for pair in pairs]
+    await sessions.refresh(pairs[0].refresh_token)
+    pairs[0] = await sessions.begin_again(principals[0], ("password",))
+    principals[0] = await access.principal(tokens.verify(pairs[0].access_token), CLIENT)
+    if how == "replaced":
+        await recovery.change(
+            made, PASSWORD, organization_id=principals[0].scope.organization_id, session_id=principals[0].session_id,
+            actor=principals[0].actor,
+        )  # fmt: skip
+        pairs[1] = await sessions.login(EMAIL, PASSWORD)
+        principals[1] = await access.principal(tokens.verify(pairs[1].access_token), CLIENT)
+    else:
+        await owner.execute("UPDATE users SET password_expires_at = now()")
+
+    wanted = "password-expired" if how == "made" else "ok"
+    assert await _code(sessions.refresh(pairs[0].refresh_token)) == wanted
+    assert await _code(sessions.begin_again(principals[1], ("otp",))) == wanted
+    ended = await owner.fetch("SELECT ended_reason FROM user_sessions WHERE session_id = ANY ($1)",
+                              [each.session_id for each in principals])  # fmt: skip
+    expected = {"made": {"password-expired"}, "replaced": {None, "reauthenticated"}}
+    assert {row[0] for row in ended} == expected.get(how, {None, "reauthenticated"})
+    if how == "made":
+        assert await _code(sessions.refresh(pairs[1].refresh_token)) == "refresh-token-invalid"
 
 
 async def test_another_hash_of_a_password_keeps_its_end(sessions, owner, metadata_store, hasher, inhabited):

@@ -25,6 +25,7 @@ from duoscope.identity.rotation import REFRESH_LIFETIME_S, REISSUE_WINDOW_S, Rot
 from duoscope.identity.second_factor import MISSING, SECOND_FACTORS, Attempt, PasswordAlone, SecondFactor
 from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.session_ends import SessionId, end_all_in
+from duoscope.identity.session_refusals import PASSWORD_EXPIRED, not_refreshed, password_expired, refused
 from duoscope.identity.sso import SSO_REQUIRED, refuse_password
 from duoscope.identity.throttle import Charge, Throttle
 from duoscope.identity.tokens import ACCESS_LIFETIME_S, AccessTokens
@@ -43,6 +44,7 @@ from duoscope.metadata import (
 )
 from duoscope.metadata.permissions import Grant
 from duoscope.metadata.trusted_devices import TrustedDevice
+from duoscope.metadata.user_sessions import LiveSession
 from duoscope.metadata.users import Login
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -159,9 +161,9 @@ class Sessions:
                 raise
             if login is None or not right or not login.is_open or login.password_has_expired:
                 is_over = login is not None and right and login.is_open
-                closed = "password-expired" if is_over else "account-closed"
+                closed = PASSWORD_EXPIRED if is_over else "account-closed"
                 await self._failed(actor, login, closed if right else "wrong-password")
-                raise _expired() if is_over else _refused()
+                raise password_expired() if is_over else refused()
             actor = dataclasses.replace(actor, user_id=login.user_id)
             attempt = Attempt(login.organization_id, login.user_id, mfa_code, device, actor)
             factors = await self._check(attempt, login, charge)
@@ -173,7 +175,7 @@ class Sessions:
                 async with self._platform("sessions.login") as m:
                     await self._throttle.succeeded(m, charge)
                     if not await _is_unchanged(m, login):
-                        raise _refused()
+                        raise refused()
                     if rehashed:
                         await credentials.rehash_password(m, login.organization_id, login.user_id, rehashed)
                     pair = await self._begin(
@@ -220,7 +222,7 @@ class Sessions:
         async with self._platform("sessions.external") as m:
             login = await users.find_login_by_id(m, organization_id, user_id)
             if login is None or not login.is_open:
-                raise _refused()
+                raise refused()
             addressee = await credentials.get_addressee(m, organization_id, user_id)
             actor = dataclasses.replace(actor, user_id=user_id, email=addressee.email if addressee else actor.email)
             return await self._begin(
@@ -234,47 +236,59 @@ class Sessions:
             )
 
     async def begin_again(self, principal: Principal, shown: tuple[str, ...]) -> TokenPair:
-        """A session in place of the principal's, whose user has just shown who they are.
+        """A session in place of the principal's, whose user has just shown who they are; it ends when that would have.
+
+        What was shown for that one counts for this one too, so this one does not outlast it: only a login does.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `token-invalid` if that session has ended meanwhile.
+            DuoscopeError: UNAUTHENTICATED `token-invalid` if that session has ended meanwhile, `password-expired` if
+                the password that it began with has.
         """
         ids = principal.scope.organization_id, principal.user_id
         async with self._platform("sessions.begin_again") as m:
-            lives = await user_sessions.lock_live(m, *ids, principal.session_id) is not None
+            left_s = await user_sessions.lock_live(m, *ids, principal.session_id)
             old = await user_sessions.get_live(m, *ids, principal.session_id)
             login = await users.find_login_by_id(m, *ids)
-            if not lives or old is None or login is None or not login.is_open:
+            if left_s is None or old is None or login is None or not login.is_open:
                 raise DuoscopeError(ErrorKind.UNAUTHENTICATED, "token-invalid", "The access token is not valid.")
-            return await self._begin(
-                m,
-                login,
-                actor=principal.actor,
-                methods=shown,
-                kept=old.methods,
-                tenant_id=principal.scope.tenant_id,
-                device=await trusted_devices.get(m, *ids, old.device_id) if old.device_id else None,
-                former=[SessionId(*ids, principal.session_id)],
-                reason=session_ends.REAUTHENTICATED,
-            )
+            if not _has_outlived_its_password(old, login):
+                return await self._begin(
+                    m,
+                    login,
+                    actor=principal.actor,
+                    methods=shown,
+                    kept=old.methods,
+                    tenant_id=principal.scope.tenant_id,
+                    device=await trusted_devices.get(m, *ids, old.device_id) if old.device_id else None,
+                    lifetime_s=left_s,
+                    former=[SessionId(*ids, principal.session_id)],
+                    reason=session_ends.REAUTHENTICATED,
+                )
+            await session_ends.end(m, principal.actor, *ids, principal.session_id, reason=PASSWORD_EXPIRED)
+        raise password_expired()
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
         """The next pair.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused.
+            DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused;
+                `password-expired` if the password that the session began with has ended.
         """
         if not _TOKEN.fullmatch(presented):
-            raise _not_refreshed()
+            raise not_refreshed()
         pair: TokenPair | None = None
+        is_over = False
         async with self._platform("sessions.refresh") as m:
             token = await refresh_tokens.lock(m, hashed(presented))
             if token is None or token.is_revoked or token.is_expired:
-                raise _not_refreshed()
-            left_s = await user_sessions.lock_live(m, token.organization_id, token.user_id, token.family_id)
+                raise not_refreshed()
+            ids = token.organization_id, token.user_id, token.family_id
+            left_s = await user_sessions.lock_live(m, *ids)
             login = await users.find_login_by_id(m, token.organization_id, token.user_id)
             is_open = left_s is not None and login is not None and login.is_open
-            grant = await _grant(m, login, token.tenant_id) if login and is_open else None
+            if login and is_open and login.password_has_expired:
+                is_over = _has_outlived_its_password(await user_sessions.get_live(m, *ids), login)
+            grant = await _grant(m, login, token.tenant_id) if login and is_open and not is_over else None
             successor = (
                 await self._rotation.successor(m, token, presented, grant=grant, left_s=left_s)
                 if grant and left_s
@@ -286,13 +300,11 @@ class Sessions:
                 pair = TokenPair(access, successor)
             else:
                 # Committed, unlike what an exception in here would leave.
-                reason = "refresh-token-reused" if grant else "account-closed"
+                reason = PASSWORD_EXPIRED if is_over else "refresh-token-reused" if grant else "account-closed"
                 who = dataclasses.replace(actor or Actor(None, "", "user"), user_id=token.user_id)
-                await session_ends.end(
-                    m, who, token.organization_id, token.user_id, token.family_id, reason=reason, is_alarm=True
-                )
+                await session_ends.end(m, who, *ids, reason=reason, is_alarm=not is_over)
         if pair is None:
-            raise _not_refreshed()
+            raise password_expired() if is_over else not_refreshed()
         return pair
 
     async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
@@ -338,12 +350,13 @@ class Sessions:
         trust: str | None = None,
         kept: Iterable[str] = (),
         authenticated_s_ago: float | None = 0.0,
+        lifetime_s: float = SESSION_LIFETIME_S,
         former: Iterable[SessionId] = (),
         reason: str = session_ends.ANOTHER_LOGIN,
     ) -> TokenPair:
         grant = await _grant(m, login, tenant_id)
         if grant is None:
-            raise _refused()
+            raise refused()
         organization_id, user_id = login.organization_id, login.user_id
         await users.record_login(m, organization_id, user_id)
         is_new = device is None and await notices.is_new_client(m, login.organization_id, login.user_id, actor)
@@ -374,10 +387,17 @@ class Sessions:
             device_id=device.device_id if device else None,
             ip_address=actor.ip_address,
             user_agent=actor.user_agent,
-            lifetime_s=SESSION_LIFETIME_S,
+            lifetime_s=lifetime_s,
             authenticated_s_ago=authenticated_s_ago,
         )
-        await store_token(m, grant, user_id=user_id, session_id=session_id, token=refresh)
+        await store_token(
+            m,
+            grant,
+            user_id=user_id,
+            session_id=session_id,
+            token=refresh,
+            lifetime_s=min(REFRESH_LIFETIME_S, lifetime_s),
+        )
         if is_new and self._mailer is not None:
             await notices.new_device(m, self._mailer, organization_id, user_id, actor)
         after = {"methods": methods, "tenant_id": grant.tenant_id, "device_id": device.device_id if device else None}
@@ -447,6 +467,12 @@ async def _is_unchanged(m: Transaction, login: Login) -> bool:
     return now is not None and now.is_open and now.password_hash == login.password_hash
 
 
+def _has_outlived_its_password(session: LiveSession | None, login: Login) -> bool:
+    """Whether it began with a password that was made for its user, which has ended and has none in its place."""
+    began_with_it = session is not None and "password" in session.methods and "oidc" not in session.methods
+    return began_with_it and login.password_has_expired
+
+
 async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant | None:
     """The user's grant in that tenant; without one given, at home, or else where they have been the longest."""
     grants = await permissions.grants_of(m, login.organization_id, login.user_id)
@@ -460,26 +486,3 @@ async def _grant(m: Transaction, login: Login, tenant_id: UUID | None) -> Grant 
 def printable(text: str) -> str:
     """What somebody typed, without what no store takes and no list shows."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())
-
-
-def _refused() -> DuoscopeError:
-    return DuoscopeError(
-        ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The e-mail address or the password is wrong."
-    )
-
-
-def _expired() -> DuoscopeError:
-    """For whoever knew the password: nobody else learns that it had an end."""
-    return DuoscopeError(
-        ErrorKind.UNAUTHENTICATED,
-        "password-expired",
-        "This password was made for you for a while, which is over. Ask for a link by mail to set your own "
-        "(POST /api/v1/auth/password/forgotten), or whoever operates duoscope for another "
-        "(duoscope admin reset-password).",
-    )
-
-
-def _not_refreshed() -> DuoscopeError:
-    return DuoscopeError(
-        ErrorKind.UNAUTHENTICATED, "refresh-token-invalid", "The refresh token is not valid; log in again."
-    )

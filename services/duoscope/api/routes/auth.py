@@ -140,7 +140,10 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
     responses=documented(400, 401, 503),
 )
 async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
-    """Exchange a refresh token. One that was used before ends the whole session."""
+    """Exchange a refresh token. One that was used before ends the whole session.
+
+    401 `password-expired`, and the session ends: it began with a password that was made for you and has ended.
+    """
     return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
 
 
@@ -155,7 +158,7 @@ async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest
 async def reauthenticate(
     request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
 ) -> Tokens:
-    """Tokens of a new session in place of this one, which ends.
+    """Tokens of a new session in place of this one, which ends; the new one ends when this one would have.
 
     For five minutes it may end other sessions, forget devices and change your address: without, these answer 403
     `reauthentication-required`. Wrong ones are 403 `password-wrong` and `mfa-code-invalid`. Whoever comes through an

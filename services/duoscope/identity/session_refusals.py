@@ -1,0 +1,32 @@
+"""What somebody is told who gets no session, or whose session goes on no longer."""
+
+from typing import Final
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+
+PASSWORD_EXPIRED: Final = "password-expired"  # noqa: S105 - the name of a refusal
+
+
+def refused() -> DuoscopeError:
+    """The same for whatever is wrong."""
+    return DuoscopeError(
+        ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The e-mail address or the password is wrong."
+    )
+
+
+def password_expired() -> DuoscopeError:
+    """For whoever knew the password, or has a session that began with it: nobody else learns that it had an end."""
+    return DuoscopeError(
+        ErrorKind.UNAUTHENTICATED,
+        PASSWORD_EXPIRED,
+        "This password was made for you for a while, which is over. Ask for a link by mail to set your own "
+        "(POST /api/v1/auth/password/forgotten), or whoever operates duoscope for another "
+        "(duoscope admin reset-password).",
+    )
+
+
+def not_refreshed() -> DuoscopeError:
+    """The same for unknown, expired, revoked and reused."""
+    return DuoscopeError(
+        ErrorKind.UNAUTHENTICATED, "refresh-token-invalid", "The refresh token is not valid; log in again."
+    )
