@@ -79,7 +79,9 @@ def test_a_lost_second_factor_is_taken_away(up, client):
     assert "has no second factor any more" in up.run("admin", "reset-mfa", up.known["admin_email"])
     assert _login(up, client).status_code == 200
     assert "has no second factor" in up.run("admin", "reset-mfa", up.known["admin_email"], code=1)
-    assert "No such user" in up.run("admin", "reset-mfa", "nobody@example.com", code=1)
+    assert "No such user; `duoscope admin list-access` lists" in up.run(
+        "admin", "reset-mfa", "nobody@example.com", code=1
+    )
 
 
 def test_sessions_are_ended_and_a_password_allowed_from_the_command_line(up, client):
@@ -91,11 +93,15 @@ def test_sessions_are_ended_and_a_password_allowed_from_the_command_line(up, cli
         assert done["sessions"] >= 1
         assert not _works(client, token)
     assert "Ended 0 sessions" in up.run("admin", "end-sessions", email)
-    assert "No such user" in up.run("admin", "end-sessions", "nobody@example.com", code=1)
+    assert "No such user; `duoscope admin list-access` lists" in up.run(
+        "admin", "end-sessions", "nobody@example.com", code=1
+    )
     assert "No such organization" in up.run("admin", "end-sessions", "--organization", "nowhere", code=1)
     assert "--organization" in up.run("admin", "end-sessions", code=2)
     assert "counts for 2 hours" in up.run("admin", "allow-password", email, "--hours", "2")
-    assert "No such user" in up.run("admin", "allow-password", "nobody@example.com", code=1)
+    assert "No such user; `duoscope admin list-access` lists" in up.run(
+        "admin", "allow-password", "nobody@example.com", code=1
+    )
 
 
 def _organization(up) -> str:

@@ -14,7 +14,7 @@ from duoscope.identity.password_rules import PasswordRules
 from duoscope.identity.passwords import SlowHasher
 from duoscope.identity.session_ends import end_all_in
 from duoscope.kernel.actor import operator
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
@@ -275,7 +275,7 @@ async def reset_password(
     async with store.open_platform(_OPERATOR, "admin.reset_password") as m:
         login = await users.find_login(m, email)
         if login is None:
-            raise not_found("user")
+            raise no_such_user()
         ids = login.organization_id, login.user_id
         await users.set_password(m, login.user_id, password_hash, expires_at=password_expires_at)
         await password_reset_tokens.use_all(m, *ids)

@@ -27,7 +27,7 @@ from duoscope.identity.secret_keys import SecretKeys
 from duoscope.identity.sessions import end_all_in
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, mfa_secrets, user_sessions, users
@@ -340,7 +340,7 @@ async def reset_by_operator(store: MetadataStore, mailer: Mailer, actor: Actor, 
     async with store.open_platform(_PERSON, "mfa.reset_by_operator") as m:
         login = await users.find_login(m, email)
         if login is None:
-            raise not_found("user")
+            raise no_such_user()
         await _reset(m, mailer, actor, login.organization_id, login.user_id)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from duoscope.identity import people, session_ends
 from duoscope.identity.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import no_such_user, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, users
 from duoscope.stores.postgres import MetadataStore
@@ -56,7 +56,7 @@ async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | No
         if email is not None:
             login = await users.find_login(m, email)
             if login is None:
-                raise not_found("user")
+                raise no_such_user()
             ids = login.organization_id, login.user_id
             return await session_ends.end_all_in(m, actor, *ids, reason=BY_OPERATOR)
         found = await organizations.find(m, organization or "")

@@ -9,7 +9,7 @@ from typing import Final
 from duoscope.identity.changes import tell
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import rfc3339
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import users
 from duoscope.metadata.users import Login
@@ -40,7 +40,7 @@ async def allow_password(store: MetadataStore, actor: Actor, email: str, *, life
     async with store.open_platform(_OPERATOR, "sso.allow_password") as m:
         login = await users.find_login(m, email)
         if login is None:
-            raise not_found("user")
+            raise no_such_user()
         until = await users.allow_password(m, login, lifetime_s=lifetime_s)
         await tell(
             m,

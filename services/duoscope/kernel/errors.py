@@ -62,6 +62,11 @@ def not_found(resource: str) -> DuoscopeError:
     return DuoscopeError(ErrorKind.NOT_FOUND, "not-found", f"No such {resource}.")
 
 
+def no_such_user() -> DuoscopeError:
+    """For operators at the command line, who may know who there is."""
+    return not_found("user; `duoscope admin list-access` lists those who hold a role")
+
+
 def unavailable(message: str, *, code: str, retry_after_s: float, detail: str | None = None) -> DuoscopeError:
     """A store is away or too busy; the same request may succeed later."""
     return DuoscopeError(ErrorKind.UNAVAILABLE, code, message, detail=detail, retry_after_s=retry_after_s)
