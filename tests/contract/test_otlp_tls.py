@@ -261,3 +261,19 @@ async def test_a_demo_over_tls_trusts_the_authority_it_is_told(serve, authority,
         assert await asyncio.to_thread(run, [*demo, "--ca-file", str(trusted)]) == 0
         assert "spans, " in capfd.readouterr().out
     assert await asyncio.to_thread(run, [*demo, "--ca-file", str(tmp_path / "none.pem")]) == 2
+
+
+async def test_a_demo_shows_the_certificate_that_a_receiver_asks_for(serve, authority, files, tmp_path, capfd):
+    paths = [tmp_path / name for name in ("authority.pem", "own.pem", "own-key.pem")]
+    for path, content in zip(paths, (authority.pem, *authority.issue("a demo")), strict=True):
+        path.write_bytes(content)
+    trusted, certificate, key = map(str, paths)
+    async with serve(tls=TlsFiles.of(files.settings("cert", "key", "client_ca"))) as send:
+        endpoint = ["--endpoint", f"https://{send.grpc_target}", "--duration", "1", "--rate", "1"]
+        demo = ["demo", *endpoint, "--api-key", send.key, "--ca-file", trusted]
+        assert await asyncio.to_thread(run, demo) == 1
+        said = capfd.readouterr().err
+        assert "--cert-file" in said, said
+        assert await asyncio.to_thread(run, [*demo, "--cert-file", certificate]) == 2
+        assert await asyncio.to_thread(run, [*demo, "--cert-file", certificate, "--key-file", key]) == 0
+        assert "spans, " in capfd.readouterr().out

@@ -17,7 +17,7 @@ import rich_click as click
 from duoscope.cli import credentials
 from duoscope.cli.options import settings_options
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ DURATION_MAX_S: Final = 3600
 RATE_MAX: Final = 200
 PLAIN_PROGRESS_EVERY_S: Final = 5
 _NAMES: Final = {"spans": "spans", "logs": "log records", "points": "metric points"}
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 ENDED_AGO_NS: Final = 200_000_000
 """A request ends a little before it is sent, so that the message it left is handled in the past too."""
 
@@ -44,10 +45,17 @@ ENDED_AGO_NS: Final = 200_000_000
 )
 @click.option(
     "--ca-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=_FILE,
     metavar="FILE",
     help="Certificate of the authority that signed the receiver's, in PEM. [default: those the system trusts]",
 )
+@click.option(
+    "--cert-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Certificate to show, in PEM, with --key-file: for a receiver with DUOSCOPE_OTLP_TLS_CLIENT_CA.",
+)
+@click.option("--key-file", type=_FILE, metavar="FILE", help="Key of the certificate to show, in PEM.")
 @click.option(
     "--duration",
     type=click.IntRange(1, DURATION_MAX_S),
@@ -66,7 +74,14 @@ ENDED_AGO_NS: Final = 200_000_000
 )
 @settings_options("data_dir")
 def demo(  # noqa: PLR0917 - each is an option
-    settings: Settings, endpoint: str | None, api_key: str | None, ca_file: Path | None, duration: int, rate: int
+    settings: Settings,
+    endpoint: str | None,
+    api_key: str | None,
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
+    duration: int,
+    rate: int,
 ) -> None:
     """Send traces, logs and metrics of a pretend shop to a running duoscope.
 
@@ -74,6 +89,8 @@ def demo(  # noqa: PLR0917 - each is an option
     key come from the credentials.json that the first start left in the data folder. Ends by itself; Ctrl-C ends it
     sooner.
     """
+    if (cert_file is None) != (key_file is None):
+        raise invalid("--cert-file and --key-file are needed together.")
     known = credentials.read(settings.data_dir)
     endpoint = _url(endpoint or known.get("otlp_grpc_endpoint", ""))
     api_key = api_key or known.get("api_key", "")
@@ -91,13 +108,13 @@ def demo(  # noqa: PLR0917 - each is an option
             "The demo needs the OpenTelemetry SDK: "
             "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-grpc (the extra `demo`).",
         )
-    from duoscope.demo.sender import FleetSender, check
+    from duoscope.demo.sender import FleetSender, Tls, check
 
-    authority = ca_file.read_bytes() if ca_file else None
-    check(endpoint, api_key, authority)
+    tls = Tls(*(path.read_bytes() if path else None for path in (ca_file, cert_file, key_file)))
+    check(endpoint, api_key, tls)
     _quiet()
     rng = random.Random()  # noqa: S311 - pretend data
-    sender = FleetSender(endpoint, api_key, authority, rng)
+    sender = FleetSender(endpoint, api_key, tls, rng)
     click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
     trace_ids = _send(sender, rng, duration, rate)
     click.echo("Sending what is left …")

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -50,17 +50,28 @@ _KINDS: Final = {
 }
 
 
-def check(endpoint: str, api_key: str, authority: bytes | None) -> None:
-    """Send an empty request, to say at once what would otherwise show as lost data half a minute later.
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files' contents: who signed the receiver's certificate, if not whom the system trusts; what we show."""
 
-    `authority` is the certificate, in PEM, that signs the receiver's; None for those that the system trusts.
+    authority: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """As grpc takes them."""
+        return grpc.ssl_channel_credentials(self.authority, self.key, self.certificate)
+
+
+def check(endpoint: str, api_key: str, tls: Tls) -> None:
+    """Send an empty request, to say at once what would otherwise show as lost data half a minute later.
 
     Raises:
         DuoscopeError: UNAVAILABLE when nothing answers; UNAUTHENTICATED or FORBIDDEN for the key.
     """
     target = urlsplit(endpoint)
     channel = (
-        grpc.secure_channel(target.netloc, grpc.ssl_channel_credentials(authority))
+        grpc.secure_channel(target.netloc, tls.credentials())
         if target.scheme == "https"
         else grpc.insecure_channel(target.netloc)
     )
@@ -76,10 +87,10 @@ def check(endpoint: str, api_key: str, authority: bytes | None) -> None:
                 timeout=CHECK_TIMEOUT_S,
             )
         except grpc.RpcError as error:
-            raise _refusal(endpoint, error) from error
+            raise _refusal(endpoint, error, tls=tls) from error
 
 
-def _refusal(endpoint: str, error: Any) -> DuoscopeError:
+def _refusal(endpoint: str, error: Any, *, tls: Tls) -> DuoscopeError:
     code, said = error.code(), error.details()
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return DuoscopeError(
@@ -104,9 +115,12 @@ def _refusal(endpoint: str, error: Any) -> DuoscopeError:
             retry_after_s=CHECK_TIMEOUT_S,
             detail=f"{code.name}: {said}",
         )
+    # A handshake that fails for want of our certificate looks like any connection that is closed.
+    asked = endpoint.startswith("https:") and tls.certificate is None
+    show = " If it asks for clients' certificates, show one: --cert-file and --key-file." if asked else ""
     return unavailable(
         f"Nothing takes OTLP over gRPC at {endpoint}. Start `duoscope up` in another terminal, "
-        "or say with --endpoint where it listens.",
+        f"or say with --endpoint where it listens.{show}",
         code="demo-no-receiver",
         retry_after_s=CHECK_TIMEOUT_S,
         detail=f"{code.name}: {said}",
@@ -122,12 +136,12 @@ class _Exporters:
     metrics: OTLPMetricExporter
 
     @classmethod
-    def connect(cls, endpoint: str, api_key: str, authority: bytes | None) -> Self:
+    def connect(cls, endpoint: str, api_key: str, tls: Tls) -> Self:
         is_tls = urlsplit(endpoint).scheme == "https"
         options: dict[str, Any] = {
             "endpoint": endpoint,
             "insecure": not is_tls,
-            "credentials": grpc.ssl_channel_credentials(authority) if is_tls else None,
+            "credentials": tls.credentials() if is_tls else None,
             "headers": (("authorization", f"Bearer {api_key}"),),
             "timeout": EXPORT_TIMEOUT_S,
         }
@@ -197,12 +211,12 @@ class _Service:
 class FleetSender:
     """Sends requests' telemetry; `counts` says what the receiver took. Close it to send what is left."""
 
-    def __init__(self, endpoint: str, api_key: str, authority: bytes | None, rng: random.Random) -> None:
+    def __init__(self, endpoint: str, api_key: str, tls: Tls, rng: random.Random) -> None:
         self.counts = Counts()
         self.unsent = False
         """Whether closing gave up before everything was sent."""
         self._rng = rng
-        self._exporters = _Exporters.connect(endpoint, api_key, authority)
+        self._exporters = _Exporters.connect(endpoint, api_key, tls)
         self._services = {
             name: _Service(name, version, self._exporters, self.counts, rng) for name, version in SERVICES.items()
         }
