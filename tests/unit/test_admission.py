@@ -63,6 +63,14 @@ def test_a_burst_then_the_rate_and_the_wait_is_what_the_bucket_needs(house, cloc
     assert "1,000 bytes a second" in error.message
 
 
+def test_one_is_told_as_one(clock):
+    house = Admission(Budget(1000), IngestLimits(items_per_second=1, burst_seconds=1), clock=clock)
+    one = principal()
+    house.charge(one, 1, 1)
+    error = refused(ErrorKind.RATE_LIMITED, house.charge, one, 1, 1)
+    assert "may send 1 item a second" in error.message
+
+
 def test_what_never_fits_is_refused_for_good_and_says_the_limit(house):
     one = principal()
     error = refused(ErrorKind.TOO_LARGE, house.charge, one, 201, 1)

@@ -124,14 +124,14 @@ class Meter:
         """
         self._expected_items = _nearer(self._expected_items, items)
         self._expected_bytes = _nearer(self._expected_bytes, size)
-        for bucket, amount, unit in ((self.items, items, "items"), (self.bytes, size, "bytes")):
+        for bucket, amount, unit in ((self.items, items, "item"), (self.bytes, size, "byte")):
             if not bucket.holds_ever(amount):
                 self.bytes.take(size)  # it was read for nothing, and whoever goes on like this waits
                 raise DuoscopeError(
                     ErrorKind.TOO_LARGE,
                     "larger-than-limit",
-                    f"The request holds {amount:,} {unit}; this {self.whose} may send {bucket.capacity:,.0f} at once. "
-                    "Send smaller batches.",
+                    f"The request holds {_counted(amount, unit)}; this {self.whose} may send {bucket.capacity:,.0f} "
+                    "at once. Send smaller batches.",
                 )
         try:
             self._require(items, size, now)
@@ -160,8 +160,10 @@ class Meter:
         return max((self.items, self.bytes), key=lambda b: b.wait_s(b.capacity, now) * b.rate / (b.capacity or 1))
 
     def _limited(self, wait_s: float, bucket: Bucket) -> DuoscopeError:
-        unit = "items" if bucket is self.items else "bytes"
-        return _limited(f"{unit}-limited", f"This {self.whose} may send {bucket.limit:,.0f} {unit} a second", wait_s)
+        unit = "item" if bucket is self.items else "byte"
+        return _limited(
+            f"{unit}s-limited", f"This {self.whose} may send {_counted(bucket.limit, unit)} a second", wait_s
+        )
 
 
 class Account:
@@ -275,11 +277,15 @@ class Admission:
         account, key = self._accounts(principal, now)
         if account.in_flight >= account.in_flight_max:
             most = account.limits.requests_in_flight
-            raise _limited("in-flight-limited", f"This tenant may have {most:,} requests in flight", IN_FLIGHT_RETRY_S)
+            raise _limited(
+                "in-flight-limited", f"This tenant may have {_counted(most, 'request')} in flight", IN_FLIGHT_RETRY_S
+            )
         wait_s = key.requests.wait_s(1, now)
         if wait_s > 0:
             raise _limited(
-                "requests-limited", f"This API key may send {principal.rate_limit:,} requests a minute", wait_s
+                "requests-limited",
+                f"This API key may send {_counted(principal.rate_limit or 0, 'request')} a minute",
+                wait_s,
             )
         tenants = account.meter.pledge(now)
         try:
@@ -391,6 +397,11 @@ def _configure(  # noqa: PLR0917 - two buckets
 ) -> None:
     meter.items.configure(items, items * applied.burst_seconds, receivers, now)
     meter.bytes.configure(size, size * applied.burst_seconds, receivers, now)
+
+
+def _counted(amount: float, unit: str) -> str:
+    shown = f"{amount:,.0f}"
+    return f"{shown} {unit}" if shown == "1" else f"{shown} {unit}s"
 
 
 def _limited(code: str, what: str, wait_s: float) -> DuoscopeError:
