@@ -56,6 +56,8 @@ async def test_a_helper_gives_no_more_than_they_hold(api, call, scope):
     beyond = {"status": 403, "code": "beyond-own-permissions"}
     await call(helper, "POST", f"/users/{me}/roles", {"role_id": admin_role}, **beyond)
     await call(helper, "POST", "/invitations", {"email": "me2@example.com", "role_ids": [admin_role]}, **beyond)
+    for wrong in ("a,b@x", "<x>@y"):
+        await call(admin, "POST", "/invitations", {"email": wrong, "role_ids": [admin_role]}, status=400)
     await call(helper, "POST", "/roles", {"name": "x", "permissions": ["log:read", "api-key:write"]}, **beyond)
     role = await call(helper, "POST", "/roles", {"name": "x", "permissions": ["log:read"]})
     await call(helper, "PATCH", f"/roles/{role['role_id']}", {"permissions": ["trace:read"]}, **beyond)
@@ -299,3 +301,4 @@ async def test_the_page_of_an_invitation_runs_its_own_script_and_no_other(api):
     assert f"script-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
     assert response.headers["referrer-policy"] == "no-referrer"
+    assert "Log in as {email}, where your team does or with POST {login}." in response.text

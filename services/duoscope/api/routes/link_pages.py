@@ -28,12 +28,14 @@ form.addEventListener("submit", async (event) => {
   const body = Object.fromEntries(new FormData(form));
   body.token = location.hash.slice(1);
   said.textContent = "One moment.";
+  const login = new URL("api/v1/auth/login", location.origin + location.pathname);
   try {
     const response = await fetch(form.dataset.path, {
       method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(body),
     });
     const answer = response.status === 204 ? {} : await response.json();
-    said.textContent = response.ok ? form.dataset.done.replace("{email}", answer.email) : answer.detail;
+    const done = form.dataset.done.replace("{email}", () => answer.email).replace("{login}", () => login);
+    said.textContent = response.ok ? done : answer.detail;
     if (response.ok) { history.replaceState(null, "", location.pathname); form.remove(); }
   } catch { said.textContent = "The server does not answer; try again."; }
 });
@@ -61,14 +63,14 @@ _INVITATION: Final = _page(
     '<label for="l">Last name</label>'
     f'<input id="l" name="last_name" autocomplete="family-name" maxlength="100" required>{_PASSWORD_FIELD}',
     "Join",
-    "Done. Log in as {email}.",
+    "Done. Log in as {email}, where your team does or with POST {login}.",
 )
 _PASSWORD: Final = _page(
     "Set another duoscope password",
     "api/v1/auth/password/reset",
     _PASSWORD_FIELD,
     "Set it",
-    "Done. Your sessions were ended; log in with the new password.",
+    "Done. Your sessions were ended; log in with the new password, where your team does or with POST {login}.",
 )
 _EMAIL: Final = _page(
     "Is this your address?",
