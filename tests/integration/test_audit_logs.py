@@ -143,3 +143,4 @@ async def test_the_platform_has_a_chain_of_its_own(metadata_store):
             )
     rows = await _rows(metadata_store, audit_logs.PLATFORM_CHAIN)
     assert [(row["sequence"], row["actor_kind"]) for row in rows] == [(1, "operator"), (2, "system")]
+    assert [(row["email"], row["user_agent"]) for row in rows] == [("", None), ("", "duoscope (first start)")]

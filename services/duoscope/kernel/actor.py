@@ -18,7 +18,7 @@ class Actor:
             sign in.
         email: as presented or known, at most; a name for those without an address, such as the key's.
         kind: `operator` is somebody at the command line, `system` is duoscope itself.
-        ip_address, user_agent: of the request, as far as there was one.
+        ip_address, user_agent: of the request, as far as there was one; of the system, which part of it acted.
         request_id: joins the entries of one request, and the process's log.
     """
 
@@ -35,6 +35,6 @@ def operator() -> Actor:
     return Actor(None, "", "operator")
 
 
-def system(name: str = "duoscope") -> Actor:
-    """Duoscope itself; `name` says which part, such as `first start` or `purge`."""
-    return Actor(None, name, "system")
+def system(part: str) -> Actor:
+    """Duoscope itself, which has no address either; `part` of it, such as `first start` or `purge`."""
+    return Actor(None, "", "system", user_agent=f"duoscope ({part})")
