@@ -78,4 +78,4 @@ async def _tell(
 def _client(actor: Actor) -> str:
     # Of the user agent a line of printable ASCII: it is whatever the client chose to send.
     agent = "".join(c if " " <= c <= "~" else "?" for c in (actor.user_agent or "unknown"))[:200]
-    return f"When:    {clock.rfc3339(clock.now())}\nAddress: {actor.ip_address or 'unknown'}\nClient:  {agent}\n"
+    return f"When:    {clock.now():%Y-%m-%d %H:%M:%S} UTC\nAddress: {actor.ip_address or 'unknown'}\nClient:  {agent}\n"
