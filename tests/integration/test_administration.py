@@ -62,8 +62,9 @@ async def test_refusals(metadata_store, hasher, inhabited):
         await administration.create_user(metadata_store, hasher, email="ONE@example.com", **new)
     with pytest.raises(DuoscopeError, match="No such role 'king'"):
         await administration.create_user(metadata_store, hasher, email="a@example.com", role="king", **new)
-    with pytest.raises(DuoscopeError, match="email must look like"):
-        await administration.create_user(metadata_store, hasher, email="nonsense", **new)
+    for wrong in ("nonsense", "a,b@x", "<x>@y"):
+        with pytest.raises(DuoscopeError, match="email must look like"):
+            await administration.create_user(metadata_store, hasher, email=wrong, **new)
     with pytest.raises(DuoscopeError, match="No such user"):
         await administration.reset_password(metadata_store, hasher, email="x@y", password="long enough password")
 

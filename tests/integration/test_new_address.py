@@ -100,6 +100,17 @@ async def test_it_is_asked_for_by_who_showed_lately_who_they_are(ada, owner):
     assert (await ada.ask()).status_code == 202
 
 
+@pytest.mark.parametrize("path", ["auth/email", "auth/password/forgotten"])
+async def test_an_address_that_no_mail_can_be_sent_to_is_none(ada, path):
+    for wrong in ("a,b@x", "<x>@y", "x@<y>", "a@b@c", "a..b@x.y", ".a@x", "a@x.", "a(b)@x", 'a"b@x', "@x", "a@"):
+        refused = await ada.call("POST", path, {"email": wrong})
+        assert refused.status_code == 400, wrong
+        assert refused.json()["detail"] == "email must look like name@example.com."
+    assert await ada.mails() == {}
+    for right in ("o'neil+x@x.example", "ünï.cøde@bücher.example"):
+        assert (await ada.call("POST", path, {"email": right})).status_code == 202
+
+
 async def test_the_last_address_asked_for_counts(ada):
     first, second = await ada.token("first@example.com"), await ada.token("second@example.com")
     assert _code(await ada.confirm(first)) == INVALID

@@ -4,7 +4,6 @@ The organization's changes of people wait for each other meanwhile, so that the 
 """
 
 import dataclasses
-import re
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +21,6 @@ from duoscope.metadata.identity_providers import EVERYBODY, GroupRole, IdentityP
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
-_EMAIL: Final = re.compile(r"(?=.{3,254}$)[^@\s\x00-\x1f\x7f]+@[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ async def _tell_role(  # noqa: PLR0917 - what the entry says
 
 
 def _check_email(provider: IdentityProvider, identity: Identity) -> None:
-    if not _EMAIL.fullmatch(identity.email):
+    if not users.is_email(identity.email):
         raise Refused("the provider names no usable e-mail address")
     if not identity.email_verified:
         raise Refused("the provider has not verified the e-mail address")

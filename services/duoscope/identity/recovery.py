@@ -42,11 +42,9 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 RESET_LIFETIME_S: Final = 1800
 VERIFICATION_LIFETIME_S: Final = 24 * 3600
-EMAIL_CHARS_MAX: Final = 254
 _NOBODY_YET = PlatformScope(reason="a link or an address names no tenant")
 _RESET = re.compile(r"tfp-[A-Za-z0-9_-]{43}")
 _VERIFICATION = re.compile(r"tfv-[A-Za-z0-9_-]{43}")
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class Recovery:
@@ -77,7 +75,7 @@ class Recovery:
                 `too-many-attempts` for a client that asks for too many.
         """
         self._mailer.require()
-        email = _address(email)
+        email = users.check_email(printable(email))
         context = {
             "ip_address": actor.ip_address,
             "user_agent": actor.user_agent,
@@ -235,7 +233,7 @@ class Recovery:
         """
         principal.require_recent()
         self._mailer.require()
-        email = _address(email)
+        email = users.check_email(printable(email))
         ids = principal.scope.organization_id, principal.user_id
         async with self._platform("recovery.change_address") as m:
             to = await credentials.get_addressee(m, *ids)
@@ -363,14 +361,6 @@ async def _record(
         before=before,
         after=after,
     )
-
-
-def _address(email: str) -> str:
-    """As typed, but for what nobody sees; INVALID for what is none."""
-    email = printable(email)
-    if len(email) > EMAIL_CHARS_MAX or not _ADDRESS.fullmatch(email):
-        raise invalid("email must look like name@example.com.")
-    return email
 
 
 def _hash(token: str) -> str:

@@ -1,5 +1,6 @@
 """Users. An e-mail address, without regard to case, belongs to one living user on the whole platform."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,6 +13,9 @@ from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 EMAIL_CHARS_MAX: Final = 254
+# Atoms with a dot between them, as RFC 5322 has it; neither quoted names nor literal networks.
+_DOT_ATOM: Final = r"""[^\s@.,:;<>()\[\]\\"]+(?:\.[^\s@.,:;<>()\[\]\\"]+)*"""
+_EMAIL: Final = re.compile(f"{_DOT_ATOM}@{_DOT_ATOM}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,14 @@ def from_row(row: Record) -> User:
     return User(**dict(row))
 
 
+def is_email(email: str) -> bool:
+    """Whether mail can be sent to it."""
+    return len(email) <= EMAIL_CHARS_MAX and email.isprintable() and _EMAIL.fullmatch(email) is not None
+
+
 def check_email(email: str) -> str:
     """The address itself; INVALID for what is none."""
-    if "@" not in email.strip("@") or not email.isprintable() or " " in email or len(email) > EMAIL_CHARS_MAX:
+    if not is_email(email):
         raise invalid("email must look like name@example.com.")
     return email
 

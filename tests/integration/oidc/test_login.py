@@ -141,6 +141,7 @@ async def test_users_of_another_organization_and_platform_admins_are_out_of_reac
         ({"email": "ada@example.org"}, "the domain of the e-mail address is not among allowed_email_domains"),
         ({"email": "ada@example.com.evil.test"}, "the domain of the e-mail address is not among allowed_email_domains"),
         ({"email": "a b@example.com"}, "the provider names no usable e-mail address"),
+        ({"email": "a,b@example.com"}, "the provider names no usable e-mail address"),
         ({"email": ["ada@example.com"]}, "the provider names no usable e-mail address"),
         ({"email": ""}, "the provider names no usable e-mail address"),
         ({"groups": ["others"]}, "no group of the account gives a role"),
