@@ -326,6 +326,8 @@ async def test_platform_admins_change_limits_over_the_api(api, principal, verifi
     assert (await call("PATCH", root, {"burst_seconds": None}))["own"] == {"items_per_second": 0}
     for wrong in ({"burst_seconds": 0}, {"items_per_second": -1}, {"items_per_second": 1.5}, {"items": 1}, {}):
         await call("PATCH", root, wrong, status=400)
+    for no_number in ("5", 1.0, True):
+        await call("PATCH", root, {"burst_seconds": no_number}, status=400)
     # It is in the tenant's audit log, with what it was before.
     entries = await api.client.get("/api/v1/audit-logs?action=tenant.changed", headers=root)
     (_, first) = entries.json()["items"]
