@@ -261,5 +261,5 @@ async def test_a_new_client_is_told_to_the_user_by_mail(  # noqa: PLR0917 - fixt
     assert (mail["To"], mail["Bcc"]) == ("one@example.com", None)
     assert "New sign-in" in mail["Subject"]
     assert "203.0.113.9" in mail.get_content()
-    assert re.search(r"^When:    \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", mail.get_content(), re.MULTILINE)
+    assert re.search(r"\nWhen:    \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\r\n", mail.get_content())
     assert "evil??Bcc: x" in mail.get_content()
