@@ -200,7 +200,15 @@ class Tenant:
     @contextmanager
     def api(self):
         url = f"http://127.0.0.1:{self.deployment.api_port}/api/v1"
-        with httpx.Client(base_url=url, timeout=60) as client:
+
+        def explain(response):
+            if response.status_code == 500:
+                response.read()
+                log = self.deployment.api_process.log.read_text().splitlines()
+                about = [line for line in log if response.json()["request_id"] in line]
+                raise AssertionError("\n".join([response.text, *about]))
+
+        with httpx.Client(base_url=url, timeout=60, event_hooks={"response": [explain]}) as client:
             answer = client.post("/auth/login", json={"email": self.email, "password": self.password})
             assert answer.status_code == 200, answer.text
             client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
