@@ -15,7 +15,7 @@ void duoscope_clear(decoder *d);
 void duoscope_seed(uint64_t secret);
 int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s, outcome *result);
 size_t duoscope_tables(const decoder *d);
-const uint8_t *duoscope_native(decoder *d, size_t t, size_t *size);
+size_t duoscope_native(const decoder *d, size_t t, uint8_t *place);
 int duoscope_json(int signal, const uint8_t *text, size_t size, size_t room, transcoded *result);
 void duoscope_json_free(uint8_t *data);
 
@@ -137,8 +137,10 @@ int main(int count, char **arguments) {
     if (rounds % 64 == 63)
       for (int each = 0; each < KINDS; each++) {
         for (size_t t = 0; t < duoscope_tables(decoders[each]); t++) {
-          size_t native;
-          if (!duoscope_native(decoders[each], t, &native)) abort();
+          size_t size = duoscope_native(decoders[each], t, NULL);
+          uint8_t *native = malloc(size);
+          if (!native || duoscope_native(decoders[each], t, native) != size) abort();
+          free(native);
         }
         duoscope_clear(decoders[each]);
       }

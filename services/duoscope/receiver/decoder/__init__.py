@@ -184,7 +184,7 @@ def _library() -> ctypes.CDLL:
         ("tables", size, (pointer,)),
         ("table", ctypes.c_char_p, (pointer, size)),
         ("rows", ctypes.c_uint64, (pointer, size)),
-        ("native", pointer, (pointer, size, pointer)),
+        ("native", size, (pointer, size, pointer)),
         ("count", ctypes.c_int64, (ctypes.c_int, ctypes.c_char_p, size)),
         ("json", ctypes.c_int, (ctypes.c_int, ctypes.c_char_p, size, size, pointer)),
         ("json_free", None, (pointer,)),
@@ -332,9 +332,11 @@ class Decoder:
         for number, name in enumerate(self._tables):
             rows: int = self._library.duoscope_rows(self._handle, number)
             if rows:
-                size = ctypes.c_size_t()
-                data = _allocated(self._library.duoscope_native(self._handle, number, ctypes.byref(size)))
-                yield Block(name, rows, ctypes.string_at(data, size.value))
+                # Written where it stays: a block has megabytes.
+                size: int = self._library.duoscope_native(self._handle, number, None)
+                native = _new_bytes(None, size)
+                self._library.duoscope_native(self._handle, number, _place_of(native))
+                yield Block(name, rows, native)
 
     def clear(self) -> None:
         """Forget the rows."""
@@ -347,6 +349,13 @@ class Decoder:
     def __del__(self) -> None:
         if self._handle:
             self._library.duoscope_close(self._handle)
+
+
+# A bytes object that is yet to be filled, and where it lies.
+_new_bytes: Final = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+_place_of: Final = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyBytes_AsString", ctypes.pythonapi))
 
 
 def _allocated(handle: int | None) -> int:

@@ -13,9 +13,9 @@ bool buffer_grow(buffer *b, size_t more) {
   return true;
 }
 
-// A batch's megabytes are not kept for the next one: they are needed more while it is inserted.
+// What a usual batch needs is kept for the next one: memory that is new costs a page fault every 4 KiB.
 void buffer_trim(buffer *b) {
-  enum { KEPT = 1 << 20 };
+  enum { KEPT = 1 << 24 };
   if (b->capacity <= KEPT) return;
   free(b->data);
   *b = (buffer){0};
@@ -215,54 +215,72 @@ uint32_t word(table *t, size_t c, bytes text) {
   return (uint32_t)count;
 }
 
-static bool put_number(buffer *out, uint64_t value) { return buffer_put(out, &value, 8); }
+// Where a block goes; without a place it is only measured, by the same code.
+typedef struct {
+  uint8_t *place;
+  size_t size;
+} sink;
+
+static void write_bytes(sink *out, const void *data, size_t size) {
+  if (out->place && size) memcpy(out->place + out->size, data, size);
+  out->size += size;
+}
+
+static void write_number(sink *out, uint64_t value) { write_bytes(out, &value, 8); }
+
+static void write_varint(sink *out, uint64_t value) {
+  uint8_t byte;
+  do {
+    byte = (uint8_t)value & 0x7f;
+    value >>= 7;
+    if (value) byte |= 0x80;
+    write_bytes(out, &byte, 1);
+  } while (value);
+}
+
+static void write_text(sink *out, const char *text) {
+  size_t size = strlen(text);
+  write_varint(out, size);
+  write_bytes(out, text, size);
+}
 
 // ClickHouse, SerializationLowCardinality: a version, the width of indexes with flags, the keys, the indexes.
-static bool native_words(const column *col, uint64_t rows, buffer *out) {
+static void write_words(sink *out, const column *col, uint64_t rows) {
   const uint64_t has_keys = 1 << 9, replaces_dictionary = 1 << 10;
   uint64_t keys = col->words.entries.size / sizeof(entry);
   unsigned log_width = keys <= 0x100 ? 0 : keys <= 0x10000 ? 1 : 2;
-  if (!put_number(out, log_width | has_keys | replaces_dictionary) || !put_number(out, keys) ||
-      !buffer_put(out, col->words.texts.data, col->words.texts.size) || !put_number(out, rows) ||
-      !buffer_room(out, rows << log_width))
-    return false;
-  const uint32_t *indexes = (const uint32_t *)col->data.data;
-  uint8_t *to = out->data + out->size;
-  for (uint64_t i = 0; i < rows; i++) {
-    if (log_width == 0) to[i] = (uint8_t)indexes[i];
-    if (log_width == 1) memcpy(to + 2 * i, indexes + i, 2);  // the lower half: every target is little-endian
-    if (log_width == 2) memcpy(to + 4 * i, indexes + i, 4);
+  write_number(out, log_width | has_keys | replaces_dictionary);
+  write_number(out, keys);
+  write_bytes(out, col->words.texts.data, col->words.texts.size);
+  write_number(out, rows);
+  if (out->place) {
+    const uint32_t *indexes = (const uint32_t *)col->data.data;
+    uint8_t *to = out->place + out->size;
+    for (uint64_t i = 0; i < rows; i++) {
+      if (log_width == 0) to[i] = (uint8_t)indexes[i];
+      if (log_width == 1) memcpy(to + 2 * i, indexes + i, 2);  // the lower half: every target is little-endian
+      if (log_width == 2) memcpy(to + 4 * i, indexes + i, 4);
+    }
   }
   out->size += rows << log_width;
-  return true;
 }
 
-static bool native_column(const column *col, uint64_t rows, buffer *out) {
-  const column_spec *spec = col->spec;
-  size_t name = strlen(spec->name), type = strlen(spec->type);
-  if (!buffer_put_varint(out, name) || !buffer_put(out, spec->name, name) || !buffer_put_varint(out, type) ||
-      !buffer_put(out, spec->type, type))
-    return false;
-  if (spec->kind == DICTIONARY) return put_number(out, 1) && native_words(col, rows, out);
-  return buffer_put(out, col->nulls.data, col->nulls.size) && buffer_put(out, col->offsets.data, col->offsets.size) &&
-         buffer_put(out, col->data.data, col->data.size);
-}
-
-// An upper bound, so that blocks of many megabytes are not moved while they grow.
-static size_t native_size(const table *t) {
-  size_t size = 20;
+size_t table_native(const table *t, uint8_t *place) {
+  sink out = {place, 0};
+  write_varint(&out, t->width);
+  write_varint(&out, t->rows);
   for (size_t c = 0; c < t->width; c++) {
     const column *col = &t->columns[c];
-    size += strlen(col->spec->name) + strlen(col->spec->type) + 60 + col->nulls.size + col->offsets.size + col->data.size;
-    if (col->spec->kind == DICTIONARY) size += col->words.texts.size;
+    write_text(&out, col->spec->name);
+    write_text(&out, col->spec->type);
+    if (col->spec->kind == DICTIONARY) {
+      write_number(&out, 1);
+      write_words(&out, col, t->rows);
+      continue;
+    }
+    write_bytes(&out, col->nulls.data, col->nulls.size);
+    write_bytes(&out, col->offsets.data, col->offsets.size);
+    write_bytes(&out, col->data.data, col->data.size);
   }
-  return size;
-}
-
-bool table_native(table *t, buffer *out) {
-  if (!buffer_room(out, native_size(t))) return false;
-  if (!buffer_put_varint(out, t->width) || !buffer_put_varint(out, t->rows)) return false;
-  for (size_t c = 0; c < t->width; c++)
-    if (!native_column(&t->columns[c], t->rows, out)) return false;
-  return true;
+  return out.size;
 }

@@ -88,7 +88,7 @@ void table_clear(table *t);   // no rows; memory that usual batches need is kept
 void table_mark(table *t);    // remember where it ends
 void table_revert(table *t);  // back to the mark
 void table_forget(table *t);  // the dictionaries of columns that are none, which serve to find rows
-bool table_native(table *t, buffer *out);
+size_t table_native(const table *t, uint8_t *place);  // its size; with NULL for a place it is only measured
 
 // What does not fit into memory sets out_of_memory; the caller asks once, at the end.
 static inline void put(table *t, size_t c, const void *value, size_t width) {

@@ -14,7 +14,7 @@ EXPORT void duoscope_close(decoder *d) {
   if (!d) return;
   for (size_t t = 0; t < d->table_count; t++) table_close(&d->tables[t]);
   buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
-                       &d->native, &d->undo, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
+                       &d->undo, &d->lists[0], &d->lists[1], &d->lists[2], &d->lists[3]};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links, &d->resource_pairs};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
@@ -41,10 +41,7 @@ EXPORT decoder *duoscope_open(int signal) {
 
 EXPORT void duoscope_clear(decoder *d) {
   for (size_t t = 0; t < d->table_count; t++) table_clear(&d->tables[t]);
-  free(d->native.data);
-  d->native = (buffer){0};
   memset(d->seen, 0, sizeof d->seen);
-  buffer_trim(&d->native);
   d->batch++;
 }
 
@@ -86,13 +83,8 @@ EXPORT size_t duoscope_tables(const decoder *d) { return d->table_count; }
 EXPORT const char *duoscope_table(const decoder *d, size_t t) { return d->tables[t].name; }
 EXPORT uint64_t duoscope_rows(const decoder *d, size_t t) { return d->tables[t].rows; }
 
-// A table in Native format, good until the next call. NULL: no memory.
-EXPORT const uint8_t *duoscope_native(decoder *d, size_t t, size_t *size) {
-  d->native.size = 0;
-  if (!table_native(&d->tables[t], &d->native)) return NULL;
-  *size = d->native.size;
-  return d->native.data;
-}
+// A table in Native format, written to `place`; its size. With NULL for a place it is only measured.
+EXPORT size_t duoscope_native(const decoder *d, size_t t, uint8_t *place) { return table_native(&d->tables[t], place); }
 
 EXPORT series *duoscope_series_open(void) { return series_open(); }
 EXPORT void duoscope_series_close(series *s) { series_close(s); }

@@ -133,7 +133,6 @@ typedef struct {
   size_t text_end;         // of the buffer that JSON is put into: what does not fit is left out, and `is_cut` set
   bool is_cut;
   buffer undo;             // of catalogue rows that this request changed
-  buffer native;
   bool out_of_memory, too_many_items;
 } decoder;
 
