@@ -162,17 +162,16 @@ async def test_postgresql_is_away(deployment, postgres, tenant, load, audit):
 @only_thorough
 def test_the_disk_of_the_store_is_full(postgres, load, audit, small_disk, tmp_path):
     deployment = harness.Deployment(tmp_path, postgres, 1)
-    disk = small_disk(160)
+    disk = small_disk(480)
     (tmp_path / "clickhouse").symlink_to(disk)
     try:
         deployment.start()
         tenant = deployment.tenant("full")
         with load(tenant, deployment.receivers, patience_s=60) as sending:
             sending.wait_for(FLOW)
-            with (disk / "ballast").open("wb") as ballast, suppress(OSError):
+            with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
                 while True:
                     ballast.write(bytes(1 << 16))
-                    ballast.flush()
             sending.wait_for(2 * FLOW)
             assert deployment.receivers[0].batches()
             (disk / "ballast").unlink()

@@ -82,6 +82,9 @@ INGEST_DISK_FREE_BYTES_MIN: Final = 1024 * 1024 * 1024
 """Below this much free disk, or a twentieth of a smaller disk, clients are told to retry: whatever else is on the disk
 needs room too."""
 
+STORE_DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
+"""With less on its disk ClickHouse refuses an INSERT, which then waits in the spool: room for what is under way."""
+
 INGEST_SPOOL_LOOK_S: Final = 10.0
 INGEST_SPOOL_TRIES_MAX: Final = 30
 """How often the spool looks for files that an operator put back; and how often one batch may fail, with others that go

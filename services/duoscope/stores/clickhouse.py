@@ -274,6 +274,8 @@ class IngestWriter:
             "max_threads": 1,
             # Merging a block with itself costs more than the few rows that it saves.
             "optimize_on_insert": 0,
+            # A part whose last file found no room was seen committed, and unreadable: it must not come to that.
+            "min_free_disk_bytes_to_perform_insert": limits.STORE_DISK_FREE_BYTES_MIN,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
             "max_partitions_per_insert_block": 1000,
