@@ -54,7 +54,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, toStartOfFiveMinutes(timestamp), service_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 24, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- The narrow twin in the order of trace ids: finds a trace, draws its waterfall, joins callers with callees.
 CREATE TABLE IF NOT EXISTS spans_v3
@@ -80,7 +80,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, trace_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 24, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Views of a stored table are filled by the INSERT that fills it, and never chain: one step deep.
 CREATE MATERIALIZED VIEW IF NOT EXISTS traces_v3_to_spans_v3 TO spans_v3 AS

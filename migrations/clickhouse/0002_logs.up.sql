@@ -43,7 +43,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, toStartOfFiveMinutes(timestamp), service_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 24, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- The only way to read log records: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS logs AS

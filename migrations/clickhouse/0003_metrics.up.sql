@@ -41,7 +41,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with explicit bounds.
 CREATE TABLE IF NOT EXISTS metric_histograms
@@ -86,7 +86,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Histograms with exponential buckets: bucket i of scale s covers (2^(i/2^s), 2^((i+1)/2^s)].
 CREATE TABLE IF NOT EXISTS metric_exponential_histograms
@@ -136,7 +136,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_summaries
 (
@@ -172,7 +172,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS exemplars_v3
 (
@@ -195,7 +195,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 8, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Rollups over all series of a metric and a service, added to by every INSERT: of gauges, of counters that go up and down,
 -- and of what delta counters counted. Totals of counters that only grow say nothing when they are added up export by
@@ -225,7 +225,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(hour), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, hour, metric_type, temporality, is_monotonic, organization_id, retention_days)
 TTL hour + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metrics_v3_daily
 (
@@ -252,7 +252,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(date), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, date, metric_type, temporality, is_monotonic, organization_id, retention_days)
 TTL date + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 -- Which metrics there are: a row a metric, service and shape.
 CREATE TABLE IF NOT EXISTS metric_catalogue
@@ -278,7 +278,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY retention_days
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, metric_type, temporality, is_monotonic, unit, organization_id, retention_days)
 TTL toDateTime(last_seen) + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metrics_v3_hourly TO metrics_v3_hourly AS
 SELECT

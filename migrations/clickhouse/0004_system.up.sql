@@ -21,7 +21,7 @@ ENGINE = MergeTree
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, alert_rule_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS audit_logs
 (
@@ -46,7 +46,7 @@ ENGINE = MergeTree
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS uptime_checks
 (
@@ -69,7 +69,7 @@ ENGINE = MergeTree
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, monitor_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 -- The only way to read them: for one tenant, which must be named.
 CREATE VIEW IF NOT EXISTS alert_events AS

@@ -21,7 +21,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(received_at)
 ORDER BY (workspace_id, tenant_id, digest)
 TTL toDateTime(received_at) + toIntervalDay(2)
-SETTINGS index_granularity = 256, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS index_granularity = 256, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 -- Metering: sums by hour, kept longer than any telemetry. Days are sums of hours: a table more is a part more an INSERT.
 CREATE TABLE IF NOT EXISTS ingest_usage_hourly
@@ -44,7 +44,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(hour)
 ORDER BY (workspace_id, tenant_id, hour, signal, api_key_id, organization_id)
 TTL hour + toIntervalDay(400)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 -- What was refused and why, for the tenant that sent it.
 CREATE TABLE IF NOT EXISTS ingest_rejections
@@ -66,7 +66,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(minute)
 ORDER BY (workspace_id, tenant_id, minute, signal, api_key_id, reason, organization_id)
 TTL minute + toIntervalDay(30)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_ledger_to_ingest_usage_hourly TO ingest_usage_hourly AS
 SELECT

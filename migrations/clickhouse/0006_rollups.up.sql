@@ -27,7 +27,7 @@ ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_histogram_totals
 (
@@ -55,7 +55,7 @@ ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS metric_exponential_histogram_totals
 (
@@ -88,7 +88,7 @@ ENGINE = ReplacingMergeTree(timestamp)
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, series_id, temporality, start_timestamp, toStartOfHour(timestamp), start_timestamp = timestamp, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 -- Sums: what delta histograms of equal buckets counted in an hour, over all series of a metric and a service.
 CREATE TABLE IF NOT EXISTS metric_histogram_sums
@@ -114,7 +114,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, timestamp, bucket_bounds, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 -- Of exponential buckets those of equal scale; they meet at the coarsest scale when they are read.
 CREATE TABLE IF NOT EXISTS metric_exponential_histogram_sums
@@ -143,7 +143,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, timestamp, scale, organization_id, retention_days)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metric_counter_totals TO metric_counter_totals AS
 SELECT
@@ -278,7 +278,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toDate(minute), retention_days)
 ORDER BY (workspace_id, tenant_id, service_name, minute, span_name, span_kind, status_code, is_root, organization_id, retention_days)
 TTL minute + toIntervalDay(retention_days)
-SETTINGS ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 -- Names are grouped by their hashes, which is a third cheaper. Tenants are not: whoever made hashes collide on purpose
 -- would spoil the figures of nobody else.
@@ -327,7 +327,7 @@ ENGINE = ReplacingMergeTree
 PARTITION BY (toStartOfMonth(date), retention_days)
 ORDER BY (workspace_id, tenant_id, signal, entry, service_name, name, type, date, organization_id, retention_days)
 TTL date + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 10, non_replicated_deduplication_window = 1000;
 
 -- The only way to read them: for one tenant, which must be named. Rollups show as points do, those of all temporalities
 -- together; they know of no attributes.

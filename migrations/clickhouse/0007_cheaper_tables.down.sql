@@ -1,4 +1,5 @@
--- What the narrow tables had is in traces_v3 and metrics_v3_hourly.
+-- What the narrow tables had is in traces_v3 and metrics_v3_hourly. Codecs and settings stay: nothing that is read or
+-- written depends on them.
 DROP TABLE IF EXISTS spans_v3;
 
 DROP VIEW IF EXISTS trace_summaries;
@@ -32,7 +33,7 @@ ENGINE = MergeTree
 PARTITION BY (toDate(timestamp), retention_days)
 ORDER BY (workspace_id, tenant_id, trace_id, timestamp)
 TTL toDateTime(timestamp) + toIntervalDay(retention_days)
-SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 24, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS min_bytes_for_wide_part = 134217728, merge_selector_base = 16, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000;
 
 TRUNCATE TABLE IF EXISTS spans_v3;
 
@@ -103,7 +104,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY (toStartOfMonth(date), retention_days)
 ORDER BY (workspace_id, tenant_id, metric_name, service_name, date, metric_type, temporality, is_monotonic, organization_id, retention_days)
 TTL date + toIntervalDay(retention_days)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 1000;
 
 TRUNCATE TABLE IF EXISTS metrics_v3_daily;
 
@@ -150,69 +151,3 @@ CREATE VIEW IF NOT EXISTS metrics_daily AS
 SELECT * EXCEPT (organization_id, workspace_id, tenant_id), avg_value
 FROM metrics_v3_daily
 WHERE workspace_id = {workspace_id:UUID} AND tenant_id = {tenant_id:UUID};
-
-ALTER TABLE metrics_v3 MODIFY COLUMN value Float64 CODEC(ZSTD(1));
-
-ALTER TABLE metric_counter_totals MODIFY COLUMN value Float64 CODEC(ZSTD(1));
-
-ALTER TABLE traces_v3 RESET SETTING auto_statistics_types;
-
-ALTER TABLE logs_v3 RESET SETTING auto_statistics_types;
-
-ALTER TABLE metrics_v3 RESET SETTING auto_statistics_types;
-
-ALTER TABLE metrics_v3 MODIFY SETTING merge_selector_base = 8;
-
-ALTER TABLE metric_histograms RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_histograms MODIFY SETTING merge_selector_base = 8;
-
-ALTER TABLE metric_exponential_histograms RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_exponential_histograms MODIFY SETTING merge_selector_base = 8;
-
-ALTER TABLE metric_summaries RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_summaries MODIFY SETTING merge_selector_base = 8;
-
-ALTER TABLE exemplars_v3 RESET SETTING auto_statistics_types;
-
-ALTER TABLE exemplars_v3 MODIFY SETTING merge_selector_base = 8;
-
-ALTER TABLE metrics_v3_hourly RESET SETTING auto_statistics_types, merge_selector_base;
-
-ALTER TABLE metric_counter_totals RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_counter_totals MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE metric_histogram_totals RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_histogram_totals MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE metric_exponential_histogram_totals RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_exponential_histogram_totals MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE metric_histogram_sums RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_histogram_sums MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE metric_exponential_histogram_sums RESET SETTING auto_statistics_types;
-
-ALTER TABLE metric_exponential_histogram_sums MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE span_figures RESET SETTING auto_statistics_types;
-
-ALTER TABLE span_figures MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE telemetry_catalogue RESET SETTING auto_statistics_types;
-
-ALTER TABLE telemetry_catalogue MODIFY SETTING merge_selector_base = 10;
-
-ALTER TABLE metric_catalogue RESET SETTING auto_statistics_types, merge_selector_base;
-
-ALTER TABLE ingest_ledger RESET SETTING auto_statistics_types, merge_selector_base;
-
-ALTER TABLE ingest_usage_hourly RESET SETTING auto_statistics_types, merge_selector_base;
-
-ALTER TABLE ingest_rejections RESET SETTING auto_statistics_types, merge_selector_base;

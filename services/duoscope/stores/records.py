@@ -80,7 +80,7 @@ class RecordWriter:
         self._run = run
 
     async def append_audit(self, rows: Sequence[AuditRow], *, token: str) -> None:
-        """Insert; the same rows under the same token are stored once, within the table's window of 1000 INSERTs.
+        """Insert; the same rows under the same token are stored once, within the window of the table.
 
         Raises:
             DuoscopeError: UNAVAILABLE while ClickHouse is away.
