@@ -188,13 +188,13 @@ async def test_a_key_that_may_not_send_the_signal(ingest, told, verifier, inhabi
 async def test_counts_outlive_an_outage_once_and_have_an_end(ingest, told, client, monkeypatch):
     counts, writer = ingest._refusals, ingest._refusals._writer
     assert (await client.post("/v1/logs", content=b"\xff")).status_code == 400
-    insert = type(writer).insert_refusals
+    insert = type(writer).insert
 
-    async def committed_unheard(self, rows, *, token):
-        await insert(self, rows, token=token)
+    async def committed_unheard(self, *block, **how):
+        await insert(self, *block, **how)
         raise unavailable("away", code="telemetry-store-unavailable", retry_after_s=1)
 
-    monkeypatch.setattr(type(writer), "insert_refusals", committed_unheard)
+    monkeypatch.setattr(type(writer), "insert", committed_unheard)
     await counts.write()
     # What is counted meanwhile waits, and no more kinds of it than there is room for.
     monkeypatch.setattr(refusals, "COUNTS_MAX", 1)

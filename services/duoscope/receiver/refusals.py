@@ -76,7 +76,7 @@ class Refusals:
             self._counts = {}
         token, rows = self._unwritten
         try:
-            await self._writer.insert_refusals(rows, token=token)
+            await self._writer.insert("ingest_rejections", rows, form="JSONEachRow", token=token)
         except DuoscopeError as error:
             _log.info("refused requests are counted later: %s", error.detail or error.message)
             return

@@ -288,10 +288,6 @@ class IngestWriter:
 
         await self._pool.run(lambda client: _guarded(lambda: run(client), reject=True))
 
-    async def insert_refusals(self, rows: bytes, *, token: str) -> None:
-        """Add counts of requests that were refused whole, each a line of JSON by column. Raises as `insert`."""
-        await self.insert("ingest_rejections", rows, form="JSONEachRow", token=token)
-
     async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
         """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.
 
