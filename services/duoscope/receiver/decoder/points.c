@@ -90,9 +90,11 @@ static const uint8_t nothing;
 typedef struct {
   uint64_t time, start, flags, series;
   uint64_t shape;  // of its attributes
+  bool is_refused;
 } point;
 
 static int judge(decoder *d, const point *p) {
+  if (p->is_refused) return INVALID_JSON_VALUE;
   if (!p->time) return TIME_MISSING;
   if (p->time < d->limits.earliest || p->time > d->limits.latest) return TIME_OUT_OF_RANGE;
   return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
@@ -271,6 +273,7 @@ int read_number(decoder *d, metric *head, bytes message) {
         raw.end = m.at;
         break;
       case 8 << 3 | VARINT: p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: p.is_refused = true; break;
       default: break;
     }
   }
@@ -400,6 +403,7 @@ int read_histogram(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 12 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
       default: break;
@@ -456,6 +460,7 @@ int read_exponential(decoder *d, metric *head, bytes message) {
         if (read_buckets(d, f.range, &negative_offset, negative) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | LENGTH:
         if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
         break;
@@ -510,6 +515,7 @@ int read_summary(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 8 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       default: break;
     }
   }
