@@ -118,8 +118,7 @@ def json_value(value, faults, depth=0):  # noqa: PLR0911 - one a kind
         case "bytes_value":
             return b'{"@otlp.bytes_value":"' + base64.b64encode(value.bytes_value) + b'"}'
         case "array_value" | "kvlist_value" if depth >= limits.INGEST_NESTING_MAX:
-            faults.add("nested-too-deep")
-            return b""
+            return '"…[cut]"'.encode()
         case "array_value":
             return b"[" + b",".join(json_value(each, faults, depth + 1) for each in value.array_value.values) + b"]"
         case "kvlist_value":
@@ -132,20 +131,48 @@ def json_value(value, faults, depth=0):  # noqa: PLR0911 - one a kind
             return b"null"
 
 
+def cut_text(raw, room, quote=b"", size=None):
+    """What is stored of a text for which there is no room."""
+    mark = f"…[cut from {len(raw) if size is None else size} bytes]".encode()
+    kept = quote
+    for character in raw.decode():
+        piece = quoted(character.encode(), set())[1:-1] if quote else character.encode()
+        if len(kept) + len(piece) + len(mark) + len(quote) > room:
+            break
+        kept += piece
+    return kept + mark + quote
+
+
 def attributes(pairs, faults, *, ordered=False):
-    """The JSON object that is stored for attributes."""
-    if len(pairs) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
-    parts = []
-    for pair in sorted(pairs, key=lambda each: each.key) if ordered else pairs:
-        content = json_value(pair.value, faults)
-        if max(len(content), len(pair.key)) > BOUNDS.attribute_bytes_max:
-            faults.add("attribute-too-large")
-        parts.append(quoted(pair.key, faults) + b":" + content)
-    whole = b"{" + b",".join(parts) + b"}"
-    if len(whole) > LIST_BYTES_MAX - 2:
-        faults.add("attribute-too-large")
-    return whole
+    """The JSON object that is stored for attributes, how many were dropped, and what is left."""
+    left = []
+    taken, whole, dropped = pairs[: BOUNDS.attributes_max], b"{", max(0, len(pairs) - BOUNDS.attributes_max)
+    for pair in sorted(taken, key=lambda each: each.key) if ordered else taken:
+        of_pair = set()
+        content, text = json_value(pair.value, of_pair), pair.value.WhichOneof("value") == "string_value"
+        bad_text = text and not is_text(pair.value.string_value)
+        if len(whole) >= LIST_BYTES_MAX or len(pair.key) > BOUNDS.attribute_bytes_max:
+            dropped += 1
+            continue
+        if len(content) > BOUNDS.attribute_bytes_max and text and not bad_text:
+            content = cut_text(pair.value.string_value, BOUNDS.attribute_bytes_max, b'"')
+        is_kept = text or len(content) <= BOUNDS.attribute_bytes_max
+        longer = whole + (b"," if len(whole) > 1 else b"") + quoted(pair.key, of_pair) + b":" + content
+        if bad_text:
+            faults.add("invalid-utf8")
+            left.append(pair)
+        elif not is_kept or len(longer) > LIST_BYTES_MAX:
+            dropped += 1
+        else:
+            faults |= of_pair
+            whole = longer
+            left.append(pair)
+    return whole + b"}", dropped, left
+
+
+def all_dropped(told, more):
+    """How many are dropped of a list, with those that the sender dropped."""
+    return min(told + more, 2**32 - 1)
 
 
 def texts(faults, *raw):
@@ -180,28 +207,23 @@ class Expected:
 
 def _heading(container, scope_container, ordered_faults):
     resource, scope = container.resource, scope_container.scope
-    of_resource = attributes(resource.attributes, ordered_faults, ordered=True)
-    of_scope = attributes(scope.attributes, ordered_faults, ordered=True)
+    of_resource, dropped, left = attributes(resource.attributes, ordered_faults, ordered=True)
+    of_scope, scope_dropped, _ = attributes(scope.attributes, ordered_faults, ordered=True)
     texts(ordered_faults, container.schema_url, scope_container.schema_url, scope.name, scope.version)
     service = b""
-    named = next((pair for pair in resource.attributes if pair.key == b"service.name"), None)
-    if named is not None and named.value.WhichOneof("value") == "string_value":
-        service = named.value.string_value
+    named = next((pair for pair in resource.attributes if pair.key == b"service.name" and pair in left), None)
+    if named is not None:
+        service, _ = _body(named.value, set(), BOUNDS.attribute_bytes_max)
     return {
         "service_name": service,
         "resource": of_resource,
         "scope_name": scope.name,
         "scope_version": scope.version,
         "scope_attributes": of_scope,
-    }
-
-
-def _full_heading(container, scope_container, faults):
-    return _heading(container, scope_container, faults) | {
         "resource_schema_url": container.schema_url,
         "scope_schema_url": scope_container.schema_url,
-        "resource_dropped_attributes_count": container.resource.dropped_attributes_count,
-        "scope_dropped_attributes_count": scope_container.scope.dropped_attributes_count,
+        "resource_dropped_attributes_count": all_dropped(resource.dropped_attributes_count, dropped),
+        "scope_dropped_attributes_count": all_dropped(scope.dropped_attributes_count, scope_dropped),
     }
 
 
@@ -219,6 +241,10 @@ def _within(nanos, faults):
 
 
 def _span(span, heading, faults):
+    content, dropped, _ = attributes(span.attributes, faults)
+    events, links = span.events[: BOUNDS.attributes_max], span.links[: BOUNDS.attributes_max]
+    of_events = [attributes(e.attributes, faults) for e in events]
+    of_links = [attributes(each.attributes, faults) for each in links]
     row = heading | {
         "timestamp": span.start_time_unix_nano,
         "trace_id": span.trace_id,
@@ -228,29 +254,31 @@ def _span(span, heading, faults):
         "flags": span.flags,
         "span_name": span.name,
         "span_kind": span.kind if 0 <= span.kind <= 5 else 0,
-        "span_attributes_json": attributes(span.attributes, faults),
+        "span_attributes_json": content,
         "duration_nano": max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
         "status_code": span.status.code if 0 <= span.status.code <= 2 else 0,
         "status_message": span.status.message,
-        "dropped_attributes_count": span.dropped_attributes_count,
-        "dropped_events_count": span.dropped_events_count,
-        "dropped_links_count": span.dropped_links_count,
-        "events.timestamp": [_time(e.time_unix_nano) for e in span.events],
-        "events.name": [e.name for e in span.events],
-        "events.attributes": [attributes(e.attributes, faults) for e in span.events],
-        "events.dropped_attributes_count": [e.dropped_attributes_count for e in span.events],
-        "links.trace_id": [_id(each.trace_id, 16) for each in span.links],
-        "links.span_id": [_id(each.span_id, 8) for each in span.links],
-        "links.trace_state": [each.trace_state for each in span.links],
-        "links.attributes": [attributes(each.attributes, faults) for each in span.links],
-        "links.dropped_attributes_count": [each.dropped_attributes_count for each in span.links],
-        "links.flags": [each.flags for each in span.links],
+        "dropped_attributes_count": all_dropped(span.dropped_attributes_count, dropped),
+        "dropped_events_count": all_dropped(span.dropped_events_count, len(span.events) - len(events)),
+        "dropped_links_count": all_dropped(span.dropped_links_count, len(span.links) - len(links)),
+        "events.timestamp": [_time(e.time_unix_nano) for e in events],
+        "events.name": [e.name for e in events],
+        "events.attributes": [each[0] for each in of_events],
+        "events.dropped_attributes_count": [
+            all_dropped(e.dropped_attributes_count, of[1]) for e, of in zip(events, of_events, strict=True)
+        ],
+        "links.trace_id": [_id(each.trace_id, 16) for each in links],
+        "links.span_id": [_id(each.span_id, 8) for each in links],
+        "links.trace_state": [each.trace_state for each in links],
+        "links.attributes": [each[0] for each in of_links],
+        "links.dropped_attributes_count": [
+            all_dropped(each.dropped_attributes_count, of[1]) for each, of in zip(links, of_links, strict=True)
+        ],
+        "links.flags": [each.flags for each in links],
     }
     texts(faults, span.name, span.trace_state, span.status.message, *row["events.name"], *row["links.trace_state"])
     if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id) or not any(span.span_id):
         faults.add("invalid-id")
-    if max(len(span.events), len(span.links)) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
     _within(span.start_time_unix_nano, faults)
     return "traces_v3", row
 
@@ -267,27 +295,43 @@ BODY_KINDS = (
 )
 
 
-def _body(value, faults):
-    match value.WhichOneof("value"):
+def _body(value, faults, size_max=BOUNDS.body_bytes_max):
+    """What is stored of a body, and its kind."""
+    kind = value.WhichOneof("value")
+    raw = text = None
+    match kind:
         case "string_value":
             texts(faults, value.string_value)
-            body = value.string_value
+            text = raw = value.string_value
         case "bytes_value":
-            body = base64.b64encode(value.bytes_value)
+            raw, text = value.bytes_value, base64.b64encode(value.bytes_value)
         case "double_value":
-            body = number_text(value.double_value).encode()
+            text = number_text(value.double_value).encode()
         case None | "string_value_strindex":
-            body = b""
+            return b"", 0
         case _:
-            body = json_value(value, faults)
-    if len(body) > BOUNDS.body_bytes_max:
-        faults.add("body-too-large")
-    return body
+            text = json_value(value, faults)
+    if len(text) <= size_max or not is_text(text):
+        return text, BODY_KINDS.index(kind)
+    return ANY_CUT if raw is None else cut_text(text, size_max, size=len(raw)), BODY_KINDS.index("string_value")
+
+
+class _Any:
+    """Equal to every cut body: where a structure is cut is for a test of its own."""
+
+    def __eq__(self, other):
+        return "…[cut from ".encode() in other and other.endswith(b" bytes]") and len(other) <= BOUNDS.body_bytes_max
+
+    __hash__ = None
+
+
+ANY_CUT = _Any()
 
 
 def _record(record, heading, faults):
     time = record.time_unix_nano or record.observed_time_unix_nano or NOW_NS
-    kind = record.body.WhichOneof("value")
+    body, kind = _body(record.body, faults)
+    content, dropped, _ = attributes(record.attributes, faults)
     _within(time, faults)
     texts(faults, record.severity_text, record.event_name)
     return "logs_v3", heading | {
@@ -298,17 +342,17 @@ def _record(record, heading, faults):
         "trace_flags": record.flags,
         "severity_text": record.severity_text,
         "severity_number": record.severity_number if 0 <= record.severity_number <= 24 else 0,
-        "body": _body(record.body, faults),
-        "body_kind": BODY_KINDS.index(kind) if kind in BODY_KINDS else 0,
-        "log_attributes_json": attributes(record.attributes, faults),
+        "body": body,
+        "body_kind": kind,
+        "log_attributes_json": content,
         "event_name": record.event_name,
-        "dropped_attributes_count": record.dropped_attributes_count,
+        "dropped_attributes_count": all_dropped(record.dropped_attributes_count, dropped),
     }
 
 
 def _exemplar(exemplar, faults):
     value = getattr(exemplar, exemplar.WhichOneof("value") or "as_double")
-    content = attributes(exemplar.filtered_attributes, faults)
+    content, _, _ = attributes(exemplar.filtered_attributes, faults)
     return exemplar.time_unix_nano, float(value), _id(exemplar.trace_id, 16), _id(exemplar.span_id, 8), content
 
 
@@ -361,16 +405,15 @@ def _point(metric, point, heading, faults):
         else UNSET,
         "metric_name": metric.name,
         "unit": metric.unit,
-        "attributes_json": attributes(point.attributes, faults, ordered=True),
+        "attributes_json": attributes(point.attributes, faults, ordered=True)[0],
         "flags": point.flags,
     }
     if not point.time_unix_nano:
         faults.add("time-missing")
     else:
         _within(point.time_unix_nano, faults)
-    exemplars = [_exemplar(each, faults) for each in point.exemplars] if kind != "summary" else []
-    if len(exemplars) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
+    of_point = point.exemplars[: BOUNDS.attributes_max] if kind != "summary" else []
+    exemplars = [_exemplar(each, faults) for each in of_point]
     if kind in ("gauge", "sum"):
         return *_number(metric, point, row, exemplars, faults), exemplars
     if kind == "summary":
@@ -451,7 +494,7 @@ def expected_of(kind, message):
     for container in getattr(message, of):
         for scoped in getattr(container, inner):
             shared = set()
-            heading = _full_heading(container, scoped, shared)
+            heading = _heading(container, scoped, shared)
             for item in getattr(scoped, items):
                 faults = set(shared)
                 due.add(*read(item, heading, faults), faults)

@@ -201,8 +201,13 @@ class Ingest:
 
 
 def explain(outcome: Outcome, applied: IngestLimits) -> str:
-    """Why items were rejected, for the developer at the other end; empty when none was."""
-    return "; ".join(f"{count} rejected: {explanation(reason, applied)}" for reason, count in outcome.rejected.items())
+    """Why items were rejected or cut, for the developer at the other end; empty when none was."""
+    told = [("rejected", outcome.rejected), ("kept, but cut", outcome.cut)]
+    return "; ".join(
+        f"{count} {became}: {explanation(reason, applied)}"
+        for became, reasons in told
+        for reason, count in reasons.items()
+    )
 
 
 def _require(principal: IngestPrincipal, signal: Signal) -> None:
