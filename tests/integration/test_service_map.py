@@ -108,7 +108,9 @@ async def test_both_sides_of_a_call_may_share_an_id(mapped):
              _span("b", 3, 2, INTERNAL, at=3), _span("c", 4, 2, SERVER, at=4, took=3)]  # fmt: skip
     assert await mapped(spans) == {("a", "b"): (1, 0, 7, 7, 7), ("b", "c"): (1, 0, 3, 3, 3)}
     # The shared span is the root of all.
-    assert await mapped([_span("a", 1, kind=CLIENT), _span("b", 1, kind=SERVER)]) == {("a", "b"): (1, 0, 1000, 1000, 1000)}
+    assert await mapped([_span("a", 1, kind=CLIENT), _span("b", 1, kind=SERVER)]) == {
+        ("a", "b"): (1, 0, 1000, 1000, 1000)
+    }
 
 
 async def test_a_caller_before_the_range_is_found_and_a_call_before_it_not_counted(mapped):
@@ -122,7 +124,7 @@ async def test_calls_without_a_known_caller_are_none(mapped):
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_traces_are_counted_as_by_hand(mapped, seed):
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     spans = []
     for trace in range(1, 40):
         own = []

@@ -7,12 +7,13 @@ with a client: nothing here blocks the event loop.
 """
 
 import asyncio
+import math
 import os
 import queue
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -42,6 +43,7 @@ VIEWS: Final = frozenset(
         "spans_v3",
         "logs",
         "logs_v3_by_trace",
+        "log_arrivals",
         "metrics",
         "histograms",
         "exponential_histograms",
@@ -114,6 +116,14 @@ CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
 """What the ledger has of a request: items, those stored, those rejected by reason, and when it was received: in
 milliseconds since 1970, more than once if it was sent again long after."""
+
+
+class Blocks(NamedTuple):
+    """Numbered blocks of rows that a part holds, of one partition, from `low` to `high`."""
+
+    partition: str
+    low: int
+    high: int
 
 
 class RejectedByStoreError(Exception):
@@ -239,6 +249,28 @@ class TelemetryReader:
         def run(client: Client) -> list[dict[str, Any]]:
             result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
             return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+        return await self._pool.run(lambda client: _guarded(lambda: run(client)))
+
+    async def log_blocks(self, *, changed_within_s: float | None = None) -> list[Blocks]:
+        """Which blocks of log records are stored, of whatever tenant; with a time, at least those that came since.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        sql = (
+            "SELECT partition_id, min_block_number, max_block_number FROM system.parts "
+            "WHERE database = currentDatabase() AND table = 'logs_v3' AND active"
+        )
+        parameters: dict[str, object] = {}
+        if changed_within_s is not None:
+            # A part's time is a little before it can be read, and has whole seconds.
+            sql += " AND modification_time >= now() - {seconds:UInt32}"
+            parameters["seconds"] = math.ceil(changed_within_s + limits.INGEST_COMMIT_MAX_S)
+        settings = {**_READ_SETTINGS, "log_comment": "logs.blocks"}
+
+        def run(client: Client) -> list[Blocks]:
+            return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
 
         return await self._pool.run(lambda client: _guarded(lambda: run(client)))
 
