@@ -79,7 +79,7 @@ _AROUND = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
 _SERVES = "span_kind IN ('server', 'consumer')"
 # A span counts once, as a call of the service that its caller belongs to: the client's (or producer's) span of the same
-# id, where both sides of a call share one as with Zipkin; else its parent. Where several spans have the id of the parent,
+# id, where both sides of a call share one as with Zipkin; else its parent. Where several spans have the parent's id,
 # one of the own service is it, for then nothing was called; else the one that serves, the earliest.
 _EDGES = f"""
 SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_name), to_service, parent.service)
