@@ -7,7 +7,7 @@ migrator's. Calls run in threads of their own, each with a client: nothing here 
 
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.errors import RejectedByStoreError
-from duoscope.stores.clickhouse.reader import TelemetryReader
+from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
 from duoscope.stores.clickhouse.schema import CATALOGUES, INGESTED, LEDGER, REJECTIONS, STORED, VIEWS, scoped_sql
 from duoscope.stores.clickhouse.store import TelemetryStore
 from duoscope.stores.clickhouse.writer import IngestWriter, Stored
@@ -19,6 +19,7 @@ __all__ = [
     "REJECTIONS",
     "STORED",
     "VIEWS",
+    "Blocks",
     "IngestWriter",
     "RejectedByStoreError",
     "SchemaAccount",

@@ -1,7 +1,8 @@
 """Reads of one tenant's telemetry, through views that cannot be called without its ids."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from clickhouse_connect.driver.client import Client
 
@@ -17,6 +18,14 @@ _READ_SETTINGS: Final = {
     "max_threads": 2,
     "use_query_condition_cache": 0,
 }
+
+
+class Blocks(NamedTuple):
+    """Numbered blocks of rows that a part holds, of one partition, from `low` to `high`."""
+
+    partition: str
+    low: int
+    high: int
 
 
 class TelemetryReader:
@@ -57,5 +66,27 @@ class TelemetryReader:
         def run(client: Client) -> list[dict[str, Any]]:
             result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
             return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+        return await self._pool.run(lambda client: guarded(lambda: run(client)))
+
+    async def log_blocks(self, *, changed_within_s: float | None = None) -> list[Blocks]:
+        """Which blocks of log records are stored, of whatever tenant; with a time, at least those that came since.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        sql = (
+            "SELECT partition_id, min_block_number, max_block_number FROM system.parts "
+            "WHERE database = currentDatabase() AND table = 'logs_v3' AND active"
+        )
+        parameters: dict[str, object] = {}
+        if changed_within_s is not None:
+            # A part's time is a little before it can be read, and has whole seconds.
+            sql += " AND modification_time >= now() - {seconds:UInt32}"
+            parameters["seconds"] = math.ceil(changed_within_s + limits.INGEST_COMMIT_MAX_S)
+        settings = {**_READ_SETTINGS, "log_comment": "logs.blocks"}
+
+        def run(client: Client) -> list[Blocks]:
+            return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
 
         return await self._pool.run(lambda client: guarded(lambda: run(client)))

@@ -15,6 +15,7 @@ VIEWS: Final = frozenset(
         "spans_v3",
         "logs",
         "logs_v3_by_trace",
+        "log_arrivals",
         "metrics",
         "histograms",
         "exponential_histograms",
