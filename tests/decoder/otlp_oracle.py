@@ -30,6 +30,7 @@ BOUNDS = Bounds(attributes_max=6, attribute_bytes_max=120, body_bytes_max=150)
 """Small, so that small requests reach them."""
 LIST_BYTES_MAX = 16 * BOUNDS.attribute_bytes_max
 TEMPORALITY = (0, 1, 2)
+COUNT_MAX = 2**53
 UNSET = -(2**63)
 """For a time that is kept as the distance from another."""
 SERVICES = {Kind.TRACES: trace_service_pb2, Kind.LOGS: logs_service_pb2, Kind.METRICS: metrics_service_pb2}
@@ -280,6 +281,8 @@ def _span(span, heading, faults):
     if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id) or not any(span.span_id):
         faults.add("invalid-id")
     _within(span.start_time_unix_nano, faults)
+    if span.end_time_unix_nano > LATEST_NS:
+        faults.add("time-out-of-range")
     return "traces_v3", row
 
 
@@ -316,7 +319,7 @@ def _body(value, faults, size_max=BOUNDS.body_bytes_max):
     return ANY_CUT if raw is None else cut_text(text, size_max, size=len(raw)), BODY_KINDS.index("string_value")
 
 
-class _Any:
+class AnyCut:
     """Equal to every cut body: where a structure is cut is for a test of its own."""
 
     def __eq__(self, other):
@@ -325,7 +328,12 @@ class _Any:
     __hash__ = None
 
 
-ANY_CUT = _Any()
+ANY_CUT = AnyCut()
+
+
+def is_any_cut(wanted, found):
+    """Whether any cut body is due and this is one."""
+    return wanted is ANY_CUT and wanted == found
 
 
 def _record(record, heading, faults):
@@ -395,6 +403,10 @@ def _distribution(metric, point, row, exemplars):
     )
 
 
+def _beyond(counts):
+    return any(count > COUNT_MAX for count in counts)
+
+
 def _point(metric, point, heading, faults):
     kind = metric.WhichOneof("data")
     texts(faults, metric.name, metric.unit, metric.description)
@@ -416,6 +428,8 @@ def _point(metric, point, heading, faults):
     exemplars = [_exemplar(each, faults) for each in of_point]
     if kind in ("gauge", "sum"):
         return *_number(metric, point, row, exemplars, faults), exemplars
+    if point.count > COUNT_MAX:
+        faults.add("invalid-histogram")
     if kind == "summary":
         return (
             "metric_summaries",
@@ -432,10 +446,11 @@ def _point(metric, point, heading, faults):
     if kind == "histogram":
         bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
         increasing = all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
-        if (bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing):
+        if ((bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing)) or _beyond(counts):
             faults.add("invalid-histogram")
         return "metric_histograms", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
-    if not -10 <= point.scale <= 20:
+    counts = (point.zero_count, *point.positive.bucket_counts, *point.negative.bucket_counts)
+    if not -10 <= point.scale <= 20 or _beyond(counts) or not 0 <= point.zero_threshold < math.inf:
         faults.add("invalid-histogram")
     return (
         "metric_exponential_histograms",
@@ -453,11 +468,15 @@ def _point(metric, point, heading, faults):
     )
 
 
+OF_METRICS = ("service_name", "resource", "scope_name", "scope_version", "scope_attributes")
+
+
 def _expected_metrics(message, due):
     for container in message.resource_metrics:
         for scoped in container.scope_metrics:
             shared = set()
             heading = _heading(container, scoped, shared)
+            heading = {name: heading[name] for name in OF_METRICS}
             for metric in scoped.metrics:
                 kind = metric.WhichOneof("data")
                 for point in getattr(metric, kind).data_points if kind else ():
