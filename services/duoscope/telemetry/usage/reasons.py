@@ -28,8 +28,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
 
 CUTS: Final[Mapping[str, str]] = {
     "list-cut": "more than {attributes} attributes, events, links or exemplars; the first are kept",
-    "attribute-cut": "an attribute takes more than {attribute_bytes} bytes: of a text the beginning is kept, others are "
-    "dropped",
+    "attribute-cut": "an attribute takes more than {attribute_bytes} bytes: a text is cut, others are dropped",
     "body-cut": "a log body takes more than {body_bytes} bytes; its beginning is kept, as a text",
     "nesting-cut": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels; those above are kept",
 }
