@@ -6,8 +6,9 @@ waits gets that one's answer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import xxhash
@@ -23,9 +24,10 @@ from duoscope.receiver.admission.limits import Admission, Entry
 from duoscope.receiver.answering import Answering
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.committing import Committer
-from duoscope.receiver.decoder import MalformedError, Outcome, count_items
+from duoscope.receiver.decoder import MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.retries import Unheard
 from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.refusals import Refusals
 from duoscope.receiver.signals import SIGNALS, Signal
@@ -39,6 +41,28 @@ _BEARER = "bearer "
 
 _COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
 """Items of larger requests are counted in a thread; here it takes 50 us."""
+
+
+async def _stays() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a transport knows of who sends a request.
+
+    Attributes:
+        key: the request's name, from the header `idempotency-key`: the same name and bytes are the same request, and
+            another name is another one. Empty where there is none.
+        is_gone: whether nobody waits for the answer any more.
+    """
+
+    key: str = ""
+    is_gone: Callable[[], Awaitable[bool]] = _stays
+
+
+_SOMEONE: Final = Sender()
+IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 
 class Ingest:
@@ -73,6 +97,7 @@ class Ingest:
             for signal in SIGNALS
         }
         self._waiting: dict[str, Request] = {}
+        self._unheard = Unheard()
 
     async def start(self) -> None:
         """Take up what an earlier process left behind, before the first request."""
@@ -132,8 +157,12 @@ class Ingest:
         _require(principal, signal)
         return self._admission.enter(principal)
 
-    async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Accepted:
+    async def accept(
+        self, principal: IngestPrincipal, signal: Signal, raw: bytes, sender: Sender = _SOMEONE
+    ) -> Accepted:
         """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
+
+        `sender` tells a retry from a new event where the items do not: see durability/retries.py.
 
         Raises:
             DuoscopeError: INVALID for bytes that cannot be taken, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
@@ -146,12 +175,21 @@ class Ingest:
         room = self._admission.room(principal)
         room.take(size)
         held: Request | None = None
+        unheard = digest = ""
         try:
             items = await self._count(signal, raw)
             self._admission.charge(principal, items, size)
-            held = self._submit(principal, signal, raw)
+            digest = _digest(principal, signal, raw, sender.key)
+            if not sender.key and not is_dated(signal.kind, raw):
+                unheard = digest
+                digest = self._unheard.identity(unheard)
+            held = self._submit(principal, signal, raw, digest)
             outcome = await self._answer(principal, held, items)
+            if unheard and not await sender.is_gone():
+                unheard = ""
         finally:
+            if unheard:
+                self._unheard.keep(unheard, digest)
             if held is None or held.raw is not raw or held.done.done():
                 room.give_back(size)
             else:  # the client went away, and its request is still here
@@ -167,10 +205,8 @@ class Ingest:
         except MalformedError:
             raise signal.malformed() from None
 
-    def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Request:
+    def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes, digest: str) -> Request:
         """The request that is to be waited for: a new one, or the same that waits already."""
-        tenant = principal.scope.tenant_id.bytes
-        digest = xxhash.xxh3_128_hexdigest(tenant + signal.name.encode() + xxhash.xxh3_128_digest(raw))
         request = self._waiting.get(digest)
         if request is None:
             done = asyncio.get_running_loop().create_future()
@@ -198,6 +234,11 @@ class Ingest:
         await self._spool.close()
         self._threads.shutdown()
         self._journal.close()
+
+
+def _digest(principal: IngestPrincipal, signal: Signal, raw: bytes, key: str) -> str:
+    of = principal.scope.tenant_id.bytes + signal.name.encode() + xxhash.xxh3_128_digest(raw)
+    return xxhash.xxh3_128_hexdigest(of + key.encode())
 
 
 def explain(outcome: Outcome, applied: IngestLimits) -> str:

@@ -217,6 +217,7 @@ def _library() -> ctypes.CDLL:
         ("rows", ctypes.c_uint64, (pointer, size)),
         ("native", size, (pointer, size, pointer)),
         ("count", ctypes.c_int64, (ctypes.c_int, ctypes.c_char_p, size)),
+        ("is_dated", ctypes.c_bool, (ctypes.c_int, ctypes.c_char_p, size)),
         ("json", ctypes.c_int, (ctypes.c_int, ctypes.c_char_p, size, size, pointer)),
         ("json_free", None, (pointer,)),
         ("series_open", pointer, ()),
@@ -240,6 +241,14 @@ def count_items(kind: Kind, request: bytes) -> int:
     if count < 0:
         raise MalformedError
     return count
+
+
+def is_dated(kind: Kind, request: bytes) -> bool:
+    """Whether the same bytes, sent again, can only be the same items sent again.
+
+    So it is where an item has a time of its own to less than a second, and of spans, which have ids.
+    """
+    return bool(_library().duoscope_is_dated(int(kind), request, len(request)))
 
 
 def from_json(kind: Kind, text: bytes, room: int) -> tuple[bytes, JsonFault | None]:
