@@ -25,8 +25,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.telemetry import cardinality, exemplars, metrics
+from duoscope.telemetry.metrics import exemplars, query
 from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.usage import cardinality
 
 S = 10**9
 HOUR = 3600
@@ -53,7 +54,7 @@ def tenant(telemetry_store, deliver, otlp, new_scope):
         async def ask(self, name, aggregation=None, *, end=HOUR, step="1m", **options):
             """Values by label values."""
             times = TimeRange(at(0), at(end))
-            self.last = await metrics.query(self.reader, times, name, aggregation=aggregation, step=step, **options)
+            self.last = await query.query(self.reader, times, name, aggregation=aggregation, step=step, **options)
             return {tuple(s.labels.values()): [value for _, value in s.points] for s in self.last.series}
 
         async def total(self, name, aggregation, **options):
@@ -366,7 +367,7 @@ def _observed(writers, step):
     """Values by the step in which they were exported."""
     found = {}
     for moment, values in itertools.chain(*(writer.observed.items() for writer in writers)):
-        found.setdefault(metrics.second(int(_START_S + moment) // step * step), []).extend(values)
+        found.setdefault(query.second(int(_START_S + moment) // step * step), []).extend(values)
     return found
 
 

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from duoscope.telemetry import quantiles
-from duoscope.telemetry.quantiles import ExponentialBuckets
+from duoscope.telemetry.metrics import quantiles
+from duoscope.telemetry.metrics.quantiles import ExponentialBuckets
 
 
 def explicit(histograms, q, least=None, greatest=None):
