@@ -1,4 +1,4 @@
--- Points that are no numbers count nowhere, and integers beyond 2^53 keep their last digits (docs/adr/0015).
+-- Points that are no numbers count nowhere, and integers beyond 2^53 keep their last digits (docs/adr/0016).
 
 -- What an integer lost when it became a double: `value` and this together are what was sent.
 ALTER TABLE metrics_v3 ADD COLUMN IF NOT EXISTS value_rest Int16 CODEC(ZSTD(1)) AFTER value;
