@@ -317,15 +317,6 @@ async def test_an_infinite_bound_is_none(tenant, step):
     assert await tenant.ask("low", "p25", step=step) == {(): [2]}
 
 
-@pytest.mark.parametrize("threshold", [math.nan, math.inf, -1.0])
-async def test_a_zero_bucket_of_no_width_to_speak_of(tenant, threshold):
-    point = exponential(30, [1], 0, zero_count=2, zero_threshold=threshold, sum=1.0)
-    await tenant.send(Metric(name="n", **exponentials(point, temporality=DELTA)))
-    for step in ("1m", "1h"):
-        ((value,),) = (await tenant.ask("n", "p50", step=step)).values()
-        assert value == 0
-
-
 async def test_cardinality_counts_no_series_that_only_ended(tenant):
     now = now_unix_nano()
     points = [NumberDataPoint(time_unix_nano=now - n * S, as_int=1) for n in range(3)]

@@ -84,6 +84,8 @@ static const column_spec EXEMPLAR_COLUMNS[X_COLUMNS] = {
 };
 
 enum { LIST_MAX = 10000 };  // buckets, bounds, quantiles, exemplars of one point
+// Of a distribution, and of each of its buckets. Sums of such keep within 64 bits, and doubles have every one of them.
+#define COUNT_MAX ((uint64_t)1 << 53)
 
 static const uint8_t nothing;
 #define EMPTY (bytes){&nothing, &nothing}
@@ -402,6 +404,12 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
   return verdict;
 }
 
+static bool are_countable(const buffer *counts) {
+  for (size_t i = 0; i < counts->size; i += 8)
+    if (load64(counts->data + i) > COUNT_MAX) return false;
+  return true;
+}
+
 static bool is_increasing(const buffer *bounds) {
   if (bounds->size && isnan(as_double(load64(bounds->data)))) return false;
   for (size_t i = 8; i < bounds->size; i += 8)
@@ -439,7 +447,8 @@ int read_histogram(decoder *d, metric *head, bytes message) {
     }
   }
   bool empty = !counts->size && !bounds->size;
-  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds);
+  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds) &&
+               h.count <= COUNT_MAX && are_countable(counts);
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   put_distribution(d, HISTOGRAMS, head, &h);
@@ -498,7 +507,9 @@ int read_exponential(decoder *d, metric *head, bytes message) {
       default: break;
     }
   }
-  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8;
+  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8 &&
+               h.count <= COUNT_MAX && zero_count <= COUNT_MAX && are_countable(positive) && are_countable(negative) &&
+               as_double(zero_threshold) >= 0 && isfinite(as_double(zero_threshold));
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   if (is_marker(&h.p)) scale = positive_offset = negative_offset = 0, zero_count = zero_threshold = 0;
@@ -547,7 +558,7 @@ int read_summary(decoder *d, metric *head, bytes message) {
       default: break;
     }
   }
-  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8);
+  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8 && h.count <= COUNT_MAX);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   table *t = &d->tables[SUMMARIES];
   put_point(d, SUMMARIES, head, word(t, ATTRIBUTES, buffer_bytes(&d->json)), &h.p);

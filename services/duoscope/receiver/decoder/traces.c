@@ -160,6 +160,7 @@ static int judge(const decoder *d, const span *s, int verdict) {
   if (verdict != OK) return verdict;
   if (!has_byte(s->trace_id, 16) || !has_byte(s->span_id, 8)) return INVALID_ID;
   if (s->start < d->limits.earliest || s->start > d->limits.latest) return TIME_OUT_OF_RANGE;
+  if (s->end > d->limits.latest) return TIME_OUT_OF_RANGE;  // a duration from it would not fit where times are
   if (d->events.count > d->limits.attributes_max || d->links.count > d->limits.attributes_max) return TOO_MANY_ATTRIBUTES;
   return is_utf8(s->name) && is_utf8(s->trace_state) && is_utf8(s->status_message) ? OK : INVALID_UTF8;
 }

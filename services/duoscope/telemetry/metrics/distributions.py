@@ -47,6 +47,10 @@ _PLACE = ("service_name", "scope_name", "resource", "attributes_json", "timestam
 _KNOWN_SUM = "if(isFinite(sum), sum, NULL) AS known_sum"
 _OBSERVED = (*_PLACE, "count", _KNOWN_SUM, "min", "max")
 _SUMMED_COUNT = "if(isFinite(sum), count, 0) AS summed_count"
+_REPORTED = (
+    "arrayFirstIndex(level -> abs(level - {quantile:Float64}) < 1e-9, quantiles) AS place, "
+    "if(place > 0, quantile_values[place], nan) AS reported"
+)
 _SIDES = ("positive_bucket_counts", "positive_indexes", "negative_bucket_counts", "negative_indexes")
 _BUCKETS = ("scale", "zero_count", "if(isFinite(zero_threshold), zero_threshold, 0) AS zero_width", *_SIDES)
 
@@ -103,15 +107,14 @@ _SHAPES: Final[dict[str, _Shape]] = {
     "summary": _Shape(
         replace(
             _increments(
-                "summaries", (*_PLACE, "count", _KNOWN_SUM, _SUMMED_COUNT, "quantiles", "quantile_values"), (), "false"
+                "summaries", (*_PLACE, "count", _KNOWN_SUM, _SUMMED_COUNT, _REPORTED), (), "false"
             ),
             is_delta="false",
             series="series_id",
         ),
         "",
         """,
-    arrayFirstIndex(level -> abs(level - {quantile:Float64}) < 1e-9, quantiles) AS place,
-    avgIf(quantile_values[place], place > 0 AND isFinite(quantile_values[place])) AS at_quantile""",
+    avgIf(reported, isFinite(reported)) AS at_quantile""",
     ),
 }
 
