@@ -91,9 +91,8 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
         Meta(
             description="Gauges and counters: avg, sum, min, max, count, last. Counters also: rate, increase. "
             "Histograms and summaries: count, sum, avg, rate, increase; histograms also min, max. All: "
-            "p0 to p100, also with decimals: p99.9. Of counters, avg, sum, min, max and these are over what was counted "
-            "between points, in "
-            "either temporality. Unless given: rate of monotonic counters, avg of others.",
+            "p0 to p100, also with decimals: p99.9. Of counters, avg, sum, min, max and percentiles are over what was "
+            "counted between points, in either temporality. Unless given: rate of monotonic counters, avg of others.",
             examples=["p95"],
         ),
     ] = None

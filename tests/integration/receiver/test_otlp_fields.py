@@ -328,9 +328,9 @@ async def test_every_field_of_histograms(stored, otlp):
     request = otlp.metrics("s", Metric(name="h", unit="s"))
     histogram = request.resource_metrics[0].scope_metrics[0].metrics[0].histogram
     histogram.aggregation_temporality = 1
-    full = {"sum": -2.5, "min": -3.0, "max": 0.0, "bucket_counts": [1, 2**63, 0], "explicit_bounds": [-1.0, 1e300]}
+    full = {"sum": -2.5, "min": -3.0, "max": 0.0, "bucket_counts": [1, 2**53 - 1, 0], "explicit_bounds": [-1.0, 1e300]}
     histogram.data_points.add(
-        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=2**63 + 1, flags=2, **full
+        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=2**53, flags=2, **full
     )  # sum, min and max are optional: 0 is not the same as unset
     histogram.data_points.add(time_unix_nano=NOW + 1)
     histogram.data_points.add(time_unix_nano=NOW + 2, sum=0.0, min=0.0, max=0.0, count=1, bucket_counts=[1])

@@ -106,9 +106,7 @@ _SHAPES: Final[dict[str, _Shape]] = {
     ),
     "summary": _Shape(
         replace(
-            _increments(
-                "summaries", (*_PLACE, "count", _KNOWN_SUM, _SUMMED_COUNT, _REPORTED), (), "false"
-            ),
+            _increments("summaries", (*_PLACE, "count", _KNOWN_SUM, _SUMMED_COUNT, _REPORTED), (), "false"),
             is_delta="false",
             series="series_id",
         ),
