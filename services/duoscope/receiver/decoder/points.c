@@ -94,6 +94,7 @@ static const uint8_t nothing;
 typedef struct {
   uint64_t time, start, flags, series;
   uint64_t shape;  // of its attributes
+  bool is_refused;
 } point;
 
 // Flag 1, NO_RECORDED_VALUE: the series ended, or has no value now. Such a point is kept for readers that want to know;
@@ -107,6 +108,7 @@ static uint16_t rest_of(int64_t value) {
 }
 
 static int judge(decoder *d, const point *p) {
+  if (p->is_refused) return INVALID_JSON_VALUE;
   if (!p->time) return TIME_MISSING;
   if (p->time < d->limits.earliest || p->time > d->limits.latest) return TIME_OUT_OF_RANGE;
   return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
@@ -297,6 +299,7 @@ int read_number(decoder *d, metric *head, bytes message) {
         raw.end = m.at;
         break;
       case 8 << 3 | VARINT: p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: p.is_refused = true; break;
       default: break;
     }
   }
@@ -441,6 +444,7 @@ int read_histogram(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 12 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
       default: break;
@@ -498,6 +502,7 @@ int read_exponential(decoder *d, metric *head, bytes message) {
         if (read_buckets(d, f.range, &negative_offset, negative) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | LENGTH:
         if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
         break;
@@ -555,6 +560,7 @@ int read_summary(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 8 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       default: break;
     }
   }
