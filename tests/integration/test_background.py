@@ -12,20 +12,20 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 from prometheus_client.parser import text_string_to_metric_families
 
 import duoscope
-from duoscope import runtime
 from duoscope.api.app import create_app
 from duoscope.background.driver import JOBS, MISSES_MAX, Driver
-from duoscope.identity.api_key_upkeep import ApiKeyUpkeep
-from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.mail import Mailer
+from duoscope.delivery.mail import Mailer
+from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
-from duoscope.receiver.claims import Claims
-from duoscope.receiver.http_server import HttpApplication
+from duoscope.receiver.admission.receivers import Receivers
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.ingest import Ingest
-from duoscope.receiver.journal import Journal
-from duoscope.receiver.receivers import Receivers
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
+from duoscope.receiver.transport.http_server import HttpApplication
+from duoscope.runtime import serve
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
@@ -85,9 +85,9 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     """A receiver, with a driver in which every job runs that there is."""
     driver = BreakableDriver()
     lock = DataDirectoryLock.acquire(tmp_path)
-    postgres = runtime.KeptPostgres(await EmbeddedPostgres.start(tmp_path), tmp_path)
-    driver.start(runtime.KEEP_POSTGRES, postgres.keep)
-    driver.start(runtime.VERIFY_SCHEMA, lambda: runtime.verify_later(metadata_store, asyncio.Event()))
+    postgres = serve.KeptPostgres(await EmbeddedPostgres.start(tmp_path), tmp_path)
+    driver.start(serve.KEEP_POSTGRES, postgres.keep)
+    driver.start(serve.VERIFY_SCHEMA, lambda: serve.verify_later(metadata_store, asyncio.Event()))
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     upkeep.start(driver)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
-from duoscope.identity.mail import BATCH_MAX, Mailer, Writer, deliver_due
+from duoscope.delivery.mail import BATCH_MAX, Mailer, Writer, deliver_due
 from duoscope.stores.postgres import MetadataStore
 
 DELIVER_MAIL: Final = Job("deliver-mail", period_s=1.0, at_once=True, retry_s=5.0, turn_max_s=3600.0, stop_s=3.0)
