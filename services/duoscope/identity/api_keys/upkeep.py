@@ -29,8 +29,8 @@ LAST_FLUSH_TIMEOUT_S: Final = 3.0
 HEAR_CHANGES: Final = Job(
     "hear-api-key-changes", period_s=2.0, at_once=True, jitter=0.0, retry_s=0.1, turn_max_s=math.inf
 )
-"""One turn is one connection. With the heartbeat of stores/notifications.py, the first pause stays below the 2 s in which a
-revocation is to be heard."""
+"""One turn is one connection. With the heartbeat of stores/notifications.py, the first pause stays below the 2 s in
+which a revocation is to be heard."""
 RECHECK: Final = Job("recheck-api-keys", period_s=RECHECK_S)
 WRITE_USES: Final = Job("write-api-key-uses", period_s=5.0)
 """Its period: `last_used_at` is late by no more than that."""
