@@ -533,6 +533,22 @@ uint8_t value_kind(decoder *d, bytes value) {
   return read_any(d, value, &v) == OK ? (uint8_t)v.kind : NONE;
 }
 
+// Whether all texts of a value are UTF-8, those that are not stored too: so that it does not depend on where a body is cut.
+static bool is_readable(decoder *d, bytes message, uint32_t depth) {
+  any_value v;
+  field f;
+  if (read_any(d, message, &v) == MALFORMED) return true;
+  if (v.kind == STRING) return is_utf8(v.range);
+  if ((v.kind != ARRAY && v.kind != KVLIST) || depth >= d->limits.depth_max) return true;
+  for (bytes m = v.range; next_field(&m, &f) > 0;) {
+    bytes key, value = f.range;
+    if (!IS(f, 1, LENGTH)) continue;
+    if (v.kind == KVLIST && (read_pair(d, f.range, &key, &value) == MALFORMED || !is_utf8(key))) return false;
+    if (!is_readable(d, value, depth + 1)) return false;
+  }
+  return true;
+}
+
 // A body: a text as it is, bytes in base64, anything else as JSON. Replaces what `out` holds. One of more than `size_max` bytes
 // is a text that is cut short, whatever it was.
 int body_text(decoder *d, bytes message, size_t size_max, buffer *out, uint8_t *kind) {
@@ -570,7 +586,8 @@ int body_text(decoder *d, bytes message, size_t size_max, buffer *out, uint8_t *
     default:
       verdict = put_any(d, &v, 0, out);
   }
-  if (!d->is_cut && out->size <= size_max) return verdict;
+  if (verdict != OK || (!d->is_cut && out->size <= size_max)) return verdict;
+  if (v.kind != BYTES && !is_readable(d, message, 0)) return INVALID_UTF8;
   if (d->is_cut && d->cut_at < out->size) out->size = d->cut_at;
   cut_short(d, out, 0, size_max, v.kind == STRING || v.kind == BYTES ? length_of(v.range) : length_of(message), false);
   d->cut |= 1u << BODY_CUT;
