@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import xxhash
 from prometheus_client import Counter
@@ -25,7 +25,7 @@ from duoscope.receiver.admission.limits import Admission, Entry
 from duoscope.receiver.answering import Answering
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.committing import Committer
-from duoscope.receiver.decoder import MalformedError, Outcome, count_items, is_dated
+from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.durability.retries import Unheard
@@ -38,10 +38,12 @@ from duoscope.telemetry.usage.reasons import explanation
 
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 
+_T = TypeVar("_T")
+
 _BEARER = "bearer "
 
 _COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
-"""Items of larger requests are counted in a thread; here it takes 50 us."""
+"""Larger requests are looked at in a thread; here it takes 50 us."""
 
 
 async def _stays() -> bool:
@@ -194,7 +196,7 @@ class Ingest:
             items = await self._count(signal, raw)
             self._admission.charge(principal, items, size)
             digest = _digest(principal, signal, raw, sender.key)
-            if not sender.key and not is_dated(signal.kind, raw):
+            if not sender.key and not await self._in_reach(len(raw), is_dated, signal.kind, raw):
                 unheard = digest
                 digest = self._unheard.identity(unheard)
             held = self._submit(principal, signal, raw, digest)
@@ -213,11 +215,15 @@ class Ingest:
 
     async def _count(self, signal: Signal, raw: bytes) -> int:
         try:
-            if len(raw) <= _COUNTED_INLINE_BYTES_MAX:
-                return count_items(signal.kind, raw)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, count_items, signal.kind, raw)
+            return await self._in_reach(len(raw), count_items, signal.kind, raw)
         except MalformedError:
             raise signal.malformed() from None
+
+    async def _in_reach(self, size: int, look: Callable[[Kind, bytes], _T], kind: Kind, raw: bytes) -> _T:
+        """What a quick look at a request finds: here, or in a thread where it is large."""
+        if size <= _COUNTED_INLINE_BYTES_MAX:
+            return look(kind, raw)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look, kind, raw)
 
     def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes, digest: str) -> Request:
         """The request that is to be waited for: a new one, or the same that waits already."""

@@ -1,9 +1,10 @@
 """What is a retry of what: requests that tell when their items were, and those that do not.
 
-A request is known by its bytes. Where an item of it has a time to less than a second, or is a span, the same bytes are the
-same items, whenever they come. Where nothing tells, two events that look alike are as likely as a retry, and the second must
-not be swallowed. What is known then is whether the first was answered: a sender that heard of success does not send again.
-So such a request gets an identity of its own, which passes on to the same bytes only while nobody was told of success.
+A request is known by its bytes. Where an item of it has a time to less than a second, or is a span, the same bytes are
+the same items, whenever they come. Where nothing tells, two events that look alike are as likely as a retry, and the
+second must not be swallowed. What is known then is whether the first was answered: a sender that heard of success does
+not send again. So such a request gets an identity of its own, which passes on to the same bytes only while nobody was
+told of success.
 """
 
 import time
@@ -23,11 +24,11 @@ class Unheard:
         self._latest: dict[str, list[str]] = {}
 
     def identity(self, digest: str) -> str:
-        """Of a request with this digest of its bytes: that of an unheard attempt, which it is taken to repeat, or a new one."""
+        """Of a request with this digest of its bytes: that of an unheard attempt, which it repeats, or a new one."""
         self._forget()
         known = self._latest.get(digest)
         if not known:
-            return xxhash.xxh3_128_hexdigest(digest + new_id().hex)
+            return xxhash.xxh3_128_hexdigest(digest.encode() + new_id().bytes)
         found = known[0]
         self._drop(digest, found)
         return found
