@@ -6,6 +6,7 @@ byte on. Connections and their timeouts are `http_listener.py`.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -140,11 +141,9 @@ class HttpApplication:
 
 async def _is_gone(receive: Receive) -> bool:
     """Whether the client went away, whose request was read whole: nothing else is left to hear of it."""
-    hearing = asyncio.ensure_future(receive())
-    await asyncio.sleep(0)
-    if hearing.done():
-        return hearing.result()["type"] == "http.disconnect"
-    hearing.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            return (await receive())["type"] == "http.disconnect"
     return False
 
 
