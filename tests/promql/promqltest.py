@@ -19,7 +19,9 @@ from duoscope.telemetry.promql.values import STALE, Points, Scalar, String, Vect
 EPSILON = 1e-6
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
-_LABEL = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|[\w.:]+)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|("(?:[^"\\]|\\.)*"))\s*,?""")
+_LABEL = re.compile(
+    r"""\s*(?:("(?:[^"\\]|\\.)*"|[\w.:]+)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|("(?:[^"\\]|\\.)*"))\s*,?"""
+)
 
 
 def milliseconds(word):
@@ -102,7 +104,9 @@ def read_values(words):
             if times is None:
                 values.append(float(first))
                 continue
-            moving = re.fullmatch(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?|[+-]?(?:Inf|NaN|inf|nan))([+-][\d.]+(?:[eE][+-]?\d+)?)?", first)
+            moving = re.fullmatch(
+                r"([+-]?[\d.]+(?:[eE][+-]?\d+)?|[+-]?(?:Inf|NaN|inf|nan))([+-][\d.]+(?:[eE][+-]?\d+)?)?", first
+            )
             start, step = float(moving.group(1)), float(moving.group(2) or 0)
             values += [start + step * number for number in range(int(times) + 1)]
     return values
@@ -316,7 +320,9 @@ def _wrong_values(evaluation, answer):
         return None if value.value == wanted else f"string {value.value!r}"
     if isinstance(value, Points):
         ranged = [e for e in evaluation.expects if e.startswith("range vector")]
-        start, end, step = map(milliseconds, re.match(r"range vector from (\S+) to (\S+) step (\S+)", ranged[0]).groups())
+        start, end, step = map(
+            milliseconds, re.match(r"range vector from (\S+) to (\S+) step (\S+)", ranged[0]).groups()
+        )
         moments = list(range(start, end + 1, step))
         for labels, wanted in evaluation.expected:
             row = value.labels.index(labels)

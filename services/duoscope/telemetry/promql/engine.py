@@ -48,9 +48,9 @@ def steps(start_ms: int, end_ms: int, step_ms: int) -> Ints:
         ExpressionError: there are too many, or the range is none.
     """
     if step_ms <= 0:
-        raise ExpressionError('zero or negative query resolution step widths are not accepted. Try a positive integer')
+        raise ExpressionError("zero or negative query resolution step widths are not accepted. Try a positive integer")
     if end_ms < start_ms:
-        raise ExpressionError("invalid parameter \"end\": end timestamp must not be before start time")
+        raise ExpressionError('invalid parameter "end": end timestamp must not be before start time')
     if (end_ms - start_ms) // step_ms + 1 > METRIC_POINTS_MAX:
         raise ExpressionError(
             f"exceeded maximum resolution of {METRIC_POINTS_MAX:,} points per timeseries. Try decreasing the query "
@@ -59,7 +59,9 @@ def steps(start_ms: int, end_ms: int, step_ms: int) -> Ints:
     return np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
 
 
-async def instant(storage: Storage, expression: str, node: tree.Node, at_ms: int, lookback_ms: int = LOOKBACK_MS) -> Answer:
+async def instant(
+    storage: Storage, expression: str, node: tree.Node, at_ms: int, lookback_ms: int = LOOKBACK_MS
+) -> Answer:
     """An expression at one moment.
 
     Raises:

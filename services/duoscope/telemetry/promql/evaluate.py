@@ -172,9 +172,7 @@ class Evaluation:
         check_cells(len(points.labels), len(moments))
         others = [*node.arguments[:which], *node.arguments[which + 1 :]]
         argument = others[0].position if others else 0
-        call = windows.Call(
-            node.function, points, moments, starts, ends, before, after, self.notes, position, argument
-        )
+        call = windows.Call(node.function, points, moments, starts, ends, before, after, self.notes, position, argument)
         values, has, hist = function(call)
         drop = points.drop if node.function in KEEPS_NAME else np.ones(len(points.labels), np.bool_)
         return Vector(points.labels, values, has, hist, drop).present()
@@ -182,7 +180,9 @@ class Evaluation:
     def _absent_over_time(self, node: tree.Call, moments: Ints) -> Vector:
         points, starts, ends, _ = self.window(node.arguments[0], moments)
         low, high = points.windows(starts, ends)
-        return absent(unwrapped(node.arguments[0]), (high > low).any(axis=0) if len(low) else np.zeros(len(moments), np.bool_))
+        return absent(
+            unwrapped(node.arguments[0]), (high > low).any(axis=0) if len(low) else np.zeros(len(moments), np.bool_)
+        )
 
 
 def _negative(value: Value) -> Value:

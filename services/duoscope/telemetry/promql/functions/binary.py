@@ -223,7 +223,10 @@ def _refuse_duplicates(
 def _refuse_many(matching: Matching, has: Bools, groups: Ints, results: list[Labels], count: int) -> None:
     """Refuse samples of many that share a partner, or that would be one series."""
     if matching.cardinality == "one-to-one":
-        keys, message = groups, "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+        keys, message = (
+            groups,
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+        )
     else:
         numbers: dict[tuple[int, Labels], int] = {}
         pairs = zip(groups.tolist(), results, strict=True)

@@ -52,7 +52,13 @@ def fraction(vector: Vector, lower: Floats, upper: Floats, notes: Notes, positio
 
 
 def _each(
-    vector: Vector, of_classic: OfClassic, of_native: OfNative, notes: Notes, position: int, *, is_fraction: bool = False
+    vector: Vector,
+    of_classic: OfClassic,
+    of_native: OfNative,
+    notes: Notes,
+    position: int,
+    *,
+    is_fraction: bool = False,
 ) -> Vector:
     steps = vector.values.shape[1]
     floats, hists = vector.is_float, vector.is_hist
@@ -154,7 +160,9 @@ def _monotonic(counts: Floats) -> tuple[Floats, bool]:
         total = np.abs(before) + np.abs(now)
         apart = np.abs(now - before)
         is_tiny = (before == 0) | (now == 0) | (total < _LEAST_NORMAL)
-        near = np.where(is_tiny, apart < _TOLERANCE * _LEAST_NORMAL, apart / np.where(total == 0, 1, total) < _TOLERANCE)
+        near = np.where(
+            is_tiny, apart < _TOLERANCE * _LEAST_NORMAL, apart / np.where(total == 0, 1, total) < _TOLERANCE
+        )
         falls = (now < before) & ~near
         forced |= bool(falls.any())
         made[row] = np.where(near | falls, before, now)

@@ -51,7 +51,7 @@ def _extrapolated(call: Call, *, is_counter: bool, is_rate: bool) -> Result:
             name = call.name(series)
             if name and not name.endswith(_COUNTER_ENDS):
                 call.notes.inform(
-                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " f'"{name}"',
+                    f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{name}"',
                     call.position,
                 )
     if not call.has_histograms:
@@ -168,8 +168,7 @@ def _of_histograms(call: Call, cut: Cut, series: int, low: int, high: int, *, is
     relevant = [first, *points[1:]] if is_counter else [first, points[-1]]
     if any(not compatible(first, point) for point in relevant):
         call.notes.warn(
-            "vector contains a mix of histograms with exponential and custom buckets schemas for metric name "
-            f'"{name}"',
+            f'vector contains a mix of histograms with exponential and custom buckets schemas for metric name "{name}"',
             call.position,
         )
         return None
@@ -240,8 +239,7 @@ def _instant_of(
         made = new.copy()
     elif not compatible(old, new):
         call.notes.warn(
-            "vector contains a mix of histograms with exponential and custom buckets schemas for metric name "
-            f'"{name}"',
+            f'vector contains a mix of histograms with exponential and custom buckets schemas for metric name "{name}"',
             call.position,
         )
         return None
