@@ -71,7 +71,7 @@ async def instant(
     return await _evaluated(storage, expression, node, Times(np.array([at_ms], np.int64), 0, at_ms, at_ms, lookback_ms))
 
 
-async def over_range(
+async def over_range(  # noqa: PLR0917 - as the API has them
     storage: Storage, expression: str, node: tree.Node, start_ms: int, end_ms: int, step_ms: int,
     lookback_ms: int = LOOKBACK_MS,
 ) -> Answer:  # fmt: skip

@@ -22,7 +22,10 @@ from duoscope.telemetry.promql.values import (
     String,
     Value,
     Vector,
+    anywhere,
+    at_any_time,
     check_cells,
+    filled,
 )
 
 
@@ -40,7 +43,7 @@ class Evaluation:
         self.notes = notes
         self._fetched = fetched
 
-    def value(self, node: tree.Node, moments: Ints) -> Value:
+    def value(self, node: tree.Node, moments: Ints) -> Value:  # noqa: PLR0911 - a branch for each kind of node
         """What a node is at each moment.
 
         Raises:
@@ -80,14 +83,14 @@ class Evaluation:
         cut = windows.Cut(points, low, high)
         values, times = cut.at(high - 1)
         has = cut.count > 0
-        hist: Objects | None = None
+        hist: Objects = None
         if len(points.times):
             index = np.clip(high - 1, 0, len(points.times) - 1)
             has &= ~points.is_stale[index]
             if points.hist is not None:
                 hist = np.where(has, points.hist[index], None)
         vector = Vector(points.labels, values, has, hist, points.drop.copy())
-        some = np.flatnonzero(has.any(axis=1)) if has.size else np.zeros(0, np.int64)
+        some = np.flatnonzero(at_any_time(has))
         return vector.taken(some), times[some]
 
     def matrix(self, node: tree.Node) -> Points:
@@ -180,16 +183,14 @@ class Evaluation:
     def _absent_over_time(self, node: tree.Call, moments: Ints) -> Vector:
         points, starts, ends, _ = self.window(node.arguments[0], moments)
         low, high = points.windows(starts, ends)
-        return absent(
-            unwrapped(node.arguments[0]), (high > low).any(axis=0) if len(low) else np.zeros(len(moments), np.bool_)
-        )
+        return absent(unwrapped(node.arguments[0]), anywhere(high > low))
 
 
 def _negative(value: Value) -> Value:
     if isinstance(value, Scalar):
         return Scalar(-value.values)
     assert isinstance(value, Vector)
-    hist: Objects | None = None
+    hist: Objects = None
     if value.hist is not None:
         hist = value.hist.copy()
         for row, step in zip(*np.nonzero(value.is_hist), strict=True):
@@ -202,8 +203,8 @@ def _as_points(vector: Vector, moments: Ints) -> Points:
     rows, columns = np.nonzero(vector.has)
     bounds = np.concatenate([[0], np.cumsum(vector.has.sum(axis=1))]).astype(np.int64)
     values: Floats = vector.values[rows, columns].copy()
-    hist = vector.hist[rows, columns] if vector.hist is not None else None
-    for place in np.flatnonzero(np.not_equal(hist, None)) if hist is not None else ():
+    hist: Objects = vector.hist[rows, columns] if vector.hist is not None else None
+    for place in np.flatnonzero(filled(hist)).tolist() if hist is not None else []:
         if hist[place].hint in ("reset", "not_reset"):  # said of the point before, which need not be the one here
             hist[place] = hist[place].copy()
             hist[place].hint = "unknown"

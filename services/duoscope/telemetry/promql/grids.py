@@ -72,7 +72,9 @@ def selected(node: tree.Node, times: Times) -> list[Wanted]:
     return list(_selected(node, times.moments, times))
 
 
-def _selected(node: tree.Node, moments: Ints, times: Times) -> Iterator[Wanted]:
+def _selected(  # noqa: C901 - a branch for each kind of node
+    node: tree.Node, moments: Ints, times: Times
+) -> Iterator[Wanted]:
     if not len(moments):
         return
     match node:

@@ -5,7 +5,7 @@ Bucket i of schema s ends at 2^(i / 2^s), included; schema -53 has its bounds li
 
 import bisect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -76,8 +76,7 @@ class Histogram:
             made.positive, made.negative = {}, {}
         return _as_gauge(made) if divisor < 0 else made
 
-    def _each(self, change: "object") -> "Histogram":
-        apply = change if callable(change) else float
+    def _each(self, apply: Callable[[float], float]) -> "Histogram":
         made = self.copy()
         made.count, made.sum, made.zero_count = apply(self.count), apply(self.sum), apply(self.zero_count)
         made.positive = {index: apply(count) for index, count in self.positive.items()}
@@ -110,7 +109,7 @@ class Histogram:
         if self.is_custom:
             if self.bounds != other.bounds:
                 common = tuple(bound for bound in self.bounds if bound in set(other.bounds))
-                left, right, reconciled = self._on_bounds(common), other._on_bounds(common), True
+                left, right, reconciled = self.on_bounds(common), other.on_bounds(common), True
             made = left.copy()
         else:
             schema = min(self.schema, other.schema)
@@ -126,7 +125,8 @@ class Histogram:
         made.hint = _joint_hint(self.hint, other.hint) if sign > 0 else "gauge"
         return made, reconciled
 
-    def _on_bounds(self, bounds: tuple[float, ...]) -> "Histogram":
+    def on_bounds(self, bounds: tuple[float, ...]) -> "Histogram":
+        """With some of its bounds."""
         made = self.copy()
         made.bounds, made.positive = bounds, {}
         for index, count in self.positive.items():
@@ -135,7 +135,7 @@ class Histogram:
             made.positive[place] = made.positive.get(place, 0.0) + count
         return made
 
-    def is_reset_after(self, before: "Histogram") -> bool:
+    def is_reset_after(self, before: "Histogram") -> bool:  # noqa: PLR0911 - as many signs as there are
         """Whether counting began anew since the one before."""
         if self.hint == "reset":
             return True
@@ -147,7 +147,7 @@ class Histogram:
         if self.is_custom:
             if self.bounds != before.bounds:
                 common = tuple(bound for bound in self.bounds if bound in set(before.bounds))
-                current, before = self._on_bounds(common), before._on_bounds(common)
+                current, before = self.on_bounds(common), before.on_bounds(common)
             return current.count < before.count or _lost_some(current.positive, before.positive)
         if self.count < before.count or self.schema > before.schema or self.zero_threshold < before.zero_threshold:
             return True

@@ -11,13 +11,14 @@ UNIT: Final = "__unit__"
 SCHEMA: Final = frozenset({NAME, TYPE, UNIT})
 """What says which metric it is and in what it is measured; arithmetic takes it away."""
 LE: Final = "le"
+RAW_BYTE: Final = 0x10FF00
+"""Bytes of a text that are no UTF-8 are kept as characters of a private plane, from this one on."""
 NONE: Final[Labels] = ()
 
 
 def of(pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
     """Labels of pairs in any order; empty values are no labels."""
-    items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return tuple(sorted((name, value) for name, value in items if value))
+    return tuple(sorted((name, value) for name, value in dict(pairs).items() if value))
 
 
 def get(labels: Labels, name: str) -> str:
@@ -54,4 +55,4 @@ def shown(labels: Labels) -> str:
 
 def is_name(text: str) -> bool:
     """Whether a text may be the name of a label: any UTF-8 but nothing."""
-    return bool(text) and all(ord(character) < 0x10FF00 for character in text)
+    return bool(text) and all(ord(character) < RAW_BYTE for character in text)

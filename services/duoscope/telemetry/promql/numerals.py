@@ -2,6 +2,10 @@
 
 import math
 from decimal import Decimal
+from typing import Final
+
+_POWER_MIN: Final = -4
+_POWER_MAX: Final = 21
 
 
 def formatted(number: float) -> str:
@@ -10,7 +14,7 @@ def formatted(number: float) -> str:
     if number == 0 or not math.isfinite(number):
         return text
     power = Decimal(repr(number)).adjusted()
-    if -4 <= power < 21:
+    if _POWER_MIN <= power < _POWER_MAX:
         return text
     digits = "".join(map(str, Decimal(repr(number)).as_tuple().digits)).rstrip("0") or "0"
     mantissa = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")

@@ -126,7 +126,7 @@ class _Converter:
         self._heads: Iterator[text.Head] = iter(scanned.heads)
         self._moments = iter(scanned.moments)
 
-    def node(self, found: Any) -> tree.Node:
+    def node(self, found: Any) -> tree.Node:  # noqa: C901, PLR0911 - a branch for each kind of node
         kind = type(found).__name__
         position = self._position(_KINDS_OF_HEADS[kind]) if kind in _KINDS_OF_HEADS else 0
         match kind:

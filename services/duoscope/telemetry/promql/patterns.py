@@ -22,7 +22,7 @@ def compiled(text: str) -> Any:
     """
     try:
         return cast("Any", re2).compile(text, _OPTIONS)
-    except re2.error as error:
+    except cast("type[Exception]", re2.error) as error:
         told: object = error.args[0] if error.args else ""
         detail = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
         raise ExpressionError(f"error parsing regexp: {detail}: `{text}`") from None

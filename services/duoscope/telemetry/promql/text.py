@@ -5,11 +5,13 @@ number of chained operators are bounded here first. It also names no positions: 
 """
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Final
 
 from duoscope.kernel.limits import PROMQL_CHAINED_MAX, PROMQL_NESTING_MAX, QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.labels import RAW_BYTE
 
 _TOKEN: Final = re.compile(
     r"""
@@ -34,9 +36,6 @@ AGGREGATIONS: Final = frozenset(
         "limitk", "limit_ratio",
     }
 )  # fmt: skip
-
-RAW_BYTE: Final = 0x10FF00
-"""Bytes of a string that are no UTF-8 pass the parser as characters of a private plane, from this one on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,8 @@ def _at(text: str, position: int, what: str) -> ExpressionError:
 
 
 def _plain(token: Token) -> str:
-    if token.kind != "string" or "\\" not in token.text or token.text[0] == "`":
+    # The parser would look for escapes in a raw string too.
+    if token.kind != "string" or "\\" not in token.text:
         return token.text
     return _quoted(decoded(token.text))
 
@@ -176,7 +176,7 @@ def _escaped(match: re.Match[bytes]) -> bytes:
     if octal is not None:
         return bytes([int(octal, 8) & 0xFF])
     code = int(short or long, 16)
-    return chr(code).encode("utf-8", "replace") if code <= 0x10FFFF else b"\xef\xbf\xbd"
+    return chr(code).encode("utf-8", "replace") if code <= sys.maxunicode else b"\xef\xbf\xbd"
 
 
 def shown(text: str) -> str:
@@ -184,7 +184,7 @@ def shown(text: str) -> str:
     return '"' + "".join(f"\\x{ord(c) - RAW_BYTE:02x}" if ord(c) >= RAW_BYTE else c for c in text) + '"'
 
 
-def _heads(tokens: tuple[Token, ...]) -> tuple[Head, ...]:
+def _heads(tokens: tuple[Token, ...]) -> tuple[Head, ...]:  # noqa: C901, PLR0912 - a branch for each kind of token
     heads: list[Head] = []
     skip_until: list[str] = []  # closing brackets of what holds no expressions
     number = 0

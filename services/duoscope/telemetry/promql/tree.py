@@ -169,7 +169,7 @@ def unwrapped(node: Node) -> Node:
     return node
 
 
-def type_of(node: Node) -> ValueType:
+def type_of(node: Node) -> ValueType:  # noqa: PLR0911 - a branch for each kind of node
     """What a node evaluates to."""
     match node:
         case Number():

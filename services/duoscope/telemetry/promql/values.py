@@ -1,6 +1,5 @@
 """What expressions evaluate to: matrices of series by steps, and the points that windows are cut from."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -16,12 +15,28 @@ from duoscope.telemetry.promql.text import place
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
-Objects: TypeAlias = NDArray[Any]
-"""Of histograms, None where there is none."""
+Objects: TypeAlias = Any
+"""An array of histograms, None where there is none, or None for no histograms at all; numpy knows no type for it."""
 
 STALE_BITS: Final = 0x7FF0000000000002
 STALE: Final = np.array([STALE_BITS], np.uint64).view(np.float64)[0]
 """The value of a point that says that its series has ended."""
+
+
+def filled(hist: Objects) -> Bools:
+    """Where there is a histogram."""
+    missing: Any = None
+    return np.not_equal(hist, missing)
+
+
+def anywhere(has: Bools) -> Bools:
+    """Of series by steps, the steps that any series has."""
+    return np.asarray(has.any(axis=0), np.bool_)
+
+
+def at_any_time(has: Bools) -> Bools:
+    """Of series by steps, the series that have any step."""
+    return np.asarray(has.any(axis=1), np.bool_)
 
 
 @dataclass(slots=True)
@@ -54,7 +69,7 @@ class Vector:
     labels: list[Labels]
     values: Floats
     has: Bools
-    hist: Objects | None = None
+    hist: Objects = None
     drop: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     is_ordered: bool = False
 
@@ -67,14 +82,14 @@ class Vector:
         """Where there is a histogram."""
         if self.hist is None:
             return np.zeros(self.has.shape, np.bool_)
-        return self.has & np.not_equal(self.hist, None)
+        return self.has & filled(self.hist)
 
     @property
     def is_float(self) -> Bools:
         """Where there is a number."""
-        return self.has if self.hist is None else self.has & np.equal(self.hist, None)
+        return self.has if self.hist is None else self.has & ~filled(self.hist)
 
-    def taken(self, rows: Sequence[int] | Ints | Bools) -> "Vector":
+    def taken(self, rows: Any) -> "Vector":
         """Some of the series, in that order."""
         index = np.asarray(rows)
         if index.dtype == np.bool_:
@@ -86,7 +101,7 @@ class Vector:
 
     def present(self) -> "Vector":
         """Without the series that have no sample at all."""
-        some = self.has.any(axis=1) if self.has.size else np.zeros(len(self.labels), np.bool_)
+        some = at_any_time(self.has)
         return self if some.all() else self.taken(some)
 
 
@@ -108,7 +123,7 @@ class Points:
     bounds: Ints
     times: Ints
     values: Floats
-    hist: Objects | None = None
+    hist: Objects = None
     is_delta: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     drop: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
 
@@ -206,7 +221,7 @@ def merged(vector: Vector) -> Vector:
         raise execution("vector cannot contain metrics with the same labelset")
     values = np.zeros((len(numbers), steps))
     np.add.at(values, rows, np.where(vector.has, vector.values, 0.0))
-    hist: Objects | None = None
+    hist: Objects = None
     if vector.hist is not None:
         hist = np.full((len(numbers), steps), None, object)
         for row, column in zip(*np.nonzero(vector.is_hist), strict=True):

@@ -15,7 +15,19 @@ from duoscope.telemetry.promql.histograms import Histogram, compatible, text_of
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import formatted, plain
 from duoscope.telemetry.promql.text import shown
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Objects, Scalar, String, Value, Vector, merged
+from duoscope.telemetry.promql.values import (
+    Bools,
+    Floats,
+    Ints,
+    Notes,
+    Objects,
+    Scalar,
+    String,
+    Value,
+    Vector,
+    filled,
+    merged,
+)
 
 _HASH_MAX: Final = float(2**64 - 1)
 _INT_MAX: Final = 2.0**63
@@ -84,7 +96,7 @@ class Aggregation:
         return counts
 
     def runs(self, where: Bools) -> Iterator[tuple[Ints, Floats]]:
-        """The first number of each group, then the second …: which cells of groups by steps have one, and the numbers."""
+        """The first number of each group, then the second …: which cells (group by step) have one, and the numbers."""
         order = np.argsort(self.groups.of, kind="stable")
         sizes = np.bincount(self.groups.of, minlength=len(self.groups.labels))
         starts = np.cumsum(sizes) - sizes
@@ -96,7 +108,7 @@ class Aggregation:
             cells = (which[:, None] * self.steps + steps[None, :])[present]
             yield cells, self.vector.values[rows][present]
 
-    def made(self, values: Floats, has: Bools, hist: Objects | None = None) -> Vector:
+    def made(self, values: Floats, has: Bools, hist: Objects = None) -> Vector:
         """The answer: a series a group."""
         shape = (len(self.groups.labels), self.steps)
         vector = Vector(self.groups.labels, values.reshape(shape), has.reshape(shape), hist, self.groups.drop)
@@ -147,7 +159,7 @@ def _added(call: Aggregation, accumulated: Sum | Mean, *, is_mean: bool) -> Vect
             total = _added_histograms(call, found)
             if total is not None:
                 hist[group, step] = total.divided(len(found)) if is_mean else total
-    return call.made(accumulated.result(), (has & ~mixed) | np.not_equal(hist, None), hist)
+    return call.made(accumulated.result(), (has & ~mixed) | filled(hist), hist)
 
 
 def _added_histograms(call: Aggregation, found: list[Histogram]) -> Histogram | None:
@@ -307,7 +319,7 @@ def _count_values(call: Aggregation) -> Vector:
     is_hist = call.vector.is_hist
     for row, step in zip(*np.nonzero(call.vector.has), strict=True):
         if is_hist[row, step]:
-            text = text_of(call.vector.hist[row, step])  # pyright: ignore[reportOptionalSubscript]
+            text = text_of(call.vector.hist[row, step])
         else:
             text = plain(float(call.vector.values[row, step]))
         group = int(call.groups.of[row])

@@ -43,7 +43,7 @@ def histograms_and_number(node: Binary, vector: Vector, number: Floats, notes: N
         return made
     if node.operator == "*" or (node.operator == "/" and not is_swapped):
         for row, step in zip(*np.nonzero(is_hist), strict=True):
-            found: Histogram = vector.hist[row, step]  # pyright: ignore[reportOptionalSubscript]
+            found: Histogram = vector.hist[row, step]
             factor = float(number[row, step])
             made[row, step] = found.scaled(factor) if node.operator == "*" else found.divided(factor)
         return made

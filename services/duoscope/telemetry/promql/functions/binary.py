@@ -10,7 +10,19 @@ from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.functions import between
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.tree import Binary, Matching
-from duoscope.telemetry.promql.values import Bools, Ints, Notes, Objects, Scalar, Vector, check_cells, empty, merged
+from duoscope.telemetry.promql.values import (
+    Bools,
+    Ints,
+    Notes,
+    Objects,
+    Scalar,
+    Vector,
+    anywhere,
+    check_cells,
+    empty,
+    filled,
+    merged,
+)
 
 SETS: Final = frozenset({"and", "or", "unless"})
 
@@ -27,14 +39,14 @@ def with_scalar(node: Binary, vector: Vector, scalar: Scalar, notes: Notes, *, i
     one, other = (number, vector.values) if is_swapped else (vector.values, number)
     values, holds = between.numbers(node.operator, one, other)
     has = vector.is_float
-    hist: Objects | None = None
+    hist: Objects = None
     if holds is not None and node.returns_bool:
         values = holds.astype(np.float64)
     elif holds is not None:
         values, has = vector.values, has & holds
     if vector.hist is not None:
         hist = between.histograms_and_number(node, vector, number, notes, is_swapped=is_swapped)
-        has = has | np.not_equal(hist, None)
+        has = has | filled(hist)
     drop = vector.drop | (node.returns_bool or holds is None)
     return Vector(vector.labels, values, has, hist, drop).present()
 
@@ -61,7 +73,7 @@ def sets(node: Binary, left: Vector, right: Vector) -> Vector:
         has = left.has & (present[of_left] if node.operator == "and" else ~present[of_left])
         return Vector(left.labels, left.values, has, left.hist, left.drop).present()
     kept = right.has & ~present[of_right]
-    hist: Objects | None = None
+    hist: Objects = None
     if left.hist is not None or right.hist is not None:
         hist = np.vstack([_hist(left), _hist(right)])
     joined = Vector(
@@ -102,8 +114,8 @@ def vectors(node: Binary, left: Vector, right: Vector, notes: Notes) -> Vector:
     numbers: dict[Labels, int] = {}
     of_one = np.array([numbers.setdefault(signature(labels), len(numbers)) for labels in one.labels], np.int64)
     of_many = np.array([numbers.setdefault(signature(labels), len(numbers)) for labels in many.labels], np.int64)
-    both = np.ones(steps, np.bool_) if fills else left.has.any(axis=0) & right.has.any(axis=0)
-    _refuse_duplicates(node, one, of_one, len(numbers), both, "left" if is_swapped else "right", list(numbers))
+    both = np.ones(steps, np.bool_) if fills else anywhere(left.has) & anywhere(right.has)
+    _refuse_duplicates(one, of_one, len(numbers), both, "left" if is_swapped else "right", list(numbers))
     pairs_many, pairs_one = _pairs(of_many, of_one)
     if fills:
         many, one, pairs_many, pairs_one = _filled(
@@ -114,10 +126,10 @@ def vectors(node: Binary, left: Vector, right: Vector, notes: Notes) -> Vector:
     first, second = (one, many) if is_swapped else (many, one)
     made = _computed(node, first.taken(of_left), second.taken(of_right), notes, is_swapped=is_swapped)
     results = [
-        _result_labels(node, many.labels[row], one.labels[other])
-        for row, other in zip(pairs_many, pairs_one, strict=True)
+        _result_labels(node, many.labels[int(row)], one.labels[int(other)])
+        for row, other in zip(pairs_many.tolist(), pairs_one.tolist(), strict=True)
     ]
-    groups = np.array([numbers.get(signature(many.labels[row]), -1) for row in pairs_many], np.int64)
+    groups = np.array([numbers.get(signature(many.labels[int(row)]), -1) for row in pairs_many.tolist()], np.int64)
     _refuse_many(matching, made.has, groups, results, len(numbers))
     return _joined(Vector(results, made.values, made.has, made.hist, made.drop))
 
@@ -134,7 +146,7 @@ def _pairs(of_many: Ints, of_one: Ints) -> tuple[Ints, Ints]:
     return many, order[np.repeat(low, count) + within]
 
 
-def _filled(
+def _filled(  # noqa: PLR0917 - both sides, and their pairs
     node: Binary, many: Vector, one: Vector, of_many: Ints, of_one: Ints, pairs_many: Ints, pairs_one: Ints,
     signatures: list[Labels], *, is_swapped: bool,
 ) -> tuple[Vector, Vector, Ints, Ints]:  # fmt: skip
@@ -165,7 +177,7 @@ def _filled(
 
 
 def _stacked(one: Vector, other: Vector) -> Vector:
-    hist: Objects | None = None
+    hist: Objects = None
     if one.hist is not None or other.hist is not None:
         hist = np.vstack([_hist(one), _hist(other)])
     return Vector(
@@ -181,11 +193,11 @@ def _computed(node: Binary, left: Vector, right: Vector, notes: Notes, *, is_swa
         values = holds.astype(np.float64)
     elif holds is not None:
         values, has = (right.values if is_swapped else left.values), has & holds
-    hist: Objects | None = None
+    hist: Objects = None
     if left.hist is not None or right.hist is not None:
         hist, numbers, answered = between.histograms(node, left, right, notes, is_swapped=is_swapped)
         values = np.where(answered, numbers, values)
-        has = has | answered | np.not_equal(hist, None)
+        has = has | answered | filled(hist)
     drop = right.drop if is_swapped else left.drop
     return Vector(left.labels, values, has, hist, drop | (node.returns_bool or holds is None))
 
@@ -203,15 +215,15 @@ def _result_labels(node: Binary, many: Labels, one: Labels) -> Labels:
     return labels
 
 
-def _refuse_duplicates(
-    node: Binary, one: Vector, groups: Ints, count: int, where: Bools, side: str, signatures: list[Labels]
+def _refuse_duplicates(  # noqa: PLR0917 - what a message names
+    one: Vector, groups: Ints, count: int, where: Bools, side: str, signatures: list[Labels]
 ) -> None:
     counts = np.zeros((count, one.values.shape[1]), np.int64)
     np.add.at(counts, groups, one.has.astype(np.int64))
     wrong = np.argwhere((counts > 1) & where[None, :])
     if not len(wrong):
         return
-    group, step = wrong[0]
+    group, step = (int(place) for place in wrong[0])
     rows = [row for row in np.flatnonzero(groups == group) if one.has[row, step]][:2]
     found = ", ".join(label_sets.shown(one.labels[row]) for row in rows)
     raise execution(

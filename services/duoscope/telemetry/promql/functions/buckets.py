@@ -1,4 +1,4 @@
-"""Quantiles and fractions of histograms: of classic ones, whose buckets are series with a label `le`, and native ones."""
+"""Quantiles and fractions of histograms: of classic ones, whose buckets are series with a label `le`, and native."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from duoscope.telemetry.promql.functions import native
 from duoscope.telemetry.promql.histograms import Histogram
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import formatted
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Vector
+from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Vector, anywhere, at_any_time
 
 _TOLERANCE: Final = 1e-12
 _LEAST_NORMAL: Final = 2.2250738585072014e-308
@@ -68,7 +68,7 @@ def _each(
     by_labels: dict[Labels, int] = {labels: row for row, labels in enumerate(vector.labels) if hists[row].any()}
     for histogram in _classic(vector, floats, notes, position):
         has = floats[histogram.rows]
-        any_of_it = has.any(axis=0)
+        any_of_it = anywhere(has)
         row = by_labels.get(histogram.labels)
         if row is not None and (both := any_of_it & hists[row]).any():
             notes.warn(
@@ -80,8 +80,7 @@ def _each(
             hists[row] &= ~both
         answer = np.full(steps, np.nan)
         for which, bounds, counts in _by_presence(histogram, vector.values, has, any_of_it):
-            counts, forced = _monotonic(_coalesced(bounds, counts))
-            bounds = np.unique(bounds)
+            rising, forced = _monotonic(_coalesced(bounds, counts))
             if forced and not is_fraction:
                 notes.inform(
                     "input to histogram_quantile needed to be fixed for monotonicity (see "
@@ -89,14 +88,14 @@ def _each(
                     f'name "{label_sets.get(histogram.labels, label_sets.NAME)}"',
                     position,
                 )
-            answer[which] = of_classic(bounds, counts, which)
+            answer[which] = of_classic(np.unique(bounds), rising, which)
         labels.append(histogram.labels)
         values.append(answer)
         present.append(any_of_it)
-    for row in np.flatnonzero(hists.any(axis=1)):
+    for row in np.flatnonzero(at_any_time(hists)):
         answer = np.full(steps, np.nan)
         for step in np.flatnonzero(hists[row]):
-            answer[step] = of_native(vector.hist[row, step], int(step))  # pyright: ignore[reportOptionalSubscript]
+            answer[step] = of_native(vector.hist[row, step], int(step))
         labels.append(vector.labels[row])
         values.append(answer)
         present.append(hists[row])
@@ -160,9 +159,8 @@ def _monotonic(counts: Floats) -> tuple[Floats, bool]:
         total = np.abs(before) + np.abs(now)
         apart = np.abs(now - before)
         is_tiny = (before == 0) | (now == 0) | (total < _LEAST_NORMAL)
-        near = np.where(
-            is_tiny, apart < _TOLERANCE * _LEAST_NORMAL, apart / np.where(total == 0, 1, total) < _TOLERANCE
-        )
+        relative = apart / np.where(total == 0, 1, total)
+        near = (is_tiny & (apart < _TOLERANCE * _LEAST_NORMAL)) | (~is_tiny & (relative < _TOLERANCE))
         falls = (now < before) & ~near
         forced |= bool(falls.any())
         made[row] = np.where(near | falls, before, now)
@@ -171,8 +169,8 @@ def _monotonic(counts: Floats) -> tuple[Floats, bool]:
 
 
 def _classic_quantile(bounds: Floats, counts: Floats, q: Floats) -> Floats:
-    steps = np.arange(counts.shape[1])
-    if not np.isposinf(bounds[-1]) or len(bounds) < 2:
+    steps = np.arange(len(counts.T))
+    if not np.isposinf(bounds[-1]) or len(bounds) < 2:  # noqa: PLR2004 - the one above all, and another
         found = np.full(len(steps), np.nan)
     else:
         total = counts[-1]
@@ -203,7 +201,7 @@ def _classic_fraction(bounds: Floats, counts: Floats, lower: Floats, upper: Floa
 
 def _classic_rank(bounds: Floats, counts: Floats, value: Floats) -> Floats:
     """How many observations are below a value, one a step."""
-    steps = np.arange(counts.shape[1])
+    steps = np.arange(len(counts.T))
     lowers = np.concatenate([[0.0 if bounds[0] > 0 else -np.inf], bounds[:-1]])
     before = np.vstack([np.zeros(counts.shape[1]), counts[:-1]])
     at_start = lowers[:, None] >= value[None, :]

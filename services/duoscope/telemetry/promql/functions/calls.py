@@ -14,7 +14,7 @@ from duoscope.telemetry.promql.histograms import Histogram
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import formatted
 from duoscope.telemetry.promql.tree import unwrapped
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Scalar, String, Value, Vector
+from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Scalar, String, Value, Vector, anywhere
 
 _OF_NATIVE: Final[dict[str, Callable[[Histogram], float]]] = {
     "histogram_count": lambda found: found.count,
@@ -118,7 +118,9 @@ def _of_numbers(evaluator: Evaluator, function: str, arguments: list[Value], mom
             raise not_there(f"the function {function}")
 
 
-def _of_vector(node: tree.Call, vector: Vector, arguments: list[Value]) -> Value:
+def _of_vector(  # noqa: C901, PLR0911 - a branch for each function
+    node: tree.Call, vector: Vector, arguments: list[Value]
+) -> Value:
     function = node.function
     texts = [argument.value for argument in arguments if isinstance(argument, String)]
     if function in instant.MATHEMATICS:
@@ -134,8 +136,7 @@ def _of_vector(node: tree.Call, vector: Vector, arguments: list[Value]) -> Value
         case "scalar":
             return instant.single(vector)
         case "absent":
-            there = vector.has.any(axis=0) if len(vector.labels) else np.zeros(vector.values.shape[1], np.bool_)
-            return absent(unwrapped(node.arguments[0]), there)
+            return absent(unwrapped(node.arguments[0]), anywhere(vector.has))
         case "sort" | "sort_desc":
             return relabel.by_value(vector, descending=function == "sort_desc")
         case "sort_by_label" | "sort_by_label_desc":
@@ -193,5 +194,5 @@ def _each_native(vector: Vector, of: Callable[[Histogram], float]) -> Vector:
     has = vector.is_hist
     values = np.zeros(has.shape)
     for row, step in zip(*np.nonzero(has), strict=True):
-        values[row, step] = of(vector.hist[row, step])  # pyright: ignore[reportOptionalSubscript]
+        values[row, step] = of(vector.hist[row, step])
     return Vector(vector.labels, values, has, drop=np.ones(len(vector.labels), np.bool_)).present()

@@ -9,6 +9,8 @@ from duoscope.telemetry.promql.values import Bools, Floats, Ints, Scalar, Value,
 
 _DAY_S: Final = 86_400
 _SECONDS_MAX: Final = 2.0**53
+_FEBRUARY: Final = 2
+_MARCH_TO_DECEMBER: Final = 10
 
 
 def _half_up(values: Floats, to: Floats) -> Floats:
@@ -45,8 +47,8 @@ def _civil(days: Ints) -> tuple[Ints, Ints, Ints]:
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     part = (5 * of_year + 2) // 153
-    month = np.where(part < 10, part + 3, part - 9)
-    return year + era * 400 + (month <= 2), month, of_year - (153 * part + 2) // 5 + 1
+    month = np.where(part < _MARCH_TO_DECEMBER, part + 3, part - 9)
+    return year + era * 400 + (month <= _FEBRUARY), month, of_year - (153 * part + 2) // 5 + 1
 
 
 def _is_leap(year: Ints) -> Bools:
@@ -58,12 +60,12 @@ _LENGTHS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 def _days_in_month(values: Floats) -> Ints:
     year, month, _ = _civil(_days(values))
-    return _LENGTHS[month] + ((month == 2) & _is_leap(year))
+    return _LENGTHS[month] + ((month == _FEBRUARY) & _is_leap(year))
 
 
 def _day_of_year(values: Floats) -> Ints:
     year, month, day = _civil(_days(values))
-    return np.cumsum(_LENGTHS)[month - 1] + day + ((month > 2) & _is_leap(year))
+    return np.cumsum(_LENGTHS)[month - 1] + day + ((month > _FEBRUARY) & _is_leap(year))
 
 
 DATES: Final[dict[str, Callable[[Floats], Ints]]] = {
@@ -119,7 +121,7 @@ def single(vector: Vector) -> Scalar:
     """The number of the only series that has one; else NaN."""
     has = vector.is_float
     if not len(vector.labels):
-        return Scalar(np.full(vector.values.shape[1], np.nan))
+        return Scalar(np.full(len(vector.values.T), np.nan))
     first = np.argmax(has, axis=0)
-    values = vector.values[first, np.arange(vector.values.shape[1])]
+    values = vector.values[first, np.arange(len(vector.values.T))]
     return Scalar(np.where(has.sum(axis=0) == 1, values, np.nan))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from duoscope.telemetry.promql.histograms import Bucket, Histogram
 
 
-def quantile(found: Histogram, q: float) -> float:
+def quantile(found: Histogram, q: float) -> float:  # noqa: C901, PLR0911 - as many cases as there are
     """The value below which a part of the observations is, interpolated within its bucket."""
     if q < 0:
         return -math.inf

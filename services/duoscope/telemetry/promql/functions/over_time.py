@@ -11,8 +11,10 @@ from duoscope.telemetry.promql.functions import rates
 from duoscope.telemetry.promql.functions.windows import SECOND_MS, Call, Cut, Function, Result
 from duoscope.telemetry.promql.histograms import Histogram, compatible
 from duoscope.telemetry.promql.numerals import formatted
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects
+from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects, filled
 
+_LINE_MIN: Final = 2
+"""Points that a line needs."""
 _PADDED_MAX: Final = 2_000_000
 """Values of windows that are laid out side by side at once."""
 
@@ -44,7 +46,7 @@ def _with_histograms(call: Call, cut: Cut, numbers: Floats, *, is_mean: bool) ->
     hist = np.full(has.shape, None, object)
     for series, step in zip(*np.nonzero((histograms.count > 0) & ~mixed), strict=True):
         low, high = int(histograms.low[series, step]), int(histograms.high[series, step])
-        total = _added(call, int(series), list(histograms.points.hist[low:high]))  # pyright: ignore[reportOptionalSubscript]
+        total = _added(call, int(series), list(histograms.points.hist[low:high]))
         if total is not None:
             hist[series, step] = total.divided(high - low) if is_mean else total
             has[series, step] = True
@@ -124,7 +126,7 @@ def _first(call: Call) -> Result:
 def _picked(cut: Cut, index: Ints) -> Result:
     has = cut.count > 0
     values, _ = cut.at(index)
-    hist: Objects | None = None
+    hist: Objects = None
     if cut.points.hist is not None and len(cut.points.hist):
         hist = np.where(has, cut.points.hist[np.clip(index, 0, len(cut.points.hist) - 1)], None)
     return values, has, hist
@@ -216,7 +218,7 @@ def _flagged(call: Call, *, is_reset: bool) -> Result:
         flags[1:-1] = new < old if is_reset else (new != old) & ~(np.isnan(new) & np.isnan(old))
     hist = cut.points.hist
     if hist is not None:
-        is_hist = np.not_equal(hist, None)
+        is_hist = filled(hist)
         for place in np.flatnonzero(is_hist[1:] | is_hist[:-1]) + 1:
             now, before = hist[place], hist[place - 1]
             if now is None or before is None:
@@ -233,14 +235,14 @@ def _deriv(call: Call) -> Result:
     call.inform_of_ignored(cut)
     _, first = cut.at(cut.low)
     slope, _ = _line(cut, first)
-    return slope, cut.count >= 2, None
+    return slope, cut.count >= _LINE_MIN, None
 
 
 def _predict(call: Call) -> Result:
     cut = call.floats()
     call.inform_of_ignored(cut)
     slope, intercept = _line(cut, np.broadcast_to(call.times[None, :], cut.low.shape))
-    return slope * call.number(call.after[0])[None, :] + intercept, cut.count >= 2, None
+    return slope * call.number(call.after[0])[None, :] + intercept, cut.count >= _LINE_MIN, None
 
 
 def _line(cut: Cut, origin: Ints) -> tuple[Floats, Floats]:
@@ -277,7 +279,7 @@ def _smoothed(call: Call) -> Result:
         new = by_value[runs] * values + (1 - by_value[runs]) * (level[runs] + trend[runs])
         before[runs] = level[runs]
         level[runs] = new
-    return level.reshape(cut.low.shape), cut.count >= 2, None
+    return level.reshape(cut.low.shape), cut.count >= _LINE_MIN, None
 
 
 RANGE_FUNCTIONS: Final[dict[str, Function]] = {

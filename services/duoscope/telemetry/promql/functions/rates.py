@@ -11,9 +11,11 @@ import numpy as np
 from duoscope.telemetry.promql.accumulators import Sum, ranks
 from duoscope.telemetry.promql.functions.windows import SECOND_MS, Call, Cut, Result
 from duoscope.telemetry.promql.histograms import Histogram, compatible
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects
+from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects, at_any_time
 
 _COUNTER_ENDS: Final = ("_total", "_sum", "_count", "_bucket")
+_CHANGE_MIN: Final = 2
+"""Points that a change needs."""
 _THRESHOLD: Final = 1.1
 """Times the average distance of points: a gap up to that at a window's end is taken to be covered."""
 
@@ -47,7 +49,7 @@ def _extrapolated(call: Call, *, is_counter: bool, is_rate: bool) -> Result:
     floats = call.floats()
     values, has = _of_floats(call, floats, is_counter=is_counter, is_rate=is_rate)
     if is_counter:
-        for series in np.flatnonzero(has.any(axis=1)):
+        for series in np.flatnonzero(at_any_time(has)).tolist():
             name = call.name(series)
             if name and not name.endswith(_COUNTER_ENDS):
                 call.notes.inform(
@@ -61,7 +63,7 @@ def _extrapolated(call: Call, *, is_counter: bool, is_rate: bool) -> Result:
     call.warn_of_mix(mixed)
     has &= ~mixed
     hist = np.full(has.shape, None, object)
-    least = np.where(call.points.is_delta[:, None] & is_counter, 1, 2)
+    least = np.where(call.points.is_delta[:, None] & is_counter, 1, _CHANGE_MIN)
     for series, step in zip(*np.nonzero((histograms.count >= least) & ~mixed), strict=True):
         low, high = int(histograms.low[series, step]), int(histograms.high[series, step])
         found = _of_histograms(call, histograms, int(series), low, high, is_counter=is_counter)
@@ -70,7 +72,7 @@ def _extrapolated(call: Call, *, is_counter: bool, is_rate: bool) -> Result:
         factor = 1.0
         if not (call.points.is_delta[series] and is_counter):
             times = histograms.points.times
-            first: Histogram = histograms.points.hist[low]  # pyright: ignore[reportOptionalSubscript]
+            first: Histogram = histograms.points.hist[low]
             factor = float(
                 _factor(
                     np.array(times[low] - call.starts[step]), np.array(call.ends[step] - times[high - 1]),
@@ -85,7 +87,7 @@ def _extrapolated(call: Call, *, is_counter: bool, is_rate: bool) -> Result:
 
 def _of_floats(call: Call, cut: Cut, *, is_counter: bool, is_rate: bool) -> tuple[Floats, Bools]:
     count = cut.count
-    has = count >= 2
+    has = count >= _CHANGE_MIN
     first, first_time = cut.at(cut.low)
     last, last_time = cut.at(cut.high - 1)
     changed = last - first
@@ -126,7 +128,7 @@ def _add_resets(cut: Cut, changed: Floats) -> None:
         flat[runs] += values[places[index] - 1]
 
 
-def _factor(
+def _factor(  # noqa: PLR0917 - what the formula takes
     to_start: Ints, to_end: Ints, sampled: Ints, count: Ints, changed: Floats, first: Floats, *, is_counter: bool
 ) -> Floats:
     """By how much the change between the first and the last point is multiplied to cover the window.
@@ -153,8 +155,10 @@ def _factor(
     return (seconds + before + after) / seconds
 
 
-def _of_histograms(call: Call, cut: Cut, series: int, low: int, high: int, *, is_counter: bool) -> Histogram | None:
-    hist: Objects = cut.points.hist  # pyright: ignore[reportAssignmentType]
+def _of_histograms(  # noqa: C901 - as many cases as there are
+    call: Call, cut: Cut, series: int, low: int, high: int, *, is_counter: bool
+) -> Histogram | None:
+    hist: Objects = cut.points.hist
     points: list[Histogram] = list(hist[low:high])
     name = call.name(series)
     is_delta = bool(call.points.is_delta[series]) and is_counter
@@ -199,7 +203,7 @@ def _of_histograms(call: Call, cut: Cut, series: int, low: int, high: int, *, is
 
 def _instant(call: Call, *, is_rate: bool) -> Result:
     cut = call.all()
-    has = cut.count >= 2
+    has = cut.count >= _CHANGE_MIN
     last, last_time = cut.at(cut.high - 1)
     before, before_time = cut.at(cut.high - 2)
     interval = (last_time - before_time) / SECOND_MS
@@ -210,19 +214,21 @@ def _instant(call: Call, *, is_rate: bool) -> Result:
     values = changed / interval if is_rate else changed
     if not call.has_histograms:
         return values, has, None
-    points: Objects = cut.points.hist  # pyright: ignore[reportAssignmentType]
+    points: Objects = cut.points.hist
     hist = np.full(has.shape, None, object)
     mixed = np.zeros(has.shape, np.bool_)
     for series, step in zip(*np.nonzero(has), strict=True):
         place = int(cut.high[series, step]) - 1
-        new, old = points[place], points[place - 1]
+        new: Histogram | None = points[place]
+        old: Histogram | None = points[place - 1]
         if new is None and old is None:
             continue
         if new is None or old is None:
             mixed[series, step] = True
             continue
-        hist[series, step] = _instant_of(call, int(series), old, new, float(interval[series, step]), is_rate=is_rate)
-        has[series, step] = hist[series, step] is not None
+        made = _instant_of(call, int(series), old, new, float(interval[series, step]), is_rate=is_rate)
+        hist[series, step] = made
+        has[series, step] = made is not None
     call.warn_of_mix(mixed)
     return values, has & ~mixed, hist
 

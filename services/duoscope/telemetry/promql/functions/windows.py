@@ -8,9 +8,9 @@ import numpy as np
 
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Objects, Points, Value
+from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Objects, Points, Value, at_any_time, filled
 
-Result: TypeAlias = tuple[Floats, Bools, Objects | None]
+Result: TypeAlias = tuple[Floats, Bools, Objects]
 """Numbers, where there is a sample, and histograms in place of numbers."""
 SECOND_MS: Final = 1000.0
 
@@ -77,7 +77,7 @@ class Call:
     @property
     def has_histograms(self) -> bool:
         """Whether any point is one."""
-        return self.points.hist is not None and bool(np.not_equal(self.points.hist, None).any())
+        return self.points.hist is not None and bool(filled(self.points.hist).any())
 
     def all(self) -> Cut:
         """Windows into all points."""
@@ -87,13 +87,13 @@ class Call:
         """Windows into the numbers alone."""
         if self.points.hist is None:
             return self.all()
-        kept = self.points.kept(np.equal(self.points.hist, None))
+        kept = self.points.kept(~filled(self.points.hist))
         return Cut(kept, *kept.windows(self.starts, self.ends))
 
     def histograms(self) -> Cut:
         """Windows into the histograms alone."""
         assert self.points.hist is not None
-        kept = self.points.kept(np.not_equal(self.points.hist, None))
+        kept = self.points.kept(filled(self.points.hist))
         return Cut(kept, *kept.windows(self.starts, self.ends))
 
     def name(self, series: int) -> str:
@@ -114,7 +114,7 @@ class Call:
 
     def warn_of_mix(self, mixed: Bools) -> None:
         """Series that have numbers and histograms in one window."""
-        for series in np.flatnonzero(mixed.any(axis=1)):
+        for series in np.flatnonzero(at_any_time(mixed)).tolist():
             self.notes.warn(
                 f'encountered a mix of histograms and floats for metric name "{self.name(series)}"', self.position
             )
@@ -124,7 +124,7 @@ class Call:
         if not self.has_histograms:
             return
         ignored = (floats.count > 0) & (self.histograms().count > 0)
-        for series in np.flatnonzero(ignored.any(axis=1)):
+        for series in np.flatnonzero(at_any_time(ignored)).tolist():
             self.notes.inform(
                 "ignored histograms in a range containing both floats and histograms for metric name "
                 f'"{self.name(series)}"',
