@@ -30,6 +30,7 @@ BOUNDS = Bounds(attributes_max=6, attribute_bytes_max=120, body_bytes_max=150)
 """Small, so that small requests reach them."""
 LIST_BYTES_MAX = 16 * BOUNDS.attribute_bytes_max
 TEMPORALITY = (0, 1, 2)
+COUNT_MAX = 2**53
 UNSET = -(2**63)
 """For a time that is kept as the distance from another."""
 SERVICES = {Kind.TRACES: trace_service_pb2, Kind.LOGS: logs_service_pb2, Kind.METRICS: metrics_service_pb2}
@@ -252,6 +253,8 @@ def _span(span, heading, faults):
     if max(len(span.events), len(span.links)) > BOUNDS.attributes_max:
         faults.add("too-many-attributes")
     _within(span.start_time_unix_nano, faults)
+    if span.end_time_unix_nano > LATEST_NS:
+        faults.add("time-out-of-range")
     return "traces_v3", row
 
 
@@ -351,6 +354,10 @@ def _distribution(metric, point, row, exemplars):
     )
 
 
+def _beyond(counts):
+    return any(count > COUNT_MAX for count in counts)
+
+
 def _point(metric, point, heading, faults):
     kind = metric.WhichOneof("data")
     texts(faults, metric.name, metric.unit, metric.description)
@@ -373,6 +380,8 @@ def _point(metric, point, heading, faults):
         faults.add("too-many-attributes")
     if kind in ("gauge", "sum"):
         return *_number(metric, point, row, exemplars, faults), exemplars
+    if point.count > COUNT_MAX:
+        faults.add("invalid-histogram")
     if kind == "summary":
         return (
             "metric_summaries",
@@ -389,10 +398,11 @@ def _point(metric, point, heading, faults):
     if kind == "histogram":
         bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
         increasing = all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
-        if (bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing):
+        if ((bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing)) or _beyond(counts):
             faults.add("invalid-histogram")
         return "metric_histograms", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
-    if not -10 <= point.scale <= 20:
+    counts = (point.zero_count, *point.positive.bucket_counts, *point.negative.bucket_counts)
+    if not -10 <= point.scale <= 20 or _beyond(counts) or not 0 <= point.zero_threshold < math.inf:
         faults.add("invalid-histogram")
     return (
         "metric_exponential_histograms",

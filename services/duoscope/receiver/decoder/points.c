@@ -82,6 +82,8 @@ static const column_spec EXEMPLAR_COLUMNS[X_COLUMNS] = {
 };
 
 enum { LIST_MAX = 10000 };  // buckets, bounds, quantiles, exemplars of one point
+// Of a distribution, and of each of its buckets. Sums of such keep within 64 bits, and doubles have every one of them.
+#define COUNT_MAX ((uint64_t)1 << 53)
 
 static const uint8_t nothing;
 #define EMPTY (bytes){&nothing, &nothing}
@@ -90,9 +92,11 @@ static const uint8_t nothing;
 typedef struct {
   uint64_t time, start, flags, series;
   uint64_t shape;  // of its attributes
+  bool is_refused;
 } point;
 
 static int judge(decoder *d, const point *p) {
+  if (p->is_refused) return INVALID_JSON_VALUE;
   if (!p->time) return TIME_MISSING;
   if (p->time < d->limits.earliest || p->time > d->limits.latest) return TIME_OUT_OF_RANGE;
   return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
@@ -271,6 +275,7 @@ int read_number(decoder *d, metric *head, bytes message) {
         raw.end = m.at;
         break;
       case 8 << 3 | VARINT: p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: p.is_refused = true; break;
       default: break;
     }
   }
@@ -369,6 +374,12 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
   return verdict;
 }
 
+static bool are_countable(const buffer *counts) {
+  for (size_t i = 0; i < counts->size; i += 8)
+    if (load64(counts->data + i) > COUNT_MAX) return false;
+  return true;
+}
+
 static bool is_increasing(const buffer *bounds) {
   if (bounds->size && isnan(as_double(load64(bounds->data)))) return false;
   for (size_t i = 8; i < bounds->size; i += 8)
@@ -400,13 +411,15 @@ int read_histogram(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 12 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
       default: break;
     }
   }
   bool empty = !counts->size && !bounds->size;
-  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds);
+  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds) &&
+               h.count <= COUNT_MAX && are_countable(counts);
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   put_distribution(d, HISTOGRAMS, head, &h);
@@ -456,6 +469,7 @@ int read_exponential(decoder *d, metric *head, bytes message) {
         if (read_buckets(d, f.range, &negative_offset, negative) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | LENGTH:
         if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
         break;
@@ -465,7 +479,9 @@ int read_exponential(decoder *d, metric *head, bytes message) {
       default: break;
     }
   }
-  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8;
+  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8 &&
+               h.count <= COUNT_MAX && zero_count <= COUNT_MAX && are_countable(positive) && are_countable(negative) &&
+               as_double(zero_threshold) >= 0 && isfinite(as_double(zero_threshold));
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   put_distribution(d, EXPONENTIALS, head, &h);
@@ -510,10 +526,11 @@ int read_summary(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 8 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       default: break;
     }
   }
-  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8);
+  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8 && h.count <= COUNT_MAX);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   table *t = &d->tables[SUMMARIES];
   put_point(d, SUMMARIES, head, word(t, ATTRIBUTES, buffer_bytes(&d->json)), &h.p);

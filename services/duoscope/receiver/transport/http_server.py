@@ -125,10 +125,11 @@ class HttpApplication:
                 raw = await _read(headers, receive, reservation)
                 if content_encoding:
                     raw = await inflate(raw, content_encoding, reservation)
+                remark = ""
                 if content_type == JSON:
-                    raw = await to_protobuf(signal, raw, reservation)
+                    raw, remark = await to_protobuf(signal, raw, reservation)
             entry.settle()
-            return await self._ingest.accept(principal, signal, raw)
+            return (await self._ingest.accept(principal, signal, raw)).with_remark(remark)
 
 
 def refusing(error: DuoscopeError) -> Application:
