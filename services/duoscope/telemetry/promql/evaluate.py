@@ -203,8 +203,10 @@ def _as_points(vector: Vector, moments: Ints) -> Points:
     rows, columns = np.nonzero(vector.has)
     bounds = np.concatenate([[0], np.cumsum(vector.has.sum(axis=1))]).astype(np.int64)
     values: Floats = vector.values[rows, columns].copy()
-    hist: Objects = vector.hist[rows, columns] if vector.hist is not None else None
-    for place in np.flatnonzero(filled(hist)).tolist() if hist is not None else []:
+    hist: Objects = None
+    if vector.hist is not None:
+        hist = vector.hist[rows, columns]
+    for place in np.flatnonzero(filled(hist)).tolist() if vector.hist is not None else []:
         if hist[place].hint in ("reset", "not_reset"):  # said of the point before, which need not be the one here
             hist[place] = hist[place].copy()
             hist[place].hint = "unknown"

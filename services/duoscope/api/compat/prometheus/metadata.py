@@ -1,8 +1,9 @@
 """What there is: series, labels and their values, metrics; and what a Prometheus says of itself."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
+from litestar.params import PathParameter
 
 import duoscope
 from duoscope.api.compat.prometheus.answers import limited, of_values
@@ -100,7 +101,11 @@ async def _alerts(_: Parameters, __: TelemetryReader) -> Response[bytes]:
     operation_class=documents(*_RANGE),
     **shared("label_values", "Get", "List values of a label"),
 )
-async def label_values(request: Request[Any, Any, Any], reader: Reader, name: str) -> Response[Any]:
+async def label_values(
+    request: Request[Any, Any, Any],
+    reader: Reader,
+    name: Annotated[str, PathParameter(description="Of the label; `U__…` for one with other signs than `_`.")],
+) -> Response[Any]:
     """The values of a label, of the series that one of the selectors finds; a name may be escaped as `U__…`."""
     return await _values(await given(request), reader, unescaped(name))
 

@@ -181,7 +181,7 @@ def _classic_quantile(bounds: Floats, counts: Floats, q: Floats) -> Floats:
         before = np.maximum(inner - 1, 0)
         start = np.where(inner > 0, bounds[before], 0.0)
         below = np.where(inner > 0, counts[before, steps], 0.0)
-        found = start + (bounds[inner] - start) * ((rank - below) / (counts[inner, steps] - below))
+        found: Floats = start + (bounds[inner] - start) * ((rank - below) / (counts[inner, steps] - below))
         found = np.where((inner == 0) & (bounds[0] <= 0), bounds[0], found)
         found = np.where(bucket == len(bounds) - 1, bounds[-2], found)
         found = np.where(total == 0, np.nan, found)
@@ -191,7 +191,7 @@ def _classic_quantile(bounds: Floats, counts: Floats, q: Floats) -> Floats:
 
 def _classic_fraction(bounds: Floats, counts: Floats, lower: Floats, upper: Floats) -> Floats:
     if not np.isposinf(bounds[-1]):
-        return np.full(counts.shape[1], np.nan)
+        return np.full(len(counts.T), np.nan)
     total = counts[-1]
     below = _classic_rank(bounds, counts, lower)
     above = _classic_rank(bounds, counts, upper)
@@ -203,7 +203,7 @@ def _classic_rank(bounds: Floats, counts: Floats, value: Floats) -> Floats:
     """How many observations are below a value, one a step."""
     steps = np.arange(len(counts.T))
     lowers = np.concatenate([[0.0 if bounds[0] > 0 else -np.inf], bounds[:-1]])
-    before = np.vstack([np.zeros(counts.shape[1]), counts[:-1]])
+    before = np.vstack([np.zeros(len(counts.T)), counts[:-1]])
     at_start = lowers[:, None] >= value[None, :]
     within = (lowers[:, None] < value[None, :]) & (bounds[:, None] > value[None, :])
     hit = at_start | within
