@@ -78,9 +78,8 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
         ),
     ] = None
     unit: Annotated[
-        str | None,
+        Annotated[str, Meta(max_length=1024)] | None,
         Meta(
-            max_length=1024,
             description="Of a name that was sent in several; that of the latest point unless given. Units without a "
             "dimension (none, 1, {request}) are one.",
             examples=["s"],
