@@ -163,6 +163,7 @@ ROUTES = {
         _RANGE | {"metric": "depth", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
         _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
+        _RANGE | {"metric": "took", "step": "1m", "aggregation": "p99.9"},
         _RANGE | {"metric": "hits", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "took", "step": "1h", "aggregation": "p95"},
     ],
