@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import xxhash
 
+from duoscope.background.driver import Driver
 from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
@@ -111,7 +112,7 @@ def committer(telemetry_store, tmp_path):
     async def running(signal=TRACES):
         journal = Journal.open(tmp_path / "journal")
         spool = Spool(journal, telemetry_store.ingest())
-        await spool.start()
+        await spool.start(Driver())
         try:
             yield Committer(signal, telemetry_store.ingest(), journal, spool, None)
         finally:

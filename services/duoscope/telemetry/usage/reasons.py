@@ -26,6 +26,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "nested-too-deep": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels",
     "too-many-series": "the tenant has {active_series} active metric series, as many as it may have; "
     "GET /api/v1/ingest/cardinality shows which metrics have the most",
+    "invalid-json-value": "a member in JSON is of another type than OTLP has there, out of its range, or given twice",
     "refused-by-store": "the telemetry store does not take the item, for a reason that duoscope did not foresee: its "
     "log has it",
 }
