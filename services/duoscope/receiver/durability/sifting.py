@@ -19,15 +19,13 @@ from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.journal import Batch, Part
 from duoscope.receiver.durability.native_blocks import only_rows, rows_of, without_rows
 from duoscope.receiver.durability.splitting import Rows, refused_rows
-from duoscope.stores.clickhouse import CATALOGUES, LEDGER, IngestWriter
+from duoscope.stores.clickhouse import BESIDE_ITEMS, LEDGER, IngestWriter
 
 _log = logging.getLogger(__name__)
 _refused = Counter("duoscope_ingest_refused_rows", "Rows that ClickHouse refused for good, each by itself", ["table"])
 
 REFUSED: Final = "refused-by-store"
 """The reason under which such items are counted as rejected."""
-_NOT_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
-"""Tables whose rows come on top of items that are stored all the same."""
 
 
 async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Batch | None:
@@ -59,7 +57,7 @@ async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Bat
     _log.error("ClickHouse refuses %d rows of batch %s for %s; the others go in", count, batch.token, table)
     rest = await asyncio.to_thread(without_rows, insert.block, found)
     inserts = [replace(each, block=rest) if each is insert else each for each in batch.inserts]
-    if table in _NOT_ITEMS:
+    if table in BESIDE_ITEMS:
         return replace(batch, inserts=tuple(each for each in inserts if each.block))
     judged = tuple(_judged(part, table, found) for part in batch.parts)
     inserts[-1] = replace(inserts[-1], block=_ledger(inserts[-1].block, judged))
