@@ -1,14 +1,14 @@
 """An organization's OpenID providers: made, changed, deleted and restored, each change with its audit entry.
 
-Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide, all that a role can hold.
-An issuer does not change: users are known by its subjects. Client secrets are sealed and never answered.
+Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide and without an end, all
+that a role can hold. An issuer does not change: users are known by its subjects. Client secrets are sealed and never
+answered.
 """
 
 import re
 import secrets
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from duoscope.identity import roles
@@ -19,6 +19,7 @@ from duoscope.identity.secret_box import Place, SecretBox
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.urls import parse_url
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -154,7 +155,7 @@ class IdentityProviders:
     ) -> list[GroupRole]:
         mapping: list[GroupRole] = []
         for group, role_id, tenant_id in wanted:
-            role = await roles.assignable(m, authority, role_id, tenant_id)
+            role = await roles.assignable(m, authority, role_id, tenant_id, until=None)
             workspace_id = await roles.workspace_of(m, tenant_id)
             mapping.append(GroupRole(group, role_id, role.owner_id, workspace_id, tenant_id))
         await identity_providers.set_group_roles(m, provider, mapping)
@@ -162,11 +163,12 @@ class IdentityProviders:
 
     def _checked_issuer(self, issuer: str) -> str:
         try:
-            parts = urlsplit(issuer)
-            is_fine = bool(parts.hostname) and not parts.query and not parts.fragment and parts.username is None
-        except ValueError:
-            is_fine, parts = False, urlsplit("")
-        if not is_fine or parts.scheme not in ({"https", "http"} if self._allows_http else {"https"}):
+            url = parse_url(issuer, ("https", "http") if self._allows_http else ("https",))
+        except ValueError as error:
+            raise invalid(
+                f"issuer must be an https URL, as the provider's discovery document names it: {error}."
+            ) from error
+        if url.query or url.has_fragment:
             raise invalid("issuer must be an https URL without a query, as the provider's discovery document names it.")
         return issuer
 

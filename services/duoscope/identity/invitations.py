@@ -1,15 +1,16 @@
 """Invitations by e-mail: how people come to an organization, or to one of its tenants, with the roles they are given.
 
 The token is in the message only, works once and for INVITATION_LIFETIME_S; one sent again has a new one. Whoever
-invites holds all that the roles give, when it is sent and still when it is accepted: an invitation kept in
-reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to nobody but the reader
-of its mail.
+invites holds all that the roles give, for as long as they give it, when it is sent and still when it is accepted: an
+invitation kept in reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to
+nobody but the reader of its mail.
 """
 
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +18,10 @@ from duoscope.identity.changes import tell, told
 from duoscope.identity.mail import Mailer
 from duoscope.identity.password_rules import PasswordRules
 from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.permissions import Authority
-from duoscope.identity.roles import assignable, workspace_of
+from duoscope.identity.permissions import Authority, combined, lacking
+from duoscope.identity.roles import assignable, check_expiry, workspace_of
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations, organizations, roles, tenants, user_roles, users
@@ -78,26 +80,34 @@ class Invitations:
         email: str,
         role_ids: list[UUID],
         tenant_id: UUID | None,
+        roles_expire_at: datetime | None = None,
         needs_mail: bool = True,
     ) -> Sent:
         """Invite somebody to a tenant, or, without one, to the organization; a platform admin to any of them.
 
+        The roles are given until `roles_expire_at`, or without an end.
+
         Raises:
-            DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address;
-                CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an address with an open one.
+            DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address
+                or an end in the past; CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an
+                address with an open one.
         """
         if needs_mail:
             self._mailer.require()
         email = users.check_email(email)
         if not role_ids:
             raise invalid("role_ids: an invitation gives at least one role.")
+        check_expiry(roles_expire_at)
         authority.require_place(tenant_id)
         token = _new_token()
         async with self._store.open(authority.scope, "invitations.create") as m:
             organization = await organizations.get(m, authority.organization_id)
             if organization is None:
                 raise not_found("organization")
-            given = [await assignable(m, authority, role_id, tenant_id) for role_id in dict.fromkeys(role_ids)]
+            given = [
+                await assignable(m, authority, role_id, tenant_id, until=roles_expire_at)
+                for role_id in dict.fromkeys(role_ids)
+            ]
             if await users.has_email(m, email):
                 raise DuoscopeError(
                     ErrorKind.CONFLICT, "user-exists", "This address has an account here; give that user the role."
@@ -112,6 +122,7 @@ class Invitations:
                 token_hash=_hash(token),
                 lifetime_s=INVITATION_LIFETIME_S,
                 invited_by=_inviter(authority),
+                roles_expire_at=roles_expire_at,
             )
             await self._send(m, made, organization.name, given, token)
             await _tell(m, authority.actor, "invitation.created", made, after=_summary(made))
@@ -130,7 +141,9 @@ class Invitations:
             before = await _lock_open(m, invitation_id)
             organization = await organizations.get(m, authority.organization_id)
             assert organization is not None
-            given = [await assignable(m, authority, role_id, before.tenant_id) for role_id in before.role_ids]
+            until = before.roles_expire_at
+            check_expiry(until)
+            given = [await assignable(m, authority, each, before.tenant_id, until=until) for each in before.role_ids]
             renewed = await invitations.renew(
                 m,
                 invitation_id,
@@ -183,6 +196,7 @@ class Invitations:
                         tenant_id=found.tenant_id,
                         user_id=user.user_id,
                         role=role,
+                        expires_at=found.roles_expire_at,
                     )
             await users.verify_email(m, user.user_id)
             await invitations.accept(m, found.invitation_id, user.user_id)
@@ -205,6 +219,8 @@ class Invitations:
         """The open invitation and its roles, if whoever sent it could send it today."""
         found = await invitations.lock_open(m, _hash(token))
         if found is None or await organizations.get(m, found.organization_id) is None:
+            raise _refused()
+        if found.roles_expire_at is not None and found.roles_expire_at <= now():
             raise _refused()
         given: list[Role] = []
         for role_id in found.role_ids:
@@ -266,13 +282,12 @@ async def _may_still(m: Transaction, invitation: Invitation, given: list[Role]) 
         return False
     if inviter.is_platform_admin:
         return True
-    held = {
-        permission
+    held = combined(
+        (assigned.permissions, assigned.expires_at)
         for assigned in await user_roles.of_user(m, inviter.user_id)
         if assigned.tenant_id in {None, invitation.tenant_id}
-        for permission in assigned.permissions
-    }
-    return all(held.issuperset(role.permissions) for role in given)
+    )
+    return not any(lacking(held, role.permissions, invitation.roles_expire_at) for role in given)
 
 
 async def _lock_open(m: Transaction, invitation_id: UUID) -> Invitation:
@@ -306,7 +321,12 @@ def _refused() -> DuoscopeError:
 
 
 def _summary(invitation: Invitation) -> dict[str, Any]:
-    return {"email": invitation.email, "role_ids": invitation.role_ids, "expires_at": invitation.expires_at}
+    return {
+        "email": invitation.email,
+        "role_ids": invitation.role_ids,
+        "expires_at": invitation.expires_at,
+        "roles_expire_at": invitation.roles_expire_at,
+    }
 
 
 async def _tell(

@@ -125,7 +125,7 @@ class OidcLogins:
             DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
         """
         provider = await self._provider(slug)
-        metadata = await self._client.metadata(provider.issuer)
+        metadata = await self._client.of(provider.organization_id).metadata(provider.issuer)
         begun = _Begun(
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
@@ -215,7 +215,8 @@ class OidcLogins:
     async def _identity(
         self, provider: IdentityProvider, begun: _Begun, code: str | None, issuer: str | None
     ) -> tuple[Identity, Strength]:
-        metadata = await self._client.metadata(provider.issuer)
+        client = self._client.of(provider.organization_id)
+        metadata = await client.metadata(provider.issuer)
         if issuer is not None and issuer != provider.issuer:
             raise Refused("the answer is another issuer's")
         if issuer is None and metadata.sends_issuer:
@@ -229,7 +230,7 @@ class OidcLogins:
                 (provider.organization_id, provider.identity_provider_id),
             )
             client_secret = (await self._box.open(m, provider.client_secret_encrypted, place)).decode()
-        tokens = await self._client.exchange(
+        tokens = await client.exchange(
             provider.issuer,
             client_id=provider.client_id,
             client_secret=client_secret,
@@ -237,12 +238,12 @@ class OidcLogins:
             verifier=begun.verifier,
             redirect_uri=self.redirect_uri(provider),
         )
-        claims = await self._client.validate(
+        claims = await client.validate(
             provider.issuer, tokens.id_token, client_id=provider.client_id, nonce=begun.nonce
         )
         found = strength(claims, provider.acr_values, since_s=begun.asked_anew_s)
         if "email" not in claims or provider.group_claim not in claims:
-            more = await self._client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
+            more = await client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
             claims = more | claims
         return _identity(claims, provider), found
 

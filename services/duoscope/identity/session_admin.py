@@ -4,7 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.identity import people, session_ends
-from duoscope.identity.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import no_such_user, not_found
 from duoscope.kernel.scope import PlatformScope
@@ -36,7 +36,7 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
         DuoscopeError: NOT_FOUND for an organization that there is not; FORBIDDEN `beyond-own-permissions` for who does
             not hold everything in it.
     """
-    authority.require_held(ROLE_PERMISSIONS, None)
+    authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as m:
         if await organizations.get(m, authority.organization_id) is None:
             raise not_found("organization")
