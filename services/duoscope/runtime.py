@@ -33,6 +33,7 @@ from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel import limits, ports
 from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.files import keep_private
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.claims import Claims
@@ -93,6 +94,7 @@ async def serve(
     """
     tls = TlsFiles.of(settings) if "receiver" in parts else None
     is_trial = settings.embedded_postgres and settings.embedded_clickhouse
+    keep_private()
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         ports.require_free(settings, parts)
@@ -187,6 +189,7 @@ async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
     Raises:
         DuoscopeError: CONFLICT while a running duoscope owns the embedded stores.
     """
+    keep_private()
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         settings, admin_dsn = await _own_stores(settings, stack)

@@ -45,8 +45,9 @@ class Settings:
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
         outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
             providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
-        breached_passwords_url: service that is asked whether a new password was stolen elsewhere, by the first five
-            digits of its SHA-1; `off`: the list that is shipped decides alone.
+        breached_passwords_url: service that is asked too whether a new password was stolen elsewhere, by the first
+            five digits of its SHA-1, such as https://api.pwnedpasswords.com/range; `off`, the default: nobody is asked,
+            the list that is shipped decides alone.
         log_level: Python logging level name.
     """
 
@@ -72,7 +73,7 @@ class Settings:
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
     outbound_networks: str = ""
-    breached_passwords_url: str = "https://api.pwnedpasswords.com/range"
+    breached_passwords_url: str = "off"
     log_level: str = "INFO"
 
     @property
