@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 
@@ -135,9 +135,9 @@ async def place(api, new_scope):
     await make(f"/users/{user}/roles", {"role_id": admin})
     key = await make("/api-keys", _KEY | {"allowed_addresses": ["192.0.2.0/24"], "rate_limit": 10,
                                           "expires_at": TO_COME})  # fmt: skip
-    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.expire") as m:
-        await m.execute("UPDATE api_keys SET expires_at = now() - interval '1 s'")
-        region = await m.fetchval("SELECT region_id FROM regions LIMIT 1")
+    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.expire") as tx:
+        await tx.execute("UPDATE api_keys SET expires_at = now() - interval '1 s'")
+        region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
     provider = await make("/identity-providers", _PROVIDER)
     return SimpleNamespace(
         scope=scope,

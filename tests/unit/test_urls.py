@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duoscope.identity.identity_providers import IdentityProviders
+from duoscope.identity.oidc.identity_providers import IdentityProviders
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.outbound import Outbound
 from duoscope.kernel.urls import URL_CHARS_MAX, parse_url
+from duoscope.net.outbound import Outbound
 
 # Full-width, circled and other scripts' digits and letters, dots of other scripts, separators, controls, surrogates.
 _ODD = (
@@ -69,7 +69,7 @@ def test_an_issuer_is_taken_or_refused_and_never_a_defect(text):
 async def test_a_request_is_refused_or_fails_and_never_a_defect(text):
     """Nothing is connected to: what is not refused for its form is no name, or at no address that may be asked."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("duoscope.kernel.outbound.socket.getaddrinfo", _at_home)
+        patched.setattr("duoscope.net.outbound.socket.getaddrinfo", _at_home)
         with pytest.raises(DuoscopeError) as refused:
             await _outbound().request("GET", text)
     assert refused.value.code in {"address-refused", "outbound-failed"}

@@ -13,45 +13,33 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
-from duoscope.api.document import StrictBodies
+from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
-from duoscope.api.page import SchemaPage
+from duoscope.api.log_streams import Tails
+from duoscope.api.observability import JsonRequest, ObservedApp
+from duoscope.api.openapi_page import SchemaPage
+from duoscope.api.openapi_strict import StrictBodies
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
-from duoscope.api.requests import JsonRequest, ObservedApp
-from duoscope.api.routes import (
+from duoscope.api.routes import health
+from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
+from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
-    auth,
-    catalogue,
-    devices,
-    health,
     identity_providers,
-    ingest,
     invitations,
-    link_pages,
-    logs,
-    metrics,
-    mfa,
-    oidc,
     organizations,
-    passwords,
     permissions,
-    places,
     regions,
     roles,
-    services,
-    sessions,
     tenants,
-    traces,
-    usage,
     users,
     workspaces,
 )
-from duoscope.api.services import ApiServices
-from duoscope.api.tails import Tails
-from duoscope.identity.permissions import Principal
-from duoscope.kernel.clients import trusted_proxies
+from duoscope.api.routes.ingest import receiving, usage
+from duoscope.api.routes.telemetry import catalogue, logs, metrics, services, traces
+from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.net.proxies import trusted_proxies
 from duoscope.stores.clickhouse import TelemetryReader
 
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -71,12 +59,12 @@ def create_app(services_: ApiServices) -> Litestar:
     tails = Tails(services_.stopping)
     app = ObservedApp(
         route_handlers=[
-            *(auth.login, auth.refresh, auth.reauthenticate, auth.logout, auth.me),
+            *(login.login, login.refresh, login.reauthenticate, login.logout, login.me),
             *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
-            *(*ingest.ROUTES, *usage.ROUTES),
+            *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
             *(health.live, health.ready, health.metrics),
             *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
