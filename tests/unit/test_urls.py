@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from duoscope.identity.oidc.identity_providers import IdentityProviders
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.urls import URL_CHARS_MAX, parse_url
 from duoscope.net.outbound import Outbound
+from duoscope.net.urls import URL_CHARS_MAX, parse_url
 
 # Full-width, circled and other scripts' digits and letters, dots of other scripts, separators, controls, surrogates.
 _ODD = (

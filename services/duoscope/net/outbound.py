@@ -26,7 +26,7 @@ import certifi
 import httpcore
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
-from duoscope.kernel.urls import Url, parse_url
+from duoscope.net.urls import Url, parse_url
 
 TIMEOUT_S: Final = 10.0
 """For a whole request, from the name's resolution to the answer's last byte."""

@@ -14,10 +14,10 @@ from duoscope.identity.authorization.permissions import NOW, Authority, Principa
 from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.kernel.urls import parse_url
 from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
+from duoscope.net.urls import parse_url
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _ONESELF: Final = PlatformScope(reason="people change their own profile wherever they are at home")

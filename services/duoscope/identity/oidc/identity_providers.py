@@ -18,9 +18,9 @@ from duoscope.identity.operators.administration import code_of
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id
-from duoscope.kernel.urls import parse_url
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
+from duoscope.net.urls import parse_url
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 

@@ -15,8 +15,8 @@ from uuid import UUID
 import jwt
 
 from duoscope.kernel.errors import DuoscopeError, unavailable
-from duoscope.kernel.urls import parse_url
 from duoscope.net.outbound import Answer, Outbound
+from duoscope.net.urls import parse_url
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
