@@ -88,6 +88,9 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, tuple(ROLE_PERMISSIONS), ("POST", "/organizations", _REGION), ({"items_per_second": 0},),
                 wide=True),
     ),
+    "/api/v1/organizations/{organization_id}/limits": (
+        Refused(DENIED, tuple(ROLE_PERMISSIONS), ("POST", "/organizations", _REGION), ({"tenants": 1000},), wide=True),
+    ),
     "/api/v1/workspaces/{workspace_id}": (
         Refused(DENIED, ("tenant:write", "workspace:write"), ("POST", "/workspaces", {"name": "Mine"}),
                 ({"name": "x"}, {"is_active": True})),

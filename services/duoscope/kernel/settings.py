@@ -12,6 +12,7 @@ from pathlib import Path
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.organization_limits import OrganizationLimits
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
 _PORT_MAX = 65535
@@ -43,6 +44,8 @@ class Settings:
         mail_from: address our mail comes from.
         ingest_limits: what tenants may send that have no limits of their own, such as
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
+        organization_limits: what organizations may have that have no limits of their own, such as
+            `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
         outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
             providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
         breached_passwords_url: service that is asked too whether a new password was stolen elsewhere, by the first
@@ -72,6 +75,7 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
+    organization_limits: str = ""
     outbound_networks: str = ""
     breached_passwords_url: str = "off"
     log_level: str = "INFO"
@@ -117,6 +121,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
             f"{ENVIRONMENT_PREFIX}BREACHED_PASSWORDS_URL takes an address such as https://host/range, or off."
         )
     IngestLimits.parse(str(values.get("ingest_limits", "")))
+    OrganizationLimits.parse(str(values.get("organization_limits", "")))
     data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
     return Settings(**values)  # pyright: ignore[reportArgumentType]

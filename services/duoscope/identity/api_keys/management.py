@@ -17,6 +17,7 @@ from duoscope.identity.api_keys import form
 from duoscope.identity.api_keys.form import NewKey
 from duoscope.identity.audit import record
 from duoscope.identity.authorization.permissions import NOW, Held, require_held
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
@@ -85,22 +86,24 @@ class Made:
 class ApiKeyManagement:
     """For people, in the tenant they work in."""
 
-    def __init__(self, store: MetadataStore, hasher: SlowHasher) -> None:
+    def __init__(self, store: MetadataStore, hasher: SlowHasher, quota: Quota = DEFAULT_QUOTA) -> None:
         self._store = store
         self._hasher = hasher
+        self._quota = quota
 
     async def create(self, holder: Holder, wish: KeyWish) -> Made:
         """Make a key.
 
         Raises:
             DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker, or
-                for longer.
+                for longer; CONFLICT `organization-limit-reached`.
         """
         permissions = api_keys.check_permissions(wish.permissions)
         _require_held(holder, permissions, wish.expires_at)
         new = form.generate()
         secret_hash = await self._hasher.hash(new.secret)
         async with self._store.open(holder.scope, "api_keys.create") as tx:
+            await self._quota.require_room(tx, holder.scope.organization_id, "api_keys")
             return await create(tx, holder.actor, new, secret_hash, wish)
 
     async def change(self, holder: Holder, api_key_id: UUID, fields: dict[str, Any]) -> ApiKey:

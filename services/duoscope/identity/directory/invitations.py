@@ -17,6 +17,7 @@ from uuid import UUID
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit.record import tell, told
 from duoscope.identity.authorization.permissions import Authority, combined, lacking
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.roles import assignable, check_expiry, workspace_of
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
@@ -66,11 +67,13 @@ class Invitations:
         *,
         public_url: str,
         rules: PasswordRules | None = None,
+        quota: Quota = DEFAULT_QUOTA,
     ) -> None:
         self._store = store
         self._mailer = mailer
         self._hasher = hasher
         self._rules = rules or PasswordRules()
+        self._quota = quota
         self._public_url = public_url.rstrip("/")
 
     async def create(
@@ -112,6 +115,8 @@ class Invitations:
                 raise DuoscopeError(
                     ErrorKind.CONFLICT, "user-exists", "This address has an account here; give that user the role."
                 )
+            await self._quota.require_room(tx, authority.organization_id, "invitations")
+            await self._quota.require_room(tx, authority.organization_id, "users")
             made = await invitations.create(
                 tx,
                 organization_id=authority.organization_id,
@@ -132,7 +137,8 @@ class Invitations:
         """Send it again with a new token, which ends the one before, and a new time; also one that has expired.
 
         Raises:
-            DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed` or `mail-not-configured`; FORBIDDEN.
+            DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed`, `mail-not-configured` or
+                `organization-limit-reached`; FORBIDDEN.
         """
         if needs_mail:
             self._mailer.require()
@@ -144,6 +150,8 @@ class Invitations:
             until = before.roles_expire_at
             check_expiry(until)
             given = [await assignable(tx, authority, each, before.tenant_id, until=until) for each in before.role_ids]
+            if before.status == "expired":
+                await self._quota.require_room(tx, authority.organization_id, "invitations")
             renewed = await invitations.renew(
                 tx,
                 invitation_id,
@@ -169,7 +177,8 @@ class Invitations:
 
         Raises:
             DuoscopeError: INVALID `invitation-invalid`, the same for unknown, used, revoked, expired and orphaned;
-                INVALID for the password; CONFLICT `user-exists` for an account in another organization.
+                INVALID for the password; CONFLICT `user-exists` for an account in another organization,
+                or `organization-limit-reached`.
         """
         if not _TOKEN.fullmatch(token):
             raise _refused()
@@ -186,7 +195,7 @@ class Invitations:
                 if tenant is None:
                     raise _refused()
                 await tenants.enter(tx, tenant)
-            user, is_new = await _user(tx, found, password_hash, first_name, last_name)
+            user, is_new = await self._user(tx, found, password_hash, first_name, last_name)
             for role in given:
                 if not await user_roles.has(tx, user.user_id, role.role_id, found.tenant_id):
                     await user_roles.create(
@@ -231,6 +240,26 @@ class Invitations:
             raise _refused()
         return found, given
 
+    async def _user(
+        self, tx: Transaction, invitation: Invitation, password_hash: str, first_name: str, last_name: str
+    ) -> tuple[User, bool]:
+        login = await users.find_login(tx, invitation.email)
+        if login is None:
+            await self._quota.require_room(tx, invitation.organization_id, "users")
+            made = await users.create(
+                tx, email=invitation.email, password_hash=password_hash, first_name=first_name, last_name=last_name
+            )
+            return made, True
+        if login.organization_id != invitation.organization_id:
+            raise DuoscopeError(
+                ErrorKind.CONFLICT,
+                "user-exists",
+                "This address has an account in another organization; ask for an invitation to another address.",
+            )
+        user = await users.get(tx, login.user_id)
+        assert user is not None
+        return user, False
+
     def _link(self, token: str) -> str:
         # After the #, which browsers keep to themselves: no log on the way sees the token.
         return f"{self._public_url}/invitation#{token}"
@@ -252,26 +281,6 @@ class Invitations:
             subject=f"Invitation to {' '.join(organization.split())}",
             text=text,
         )
-
-
-async def _user(
-    tx: Transaction, invitation: Invitation, password_hash: str, first_name: str, last_name: str
-) -> tuple[User, bool]:
-    login = await users.find_login(tx, invitation.email)
-    if login is None:
-        made = await users.create(
-            tx, email=invitation.email, password_hash=password_hash, first_name=first_name, last_name=last_name
-        )
-        return made, True
-    if login.organization_id != invitation.organization_id:
-        raise DuoscopeError(
-            ErrorKind.CONFLICT,
-            "user-exists",
-            "This address has an account in another organization; ask for an invitation to another address.",
-        )
-    user = await users.get(tx, login.user_id)
-    assert user is not None
-    return user, False
 
 
 async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role]) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.users import require_another_admin
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -35,19 +36,22 @@ async def create(
     name: str,
     description: str,
     permissions: frozenset[str],
+    quota: Quota = DEFAULT_QUOTA,
 ) -> Role:
     """Make a custom role of the organization, or, with a tenant, of that one alone.
 
     A role has no end, so whoever makes one holds its permissions without one.
 
     Raises:
-        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name.
+        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name,
+            or `organization-limit-reached`.
     """
     owner = tenant_id or authority.tenant_id
     authority.require_place(owner)
     authority.require_held(permissions, owner)
     async with store.open(authority.scope, "roles.create") as tx:
         workspace_id = await workspace_of(tx, owner)
+        await quota.require_room(tx, authority.organization_id, "roles")
         role = await roles.create(
             tx,
             organization_id=authority.organization_id,
@@ -90,13 +94,14 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
         await _tell_of_role(tx, authority, "role.deleted", role)
 
 
-async def restore(store: MetadataStore, authority: Authority, role_id: UUID) -> Role:
+async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
     """Take a deletion back: whoever held the role holds it again. Errors as for `change`."""
     async with store.open(authority.scope, "roles.restore") as tx:
         role = await roles.lock(tx, role_id)
         if role is None or role.deleted_at is None:
             raise not_found("deleted role")
         authority.require_held(role.permissions, role.tenant_id)
+        await quota.require_room(tx, authority.organization_id, "roles", restores=True)
         await removal.restore(tx, "roles", role_id)
         await _tell_of_role(tx, authority, "role.restored", role, after=told(role))
     return replace(role, deleted_at=None)

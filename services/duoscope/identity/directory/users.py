@@ -11,6 +11,7 @@ from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
@@ -90,13 +91,14 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
         await _tell(tx, authority, "user.deleted", user)
 
 
-async def restore(store: MetadataStore, authority: Authority, user_id: UUID) -> User:
+async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> User:
     """Take a deletion back: the user holds again what they held, which is checked like giving it to them.
 
-    CONFLICT if the address belongs to another by now.
+    CONFLICT if the address belongs to another by now, or `organization-limit-reached`.
     """
     await require_over(store, authority, user_id, gives=True)
     async with _opened(store, authority, "users.restore") as tx:
+        await quota.require_room(tx, authority.organization_id, "users", restores=True)
         if not await _is_of_organization(tx, authority, user_id) or not await removal.restore(tx, "users", user_id):
             raise not_found("deleted user")
         user = await users.get(tx, user_id)

@@ -14,6 +14,7 @@ from uuid import UUID
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import roles
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.operators.administration import code_of
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
@@ -30,10 +31,13 @@ _DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.
 class IdentityProviders:
     """Manages them; `allows_http` is for operators who let providers of their own network be asked."""
 
-    def __init__(self, store: MetadataStore, box: SecretBox, *, allows_http: bool) -> None:
+    def __init__(
+        self, store: MetadataStore, box: SecretBox, *, allows_http: bool, quota: Quota = DEFAULT_QUOTA
+    ) -> None:
         self._store = store
         self._box = box
         self._allows_http = allows_http
+        self._quota = quota
 
     async def create(
         self,
@@ -69,6 +73,7 @@ class IdentityProviders:
         authority.require_held(ROLE_PERMISSIONS, None)
         organization_id, identity_provider_id = authority.organization_id, new_id()
         async with self._store.open(authority.scope, "identity_providers.create") as tx:
+            await self._quota.require_room(tx, organization_id, "identity_providers")
             place = Place("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
             wanted = IdentityProvider(
                 organization_id=organization_id,
@@ -141,6 +146,7 @@ class IdentityProviders:
             found = await identity_providers.lock(tx, identity_provider_id)
             if found is None or found.deleted_at is None:
                 raise not_found("deleted identity provider")
+            await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)
             await _tell(tx, authority, "identity-provider.restored", restored, after=told(restored))

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from duoscope.identity.authentication.session_ends import SessionId
 from duoscope.identity.authentication.sessions import Sessions, TokenPair
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.accounts import Identity, OidcUsers
 from duoscope.identity.oidc.provider import OidcClient, Refused, code_challenge
 from duoscope.identity.oidc.strength import Strength, strength
@@ -91,12 +92,13 @@ class OidcLogins:
         *,
         outbound: Outbound,
         public_url: str,
+        quota: Quota = DEFAULT_QUOTA,
     ) -> None:
         self._store = store
         self._box = box
         self._sessions = sessions
         self._client = OidcClient(outbound)
-        self._users = OidcUsers(store, hasher)
+        self._users = OidcUsers(store, hasher, quota)
         self._cookie_keys = keys.derive("oidc-login")
         self._public_url = public_url.rstrip("/")
 
