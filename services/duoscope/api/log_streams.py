@@ -10,7 +10,7 @@ import msgspec
 from litestar.response import ServerSentEventMessage
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.telemetry.logs import TAIL_INTERVAL_S, TailBatch
+from duoscope.telemetry.tail import TAIL_INTERVAL_S, TailBatch
 
 TAILS_MAX: Final = 50
 """Streams of one process at a time: each is a query a second."""

@@ -14,6 +14,7 @@ from duoscope.api.problems import documented
 from duoscope.api.searching import LogSearch, Reader
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry import logs
+from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import time_range
 
@@ -61,4 +62,4 @@ async def tail(
     The stream ends after a quarter of an hour, as access tokens do: connect again with a fresh one.
     """
     compile_query(query_text, Signal.LOGS)  # a mistake is answered before the stream begins
-    return ServerSentEvent(tails.stream(logs.tail(reader, query_text, wait=tails.wait)))
+    return ServerSentEvent(tails.stream(log_tail.tail(reader, query_text, wait=tails.wait)))
