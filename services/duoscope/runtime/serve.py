@@ -99,7 +99,6 @@ async def serve(
     """
     tls = TlsFiles.of(settings) if "receiver" in parts else None
     is_trial = settings.embedded_postgres and settings.embedded_clickhouse
-    keep_private()
     driver = Driver()
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
@@ -196,7 +195,6 @@ async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
     Raises:
         DuoscopeError: CONFLICT while a running duoscope owns the embedded stores.
     """
-    keep_private()
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         settings, admin_dsn = await _own_stores(settings, Driver(), stack)
@@ -276,6 +274,7 @@ async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrat
 
 
 def _lock(settings: Settings, stack: AsyncExitStack) -> None:
+    keep_private()
     """Own the data directory before anything else, so that a second start is told of the first and nothing less.
 
     Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
