@@ -274,11 +274,11 @@ async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrat
 
 
 def _lock(settings: Settings, stack: AsyncExitStack) -> None:
-    keep_private()
     """Own the data directory before anything else, so that a second start is told of the first and nothing less.
 
     Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
     """
+    keep_private()
     if settings.embedded_postgres or settings.embedded_clickhouse:
         stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
 
