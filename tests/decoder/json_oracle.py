@@ -23,6 +23,9 @@ INTEGERS |= {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 DROPPED = object()
 TWINS = twins()
 ORIGINALS = SIGNALS[0].request.DESCRIPTOR.file.pool
+OF_SIGNALS = {
+    name for request in REQUESTS.values() for f in request.DESCRIPTOR.fields for name in (f.json_name, f.name)
+}
 MARK = tag(19999, 0) + b"\1"
 """What a message says that holds less than its text."""
 
@@ -56,6 +59,8 @@ def _fill(members, message, *, is_request=False):
         refuse("google.protobuf takes any container, and texts, for an object that it knows no field of")
     known = {name: field for field in message.DESCRIPTOR.fields for name in (field.json_name, field.name)}
     given, lost = set(), False
+    if is_request:
+        _of_one_signal(members, known)
     for name, value in members:
         field = known.get(name)
         if field is None:
@@ -75,6 +80,11 @@ def _fill(members, message, *, is_request=False):
         message.MergeFromString(MARK)
         return False
     return lost
+
+
+def _of_one_signal(members, known):
+    if any(name in OF_SIGNALS and name not in known for name, _ in members):
+        refuse("google.protobuf passes over what belongs to another signal")
 
 
 def _clashes(field, value, given):
