@@ -116,6 +116,12 @@ INGEST_SPOOL_PAUSE_MAX_S: Final = 10.0
 INGEST_INSERT_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 """What one INSERT may take in ClickHouse."""
 
+INGEST_PARTITIONS_MAX: Final = 1000
+"""Of one INSERT: a day and a retention each. All days of all retentions are fewer."""
+
+INGEST_SPLITS_MAX: Final = 200
+"""Tries to find the refused items of one request; what is not told apart by then is refused with them."""
+
 EMBEDDED_POSTGRES_CHECK_S: Final = 1.0
 """How often the embedded PostgreSQL is looked at; one that died is started again."""
 

@@ -94,6 +94,10 @@ class Batch:
     parts: tuple[Part, ...]
     inserts: tuple[Insert, ...] = ()
 
+    def insert_of(self, table: str) -> Insert | None:
+        """The one for a table, if there is one."""
+        return next((insert for insert in self.inserts if insert.table == table), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -285,7 +289,7 @@ class Journal:
 
 
 def _values(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.items, outcome.stored, outcome.rejected
+    return outcome.items, outcome.stored, outcome.reasons
 
 
 def _read_head(file: BinaryIO, path: Path) -> tuple[dict[str, Any], Batch]:
