@@ -30,8 +30,8 @@ def enriched(vector: Vector, node: Selector, info: Vector, info_times: Ints) -> 
     names = [m for m in node.groups[0] if m.name == label_sets.NAME and not m.type.startswith("!")]
     wanted = [matcher for matcher in node.groups[0] if matcher.name != label_sets.NAME]
     by_identity: dict[Labels, list[int]] = {}
-    for row, labels in enumerate(info.labels):
-        by_identity.setdefault(label_sets.only(labels, _IDENTITY), []).append(row)
+    for row, each in enumerate(info.labels):
+        by_identity.setdefault(label_sets.only(each, _IDENTITY), []).append(row)
     labels: list[Labels] = []
     rows: list[int] = []
     present: list[Bools] = []
