@@ -43,6 +43,7 @@ def message_of(kind, raw):
     try:
         document = json.loads(raw.decode(errors="surrogateescape"), object_pairs_hook=Members, parse_constant=refuse)
         message = TWINS[kind]()
+        _of_one_signal(document, message)
         _fill(document, message, is_request=True)
     except (ValueError, RecursionError) as error:
         raise RefusedError from error
@@ -59,8 +60,6 @@ def _fill(members, message, *, is_request=False):
         refuse("google.protobuf takes any container, and texts, for an object that it knows no field of")
     known = {name: field for field in message.DESCRIPTOR.fields for name in (field.json_name, field.name)}
     given, lost = set(), False
-    if is_request:
-        _of_one_signal(members, known)
     for name, value in members:
         field = known.get(name)
         if field is None:
@@ -82,8 +81,9 @@ def _fill(members, message, *, is_request=False):
     return lost
 
 
-def _of_one_signal(members, known):
-    if any(name in OF_SIGNALS and name not in known for name, _ in members):
+def _of_one_signal(document, request):
+    known = {name for field in request.DESCRIPTOR.fields for name in (field.json_name, field.name)}
+    if isinstance(document, Members) and any(name in OF_SIGNALS - known for name, _ in document):
         refuse("google.protobuf passes over what belongs to another signal")
 
 
