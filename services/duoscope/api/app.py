@@ -13,6 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api.authentication import Authentication
+from duoscope.api.compat import prometheus
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
 from duoscope.api.log_streams import Tails
@@ -64,6 +65,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
+            *prometheus.ROUTES,
             *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
             *(health.live, health.ready, health.metrics),

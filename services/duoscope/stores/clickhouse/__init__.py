@@ -8,11 +8,21 @@ migrator's. Calls run in threads of their own, each with a client: nothing here 
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.errors import RejectedByStoreError
 from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
-from duoscope.stores.clickhouse.schema import CATALOGUES, INGESTED, LEDGER, REJECTIONS, STORED, VIEWS, scoped_sql
+from duoscope.stores.clickhouse.schema import (
+    BESIDE_ITEMS,
+    CATALOGUES,
+    INGESTED,
+    LEDGER,
+    REJECTIONS,
+    STORED,
+    VIEWS,
+    scoped_sql,
+)
 from duoscope.stores.clickhouse.store import TelemetryStore
 from duoscope.stores.clickhouse.writer import IngestWriter, Stored
 
 __all__ = [
+    "BESIDE_ITEMS",
     "CATALOGUES",
     "INGESTED",
     "LEDGER",
