@@ -13,6 +13,7 @@ from typing import Final
 from duoscope.background.driver import FINISHED, Driver, Job, Next
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.files import keep_private
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget_missing_parts
@@ -158,6 +159,7 @@ def lock(settings: Settings, stack: AsyncExitStack) -> None:
 
     Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
     """
+    keep_private()
     if settings.embedded_postgres or settings.embedded_clickhouse:
         stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
 
