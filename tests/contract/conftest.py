@@ -28,8 +28,7 @@ from duoscope.identity.secret_keys import SecretKeys
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.grpc_server import GrpcServer
-from duoscope.receiver.http_listener import HttpServer
-from duoscope.receiver.http_server import JSON, PROTOBUF, HttpApplication
+from duoscope.receiver.http_server import JSON, PROTOBUF, HttpApplication, http_server
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.journal import Journal
 from duoscope.receiver.signals import SIGNALS
@@ -267,7 +266,7 @@ def serve(stranded_store, verifier, tmp_path):
         await ingest.start()
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
-        http = HttpServer(HttpApplication(ingest, trusted), tls, **options)
+        http = http_server(HttpApplication(ingest, trusted), tls, **options)
         await http.start(listening)
         grpc_server = GrpcServer(ingest, tls, trusted)
         await grpc_server.start("127.0.0.1", 0)

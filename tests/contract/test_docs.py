@@ -79,13 +79,13 @@ def test_limits_of_the_otlp_ports_are_those_of_the_code():
     )
     memory = rows["request bytes in memory, all tenants, from a body's first byte"]
     assert memory == f"{limits.INGEST_QUEUE_BYTES_MAX // mebibytes} MiB"
-    assert rows["request line and headers, or metadata"] == f"{limits.INGEST_HEADERS_BYTES_MAX // 1024} KiB"
+    assert rows["request line and headers, or metadata"] == f"{limits.HTTP_HEADERS_BYTES_MAX // 1024} KiB"
     assert rows["connections to each port"] == f"{limits.INGEST_CONNECTIONS_MAX:,}"
     assert rows["requests at once on a gRPC connection"] == str(limits.INGEST_GRPC_STREAMS_MAX)
-    assert rows["a TLS handshake; the headers of a request"] == f"{limits.INGEST_HEADERS_MAX_S:.0f} s each"
-    pauses = f"{limits.INGEST_READ_PAUSE_MAX_S:.0f} s (HTTP); {limits.INGEST_READ_MAX_S:.0f} s"
+    assert rows["a TLS handshake; the headers of a request"] == f"{limits.HTTP_HEADERS_MAX_S:.0f} s each"
+    pauses = f"{limits.HTTP_BODY_PAUSE_MAX_S:.0f} s (HTTP); {limits.HTTP_BODY_MAX_S:.0f} s"
     assert rows["a pause in a request; all of a request"] == pauses
-    assert rows["an idle HTTP connection"] == f"{limits.INGEST_IDLE_MAX_S:.0f} s"
+    assert rows["an idle HTTP connection"] == f"{limits.HTTP_IDLE_MAX_S:.0f} s"
     assert f"window of up to {2**limits.INGEST_ZSTD_WINDOW_LOG_MAX // mebibytes} MiB" in text
 
 

@@ -16,6 +16,7 @@ PACKAGE = "services/duoscope/"
 
 LAYERS = (
     "kernel",
+    "net",
     "stores",
     "metadata",
     "telemetry",

@@ -1,7 +1,7 @@
 """The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
 
 import functools
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -12,11 +12,12 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
+from duoscope.api import page
 from duoscope.api.authentication import Authentication
 from duoscope.api.document import StrictBodies
 from duoscope.api.listing import paging
 from duoscope.api.page import SchemaPage
-from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
+from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected
 from duoscope.api.requests import JsonRequest, ObservedApp
 from duoscope.api.routes import (
     api_keys,
@@ -47,14 +48,16 @@ from duoscope.api.routes import (
     users,
     workspaces,
 )
+from duoscope.api.routes.system import start_page
 from duoscope.api.services import ApiServices
 from duoscope.api.tails import Tails
 from duoscope.identity.permissions import Principal
+from duoscope.kernel import limits
 from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.net.bodies import GoneError
 from duoscope.stores.clickhouse import TelemetryReader
 
-BODY_BYTES_MAX: Final = 1024 * 1024
 _DESCRIPTION = (
     "Metrics, logs and traces of one tenant: the access token says which. Log in at /api/v1/auth/login and send the "
     "access token as `Authorization: Bearer <token>`. Programs read telemetry with an API key in its place, or as "
@@ -78,6 +81,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *metrics.ROUTES,
             *(*ingest.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
+            start_page.start_page,
             *(health.live, health.ready, health.metrics),
             *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
@@ -98,13 +102,14 @@ def create_app(services_: ApiServices) -> Litestar:
         ],
         exception_handlers={
             DuoscopeError: on_duoscope_error,
+            GoneError: on_gone,
             HTTPException: on_http_exception,
             RecursionError: on_deep_nesting,
             Exception: on_unexpected,
         },
         request_class=JsonRequest,
         plugins=[StrictBodies()],
-        request_max_body_size=BODY_BYTES_MAX,
+        request_max_body_size=limits.API_REQUEST_BYTES_MAX,
         openapi_config=OpenAPIConfig(
             title="duoscope",
             version=duoscope.__version__,
@@ -120,6 +125,7 @@ def create_app(services_: ApiServices) -> Litestar:
         debug=False,
         logging_config=None,
     )
+    app.page_policies = {"/": start_page.POLICY, "/schema": page.POLICY, "/schema/": page.POLICY}
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

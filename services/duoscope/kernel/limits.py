@@ -16,27 +16,41 @@ INGEST_UNPACK_THREADS_MAX: Final = 2
 INGEST_ZSTD_WINDOW_LOG_MAX: Final = 25
 """2**25 is 32 MiB, the window of the collector's best zstd level; a decoder holds one window."""
 
-INGEST_READ_PAUSE_MAX_S: Final = 15.0
-INGEST_READ_MAX_S: Final = 60.0
+HTTP_BODY_PAUSE_MAX_S: Final = 15.0
+HTTP_BODY_MAX_S: Final = 60.0
 """How long a sender may pause in the middle of a request, and how long it may take for all of it."""
 
-INGEST_HEADERS_MAX_S: Final = 10.0
+HTTP_HEADERS_MAX_S: Final = 10.0
 """How long a connection may take for its TLS handshake, and then for the headers of a request."""
 
-INGEST_IDLE_MAX_S: Final = 75.0
+HTTP_IDLE_MAX_S: Final = 75.0
 """How long an HTTP connection is kept open between two requests."""
 
-INGEST_DISCARD_MAX_S: Final = 10.0
+HTTP_DISCARD_MAX_S: Final = 10.0
 """How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
 
-INGEST_HEADERS_BYTES_MAX: Final = 16 * 1024
+HTTP_HEADERS_BYTES_MAX: Final = 16 * 1024
 """Request line and headers, or gRPC metadata, of one request."""
 
+HTTP_UNREAD_MAX_S: Final = 15.0
+HTTP_UNREAD_BYTES_MIN: Final = 64 * 1024
+"""Whoever does not read as much of an answer in as long, nor all that was written, is cut off."""
+
 INGEST_CONNECTIONS_MAX: Final = 2048
-"""Connections to each OTLP port."""
+INGEST_CONNECTIONS_ADDRESS_MAX: Final = 1024
+"""Connections to each OTLP port, in all and (HTTP) from one address."""
+
+API_CONNECTIONS_MAX: Final = 2048
+API_CONNECTIONS_ADDRESS_MAX: Final = 512
+"""Connections to the API's port, in all and from one address."""
+
+API_REQUEST_BYTES_MAX: Final = 1024 * 1024
+"""The body of one request to the API."""
 
 OPEN_FILES_WANTED: Final = 16_384
-"""File descriptors the receiver asks the system for: its connections, and what the embedded stores open."""
+OPEN_FILES_KEPT: Final = 4096
+"""File descriptors a process asks the system for, and those of them that no connection gets: they are for the embedded
+stores and the journal. Where the system gives fewer, half of them are kept, and the ports share the rest."""
 
 INGEST_GRPC_STREAMS_MAX: Final = 100
 """Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""
@@ -142,6 +156,9 @@ INGEST_RETRY_AFTER_S: Final = 2.0
 
 AUTHENTICATED_AGE_MAX_S: Final = 300
 """How long ago a user may have shown who they are to end other sessions, forget devices or change their address."""
+
+READ_RETRY_AFTER_S: Final = 2.0
+"""What a reader is told when the API has no room for it at the moment."""
 
 SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
