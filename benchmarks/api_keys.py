@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from duoscope.identity import administration
-from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.operators import administration
+from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.scope import PlatformScope
+from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator
 from duoscope.stores.postgres import MetadataStore
@@ -40,8 +40,8 @@ async def _keys(store: MetadataStore, hasher: SlowHasher, addresses: str) -> lis
         await administration.create_api_key(store, hasher, tenant_id=tenant.tenant_id, name=f"key {number}")
         for number in range(KEYS)
     ]
-    async with store.open_platform(_SCOPE, "bench.addresses") as m:
-        await m.execute(
+    async with store.open_platform(_SCOPE, "bench.addresses") as tx:
+        await tx.execute(
             "UPDATE api_keys SET allowed_addresses = $2::text[]::cidr[] WHERE tenant_id = $1",
             *(tenant.tenant_id, addresses.split()),
         )

@@ -32,9 +32,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from duoscope.api.app import ApiServices, create_app
-from duoscope.api.services import assemble
-from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_keys import SecretKeys
+from duoscope.api.dependencies import assemble
+from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.files import shipped
 from duoscope.kernel.ids import new_id
@@ -43,6 +42,7 @@ from duoscope.kernel.settings import Settings
 from duoscope.metadata import user_sessions
 from duoscope.metadata.permissions import Grant
 from duoscope.receiver.decoder import Decoder, Kind
+from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryReader, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, PostgresAddress
 from duoscope.stores.migrations import ClickHouseMigrator, Migrator
@@ -277,40 +277,40 @@ async def make_member(
     """A user at home in the tenant with a role of these permissions there; answers the user's id."""
     o, w, t, user_id, role_id = scope.organization_id, scope.workspace_id, scope.tenant_id, new_id(), new_id()
     place = (None, None) if organization_wide else (w, t)
-    async with store.open_platform(PlatformScope(reason="a test"), "test.member") as m:
-        await m.execute(
+    async with store.open_platform(PlatformScope(reason="a test"), "test.member") as tx:
+        await tx.execute(
             "INSERT INTO regions (region_id, name, code) VALUES ($1, 'Test', 'test') ON CONFLICT DO NOTHING", new_id()
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO organizations (organization_id, region_id, name, code) "
             "SELECT $1, region_id, 'Test', $2 FROM regions WHERE code = 'test' ON CONFLICT DO NOTHING",
             *(o, str(o)),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO workspaces (organization_id, workspace_id, name, code) "
             "VALUES ($1, $2, 'Test', $3) ON CONFLICT DO NOTHING",
             *(o, w, str(w)),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code) "
             "VALUES ($1, $2, $3, 'Test', $4) ON CONFLICT DO NOTHING",
             *(o, w, t, str(t)),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, "
             "is_platform_admin) VALUES ($1, $2, $3, $4, $5, '', $6)",
             *(o, w, t, user_id, f"{user_id}@example.com", platform_admin),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO roles (organization_id, workspace_id, tenant_id, role_id, name) VALUES ($1, $2, $3, $4, $5)",
             *(o, *place, role_id, str(role_id)),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "
             "SELECT $1, $2, $3, permission_id FROM permissions WHERE name = ANY($4) AND NOT is_platform",
             *(o, place[1] or o, role_id, sorted(permissions)),
         )
-        await m.execute(
+        await tx.execute(
             "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
             "role_owner_id) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             *(o, *place, new_id(), user_id, role_id, place[1] or o),
@@ -321,9 +321,9 @@ async def make_member(
 async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUID:
     """A session of the user in the tenant, as if somebody had logged in; answers its id."""
     session_id = new_id()
-    async with store.open_platform(PlatformScope(reason="a test"), "test.session") as m:
+    async with store.open_platform(PlatformScope(reason="a test"), "test.session") as tx:
         await user_sessions.create(
-            m,
+            tx,
             organization_id=scope.organization_id,
             session_id=session_id,
             user_id=user_id,

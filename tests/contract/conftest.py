@@ -21,17 +21,17 @@ from google.protobuf import json_format
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from duoscope.identity import administration
-from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.operators import administration
+from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
-from duoscope.receiver.grpc_server import GrpcServer
-from duoscope.receiver.http_server import JSON, PROTOBUF, HttpApplication, http_server
+from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Ingest
-from duoscope.receiver.journal import Journal
 from duoscope.receiver.signals import SIGNALS
+from duoscope.receiver.transport.grpc_server import GrpcServer
+from duoscope.receiver.transport.http_server import JSON, PROTOBUF, HttpApplication, http_server
+from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.clickhouse import TelemetryStore
 
 TRANSPORTS = ("grpc", "http/protobuf", "http/json")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from duoscope.api import permission_matrix
-from duoscope.identity.permissions import BUILT_IN_ROLES, PLATFORM_PERMISSIONS, ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import BUILT_IN_ROLES, PLATFORM_PERMISSIONS, ROLE_PERMISSIONS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import permissions
 
@@ -29,11 +29,11 @@ def test_the_page_prints_what_the_code_says(api, mark):
 
 
 async def test_the_built_in_roles_are_those_of_the_database(metadata_store):
-    async with metadata_store.open_platform(PlatformScope(reason="test"), "test.roles") as m:
-        held = await m.fetch(
+    async with metadata_store.open_platform(PlatformScope(reason="test"), "test.roles") as tx:
+        held = await tx.fetch(
             "SELECT role_type, name FROM built_in_role_permissions JOIN permissions USING (permission_id)"
         )
-        known = await permissions.list_all(m)
+        known = await permissions.list_all(tx)
     assert {p.name for p in known} == ROLE_PERMISSIONS | PLATFORM_PERMISSIONS
     assert {p.name for p in known if p.is_platform} == PLATFORM_PERMISSIONS
     for role, names in BUILT_IN_ROLES.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.kernel.ingest_reasons import EXPLANATIONS, REFUSALS
+from duoscope.telemetry.usage.reasons import EXPLANATIONS, REFUSALS
 
 RECEIVER = Path(__file__).parents[2] / "services" / "duoscope" / "receiver"
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.scope import PlatformScope
+from duoscope.net.proxies import trusted_proxies
 
 TRANSPORTS = ("grpc", "http/protobuf", "http/json")
 
@@ -28,8 +28,8 @@ def key(running):
 @pytest.fixture
 async def bind(metadata_store):
     async def to(network):
-        async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.bind") as m:
-            await m.execute("UPDATE api_keys SET allowed_addresses = ARRAY[$1::text]::cidr[]", network)
+        async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.bind") as tx:
+            await tx.execute("UPDATE api_keys SET allowed_addresses = ARRAY[$1::text]::cidr[]", network)
 
     return to
 

@@ -12,10 +12,10 @@ import pytest
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.limits import INGEST_RETRY_AFTER_S
-from duoscope.receiver.http_server import JSON, PROTOBUF
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import SIGNALS
 from duoscope.receiver.status import STATUSES, retry_after_s, rpc_status
+from duoscope.receiver.transport.http_server import JSON, PROTOBUF
 
 TRANSPORTS = ("grpc", "http/protobuf", "http/json")
 HTTP = TRANSPORTS[1:]

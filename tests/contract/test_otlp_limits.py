@@ -5,7 +5,7 @@ import math
 import grpc
 import pytest
 
-from duoscope.identity import ingest_limits
+from duoscope.identity.directory import ingest_limits
 from duoscope.kernel.actor import operator
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.scope import PlatformScope
@@ -21,9 +21,9 @@ def limited(metadata_store, verifier):
     """Give the verifier's key and its tenant limits, before the key is first used."""
 
     async def limit(*, rate_limit=None, **own):
-        async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.limits") as m:
-            (key,) = await api_keys.list_all(m)
-            await m.execute("UPDATE api_keys SET rate_limit = $1", rate_limit)
+        async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.limits") as tx:
+            (key,) = await api_keys.list_all(tx)
+            await tx.execute("UPDATE api_keys SET rate_limit = $1", rate_limit)
         await ingest_limits.change(metadata_store, operator(), key.tenant_id, own)
 
     return limit

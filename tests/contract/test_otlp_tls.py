@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from duoscope.cli import run
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.settings import Settings
-from duoscope.receiver.tls import TlsFiles
+from duoscope.net.tls import TlsFiles
 
 obligation = pytest.mark.obligation
 TRANSPORTS = ("grpc", "http/protobuf", "http/json")

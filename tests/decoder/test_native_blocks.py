@@ -9,7 +9,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.receiver.decoder import Decoder, Kind
-from duoscope.receiver.native_blocks import without_rows
+from duoscope.receiver.durability.native_blocks import without_rows
 from duoscope.receiver.signals import METRICS
 
 SCOPE = Scope(new_id(), new_id(), new_id())

@@ -15,14 +15,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from pyotp.totp import TOTP
 
-from duoscope.identity import administration
-from duoscope.identity.administration import CreatedApiKey
-from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.secret_box import SecretBox
-from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.signing_keys import SigningKeys
+from duoscope.identity.authentication.signing_keys import SigningKeys
+from duoscope.identity.operators import administration
+from duoscope.identity.operators.administration import CreatedApiKey
+from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.users import User
+from duoscope.secrets.box import SecretBox
+from duoscope.secrets.keys import SecretKeys
 
 PASSWORD = "correct horse battery"
 TOTP_LEFT_MIN_S = 5

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from duoscope.identity import administration
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
+from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
@@ -287,8 +287,8 @@ async def test_a_wrong_password_takes_as_long_for_an_account_as_for_none(api, st
     tenant = await administration.create_tenant(store, organization="O", workspace="W", tenant="T")
     known = {"email": "known@example.com", "password": "correct horse battery"}
     await administration.create_user(store, api.services.hasher, tenant_id=tenant.tenant_id, **known)
-    async with store.open_platform(_TEST, "test.account") as m:
-        await m.execute(f"UPDATE users SET is_active = {state}")
+    async with store.open_platform(_TEST, "test.account") as tx:
+        await tx.execute(f"UPDATE users SET is_active = {state}")
 
     async def call(email):
         body = {"email": email, "password": "not the right one"}
@@ -296,8 +296,8 @@ async def test_a_wrong_password_takes_as_long_for_an_account_as_for_none(api, st
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid-credentials")
 
     async def forget():
-        async with store.open_platform(_TEST, "test.forget") as m:
-            await m.execute("DELETE FROM login_attempts")
+        async with store.open_platform(_TEST, "test.forget") as tx:
+            await tx.execute("DELETE FROM login_attempts")
 
     biases = []
     for _ in range(_ROUNDS):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 
@@ -138,17 +138,17 @@ async def test_a_neighbours_provider_answers_as_one_that_never_was(api, admin, m
         assert answers[0].status_code == 404, method
         assert answers[0].content == answers[1].content
         assert answers[0].headers == answers[1].headers
-    async with api.services.metadata.open(theirs, "test.tenant") as m:
-        assert await m.fetchval("SELECT count(*) FROM identity_providers") == 0, "no tenant's transaction sees them"
+    async with api.services.metadata.open(theirs, "test.tenant") as tx:
+        assert await tx.fetchval("SELECT count(*) FROM identity_providers") == 0, "no tenant's transaction sees them"
 
 
 async def test_roles_and_tenants_of_neighbours_cannot_be_given(api, admin, mine, theirs):
     own = await admin(mine)
     await admin(theirs)
-    async with api.services.metadata.open(theirs, "test.roles") as m:
-        foreign_role = str(await m.fetchval("SELECT role_id FROM roles WHERE role_type = 'viewer'"))
-    async with api.services.metadata.open(mine, "test.roles") as m:
-        own_role = str(await m.fetchval("SELECT role_id FROM roles WHERE role_type = 'viewer'"))
+    async with api.services.metadata.open(theirs, "test.roles") as tx:
+        foreign_role = str(await tx.fetchval("SELECT role_id FROM roles WHERE role_type = 'viewer'"))
+    async with api.services.metadata.open(mine, "test.roles") as tx:
+        own_role = str(await tx.fetchval("SELECT role_id FROM roles WHERE role_type = 'viewer'"))
     for mapping in (
         {"group": "x", "role_id": foreign_role, "organization_wide": True},
         {"group": "x", "role_id": foreign_role, "tenant_id": str(mine.tenant_id)},

@@ -25,9 +25,9 @@ def theirs(mine) -> Scope:
 async def _write(api, scope: Scope, count: int = 3, *, tenant: bool = True) -> None:
     place = {"workspace_id": scope.workspace_id, "tenant_id": scope.tenant_id} if tenant else {}
     for number in range(count):
-        async with api.services.metadata.open(scope, "test.write") as m:
+        async with api.services.metadata.open(scope, "test.write") as tx:
             await audit_logs.record(
-                m, Actor(None, "ada@example.com", "user"), action="thing.created", resource_type="thing",
+                tx, Actor(None, "ada@example.com", "user"), action="thing.created", resource_type="thing",
                 resource_id=str(number), organization_id=scope.organization_id, **place,
             )  # fmt: skip
 
@@ -69,9 +69,9 @@ async def test_the_organizations_audit_log_is_for_those_who_hold_it_organization
     assert {item["organization_id"] for item in found} == {str(mine.organization_id)}
     assert {item["tenant_id"] for item in found} == {str(mine.tenant_id), str(theirs.tenant_id), None}
     assert len(found) == 9
-    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.platform") as m:
+    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.platform") as tx:
         await audit_logs.record(
-            m, operator(), action="thing.created", resource_type="thing", resource_id="9", organization_id=None
+            tx, operator(), action="thing.created", resource_type="thing", resource_id="9", organization_id=None
         )
     above = await api.headers(mine, "audit-log:read", platform_admin=True)
     platform = (await _get(api, above, "/api/v1/audit-logs?reach=platform&resource_type=thing")).json()["items"]
@@ -139,6 +139,6 @@ async def test_a_neighbours_key_answers_as_one_that_never_was(api, mine, theirs)
         assert answers[0].status_code == 404, (method, ending)
         assert answers[0].content == answers[1].content
         assert answers[0].headers == answers[1].headers
-    async with api.services.metadata.open(theirs, "test.untouched") as m:
-        [row] = await m.fetch("SELECT name, status, rotated_at FROM api_keys")
+    async with api.services.metadata.open(theirs, "test.untouched") as tx:
+        [row] = await tx.fetch("SELECT name, status, rotated_at FROM api_keys")
         assert tuple(row) == ("collector", "active", None)

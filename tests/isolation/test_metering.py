@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 
@@ -94,8 +94,8 @@ async def test_a_neighbours_limits_are_theirs(api, mine, theirs):
     own, other = await api.headers(mine, *_READS), await api.headers(theirs, *_READS)
     path = "/api/v1/ingest/limits"
     expected = (await _get(api, own, path)).content
-    async with api.services.metadata.open(theirs, "test.limits") as m:
-        await m.execute(
+    async with api.services.metadata.open(theirs, "test.limits") as tx:
+        await tx.execute(
             'UPDATE tenants SET settings = settings || \'{"limits": {"attributes": 7}}\' WHERE tenant_id = $1',
             theirs.tenant_id,
         )

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 

@@ -20,7 +20,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Sum,
 )
 
-from duoscope.identity import administration
+from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
@@ -31,7 +31,7 @@ _IN_URL = f"start={_RANGE['start']}&end={_RANGE['end']}"
 _OWN_TRACE, _THEIR_TRACE = b"A" * 16, b"B" * 16
 
 OPEN = "says nothing of any tenant"
-OF_A_SESSION = "acts on the secret in its own body; tests/integration/test_auth.py"
+OF_A_SESSION = "acts on the secret in its own body; tests/integration/authentication/test_auth.py"
 OWN_TEST = "has a test of its own below"
 PEOPLE = "has tests of its own in tests/isolation/test_people.py"
 METERING = "has tests of its own in tests/isolation/test_metering.py"

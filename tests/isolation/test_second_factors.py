@@ -2,7 +2,8 @@
 
 import pytest
 
-from duoscope.identity import administration, operators
+from duoscope.identity.operators import administration
+from duoscope.identity.operators import organizations as operators
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 from duoscope.metadata import organizations
@@ -101,8 +102,8 @@ async def test_from_enrolment_to_login_to_disabling(api, tenant, join):
 async def test_a_policy_leaves_nothing_but_enrolling_open(api, tenant, join):
     place = await tenant("One")
     ada = await join(place, "ada", "admin")
-    async with api.services.metadata.open(OrganizationScope(place.organization_id), "test.policy") as m:
-        await m.execute("UPDATE organizations SET settings = '{\"mfa_required\": true}'")
+    async with api.services.metadata.open(OrganizationScope(place.organization_id), "test.policy") as tx:
+        await tx.execute("UPDATE organizations SET settings = '{\"mfa_required\": true}'")
     for method, path in (("GET", "users"), ("GET", "metrics"), ("GET", "auth/tenants"), ("PATCH", "users/me")):
         assert _code(await ada.call(method, path, {})) == (403, "mfa-enrolment-required"), path
     assert (await ada.call("GET", "auth/mfa")).json()["is_required"] is True
@@ -114,8 +115,8 @@ async def test_a_policy_leaves_nothing_but_enrolling_open(api, tenant, join):
     # A session that the organization's own provider began is another matter only if the provider says so.
     bob = await join(place, "bob")
     for methods, expected in (("{oidc}", 403), ("{oidc,mfa}", 200)):
-        async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.oidc") as m:
-            await m.execute(
+        async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.oidc") as tx:
+            await tx.execute(
                 "UPDATE user_sessions SET methods = $2::text::text[] WHERE user_id = $1", bob.user.user_id, methods
             )
         assert (await bob.call("GET", "metrics")).status_code == expected
@@ -173,8 +174,8 @@ async def test_an_organization_wants_a_second_factor_unless_it_is_told_not_to(ap
         place = await administration.create_tenant(
             api.services.metadata, organization=f"{name} too", workspace="W", tenant="T", **told
         )
-        async with api.services.metadata.open(OrganizationScope(place.organization_id), "test.settings") as m:
-            assert (await organizations.get(m, place.organization_id)).settings == {"mfa_required": not told}
+        async with api.services.metadata.open(OrganizationScope(place.organization_id), "test.settings") as tx:
+            assert (await organizations.get(tx, place.organization_id)).settings == {"mfa_required": not told}
 
     path = f"organizations/{made.organization.organization_id}"
     await call("PATCH", path, {"settings": {"mfa_required": True}})

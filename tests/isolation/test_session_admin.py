@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from duoscope.identity.permissions import ROLE_PERMISSIONS
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 
@@ -56,8 +56,8 @@ def _code(response):
 
 
 async def _reasons(api):
-    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.audit") as m:
-        rows = await m.fetch(
+    async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.audit") as tx:
+        rows = await tx.fetch(
             "SELECT resource_type, content::json #>> '{after,reason}' AS reason, "
             "content::json #>> '{after,sessions}' AS sessions FROM audit_logs WHERE action = 'session.ended'"
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from duoscope.identity import administration
+from duoscope.identity.operators import administration
 from duoscope.kernel.ids import new_id
 
 PASSWORD = "correct horse battery"

@@ -33,9 +33,9 @@ APART = {frozenset({"metadata", "telemetry"}), frozenset({"receiver", "api"}), f
 """Neighbours that must not know each other."""
 
 MAKES_SCOPES = {
-    "services/duoscope/identity/tokens.py",
-    "services/duoscope/identity/api_keys.py",
-    "services/duoscope/identity/permissions.py",
+    "services/duoscope/identity/authentication/access_tokens.py",
+    "services/duoscope/identity/api_keys/verifier.py",
+    "services/duoscope/identity/authorization/permissions.py",
 }
 """API authentication (and what it found to be held organization-wide) and ingest authentication; the worker's fan-out
 over tenants will be the last."""

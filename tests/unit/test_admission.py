@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duoscope.identity.api_keys import IngestPrincipal
+from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel import ingest_limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.scope import Scope
-from duoscope.receiver import admission
-from duoscope.receiver.admission import Admission
+from duoscope.receiver.admission import limits
+from duoscope.receiver.admission.fair_queue import QUANTUM_BYTES, FairQueue
+from duoscope.receiver.admission.limits import Admission
+from duoscope.receiver.admission.tenant_series import PERIOD_S, TenantSeries
 from duoscope.receiver.batching import Budget
-from duoscope.receiver.fair_queue import QUANTUM_BYTES, FairQueue
-from duoscope.receiver.tenant_series import PERIOD_S, TenantSeries
 
 KEPT = {"items_per_second": 100, "bytes_per_second": 1000, "burst_seconds": 2, "requests_in_flight": 3}
 
@@ -125,7 +125,7 @@ def test_requests_in_flight(house):
     one = principal()
     entries = [house.enter(one) for _ in range(3)]
     error = refused(ErrorKind.RATE_LIMITED, house.enter, one)
-    assert (error.code, error.retry_after_s) == ("in-flight-limited", admission.IN_FLIGHT_RETRY_S)
+    assert (error.code, error.retry_after_s) == ("in-flight-limited", limits.IN_FLIGHT_RETRY_S)
     with entries.pop():
         pass
     with house.enter(one):
@@ -209,7 +209,7 @@ def test_a_request_larger_than_the_memory_enters_an_empty_house(house):
 
 
 def test_tenants_that_are_gone_are_forgotten_but_never_while_they_send(clock, monkeypatch):
-    monkeypatch.setattr(admission, "ACCOUNTS_MAX", 10)
+    monkeypatch.setattr(limits, "ACCOUNTS_MAX", 10)
     house = Admission(Budget(1000), IngestLimits(**KEPT), clock=clock)
     busy = principal()
     entry = house.enter(busy)

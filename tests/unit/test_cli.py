@@ -13,7 +13,7 @@ import pytest
 from duoscope.cli import admin, bench, migrate, output, run
 from duoscope.cli.demo import is_over
 from duoscope.cli.logs import KeyValueFormatter
-from duoscope.identity.api_key_management import GRACE_MAX_S
+from duoscope.identity.api_keys.management import GRACE_MAX_S
 from duoscope.kernel import settings
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.metadata import api_keys

@@ -2,8 +2,8 @@
 
 import pytest
 
-from duoscope.kernel.clients import client_address, trusted_proxies
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.net.proxies import client_address, trusted_proxies
 
 TRUSTED = trusted_proxies("10.0.0.0/8, 2001:db8::1")
 

@@ -6,18 +6,19 @@ import time
 import jwt
 import pytest
 
-from duoscope.identity import api_keys, tokens
-from duoscope.identity.password_rules import check_password
-from duoscope.identity.passwords import SlowHasher
-from duoscope.identity.permissions import ROLE_PERMISSIONS, Claims, Principal
-from duoscope.identity.secret_keys import SecretKeys
-from duoscope.identity.signing_keys import Key
-from duoscope.identity.tokens import AccessTokens
+from duoscope.identity.api_keys import verifier
+from duoscope.identity.authentication import access_tokens
+from duoscope.identity.authentication.access_tokens import AccessTokens
+from duoscope.identity.authentication.signing_keys import Key
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Claims, Principal
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import check_password
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import OrganizationScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata.permissions import Grant
+from duoscope.secrets.keys import SecretKeys
 
 _KEYS = SecretKeys((b"k" * 32,))
 _OLD, _NEW = Key("a" * 16, b"a" * 64, 0.0), Key("b" * 16, b"b" * 32, 0.0)
@@ -128,8 +129,8 @@ def test_forged_and_expired_tokens_are_refused(monkeypatch):
         with pytest.raises(DuoscopeError) as refused:
             access.verify(forged)
         assert (refused.value.kind, refused.value.code) == (ErrorKind.UNAUTHENTICATED, "token-invalid")
-    past = time.time() - 2 * tokens.ACCESS_LIFETIME_S
-    monkeypatch.setattr(tokens.time, "time", lambda: past)
+    past = time.time() - 2 * access_tokens.ACCESS_LIFETIME_S
+    monkeypatch.setattr(access_tokens.time, "time", lambda: past)
     old = access.issue(_GRANT, user_id=new_id(), session_id=new_id())
     monkeypatch.undo()
     with pytest.raises(DuoscopeError, match="expired"):
@@ -149,15 +150,15 @@ def test_secret_file_is_made_once_and_private(tmp_path):
 
 
 def test_every_slip_in_an_api_key_is_caught_without_a_store():
-    new = api_keys.generate()
-    assert api_keys.parse(new.presented) == (new.key_id, new.secret)
-    assert len({api_keys.generate().presented for _ in range(50)}) == 50
+    new = verifier.generate()
+    assert verifier.parse(new.presented) == (new.key_id, new.secret)
+    assert len({verifier.generate().presented for _ in range(50)}) == 50
     for position in range(len(new.presented)):
         for other in "aZ0.":
             slipped = new.presented[:position] + other + new.presented[position + 1 :]
-            assert slipped == new.presented or api_keys.parse(slipped) is None
+            assert slipped == new.presented or verifier.parse(slipped) is None
     for garbage in ("", new.presented + "\n", new.presented[1:], "tfk-" + "ä" * 60):
-        assert api_keys.parse(garbage) is None
+        assert verifier.parse(garbage) is None
 
 
 async def test_hasher_refuses_when_its_queue_is_full():

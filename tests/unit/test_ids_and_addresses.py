@@ -6,9 +6,9 @@ from uuid import RFC_4122
 
 import pytest
 
-from duoscope.kernel.addresses import is_within, parse_address, parse_networks, peer_address
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.redaction import CHANGE_CHARS_MAX, REDACTED, canonical, redacted
+from duoscope.net.addresses import is_within, parse_address, parse_networks, peer_address
 
 
 def test_ids_of_one_process_sort_by_time():

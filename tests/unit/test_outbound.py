@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from duoscope.kernel import outbound as module
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.outbound import Outbound, is_reachable, parse_networks
+from duoscope.net import outbound as module
+from duoscope.net.outbound import Outbound, is_reachable, parse_networks
 
 
 @pytest.mark.parametrize(

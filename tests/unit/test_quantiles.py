@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from duoscope.telemetry.quantiles import ExponentialBuckets, explicit
+from duoscope.telemetry.metrics.quantiles import ExponentialBuckets, explicit
 
 
 def test_explicit_interpolates_within_a_bucket():

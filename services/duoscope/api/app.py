@@ -12,50 +12,38 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
-from duoscope.api import page
+from duoscope.api import openapi_page
 from duoscope.api.authentication import Authentication
-from duoscope.api.document import StrictBodies
+from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
-from duoscope.api.page import SchemaPage
+from duoscope.api.log_streams import Tails
+from duoscope.api.observability import JsonRequest, ObservedApp
+from duoscope.api.openapi_page import SchemaPage
+from duoscope.api.openapi_strict import StrictBodies
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected
-from duoscope.api.requests import JsonRequest, ObservedApp
-from duoscope.api.routes import (
+from duoscope.api.routes import health
+from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
+from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
-    auth,
-    catalogue,
-    devices,
-    health,
     identity_providers,
-    ingest,
     invitations,
-    link_pages,
-    logs,
-    metrics,
-    mfa,
-    oidc,
     organizations,
-    passwords,
     permissions,
-    places,
     regions,
     roles,
-    services,
-    sessions,
     tenants,
-    traces,
-    usage,
     users,
     workspaces,
 )
+from duoscope.api.routes.ingest import receiving, usage
 from duoscope.api.routes.system import start_page
-from duoscope.api.services import ApiServices
-from duoscope.api.tails import Tails
-from duoscope.identity.permissions import Principal
+from duoscope.api.routes.telemetry import catalogue, logs, metrics, services, traces
+from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import limits
-from duoscope.kernel.clients import trusted_proxies
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.net.bodies import GoneError
+from duoscope.net.proxies import trusted_proxies
 from duoscope.stores.clickhouse import TelemetryReader
 
 _DESCRIPTION = (
@@ -74,12 +62,12 @@ def create_app(services_: ApiServices) -> Litestar:
     tails = Tails(services_.stopping)
     app = ObservedApp(
         route_handlers=[
-            *(auth.login, auth.refresh, auth.reauthenticate, auth.logout, auth.me),
+            *(login.login, login.refresh, login.reauthenticate, login.logout, login.me),
             *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
             *(logs.search, logs.tail),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
-            *(*ingest.ROUTES, *usage.ROUTES),
+            *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
             start_page.start_page,
             *(health.live, health.ready, health.metrics),
@@ -125,7 +113,7 @@ def create_app(services_: ApiServices) -> Litestar:
         debug=False,
         logging_config=None,
     )
-    app.page_policies = {"/": start_page.POLICY, "/schema": page.POLICY, "/schema/": page.POLICY}
+    app.page_policies = {"/": start_page.POLICY, "/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

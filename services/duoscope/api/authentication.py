@@ -1,6 +1,6 @@
 """Who calls: a route is for holders of an access token unless it says `opt=PUBLIC`; a guard asks for a permission.
 
-The telemetry reads are for machines with an API key as well (api/machines.py).
+The telemetry reads are for machines with an API key as well (api/api_key_auth.py).
 """
 
 import contextlib
@@ -13,12 +13,12 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
-from duoscope.api.machines import machine, presented_key
+from duoscope.api.api_key_auth import machine, presented_key
 from duoscope.api.problems import request_id
-from duoscope.identity.access import Access
-from duoscope.identity.api_keys import ApiKeyVerifier
-from duoscope.identity.permissions import Claims, Principal
-from duoscope.identity.tokens import AccessTokens
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.authentication.access import Access
+from duoscope.identity.authentication.access_tokens import AccessTokens
+from duoscope.identity.authorization.permissions import Claims, Principal
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 

@@ -10,7 +10,7 @@ from litestar.openapi.spec import Schema
 from litestar.params import SkipValidation
 from msgspec import UNSET, Meta, Struct
 
-from duoscope.api.services import ApiServices
+from duoscope.api.dependencies import ApiServices
 from duoscope.kernel.errors import invalid
 
 Services = NamedDependency[SkipValidation[ApiServices]]

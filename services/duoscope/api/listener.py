@@ -9,8 +9,8 @@ from typing import Any
 from duoscope.api.problems import MEDIA_TYPE, STATUSES
 from duoscope.api.security_headers import HEADERS
 from duoscope.kernel import limits
-from duoscope.kernel.addresses import Network
 from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.net.addresses import Network
 from duoscope.net.http_listener import Application, Bounds, HttpServer, Receive, Refusals, Scope, Send
 
 

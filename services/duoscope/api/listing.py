@@ -67,7 +67,7 @@ def paging(
 
 
 async def page(
-    m: Transaction, spec: Listing, asked: Paging, filters: Mapping[str, object], make: Callable[[Record], T]
+    tx: Transaction, spec: Listing, asked: Paging, filters: Mapping[str, object], make: Callable[[Record], T]
 ) -> tuple[list[T], str | None]:
     """One page of what the transaction may see, and the cursor of the next.
 
@@ -88,7 +88,7 @@ async def page(
         value, key = cursors.decode(asked.cursor, identity, (_MICROSECONDS if of_time else _STORABLE, _UUID))
         after = (_EPOCH + timedelta(microseconds=value) if of_time else value, UUID(key))
     request = PageRequest(column, asked_sort.startswith("-"), asked.limit, after, filters)
-    found, has_more = await listing.rows(m, spec, request)
+    found, has_more = await listing.rows(tx, spec, request)
     next_cursor = None
     if has_more:
         last = found[-1][column]

@@ -11,7 +11,7 @@ from typing import Final, cast
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from duoscope.identity.permissions import ACTIONS, BUILT_IN_ROLES, PLATFORM_PERMISSIONS, RESOURCES
+from duoscope.identity.authorization.permissions import ACTIONS, BUILT_IN_ROLES, PLATFORM_PERMISSIONS, RESOURCES
 
 _PREFIX: Final = "/api/v1/"
 _TYPE: Final = re.compile(r":\w+(?=})")

@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duoscope.api import wording
+from duoscope.api import validation_messages
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.net.bodies import GoneError
 
@@ -148,7 +148,7 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
 
 
 def request_id(request: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """The id that `api/requests.py` gave the request."""
+    """The id that `api/observability.py` gave the request."""
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
@@ -171,7 +171,7 @@ def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list
 def _plain(request: Request[Any, Any, Any], key: str, message: str, *, in_body: bool) -> str:
     parameters = request.route_handler.parsed_fn_signature.parameters
     name, path = ("data", key) if in_body else (key, "")
-    return wording.plain(message, parameters[name].annotation, path) if name in parameters else message
+    return validation_messages.plain(message, parameters[name].annotation, path) if name in parameters else message
 
 
 def _response(

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry.metric_frames import GROUP_BY_MAX
+from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
 
 Reader = NamedDependency[SkipValidation[TelemetryReader]]
 

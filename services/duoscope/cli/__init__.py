@@ -24,7 +24,7 @@ from duoscope.cli import (
     output,
     people,
     secrets,
-    services,
+    serve,
     signing_in,
     spool,
 )
@@ -61,7 +61,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(services.up, services.receiver, services.api, services.worker, health.health),
+    *(serve.up, serve.receiver, serve.api, serve.worker, health.health),
     *(migrate.migrate, admin.admin, demo.demo, bench.bench),
 ):
     cli.add_command(_command)

@@ -22,8 +22,8 @@ from duoscope.kernel.limits import RETENTION_CLASSES_DAYS, RETENTION_DEFAULT_DAY
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.password_rules import PasswordRules
-    from duoscope.identity.passwords import SlowHasher
+    from duoscope.identity.passwords.hashing import SlowHasher
+    from duoscope.identity.passwords.rules import PasswordRules
     from duoscope.metadata.tenants import Tenant
     from duoscope.stores.postgres import MetadataStore
 
@@ -98,7 +98,7 @@ def create_tenant(
     as_json: bool,
 ) -> None:
     """Make a tenant, with its organization and workspace if they are new."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     tenant = _with_store(
         settings,
@@ -123,10 +123,10 @@ def create_tenant(
 @json_option
 def list_tenants(settings: Settings, *, as_json: bool) -> None:
     """List all tenants, by the organizations and workspaces they are in."""
-    from duoscope.identity import administration, operators
+    from duoscope.identity.operators import administration, organizations
 
     async def found(store: "MetadataStore", _: object) -> "tuple[list[Tenant], dict[UUID, tuple[str, str]]]":
-        return await administration.list_tenants(store), await operators.list_places(store)
+        return await administration.list_tenants(store), await organizations.list_places(store)
 
     tenants, places = _with_store(settings, found)
     if as_json:
@@ -145,7 +145,7 @@ def list_tenants(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **options: Any) -> None:
     """Make a user."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     as_json = options.pop("as_json")
     password, expires_at = _password(**options)
@@ -191,7 +191,7 @@ def create_api_key(
     as_json: bool,
 ) -> None:
     """Make a key with which a collector or SDK sends telemetry for a tenant. It is shown once."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
     key = _with_store(
@@ -218,7 +218,7 @@ def create_api_key(
 @json_option
 def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) -> None:
     """List API keys, newest first; never their secrets."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     keys = _with_store(settings, lambda store, _: administration.list_api_keys(store, tenant_id=tenant_id))
     if as_json:
@@ -255,7 +255,7 @@ def rotate_api_key(settings: Settings, key_id: str, grace_hours: int, *, as_json
     Both secrets work until the grace period is over, so that collectors can change over one by one. The secret before
     the last rotation, if its own grace is not over yet, ends at once.
     """
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     key_id = key_id.partition(".")[0]
     key = _with_store(
@@ -275,7 +275,7 @@ def rotate_api_key(settings: Settings, key_id: str, grace_hours: int, *, as_json
 @settings_options("data_dir")
 def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
     """Revoke a key for good by its id (tfk-…, the part before the dot). Receivers notice within 2 seconds."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     key_id = key_id.partition(".")[0]
     _with_store(settings, lambda store, _: administration.revoke_api_key(store, key_id, reason=reason))
@@ -289,7 +289,7 @@ def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
 @json_option
 def reset_password(settings: Settings, email: str, **options: Any) -> None:
     """Give a user another password."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     as_json = options.pop("as_json")
     password, expires_at = _password(**options)
@@ -312,7 +312,7 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
 @settings_options("data_dir")
 def set_retention(settings: Settings, tenant_id: UUID, days: str) -> None:
     """Keep a tenant's telemetry for another number of days. Applies to what arrives from now on."""
-    from duoscope.identity import administration
+    from duoscope.identity.operators import administration
 
     _with_store(
         settings,
@@ -347,8 +347,8 @@ async def open_store(settings: Settings) -> "AsyncGenerator[MetadataStore]":
 
 
 def _with_store(settings: Settings, work: "Callable[[MetadataStore, SlowHasher], Awaitable[T]]") -> T:
-    from duoscope import runtime
-    from duoscope.identity.passwords import SlowHasher
+    from duoscope.identity.passwords.hashing import SlowHasher
+    from duoscope.runtime import serve
 
     async def run() -> T:
         async with open_store(settings) as store:
@@ -358,12 +358,12 @@ def _with_store(settings: Settings, work: "Callable[[MetadataStore, SlowHasher],
             finally:
                 hasher.close()
 
-    return runtime.run(run())
+    return serve.run(run())
 
 
 def _password(*, generate: bool, password_stdin: bool) -> tuple[str, datetime | None]:
     """A password, and when it ends if it was made here."""
-    from duoscope.identity.password_rules import generated
+    from duoscope.identity.passwords.rules import generated
 
     if generate and password_stdin:
         raise invalid("Give --generate or --password-stdin, not both.")
@@ -390,8 +390,8 @@ def _show_password(password: str, expires_at: datetime | None) -> None:
 
 
 def _rules(settings: Settings) -> "PasswordRules":
-    from duoscope.identity.breached_passwords import BreachedPasswords
-    from duoscope.identity.password_rules import PasswordRules
+    from duoscope.identity.passwords.breached_passwords import BreachedPasswords
+    from duoscope.identity.passwords.rules import PasswordRules
 
     return PasswordRules(BreachedPasswords(settings.breached_passwords_url))
 

@@ -16,7 +16,7 @@ from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.audit import Anchor, ChainReport
+    from duoscope.identity.audit.verify import Anchor, ChainReport
 
 FOUND = 1
 _SHOWN_MAX = 50
@@ -39,10 +39,10 @@ def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> 
     in both: only heads noted elsewhere (--anchors) prove that they did not. An embedded ClickHouse belongs to the
     running duoscope: stop that one first to have the copy compared.
     """
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
     noted = _read(anchors) if anchors is not None else {}
-    reports, is_compared, names = runtime.run(_verify(settings, noted))
+    reports, is_compared, names = serve.run(_verify(settings, noted))
     findings = [finding for report in reports for finding in report.findings]
     if anchors is not None and not findings:
         _write(anchors, reports, noted)
@@ -76,7 +76,7 @@ def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> 
 
 async def _verify(settings: Settings, noted: "dict[UUID, Anchor]") -> "tuple[list[ChainReport], bool, dict[UUID, str]]":
     """The reports, whether ClickHouse's copy was compared, and the names of the chains."""
-    from duoscope.identity import audit
+    from duoscope.identity.audit import verify
     from duoscope.stores.clickhouse import TelemetryStore
     from duoscope.stores.migrations import verify_schema
 
@@ -89,8 +89,8 @@ async def _verify(settings: Settings, noted: "dict[UUID, Anchor]") -> "tuple[lis
             stack.push_async_callback(telemetry.close)
             verify_schema("clickhouse", await telemetry.applied_migrations())
             records = telemetry.records()
-        reports = await audit.verify_audit(store, records, noted)
-        return reports, is_compared, await audit.names(store, reports)
+        reports = await verify.verify_audit(store, records, noted)
+        return reports, is_compared, await verify.names(store, reports)
 
 
 def _is_running(settings: Settings) -> bool:
@@ -108,7 +108,7 @@ def _is_running(settings: Settings) -> bool:
 
 
 def _read(path: Path) -> "dict[UUID, Anchor]":
-    from duoscope.identity.audit import Anchor
+    from duoscope.identity.audit.verify import Anchor
 
     try:
         return {

@@ -7,7 +7,7 @@ from duoscope.kernel.errors import invalid
 
 
 def read(data_dir: Path) -> dict[str, str]:
-    """Its values by name (identity/bootstrap.py, Credentials); none where there is no such file.
+    """Its values by name (identity/operators/bootstrap.py, Credentials); none where there is no such file.
 
     Raises:
         DuoscopeError: INVALID for a file that cannot be read.

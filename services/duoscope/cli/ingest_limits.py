@@ -36,7 +36,7 @@ def show_limits(settings: Settings, tenant_id: UUID, *, as_json: bool) -> None:
     The others are the instance's defaults, as this command's environment has them. Of rates and active series, 0 is no
     limit.
     """
-    from duoscope.identity import ingest_limits as limits_of_tenants
+    from duoscope.identity.directory import ingest_limits as limits_of_tenants
 
     tenant = _with_store(settings, lambda store: limits_of_tenants.of_tenant(store, tenant_id))
     _show(settings, tenant, as_json=as_json)
@@ -52,7 +52,7 @@ def set_limits(settings: Settings, tenant_id: UUID, changes: tuple[str, ...], *,
 
     show-limits lists the names; 0 is no limit. Running receivers hear of it at once.
     """
-    from duoscope.identity import ingest_limits as limits_of_tenants
+    from duoscope.identity.directory import ingest_limits as limits_of_tenants
 
     wanted = dict(map(_parsed, changes))
     tenant = _with_store(settings, lambda store: limits_of_tenants.change(store, operator(), tenant_id, wanted))
@@ -83,10 +83,10 @@ def _show(settings: Settings, tenant: "Tenant", *, as_json: bool) -> None:
 
 
 def _with_store(settings: Settings, work: "Callable[[MetadataStore], Awaitable[T]]") -> T:
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
     async def run() -> T:
         async with open_store(settings) as store:
             return await work(store)
 
-    return runtime.run(run())
+    return serve.run(run())

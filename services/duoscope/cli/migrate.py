@@ -101,13 +101,13 @@ def dropped_tables(sql: str) -> list[str]:
 
 
 def _with_migrator(settings: Settings, work: Callable[["Migrator"], Awaitable[T]]) -> T:
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
     async def run() -> T:
-        async with runtime.migrator(settings) as migrator:
+        async with serve.migrator(settings) as migrator:
             return await work(migrator)
 
-    return runtime.run(run())
+    return serve.run(run())
 
 
 def _report(done: "list[Migration]", verb: str, nothing: str) -> None:

@@ -15,8 +15,8 @@ from duoscope.cli.options import json_option, settings_options
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.invitations import Invitations, Sent
-    from duoscope.identity.operators import MadeOrganization
+    from duoscope.identity.directory.invitations import Invitations, Sent
+    from duoscope.identity.operators.organizations import MadeOrganization
     from duoscope.metadata.invitations import Overview
     from duoscope.metadata.user_roles import Access
     from duoscope.stores.postgres import MetadataStore
@@ -32,14 +32,14 @@ T = TypeVar("T")
 @json_option
 def create_organization(settings: Settings, name: str, region: str, *, mfa_required: bool, as_json: bool) -> None:
     """Make an organization with a first workspace and tenant."""
-    from duoscope import runtime
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
+    from duoscope.runtime import serve
 
     async def run() -> "MadeOrganization":
         async with open_store(settings) as store:
-            return await operators.create_organization(store, name=name, region=region, mfa_required=mfa_required)
+            return await organizations.create_organization(store, name=name, region=region, mfa_required=mfa_required)
 
-    made = runtime.run(run())
+    made = serve.run(run())
     if as_json:
         output.emit_json({**asdict(made.organization), "workspace_id": made.workspace_id, "tenant_id": made.tenant_id})
         return
@@ -62,11 +62,11 @@ def invite(
     settings: Settings, email: str, organization: str, role: str, tenant_id: UUID | None, *, as_json: bool
 ) -> None:
     """Invite somebody. The link is printed, and mailed where a mail server is configured."""
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
 
     sent = _with_invitations(
         settings,
-        lambda store, invitations: operators.invite(
+        lambda store, invitations: organizations.invite(
             store, invitations, organization=organization, email=email, role=role, tenant_id=tenant_id
         ),
     )
@@ -79,14 +79,14 @@ def invite(
 @json_option
 def list_invitations(settings: Settings, organization: str | None, *, as_json: bool) -> None:
     """List invitations, newest first: to whom, to what, and whether they are open; never their links."""
-    from duoscope import runtime
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
+    from duoscope.runtime import serve
 
     async def run() -> "list[Overview]":
         async with open_store(settings) as store:
-            return await operators.list_invitations(store, organization=organization)
+            return await organizations.list_invitations(store, organization=organization)
 
-    found = runtime.run(run())
+    found = serve.run(run())
     if as_json:
         output.emit_json(found)
         return
@@ -115,10 +115,10 @@ def resend_invitation(settings: Settings, invitation_id: UUID, *, as_json: bool)
 
     The link is printed, and mailed where a mail server is configured.
     """
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
 
     sent = _with_invitations(
-        settings, lambda store, invitations: operators.resend_invitation(store, invitations, invitation_id)
+        settings, lambda store, invitations: organizations.resend_invitation(store, invitations, invitation_id)
     )
     _show_link(
         sent, f"The invitation of {sent.invitation.email} has a new link; the one before has ended.", as_json=as_json
@@ -130,10 +130,10 @@ def resend_invitation(settings: Settings, invitation_id: UUID, *, as_json: bool)
 @settings_options("data_dir")
 def revoke_invitation(settings: Settings, invitation_id: UUID) -> None:
     """End an invitation: its link stops working. See list-invitations for its id."""
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
 
     _with_invitations(
-        settings, lambda store, invitations: operators.revoke_invitation(store, invitations, invitation_id)
+        settings, lambda store, invitations: organizations.revoke_invitation(store, invitations, invitation_id)
     )
     click.echo(f"Revoked invitation {invitation_id}; its link does not work any more.")
 
@@ -144,14 +144,14 @@ def revoke_invitation(settings: Settings, invitation_id: UUID) -> None:
 @json_option
 def list_access(settings: Settings, organization: str | None, *, as_json: bool) -> None:
     """List who can do what: users, their roles, where and until when."""
-    from duoscope import runtime
-    from duoscope.identity import operators
+    from duoscope.identity.operators import organizations
+    from duoscope.runtime import serve
 
     async def run() -> "list[Access]":
         async with open_store(settings) as store:
-            return await operators.list_access(store, organization=organization)
+            return await organizations.list_access(store, organization=organization)
 
-    found = runtime.run(run())
+    found = serve.run(run())
     if as_json:
         output.emit_json(found)
         return
@@ -170,11 +170,11 @@ def list_access(settings: Settings, organization: str | None, *, as_json: bool) 
 
 
 def _with_invitations(settings: Settings, work: "Callable[[MetadataStore, Invitations], Awaitable[T]]") -> T:
-    from duoscope import runtime
-    from duoscope.identity.invitations import Invitations
-    from duoscope.identity.mail import Mailer
-    from duoscope.identity.passwords import SlowHasher
-    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.delivery.mail import Mailer
+    from duoscope.identity.directory.invitations import Invitations
+    from duoscope.identity.passwords.hashing import SlowHasher
+    from duoscope.runtime import serve
+    from duoscope.secrets.keys import SecretKeys
 
     async def run() -> T:
         mailer = Mailer(settings, SecretKeys.load(settings))
@@ -186,7 +186,7 @@ def _with_invitations(settings: Settings, work: "Callable[[MetadataStore, Invita
         finally:
             hasher.close()
 
-    return runtime.run(run())
+    return serve.run(run())
 
 
 def _show_link(sent: "Sent", done: str, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from duoscope.kernel.errors import invalid
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.secret_box import Rotation
+    from duoscope.secrets.box import Rotation
 
 
 @click.command("rotate-encryption-key")
@@ -33,12 +33,12 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as
     Stopped at any point, it is finished with --resume. After DUOSCOPE_SECRET_KEY (or secret.key) got a new secret in
     front of the old one, --resume seals the data keys with the new one; then the old one may go.
     """
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
     if resume and abandon:
         raise invalid("Give --resume or --abandon, not both.")
     if abandon:
-        lost = runtime.run(_abandon(settings))
+        lost = serve.run(_abandon(settings))
         if as_json:
             output.emit_json({"abandoned": lost})
         elif lost:
@@ -51,7 +51,7 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as
         else:
             click.echo("Nothing is lost: the instance's secret opens every data key.")
         return
-    done = runtime.run(_rotate_encryption_key(settings, resume=resume))
+    done = serve.run(_rotate_encryption_key(settings, resume=resume))
     if as_json:
         output.emit_json(done)
         return
@@ -70,9 +70,9 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as
 @json_option
 def rotate_signing_key(settings: Settings, *, revoke: bool, as_json: bool) -> None:
     """Make a new key for access tokens. Running services notice within seconds and go on."""
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
-    kid = runtime.run(_rotate_signing_key(settings, revoke=revoke))
+    kid = serve.run(_rotate_signing_key(settings, revoke=revoke))
     if as_json:
         output.emit_json({"kid": kid, "others_revoked": revoke})
         return
@@ -85,16 +85,16 @@ def rotate_signing_key(settings: Settings, *, revoke: bool, as_json: bool) -> No
 @settings_options("data_dir")
 def reset_mfa(settings: Settings, email: str) -> None:
     """Take away a user's second factor, for one who lost it, and end their sessions."""
-    from duoscope import runtime
+    from duoscope.runtime import serve
 
-    runtime.run(_reset_mfa(settings, email))
+    serve.run(_reset_mfa(settings, email))
     click.echo(f"{email} has no second factor any more; their sessions have ended.")
 
 
 async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "Rotation":
-    from duoscope.identity.secret_box import SecretBox
-    from duoscope.identity.secret_keys import SecretKeys
     from duoscope.kernel.actor import operator
+    from duoscope.secrets.box import SecretBox
+    from duoscope.secrets.keys import SecretKeys
 
     async with open_store(settings) as store:
         box = SecretBox(store, SecretKeys.load(settings))
@@ -102,19 +102,19 @@ async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "Rotati
 
 
 async def _abandon(settings: Settings) -> list[int]:
-    from duoscope.identity.secret_box import SecretBox
-    from duoscope.identity.secret_keys import SecretKeys
     from duoscope.kernel.actor import operator
+    from duoscope.secrets.box import SecretBox
+    from duoscope.secrets.keys import SecretKeys
 
     async with open_store(settings) as store:
         return await SecretBox(store, SecretKeys.load(settings)).abandon(operator())
 
 
 async def _rotate_signing_key(settings: Settings, *, revoke: bool) -> str:
-    from duoscope.identity.secret_box import SecretBox
-    from duoscope.identity.secret_keys import SecretKeys
-    from duoscope.identity.signing_keys import SigningKeys
+    from duoscope.identity.authentication.signing_keys import SigningKeys
     from duoscope.kernel.actor import operator
+    from duoscope.secrets.box import SecretBox
+    from duoscope.secrets.keys import SecretKeys
 
     async with open_store(settings) as store:
         box = SecretBox(store, SecretKeys.load(settings))
@@ -123,10 +123,10 @@ async def _rotate_signing_key(settings: Settings, *, revoke: bool) -> str:
 
 
 async def _reset_mfa(settings: Settings, email: str) -> None:
-    from duoscope.identity import mfa
-    from duoscope.identity.mail import Mailer
-    from duoscope.identity.secret_keys import SecretKeys
+    from duoscope.delivery.mail import Mailer
+    from duoscope.identity.authentication import mfa
     from duoscope.kernel.actor import operator
+    from duoscope.secrets.keys import SecretKeys
 
     async with open_store(settings) as store:
         await mfa.reset_by_operator(store, Mailer(settings, SecretKeys.load(settings)), operator(), email)

@@ -21,9 +21,9 @@ PASSWORD_HOURS_MAX: Final = 24
 @json_option
 def end_sessions(settings: Settings, email: str | None, organization: str | None, *, as_json: bool) -> None:
     """End all sessions of a user, or of an organization; their access tokens stop at once."""
-    from duoscope import runtime
-    from duoscope.identity import session_admin
+    from duoscope.identity.authentication import session_admin
     from duoscope.kernel.actor import operator
+    from duoscope.runtime import serve
 
     if (email is None) == (organization is None):
         raise invalid("Give an e-mail address, or --organization.")
@@ -32,7 +32,7 @@ def end_sessions(settings: Settings, email: str | None, organization: str | None
         async with open_store(settings) as store:
             return await session_admin.end_by_operator(store, operator(), email=email, organization=organization)
 
-    count = runtime.run(run())
+    count = serve.run(run())
     if as_json:
         output.emit_json({"sessions": count})
         return
@@ -51,15 +51,15 @@ def end_sessions(settings: Settings, email: str | None, organization: str | None
 @settings_options("data_dir")
 def allow_password(settings: Settings, email: str, hours: int) -> None:
     """Let a user log in with their password for a while, whose organization takes none (sso_required)."""
-    from duoscope import runtime
-    from duoscope.identity import sso
+    from duoscope.identity.authentication import sso
     from duoscope.kernel.actor import operator
+    from duoscope.runtime import serve
 
     async def run() -> None:
         async with open_store(settings) as store:
             await sso.allow_password(store, operator(), email, lifetime_s=hours * 3600)
 
-    runtime.run(run())
+    serve.run(run())
     click.echo(f"The password of {email} counts for {hours} {'hour' if hours == 1 else 'hours'}.")
 
 

@@ -15,7 +15,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.receiver.journal import Journal, Part
+    from duoscope.receiver.durability.journal import Journal, Part
 
 
 @click.group()
@@ -33,7 +33,7 @@ def spool() -> None:
 @json_option
 def list_batches(settings: Settings, *, as_json: bool) -> None:
     """List batches, oldest first."""
-    from duoscope.receiver.journal import POISON, SPOOLED, WRITTEN
+    from duoscope.receiver.durability.journal import POISON, SPOOLED, WRITTEN
 
     journal = _journal(settings)
     found = [journal.describe(path) for path in journal.files(WRITTEN, SPOOLED, POISON)]
@@ -62,7 +62,7 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def show(settings: Settings, name: str, *, as_json: bool) -> None:
     """Show what a batch holds, whose it is, and the whole of why it was set aside."""
-    from duoscope.receiver.journal import POISON, SPOOLED, WRITTEN, CorruptBatchError
+    from duoscope.receiver.durability.journal import POISON, SPOOLED, WRITTEN, CorruptBatchError
 
     journal = _journal(settings)
     path = journal.find(name, WRITTEN, SPOOLED, POISON)
@@ -103,7 +103,7 @@ def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
 @settings_options("data_dir")
 def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> None:
     """Have poison batches inserted again. What is still torn or refused is set aside once more."""
-    from duoscope.receiver.journal import POISON
+    from duoscope.receiver.durability.journal import POISON
 
     journal = _journal(settings)
     chosen = [path.stem for path in journal.files(POISON)] if everything else list(names)
@@ -133,7 +133,7 @@ def drop(settings: Settings, names: tuple[str, ...], *, yes: bool) -> None:
 
 def _poison(journal: "Journal", names: "Sequence[str]") -> "list[Path]":
     """The files of poison batches: of all of them, or nothing is done."""
-    from duoscope.receiver.journal import POISON
+    from duoscope.receiver.durability.journal import POISON
 
     paths: list[Path] = []
     for name in names:
@@ -145,7 +145,7 @@ def _poison(journal: "Journal", names: "Sequence[str]") -> "list[Path]":
 
 
 def _journal(settings: Settings) -> "Journal":
-    from duoscope.receiver.journal import Journal
+    from duoscope.receiver.durability.journal import Journal
 
     folder = settings.data_dir / "ingest"
     if not folder.is_dir():

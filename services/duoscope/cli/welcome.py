@@ -12,8 +12,8 @@ import rich_click as click
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.identity.bootstrap import Credentials, FirstStart
-    from duoscope.runtime import Started
+    from duoscope.identity.operators.bootstrap import Credentials, FirstStart
+    from duoscope.runtime.serve import Started
 
 _COLLECTOR = """\
 extensions:

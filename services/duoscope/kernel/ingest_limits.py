@@ -1,7 +1,7 @@
 """What a tenant may send: how much at a time, how many series, how large an item.
 
 The instance has defaults (`DUOSCOPE_INGEST_LIMITS`), a tenant may have values of its own in its settings, under
-`limits`. They hold over all receivers: each lets in its share of the rates (receiver/receivers.py).
+`limits`. They hold over all receivers: each lets in its share of the rates (receiver/admission/receivers.py).
 """
 
 import dataclasses

@@ -22,7 +22,7 @@ class Scope:
 class OrganizationScope:
     """One organization as a whole: for managing its people and its hierarchy, never its telemetry.
 
-    Made in one place: where a request is found to hold a permission organization-wide (identity/permissions.py).
+    Made in one place: where a request is found to hold a permission organization-wide (identity/authorization/permissions.py).
     """
 
     organization_id: UUID

@@ -43,17 +43,17 @@ class UsageLog:
     created_at: datetime
 
 
-async def record(m: Transaction, uses: Sequence[Use]) -> None:
+async def record(tx: Transaction, uses: Sequence[Use]) -> None:
     """Write down uses of any tenants' keys, and when and where each key was used last: a platform transaction.
 
     A key that is gone meanwhile is left out.
     """
     # In one order, whoever writes: two receivers that know the same keys would otherwise wait for each other.
-    await m.execute(
+    await tx.execute(
         "SELECT FROM api_keys WHERE api_key_id = ANY ($1::uuid[]) ORDER BY api_key_id FOR NO KEY UPDATE",
         [use.api_key_id for use in uses],
     )
-    await m.execute(
+    await tx.execute(
         """
         WITH used AS (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[],
@@ -99,9 +99,9 @@ def from_row(row: Record) -> UsageLog:
     return UsageLog(**dict(row))
 
 
-async def forget_old(m: Transaction, rows_max: int) -> int:
+async def forget_old(tx: Transaction, rows_max: int) -> int:
     """Remove up to so many rows older than KEPT_DAYS, across tenants; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM api_key_usage_logs WHERE (tenant_id, usage_id) IN (SELECT tenant_id, usage_id "
         "FROM api_key_usage_logs WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)",
         *(KEPT_DAYS, rows_max),

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.kernel.addresses import Network, parse_networks
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import CONTAINS, Listing
+from duoscope.net.addresses import Network, parse_networks
 from duoscope.stores.postgres import Record, Transaction
 
 PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
@@ -144,7 +144,7 @@ def check_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     key_id: str,
     secret_hash: str,
@@ -159,14 +159,14 @@ async def create(
     chosen = check_permissions(permissions)
     api_key_id = new_id()
     with taken("api-key", "key_id"):
-        await m.execute(
+        await tx.execute(
             "INSERT INTO api_keys (organization_id, workspace_id, tenant_id, api_key_id, key_id, secret_hash, name, "
             "description, expires_at, rate_limit, allowed_addresses) VALUES (app_organization_id(), "
             "app_workspace_id(), app_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8::text[]::cidr[])",
             *(api_key_id, key_id, secret_hash, name, description, expires_at, rate_limit),
             list(check_addresses(allowed_addresses)),
         )
-    await m.execute(
+    await tx.execute(
         "INSERT INTO api_key_permissions (organization_id, workspace_id, tenant_id, api_key_id, permission) "
         "SELECT app_organization_id(), app_workspace_id(), app_tenant_id(), $1, unnest($2::text[])",
         *(api_key_id, list(chosen)),
@@ -174,33 +174,33 @@ async def create(
     return api_key_id
 
 
-async def get(m: Transaction, api_key_id: UUID) -> ApiKey | None:
+async def get(tx: Transaction, api_key_id: UUID) -> ApiKey | None:
     """The key, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE api_key_id = $1", api_key_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE api_key_id = $1", api_key_id)
     return from_row(row) if row else None
 
 
-async def lock(m: Transaction, api_key_id: UUID) -> ApiKey | None:
+async def lock(tx: Transaction, api_key_id: UUID) -> ApiKey | None:
     """The key, if the transaction may see it, kept from other changes until the transaction ends."""
-    await m.execute("SELECT FROM api_keys WHERE api_key_id = $1 FOR UPDATE", api_key_id)
-    return await get(m, api_key_id)
+    await tx.execute("SELECT FROM api_keys WHERE api_key_id = $1 FOR UPDATE", api_key_id)
+    return await get(tx, api_key_id)
 
 
-async def find(m: Transaction, key_id: str) -> ApiKey | None:
+async def find(tx: Transaction, key_id: str) -> ApiKey | None:
     """By `tfk-...`, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1", key_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1", key_id)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[ApiKey]:
+async def list_all(tx: Transaction) -> list[ApiKey]:
     """Those the transaction may see, newest first."""
-    rows = await m.fetch(f"SELECT {_COLUMNS} FROM api_keys ORDER BY api_key_id DESC")
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM api_keys ORDER BY api_key_id DESC")
     return [from_row(row) for row in rows]
 
 
-async def change(m: Transaction, key: ApiKey) -> None:
+async def change(tx: Transaction, key: ApiKey) -> None:
     """Write name, description, rate_limit, allowed_addresses and expires_at as `key` has them."""
-    await m.execute(
+    await tx.execute(
         "UPDATE api_keys SET name = $3, description = $4, rate_limit = $5, allowed_addresses = $6::text[]::cidr[], "
         "expires_at = $7, status = CASE WHEN status = 'expired' THEN 'active' ELSE status END "
         "WHERE tenant_id = $1 AND api_key_id = $2",
@@ -209,9 +209,9 @@ async def change(m: Transaction, key: ApiKey) -> None:
     )
 
 
-async def rotate(m: Transaction, key: ApiKey, *, secret_hash: str, grace_s: float) -> None:
+async def rotate(tx: Transaction, key: ApiKey, *, secret_hash: str, grace_s: float) -> None:
     """Give the key another secret; the present one goes on working for `grace_s`, one from before that does not."""
-    await m.execute(
+    await tx.execute(
         "UPDATE api_keys SET secret_hash = $3, previous_secret_hash = CASE WHEN $4 > 0 THEN secret_hash END, "
         "rotated_at = now(), grace_period_expires_at = now() + make_interval(secs => $4) "
         "WHERE tenant_id = $1 AND api_key_id = $2",
@@ -219,26 +219,26 @@ async def rotate(m: Transaction, key: ApiKey, *, secret_hash: str, grace_s: floa
     )
 
 
-async def revoke(m: Transaction, key_id: str, *, reason: str, revoked_by: UUID | None = None) -> UUID | None:
+async def revoke(tx: Transaction, key_id: str, *, reason: str, revoked_by: UUID | None = None) -> UUID | None:
     """Revoke by key_id; its api_key_id, or None if the transaction sees no such key that still works.
 
     `revoked_by` is a user of the key's own organization.
     """
-    return await m.fetchval(
+    return await tx.fetchval(
         "UPDATE api_keys SET status = 'revoked', revoked_at = now(), revoked_reason = $2, revoked_by = $3 "
         "WHERE key_id = $1 AND status <> 'revoked' RETURNING api_key_id",
         *(key_id, reason, revoked_by),
     )
 
 
-async def find_credential(m: Transaction, key_id: str) -> Credential | None:
+async def find_credential(tx: Transaction, key_id: str) -> Credential | None:
     """By key_id, which names no tenant: a platform transaction."""
-    return (await find_credentials(m, [key_id])).get(key_id)
+    return (await find_credentials(tx, [key_id])).get(key_id)
 
 
-async def find_credentials(m: Transaction, key_ids: Sequence[str]) -> dict[str, Credential]:
+async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str, Credential]:
     """Of many keys, by key_id: a platform transaction."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         SELECT k.organization_id, k.workspace_id, k.tenant_id, k.api_key_id, k.key_id, k.name, k.secret_hash,
             CASE WHEN k.grace_period_expires_at > now() THEN k.previous_secret_hash END AS previous_secret_hash,

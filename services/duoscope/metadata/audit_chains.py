@@ -60,15 +60,15 @@ def chained_hash(organization_id: UUID, sequence: int, previous_hash: str, conte
     return hashlib.sha256(f"{organization_id}:{sequence}:{previous_hash}:{content}".encode()).hexdigest()
 
 
-async def list_all(m: Transaction) -> list[Chain]:
+async def list_all(tx: Transaction) -> list[Chain]:
     """Every chain."""
-    rows = await m.fetch("SELECT organization_id, sequence, hash, shipped_sequence FROM audit_chains ORDER BY 1")
+    rows = await tx.fetch("SELECT organization_id, sequence, hash, shipped_sequence FROM audit_chains ORDER BY 1")
     return [Chain(**dict(row)) for row in rows]
 
 
-async def entries(m: Transaction, organization_id: UUID, *, after: int, up_to: int, limit: int) -> list[Entry]:
+async def entries(tx: Transaction, organization_id: UUID, *, after: int, up_to: int, limit: int) -> list[Entry]:
     """The next entries of a chain behind the number `after`, in order."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT * FROM audit_logs WHERE organization_id = $1 AND sequence > $2 AND sequence <= $3 "
         "ORDER BY sequence LIMIT $4",
         *(organization_id, after, up_to, limit),
@@ -76,18 +76,18 @@ async def entries(m: Transaction, organization_id: UUID, *, after: int, up_to: i
     return [Entry(**dict(row)) for row in rows]
 
 
-async def list_unshipped(m: Transaction) -> Sequence[UUID]:
+async def list_unshipped(tx: Transaction) -> Sequence[UUID]:
     """Chains with entries that ClickHouse may not have."""
-    rows = await m.fetch("SELECT organization_id FROM audit_chains WHERE shipped_sequence < sequence ORDER BY 1")
+    rows = await tx.fetch("SELECT organization_id FROM audit_chains WHERE shipped_sequence < sequence ORDER BY 1")
     return [row["organization_id"] for row in rows]
 
 
-async def begin_shipping(m: Transaction, organization_id: UUID, *, entries_max: int) -> tuple[int, int, bool] | None:
+async def begin_shipping(tx: Transaction, organization_id: UUID, *, entries_max: int) -> tuple[int, int, bool] | None:
     """The part of a chain to ship next: the last number shipped, the last one to ship, and whether it was begun before.
 
     A part that was begun and not finished comes again exactly as it was. None when there is nothing to ship.
     """
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT sequence, shipped_sequence, shipping_sequence FROM audit_chains WHERE organization_id = $1 FOR UPDATE",
         organization_id,
     )
@@ -97,15 +97,15 @@ async def begin_shipping(m: Transaction, organization_id: UUID, *, entries_max: 
     if shipping > shipped:
         return shipped, shipping, True
     shipping = min(row["sequence"], shipped + entries_max)
-    await m.execute(
+    await tx.execute(
         "UPDATE audit_chains SET shipping_sequence = $2 WHERE organization_id = $1", *(organization_id, shipping)
     )
     return shipped, shipping, False
 
 
-async def finish_shipping(m: Transaction, organization_id: UUID, sequence: int) -> None:
+async def finish_shipping(tx: Transaction, organization_id: UUID, sequence: int) -> None:
     """ClickHouse has everything up to `sequence`."""
-    await m.execute(
+    await tx.execute(
         "UPDATE audit_chains SET shipped_sequence = $2 "
         "WHERE organization_id = $1 AND shipping_sequence = $2 AND shipped_sequence < $2",
         *(organization_id, sequence),

@@ -66,7 +66,7 @@ class AuditFilter:
 
 
 async def record(
-    m: Transaction,
+    tx: Transaction,
     actor: Actor,
     *,
     action: str,
@@ -82,7 +82,7 @@ async def record(
     """Write one entry; answers its id. It is there when, and only when, the transaction commits.
 
     Args:
-        m: a scoped transaction of the organization, or a platform one.
+        tx: a scoped transaction of the organization, or a platform one.
         actor: who did it.
         action: `<resource>.<past participle>`, such as `user.created`.
         resource_type: what kind of thing it was done to, as permissions call it: `user`, `api-key`.
@@ -117,7 +117,7 @@ async def record(
             "workspace_id": workspace_id and str(workspace_id),
         }
     )
-    await m.execute("INSERT INTO audit_logs (content) VALUES ($1)", content)
+    await tx.execute("INSERT INTO audit_logs (content) VALUES ($1)", content)
     return audit_log_id
 
 
@@ -137,18 +137,18 @@ _SEARCH: Final = """
 
 
 async def search(
-    m: Transaction, wanted: AuditFilter, *, organization_id: UUID | None, before: UUID | None, limit: int
+    tx: Transaction, wanted: AuditFilter, *, organization_id: UUID | None, before: UUID | None, limit: int
 ) -> list[AuditLog]:
     """Entries that the transaction may see, newest first.
 
     Args:
-        m: of a tenant, or of its organization for the entries of all its tenants.
+        tx: of a tenant, or of its organization for the entries of all its tenants.
         wanted: which.
         organization_id: whose; None for the platform's own.
         before: the last audit_log_id of the page before.
         limit: how many at the most.
     """
-    rows = await m.fetch(
+    rows = await tx.fetch(
         _SEARCH,
         *(organization_id or PLATFORM_CHAIN, before, wanted.start, wanted.end, wanted.user_id, wanted.email),
         *(wanted.action, wanted.resource_type, wanted.resource_id, wanted.result, wanted.request_id, limit),

@@ -27,21 +27,21 @@ _ADDRESSEE = (
 )
 
 
-async def find_addressee(m: Transaction, email: str) -> Addressee | None:
+async def find_addressee(tx: Transaction, email: str) -> Addressee | None:
     """By address, without regard to case."""
-    row = await m.fetchrow(f"{_ADDRESSEE} AND lower(u.email) = lower($1)", email)
+    row = await tx.fetchrow(f"{_ADDRESSEE} AND lower(u.email) = lower($1)", email)
     return Addressee(**dict(row)) if row else None
 
 
-async def get_addressee(m: Transaction, organization_id: UUID, user_id: UUID) -> Addressee | None:
+async def get_addressee(tx: Transaction, organization_id: UUID, user_id: UUID) -> Addressee | None:
     """By id."""
-    row = await m.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", organization_id, user_id)
+    row = await tx.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", organization_id, user_id)
     return Addressee(**dict(row)) if row else None
 
 
-async def count_failure(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+async def count_failure(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """One more wrong password since the last right one: for people to see, it locks nobody out."""
-    await m.execute(
+    await tx.execute(
         "UPDATE users SET failed_attempts = least(failed_attempts, 1000000) + 1 "
         "WHERE organization_id = $1 AND user_id = $2",
         *(organization_id, user_id),
@@ -49,10 +49,10 @@ async def count_failure(m: Transaction, organization_id: UUID, user_id: UUID) ->
 
 
 async def replace_password(
-    m: Transaction, organization_id: UUID, user_id: UUID, password_hash: str, *, instead_of: str | None = None
+    tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str, *, instead_of: str | None = None
 ) -> bool:
     """Set the hash of one that its user chose; False if `instead_of` is not the hash any more: somebody was quicker."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE users SET password_hash = $3, password_expires_at = NULL, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL "
         "AND password_hash = coalesce($4, password_hash)",
@@ -61,17 +61,17 @@ async def replace_password(
     return touched > 0
 
 
-async def rehash_password(m: Transaction, organization_id: UUID, user_id: UUID, password_hash: str) -> None:
+async def rehash_password(tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str) -> None:
     """Set another hash of the same password, which keeps its end if it has one."""
-    await m.execute(
+    await tx.execute(
         "UPDATE users SET password_hash = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *(organization_id, user_id, password_hash),
     )
 
 
-async def verify_email(m: Transaction, organization_id: UUID, user_id: UUID, email: str) -> bool:
+async def verify_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> bool:
     """The user reads the mail of this address; False if theirs is another one by now."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = coalesce(email_verified_at, now()) "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND lower(email) = lower($3)",
         *(organization_id, user_id, email),
@@ -79,10 +79,10 @@ async def verify_email(m: Transaction, organization_id: UUID, user_id: UUID, ema
     return touched > 0
 
 
-async def replace_email(m: Transaction, organization_id: UUID, user_id: UUID, email: str) -> None:
+async def replace_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> None:
     """Another address, whose mail the user reads. CONFLICT for one that is another user's by now."""
     with taken("user", "e-mail address"):
-        await m.execute(
+        await tx.execute(
             "UPDATE users SET email = $3, email_verified = true, email_verified_at = now() "
             "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
             *(organization_id, user_id, email),

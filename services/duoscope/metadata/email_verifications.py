@@ -22,7 +22,7 @@ class EmailVerification:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     user_id: UUID,
@@ -32,16 +32,16 @@ async def create(
     asked_in_session_id: UUID | None = None,
 ) -> None:
     """Store one."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at, "
         "asked_in_session_id) VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)",
         *(organization_id, new_id(), user_id, token_hash, email, lifetime_s, asked_in_session_id),
     )
 
 
-async def lock(m: Transaction, token_hash: str) -> EmailVerification | None:
+async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
     """One that was not used and has not expired; kept from others until the transaction ends."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT organization_id, verification_id, user_id, email, asked_in_session_id FROM email_verifications "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
         token_hash,
@@ -49,22 +49,22 @@ async def lock(m: Transaction, token_hash: str) -> EmailVerification | None:
     return EmailVerification(**dict(row)) if row else None
 
 
-async def use_all(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """None of the user's works any more."""
-    await m.execute(
+    await tx.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
         *(organization_id, user_id),
     )
 
 
 async def cancel_changes(
-    m: Transaction, organization_id: UUID, user_id: UUID | None, *, except_session_id: UUID | None = None
+    tx: Transaction, organization_id: UUID, user_id: UUID | None, *, except_session_id: UUID | None = None
 ) -> None:
     """No other address that was asked for, but in one session where told, becomes the user's any more.
 
     None: of all users of the organization. A scoped transaction acts as the one user.
     """
-    await m.execute(
+    await tx.execute(
         "UPDATE email_verifications SET is_used = true "
         "WHERE organization_id = $1 AND user_id = coalesce($2, user_id) AND NOT is_used "
         "AND asked_in_session_id IS NOT NULL AND asked_in_session_id IS DISTINCT FROM $3",
@@ -72,9 +72,9 @@ async def cancel_changes(
     )
 
 
-async def purge_expired(m: Transaction, rows_max: int) -> int:
+async def purge_expired(tx: Transaction, rows_max: int) -> int:
     """Remove those that expired a day ago or more; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM email_verifications WHERE (organization_id, verification_id) IN ("
         "SELECT organization_id, verification_id FROM email_verifications "
         "WHERE expires_at < now() - interval '1 day' LIMIT $1)",

@@ -45,57 +45,57 @@ class SealedValue:
     sealed: str
 
 
-async def lock_shared(m: Transaction) -> None:
+async def lock_shared(tx: Transaction) -> None:
     """Until the transaction ends, the newest key stays the newest."""
-    await m.execute("SELECT pg_advisory_xact_lock_shared($1)", _LOCK)
+    await tx.execute("SELECT pg_advisory_xact_lock_shared($1)", _LOCK)
 
 
-async def lock_alone(m: Transaction) -> None:
+async def lock_alone(tx: Transaction) -> None:
     """Wait until nobody seals; whoever wants to next waits until the transaction ends."""
-    await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
 
 
-async def list_all(m: Transaction) -> list[EncryptionKey]:
+async def list_all(tx: Transaction) -> list[EncryptionKey]:
     """Newest first."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT version, key_encrypted, retired_at IS NOT NULL AS is_retired FROM encryption_keys ORDER BY version DESC"
     )
     return [EncryptionKey(**dict(row)) for row in rows]
 
 
-async def newest(m: Transaction) -> EncryptionKey | None:
+async def newest(tx: Transaction) -> EncryptionKey | None:
     """The one that seals."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT version, key_encrypted, retired_at IS NOT NULL AS is_retired FROM encryption_keys "
         "ORDER BY version DESC LIMIT 1"
     )
     return EncryptionKey(**dict(row)) if row else None
 
 
-async def create(m: Transaction, version: int, key_encrypted: str) -> None:
+async def create(tx: Transaction, version: int, key_encrypted: str) -> None:
     """Store the next one; a platform transaction."""
-    await m.execute("INSERT INTO encryption_keys (version, key_encrypted) VALUES ($1, $2)", version, key_encrypted)
+    await tx.execute("INSERT INTO encryption_keys (version, key_encrypted) VALUES ($1, $2)", version, key_encrypted)
 
 
-async def reseal(m: Transaction, version: int, key_encrypted: str) -> None:
+async def reseal(tx: Transaction, version: int, key_encrypted: str) -> None:
     """The same key, sealed by another secret of the instance."""
-    await m.execute("UPDATE encryption_keys SET key_encrypted = $2 WHERE version = $1", version, key_encrypted)
+    await tx.execute("UPDATE encryption_keys SET key_encrypted = $2 WHERE version = $1", version, key_encrypted)
 
 
-async def retire_before(m: Transaction, version: int) -> None:
+async def retire_before(tx: Transaction, version: int) -> None:
     """Nothing is sealed with older keys any more."""
-    await m.execute("UPDATE encryption_keys SET retired_at = now() WHERE version < $1 AND retired_at IS NULL", version)
+    await tx.execute("UPDATE encryption_keys SET retired_at = now() WHERE version < $1 AND retired_at IS NULL", version)
 
 
-async def forget_retired(m: Transaction) -> int:
+async def forget_retired(tx: Transaction) -> int:
     """Remove keys retired a day ago or more, when no reader can still hold what they sealed; answers how many."""
-    return await m.execute("DELETE FROM encryption_keys WHERE retired_at < now() - interval '1 day'")
+    return await tx.execute("DELETE FROM encryption_keys WHERE retired_at < now() - interval '1 day'")
 
 
-async def sealed_before(m: Transaction, column: SealedColumn, prefix: str, rows_max: int) -> list[SealedValue]:
+async def sealed_before(tx: Transaction, column: SealedColumn, prefix: str, rows_max: int) -> list[SealedValue]:
     """Lock up to `rows_max` values of a column that do not begin with `prefix`; a platform transaction."""
     key: LiteralString = ", ".join(column.key)
-    rows = await m.fetch(
+    rows = await tx.fetch(
         f"SELECT {key}, {column.column} AS sealed FROM {column.table} "
         f"WHERE {column.column} IS NOT NULL AND NOT starts_with({column.column}, $1) LIMIT $2 FOR UPDATE",
         *(prefix, rows_max),
@@ -103,10 +103,10 @@ async def sealed_before(m: Transaction, column: SealedColumn, prefix: str, rows_
     return [SealedValue(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
 
 
-async def sealed_with(m: Transaction, column: SealedColumn, prefixes: list[str]) -> list[SealedValue]:
+async def sealed_with(tx: Transaction, column: SealedColumn, prefixes: list[str]) -> list[SealedValue]:
     """Lock all values of a column that begin with one of `prefixes`; a platform transaction."""
     key: LiteralString = ", ".join(column.key)
-    rows = await m.fetch(
+    rows = await tx.fetch(
         f"SELECT {key}, {column.column} AS sealed FROM {column.table} "
         f"WHERE EXISTS (SELECT FROM unnest($1::text[]) AS p WHERE starts_with({column.column}, p)) FOR UPDATE",
         prefixes,
@@ -114,24 +114,26 @@ async def sealed_with(m: Transaction, column: SealedColumn, prefixes: list[str])
     return [SealedValue(tuple(row[name] for name in column.key), row["sealed"]) for row in rows]
 
 
-async def forget(m: Transaction, versions: list[int]) -> None:
+async def forget(tx: Transaction, versions: list[int]) -> None:
     """Remove keys for good."""
-    await m.execute("DELETE FROM encryption_keys WHERE version = ANY ($1)", versions)
+    await tx.execute("DELETE FROM encryption_keys WHERE version = ANY ($1)", versions)
 
 
-async def remove_row(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+async def remove_row(tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
     """Remove the row of a value that nobody can open."""
-    await m.execute(f"DELETE FROM {column.table} WHERE {_row(column, 1)}", *value.key)
+    await tx.execute(f"DELETE FROM {column.table} WHERE {_row(column, 1)}", *value.key)
 
 
-async def put_out_of_service(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+async def put_out_of_service(tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
     """Deactivate the row of a value that nobody can open."""
-    await m.execute(f"UPDATE {column.table} SET is_active = false WHERE {_row(column, 1)}", *value.key)
+    await tx.execute(f"UPDATE {column.table} SET is_active = false WHERE {_row(column, 1)}", *value.key)
 
 
-async def replace_sealed(m: Transaction, column: SealedColumn, value: SealedValue) -> None:
+async def replace_sealed(tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
     """Write the value sealed anew."""
-    await m.execute(f"UPDATE {column.table} SET {column.column} = $1 WHERE {_row(column, 2)}", value.sealed, *value.key)
+    await tx.execute(
+        f"UPDATE {column.table} SET {column.column} = $1 WHERE {_row(column, 2)}", value.sealed, *value.key
+    )
 
 
 def _row(column: SealedColumn, first: int) -> LiteralString:

@@ -66,25 +66,25 @@ def from_row(row: Record) -> IdentityProvider:
     return IdentityProvider(**values)
 
 
-async def get(m: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
+async def get(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
     """The provider, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1", identity_provider_id
     )
     return from_row(row) if row else None
 
 
-async def lock(m: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
+async def lock(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
     """Like `get`, to be changed."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1 FOR UPDATE", identity_provider_id
     )
     return from_row(row) if row else None
 
 
-async def find_open(m: Transaction, slug: str) -> IdentityProvider | None:
+async def find_open(tx: Transaction, slug: str) -> IdentityProvider | None:
     """The one that a login names, if it and its organization are in service; a platform transaction."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers p WHERE slug = $1 AND is_active AND deleted_at IS NULL AND EXISTS ("
         "SELECT FROM organizations o WHERE o.organization_id = p.organization_id AND o.is_active "
         "AND o.deleted_at IS NULL)",
@@ -93,9 +93,9 @@ async def find_open(m: Transaction, slug: str) -> IdentityProvider | None:
     return from_row(row) if row else None
 
 
-async def create(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
+async def create(tx: Transaction, provider: IdentityProvider) -> IdentityProvider:
     """Store one, with its ids and slug; its times are the database's."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
         "client_secret_encrypted, scopes, allowed_email_domains, group_claim, is_active, acr_values) "
         f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING {_COLUMNS}",
@@ -107,9 +107,9 @@ async def create(m: Transaction, provider: IdentityProvider) -> IdentityProvider
     return from_row(row)
 
 
-async def save(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
+async def save(tx: Transaction, provider: IdentityProvider) -> IdentityProvider:
     """Write what may change: not its issuer, whose subjects are known by it, nor its slug."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "UPDATE identity_providers SET name = $2, client_id = $3, client_secret_encrypted = $4, scopes = $5, "
         "allowed_email_domains = $6, group_claim = $7, is_active = $8, deleted_at = $9, acr_values = $10 "
         f"WHERE identity_provider_id = $1 RETURNING {_COLUMNS}",
@@ -121,9 +121,9 @@ async def save(m: Transaction, provider: IdentityProvider) -> IdentityProvider:
     return from_row(row)
 
 
-async def group_roles(m: Transaction, identity_provider_id: UUID) -> list[GroupRole]:
+async def group_roles(tx: Transaction, identity_provider_id: UUID) -> list[GroupRole]:
     """What its groups mean, for roles and tenants that are not deleted."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT group_name, g.role_id, g.role_owner_id, g.workspace_id, g.tenant_id FROM identity_provider_roles g "
         "JOIN roles r ON r.organization_id = g.organization_id AND r.role_id = g.role_id AND r.deleted_at IS NULL "
         "LEFT JOIN tenants t ON t.organization_id = g.organization_id AND t.tenant_id = g.tenant_id "
@@ -134,13 +134,13 @@ async def group_roles(m: Transaction, identity_provider_id: UUID) -> list[GroupR
     return [GroupRole(**dict(row)) for row in rows]
 
 
-async def set_group_roles(m: Transaction, provider: IdentityProvider, wanted: list[GroupRole]) -> None:
+async def set_group_roles(tx: Transaction, provider: IdentityProvider, wanted: list[GroupRole]) -> None:
     """These and no others."""
-    await m.execute(
+    await tx.execute(
         "DELETE FROM identity_provider_roles WHERE identity_provider_id = $1", provider.identity_provider_id
     )
     for each in wanted:
-        await m.execute(
+        await tx.execute(
             "INSERT INTO identity_provider_roles (organization_id, identity_provider_role_id, identity_provider_id, "
             "group_name, role_owner_id, role_id, workspace_id, tenant_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
             "ON CONFLICT DO NOTHING",
@@ -149,18 +149,18 @@ async def set_group_roles(m: Transaction, provider: IdentityProvider, wanted: li
         )
 
 
-async def user_of_subject(m: Transaction, provider: IdentityProvider, subject: str) -> UUID | None:
+async def user_of_subject(tx: Transaction, provider: IdentityProvider, subject: str) -> UUID | None:
     """Whom the provider's subject is here."""
-    return await m.fetchval(
+    return await tx.fetchval(
         "UPDATE user_identities SET last_login_at = now() "
         "WHERE organization_id = $1 AND identity_provider_id = $2 AND subject = $3 RETURNING user_id",
         *(provider.organization_id, provider.identity_provider_id, subject),
     )
 
 
-async def link(m: Transaction, provider: IdentityProvider, subject: str, user_id: UUID) -> bool:
+async def link(tx: Transaction, provider: IdentityProvider, subject: str, user_id: UUID) -> bool:
     """From now on the subject is this user; False if the user is another of the provider's subjects already."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "INSERT INTO user_identities (organization_id, identity_provider_id, subject, user_id) "
         "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         *(provider.organization_id, provider.identity_provider_id, subject, user_id),
@@ -168,14 +168,14 @@ async def link(m: Transaction, provider: IdentityProvider, subject: str, user_id
     return touched > 0
 
 
-async def use_state(m: Transaction, provider: IdentityProvider, state_hash: str, *, lifetime_s: float) -> bool:
+async def use_state(tx: Transaction, provider: IdentityProvider, state_hash: str, *, lifetime_s: float) -> bool:
     """Use up the state of an authorization request; False if it was used before. Forgets some that are out of time."""
     # One at a time: those that others remove at this moment need no second hand.
-    await m.execute(
+    await tx.execute(
         "DELETE FROM oidc_used_states WHERE expires_at < now() AND (SELECT pg_try_advisory_xact_lock($1))",
         _FORGETTING,
     )
-    touched = await m.execute(
+    touched = await tx.execute(
         "INSERT INTO oidc_used_states (organization_id, identity_provider_id, state_hash, expires_at) "
         "VALUES ($1, $2, $3, now() + make_interval(secs => $4)) ON CONFLICT DO NOTHING",
         *(provider.organization_id, provider.identity_provider_id, state_hash, lifetime_s),
@@ -184,10 +184,10 @@ async def use_state(m: Transaction, provider: IdentityProvider, state_hash: str,
 
 
 async def given_roles(
-    m: Transaction, provider: IdentityProvider, user_id: UUID
+    tx: Transaction, provider: IdentityProvider, user_id: UUID
 ) -> list[tuple[UUID, UUID, UUID | None]]:
     """What the provider's groups gave the user: the assignment, the role, the tenant."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT user_role_id, role_id, tenant_id FROM user_roles "
         "WHERE organization_id = $1 AND identity_provider_id = $2 AND user_id = $3",
         *(provider.organization_id, provider.identity_provider_id, user_id),
@@ -195,9 +195,9 @@ async def given_roles(
     return [(row["user_role_id"], row["role_id"], row["tenant_id"]) for row in rows]
 
 
-async def give_role(m: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> UUID | None:
+async def give_role(tx: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> UUID | None:
     """By a group; None for a role that the user holds there anyway, which stays theirs."""
-    return await m.fetchval(
+    return await tx.fetchval(
         "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
         "role_owner_id, identity_provider_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING "
         "RETURNING user_role_id",

@@ -11,12 +11,12 @@ from uuid import UUID
 from duoscope.stores.postgres import Transaction
 
 
-async def take(m: Transaction, receiver_id: UUID, keys: Sequence[UUID], *, lease_s: float) -> dict[UUID, Any]:
+async def take(tx: Transaction, receiver_id: UUID, keys: Sequence[UUID], *, lease_s: float) -> dict[UUID, Any]:
     """Claim what nobody else has: answers the others' claims, with what their senders were told or None.
 
     In one order of keys, so that two receivers never wait for each other in a circle.
     """
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         INSERT INTO ingest_claims AS c (claim_key, receiver_id, expires_at)
         SELECT key, $2, now() + make_interval(secs => $3) FROM unnest($1::uuid[]) AS key ORDER BY key
@@ -32,16 +32,16 @@ async def take(m: Transaction, receiver_id: UUID, keys: Sequence[UUID], *, lease
     others = set(keys) - {row["claim_key"] for row in rows}
     if not others:
         return {}
-    told = await m.fetch(
+    told = await tx.fetch(
         "SELECT claim_key, outcome FROM ingest_claims WHERE claim_key = ANY ($1::uuid[])", list(others)
     )
     outcomes = {row["claim_key"]: row["outcome"] and json.loads(row["outcome"]) for row in told}
     return {key: outcomes.get(key) for key in others}
 
 
-async def hold(m: Transaction, receiver_id: UUID, outcomes: Mapping[UUID, Any], *, for_s: float) -> None:
+async def hold(tx: Transaction, receiver_id: UUID, outcomes: Mapping[UUID, Any], *, for_s: float) -> None:
     """Say what the senders of claimed requests are told, and keep the claims for longer."""
-    await m.execute(
+    await tx.execute(
         """
         UPDATE ingest_claims c SET expires_at = now() + make_interval(secs => $4), outcome = told.outcome
         FROM unnest($2::uuid[], $3::jsonb[]) AS told (claim_key, outcome)
@@ -54,13 +54,13 @@ async def hold(m: Transaction, receiver_id: UUID, outcomes: Mapping[UUID, Any], 
     )
 
 
-async def release(m: Transaction, receiver_id: UUID, keys: Sequence[UUID]) -> None:
+async def release(tx: Transaction, receiver_id: UUID, keys: Sequence[UUID]) -> None:
     """Give up claims on requests that were refused after all."""
-    await m.execute(
+    await tx.execute(
         "DELETE FROM ingest_claims WHERE receiver_id = $1 AND claim_key = ANY ($2::uuid[])", receiver_id, list(keys)
     )
 
 
-async def forget_expired(m: Transaction) -> None:
+async def forget_expired(tx: Transaction) -> None:
     """Remove claims that bind nobody any more."""
-    await m.execute("DELETE FROM ingest_claims WHERE expires_at < now() - interval '1 minute'")
+    await tx.execute("DELETE FROM ingest_claims WHERE expires_at < now() - interval '1 minute'")

@@ -78,7 +78,7 @@ def from_row(row: Record) -> Invitation:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     workspace_id: UUID | None,
@@ -94,7 +94,7 @@ async def create(
     inviter_organization, inviter = invited_by or (None, None)
     remedy = "send its link again (POST /api/v1/invitations/{id}/resend), or revoke it first (DELETE)"
     with taken("invitation", "e-mail address", remedy):
-        await m.execute(
+        await tx.execute(
             "INSERT INTO invitations (organization_id, invitation_id, workspace_id, tenant_id, email, token_hash, "
             "invited_by, invited_by_organization_id, expires_at) "
             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
@@ -102,25 +102,25 @@ async def create(
             *(inviter, inviter_organization, lifetime_s),
         )
     for role in roles:
-        await m.execute(
+        await tx.execute(
             "INSERT INTO invitation_roles (organization_id, invitation_id, role_owner_id, role_id) "
             "VALUES ($1, $2, $3, $4)",
             *(organization_id, invitation_id, role.owner_id, role.role_id),
         )
-    made = await get(m, invitation_id)
+    made = await get(tx, invitation_id)
     assert made is not None
     return made
 
 
-async def get(m: Transaction, invitation_id: UUID) -> Invitation | None:
+async def get(tx: Transaction, invitation_id: UUID) -> Invitation | None:
     """The invitation, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1", invitation_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1", invitation_id)
     return from_row(row) if row else None
 
 
-async def list_overview(m: Transaction, organization: str | None) -> list[Overview]:
+async def list_overview(tx: Transaction, organization: str | None) -> list[Overview]:
     """Those in all organizations or in the one of that code, newest first: a platform transaction."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         f"""
         SELECT i.invitation_id, o.code AS organization, i.email, w.name AS workspace, t.name AS tenant, i.status,
             i.expires_at,
@@ -138,15 +138,15 @@ async def list_overview(m: Transaction, organization: str | None) -> list[Overvi
     return [Overview(**dict(row)) for row in rows]
 
 
-async def lock(m: Transaction, invitation_id: UUID) -> Invitation | None:
+async def lock(tx: Transaction, invitation_id: UUID) -> Invitation | None:
     """The invitation, to be changed: nobody else changes it until the transaction ends."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1 FOR UPDATE", invitation_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1 FOR UPDATE", invitation_id)
     return from_row(row) if row else None
 
 
-async def lock_open(m: Transaction, token_hash: str) -> Invitation | None:
+async def lock_open(tx: Transaction, token_hash: str) -> Invitation | None:
     """The open invitation of a token, which names no organization: a platform transaction."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM invitations WHERE token_hash = $1 AND accepted_at IS NULL AND revoked_at IS NULL "
         "AND expires_at > now() FOR UPDATE",
         token_hash,
@@ -155,11 +155,11 @@ async def lock_open(m: Transaction, token_hash: str) -> Invitation | None:
 
 
 async def renew(
-    m: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: tuple[UUID, UUID] | None
+    tx: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: tuple[UUID, UUID] | None
 ) -> Invitation:
     """Replace the token, which ends the one before, and start its time anew; the sender answers for it from now on."""
     inviter_organization, inviter = invited_by or (None, None)
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "UPDATE invitations SET token_hash = $2, expires_at = now() + make_interval(secs => $3), invited_by = $4, "
         f"invited_by_organization_id = $5 WHERE invitation_id = $1 RETURNING {_COLUMNS}",
         *(invitation_id, token_hash, lifetime_s, inviter, inviter_organization),
@@ -168,13 +168,13 @@ async def renew(
     return from_row(row)
 
 
-async def revoke(m: Transaction, invitation_id: UUID) -> None:
+async def revoke(tx: Transaction, invitation_id: UUID) -> None:
     """End it."""
-    await m.execute("UPDATE invitations SET revoked_at = now() WHERE invitation_id = $1", invitation_id)
+    await tx.execute("UPDATE invitations SET revoked_at = now() WHERE invitation_id = $1", invitation_id)
 
 
-async def accept(m: Transaction, invitation_id: UUID, user_id: UUID) -> None:
+async def accept(tx: Transaction, invitation_id: UUID, user_id: UUID) -> None:
     """It was used, by this user."""
-    await m.execute(
+    await tx.execute(
         "UPDATE invitations SET accepted_at = now(), accepted_by = $2 WHERE invitation_id = $1", invitation_id, user_id
     )

@@ -56,7 +56,7 @@ class PageRequest:
     filters: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
-async def rows(m: Transaction, listing: Listing, page: PageRequest) -> tuple[list[Record], bool]:
+async def rows(tx: Transaction, listing: Listing, page: PageRequest) -> tuple[list[Record], bool]:
     """The page's rows, and whether there are more behind it."""
     values: list[object] = []
     conditions: list[LiteralString] = ["true"]
@@ -75,7 +75,7 @@ async def rows(m: Transaction, listing: Listing, page: PageRequest) -> tuple[lis
     values.append(page.limit + 1)
     where = listing.select + " WHERE " + " AND ".join(conditions)
     order = " ORDER BY " + column + " " + direction + ", " + listing.key + " " + direction
-    found = await m.fetch(where + order + " LIMIT " + _BINDS[len(values) - 1], *values)
+    found = await tx.fetch(where + order + " LIMIT " + _BINDS[len(values) - 1], *values)
     return found[: page.limit], len(found) > page.limit
 
 

@@ -1,4 +1,4 @@
-"""Counters of attempts, by a keyed hash of what is counted: rows only. The rules are in identity/throttle.py.
+"""Counters of attempts, by a keyed hash of what is counted: rows only. The rules are in identity/authentication/throttle.py.
 
 All functions want a platform transaction, and lock the rows they touch in the order of their hashes.
 """
@@ -21,14 +21,14 @@ class Counter:
 
 
 async def add(
-    m: Transaction, counters: Sequence[bytes], *, forget_s: float, known_for_s: float
+    tx: Transaction, counters: Sequence[bytes], *, forget_s: float, known_for_s: float
 ) -> dict[bytes, Counter]:
     """Count an attempt as a failure until it turns out otherwise; answers the counters with this one in them.
 
     The transaction does not wait for the disk: a count that a crash forgets is worth less than that.
     Keeps others from them until the transaction ends; one that is rolled back, such as over a block, counted nothing.
     """
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         INSERT INTO login_attempts AS a (counter, failures)
         SELECT counter, 1 FROM unnest($1::bytea[]) AS counter, set_config('synchronous_commit', 'off', true)
@@ -44,9 +44,9 @@ async def add(
     return {row["counter"]: Counter(**dict(row)) for row in rows}
 
 
-async def block(m: Transaction, delays_s: Mapping[bytes, float]) -> dict[bytes, datetime]:
+async def block(tx: Transaction, delays_s: Mapping[bytes, float]) -> dict[bytes, datetime]:
     """Let no attempt through for so long; answers until when."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         UPDATE login_attempts AS a SET blocked_until = now() + make_interval(secs => d.delay_s)
         FROM unnest($1::bytea[], $2::float8[]) AS d (counter, delay_s) WHERE a.counter = d.counter
@@ -57,12 +57,12 @@ async def block(m: Transaction, delays_s: Mapping[bytes, float]) -> dict[bytes, 
     return {row["counter"]: row["blocked_until"] for row in rows}
 
 
-async def take_back(m: Transaction, charged: Mapping[bytes, datetime | None]) -> None:
+async def take_back(tx: Transaction, charged: Mapping[bytes, datetime | None]) -> None:
     """One failure less, and no block where it is still the one that was set then."""
-    await m.execute(
+    await tx.execute(
         "SELECT FROM login_attempts WHERE counter = ANY ($1::bytea[]) ORDER BY counter FOR UPDATE", list(charged)
     )
-    await m.execute(
+    await tx.execute(
         """
         UPDATE login_attempts AS a SET failures = greatest(a.failures - 1, 0),
             blocked_until = CASE WHEN a.blocked_until = c.blocked_until THEN now() ELSE a.blocked_until END
@@ -72,9 +72,9 @@ async def take_back(m: Transaction, charged: Mapping[bytes, datetime | None]) ->
     )
 
 
-async def forgive(m: Transaction, counters: Sequence[bytes]) -> None:
+async def forgive(tx: Transaction, counters: Sequence[bytes]) -> None:
     """No failures; and whoever is counted there is known from now on."""
-    await m.execute(
+    await tx.execute(
         """
         INSERT INTO login_attempts (counter, succeeded_at)
         SELECT counter, now() FROM unnest($1::bytea[]) AS counter ORDER BY counter
@@ -85,9 +85,9 @@ async def forgive(m: Transaction, counters: Sequence[bytes]) -> None:
     )
 
 
-async def purge(m: Transaction, *, forget_s: float, known_for_s: float) -> int:
+async def purge(tx: Transaction, *, forget_s: float, known_for_s: float) -> int:
     """Remove counters that no longer say anything; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM login_attempts WHERE updated_at < now() - make_interval(secs => $1) "
         "AND coalesce(succeeded_at < now() - make_interval(secs => $2), true) AND blocked_until < now()",
         *(forget_s, known_for_s),

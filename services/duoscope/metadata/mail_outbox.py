@@ -1,4 +1,4 @@
-"""Mail that waits to be sent: rows only. Who writes and who sends it is in identity/mail.py and worker/mail.py."""
+"""Mail that waits to be sent: rows only. Who writes and who sends it is in delivery/mail.py and worker/mail.py."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ class Waiting:
 
 
 async def add(
-    m: Transaction,
+    tx: Transaction,
     *,
     mail_id: UUID,
     organization_id: UUID | None,
@@ -34,16 +34,16 @@ async def add(
     context: dict[str, Any] | None = None,
 ) -> None:
     """Put one in; it goes out if and when the transaction commits. None for an organization: platform transactions."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO mail_outbox (organization_id, mail_id, kind, recipient, subject, sealed_text, context) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         *(organization_id, mail_id, kind, recipient, subject, sealed_text, context or {}),
     )
 
 
-async def lease(m: Transaction, *, rows_max: int, lease_s: float) -> list[Waiting]:
+async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Waiting]:
     """Those due, each for one sender: after `lease_s` without a word of it, it is due again."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2)
         WHERE mail_id IN (
@@ -58,28 +58,28 @@ async def lease(m: Transaction, *, rows_max: int, lease_s: float) -> list[Waitin
     return [Waiting(**dict(row)) for row in rows]
 
 
-async def remove(m: Transaction, mail_id: UUID) -> None:
+async def remove(tx: Transaction, mail_id: UUID) -> None:
     """It was sent, or there is nothing to send."""
-    await m.execute("DELETE FROM mail_outbox WHERE mail_id = $1", mail_id)
+    await tx.execute("DELETE FROM mail_outbox WHERE mail_id = $1", mail_id)
 
 
-async def postpone(m: Transaction, mail_id: UUID, *, delay_s: float, error: str) -> None:
+async def postpone(tx: Transaction, mail_id: UUID, *, delay_s: float, error: str) -> None:
     """Try again later."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mail_outbox SET next_attempt_at = now() + make_interval(secs => $2), last_error = $3 "
         "WHERE mail_id = $1",
         *(mail_id, delay_s, error),
     )
 
 
-async def give_up(m: Transaction, mail_id: UUID, *, error: str) -> None:
+async def give_up(tx: Transaction, mail_id: UUID, *, error: str) -> None:
     """It cannot be delivered: the row stays for a while, its text does not."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mail_outbox SET failed_at = now(), last_error = $2, sealed_text = '' WHERE mail_id = $1",
         *(mail_id, error),
     )
 
 
-async def purge_failed(m: Transaction, *, older_than_s: float) -> int:
+async def purge_failed(tx: Transaction, *, older_than_s: float) -> int:
     """Forget what was given up that long ago; answers how many rows went."""
-    return await m.execute("DELETE FROM mail_outbox WHERE failed_at < now() - make_interval(secs => $1)", older_than_s)
+    return await tx.execute("DELETE FROM mail_outbox WHERE failed_at < now() - make_interval(secs => $1)", older_than_s)

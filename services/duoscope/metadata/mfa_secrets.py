@@ -1,4 +1,4 @@
-"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box. Rules: identity/mfa.py."""
+"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box. Rules: identity/authentication/mfa.py."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,48 +48,50 @@ def _secret(row: Record | None) -> MfaSecret | None:
     return MfaSecret(**dict(row)) if row else None
 
 
-async def get(m: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
+async def get(tx: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
     """The user's, if the transaction may see it."""
     return _secret(
-        await m.fetchrow(
+        await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2",
             *(organization_id, user_id),
         )
     )
 
 
-async def lock(m: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
+async def lock(tx: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
     """Like `get`, and no other code of the user's is looked at until the transaction ends."""
     return _secret(
-        await m.fetchrow(
+        await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 FOR UPDATE",
             *(organization_id, user_id),
         )
     )
 
 
-async def is_required(m: Transaction, organization_id: UUID) -> bool:
+async def is_required(tx: Transaction, organization_id: UUID) -> bool:
     """Whether the organization's policy wants a second factor of everybody."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT settings -> 'mfa_required' = 'true' FROM organizations WHERE organization_id = $1", organization_id
         )
     )
 
 
-async def is_enabled(m: Transaction, organization_id: UUID, user_id: UUID) -> bool:
+async def is_enabled(tx: Transaction, organization_id: UUID, user_id: UUID) -> bool:
     """Whether the user has a second factor."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 AND is_enabled)",
             *(organization_id, user_id),
         )
     )
 
 
-async def replace(m: Transaction, *, organization_id: UUID, mfa_id: UUID, user_id: UUID, secret_encrypted: str) -> bool:
+async def replace(
+    tx: Transaction, *, organization_id: UUID, mfa_id: UUID, user_id: UUID, secret_encrypted: str
+) -> bool:
     """Begin an enrolment in place of one that was not confirmed; False if the user has a second factor."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "INSERT INTO mfa_secrets AS old (organization_id, mfa_id, user_id, secret_encrypted) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (organization_id, user_id) DO UPDATE SET mfa_id = excluded.mfa_id, "
         "secret_encrypted = excluded.secret_encrypted, last_step = 0, clock_offset_steps = 0, stray_step = NULL, "
@@ -99,9 +101,9 @@ async def replace(m: Transaction, *, organization_id: UUID, mfa_id: UUID, user_i
     return touched > 0
 
 
-async def enable(m: Transaction, secret: MfaSecret, *, backup_codes_encrypted: str) -> bool:
+async def enable(tx: Transaction, secret: MfaSecret, *, backup_codes_encrypted: str) -> bool:
     """Confirm an enrolment; False if it is not the user's current one any more, or confirmed already."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE mfa_secrets SET is_enabled = true, enabled_at = now(), backup_codes_encrypted = $3, "
         "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2 AND NOT is_enabled",
         *(secret.organization_id, secret.mfa_id, backup_codes_encrypted),
@@ -109,9 +111,9 @@ async def enable(m: Transaction, secret: MfaSecret, *, backup_codes_encrypted: s
     return touched > 0
 
 
-async def charge(m: Transaction, secret: MfaSecret) -> None:
+async def charge(tx: Transaction, secret: MfaSecret) -> None:
     """Count an attempt before it is looked at; `accept_step` and `set_backup_codes` take the count back."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mfa_secrets SET failed_attempts = failed_attempts + 1, "
         "locked_until = CASE WHEN failed_attempts + 1 >= $3 THEN clock_timestamp() + make_interval(secs => "
         "least($5, $4 * power(2, least(failed_attempts + 1 - $3, 30)))) END "
@@ -120,35 +122,35 @@ async def charge(m: Transaction, secret: MfaSecret) -> None:
     )
 
 
-async def accept_step(m: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
+async def accept_step(tx: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
     """The code of a time step was right: it and all before it are used up, and that is how the clock goes."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mfa_secrets SET last_step = $3, clock_offset_steps = $4, stray_step = NULL, stray_offset_steps = NULL, "
         "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2",
         *(secret.organization_id, secret.mfa_id, step, offset_steps),
     )
 
 
-async def note_stray(m: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
+async def note_stray(tx: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
     """The code of a time step would be right if the clock went otherwise."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mfa_secrets SET stray_step = $3, stray_offset_steps = $4 WHERE organization_id = $1 AND mfa_id = $2",
         *(secret.organization_id, secret.mfa_id, step, offset_steps),
     )
 
 
-async def set_backup_codes(m: Transaction, secret: MfaSecret, backup_codes_encrypted: str) -> None:
+async def set_backup_codes(tx: Transaction, secret: MfaSecret, backup_codes_encrypted: str) -> None:
     """New ones, or those that are left after one was right."""
-    await m.execute(
+    await tx.execute(
         "UPDATE mfa_secrets SET backup_codes_encrypted = $3, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND mfa_id = $2 AND is_enabled",
         *(secret.organization_id, secret.mfa_id, backup_codes_encrypted),
     )
 
 
-async def delete(m: Transaction, organization_id: UUID, user_id: UUID) -> bool:
+async def delete(tx: Transaction, organization_id: UUID, user_id: UUID) -> bool:
     """Remove it, confirmed or not; False if there is none that the transaction may touch."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "DELETE FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2", organization_id, user_id
     )
     return touched > 0

@@ -48,11 +48,11 @@ def from_row(row: Record) -> Organization:
 
 
 async def create(
-    m: Transaction, *, region_id: UUID, name: str, code: str, mfa_required: bool, description: str = ""
+    tx: Transaction, *, region_id: UUID, name: str, code: str, mfa_required: bool, description: str = ""
 ) -> Organization:
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
     with taken("organization", "code", CODE_REMEDY):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "INSERT INTO organizations (organization_id, region_id, name, code, description, settings) "
             "VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
             *(new_id(), region_id, name, code, description, {"mfa_required": mfa_required}),
@@ -61,53 +61,53 @@ async def create(
     return from_row(row)
 
 
-async def get(m: Transaction, organization_id: UUID) -> Organization | None:
+async def get(tx: Transaction, organization_id: UUID) -> Organization | None:
     """The organization, if the transaction may see it."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT * FROM organizations WHERE organization_id = $1 AND deleted_at IS NULL", organization_id
     )
     return from_row(row) if row else None
 
 
-async def find_by_id(m: Transaction, organization_id: UUID) -> Organization | None:
+async def find_by_id(tx: Transaction, organization_id: UUID) -> Organization | None:
     """The organization, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM organizations WHERE organization_id = $1", organization_id)
+    row = await tx.fetchrow("SELECT * FROM organizations WHERE organization_id = $1", organization_id)
     return from_row(row) if row else None
 
 
-async def find(m: Transaction, code: str) -> Organization | None:
+async def find(tx: Transaction, code: str) -> Organization | None:
     """The organization of that code, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM organizations WHERE code = $1 AND deleted_at IS NULL", code)
+    row = await tx.fetchrow("SELECT * FROM organizations WHERE code = $1 AND deleted_at IS NULL", code)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Organization]:
+async def list_all(tx: Transaction) -> list[Organization]:
     """Those the transaction may see: its own, or all on the platform."""
-    rows = await m.fetch("SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY organization_id")
+    rows = await tx.fetch("SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY organization_id")
     return [from_row(row) for row in rows]
 
 
-async def list_codes(m: Transaction) -> dict[UUID, str]:
+async def list_codes(tx: Transaction) -> dict[UUID, str]:
     """Of those the transaction may see, deleted or not."""
-    rows = await m.fetch("SELECT organization_id, code FROM organizations")
+    rows = await tx.fetch("SELECT organization_id, code FROM organizations")
     return {row["organization_id"]: row["code"] for row in rows}
 
 
-async def any_exists(m: Transaction) -> bool:
+async def any_exists(tx: Transaction) -> bool:
     """Whether the platform has had its first start; deleted organizations count."""
-    return bool(await m.fetchval("SELECT EXISTS (SELECT FROM organizations)"))
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM organizations)"))
 
 
-async def lock(m: Transaction, organization_id: UUID) -> Organization | None:
+async def lock(tx: Transaction, organization_id: UUID) -> Organization | None:
     """The organization, deleted or not, to be changed: nobody else changes it until the transaction ends."""
-    row = await m.fetchrow("SELECT * FROM organizations WHERE organization_id = $1 FOR UPDATE", organization_id)
+    row = await tx.fetchrow("SELECT * FROM organizations WHERE organization_id = $1 FOR UPDATE", organization_id)
     return from_row(row) if row else None
 
 
-async def save(m: Transaction, organization: Organization) -> Organization:
+async def save(tx: Transaction, organization: Organization) -> Organization:
     """Write what may be changed. CONFLICT for a code that is taken."""
     with taken("organization", "code"):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "UPDATE organizations SET region_id = $2, name = $3, code = $4, description = $5, settings = $6, "
             "is_active = $7 WHERE organization_id = $1 RETURNING *",
             *(organization.organization_id, organization.region_id, organization.name, organization.code),
@@ -117,18 +117,18 @@ async def save(m: Transaction, organization: Organization) -> Organization:
     return from_row(row)
 
 
-async def serialise(m: Transaction, organization_id: UUID) -> None:
+async def serialise(tx: Transaction, organization_id: UUID) -> None:
     """Let those changes of an organization that must not cross each other happen one after the other.
 
     Such as two admins who remove one another: each would still find the other.
     """
-    await m.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"organization {organization_id}")
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"organization {organization_id}")
 
 
-async def has_a_place_to_work(m: Transaction, organization_id: UUID) -> bool:
+async def has_a_place_to_work(tx: Transaction, organization_id: UUID) -> bool:
     """Whether an active tenant in an active workspace is left; without one nobody could log in."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) "
             "WHERE t.organization_id = $1 AND t.is_active AND t.deleted_at IS NULL "
             "AND w.is_active AND w.deleted_at IS NULL)",
@@ -137,6 +137,6 @@ async def has_a_place_to_work(m: Transaction, organization_id: UUID) -> bool:
     )
 
 
-async def enter(m: Transaction, organization_id: UUID) -> None:
+async def enter(tx: Transaction, organization_id: UUID) -> None:
     """Let the rest of a platform transaction act for one organization; see tenants.enter."""
-    await m.execute("SELECT set_config('app.organization_id', $1, true)", str(organization_id))
+    await tx.execute("SELECT set_config('app.organization_id', $1, true)", str(organization_id))

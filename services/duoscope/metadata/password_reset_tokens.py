@@ -18,19 +18,19 @@ class PasswordResetToken:
 
 
 async def create(
-    m: Transaction, *, organization_id: UUID, user_id: UUID, token_hash: str, email: str, lifetime_s: float
+    tx: Transaction, *, organization_id: UUID, user_id: UUID, token_hash: str, email: str, lifetime_s: float
 ) -> None:
     """Store one."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO password_reset_tokens (organization_id, reset_id, user_id, token, email, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))",
         *(organization_id, new_id(), user_id, token_hash, email, lifetime_s),
     )
 
 
-async def lock(m: Transaction, token_hash: str) -> PasswordResetToken | None:
+async def lock(tx: Transaction, token_hash: str) -> PasswordResetToken | None:
     """One that was not used and has not expired; kept from others until the transaction ends."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT organization_id, reset_id, user_id, email FROM password_reset_tokens "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
         token_hash,
@@ -38,17 +38,17 @@ async def lock(m: Transaction, token_hash: str) -> PasswordResetToken | None:
     return PasswordResetToken(**dict(row)) if row else None
 
 
-async def use_all(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """None of the user's works any more."""
-    await m.execute(
+    await tx.execute(
         "UPDATE password_reset_tokens SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
         *(organization_id, user_id),
     )
 
 
-async def purge_expired(m: Transaction, rows_max: int) -> int:
+async def purge_expired(tx: Transaction, rows_max: int) -> int:
     """Remove those that expired a day ago or more; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM password_reset_tokens WHERE (organization_id, reset_id) IN ("
         "SELECT organization_id, reset_id FROM password_reset_tokens "
         "WHERE expires_at < now() - interval '1 day' LIMIT $1)",

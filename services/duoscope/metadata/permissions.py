@@ -46,15 +46,15 @@ def from_row(row: Record) -> Permission:
     return Permission(**dict(row))
 
 
-async def get(m: Transaction, permission_id: UUID) -> Permission | None:
+async def get(tx: Transaction, permission_id: UUID) -> Permission | None:
     """One permission."""
-    row = await m.fetchrow("SELECT * FROM permissions WHERE permission_id = $1", permission_id)
+    row = await tx.fetchrow("SELECT * FROM permissions WHERE permission_id = $1", permission_id)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Permission]:
+async def list_all(tx: Transaction) -> list[Permission]:
     """Every permission there is."""
-    return [from_row(row) for row in await m.fetch("SELECT * FROM permissions ORDER BY name")]
+    return [from_row(row) for row in await tx.fetch("SELECT * FROM permissions ORDER BY name")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Place:
     permissions: frozenset[str]
 
 
-async def places_of(m: Transaction, organization_id: UUID, user_id: UUID) -> list[Place]:
+async def places_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Place]:
     """What `grants_of` finds, with names; in an organization's transaction."""
-    grants = {grant.tenant_id: grant for grant in await grants_of(m, organization_id, user_id)}
-    rows = await m.fetch(
+    grants = {grant.tenant_id: grant for grant in await grants_of(tx, organization_id, user_id)}
+    rows = await tx.fetch(
         "SELECT w.workspace_id, w.name AS workspace_name, t.tenant_id, t.name AS tenant_name "
         "FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) WHERE t.tenant_id = ANY($1) "
         "ORDER BY w.name, t.name, t.tenant_id",
@@ -80,9 +80,9 @@ async def places_of(m: Transaction, organization_id: UUID, user_id: UUID) -> lis
     return [Place(**dict(row), permissions=grants[row["tenant_id"]].permissions) for row in rows]
 
 
-async def platform_names(m: Transaction) -> frozenset[str]:
+async def platform_names(tx: Transaction) -> frozenset[str]:
     """The permissions that platform admins hold besides those of their roles."""
-    return frozenset(row["name"] for row in await m.fetch("SELECT name FROM permissions WHERE is_platform"))
+    return frozenset(row["name"] for row in await tx.fetch("SELECT name FROM permissions WHERE is_platform"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ class Held:
     organization_permissions: frozenset[str]
 
 
-async def held(m: Transaction, user_id: UUID) -> Held | None:
+async def held(tx: Transaction, user_id: UUID) -> Held | None:
     """What an active user may do in the transaction's tenant now; None if any of them is inactive or gone."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         """
         WITH granted AS (
             SELECT DISTINCT p.name, ur.tenant_id IS NULL AS is_everywhere
@@ -134,12 +134,12 @@ async def held(m: Transaction, user_id: UUID) -> Held | None:
     )
 
 
-async def grants_of(m: Transaction, organization_id: UUID, user_id: UUID) -> list[Grant]:
+async def grants_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Grant]:
     """The active tenants in which a user has a role, oldest assignment first.
 
     A platform transaction; or the organization's, or a tenant's, which shows what of it is theirs.
     """
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         SELECT t.organization_id, t.workspace_id, t.tenant_id, min(ur.assigned_at) AS since,
             coalesce(array_agg(DISTINCT p.name) FILTER (WHERE p.name IS NOT NULL), '{}') AS permissions

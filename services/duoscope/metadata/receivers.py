@@ -5,9 +5,9 @@ from uuid import UUID
 from duoscope.stores.postgres import Transaction
 
 
-async def beat(m: Transaction, receiver_id: UUID, *, for_s: float) -> int:
+async def beat(tx: Transaction, receiver_id: UUID, *, for_s: float) -> int:
     """Say that a receiver lives for so long; answers how many do, with it."""
-    others = await m.fetchval(
+    others = await tx.fetchval(
         """
         WITH own AS (
             INSERT INTO receivers (receiver_id, alive_until) VALUES ($1, now() + make_interval(secs => $2))
@@ -21,8 +21,8 @@ async def beat(m: Transaction, receiver_id: UUID, *, for_s: float) -> int:
     return 1 + int(others)
 
 
-async def leave(m: Transaction, receiver_id: UUID) -> None:
+async def leave(tx: Transaction, receiver_id: UUID) -> None:
     """The receiver takes no more requests. Those that never said so go with it."""
-    await m.execute(
+    await tx.execute(
         "DELETE FROM receivers WHERE receiver_id = $1 OR alive_until < now() - interval '1 hour'", receiver_id
     )

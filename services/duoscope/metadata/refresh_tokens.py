@@ -1,4 +1,4 @@
-"""Refresh tokens: rows only, found by hash. The rules of rotation are in identity/sessions.py."""
+"""Refresh tokens: rows only, found by hash. The rules of rotation are in identity/authentication/sessions.py."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ class RefreshToken:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     workspace_id: UUID,
@@ -37,7 +37,7 @@ async def create(
     device_fingerprint: str | None = None,
 ) -> None:
     """Store one; a platform transaction, because whoever logs in has no scope yet."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO refresh_tokens (organization_id, workspace_id, tenant_id, token_id, user_id, family_id, "
         "token_hash, device_fingerprint, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
@@ -46,9 +46,9 @@ async def create(
     )
 
 
-async def lock(m: Transaction, token_hash: str) -> RefreshToken | None:
+async def lock(tx: Transaction, token_hash: str) -> RefreshToken | None:
     """Find by hash and keep others from using it until the transaction ends."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT organization_id, workspace_id, tenant_id, token_id, user_id, family_id, expires_at, "
         "expires_at <= now() AS is_expired, is_revoked, "
         "extract(epoch FROM clock_timestamp() - rotated_at)::float8 AS rotated_s_ago "
@@ -58,16 +58,16 @@ async def lock(m: Transaction, token_hash: str) -> RefreshToken | None:
     return RefreshToken(**dict(row)) if row else None
 
 
-async def mark_rotated(m: Transaction, token: RefreshToken) -> None:
+async def mark_rotated(tx: Transaction, token: RefreshToken) -> None:
     """Its successor has been issued."""
-    await m.execute(
+    await tx.execute(
         "UPDATE refresh_tokens SET rotated_at = clock_timestamp() WHERE tenant_id = $1 AND token_id = $2",
         *(token.tenant_id, token.token_id),
     )
 
 
 async def revoke_families(
-    m: Transaction,
+    tx: Transaction,
     organization_id: UUID,
     user_id: UUID,
     *,
@@ -75,7 +75,7 @@ async def revoke_families(
     except_session_id: UUID | None = None,
 ) -> None:
     """Let no token of a user's session, or of all their sessions but one, be used again."""
-    await m.execute(
+    await tx.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
         "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked "
         "AND family_id = coalesce($3, family_id) AND family_id IS DISTINCT FROM $4",
@@ -83,23 +83,23 @@ async def revoke_families(
     )
 
 
-async def revoke_sessions(m: Transaction, organization_id: UUID, session_ids: list[UUID]) -> None:
+async def revoke_sessions(tx: Transaction, organization_id: UUID, session_ids: list[UUID]) -> None:
     """Let no token of these sessions be used again."""
-    await m.execute(
+    await tx.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
         "WHERE organization_id = $1 AND family_id = ANY ($2) AND NOT is_revoked",
         *(organization_id, session_ids),
     )
 
 
-async def revoke_user(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+async def revoke_user(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """End all sessions of a user that the transaction may see."""
-    await revoke_families(m, organization_id, user_id)
+    await revoke_families(tx, organization_id, user_id)
 
 
-async def purge_expired(m: Transaction, rows_max: int) -> int:
+async def purge_expired(tx: Transaction, rows_max: int) -> int:
     """Remove up to `rows_max` tokens that expired a day ago or more; answers how many went."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM refresh_tokens WHERE (tenant_id, token_id) IN (SELECT tenant_id, token_id FROM refresh_tokens "
         "WHERE expires_at < now() - interval '1 day' LIMIT $1)",
         rows_max,

@@ -42,10 +42,10 @@ def from_row(row: Record) -> Region:
     return Region(**dict(row))
 
 
-async def create(m: Transaction, *, name: str, code: str, description: str = "") -> Region:
+async def create(tx: Transaction, *, name: str, code: str, description: str = "") -> Region:
     """Make one; a platform transaction only. CONFLICT for a code that is taken."""
     with taken("region", "code", CODE_REMEDY):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             f"INSERT INTO regions (region_id, name, code, description) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}",
             *(new_id(), name, code, description),
         )
@@ -53,35 +53,36 @@ async def create(m: Transaction, *, name: str, code: str, description: str = "")
     return from_row(row)
 
 
-async def find(m: Transaction, code: str) -> Region | None:
+async def find(tx: Transaction, code: str) -> Region | None:
     """The region of that code."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE code = $1 AND deleted_at IS NULL", code)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE code = $1 AND deleted_at IS NULL", code)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Region]:
+async def list_all(tx: Transaction) -> list[Region]:
     """All regions, by code: there are few."""
     return [
-        from_row(row) for row in await m.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
+        from_row(row)
+        for row in await tx.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
     ]
 
 
-async def get(m: Transaction, region_id: UUID) -> Region | None:
+async def get(tx: Transaction, region_id: UUID) -> Region | None:
     """The region, deleted or not."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1", region_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1", region_id)
     return from_row(row) if row else None
 
 
-async def lock(m: Transaction, region_id: UUID) -> Region | None:
+async def lock(tx: Transaction, region_id: UUID) -> Region | None:
     """The region, to be changed: nobody else changes it until the transaction ends."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1 FOR UPDATE", region_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1 FOR UPDATE", region_id)
     return from_row(row) if row else None
 
 
-async def save(m: Transaction, region: Region) -> Region:
+async def save(tx: Transaction, region: Region) -> Region:
     """Write what may be changed. CONFLICT for a code that is taken."""
     with taken("region", "code"):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "UPDATE regions SET name = $2, code = $3, description = $4, is_active = $5 "
             f"WHERE region_id = $1 RETURNING {_COLUMNS}",
             *(region.region_id, region.name, region.code, region.description, region.is_active),
@@ -90,10 +91,10 @@ async def save(m: Transaction, region: Region) -> Region:
     return from_row(row)
 
 
-async def has_organizations(m: Transaction, region_id: UUID) -> bool:
+async def has_organizations(tx: Transaction, region_id: UUID) -> bool:
     """Whether an organization lives in it; a platform transaction."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM organizations WHERE region_id = $1 AND deleted_at IS NULL)", region_id
         )
     )

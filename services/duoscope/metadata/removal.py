@@ -45,17 +45,17 @@ PURGED: Final = tuple(_PURGE)
 """What is purged, in that order."""
 
 
-async def delete(m: Transaction, table: Table, identifier: UUID) -> bool:
+async def delete(tx: Transaction, table: Table, identifier: UUID) -> bool:
     """Soft-delete one; False if the transaction may not, or sees no such row that lives."""
-    return await m.execute(_DELETE[table], identifier) > 0
+    return await tx.execute(_DELETE[table], identifier) > 0
 
 
-async def restore(m: Transaction, table: Table, identifier: UUID) -> bool:
+async def restore(tx: Transaction, table: Table, identifier: UUID) -> bool:
     """Take the deletion back; False if the transaction may not, or sees no such deleted row. CONFLICT for users."""
     with taken("user", "e-mail address"):
-        return await m.execute(_RESTORE[table], identifier) > 0
+        return await tx.execute(_RESTORE[table], identifier) > 0
 
 
-async def purge(m: Transaction, resource: str) -> list[tuple[UUID | None, UUID]]:
+async def purge(tx: Transaction, resource: str) -> list[tuple[UUID | None, UUID]]:
     """Remove for good, in a purging transaction, which sees old deletions only; answers organizations and ids."""
-    return [(row["organization_id"], row["id"]) for row in await m.fetch(_PURGE[resource])]
+    return [(row["organization_id"], row["id"]) for row in await tx.fetch(_PURGE[resource])]

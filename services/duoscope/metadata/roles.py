@@ -58,9 +58,9 @@ def from_row(row: Record) -> Role:
     return Role(**values)
 
 
-async def find(m: Transaction, name: str) -> Role | None:
+async def find(tx: Transaction, name: str) -> Role | None:
     """The role of that name in the transaction's tenant: its own, or its organization's."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM roles WHERE organization_id = app_organization_id() AND deleted_at IS NULL "
         "AND owner_id IN (app_tenant_id(), app_organization_id()) AND name = $1 ORDER BY tenant_id IS NULL LIMIT 1",
         name,
@@ -68,26 +68,26 @@ async def find(m: Transaction, name: str) -> Role | None:
     return from_row(row) if row else None
 
 
-async def get(m: Transaction, role_id: UUID) -> Role | None:
+async def get(tx: Transaction, role_id: UUID) -> Role | None:
     """The role, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1", role_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1", role_id)
     return from_row(row) if row else None
 
 
-async def lock(m: Transaction, role_id: UUID) -> Role | None:
+async def lock(tx: Transaction, role_id: UUID) -> Role | None:
     """The role, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1 FOR UPDATE", role_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1 FOR UPDATE", role_id)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Role]:
+async def list_all(tx: Transaction) -> list[Role]:
     """Those the transaction may see."""
-    rows = await m.fetch(f"SELECT {_COLUMNS} FROM roles WHERE deleted_at IS NULL ORDER BY role_type IS NULL, name")
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM roles WHERE deleted_at IS NULL ORDER BY role_type IS NULL, name")
     return [from_row(row) for row in rows]
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     workspace_id: UUID | None,
@@ -99,49 +99,49 @@ async def create(
     """Make a custom one. CONFLICT for a name that the tenant, or the organization, has given already."""
     role_id = new_id()
     with taken("role", "name"):
-        await m.execute(
+        await tx.execute(
             "INSERT INTO roles (organization_id, role_id, workspace_id, tenant_id, name, description) "
             "VALUES ($1, $2, $3, $4, $5, $6)",
             *(organization_id, role_id, workspace_id, tenant_id, name, description),
         )
-    await _set_permissions(m, organization_id, tenant_id or organization_id, role_id, permissions)
-    made = await get(m, role_id)
+    await _set_permissions(tx, organization_id, tenant_id or organization_id, role_id, permissions)
+    made = await get(tx, role_id)
     assert made is not None
     return made
 
 
-async def save(m: Transaction, role: Role) -> Role:
+async def save(tx: Transaction, role: Role) -> Role:
     """Write name, description and permissions of a custom role. CONFLICT for a name that is taken."""
     with taken("role", "name"):
-        await m.execute(
+        await tx.execute(
             "UPDATE roles SET name = $2, description = $3 WHERE role_id = $1",
             *(role.role_id, role.name, role.description),
         )
-    await m.execute(
+    await tx.execute(
         "DELETE FROM role_permissions WHERE organization_id = $1 AND role_id = $2 AND permission_id NOT IN "
         "(SELECT permission_id FROM permissions WHERE name = ANY($3))",
         *(role.organization_id, role.role_id, list(role.permissions)),
     )
-    await _set_permissions(m, role.organization_id, role.owner_id, role.role_id, frozenset(role.permissions))
-    saved = await get(m, role.role_id)
+    await _set_permissions(tx, role.organization_id, role.owner_id, role.role_id, frozenset(role.permissions))
+    saved = await get(tx, role.role_id)
     assert saved is not None
     return saved
 
 
 async def _set_permissions(
-    m: Transaction, organization_id: UUID, owner_id: UUID, role_id: UUID, permissions: frozenset[str]
+    tx: Transaction, organization_id: UUID, owner_id: UUID, role_id: UUID, permissions: frozenset[str]
 ) -> None:
-    await m.execute(
+    await tx.execute(
         "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "
         "SELECT $1, $2, $3, permission_id FROM permissions WHERE name = ANY($4) ON CONFLICT DO NOTHING",
         *(organization_id, owner_id, role_id, sorted(permissions)),
     )
 
 
-async def assign(m: Transaction, user_id: UUID, role: Role, *, expires_at: datetime | None = None) -> None:
+async def assign(tx: Transaction, user_id: UUID, role: Role, *, expires_at: datetime | None = None) -> None:
     """Give a user a role in the transaction's tenant. CONFLICT if they have it."""
     with taken("user-role", "role"):
-        await m.execute(
+        await tx.execute(
             "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
             "role_owner_id, expires_at) VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), "
             "$1, $2, $3, $4, $5)",

@@ -19,14 +19,14 @@ class SigningKey:
     is_superseded: bool
 
 
-async def lock(m: Transaction) -> None:
+async def lock(tx: Transaction) -> None:
     """Until the transaction ends, nobody else makes a key."""
-    await m.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
 
 
-async def list_live(m: Transaction) -> list[SigningKey]:
+async def list_live(tx: Transaction) -> list[SigningKey]:
     """Those that still verify, newest first."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT kid, key_encrypted, extract(epoch FROM clock_timestamp() - active_at)::float8 AS active_for_s, "
         "extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_s, expires_at IS NOT NULL AS is_superseded "
         "FROM signing_keys WHERE coalesce(expires_at > clock_timestamp(), true) ORDER BY active_at DESC, kid"
@@ -34,24 +34,24 @@ async def list_live(m: Transaction) -> list[SigningKey]:
     return [SigningKey(**dict(row)) for row in rows]
 
 
-async def create(m: Transaction, kid: str, key_encrypted: str, *, active_in_s: float) -> None:
+async def create(tx: Transaction, kid: str, key_encrypted: str, *, active_in_s: float) -> None:
     """Store the next one, which signs after `active_in_s`."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO signing_keys (kid, key_encrypted, active_at) "
         "VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))",
         *(kid, key_encrypted, active_in_s),
     )
 
 
-async def expire_others(m: Transaction, kid: str, *, after_s: float) -> None:
+async def expire_others(tx: Transaction, kid: str, *, after_s: float) -> None:
     """All keys but this one stop verifying after `after_s`, or when they were to anyway."""
-    await m.execute(
+    await tx.execute(
         "UPDATE signing_keys SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2)) "
         "WHERE kid <> $1",
         *(kid, after_s),
     )
 
 
-async def forget_expired(m: Transaction) -> int:
+async def forget_expired(tx: Transaction) -> int:
     """Remove those that verify nothing any more; answers how many."""
-    return await m.execute("DELETE FROM signing_keys WHERE expires_at <= clock_timestamp()")
+    return await tx.execute("DELETE FROM signing_keys WHERE expires_at <= clock_timestamp()")

@@ -68,7 +68,7 @@ def check_retention(days: int) -> int:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     workspace_id: UUID,
@@ -79,7 +79,7 @@ async def create(
 ) -> Tenant:
     """Make one in a workspace that the transaction acts for. CONFLICT for a code taken in the workspace."""
     with taken("tenant", "code", CODE_REMEDY):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code, domain, settings) "
             "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
             *(organization_id, workspace_id, new_id(), name, code, domain),
@@ -89,41 +89,41 @@ async def create(
     return from_row(row)
 
 
-async def find_by_id(m: Transaction, tenant_id: UUID) -> Tenant | None:
+async def find_by_id(tx: Transaction, tenant_id: UUID) -> Tenant | None:
     """The tenant, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
+    row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
     return from_row(row) if row else None
 
 
-async def get(m: Transaction, tenant_id: UUID) -> Tenant | None:
+async def get(tx: Transaction, tenant_id: UUID) -> Tenant | None:
     """The tenant, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 AND deleted_at IS NULL", tenant_id)
+    row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 AND deleted_at IS NULL", tenant_id)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Tenant]:
+async def list_all(tx: Transaction) -> list[Tenant]:
     """Those the transaction may see: its workspace's, or all on the platform (for the worker's fan-out)."""
-    rows = await m.fetch("SELECT * FROM tenants WHERE deleted_at IS NULL ORDER BY tenant_id")
+    rows = await tx.fetch("SELECT * FROM tenants WHERE deleted_at IS NULL ORDER BY tenant_id")
     return [from_row(row) for row in rows]
 
 
-async def list_places(m: Transaction) -> dict[UUID, tuple[str, str]]:
+async def list_places(tx: Transaction) -> dict[UUID, tuple[str, str]]:
     """By tenant: its organization's code and its workspace's name, for people who read a list of all tenants."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT t.tenant_id, o.code AS organization, w.name AS workspace FROM tenants t "
         "JOIN organizations o USING (organization_id) JOIN workspaces w USING (organization_id, workspace_id)"
     )
     return {row["tenant_id"]: (row["organization"], row["workspace"]) for row in rows}
 
 
-async def list_with_deleted(m: Transaction) -> list[Tenant]:
+async def list_with_deleted(tx: Transaction) -> list[Tenant]:
     """Those the transaction may see, and those there were."""
-    return [from_row(row) for row in await m.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
+    return [from_row(row) for row in await tx.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
 
 
-async def set_retention(m: Transaction, tenant_id: UUID, retention_days: int) -> bool:
+async def set_retention(tx: Transaction, tenant_id: UUID, retention_days: int) -> bool:
     """Keep what arrives from now on for another time; False if the transaction sees no such tenant."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE tenants SET settings = settings || jsonb_build_object('retention_days', $2::integer) "
         "WHERE tenant_id = $1 AND deleted_at IS NULL",
         *(tenant_id, check_retention(retention_days)),
@@ -131,9 +131,9 @@ async def set_retention(m: Transaction, tenant_id: UUID, retention_days: int) ->
     return touched > 0
 
 
-async def set_limits(m: Transaction, tenant_id: UUID, own: dict[str, int]) -> Tenant:
+async def set_limits(tx: Transaction, tenant_id: UUID, own: dict[str, int]) -> Tenant:
     """Replace the limits that are the tenant's own; they are checked already."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "UPDATE tenants SET settings = settings || jsonb_build_object('limits', $2::jsonb) WHERE tenant_id = $1 "
         "RETURNING *",
         *(tenant_id, own),
@@ -142,27 +142,27 @@ async def set_limits(m: Transaction, tenant_id: UUID, own: dict[str, int]) -> Te
     return from_row(row)
 
 
-async def enter(m: Transaction, tenant: Tenant) -> None:
+async def enter(tx: Transaction, tenant: Tenant) -> None:
     """Let the rest of a platform transaction act for one tenant, so that scoped INSERTs know where they belong.
 
     Grants nothing: a platform transaction sees every tenant before and after.
     """
-    await m.execute(
+    await tx.execute(
         "SELECT set_config('app.organization_id', $1, true), set_config('app.workspace_id', $2, true), "
         "set_config('app.tenant_id', $3, true)",
         *(str(tenant.organization_id), str(tenant.workspace_id), str(tenant.tenant_id)),
     )
 
 
-async def lock(m: Transaction, tenant_id: UUID) -> Tenant | None:
+async def lock(tx: Transaction, tenant_id: UUID) -> Tenant | None:
     """The tenant, deleted or not, to be changed: nobody else changes it until the transaction ends."""
-    row = await m.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 FOR UPDATE", tenant_id)
+    row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 FOR UPDATE", tenant_id)
     return from_row(row) if row else None
 
 
-async def save(m: Transaction, tenant: Tenant) -> Tenant:
+async def save(tx: Transaction, tenant: Tenant) -> Tenant:
     """Write what a tenant may change of itself."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "UPDATE tenants SET name = $2, domain = $3, settings = $4 WHERE tenant_id = $1 RETURNING *",
         *(tenant.tenant_id, tenant.name, tenant.domain, tenant.settings),
     )
@@ -170,10 +170,10 @@ async def save(m: Transaction, tenant: Tenant) -> Tenant:
     return from_row(row)
 
 
-async def save_place(m: Transaction, tenant: Tenant) -> Tenant:
+async def save_place(tx: Transaction, tenant: Tenant) -> Tenant:
     """Write what the organization decides about a tenant. CONFLICT for a code taken in the workspace."""
     with taken("tenant", "code"):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "UPDATE tenants SET code = $2, is_active = $3 WHERE tenant_id = $1 RETURNING *",
             *(tenant.tenant_id, tenant.code, tenant.is_active),
         )

@@ -42,7 +42,7 @@ def _device(row: Record) -> TrustedDevice:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     user_id: UUID,
@@ -51,7 +51,7 @@ async def create(
     lifetime_s: float,
 ) -> TrustedDevice:
     """Remember one; a platform transaction."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "INSERT INTO trusted_devices (organization_id, device_id, user_id, device_fingerprint, device_name, "
         "expires_at) VALUES ($1, $2, $3, $4, left($5, 200), now() + make_interval(secs => $6)) "
         f"RETURNING {_COLUMNS}",
@@ -61,18 +61,18 @@ async def create(
     return _device(row)
 
 
-async def find(m: Transaction, device_fingerprint: str) -> TrustedDevice | None:
+async def find(tx: Transaction, device_fingerprint: str) -> TrustedDevice | None:
     """One that is remembered still; a platform transaction."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM trusted_devices WHERE device_fingerprint = $1 AND expires_at > now()",
         device_fingerprint,
     )
     return _device(row) if row else None
 
 
-async def get(m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
+async def get(tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
     """One of the user's that is remembered still."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM trusted_devices "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND expires_at > now()",
         *(organization_id, user_id, device_id),
@@ -80,18 +80,18 @@ async def get(m: Transaction, organization_id: UUID, user_id: UUID, device_id: U
     return _device(row) if row else None
 
 
-async def record_use(m: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:
+async def record_use(tx: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:
     """Somebody signed in on it, with a second factor or without."""
-    await m.execute(
+    await tx.execute(
         "UPDATE trusted_devices SET last_used_at = now(), mfa_at = CASE WHEN $3 THEN now() ELSE mfa_at END "
         "WHERE organization_id = $1 AND device_id = $2",
         *(device.organization_id, device.device_id, with_mfa),
     )
 
 
-async def remove(m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
+async def remove(tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
     """Forget one; what it was, or None if the user has no such device."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 "
         f"RETURNING {_COLUMNS}",
         *(organization_id, user_id, device_id),
@@ -99,16 +99,16 @@ async def remove(m: Transaction, organization_id: UUID, user_id: UUID, device_id
     return _device(row) if row else None
 
 
-async def remove_all(m: Transaction, organization_id: UUID, user_id: UUID) -> int:
+async def remove_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> int:
     """Forget all of a user's; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2", *(organization_id, user_id)
     )
 
 
-async def purge_expired(m: Transaction, rows_max: int) -> int:
+async def purge_expired(tx: Transaction, rows_max: int) -> int:
     """Remove those that are remembered no longer; a platform transaction. Answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM trusted_devices WHERE (organization_id, device_id) IN ("
         "SELECT organization_id, device_id FROM trusted_devices WHERE expires_at < now() LIMIT $1)",
         rows_max,

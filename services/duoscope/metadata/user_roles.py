@@ -67,16 +67,16 @@ def from_row(row: Record) -> UserRole:
     return UserRole(**values)
 
 
-async def get(m: Transaction, user_id: UUID, user_role_id: UUID) -> UserRole | None:
+async def get(tx: Transaction, user_id: UUID, user_role_id: UUID) -> UserRole | None:
     """The user's assignment, if the transaction may see it."""
-    row = await m.fetchrow(_SELECT + " WHERE ur.user_id = $1 AND ur.user_role_id = $2", user_id, user_role_id)
+    row = await tx.fetchrow(_SELECT + " WHERE ur.user_id = $1 AND ur.user_role_id = $2", user_id, user_role_id)
     return from_row(row) if row else None
 
 
-async def has(m: Transaction, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
+async def has(tx: Transaction, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
     """Whether the user has the role in just that place, be it expired or not."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM user_roles WHERE user_id = $1 AND role_id = $2 "
             "AND tenant_id IS NOT DISTINCT FROM $3)",
             *(user_id, role_id, tenant_id),
@@ -84,14 +84,14 @@ async def has(m: Transaction, user_id: UUID, role_id: UUID, tenant_id: UUID | No
     )
 
 
-async def of_user(m: Transaction, user_id: UUID) -> list[UserRole]:
+async def of_user(tx: Transaction, user_id: UUID) -> list[UserRole]:
     """All that the transaction may see and that has not expired."""
-    rows = await m.fetch(_SELECT + " WHERE ur.user_id = $1 AND coalesce(ur.expires_at > now(), true)", user_id)
+    rows = await tx.fetch(_SELECT + " WHERE ur.user_id = $1 AND coalesce(ur.expires_at > now(), true)", user_id)
     return [from_row(row) for row in rows]
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     workspace_id: UUID | None,
@@ -103,36 +103,36 @@ async def create(
     """Give a user a role. CONFLICT if they have it there."""
     user_role_id = new_id()
     with taken("user-role", "role in this place"):
-        await m.execute(
+        await tx.execute(
             "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
             "role_owner_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             *(organization_id, workspace_id, tenant_id, user_role_id, user_id, role.role_id, role.owner_id, expires_at),
         )
-    made = await get(m, user_id, user_role_id)
+    made = await get(tx, user_id, user_role_id)
     assert made is not None
     return made
 
 
-async def set_expiry(m: Transaction, user_role_id: UUID, expires_at: datetime | None) -> bool:
+async def set_expiry(tx: Transaction, user_role_id: UUID, expires_at: datetime | None) -> bool:
     """False if the transaction may not, or sees no such assignment."""
     return (
-        await m.execute("UPDATE user_roles SET expires_at = $2 WHERE user_role_id = $1", user_role_id, expires_at) > 0
+        await tx.execute("UPDATE user_roles SET expires_at = $2 WHERE user_role_id = $1", user_role_id, expires_at) > 0
     )
 
 
-async def delete(m: Transaction, user_role_id: UUID) -> bool:
+async def delete(tx: Transaction, user_role_id: UUID) -> bool:
     """Take a role away; False if the transaction may not, or sees no such assignment."""
-    return await m.execute("DELETE FROM user_roles WHERE user_role_id = $1", user_role_id) > 0
+    return await tx.execute("DELETE FROM user_roles WHERE user_role_id = $1", user_role_id) > 0
 
 
-async def leaves_no_admin(m: Transaction, user_id: UUID, *, user_role_id: UUID | None = None) -> bool:
+async def leaves_no_admin(tx: Transaction, user_id: UUID, *, user_role_id: UUID | None = None) -> bool:
     """Whether a tenant, or the organization, would be without an admin if the user were gone, or one assignment was.
 
     An admin is an active user who holds the built-in role without an end: in the tenant or organization-wide, where the
     organization's own admins do the latter.
     """
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             """
             SELECT EXISTS (
                 SELECT FROM user_roles mine
@@ -157,9 +157,9 @@ async def leaves_no_admin(m: Transaction, user_id: UUID, *, user_role_id: UUID |
     )
 
 
-async def list_access(m: Transaction, organization: str | None) -> list[Access]:
+async def list_access(tx: Transaction, organization: str | None) -> list[Access]:
     """Who holds what, of living users, in all organizations or in the one of that code: a platform transaction."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         """
         SELECT o.code AS organization, u.email, r.name AS role, w.name AS workspace, t.name AS tenant, ur.expires_at,
             u.is_active AND NOT u.is_locked AS is_active, u.is_platform_admin

@@ -37,13 +37,13 @@ LISTING: Final = Listing(
 """Of the user that the transaction acts as."""
 
 
-async def act_as(m: Transaction, user_id: UUID) -> None:
+async def act_as(tx: Transaction, user_id: UUID) -> None:
     """Let the rest of a scoped transaction see what is this user's own: sessions, devices, links."""
-    await m.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
+    await tx.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     organization_id: UUID,
     session_id: UUID,
@@ -59,7 +59,7 @@ async def create(
     authenticated_s_ago: float | None = 0.0,
 ) -> None:
     """Begin one; a platform transaction, because whoever logs in has no scope yet."""
-    await m.execute(
+    await tx.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
         "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, left($10, 400), now() + make_interval(secs => $11), "
@@ -69,10 +69,10 @@ async def create(
     )
 
 
-async def get_live(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> LiveSession | None:
+async def get_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> LiveSession | None:
     """A session of this user, if it goes on. A scoped transaction acts as the user from here on."""
-    await act_as(m, user_id)
-    row = await m.fetchrow(
+    await act_as(tx, user_id)
+    row = await tx.fetchrow(
         "SELECT methods, extract(epoch FROM now() - authenticated_at)::float8 AS authenticated_s_ago, device_id "
         "FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now()",
@@ -81,18 +81,18 @@ async def get_live(m: Transaction, organization_id: UUID, user_id: UUID, session
     return LiveSession(frozenset(row["methods"]), row["authenticated_s_ago"], row["device_id"]) if row else None
 
 
-async def add_method(m: Transaction, organization_id: UUID, session_id: UUID, method: str) -> None:
+async def add_method(tx: Transaction, organization_id: UUID, session_id: UUID, method: str) -> None:
     """Its user has shown in another way, too, who they are."""
-    await m.execute(
+    await tx.execute(
         "UPDATE user_sessions SET methods = methods || $3::text "
         "WHERE organization_id = $1 AND session_id = $2 AND NOT $3 = ANY (methods)",
         *(organization_id, session_id, method),
     )
 
 
-async def lock_live(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> float | None:
+async def lock_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> float | None:
     """Keep a session that goes on from ending before the transaction does; seconds it has left, or None."""
-    return await m.fetchval(
+    return await tx.fetchval(
         "SELECT extract(epoch FROM expires_at - now())::float8 FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now() "
         "FOR UPDATE",
@@ -100,17 +100,17 @@ async def lock_live(m: Transaction, organization_id: UUID, user_id: UUID, sessio
     )
 
 
-async def touch(m: Transaction, organization_id: UUID, session_id: UUID) -> None:
+async def touch(tx: Transaction, organization_id: UUID, session_id: UUID) -> None:
     """It was refreshed."""
-    await m.execute(
+    await tx.execute(
         "UPDATE user_sessions SET updated_at = now() WHERE organization_id = $1 AND session_id = $2",
         *(organization_id, session_id),
     )
 
 
-async def origins(m: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
+async def origins(tx: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
     """Address and user agent of a user's latest sessions, ended ones included."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "SELECT coalesce(ip_address, '') AS ip_address, coalesce(user_agent, '') AS user_agent FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT $3",
         *(organization_id, user_id, rows_max),
@@ -118,9 +118,9 @@ async def origins(m: Transaction, organization_id: UUID, user_id: UUID, *, rows_
     return {(row["ip_address"], row["user_agent"]) for row in rows}
 
 
-async def end(m: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID, *, reason: str) -> bool:
+async def end(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID, *, reason: str) -> bool:
     """End one; False if the user has no such session that goes on."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active",
         *(organization_id, user_id, session_id, reason),
@@ -129,10 +129,10 @@ async def end(m: Transaction, organization_id: UUID, user_id: UUID, session_id: 
 
 
 async def end_on_device(
-    m: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID, *, reason: str
+    tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID, *, reason: str
 ) -> list[UUID]:
     """End those on one device; answers which."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND is_active RETURNING session_id",
         *(organization_id, user_id, device_id, reason),
@@ -141,10 +141,10 @@ async def end_on_device(
 
 
 async def end_all(
-    m: Transaction, organization_id: UUID, user_id: UUID, *, reason: str, except_session_id: UUID | None = None
+    tx: Transaction, organization_id: UUID, user_id: UUID, *, reason: str, except_session_id: UUID | None = None
 ) -> int:
     """End a user's sessions, but one where told; answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $3 "
         "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
         *(organization_id, user_id, reason, except_session_id),
@@ -152,7 +152,7 @@ async def end_all(
 
 
 async def end_all_of_organization(
-    m: Transaction,
+    tx: Transaction,
     organization_id: UUID,
     *,
     reason: str,
@@ -160,7 +160,7 @@ async def end_all_of_organization(
     with_platform_admins: bool = False,
 ) -> list[UUID]:
     """End those of an organization's users, but one where told, in a platform transaction; answers which."""
-    rows = await m.fetch(
+    rows = await tx.fetch(
         "UPDATE user_sessions s SET is_active = false, ended_at = now(), ended_reason = $2 FROM users u "
         "WHERE s.organization_id = $1 AND s.is_active AND s.session_id IS DISTINCT FROM $3 "
         "AND u.organization_id = s.organization_id AND u.user_id = s.user_id AND ($4 OR NOT u.is_platform_admin) "
@@ -170,9 +170,9 @@ async def end_all_of_organization(
     return [row["session_id"] for row in rows]
 
 
-async def purge_ended(m: Transaction, *, older_than_s: float, rows_max: int) -> int:
+async def purge_ended(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
     """Remove sessions that ended so long ago; a platform transaction. Answers how many."""
-    return await m.execute(
+    return await tx.execute(
         "DELETE FROM user_sessions WHERE (organization_id, session_id) IN ("
         "SELECT organization_id, session_id FROM user_sessions "
         "WHERE expires_at < now() - make_interval(secs => $1) OR ended_at < now() - make_interval(secs => $1) "

@@ -123,10 +123,10 @@ def check_email(email: str) -> str:
     return email
 
 
-async def has_email(m: Transaction, email: str) -> bool:
+async def has_email(tx: Transaction, email: str) -> bool:
     """Whether a living user whom the transaction may see has this address."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL "
             "AND organization_id = app_organization_id())",
             email,
@@ -135,7 +135,7 @@ async def has_email(m: Transaction, email: str) -> bool:
 
 
 async def create(
-    m: Transaction,
+    tx: Transaction,
     *,
     email: str,
     password_hash: str,
@@ -147,7 +147,7 @@ async def create(
     """Make one at home in the transaction's tenant. CONFLICT for an address that is taken."""
     check_email(email)
     with taken("user", "e-mail address"):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "INSERT INTO users (organization_id, workspace_id, tenant_id, user_id, email, password_hash, first_name, "
             "last_name, is_platform_admin, password_expires_at) VALUES (app_organization_id(), app_workspace_id(), "
             f"app_tenant_id(), $1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}",
@@ -157,57 +157,57 @@ async def create(
     return from_row(row)
 
 
-async def get(m: Transaction, user_id: UUID) -> User | None:
+async def get(tx: Transaction, user_id: UUID) -> User | None:
     """The user, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[User]:
+async def list_all(tx: Transaction) -> list[User]:
     """Those the transaction may see."""
-    rows = await m.fetch(f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL ORDER BY user_id")
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL ORDER BY user_id")
     return [from_row(row) for row in rows]
 
 
-async def find_login(m: Transaction, email: str) -> Login | None:
+async def find_login(tx: Transaction, email: str) -> Login | None:
     """By e-mail address, which names no tenant: a platform transaction."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"{_LOGIN} WHERE lower(email) = lower($1) AND deleted_at IS NULL",
         email,
     )
     return Login(**dict(row)) if row else None
 
 
-async def find_first_admin_email(m: Transaction, organization_id: UUID) -> str | None:
+async def find_first_admin_email(tx: Transaction, organization_id: UUID) -> str | None:
     """The present address of the organization's first user, a platform admin; None once they are deleted."""
-    return await m.fetchval(
+    return await tx.fetchval(
         "SELECT email FROM (SELECT * FROM users WHERE organization_id = $1 ORDER BY user_id LIMIT 1) AS first "
         "WHERE is_platform_admin AND deleted_at IS NULL",
         organization_id,
     )
 
 
-async def find_login_by_id(m: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
+async def find_login_by_id(tx: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
     """For a session that goes on."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         f"{_LOGIN} WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *(organization_id, user_id),
     )
     return Login(**dict(row)) if row else None
 
 
-async def allow_password(m: Transaction, login: Login, *, lifetime_s: float) -> datetime:
+async def allow_password(tx: Transaction, login: Login, *, lifetime_s: float) -> datetime:
     """Let the password count for a while although the organization wants its provider used; answers until when."""
-    return await m.fetchval(
+    return await tx.fetchval(
         "UPDATE users SET password_until = now() + make_interval(secs => $3) "
         "WHERE organization_id = $1 AND user_id = $2 RETURNING password_until",
         *(login.organization_id, login.user_id, lifetime_s),
     )
 
 
-async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> None:
+async def record_login(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
     """Note a success."""
-    await m.execute(
+    await tx.execute(
         "UPDATE users SET failed_attempts = 0, locked_until = NULL, last_login_at = now() "
         "WHERE organization_id = $1 AND user_id = $2",
         *(organization_id, user_id),
@@ -215,10 +215,10 @@ async def record_login(m: Transaction, organization_id: UUID, user_id: UUID) -> 
 
 
 async def set_password(
-    m: Transaction, user_id: UUID, password_hash: str, *, expires_at: datetime | None = None
+    tx: Transaction, user_id: UUID, password_hash: str, *, expires_at: datetime | None = None
 ) -> bool:
     """Replace the password and open an account locked by failures; False if the transaction sees no such user."""
-    touched = await m.execute(
+    touched = await tx.execute(
         "UPDATE users SET password_hash = $2, password_expires_at = $3, failed_attempts = 0, locked_until = NULL "
         "WHERE user_id = $1 AND deleted_at IS NULL",
         *(user_id, password_hash, expires_at),
@@ -226,21 +226,21 @@ async def set_password(
     return touched > 0
 
 
-async def find(m: Transaction, user_id: UUID) -> User | None:
+async def find(tx: Transaction, user_id: UUID) -> User | None:
     """The user, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1", user_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1", user_id)
     return from_row(row) if row else None
 
 
-async def lock(m: Transaction, user_id: UUID) -> User | None:
+async def lock(tx: Transaction, user_id: UUID) -> User | None:
     """The user, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
-    row = await m.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 FOR UPDATE", user_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 FOR UPDATE", user_id)
     return from_row(row) if row else None
 
 
-async def save(m: Transaction, user: User) -> User:
+async def save(tx: Transaction, user: User) -> User:
     """Write what an admin may change."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "UPDATE users SET first_name = $2, last_name = $3, avatar_url = $4, timezone = $5, language = $6, "
         f"is_active = $7, is_platform_admin = $8 WHERE user_id = $1 RETURNING {_COLUMNS}",
         *(user.user_id, user.first_name, user.last_name, user.avatar_url, user.timezone, user.language),
@@ -250,10 +250,10 @@ async def save(m: Transaction, user: User) -> User:
     return from_row(row)
 
 
-async def platform_admin_is_left(m: Transaction) -> bool:
+async def platform_admin_is_left(tx: Transaction) -> bool:
     """Whether the platform still has an admin who could log in; a platform transaction."""
     return bool(
-        await m.fetchval(
+        await tx.fetchval(
             "SELECT EXISTS (SELECT FROM users u JOIN organizations o USING (organization_id) "
             "WHERE u.is_platform_admin AND u.is_active AND NOT u.is_locked AND u.deleted_at IS NULL "
             "AND o.is_active AND o.deleted_at IS NULL)"
@@ -261,9 +261,9 @@ async def platform_admin_is_left(m: Transaction) -> bool:
     )
 
 
-async def verify_email(m: Transaction, user_id: UUID) -> None:
+async def verify_email(tx: Transaction, user_id: UUID) -> None:
     """A message to the address was read."""
-    await m.execute(
+    await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = now() WHERE user_id = $1 AND NOT email_verified",
         user_id,
     )

@@ -41,10 +41,10 @@ def from_row(row: Record) -> Workspace:
     return Workspace(**dict(row))
 
 
-async def create(m: Transaction, *, organization_id: UUID, name: str, code: str, description: str = "") -> Workspace:
+async def create(tx: Transaction, *, organization_id: UUID, name: str, code: str, description: str = "") -> Workspace:
     """Make one in an organization that the transaction acts for. CONFLICT for a code taken in the organization."""
     with taken("workspace", "code", CODE_REMEDY):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "INSERT INTO workspaces (organization_id, workspace_id, name, code, description) "
             "VALUES ($1, $2, $3, $4, $5) RETURNING *",
             *(organization_id, new_id(), name, code, description),
@@ -53,43 +53,43 @@ async def create(m: Transaction, *, organization_id: UUID, name: str, code: str,
     return from_row(row)
 
 
-async def find_by_id(m: Transaction, workspace_id: UUID) -> Workspace | None:
+async def find_by_id(tx: Transaction, workspace_id: UUID) -> Workspace | None:
     """The workspace, deleted or not, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1", workspace_id)
+    row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1", workspace_id)
     return from_row(row) if row else None
 
 
-async def get(m: Transaction, workspace_id: UUID) -> Workspace | None:
+async def get(tx: Transaction, workspace_id: UUID) -> Workspace | None:
     """The workspace, if the transaction may see it."""
-    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)
+    row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)
     return from_row(row) if row else None
 
 
-async def find(m: Transaction, organization_id: UUID, code: str) -> Workspace | None:
+async def find(tx: Transaction, organization_id: UUID, code: str) -> Workspace | None:
     """The organization's workspace of that code, if the transaction may see it."""
-    row = await m.fetchrow(
+    row = await tx.fetchrow(
         "SELECT * FROM workspaces WHERE organization_id = $1 AND code = $2 AND deleted_at IS NULL",
         *(organization_id, code),
     )
     return from_row(row) if row else None
 
 
-async def list_all(m: Transaction) -> list[Workspace]:
+async def list_all(tx: Transaction) -> list[Workspace]:
     """Those the transaction may see: its organization's, or all on the platform."""
-    rows = await m.fetch("SELECT * FROM workspaces WHERE deleted_at IS NULL ORDER BY workspace_id")
+    rows = await tx.fetch("SELECT * FROM workspaces WHERE deleted_at IS NULL ORDER BY workspace_id")
     return [from_row(row) for row in rows]
 
 
-async def lock(m: Transaction, workspace_id: UUID) -> Workspace | None:
+async def lock(tx: Transaction, workspace_id: UUID) -> Workspace | None:
     """The workspace, deleted or not, to be changed: nobody else changes it until the transaction ends."""
-    row = await m.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 FOR UPDATE", workspace_id)
+    row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 FOR UPDATE", workspace_id)
     return from_row(row) if row else None
 
 
-async def save(m: Transaction, workspace: Workspace) -> Workspace:
+async def save(tx: Transaction, workspace: Workspace) -> Workspace:
     """Write what may be changed. CONFLICT for a code taken in the organization."""
     with taken("workspace", "code"):
-        row = await m.fetchrow(
+        row = await tx.fetchrow(
             "UPDATE workspaces SET name = $2, code = $3, description = $4, datasource_config = $5, is_active = $6 "
             "WHERE workspace_id = $1 RETURNING *",
             *(workspace.workspace_id, workspace.name, workspace.code, workspace.description),

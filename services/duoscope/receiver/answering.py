@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from prometheus_client import Counter
 
-from duoscope.identity.api_keys import ApiKeyVerifier, IngestPrincipal
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.net.bodies import GoneError
 from duoscope.receiver.refusals import Refusals

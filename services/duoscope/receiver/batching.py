@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
-from duoscope.identity.api_keys import IngestPrincipal
+from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.receiver.admission.fair_queue import FairQueue
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.fair_queue import FairQueue
 
 _held_bytes = Gauge("duoscope_ingest_held_bytes", "Request bytes accepted and not yet committed")
 

@@ -22,13 +22,13 @@ from prometheus_client import Counter
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.admission.tenant_series import TenantSeries, bounds_of
 from duoscope.receiver.batching import Request
-from duoscope.receiver.claims import Claims
 from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
-from duoscope.receiver.journal import Batch, Insert, Journal, Part
+from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
+from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.spool import Remembered, Spool
 from duoscope.receiver.signals import Signal
-from duoscope.receiver.spool import Remembered, Spool
-from duoscope.receiver.tenant_series import TenantSeries, bounds_of
 from duoscope.stores.clickhouse import CATALOGUES, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)

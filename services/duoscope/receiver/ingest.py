@@ -13,25 +13,25 @@ from typing import Final
 import xxhash
 from prometheus_client import Counter
 
-from duoscope.identity.api_keys import OTLP, ApiKeyVerifier, IngestPrincipal, WrongAddressError
+from duoscope.identity.api_keys.verifier import OTLP, ApiKeyVerifier, IngestPrincipal, WrongAddressError
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.kernel.ingest_reasons import explanation
 from duoscope.receiver import answering
-from duoscope.receiver.admission import Admission, Entry
+from duoscope.receiver.admission.limits import Admission, Entry
 from duoscope.receiver.answering import Answering
 from duoscope.receiver.batching import Batcher, Budget, Request
-from duoscope.receiver.claims import Claims
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import MalformedError, Outcome, count_items
-from duoscope.receiver.journal import Journal
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.refusals import Refusals
 from duoscope.receiver.signals import SIGNALS, Signal
-from duoscope.receiver.spool import Spool
 from duoscope.receiver.status import Accepted
 from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.telemetry.usage.reasons import explanation
 
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from duoscope.identity.api_keys import IngestPrincipal
+from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope

@@ -18,7 +18,7 @@ import asyncpg
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
-from duoscope.stores import notices
+from duoscope.stores import notifications
 
 UniqueViolationError = asyncpg.UniqueViolationError
 """What a statement raises that would write a key twice; callers turn it into a conflict."""
@@ -210,8 +210,8 @@ class MetadataStore:
     async def listen(
         self, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
     ) -> None:
-        """Hear notices on a connection of its own until cancelled; see `stores/notices.py`."""
-        await notices.listen(self._dsn, channel, heard=heard, connected=connected)
+        """Hear notices on a connection of its own until cancelled; see `stores/notifications.py`."""
+        await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
     async def ping(self) -> None:
         """Answers when the server does; raises UNAVAILABLE otherwise."""

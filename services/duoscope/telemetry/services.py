@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import catalogue
-from duoscope.telemetry.figures import IN_MINUTES, IS_REQUEST, minutes_of, percentiles
+from duoscope.telemetry.span_metrics import IN_MINUTES, IS_REQUEST, minutes_of, percentiles
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 SERVICES_MAX: Final = 1000

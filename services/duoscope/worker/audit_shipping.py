@@ -33,8 +33,8 @@ async def ship_audit_logs(metadata: MetadataStore, records: RecordWriter) -> int
         DuoscopeError: UNAVAILABLE while a store is away; the next run goes on from there.
     """
     count = 0
-    async with metadata.open_platform(_SHIPPING, "worker.unshipped_audit") as m:
-        waiting = await audit_chains.list_unshipped(m)
+    async with metadata.open_platform(_SHIPPING, "worker.unshipped_audit") as tx:
+        waiting = await audit_chains.list_unshipped(tx)
     for organization_id in waiting:
         while shipped := await _ship_part(metadata, records, organization_id):
             count += shipped
@@ -42,13 +42,13 @@ async def ship_audit_logs(metadata: MetadataStore, records: RecordWriter) -> int
 
 
 async def _ship_part(metadata: MetadataStore, records: RecordWriter, organization_id: UUID) -> int:
-    async with metadata.open_platform(_SHIPPING, "worker.begin_shipping") as m:
-        part = await audit_chains.begin_shipping(m, organization_id, entries_max=CHUNK_ENTRIES_MAX)
+    async with metadata.open_platform(_SHIPPING, "worker.begin_shipping") as tx:
+        part = await audit_chains.begin_shipping(tx, organization_id, entries_max=CHUNK_ENTRIES_MAX)
     if part is None:
         return 0
     after, last, is_repeated = part
-    async with metadata.open_platform(_SHIPPING, "worker.read_audit") as m:
-        entries = await audit_chains.entries(m, organization_id, after=after, up_to=last, limit=last - after)
+    async with metadata.open_platform(_SHIPPING, "worker.read_audit") as tx:
+        entries = await audit_chains.entries(tx, organization_id, after=after, up_to=last, limit=last - after)
     if len(entries) != last - after:
         _log.error(
             "the audit log has a gap: run `duoscope admin verify-audit`",
@@ -60,8 +60,8 @@ async def _ship_part(metadata: MetadataStore, records: RecordWriter, organizatio
     if entries and not there.issuperset(entry.sequence for entry in entries):
         token = f"audit-{organization_id}-{after + 1}-{last}"
         await records.append_audit([_row(entry) for entry in entries], token=token)
-    async with metadata.open_platform(_SHIPPING, "worker.finish_shipping") as m:
-        await audit_chains.finish_shipping(m, organization_id, last)
+    async with metadata.open_platform(_SHIPPING, "worker.finish_shipping") as tx:
+        await audit_chains.finish_shipping(tx, organization_id, last)
     return last - after
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from duoscope.identity.throttle import FORGET_S, KNOWN_FOR_S
+from duoscope.identity.authentication.throttle import FORGET_S, KNOWN_FOR_S
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
@@ -39,20 +39,20 @@ async def forget_ended_tokens(metadata: MetadataStore) -> int:
     """
     total = 0
     steps: tuple[Callable[[Transaction], Awaitable[int]], ...] = (
-        lambda m: refresh_tokens.purge_expired(m, ROWS_MAX),
-        lambda m: user_sessions.purge_ended(m, older_than_s=SESSION_KEPT_S, rows_max=ROWS_MAX),
-        lambda m: trusted_devices.purge_expired(m, ROWS_MAX),
-        lambda m: password_reset_tokens.purge_expired(m, ROWS_MAX),
-        lambda m: email_verifications.purge_expired(m, ROWS_MAX),
-        lambda m: login_attempts.purge(m, forget_s=FORGET_S, known_for_s=KNOWN_FOR_S),
-        lambda m: api_key_usage_logs.forget_old(m, ROWS_MAX),
-        lambda m: mail_outbox.purge_failed(m, older_than_s=MAIL_KEPT_S),
+        lambda tx: refresh_tokens.purge_expired(tx, ROWS_MAX),
+        lambda tx: user_sessions.purge_ended(tx, older_than_s=SESSION_KEPT_S, rows_max=ROWS_MAX),
+        lambda tx: trusted_devices.purge_expired(tx, ROWS_MAX),
+        lambda tx: password_reset_tokens.purge_expired(tx, ROWS_MAX),
+        lambda tx: email_verifications.purge_expired(tx, ROWS_MAX),
+        lambda tx: login_attempts.purge(tx, forget_s=FORGET_S, known_for_s=KNOWN_FOR_S),
+        lambda tx: api_key_usage_logs.forget_old(tx, ROWS_MAX),
+        lambda tx: mail_outbox.purge_failed(tx, older_than_s=MAIL_KEPT_S),
     )
     for step in steps:
         removed = ROWS_MAX
         while removed == ROWS_MAX:
-            async with metadata.open_platform(_REASON, "worker.forget_ended_tokens") as m:
-                removed = await step(m)
+            async with metadata.open_platform(_REASON, "worker.forget_ended_tokens") as tx:
+                removed = await step(tx)
             total += removed
     return total
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from duoscope.identity.mail import BATCH_MAX, Mailer, Writer, deliver_due
+from duoscope.delivery.mail import BATCH_MAX, Mailer, Writer, deliver_due
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.postgres import MetadataStore
 

@@ -23,11 +23,11 @@ async def purge_deleted(metadata: MetadataStore) -> int:
     """Remove what is due, each kind in a transaction with its audit entries; answers how many rows were named."""
     removed = 0
     for resource in removal.PURGED:
-        async with metadata.open_purge(_REASON, "worker.purge") as m:
-            gone = await removal.purge(m, resource)
+        async with metadata.open_purge(_REASON, "worker.purge") as tx:
+            gone = await removal.purge(tx, resource)
             for organization_id, identifier in () if resource in _UNTOLD else sorted(gone, key=str):
                 await audit_logs.record(
-                    m,
+                    tx,
                     system("purge"),
                     action=f"{resource}.purged",
                     resource_type=resource,

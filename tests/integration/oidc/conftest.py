@@ -30,11 +30,11 @@ from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
 
 from duoscope.api.app import create_app
-from duoscope.api.services import assemble
-from duoscope.identity import administration
-from duoscope.identity.secret_keys import SecretKeys
+from duoscope.api.dependencies import assemble
+from duoscope.identity.operators import administration
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 from duoscope.kernel.settings import Settings
+from duoscope.secrets.keys import SecretKeys
 
 CLIENT_ID, CLIENT_SECRET = "duoscope", "a secret: with + and ä"
 PASSWORD = "correct horse battery"
@@ -327,8 +327,8 @@ class Acme:
         return Scope(self.tenant.organization_id, self.tenant.workspace_id, self.tenant.tenant_id)
 
     async def role_id(self, name: str) -> str:
-        async with self.services.metadata.open(self.scope, "test.role") as m:
-            return str(await m.fetchval("SELECT role_id FROM roles WHERE name = $1", name))
+        async with self.services.metadata.open(self.scope, "test.role") as tx:
+            return str(await tx.fetchval("SELECT role_id FROM roles WHERE name = $1", name))
 
     async def register(self, *mapping: tuple[str, str], **fields) -> dict:
         roles = [
@@ -362,8 +362,8 @@ class Acme:
 
     async def settings(self, **settings) -> None:
         """The organization's."""
-        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.settings") as m:
-            await m.execute("UPDATE organizations SET settings = $1", settings)
+        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.settings") as tx:
+            await tx.execute("UPDATE organizations SET settings = $1", settings)
 
     async def me(self, response) -> dict:
         assert response.status_code == 200, response.text
@@ -373,8 +373,8 @@ class Acme:
         return answer.json()
 
     async def refusals(self) -> list[str]:
-        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.audit") as m:
-            rows = await m.fetch(
+        async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.audit") as tx:
+            rows = await tx.fetch(
                 "SELECT content::json -> 'after' ->> 'reason' AS reason FROM audit_logs WHERE result = 'failure' "
                 "AND resource_type = 'identity-provider' ORDER BY sequence"
             )
@@ -401,8 +401,8 @@ def found(services, browser, provider):
             password=PASSWORD,
             role="admin",
         )
-        async with services.metadata.open_platform(_PLATFORM, "test.admin") as m:
-            await m.execute("UPDATE user_roles SET workspace_id = NULL, tenant_id = NULL WHERE organization_id = $1",
+        async with services.metadata.open_platform(_PLATFORM, "test.admin") as tx:
+            await tx.execute("UPDATE user_roles SET workspace_id = NULL, tenant_id = NULL WHERE organization_id = $1",
                             tenant.organization_id)  # fmt: skip
         body = {"email": f"root@{name.lower()}.example", "password": PASSWORD}
         answer = await browser.post("/api/v1/auth/login", json=body)

@@ -5,9 +5,9 @@ import time
 import pytest
 from joserfc.jwk import OctKey, RSAKey
 
-from duoscope.identity.oidc_provider import OidcClient, Refused, code_challenge
+from duoscope.identity.oidc.provider import OidcClient, Refused, code_challenge
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.outbound import Outbound
+from duoscope.net.outbound import Outbound
 
 CLIENT_ID, CLIENT_SECRET = "duoscope", "a secret: with + and ä"
 REDIRECT = "http://duoscope.test/callback"
@@ -112,7 +112,7 @@ async def test_new_keys_of_the_provider_are_found(exchange, provider, client, mo
     with pytest.raises(Refused):
         await exchange()
     assert provider.asked.count("/jwks") == 1, "an unknown key id is no reason to ask at once again"
-    monkeypatch.setattr("duoscope.identity.oidc_provider.KEYS_PAUSE_S", 0.0)
+    monkeypatch.setattr("duoscope.identity.oidc.provider.KEYS_PAUSE_S", 0.0)
     await exchange()
 
 

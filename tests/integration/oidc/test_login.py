@@ -6,11 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from duoscope.identity import administration
-from duoscope.identity.secret_box import SecretBox
-from duoscope.identity.secret_keys import SecretKeys
+from duoscope.identity.operators import administration
 from duoscope.kernel.actor import operator
 from duoscope.kernel.scope import PlatformScope
+from duoscope.secrets.box import SecretBox
+from duoscope.secrets.keys import SecretKeys
 
 CLIENT_SECRET = "a secret: with + and ä"
 PASSWORD = "correct horse battery"
@@ -35,11 +35,11 @@ async def test_a_first_login_makes_a_user_with_the_roles_of_their_groups(acme, p
     assert refreshed.status_code == 200
     again = await acme.me(await acme.login())
     assert again["user_id"] == me["user_id"]
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.read") as m:
-        row = await m.fetchrow("SELECT * FROM users WHERE email = 'ada@example.com'")
-        entries = await m.fetch("SELECT action, content FROM audit_logs ORDER BY sequence")
-        stored = await m.fetchval("SELECT client_secret_encrypted FROM identity_providers")
-        methods = await m.fetchval("SELECT methods FROM user_sessions WHERE user_id = $1", row["user_id"])
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.read") as tx:
+        row = await tx.fetchrow("SELECT * FROM users WHERE email = 'ada@example.com'")
+        entries = await tx.fetch("SELECT action, content FROM audit_logs ORDER BY sequence")
+        stored = await tx.fetchval("SELECT client_secret_encrypted FROM identity_providers")
+        methods = await tx.fetchval("SELECT methods FROM user_sessions WHERE user_id = $1", row["user_id"])
     assert (row["email_verified"], row["tenant_id"]) == (True, None)
     assert methods == ["oidc"]
     assert {"identity-provider.created", "user.created", "user-role.assigned", "session.created"} <= {
@@ -85,8 +85,8 @@ async def test_the_last_admin_stays_whatever_the_provider_says(acme, provider):
     assert changed.status_code == 200, changed.text
     provider.add("ada", groups=["admins"])
     await acme.me(await acme.login())
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.alone") as m:
-        await m.execute("UPDATE users SET is_active = false WHERE email LIKE 'root@%'")
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.alone") as tx:
+        await tx.execute("UPDATE users SET is_active = false WHERE email LIKE 'root@%'")
     provider.accounts["ada"].claims["groups"] = []
     assert "user:admin" in (await acme.me(await acme.login()))["permissions"]
 
@@ -99,8 +99,8 @@ async def test_an_existing_user_is_linked_by_an_address_that_both_sides_have_ver
     )  # fmt: skip
     provider.add("ada")
     await acme.refused(await acme.login(), "the account of this address has not verified it")
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.verify") as m:
-        await m.execute("UPDATE users SET email_verified = true, email_verified_at = now() WHERE user_id = $1",
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.verify") as tx:
+        await tx.execute("UPDATE users SET email_verified = true, email_verified_at = now() WHERE user_id = $1",
                         user.user_id)  # fmt: skip
     assert (await acme.me(await acme.login()))["user_id"] == str(user.user_id)
     # From now on by the subject: the address may change there, and nobody else becomes this user by taking it over.
@@ -113,16 +113,16 @@ async def test_an_existing_user_is_linked_by_an_address_that_both_sides_have_ver
 async def test_users_of_another_organization_and_platform_admins_are_out_of_reach(acme, found, provider):
     other = await found("Other")
     await acme.register(("*", "viewer"), allowed_email_domains=["other.example", "example.com"])
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.verify") as m:
-        await m.execute("UPDATE users SET email_verified = true, email_verified_at = now()")
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.verify") as tx:
+        await tx.execute("UPDATE users SET email_verified = true, email_verified_at = now()")
     provider.add("mallory", email="root@other.example")
     await acme.refused(await acme.login(), "the address belongs to another account")
     await administration.create_user(
         acme.services.metadata, acme.services.hasher, tenant_id=acme.tenant.tenant_id,
         email="boss@example.com", password=PASSWORD, role="viewer",
     )  # fmt: skip
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.boss") as m:
-        await m.execute(
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.boss") as tx:
+        await tx.execute(
             "UPDATE users SET is_platform_admin = true, email_verified = true, email_verified_at = now() "
             "WHERE email = 'boss@example.com'"
         )
@@ -154,8 +154,8 @@ async def test_who_may_not_sign_in(acme, provider, claims, reason):
         await acme.me(await acme.login())
         return
     await acme.refused(await acme.login(), reason)
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.read") as m:
-        assert await m.fetchval("SELECT count(*) FROM users WHERE email LIKE 'ada%'") == 0
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.read") as tx:
+        assert await tx.fetchval("SELECT count(*) FROM users WHERE email LIKE 'ada%'") == 0
 
 
 async def test_claims_that_only_userinfo_has_are_fetched(acme, provider):
@@ -196,7 +196,7 @@ async def test_an_answer_counts_once_in_the_browser_that_began_and_in_time(acme,
     late = await acme.begin()
     cookie = acme.browser.cookies["duoscope-oidc"]
     now = time.time()
-    monkeypatch.setattr("duoscope.identity.oidc.time.time", lambda: now + 601)
+    monkeypatch.setattr("duoscope.identity.oidc.login.time.time", lambda: now + 601)
     assert code(await callback(late, cookie)) == wrong
 
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from duoscope.identity import administration, sso
+from duoscope.identity.authentication import sso
+from duoscope.identity.operators import administration
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
@@ -45,8 +46,8 @@ async def test_the_right_password_is_told_where_to_go_and_a_wrong_one_nothing(ac
     assert _code(await _login(acme, "wrong password")) == (401, "invalid-credentials")
     assert _code(await _login(acme, email="nobody@example.com")) == (401, "invalid-credentials")
     assert (await acme.login()).status_code == 200
-    async with acme.services.metadata.open_platform(_PLATFORM, "test.audit") as m:
-        reasons = await m.fetch("SELECT content::json #>> '{after,reason}' AS reason FROM audit_logs "
+    async with acme.services.metadata.open_platform(_PLATFORM, "test.audit") as tx:
+        reasons = await tx.fetch("SELECT content::json #>> '{after,reason}' AS reason FROM audit_logs "
                                 "WHERE action = 'session.created' AND result = 'failure'")  # fmt: skip
     assert [row["reason"] for row in reasons].count("sso-required") == 7
 
@@ -72,16 +73,16 @@ async def test_an_operator_lets_somebody_in_for_a_while_and_platform_admins_come
     answer = await _login(acme)
     assert answer.status_code == 200
     assert _code(await _login(acme, email="root@acme.example")) == (403, "sso-required"), "nobody else"
-    async with store.open_platform(_PLATFORM, "test.later") as m:
-        actors = await m.fetch("SELECT actor_kind FROM audit_logs WHERE action = 'user.password-allowed'")
-        await m.execute("UPDATE users SET password_until = now()")
+    async with store.open_platform(_PLATFORM, "test.later") as tx:
+        actors = await tx.fetch("SELECT actor_kind FROM audit_logs WHERE action = 'user.password-allowed'")
+        await tx.execute("UPDATE users SET password_until = now()")
     assert [row["actor_kind"] for row in actors] == ["operator"]
     assert _code(await _login(acme)) == (403, "sso-required")
     headers = {"authorization": f"Bearer {answer.json()['access_token']}"}
     again = await acme.browser.post("/api/v1/auth/reauthenticate", json={"password": PASSWORD}, headers=headers)
     assert _code(again) == (403, "sso-required")
-    async with store.open_platform(_PLATFORM, "test.platform_admin") as m:
-        await m.execute("UPDATE users SET is_platform_admin = true WHERE email = $1", EMAIL)
+    async with store.open_platform(_PLATFORM, "test.platform_admin") as tx:
+        await tx.execute("UPDATE users SET is_platform_admin = true WHERE email = $1", EMAIL)
     assert (await _login(acme)).status_code == 200
     with pytest.raises(DuoscopeError, match="No such user"):
         await sso.allow_password(store, operator(), "nobody@example.com", lifetime_s=3600)
@@ -90,10 +91,10 @@ async def test_an_operator_lets_somebody_in_for_a_while_and_platform_admins_come
 async def test_who_forgot_a_password_is_told_of_the_provider(acme_alone):
     recovery, store = acme_alone.services.recovery, acme_alone.services.metadata
     for email, expected in ((EMAIL, True), ("nobody@example.com", False)):
-        async with store.open_platform(_PLATFORM, "test.write") as m:
-            letter = await recovery.write_reset(m, SimpleNamespace(recipient=email, context={}))
+        async with store.open_platform(_PLATFORM, "test.write") as tx:
+            letter = await recovery.write_reset(tx, SimpleNamespace(recipient=email, context={}))
             assert (letter is not None) is expected
             if letter is not None:
                 assert f"http://duoscope.test{acme_alone.path('start')}" in letter.text
                 assert "tfp-" not in letter.text
-            assert await m.fetchval("SELECT count(*) FROM password_reset_tokens") == 0
+            assert await tx.fetchval("SELECT count(*) FROM password_reset_tokens") == 0

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from prometheus_client import generate_latest
 
 from duoscope.api.authentication import OPEN, PUBLIC
-from duoscope.api.services import ApiServices, Check
+from duoscope.api.dependencies import ApiServices, Check
 from duoscope.kernel.errors import DuoscopeError
 
 _log = logging.getLogger(__name__)

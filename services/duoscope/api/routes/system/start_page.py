@@ -8,8 +8,8 @@ from litestar.params import SkipValidation
 
 import duoscope
 from duoscope.api.authentication import PUBLIC
+from duoscope.api.dependencies import ApiServices
 from duoscope.api.security_headers import page_policy
-from duoscope.api.services import ApiServices
 
 _STYLE: Final = (
     "body{font:16px/1.6 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1c2733;"

@@ -1,0 +1,66 @@
+"""Machines that read telemetry: a request with an API key in place of an access token.
+
+A key reaches the routes that ask for a permission it stands for, which are the telemetry reads, and nothing else: not
+even those that are open to every signed-in user.
+"""
+
+from functools import partial
+from typing import Any, Final, cast
+
+from litestar.connection import ASGIConnection
+
+from duoscope.api.observability import ANSWERED
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+
+READS: Final = {"logs:read": "log:read", "traces:read": "trace:read", "metrics:read": "metric:read"}
+"""What a key's permissions are in the API."""
+_KEY_PREFIX: Final = "tfk-"
+
+
+def presented_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """The API key of a request: `x-api-key`, or `Authorization: Bearer` with what begins as keys do."""
+    if key := connection.headers.get("x-api-key"):
+        return key
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token.startswith(_KEY_PREFIX) else None
+
+
+async def machine(
+    connection: ASGIConnection[Any, Any, Any, Any], keys: ApiKeyVerifier, presented: str, caller: Actor
+) -> Principal:
+    """Whom the key speaks for.
+
+    Raises:
+        DuoscopeError: UNAUTHENTICATED `api-key-invalid`; FORBIDDEN `address-not-allowed`, or `api-key-not-accepted` for
+            a route that is not for machines; UNAVAILABLE while the key cannot be checked.
+    """
+    handler = connection.scope["route_handler"]
+    endpoint = f"{connection.scope.get('method', '')} {connection.scope.get('path_template') or 'api'}"
+    address = caller.ip_address
+    key = keys.verify_cached(presented, address) or await keys.verify(presented, address, endpoint)
+    connection.scope["state"][ANSWERED] = partial(keys.count, key, endpoint, address)
+    guards = cast("tuple[object, ...]", handler.guards or ())
+    if not any(getattr(guard, "permission", None) in READS.values() for guard in guards):
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            "api-key-not-accepted",
+            "An API key reads telemetry here, and nothing else: log in for this.",
+        )
+    return Principal(
+        scope=key.scope,
+        user_id=key.api_key_id,
+        session_id=key.api_key_id,
+        permissions=frozenset(READS[permission] for permission in key.signals if permission in READS),
+        actor=Actor(
+            user_id=key.api_key_id,
+            email=key.name,
+            kind="api-key",
+            ip_address=caller.ip_address,
+            user_agent=caller.user_agent,
+            request_id=caller.request_id,
+        ),
+    )

@@ -1,0 +1,133 @@
+"""What the API is given to work with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from duoscope.delivery.mail import Mailer
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.authentication.access import Access
+from duoscope.identity.authentication.access_tokens import AccessTokens
+from duoscope.identity.authentication.mfa import SecondFactors
+from duoscope.identity.authentication.recovery import Recovery
+from duoscope.identity.authentication.sessions import Sessions
+from duoscope.identity.authentication.signing_keys import SigningKeys
+from duoscope.identity.directory.invitations import Invitations
+from duoscope.identity.oidc.identity_providers import IdentityProviders
+from duoscope.identity.oidc.login import OidcLogins
+from duoscope.identity.passwords.breached_passwords import BreachedPasswords
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import PasswordRules
+from duoscope.kernel.settings import Settings
+from duoscope.net.outbound import Outbound
+from duoscope.secrets.box import SecretBox
+from duoscope.secrets.keys import SecretKeys
+from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.stores.postgres import MetadataStore
+
+Check = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """The parts of the process that routes use.
+
+    Attributes:
+        metadata, telemetry: the stores.
+        sessions, tokens, access: for logging in, for checking who calls, and what they may do.
+        signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
+        second_factors: multi-factor authentication.
+        identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
+        outbound: asks addresses that people configured.
+        breached: knows breached passwords.
+        api_keys: for machines that read telemetry.
+        hasher: for passwords of people.
+        recovery: for passwords forgotten and changed, and addresses verified.
+        invitations: how people come.
+        settings: of the process.
+        registry: the process's own metrics, shown at /metrics.
+        readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
+        stopping: when it is set, streams end, so that the process can.
+    """
+
+    metadata: MetadataStore
+    telemetry: TelemetryStore
+    sessions: Sessions
+    tokens: AccessTokens
+    signing_keys: SigningKeys
+    second_factors: SecondFactors
+    identity_providers: IdentityProviders
+    oidc: OidcLogins
+    outbound: Outbound
+    breached: BreachedPasswords
+    access: Access
+    api_keys: ApiKeyVerifier
+    hasher: SlowHasher
+    recovery: Recovery
+    invitations: Invitations
+    settings: Settings
+    registry: CollectorRegistry = REGISTRY
+    readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def close(self) -> None:
+        """Let go of connections to others; the stores and the hasher are the caller's."""
+        await self.outbound.close()
+        await self.breached.close()
+
+
+async def assemble(
+    metadata: MetadataStore,
+    telemetry: TelemetryStore,
+    *,
+    settings: Settings,
+    keys: SecretKeys,
+    hasher: SlowHasher,
+    public_url: str,
+    stopping: asyncio.Event,
+    api_keys: ApiKeyVerifier | None = None,
+) -> ApiServices:
+    """Everything that the API works with, put together in one place for the process and for tests.
+
+    Args:
+        metadata: the store of people and settings.
+        telemetry: the store of telemetry.
+        settings: of the process.
+        keys: the instance's secret.
+        hasher: for passwords of people; the caller closes it.
+        public_url: the API's address as people reach it, for links.
+        stopping: see `ApiServices`.
+        api_keys: what the process verifies API keys with; one of the API's own unless given.
+    """
+    mailer = Mailer(settings, keys)
+    box = SecretBox(metadata, keys)
+    await box.prepare()
+    signing_keys = SigningKeys(metadata, box)
+    await signing_keys.load()
+    tokens = AccessTokens(signing_keys)
+    second_factors = SecondFactors(metadata, box, hasher, keys, mailer=mailer)
+    sessions = Sessions(metadata, hasher, tokens, keys, mailer=mailer, second_factor=second_factors)
+    outbound = Outbound(settings.outbound_networks)
+    breached = BreachedPasswords(settings.breached_passwords_url)
+    rules = PasswordRules(breached)
+    return ApiServices(
+        metadata=metadata,
+        telemetry=telemetry,
+        sessions=sessions,
+        tokens=tokens,
+        signing_keys=signing_keys,
+        second_factors=second_factors,
+        identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks)),
+        oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url),
+        outbound=outbound,
+        breached=breached,
+        access=Access(metadata),
+        api_keys=api_keys or ApiKeyVerifier(metadata, hasher, keys),
+        hasher=hasher,
+        recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url, rules=rules),
+        invitations=Invitations(metadata, mailer, hasher, public_url=public_url, rules=rules),
+        settings=settings,
+        stopping=stopping,
+    )

@@ -1,0 +1,150 @@
+"""What every HTTP request gets, whatever it asks for: an id, a line in the log, a place in the metrics."""
+
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar import Litestar, Request
+from litestar.exceptions import ClientException
+from litestar.routes import HTTPRoute
+from prometheus_client import Histogram
+
+from duoscope.api import security_headers
+from duoscope.api.problems import CLIENT_GONE
+from duoscope.kernel import limits
+from duoscope.kernel.errors import unavailable
+from duoscope.kernel.ids import new_id
+from duoscope.net.addresses import Network
+from duoscope.net.bodies import TimedBody
+from duoscope.net.proxies import client_address
+
+if TYPE_CHECKING:
+    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+_OFFERED_ID = re.compile(rb"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_HEADER = b"x-request-id"
+ANSWERED: Final = "answered"
+"""In a request's state: called with its status when it was answered."""
+_ALLOW = b"allow"
+_UNFINISHED = CLIENT_GONE
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_DURATION = Histogram(
+    "duoscope_http_request_duration_seconds",
+    "Time from a request's arrival to the end of its answer.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body may be no UTF-8, which Litestar takes for a defect of ours."""
+
+    async def json(self) -> Any:
+        """The body, decoded.
+
+        Raises:
+            ClientException: it is no JSON in UTF-8.
+        """
+        try:
+            return await super().json()
+        except UnicodeDecodeError as error:
+            raise ClientException from error
+
+
+class ObservedApp(Litestar):
+    """A Litestar app that tells of every request, also of those that reach no route.
+
+    Everything behind it finds the client's own address in `scope["client"]`, whatever proxies lie between.
+    """
+
+    trusted_proxies: Sequence[Network] = ()
+    page_policies: Mapping[str, str] = MappingProxyType({})
+    """The content security policies of pages, by their paths; other answers are no pages."""
+
+    @cached_property
+    def _allowed(self) -> dict[str, bytes]:
+        """What OPTIONS answers as Allow, by path template.
+
+        Litestar's own answer names the methods of the first handler that was registered for the path, and no others.
+        """
+        return {
+            route.path_format: ", ".join(sorted(route.methods)).encode()
+            for route in self.routes
+            if isinstance(route, HTTPRoute)
+        }
+
+    async def __call__(
+        self,
+        scope: "Scope | LifeSpanScope",
+        receive: "Receive | LifeSpanReceive",
+        send: "Send | LifeSpanSend",
+    ) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        state: dict[str, Any] = scope.setdefault("state", {})
+        identifier = state["request_id"] = _request_id(scope["headers"])
+        host, port = scope["client"] or (None, 0)
+        address = client_address(host, scope["headers"], self.trusted_proxies)
+        scope["client"] = (address, port if address == host else 0) if address else None
+        body = TimedBody(receive)
+        started = time.perf_counter()
+        status = _UNFINISHED
+
+        async def observed_send(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], (_HEADER, identifier.encode())]
+                allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
+                if allowed is not None:
+                    headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
+                message["headers"] = security_headers.secured(headers, self.page_policies.get(scope["path"]))
+            await send(message)  # pyright: ignore[reportArgumentType]
+
+        async def timed_receive() -> Any:
+            try:
+                return await body.receive()
+            except TimeoutError:
+                raise unavailable(
+                    "The request did not arrive in time; send it again.",
+                    code="request-too-slow",
+                    retry_after_s=limits.READ_RETRY_AFTER_S,
+                ) from None
+
+        try:
+            await super().__call__(scope, timed_receive, observed_send)
+        finally:
+            duration_s = time.perf_counter() - started
+            if (answered := state.get(ANSWERED)) is not None:
+                answered(status)
+            # The template, not the path: a path may hold ids, and any number of them.
+            route = str(scope.get("path_template") or "none") if status != 404 else "none"  # noqa: PLR2004
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            _DURATION.labels(method, route, status).observe(duration_s)
+            principal = scope.get("user")
+            extra = {
+                "method": method,
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 1),
+                "request_id": identifier,
+                "tenant_id": principal.scope.tenant_id if principal else "",
+                "user_id": principal.user_id if principal else "",
+            }
+            _log.info("request", extra=extra)
+
+
+def _request_id(headers: Any) -> str:
+    """The id the caller offers, if it is a UUID, or a new one."""
+    for name, value in headers:
+        if name.lower() == _HEADER and _OFFERED_ID.fullmatch(value):
+            return value.decode()
+    return str(new_id())

@@ -1,0 +1,72 @@
+"""Your trusted devices: those that keep a token which a login answered, because it was asked to trust the device."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, delete, get
+from litestar.params import FromPath
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.bodies import Services
+from duoscope.api.listing import PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.metadata import trusted_devices, user_sessions
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["devices"]
+
+
+class Device(Struct, frozen=True):
+    """A device on which the user asked to be remembered."""
+
+    device_id: UUID
+    device_name: Annotated[str, Meta(examples=["Ada's laptop"])]
+    created_at: datetime
+    last_used_at: datetime
+    mfa_at: Annotated[datetime | None, Meta(description="When a second factor was last shown on it.")]
+    expires_at: datetime
+
+
+class DevicePage(Struct, frozen=True):
+    """Devices, and the cursor of the next page."""
+
+    items: list[Device]
+    next_cursor: str | None
+
+
+@get("/api/v1/devices", tags=TAGS, summary="List your trusted devices", responses=documented(400, 401, 503))
+async def list_devices(
+    request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
+) -> DevicePage:
+    """Those of yours that are still trusted. Sorts: created_at, last_used_at, device_name."""
+    async with services.metadata.open(request.user.scope, "devices.list") as tx:
+        await user_sessions.act_as(tx, request.user.user_id)
+        return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, _shown))
+
+
+@delete(
+    "/api/v1/devices/{device_id:uuid}",
+    tags=TAGS,
+    summary="Trust a device no more",
+    responses=documented(401, 403, 404, 503),
+)
+async def remove_device(request: Request[Principal, Any, Any], device_id: FromPath[UUID], services: Services) -> None:
+    """Its token works no more, and its sessions end. 404 for what is not a device of yours.
+
+    403 `reauthentication-required` unless you showed lately who you are.
+    """
+    principal = request.user
+    principal.require_recent()
+    await services.sessions.forget_device(
+        principal.actor, principal.scope.organization_id, principal.user_id, device_id
+    )
+
+
+def _shown(row: Record) -> Device:
+    return Device(**{name: row[name] for name in Device.__struct_fields__})
+
+
+ROUTES: Final = (list_devices, remove_device)

@@ -1,0 +1,214 @@
+"""Logging in and out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, SkipValidation
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller, presented_claims
+from duoscope.api.dependencies import ApiServices
+from duoscope.api.problems import documented
+from duoscope.identity.authentication import session_ends
+from duoscope.identity.authentication.sessions import TokenPair
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.metadata import users
+
+Services = NamedDependency[SkipValidation[ApiServices]]
+
+
+class LoginRequest(Struct, forbid_unknown_fields=True):
+    """Credentials."""
+
+    email: Annotated[str, Meta(max_length=320, examples=["admin@duoscope.local"])]
+    password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
+    mfa_code: (
+        Annotated[str, Meta(max_length=64, description="For accounts with multi-factor authentication.")] | None
+    ) = None
+    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    device_token: (
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                description="Of a device that was trusted before: strangers' failures do not slow it, and its user "
+                "gets no notice of a new client.",
+            ),
+        ]
+        | None
+    ) = None
+    trust_device: Annotated[bool, Meta(description="Answer a `device_token`, which this device is to keep.")] = False
+    device_name: Annotated[
+        str, Meta(max_length=200, description="What the list of devices shows.", examples=["Ada's laptop"])
+    ] = ""
+    refresh_token: (
+        Annotated[str, Meta(max_length=1024, description="Of the session that this client had until now, to end it.")]
+        | None
+    ) = None
+
+
+class Reauthentication(Struct, forbid_unknown_fields=True):
+    """What shows once more who you are: one of these, or both."""
+
+    password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])] | None = None
+    mfa_code: Annotated[str, Meta(min_length=1, max_length=64, description="Of your app, or a backup code.")] | None = (
+        None
+    )
+
+
+class RefreshRequest(Struct, forbid_unknown_fields=True):
+    """A refresh token, which works once."""
+
+    refresh_token: Annotated[str, Meta(max_length=1024, description="From the login or the last refresh.")]
+
+
+class Tokens(Struct, frozen=True):
+    """Tokens of a session."""
+
+    access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
+    refresh_token: Annotated[str, Meta(description="Exchange it once, at /api/v1/auth/refresh.")]
+    token_type: Annotated[str, Meta(examples=["Bearer"])]
+    expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+    device_token: Annotated[
+        str | UnsetType, Meta(description="Shown once, where the login asked to trust the device; lasts 90 days.")
+    ] = UNSET
+    password_expires_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="For a password that was made for you: set your own before, at /api/v1/auth/password/change."),
+    ] = UNSET
+
+
+class Me(Struct, frozen=True):
+    """The user behind the access token, and where they work."""
+
+    user_id: UUID
+    email: str
+    first_name: str
+    last_name: str
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    permissions: Annotated[list[str], Meta(examples=[["log:read", "metric:read", "trace:read"]])]
+
+
+@post(
+    "/api/v1/auth/login",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=["auth"],
+    summary="Log in",
+    responses=documented(400, 401, 403, 429, 503),
+)
+async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Tokens:
+    """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
+
+    After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
+    with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
+    with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended. 403 `sso-required`
+    where the organization signs in through its identity provider only.
+
+    The session that this client had ends, if the request carries its access token as Authorization or its
+    `refresh_token`.
+    """
+    claims = await presented_claims(request, services.tokens)
+    pair = await services.sessions.login(
+        data.email,
+        data.password,
+        actor=caller(request),
+        tenant_id=data.tenant_id,
+        mfa_code=data.mfa_code,
+        device_token=data.device_token,
+        trust_device=data.trust_device,
+        device_name=data.device_name,
+        former=await session_ends.presented(services.metadata, claims, data.refresh_token),
+    )
+    return tokens_of(pair)
+
+
+@post(
+    "/api/v1/auth/refresh",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=["auth"],
+    summary="Get new tokens",
+    responses=documented(400, 401, 503),
+)
+async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
+    """Exchange a refresh token. One that was used before ends the whole session.
+
+    401 `password-expired`, and the session ends: it began with a password that was made for you and has ended.
+    """
+    return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
+
+
+@post(
+    "/api/v1/auth/reauthenticate",
+    opt=WITHOUT_MFA,
+    status_code=200,
+    tags=["auth"],
+    summary="Show once more who you are",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def reauthenticate(
+    request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
+) -> Tokens:
+    """Tokens of a new session in place of this one, which ends; the new one ends when this one would have.
+
+    For five minutes it may end other sessions, forget devices and change your address: without, these answer 403
+    `reauthentication-required`. Wrong ones are 403 `password-wrong` and `mfa-code-invalid`. Whoever comes through an
+    identity provider logs in there once more, with `fresh=true`.
+    """
+    shown = await services.second_factors.show(request.user, password=data.password, code=data.mfa_code)
+    return tokens_of(await services.sessions.begin_again(request.user, shown))
+
+
+@post(
+    "/api/v1/auth/logout",
+    opt=WITHOUT_MFA,
+    status_code=204,
+    tags=["auth"],
+    summary="Log out",
+    responses=documented(400, 401, 503),
+)
+async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> None:
+    """End the session of a refresh token; its access tokens stop at once. DELETE /api/v1/sessions ends all of yours."""
+    await services.sessions.logout(data.refresh_token, actor=request.user.actor)
+
+
+@get("/api/v1/auth/me", opt=WITHOUT_MFA, tags=["auth"], summary="Who am I?", responses=documented(401, 503))
+async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
+    """The user, the tenant and the permissions of the access token."""
+    principal = request.user
+    async with services.metadata.open(principal.scope, "auth.me") as tx:
+        user = await users.get(tx, principal.user_id)
+    if user is None:
+        raise DuoscopeError(ErrorKind.UNAUTHENTICATED, "token-invalid", "The access token is not valid.")
+    scope = principal.scope
+    return Me(
+        user.user_id,
+        user.email,
+        user.first_name,
+        user.last_name,
+        scope.organization_id,
+        scope.workspace_id,
+        scope.tenant_id,
+        sorted(principal.permissions),
+    )
+
+
+def tokens_of(pair: TokenPair) -> Tokens:
+    """What a login answers."""
+    return Tokens(
+        pair.access_token,
+        pair.refresh_token,
+        pair.token_type,
+        pair.expires_in,
+        pair.device_token or UNSET,
+        pair.password_expires_at or UNSET,
+    )

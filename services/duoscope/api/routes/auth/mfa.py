@@ -1,0 +1,163 @@
+"""Second factors: enrolling, confirming, backup codes, disabling; and the reset by an admin for who lost theirs."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from duoscope.api.authentication import WITHOUT_MFA, requires
+from duoscope.api.bodies import Services
+from duoscope.api.listing import OrganizationParameter
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+
+TAGS: Final = ["mfa"]
+
+Code = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="Six digits of the authenticator app, or a backup code. Works once.",
+        examples=["492039"],
+    ),
+]
+OptionalPassword = (
+    Annotated[
+        str,
+        Meta(max_length=1024, description="Your password, once more; not needed right after you showed who you are."),
+    ]
+    | None
+)
+
+
+class MfaStatus(Struct, frozen=True):
+    """Your second factor."""
+
+    is_enabled: bool
+    enabled_at: datetime | None
+    backup_codes_left: Annotated[int, Meta(examples=[10])]
+    is_required: Annotated[
+        bool, Meta(description="Your organization's policy; without a second factor you may then only enrol one.")
+    ]
+
+
+class NewEnrolment(Struct, forbid_unknown_fields=True):
+    """What it takes to enrol."""
+
+    password: OptionalPassword = None
+
+
+class MfaEnrolment(Struct, frozen=True):
+    """What an authenticator app needs to know; shown once."""
+
+    secret: Annotated[str, Meta(description="Base32, to be typed in.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
+    otpauth_uri: Annotated[
+        str, Meta(examples=["otpauth://totp/duoscope:ada%40example.com?secret=JBSW…&issuer=duoscope"])
+    ]
+    qr_svg: Annotated[str, Meta(description="The URI as a QR code: an SVG image.")]
+
+
+class MfaCode(Struct, forbid_unknown_fields=True):
+    """A code."""
+
+    mfa_code: Code
+
+
+class MfaDisabling(Struct, forbid_unknown_fields=True):
+    """What it takes to do without."""
+
+    mfa_code: Code
+    password: OptionalPassword = None
+
+
+class BackupCodes(Struct, frozen=True):
+    """Codes for when the app is out of reach. Each works once; they are shown once."""
+
+    backup_codes: Annotated[list[str], Meta(examples=[["0qkg-5fri-3fqe", "1gue-z6xq-6cfl"]])]
+
+
+@get("/api/v1/auth/mfa", opt=WITHOUT_MFA, tags=TAGS, summary="Your second factor", responses=documented(401, 503))
+async def status(request: Request[Principal, Any, Any], services: Services) -> MfaStatus:
+    """Whether you have one, and whether your organization requires it."""
+    return msgspec.convert(await services.second_factors.status(request.user), MfaStatus, from_attributes=True)
+
+
+@post(
+    "/api/v1/auth/mfa/enrolment",
+    opt=WITHOUT_MFA,
+    tags=TAGS,
+    summary="Begin to enrol a second factor",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def enrol(
+    request: Request[Principal, Any, Any], data: JSONBody[NewEnrolment], services: Services
+) -> MfaEnrolment:
+    """Answers what your authenticator app needs. Nothing changes until a code of it has been confirmed."""
+    made = await services.second_factors.enrol(request.user, data.password)
+    return MfaEnrolment(made.secret, made.otpauth_uri, made.qr_svg)
+
+
+@post(
+    "/api/v1/auth/mfa/confirmation",
+    opt=WITHOUT_MFA,
+    status_code=200,
+    tags=TAGS,
+    summary="Confirm the enrolment",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def confirm(request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services) -> BackupCodes:
+    """By a code of the app. From now on every login wants one; your other sessions end. Keep the backup codes."""
+    return BackupCodes(await services.second_factors.confirm(request.user, data.mfa_code))
+
+
+@post(
+    "/api/v1/auth/mfa/backup-codes",
+    status_code=200,
+    tags=TAGS,
+    summary="Get new backup codes",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def renew_backup_codes(
+    request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services
+) -> BackupCodes:
+    """Ten, in place of all that you had."""
+    return BackupCodes(await services.second_factors.renew_backup_codes(request.user, data.mfa_code))
+
+
+@post(
+    "/api/v1/auth/mfa/disable",
+    status_code=204,
+    tags=TAGS,
+    summary="Do without a second factor",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def disable(request: Request[Principal, Any, Any], data: JSONBody[MfaDisabling], services: Services) -> None:
+    """Unless your organization requires one. Your other sessions end."""
+    await services.second_factors.disable(request.user, data.password, data.mfa_code)
+
+
+@post(
+    "/api/v1/users/{user_id:uuid}/mfa/reset",
+    status_code=204,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Take away a user's second factor",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def reset(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """For one who lost it. Whoever does so holds all that the user holds. The user's sessions end, and a mail tells."""
+    authority = request.user.over("user:admin", organization_id)
+    await services.second_factors.reset(authority, user_id)
+
+
+ROUTES: Final = (status, enrol, confirm, renew_backup_codes, disable, reset)

@@ -1,0 +1,143 @@
+"""Logging in through an organization's identity provider: the browser is sent there, and comes back with a code."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Redirect
+from msgspec import Meta, Struct
+
+from duoscope.api.authentication import OPEN, PUBLIC, caller, presented_claims
+from duoscope.api.bodies import Services
+from duoscope.api.problems import documented
+from duoscope.api.routes.auth.login import Tokens
+from duoscope.identity.authentication import session_ends
+from duoscope.identity.oidc.login import LOGIN_LIFETIME_S, Start
+
+TAGS: Final = ["auth"]
+_NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+_FRESH: Final = (
+    "Have the provider ask for credentials even of who is signed in there; right after, you may do what asks for it."
+)
+
+
+class LoginStart(Struct, forbid_unknown_fields=True):
+    """How to begin."""
+
+    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    fresh: Annotated[bool, Meta(description=_FRESH)] = False
+    refresh_token: (
+        Annotated[str, Meta(max_length=1024, description="Of the session that this client has now, to end it.")] | None
+    ) = None
+
+
+class LoginLocation(Struct, frozen=True):
+    """Where to go on."""
+
+    location: Annotated[str, Meta(description="The provider's, to be opened in the browser that asked.")]
+
+
+@get(
+    "/api/v1/auth/oidc/{slug:str}/start",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=302,
+    tags=TAGS,
+    summary="Log in through an identity provider",
+    responses={
+        302: ResponseSpec(None, description="To the provider, with a cookie that binds the login to this browser."),
+        **documented(400, 404, 503),
+    },
+)
+async def start(
+    slug: FromPath[str],
+    services: Services,
+    *,
+    tenant_id: Annotated[
+        UUID | None, QueryParameter(description="Where to work; without it, where the user is at home.")
+    ] = None,
+    fresh: Annotated[bool, QueryParameter(description=_FRESH)] = False,
+) -> Redirect:
+    """Open this in a browser. The `slug` is the identity provider's; the login takes ten minutes at the most."""
+    begun = await services.oidc.start(slug, tenant_id=tenant_id, fresh=fresh)
+    return Redirect(begun.location, status_code=302, cookies=[_cookie(services, begun)], headers=_NO_STORE)
+
+
+@post(
+    "/api/v1/auth/oidc/{slug:str}/start",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=TAGS,
+    summary="Log in through an identity provider from a session",
+    responses=documented(400, 404, 503),
+)
+async def start_from(
+    request: Request[Any, Any, Any], slug: FromPath[str], data: JSONBody[LoginStart], services: Services
+) -> Response[LoginLocation]:
+    """The same for a page that has a session, which ends when the login succeeds: open `location` in that browser.
+
+    The session is that of the access token sent as Authorization, or of `refresh_token`.
+    """
+    claims = await presented_claims(request, services.tokens)
+    former = await session_ends.presented(services.metadata, claims, data.refresh_token)
+    begun = await services.oidc.start(slug, tenant_id=data.tenant_id, fresh=data.fresh, former=former)
+    return Response(LoginLocation(begun.location), cookies=[_cookie(services, begun)], headers=_NO_STORE)
+
+
+@get(
+    "/api/v1/auth/oidc/{slug:str}/callback",
+    opt=PUBLIC,
+    security=OPEN,
+    tags=TAGS,
+    summary="Come back from an identity provider",
+    responses=documented(400, 401, 404, 503),
+)
+async def callback(
+    request: Request[Any, Any, Any],
+    slug: FromPath[str],
+    services: Services,
+    *,
+    login_state: Annotated[
+        str, QueryParameter(name="state", max_length=512, description="As `start` gave it to the provider.")
+    ],
+    code: Annotated[str | None, QueryParameter(max_length=4096, description="The authorization code.")] = None,
+    iss: Annotated[str | None, QueryParameter(max_length=2048, description="The provider's issuer, RFC 9207.")] = None,
+    error: Annotated[str | None, QueryParameter(max_length=512, description="Why the provider refused.")] = None,
+) -> Response[Tokens]:
+    """Where the provider sends the browser, in which the login must have begun: each answer works once.
+
+    401 `oidc-login-refused` for whoever may not sign in here; the organization's audit log says why.
+    """
+    name = _cookie_name(is_secure=services.oidc.is_secure)
+    pair = await services.oidc.finish(
+        slug, request.cookies.get(name), login_state, None if error else code, iss, actor=caller(request)
+    )
+    tokens = Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in)
+    response = Response(tokens, headers=_NO_STORE)
+    response.delete_cookie(name, path="/")
+    return response
+
+
+def _cookie(services: Services, begun: Start) -> Cookie:
+    is_secure = services.oidc.is_secure
+    return Cookie(
+        key=_cookie_name(is_secure=is_secure),
+        value=begun.cookie,
+        max_age=LOGIN_LIFETIME_S,
+        path="/",
+        secure=is_secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _cookie_name(*, is_secure: bool) -> str:
+    # With the prefix, no other host of the domain can plant one.
+    return "__Host-duoscope-oidc" if is_secure else "duoscope-oidc"
+
+
+ROUTES: Final = (start, start_from, callback)

@@ -1,0 +1,170 @@
+"""Passwords forgotten, reset and changed, and e-mail addresses changed and verified."""
+
+from typing import Annotated, Any, Final
+
+from litestar import Request, post
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from duoscope.api.authentication import OPEN, PUBLIC, caller
+from duoscope.api.bodies import Services
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.passwords.rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+
+TAGS: Final = ["auth"]
+_REQUEST_CHARS_MAX: Final = 1024
+
+NewPassword = Annotated[
+    str,
+    Meta(
+        max_length=_REQUEST_CHARS_MAX,
+        description=f"{PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters of any kind, and none of the passwords "
+        "that are tried first.",
+        examples=["correct horse battery staple"],
+    ),
+]
+
+
+class Forgotten(Struct, forbid_unknown_fields=True):
+    """Whose password was forgotten."""
+
+    email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
+
+
+class Reset(Struct, forbid_unknown_fields=True):
+    """Another password, by leave of a link."""
+
+    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
+    password: NewPassword
+
+
+class Change(Struct, forbid_unknown_fields=True):
+    """Another password, by leave of the old one."""
+
+    current_password: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX)]
+    new_password: NewPassword
+
+
+class Confirmation(Struct, forbid_unknown_fields=True):
+    """A link that was sent to an address."""
+
+    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
+
+
+class NewAddress(Struct, forbid_unknown_fields=True):
+    """Another address of yours."""
+
+    email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
+
+
+class Accepted(Struct, frozen=True):
+    """What happens next."""
+
+    detail: Annotated[str, Meta(examples=["If the address has an account, a mail with a link is on its way."])]
+
+
+@post(
+    "/api/v1/auth/password/forgotten",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=202,
+    tags=TAGS,
+    summary="Ask for a link to set another password",
+    responses=documented(400, 409, 429, 503),
+)
+async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], services: Services) -> Accepted:
+    """Sends a link to the address, if it has an account; the answer is the same if not.
+
+    The link works once, for half an hour. 409 `mail-not-configured` where the installation sends no mail.
+    """
+    await services.recovery.forget(data.email, actor=caller(request))
+    return Accepted("If the address has an account, a mail with a link is on its way.")
+
+
+@post(
+    "/api/v1/auth/password/reset",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=204,
+    tags=TAGS,
+    summary="Set another password by a link",
+    responses=documented(400, 503),
+)
+async def reset(request: Request[Any, Any, Any], data: JSONBody[Reset], services: Services) -> None:
+    """Sets the password of the account that the link was sent for.
+
+    Ends all its sessions and forgets its trusted devices. 400 `reset-token-invalid` for a link that works no more.
+    """
+    await services.recovery.reset(data.token, data.password, actor=caller(request))
+
+
+@post(
+    "/api/v1/auth/password/change",
+    status_code=204,
+    tags=TAGS,
+    summary="Change your password",
+    responses=documented(400, 401, 403, 429, 503),
+)
+async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], services: Services) -> None:
+    """Wants the current password, and ends your other sessions. 403 `current-password-wrong`."""
+    await services.recovery.change(
+        data.current_password,
+        data.new_password,
+        organization_id=request.user.scope.organization_id,
+        session_id=request.user.session_id,
+        actor=request.user.actor,
+    )
+
+
+@post(
+    "/api/v1/auth/email",
+    status_code=202,
+    tags=TAGS,
+    summary="Change your address",
+    responses=documented(400, 401, 403, 409, 429, 503),
+)
+async def change_address(
+    request: Request[Principal, Any, Any], data: JSONBody[NewAddress], services: Services
+) -> Accepted:
+    """Sends a link to the new address and a notice to the present one. It is yours when the link is followed, in a day.
+
+    403 `reauthentication-required` unless you showed lately who you are. Another password takes the request back.
+    """
+    await services.recovery.change_address(request.user, data.email)
+    return Accepted("A mail with a link is on its way to the new address; your address changes when it is followed.")
+
+
+@post(
+    "/api/v1/auth/email-verification",
+    status_code=202,
+    tags=TAGS,
+    summary="Have your address verified",
+    responses=documented(401, 409, 429, 503),
+)
+async def send_verification(request: Request[Principal, Any, Any], services: Services) -> Accepted:
+    """Sends you a link that works once, for a day. 409 `email-verified`, or `mail-not-configured`."""
+    principal = request.user
+    await services.recovery.send_verification(organization_id=principal.scope.organization_id, actor=principal.actor)
+    return Accepted("A mail with a link is on its way.")
+
+
+@post(
+    "/api/v1/auth/email-verification/confirm",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=204,
+    tags=TAGS,
+    summary="Verify an address by its link",
+    responses=documented(400, 409, 503),
+)
+async def confirm(request: Request[Any, Any, Any], data: JSONBody[Confirmation], services: Services) -> None:
+    """The address is its user's from now on. If they asked for another than theirs, their other sessions end.
+
+    409 `user-exists` if it became somebody else's meanwhile; 400 `verification-token-invalid` for a link that works no
+    more.
+    """
+    await services.recovery.verify(data.token, actor=caller(request))
+
+
+ROUTES: Final = (forgotten, reset, change, change_address, send_verification, confirm)

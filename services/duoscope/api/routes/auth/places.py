@@ -1,0 +1,71 @@
+"""Where the user of a session may work, and going there without logging in again."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from duoscope.api.bodies import Services
+from duoscope.api.problems import documented
+from duoscope.identity.authentication.access_tokens import ACCESS_LIFETIME_S
+from duoscope.identity.authorization.permissions import Principal
+
+TAGS: Final = ["auth"]
+
+
+class Place(Struct, frozen=True):
+    """A tenant in which the user holds a role."""
+
+    workspace_id: UUID
+    workspace_name: Annotated[str, Meta(examples=["Shop"])]
+    tenant_id: UUID
+    tenant_name: Annotated[str, Meta(examples=["Production"])]
+    permissions: Annotated[list[str], Meta(examples=[["log:read"]])]
+
+
+class Places(Struct, frozen=True):
+    """All of them."""
+
+    items: list[Place]
+
+
+class Switch(Struct, forbid_unknown_fields=True):
+    """Where to work."""
+
+    tenant_id: UUID
+
+
+class Switched(Struct, frozen=True):
+    """An access token of the same session for another tenant. Refreshing goes on as before."""
+
+    access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
+    token_type: Annotated[str, Meta(examples=["Bearer"])]
+    expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+
+
+@get("/api/v1/auth/tenants", tags=TAGS, summary="Where may I work?", responses=documented(401, 503))
+async def list_places(request: Request[Principal, Any, Any], services: Services) -> Places:
+    """The active tenants in which you hold a role, there or organization-wide."""
+    found = await services.access.places(request.user)
+    return Places(
+        [Place(p.workspace_id, p.workspace_name, p.tenant_id, p.tenant_name, sorted(p.permissions)) for p in found]
+    )
+
+
+@post(
+    "/api/v1/auth/switch",
+    status_code=200,
+    tags=TAGS,
+    summary="Work in another tenant",
+    responses=documented(400, 401, 404, 503),
+)
+async def switch(request: Request[Principal, Any, Any], data: JSONBody[Switch], services: Services) -> Switched:
+    """An access token for another tenant of your organization, in the same session. 404 where you hold no role."""
+    grant = await services.access.grant(request.user, data.tenant_id)
+    token = services.tokens.issue(grant, user_id=request.user.user_id, session_id=request.user.session_id)
+    return Switched(token, "Bearer", ACCESS_LIFETIME_S)
+
+
+ROUTES: Final = (list_places, switch)

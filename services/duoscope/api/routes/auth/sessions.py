@@ -1,0 +1,156 @@
+"""Sessions: where you are signed in, and ending that, which counts at the next request; for admins, others' too."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, delete, get
+from litestar.params import FromPath, QueryParameter
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Services
+from duoscope.api.listing import OrganizationParameter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authentication import session_admin
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.metadata import user_sessions
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["sessions"]
+_METHODS: Final = (
+    "How you showed who you are: password, otp, backup-code, device (a trusted one); oidc, and mfa where the identity "
+    "provider said that it asked for more than one factor."
+)
+
+
+class Session(Struct, frozen=True):
+    """One login and what descends from it."""
+
+    session_id: UUID
+    is_current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+    workspace_id: UUID
+    tenant_id: Annotated[UUID, Meta(description="Where it began to work.")]
+    methods: Annotated[list[str], Meta(description=_METHODS, examples=[["password", "otp"]])]
+    device_id: Annotated[UUID | None, Meta(description="The trusted device it is on.")]
+    ip_address: Annotated[str | None, Meta(examples=["192.0.2.7"])]
+    user_agent: Annotated[str | None, Meta(examples=["curl/8.5.0"])]
+    created_at: datetime
+    updated_at: Annotated[datetime, Meta(description="When it was last refreshed.")]
+    authenticated_at: Annotated[
+        datetime | None, Meta(description="When you showed who you are; null where your identity provider did not say.")
+    ]
+    expires_at: Annotated[datetime, Meta(description="When it ends, however much it is used.")]
+
+
+class SessionPage(Struct, frozen=True):
+    """Sessions, and the cursor of the next page."""
+
+    items: list[Session]
+    next_cursor: str | None
+
+
+class Ended(Struct, frozen=True):
+    """What was ended."""
+
+    sessions: Annotated[int, Meta(description="How many.", examples=[3])]
+
+
+@get("/api/v1/sessions", tags=TAGS, summary="List your sessions", responses=documented(400, 401, 503))
+async def list_sessions(
+    request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
+) -> SessionPage:
+    """Those of yours that go on, in all tenants of your organization. Sorts: created_at, updated_at."""
+    principal = request.user
+
+    def shown(row: Record) -> Session:
+        return Session(
+            is_current=row["session_id"] == principal.session_id,
+            **{name: row[name] for name in Session.__struct_fields__ if name != "is_current"},
+        )
+
+    async with services.metadata.open(principal.scope, "sessions.list") as tx:
+        await user_sessions.act_as(tx, principal.user_id)
+        return SessionPage(*await listing.page(tx, user_sessions.LISTING, paging, {"is_live": True}, shown))
+
+
+@delete(
+    "/api/v1/sessions/{session_id:uuid}",
+    tags=TAGS,
+    summary="End one of your sessions",
+    responses=documented(401, 403, 404, 503),
+)
+async def end_session(request: Request[Principal, Any, Any], session_id: FromPath[UUID], services: Services) -> None:
+    """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours.
+
+    For any but the one that asks, 403 `reauthentication-required` unless you showed lately who you are.
+    """
+    principal = request.user
+    if session_id != principal.session_id:
+        principal.require_recent()
+    await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
+
+
+@delete("/api/v1/sessions", tags=TAGS, summary="Log out everywhere", responses=documented(400, 401, 403, 503))
+async def end_sessions(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    *,
+    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+) -> None:
+    """Ends all your sessions, this one too unless `keep_current` is true.
+
+    403 `reauthentication-required` unless you showed lately who you are; POST /api/v1/auth/logout ends this one alone.
+    """
+    principal = request.user
+    principal.require_recent()
+    await services.sessions.end_all(
+        principal.actor,
+        principal.scope.organization_id,
+        principal.user_id,
+        except_session_id=principal.session_id if keep_current else None,
+    )
+
+
+@delete(
+    "/api/v1/users/{user_id:uuid}/sessions",
+    status_code=200,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="End the sessions of a user",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def end_sessions_of_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Ended:
+    """All of them, at once. Whoever does so holds all that the user holds. They may log in again."""
+    authority = request.user.over("user:admin", organization_id)
+    return Ended(await session_admin.end_of_user(services.metadata, authority, user_id))
+
+
+@delete(
+    "/api/v1/organizations/{organization_id:uuid}/sessions",
+    status_code=200,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="End the sessions of an organization",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def end_sessions_of_organization(
+    request: Request[Principal, Any, Any],
+    organization_id: FromPath[UUID],
+    services: Services,
+    *,
+    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+) -> Ended:
+    """Of all its users, at once; platform admins' only by one of them. For who holds everything organization-wide."""
+    authority = request.user.over_organization("user:admin", organization_id)
+    kept = request.user.session_id if keep_current else None
+    return Ended(await session_admin.end_of_organization(services.metadata, authority, except_session_id=kept))
+
+
+ROUTES: Final = (list_sessions, end_session, end_sessions, end_sessions_of_user, end_sessions_of_organization)

@@ -1,0 +1,1 @@
+"""Routes of organizations, people, keys and the audit log."""

@@ -1,0 +1,297 @@
+"""API keys: what collectors and SDKs send telemetry with, and programs read it with."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from litestar import Request, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.dependencies import ApiServices
+from duoscope.api.listing import NameFilter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, GRACE_MAX_S, ApiKeyManagement, KeyWish, Made
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.errors import invalid, not_found
+from duoscope.metadata import api_key_usage_logs, api_keys
+from duoscope.metadata.api_key_usage_logs import UsageLog
+from duoscope.metadata.api_keys import ADDRESSES_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, RATE_LIMIT_MAX
+from duoscope.metadata.api_keys import ApiKey as Row
+from duoscope.stores.postgres import Record
+
+Services = NamedDependency[SkipValidation[ApiServices]]
+Permission = Literal[
+    "traces:write", "metrics:write", "logs:write", "monitors:report", "traces:read", "metrics:read", "logs:read"
+]
+Status = Literal["active", "rotated", "revoked", "expired"]
+_TAGS: Final = ["api-keys"]
+
+# PostgreSQL keeps no NUL in a text.
+_TEXT: Final = r"^[^\x00]*$"
+_Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX, pattern=_TEXT, examples=["collector eu-1"])]
+_Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX, pattern=_TEXT)]
+_ExpiresAt = Annotated[datetime, Meta(tz=True, description="The key works until then.")]
+_RateLimit = Annotated[
+    int, Meta(ge=1, le=RATE_LIMIT_MAX, description="Requests a minute; null for no limit.", examples=[6000])
+]
+_Addresses = Annotated[
+    list[Annotated[str, Meta(max_length=64)]],
+    Meta(
+        max_length=ADDRESSES_MAX,
+        description="Addresses and networks it may be used from; empty for everywhere.",
+        examples=[["192.0.2.0/24", "2001:db8::1"]],
+    ),
+]
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key; never its secret."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    api_key_id: UUID
+    key_id: Annotated[str, Meta(description="The part of the key before the dot; no secret.")]
+    name: str
+    description: str
+    status: Status
+    permissions: list[str]
+    expires_at: datetime | None
+    last_used_at: Annotated[datetime | None, Meta(description="A few seconds late.")]
+    last_used_ip: str | None
+    usage_count: int
+    rate_limit: int | None
+    allowed_addresses: list[str]
+    rotated_at: datetime | None
+    grace_period_expires_at: Annotated[
+        datetime | None, Meta(description="Until then the secret before the last rotation works as well.")
+    ]
+    revoked_reason: str | None
+    revoked_by: UUID | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ApiKeyWithSecret(ApiKey, frozen=True, kw_only=True):
+    """A key with its secret, this once."""
+
+    api_key: Annotated[
+        str,
+        Meta(description="Send it as `Authorization: Bearer <api key>` or `x-api-key: <api key>`. Not shown again."),
+    ]
+
+
+class ApiKeyPage(Struct, frozen=True):
+    """Keys, and the cursor of the next page."""
+
+    items: list[ApiKey]
+    next_cursor: str | None
+
+
+class ApiKeyUsagePage(Struct, frozen=True):
+    """What a key was used for, and the cursor of the next page."""
+
+    items: list[UsageLog]
+    next_cursor: str | None
+
+
+class NewApiKey(Struct, forbid_unknown_fields=True):
+    """A key to be made."""
+
+    name: _Name
+    permissions: Annotated[
+        list[Permission], Meta(min_length=1, max_length=20, examples=[["traces:write", "logs:write", "metrics:write"]])
+    ]
+    description: _Description = ""
+    expires_at: _ExpiresAt | None = None
+    rate_limit: _RateLimit | None = None
+    allowed_addresses: _Addresses = []
+
+
+class ApiKeyChange(Struct, forbid_unknown_fields=True):
+    """What to change; the rest stays."""
+
+    name: _Name | UnsetType = UNSET
+    description: _Description | UnsetType = UNSET
+    expires_at: _ExpiresAt | UnsetType | None = UNSET
+    rate_limit: _RateLimit | UnsetType | None = UNSET
+    allowed_addresses: _Addresses | UnsetType = UNSET
+
+
+class Rotation(Struct, forbid_unknown_fields=True):
+    """How to change over."""
+
+    grace_period_s: Annotated[
+        int, Meta(ge=0, le=GRACE_MAX_S, description="Seconds for which the present secret works as well.")
+    ] = GRACE_DEFAULT_S
+
+
+class Revocation(Struct, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=api_keys.REASON_CHARS_MAX, pattern=_TEXT, examples=["found in a log"])
+    ]
+
+
+@post(
+    "/api/v1/api-keys",
+    guards=[requires("api-key:write")],
+    tags=_TAGS,
+    summary="Make an API key",
+    responses=documented(400, 401, 403, 503),
+)
+async def create_api_key(
+    request: Request[Principal, Any, Any], data: JSONBody[NewApiKey], services: Services
+) -> ApiKeyWithSecret:
+    """The secret is in this answer and nowhere else. Nobody makes a key that may do more than they may."""
+    wish = KeyWish(
+        name=data.name,
+        permissions=tuple(data.permissions),
+        description=data.description,
+        expires_at=data.expires_at,
+        rate_limit=data.rate_limit,
+        allowed_addresses=tuple(data.allowed_addresses),
+    )
+    return _with_secret(await _management(services).create(request.user, wish))
+
+
+@get(
+    "/api/v1/api-keys",
+    guards=[requires("api-key:read")],
+    tags=_TAGS,
+    summary="List API keys",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_api_keys(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    name: NameFilter = None,
+    status: Annotated[Status | None, QueryParameter(description="Keys in this state.")] = None,
+    permission: Annotated[Permission | None, QueryParameter(description="Keys that may do this.")] = None,
+) -> ApiKeyPage:
+    """The tenant's, revoked ones included. Sorts: created_at, name."""
+    filters = {"name": name, "status": status, "permission": permission}
+    async with services.metadata.open(request.user.scope, "api_keys.list") as tx:
+        return ApiKeyPage(*await listing.page(tx, api_keys.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/api-keys/{api_key_id:uuid}",
+    guards=[requires("api-key:read")],
+    tags=_TAGS,
+    summary="Read an API key",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], services: Services) -> ApiKey:
+    """One key, without its secret."""
+    async with services.metadata.open(request.user.scope, "api_keys.get") as tx:
+        key = await api_keys.get(tx, api_key_id)
+    if key is None:
+        raise not_found("API key")
+    return _shown(key)
+
+
+@patch(
+    "/api/v1/api-keys/{api_key_id:uuid}",
+    guards=[requires("api-key:write")],
+    tags=_TAGS,
+    summary="Change an API key",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_api_key(
+    request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[ApiKeyChange], services: Services
+) -> ApiKey:
+    """What it may do stays as it was made: make another key for that."""
+    fields = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
+    if not fields:
+        raise invalid(f"Give at least one of {', '.join(data.__struct_fields__)}.")
+    return _shown(await _management(services).change(request.user, api_key_id, fields))
+
+
+@post(
+    "/api/v1/api-keys/{api_key_id:uuid}/rotate",
+    status_code=200,
+    guards=[requires("api-key:write")],
+    tags=_TAGS,
+    summary="Give an API key another secret",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def rotate_api_key(
+    request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Rotation], services: Services
+) -> ApiKeyWithSecret:
+    """Both secrets work until the grace period is over. Rotated again before, the oldest ends at once.
+
+    Of several such requests in one moment one succeeds; 409 `api-key-rotated` for the others.
+    """
+    made = await _management(services).rotate(request.user, api_key_id, grace_s=data.grace_period_s)
+    return _with_secret(made)
+
+
+@post(
+    "/api/v1/api-keys/{api_key_id:uuid}/revoke",
+    status_code=200,
+    guards=[requires("api-key:delete")],
+    tags=_TAGS,
+    summary="Revoke an API key",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def revoke_api_key(
+    request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Revocation], services: Services
+) -> ApiKey:
+    """For good: every receiver refuses it within 2 seconds, and nothing takes it back."""
+    return _shown(await _management(services).revoke(request.user, api_key_id, reason=data.reason))
+
+
+@get(
+    "/api/v1/api-keys/{api_key_id:uuid}/usage",
+    guards=[requires("api-key:read")],
+    tags=_TAGS,
+    summary="Look at what an API key was used for",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_api_key_usage(
+    request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], services: Services, paging: PagingDependency
+) -> ApiKeyUsagePage:
+    """Requests of the last 30 days, added up over a few seconds by endpoint and address. 403 is a wrong address."""
+    async with services.metadata.open(request.user.scope, "api_keys.usage") as tx:
+        if await api_keys.get(tx, api_key_id) is None:
+            raise not_found("API key")
+        filters = {"api_key_id": api_key_id}
+        return ApiKeyUsagePage(
+            *await listing.page(tx, api_key_usage_logs.LISTING, paging, filters, api_key_usage_logs.from_row)
+        )
+
+
+def _management(services: ApiServices) -> ApiKeyManagement:
+    return ApiKeyManagement(services.metadata, services.hasher)
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in ApiKey.__struct_fields__}
+    return fields | {"permissions": list(row.permissions), "allowed_addresses": list(row.allowed_addresses)}
+
+
+def _shown(row: Row) -> ApiKey:
+    return ApiKey(**_fields(row))
+
+
+def _from_row(row: Record) -> ApiKey:
+    return _shown(api_keys.from_row(row))
+
+
+def _with_secret(made: Made) -> ApiKeyWithSecret:
+    return ApiKeyWithSecret(**_fields(made.key), api_key=made.presented)
+
+
+ROUTES: Final = (
+    *(create_api_key, list_api_keys, get_api_key, change_api_key),
+    *(rotate_api_key, revoke_api_key, list_api_key_usage),
+)

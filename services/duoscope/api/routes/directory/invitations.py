@@ -1,0 +1,221 @@
+"""Invitations: how people come. The link is in the message only; whoever has it chooses name and password."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.authentication import OPEN, PUBLIC, caller, requires
+from duoscope.api.bodies import Email, LastName, PersonName, Services
+from duoscope.api.listing import OrganizationParameter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory.invitations import ROLES_MAX
+from duoscope.kernel.errors import invalid, not_found
+from duoscope.metadata import invitations
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["invitations"]
+
+
+class Invitation(Struct, frozen=True):
+    """An invitation by e-mail. What is in the message is told nowhere else."""
+
+    organization_id: UUID
+    invitation_id: UUID
+    workspace_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="Where the roles are given; null for organization-wide.")]
+    email: Annotated[str, Meta(examples=["ada@example.com"])]
+    role_ids: tuple[UUID, ...]
+    invited_by: Annotated[UUID | None, Meta(description="Null for an operator at the command line.")]
+    status: Annotated[str, Meta(description="open, accepted, revoked or expired.", examples=["open"])]
+    expires_at: datetime
+    accepted_at: datetime | None
+    accepted_by: UUID | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class InvitationPage(Struct, frozen=True):
+    """Invitations, and the cursor of the next page."""
+
+    items: list[Invitation]
+    next_cursor: str | None
+
+
+class NewInvitation(Struct, forbid_unknown_fields=True):
+    """Whom to invite to what."""
+
+    email: Email
+    role_ids: Annotated[list[UUID], Meta(min_length=1, max_length=ROLES_MAX)]
+    tenant_id: Annotated[UUID | None, Meta(description="Where; the tenant of the access token unless given.")] = None
+    organization_wide: Annotated[bool, Meta(description="To the organization: the roles hold in all tenants.")] = False
+
+
+class Acceptance(Struct, forbid_unknown_fields=True):
+    """The token of the message, and who accepts."""
+
+    token: Annotated[str, Meta(max_length=200, description="What stands after the # of the link.")]
+    first_name: PersonName
+    last_name: LastName
+    password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
+
+
+class Accepted(Struct, frozen=True):
+    """Who joined; log in with the address and the password chosen."""
+
+    user_id: UUID
+    email: str
+    organization_id: UUID
+    tenant_id: UUID | None
+    is_new_user: Annotated[bool, Meta(description="False: the account was there and keeps its name and password.")]
+
+
+@post(
+    "/api/v1/invitations",
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Invite somebody",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def create_invitation(
+    request: Request[Principal, Any, Any],
+    data: JSONBody[NewInvitation],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Invitation:
+    """Sends a link that works once, for seven days. Whoever invites holds all that the roles give, in that place."""
+    if data.organization_wide and data.tenant_id is not None:
+        raise invalid("Give tenant_id or organization_wide, not both.")
+    authority = request.user.over("user:admin", organization_id)
+    place = None if data.organization_wide else data.tenant_id or request.user.scope.tenant_id
+    sent = await services.invitations.create(authority, email=data.email, role_ids=data.role_ids, tenant_id=place)
+    return _shown(sent.invitation)
+
+
+@get(
+    "/api/v1/invitations",
+    guards=[requires("user:read")],
+    tags=TAGS,
+    summary="List invitations",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_invitations(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    email: Annotated[str | None, QueryParameter(max_length=254, description="Part of the address.")] = None,
+    status: Annotated[
+        Literal["open", "accepted", "revoked", "expired"] | None, QueryParameter(description="How it stands.")
+    ] = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Those to one tenant.")] = None,
+    organization_id: OrganizationParameter = None,
+) -> InvitationPage:
+    """Those to the tenant; all, where user:read is held organization-wide. Sorts: created_at, email, expires_at."""
+    authority = request.user.over("user:read", organization_id)
+    filters = {"email": email, "status": status, "tenant_id": tenant_id}
+    async with services.metadata.open(authority.scope, "invitations.list") as tx:
+        return InvitationPage(*await listing.page(tx, invitations.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/invitations/{invitation_id:uuid}",
+    guards=[requires("user:read")],
+    tags=TAGS,
+    summary="Read an invitation",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_invitation(
+    request: Request[Principal, Any, Any],
+    invitation_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Invitation:
+    """One invitation, without its link."""
+    authority = request.user.over("user:read", organization_id)
+    async with services.metadata.open(authority.scope, "invitations.get") as tx:
+        found = await invitations.get(tx, invitation_id)
+    if found is None:
+        raise not_found("invitation")
+    return _shown(found)
+
+
+@post(
+    "/api/v1/invitations/{invitation_id:uuid}/resend",
+    status_code=200,
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Send an invitation again",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def resend_invitation(
+    request: Request[Principal, Any, Any],
+    invitation_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Invitation:
+    """With a new link, valid for seven days from now; the link before stops working."""
+    authority = request.user.over("user:admin", organization_id)
+    return _shown((await services.invitations.resend(authority, invitation_id)).invitation)
+
+
+@delete(
+    "/api/v1/invitations/{invitation_id:uuid}",
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Revoke an invitation",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def revoke_invitation(
+    request: Request[Principal, Any, Any],
+    invitation_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """Its link stops working."""
+    authority = request.user.over("user:admin", organization_id)
+    await services.invitations.revoke(authority, invitation_id)
+
+
+@post(
+    "/api/v1/invitations/accept",
+    opt=PUBLIC,
+    security=OPEN,
+    status_code=200,
+    tags=TAGS,
+    summary="Accept an invitation",
+    responses=documented(400, 409, 503),
+)
+async def accept_invitation(
+    request: Request[Any, Any, Any], data: JSONBody[Acceptance], services: Services
+) -> Accepted:
+    """Make the account with a name and password of your own. Unknown, used, revoked and expired tokens answer alike."""
+    accepted = await services.invitations.accept(
+        caller(request),
+        data.token,
+        first_name=data.first_name,
+        last_name=data.last_name,
+        password=data.password,
+    )
+    return msgspec.convert(accepted, Accepted, from_attributes=True)
+
+
+def _shown(invitation: invitations.Invitation) -> Invitation:
+    return msgspec.convert(invitation, Invitation, from_attributes=True)
+
+
+def _from_row(row: Record) -> Invitation:
+    return _shown(invitations.from_row(row))
+
+
+ROUTES: Final = (
+    *(create_invitation, list_invitations, get_invitation, resend_invitation, revoke_invitation),
+    accept_invitation,
+)

@@ -1,0 +1,87 @@
+"""Permissions: the fixed list of what can be permitted."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, get
+from litestar.params import FromPath, QueryParameter
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Services
+from duoscope.api.listing import PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import permissions
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["permissions"]
+
+
+class Permission(Struct, frozen=True):
+    """Something that can be permitted."""
+
+    permission_id: UUID
+    resource: Annotated[str, Meta(examples=["log"])]
+    action: Annotated[str, Meta(examples=["read"])]
+    name: Annotated[str, Meta(examples=["log:read"])]
+    description: str
+    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can carry it.")]
+    created_at: datetime
+
+
+class PermissionPage(Struct, frozen=True):
+    """Permissions, and the cursor of the next page."""
+
+    items: list[Permission]
+    next_cursor: str | None
+
+
+@get(
+    "/api/v1/permissions",
+    guards=[requires("permission:read")],
+    tags=TAGS,
+    summary="List permissions",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_permissions(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    resource: Annotated[str | None, QueryParameter(max_length=63, description="Those of one resource.")] = None,
+    action: Annotated[str | None, QueryParameter(max_length=63, description="read, write, delete or admin.")] = None,
+) -> PermissionPage:
+    """Everything that can be permitted, the same for all. Sort: name."""
+    filters = {"resource": resource, "action": action}
+    async with services.metadata.open(request.user.scope, "permissions.list") as tx:
+        return PermissionPage(*await listing.page(tx, permissions.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/permissions/{permission_id:uuid}",
+    guards=[requires("permission:read")],
+    tags=TAGS,
+    summary="Read a permission",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_permission(
+    request: Request[Principal, Any, Any], permission_id: FromPath[UUID], services: Services
+) -> Permission:
+    """One permission."""
+    async with services.metadata.open(request.user.scope, "permissions.get") as tx:
+        found = await permissions.get(tx, permission_id)
+    if found is None:
+        raise not_found("permission")
+    return msgspec.convert(found, Permission, from_attributes=True)
+
+
+def _from_row(row: Record) -> Permission:
+    return msgspec.convert(permissions.from_row(row), Permission, from_attributes=True)
+
+
+ROUTES: Final = (list_permissions, get_permission)

@@ -1,0 +1,166 @@
+"""Regions: where organizations are. The platform's admins manage them, everybody may read them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, given
+from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import platform
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import regions
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["regions"]
+
+
+class Region(Struct, frozen=True):
+    """A place that organizations are in."""
+
+    region_id: UUID
+    name: Annotated[str, Meta(examples=["Frankfurt"])]
+    code: Annotated[str, Meta(examples=["eu-central"])]
+    description: str
+    is_active: IsActive
+    deleted_at: DeletedAt
+    created_at: datetime
+    updated_at: datetime
+
+
+class RegionPage(Struct, frozen=True):
+    """Regions, and the cursor of the next page."""
+
+    items: list[Region]
+    next_cursor: str | None
+
+
+class NewRegion(Struct, forbid_unknown_fields=True):
+    """A region to be made."""
+
+    name: Annotated[Name, Meta(examples=["Frankfurt"])]
+    code: Annotated[Code, Meta(examples=["eu-central"])] | None = None
+    description: Description = ""
+
+
+class RegionChange(Change):
+    """What to change of a region."""
+
+    name: Annotated[Name, Meta(examples=["Frankfurt"])] | UnsetType = UNSET
+    code: Annotated[Code, Meta(examples=["eu-central"])] | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    is_active: IsActive | UnsetType = UNSET
+
+
+@post(
+    "/api/v1/regions",
+    guards=[requires("region:write")],
+    tags=TAGS,
+    summary="Make a region",
+    responses=documented(400, 401, 403, 409, 503),
+)
+async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
+    """For platform admins. The code must be new."""
+    made = await platform.create_region(
+        services.metadata, request.user, name=data.name, code=data.code or "", description=data.description
+    )
+    return _shown(made)
+
+
+@get(
+    "/api/v1/regions",
+    guards=[requires("region:read")],
+    tags=TAGS,
+    summary="List regions",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_regions(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    name: NameFilter = None,
+    code: CodeFilter = None,
+    is_active: ActiveFilter = None,
+    deleted: DeletedFilter = False,
+) -> RegionPage:
+    """All regions. Sorts: code, name, created_at."""
+    filters = {"name": name, "code": code, "is_active": is_active, "deleted": deleted}
+    async with services.metadata.open(request.user.scope, "regions.list") as tx:
+        return RegionPage(*await listing.page(tx, regions.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/regions/{region_id:uuid}",
+    guards=[requires("region:read")],
+    tags=TAGS,
+    summary="Read a region",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> Region:
+    """One region, deleted or not."""
+    async with services.metadata.open(request.user.scope, "regions.get") as tx:
+        found = await regions.get(tx, region_id)
+    if found is None:
+        raise not_found("region")
+    return _shown(found)
+
+
+@patch(
+    "/api/v1/regions/{region_id:uuid}",
+    guards=[requires("region:write")],
+    tags=TAGS,
+    summary="Change a region",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_region(
+    request: Request[Principal, Any, Any], region_id: FromPath[UUID], data: JSONBody[RegionChange], services: Services
+) -> Region:
+    """For platform admins. Fields that are not given stay."""
+    return _shown(await platform.change_region(services.metadata, request.user, region_id, given(data)))
+
+
+@delete(
+    "/api/v1/regions/{region_id:uuid}",
+    guards=[requires("region:delete")],
+    tags=TAGS,
+    summary="Delete a region",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def delete_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> None:
+    """For platform admins. Refused while organizations are in it. It can be restored for 90 days."""
+    await platform.delete_region(services.metadata, request.user, region_id)
+
+
+@post(
+    "/api/v1/regions/{region_id:uuid}/restore",
+    status_code=200,
+    guards=[requires("region:delete")],
+    tags=TAGS,
+    summary="Restore a region",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def restore_region(
+    request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services
+) -> Region:
+    """Take a deletion back."""
+    return _shown(await platform.restore_region(services.metadata, request.user, region_id))
+
+
+def _shown(region: regions.Region) -> Region:
+    return msgspec.convert(region, Region, from_attributes=True)
+
+
+def _from_row(row: Record) -> Region:
+    return _shown(regions.from_row(row))
+
+
+ROUTES: Final = (create_region, list_regions, get_region, change_region, delete_region, restore_region)

@@ -1,0 +1,221 @@
+"""Roles: the built-in ones, which stay as they are, and custom ones of the organization or of one tenant."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, DeletedAt, Description, Name, Services, given
+from duoscope.api.listing import DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import roles as rules
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import roles
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["roles"]
+
+Permissions = Annotated[
+    list[str],
+    Meta(
+        max_length=200,
+        description="Names as GET /api/v1/permissions lists them; no platform permissions.",
+        examples=[["log:read", "trace:read"]],
+    ),
+]
+
+
+class Role(Struct, frozen=True):
+    """A set of permissions with a name."""
+
+    organization_id: UUID
+    role_id: UUID
+    workspace_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="The tenant whose own it is; null for the organization's.")]
+    name: Annotated[str, Meta(examples=["on-call"])]
+    description: str
+    role_type: Annotated[str | None, Meta(description="Of a built-in role: admin, developer, viewer, demo, service.")]
+    permissions: Annotated[tuple[str, ...], Meta(examples=[["log:read", "trace:read"]])]
+    deleted_at: DeletedAt
+    created_at: datetime
+    updated_at: datetime
+
+
+class RolePage(Struct, frozen=True):
+    """Roles, and the cursor of the next page."""
+
+    items: list[Role]
+    next_cursor: str | None
+
+
+class NewRole(Struct, forbid_unknown_fields=True):
+    """A role to be made."""
+
+    name: Name
+    permissions: Permissions
+    description: Description = ""
+    tenant_id: Annotated[
+        UUID | None,
+        Meta(description="Whose own it is. Without it: the organization's, or, for a tenant's admin, the tenant's."),
+    ] = None
+
+
+class RoleChange(Change):
+    """What to change of a custom role. `permissions` is the whole set."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    permissions: Permissions | UnsetType = UNSET
+
+
+@post(
+    "/api/v1/roles",
+    guards=[requires("role:write")],
+    tags=TAGS,
+    summary="Make a role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def create_role(
+    request: Request[Principal, Any, Any],
+    data: JSONBody[NewRole],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Role:
+    """A custom role. It can hold only what its maker holds in the same place."""
+    authority = request.user.over("role:write", organization_id)
+    made = await rules.create(
+        services.metadata,
+        authority,
+        tenant_id=data.tenant_id,
+        name=data.name,
+        description=data.description,
+        permissions=rules.check_permissions(data.permissions),
+    )
+    return _shown(made)
+
+
+@get(
+    "/api/v1/roles",
+    guards=[requires("role:read")],
+    tags=TAGS,
+    summary="List roles",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_roles(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    name: NameFilter = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Those of one tenant's own.")] = None,
+    is_built_in: Annotated[bool | None, QueryParameter(description="Built-in ones, or custom ones.")] = None,
+    deleted: DeletedFilter = False,
+    organization_id: OrganizationParameter = None,
+) -> RolePage:
+    """Built-in ones, the organization's, and the tenant's own; where role:read is held organization-wide, all.
+
+    Sorts: name, created_at.
+    """
+    authority = request.user.over("role:read", organization_id)
+    filters = {"name": name, "tenant_id": tenant_id, "is_built_in": is_built_in, "deleted": deleted}
+    async with services.metadata.open(authority.scope, "roles.list") as tx:
+        return RolePage(*await listing.page(tx, roles.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/roles/{role_id:uuid}",
+    guards=[requires("role:read")],
+    tags=TAGS,
+    summary="Read a role",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_role(
+    request: Request[Principal, Any, Any],
+    role_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Role:
+    """One role with its permissions, deleted or not."""
+    authority = request.user.over("role:read", organization_id)
+    async with services.metadata.open(authority.scope, "roles.get") as tx:
+        found = await roles.get(tx, role_id)
+    if found is None:
+        raise not_found("role")
+    return _shown(found)
+
+
+@patch(
+    "/api/v1/roles/{role_id:uuid}",
+    guards=[requires("role:write")],
+    tags=TAGS,
+    summary="Change a role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_role(
+    request: Request[Principal, Any, Any],
+    role_id: FromPath[UUID],
+    data: JSONBody[RoleChange],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Role:
+    """Counts at once for all who hold it. Whoever changes a role holds all that it had and will have."""
+    authority = request.user.over("role:write", organization_id)
+    changes = given(data)
+    if "permissions" in changes:
+        changes["permissions"] = tuple(sorted(rules.check_permissions(changes["permissions"])))
+    return _shown(await rules.change(services.metadata, authority, role_id, changes))
+
+
+@delete(
+    "/api/v1/roles/{role_id:uuid}",
+    guards=[requires("role:delete")],
+    tags=TAGS,
+    summary="Delete a role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def delete_role(
+    request: Request[Principal, Any, Any],
+    role_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """It gives nobody anything any more, at once. It can be restored for 90 days, and keeps its name so long."""
+    authority = request.user.over("role:delete", organization_id)
+    await rules.delete(services.metadata, authority, role_id)
+
+
+@post(
+    "/api/v1/roles/{role_id:uuid}/restore",
+    status_code=200,
+    guards=[requires("role:delete")],
+    tags=TAGS,
+    summary="Restore a role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def restore_role(
+    request: Request[Principal, Any, Any],
+    role_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Role:
+    """Take a deletion back: whoever held it holds it again."""
+    authority = request.user.over("role:delete", organization_id)
+    return _shown(await rules.restore(services.metadata, authority, role_id))
+
+
+def _shown(role: roles.Role) -> Role:
+    return msgspec.convert(role, Role, from_attributes=True)
+
+
+def _from_row(row: Record) -> Role:
+    return _shown(roles.from_row(row))
+
+
+ROUTES: Final = (create_role, list_roles, get_role, change_role, delete_role, restore_role)

@@ -1,0 +1,218 @@
+"""Tenants: what is kept apart. The organization makes and removes them; each changes what is its own to choose."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, Code, DeletedAt, IsActive, Name, RetentionDays, Services, ShortText, given
+from duoscope.api.listing import (
+    ActiveFilter,
+    CodeFilter,
+    DeletedFilter,
+    NameFilter,
+    OrganizationParameter,
+    PagingDependency,
+)
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import places
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import tenants
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["tenants"]
+
+
+class Tenant(Struct, frozen=True):
+    """A part of a workspace that is kept apart from all others."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    name: Annotated[str, Meta(examples=["Production"])]
+    code: Annotated[str, Meta(examples=["production"])]
+    domain: Annotated[str, Meta(examples=["shop.example.com"])]
+    retention_days: RetentionDays
+    is_active: IsActive
+    deleted_at: DeletedAt
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantPage(Struct, frozen=True):
+    """Tenants, and the cursor of the next page."""
+
+    items: list[Tenant]
+    next_cursor: str | None
+
+
+class NewTenant(Struct, forbid_unknown_fields=True):
+    """A tenant to be made."""
+
+    workspace_id: UUID
+    name: Name
+    code: Code | None = None
+    domain: Annotated[ShortText, Meta(examples=["shop.example.com"])] = ""
+    retention_days: RetentionDays = 30
+
+
+class TenantChange(Change):
+    """What to change of a tenant. Code and activity are the organization's to decide."""
+
+    name: Name | UnsetType = UNSET
+    domain: Annotated[ShortText, Meta(examples=["shop.example.com"])] | UnsetType = UNSET
+    retention_days: RetentionDays | UnsetType = UNSET
+    code: Code | UnsetType = UNSET
+    is_active: IsActive | UnsetType = UNSET
+
+
+@post(
+    "/api/v1/tenants",
+    guards=[requires("tenant:write")],
+    tags=TAGS,
+    summary="Make a tenant",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def create_tenant(
+    request: Request[Principal, Any, Any],
+    data: JSONBody[NewTenant],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Tenant:
+    """For holders of tenant:write organization-wide. The code must be new in the workspace."""
+    authority = request.user.over_organization("tenant:write", organization_id)
+    made = await places.create_tenant(
+        services.metadata,
+        authority,
+        workspace_id=data.workspace_id,
+        name=data.name,
+        code=data.code or "",
+        domain=data.domain,
+        retention_days=data.retention_days,
+    )
+    return _shown(made)
+
+
+@get(
+    "/api/v1/tenants",
+    guards=[requires("tenant:read")],
+    tags=TAGS,
+    summary="List tenants",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_tenants(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    name: NameFilter = None,
+    code: CodeFilter = None,
+    workspace_id: Annotated[UUID | None, QueryParameter(description="Those of one workspace.")] = None,
+    is_active: ActiveFilter = None,
+    deleted: DeletedFilter = False,
+    organization_id: OrganizationParameter = None,
+) -> TenantPage:
+    """The one you are in; all of the organization, where tenant:read is held organization-wide.
+
+    Sorts: created_at, name, code.
+    """
+    authority = request.user.over("tenant:read", organization_id)
+    filters = {"name": name, "code": code, "workspace_id": workspace_id, "is_active": is_active, "deleted": deleted}
+    async with services.metadata.open(authority.scope, "tenants.list") as tx:
+        return TenantPage(*await listing.page(tx, tenants.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/tenants/{tenant_id:uuid}",
+    guards=[requires("tenant:read")],
+    tags=TAGS,
+    summary="Read a tenant",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_tenant(
+    request: Request[Principal, Any, Any],
+    tenant_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Tenant:
+    """One tenant, deleted or not."""
+    authority = request.user.over("tenant:read", organization_id)
+    async with services.metadata.open(authority.scope, "tenants.get") as tx:
+        found = await tenants.find_by_id(tx, tenant_id)
+    if found is None:
+        raise not_found("tenant")
+    return _shown(found)
+
+
+@patch(
+    "/api/v1/tenants/{tenant_id:uuid}",
+    guards=[requires("tenant:write")],
+    tags=TAGS,
+    summary="Change a tenant",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_tenant(
+    request: Request[Principal, Any, Any],
+    tenant_id: FromPath[UUID],
+    data: JSONBody[TenantChange],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Tenant:
+    """A tenant's admins change their own; the organization's change any. Fields that are not given stay."""
+    authority = request.user.over("tenant:write", organization_id)
+    return _shown(await places.change_tenant(services.metadata, authority, tenant_id, given(data)))
+
+
+@delete(
+    "/api/v1/tenants/{tenant_id:uuid}",
+    guards=[requires("tenant:delete")],
+    tags=TAGS,
+    summary="Delete a tenant",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def delete_tenant(
+    request: Request[Principal, Any, Any],
+    tenant_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """For holders of tenant:delete organization-wide; not the last one. It can be restored for 90 days."""
+    authority = request.user.over_organization("tenant:delete", organization_id)
+    await places.delete_tenant(services.metadata, authority, tenant_id)
+
+
+@post(
+    "/api/v1/tenants/{tenant_id:uuid}/restore",
+    status_code=200,
+    guards=[requires("tenant:delete")],
+    tags=TAGS,
+    summary="Restore a tenant",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def restore_tenant(
+    request: Request[Principal, Any, Any],
+    tenant_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> Tenant:
+    """Take a deletion back."""
+    authority = request.user.over_organization("tenant:delete", organization_id)
+    return _shown(await places.restore_tenant(services.metadata, authority, tenant_id))
+
+
+def _shown(tenant: tenants.Tenant) -> Tenant:
+    return msgspec.convert(tenant, Tenant, from_attributes=True)
+
+
+def _from_row(row: Record) -> Tenant:
+    return _shown(tenants.from_row(row))
+
+
+ROUTES: Final = (create_tenant, list_tenants, get_tenant, change_tenant, delete_tenant, restore_tenant)

@@ -1,0 +1,353 @@
+"""Users: who works here. They come by invitation; what they may do is in /user-roles below each user."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api import listing
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, DeletedAt, LastName, PersonName, Services, ShortText, given
+from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import roles
+from duoscope.identity.directory import users as people
+from duoscope.kernel.errors import invalid, not_found
+from duoscope.metadata import user_roles, users
+from duoscope.stores.postgres import Record
+
+TAGS: Final = ["users"]
+
+
+class User(Struct, frozen=True):
+    """Somebody who works here."""
+
+    organization_id: UUID
+    workspace_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="Where the user is at home; null for the organization's own.")]
+    user_id: UUID
+    email: Annotated[str, Meta(examples=["ada@example.com"])]
+    first_name: str
+    last_name: str
+    avatar_url: str
+    timezone: str
+    language: str
+    email_verified: bool
+    email_verified_at: datetime | None
+    is_active: bool
+    is_locked: bool
+    locked_until: datetime | None
+    last_login_at: datetime | None
+    is_platform_admin: bool
+    deleted_at: DeletedAt
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserPage(Struct, frozen=True):
+    """Users, and the cursor of the next page."""
+
+    items: list[User]
+    next_cursor: str | None
+
+
+class ProfileChange(Change):
+    """What people change of themselves."""
+
+    first_name: PersonName | UnsetType = UNSET
+    last_name: LastName | UnsetType = UNSET
+    avatar_url: Annotated[ShortText, Meta(examples=["https://shop.example.com/ada.png"])] | UnsetType = UNSET
+    timezone: Annotated[ShortText, Meta(examples=["Europe/London"])] | UnsetType = UNSET
+    language: Annotated[ShortText, Meta(examples=["en"])] | UnsetType = UNSET
+
+
+class UserChange(ProfileChange):
+    """What admins change of a user."""
+
+    is_active: Annotated[bool, Meta(description="False: cannot log in, and sessions end.")] | UnsetType = UNSET
+    is_platform_admin: Annotated[bool, Meta(description="For platform admins.")] | UnsetType = UNSET
+
+
+class UserRole(Struct, frozen=True):
+    """A role that a user holds."""
+
+    user_role_id: UUID
+    user_id: UUID
+    role_id: UUID
+    role_name: Annotated[str, Meta(examples=["developer"])]
+    organization_id: UUID
+    workspace_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="Where; null for organization-wide.")]
+    assigned_at: datetime
+    expires_at: datetime | None
+    permissions: Annotated[tuple[str, ...], Meta(examples=[["log:read"]])]
+
+
+class UserRolePage(Struct, frozen=True):
+    """Roles of a user, and the cursor of the next page."""
+
+    items: list[UserRole]
+    next_cursor: str | None
+
+
+ExpiresAt = Annotated[
+    datetime | None, Meta(description="When it ends by itself; null for never.", examples=["2030-01-31T12:00:00Z"])
+]
+
+
+class NewUserRole(Struct, forbid_unknown_fields=True):
+    """A role to be given."""
+
+    role_id: UUID
+    tenant_id: Annotated[UUID | None, Meta(description="Where; the tenant of the access token unless given.")] = None
+    organization_wide: Annotated[bool, Meta(description="In every tenant, those to come included.")] = False
+    expires_at: ExpiresAt = None
+
+
+class UserRoleChange(Struct, forbid_unknown_fields=True):
+    """Another end."""
+
+    expires_at: ExpiresAt
+
+
+@get(
+    "/api/v1/users",
+    guards=[requires("user:read")],
+    tags=TAGS,
+    summary="List users",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_users(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    email: Annotated[str | None, QueryParameter(max_length=254, description="Part of the address.")] = None,
+    name: NameFilter = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="At home there, or with a role there.")] = None,
+    role_id: Annotated[UUID | None, QueryParameter(description="Holders of a role.")] = None,
+    is_active: ActiveFilter = None,
+    deleted: DeletedFilter = False,
+    organization_id: OrganizationParameter = None,
+) -> UserPage:
+    """Those of the tenant; all of the organization, where user:read is held organization-wide.
+
+    Sorts: created_at, email, last_name, first_name.
+    """
+    authority = request.user.over("user:read", organization_id)
+    filters = {
+        "email": email,
+        "name": name,
+        "tenant_id": tenant_id,
+        "role_id": role_id,
+        "is_active": is_active,
+        "deleted": deleted,
+    }
+    async with services.metadata.open(authority.scope, "users.list") as tx:
+        return UserPage(*await listing.page(tx, users.LISTING, paging, filters, _from_row))
+
+
+@get(
+    "/api/v1/users/{user_id:uuid}",
+    guards=[requires("user:read")],
+    tags=TAGS,
+    summary="Read a user",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> User:
+    """One user, deleted or not."""
+    authority = request.user.over("user:read", organization_id)
+    async with services.metadata.open(authority.scope, "users.get") as tx:
+        found = await users.find(tx, user_id)
+    if found is None:
+        raise not_found("user")
+    return _shown(found)
+
+
+@patch(
+    "/api/v1/users/me",
+    tags=TAGS,
+    summary="Change your profile",
+    responses=documented(400, 401, 503),
+)
+async def change_me(request: Request[Principal, Any, Any], data: JSONBody[ProfileChange], services: Services) -> User:
+    """Everybody's own name, picture, time zone and language. Fields that are not given stay."""
+    return _shown(await people.change_own_profile(services.metadata, request.user, given(data)))
+
+
+@patch(
+    "/api/v1/users/{user_id:uuid}",
+    guards=[requires("user:write")],
+    tags=TAGS,
+    summary="Change a user",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    data: JSONBody[UserChange],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> User:
+    """Whoever changes a user holds all that the user holds. The last admin stays active. What is not given stays."""
+    authority = request.user.over("user:write", organization_id)
+    return _shown(await people.change(services.metadata, authority, user_id, given(data)))
+
+
+@delete(
+    "/api/v1/users/{user_id:uuid}",
+    guards=[requires("user:delete")],
+    tags=TAGS,
+    summary="Delete a user",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def delete_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """Their access ends at once. The last admin stays. A user can be restored for 90 days."""
+    authority = request.user.over("user:delete", organization_id)
+    await people.delete(services.metadata, authority, user_id)
+
+
+@post(
+    "/api/v1/users/{user_id:uuid}/restore",
+    status_code=200,
+    guards=[requires("user:delete")],
+    tags=TAGS,
+    summary="Restore a user",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def restore_user(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> User:
+    """Take a deletion back, with the roles held before. Refused while another user has the address."""
+    authority = request.user.over("user:delete", organization_id)
+    return _shown(await people.restore(services.metadata, authority, user_id))
+
+
+@get(
+    "/api/v1/users/{user_id:uuid}/roles",
+    guards=[requires("user:read")],
+    tags=TAGS,
+    summary="List the roles of a user",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def list_user_roles(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Those held in one tenant.")] = None,
+    role_id: Annotated[UUID | None, QueryParameter(description="One role.")] = None,
+    organization_id: OrganizationParameter = None,
+) -> UserRolePage:
+    """In the tenant and organization-wide; everywhere, where user:read is held organization-wide. Sort: assigned_at."""
+    authority = request.user.over("user:read", organization_id)
+    filters = {"user_id": user_id, "tenant_id": tenant_id, "role_id": role_id}
+    async with services.metadata.open(authority.scope, "user_roles.list") as tx:
+        if await users.find(tx, user_id) is None:
+            raise not_found("user")
+        return UserRolePage(*await listing.page(tx, user_roles.LISTING, paging, filters, _role_from_row))
+
+
+@post(
+    "/api/v1/users/{user_id:uuid}/roles",
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Give a user a role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def assign_role(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    data: JSONBody[NewUserRole],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> UserRole:
+    """Counts at once. Whoever gives a role holds all its permissions in that place."""
+    if data.organization_wide and data.tenant_id is not None:
+        raise invalid("Give tenant_id or organization_wide, not both.")
+    authority = request.user.over("user:admin", organization_id)
+    place = None if data.organization_wide else data.tenant_id or request.user.scope.tenant_id
+    made = await roles.assign(
+        services.metadata, authority, user_id, role_id=data.role_id, tenant_id=place, expires_at=data.expires_at
+    )
+    return _role_shown(made)
+
+
+@patch(
+    "/api/v1/users/{user_id:uuid}/roles/{user_role_id:uuid}",
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Move the end of a user's role",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def change_user_role(  # noqa: PLR0917 - path, body and query
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    user_role_id: FromPath[UUID],
+    data: JSONBody[UserRoleChange],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> UserRole:
+    """Null takes the end away. The last admin's role gets none."""
+    authority = request.user.over("user:admin", organization_id)
+    return _role_shown(await roles.set_expiry(services.metadata, authority, user_id, user_role_id, data.expires_at))
+
+
+@delete(
+    "/api/v1/users/{user_id:uuid}/roles/{user_role_id:uuid}",
+    guards=[requires("user:admin")],
+    tags=TAGS,
+    summary="Take a role from a user",
+    responses=documented(400, 401, 403, 404, 409, 503),
+)
+async def take_role(
+    request: Request[Principal, Any, Any],
+    user_id: FromPath[UUID],
+    user_role_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """Counts at once. The last admin keeps the role."""
+    authority = request.user.over("user:admin", organization_id)
+    await roles.take(services.metadata, authority, user_id, user_role_id)
+
+
+def _shown(user: users.User) -> User:
+    return msgspec.convert(user, User, from_attributes=True)
+
+
+def _from_row(row: Record) -> User:
+    return _shown(users.from_row(row))
+
+
+def _role_shown(role: user_roles.UserRole) -> UserRole:
+    return msgspec.convert(role, UserRole, from_attributes=True)
+
+
+def _role_from_row(row: Record) -> UserRole:
+    return _role_shown(user_roles.from_row(row))
+
+
+ROUTES: Final = (
+    *(list_users, get_user, change_me, change_user, delete_user, restore_user),
+    *(list_user_roles, assign_role, change_user_role, take_role),
+)

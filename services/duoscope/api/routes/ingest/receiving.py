@@ -1,0 +1,216 @@
+"""Ingest as its tenant sees it: what was rejected and why, how many series there are, what may be sent."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, get, patch
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, Services, given
+from duoscope.api.problems import documented
+from duoscope.api.searching import Reader
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import ingest_limits
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from duoscope.metadata.tenants import Tenant
+from duoscope.telemetry.usage import cardinality, rejections
+from duoscope.telemetry.usage.cardinality import Cardinality
+from duoscope.telemetry.usage.metering import Signal
+from duoscope.telemetry.usage.rejections import Per, RejectionPage, RejectionQuestion
+
+TAGS: Final = ["ingest"]
+_WORST_DEFAULT: Final = 20
+
+_ItemsRate = Annotated[
+    int, Meta(description="Spans, log records and points a second; 0 is no limit.", examples=[20_000])
+]
+_BytesRate = Annotated[
+    int, Meta(description="Request bytes a second, after decompression; 0 is no limit.", examples=[10_000_000])
+]
+_KeyItemsRate = Annotated[int, Meta(description="`items_per_second` of each API key; 0 is no limit.", examples=[0])]
+_KeyBytesRate = Annotated[int, Meta(description="`bytes_per_second` of each API key; 0 is no limit.", examples=[0])]
+_BurstSeconds = Annotated[
+    int,
+    Meta(
+        description="Seconds' worth of the rates that may come at once; a larger request is refused for good.",
+        examples=[10],
+    ),
+]
+_InFlight = Annotated[int, Meta(description="Requests that are read or not answered yet.", examples=[1000])]
+_ActiveSeries = Annotated[
+    int, Meta(description="Metric series seen in the last 30 to 60 minutes; 0 is no limit.", examples=[200_000])
+]
+_Attributes = Annotated[
+    int,
+    Meta(description="Of one resource, scope or item; and events, links or exemplars of one item.", examples=[1000]),
+]
+_AttributeBytes = Annotated[int, Meta(description="One attribute's value, as stored.", examples=[262_144])]
+_BodyBytes = Annotated[int, Meta(description="One log body, as stored.", examples=[1_048_576])]
+
+
+class Limits(Struct, frozen=True):
+    """What a tenant may send."""
+
+    items_per_second: _ItemsRate
+    bytes_per_second: _BytesRate
+    key_items_per_second: _KeyItemsRate
+    key_bytes_per_second: _KeyBytesRate
+    burst_seconds: _BurstSeconds
+    requests_in_flight: _InFlight
+    active_series: _ActiveSeries
+    attributes: _Attributes
+    attribute_bytes: _AttributeBytes
+    body_bytes: _BodyBytes
+
+
+class LimitsChange(Change):
+    """Limits of the tenant's own. 0 is no limit where the limit says so; null takes one back to the instance's."""
+
+    items_per_second: _ItemsRate | UnsetType | None = UNSET
+    bytes_per_second: _BytesRate | UnsetType | None = UNSET
+    key_items_per_second: _KeyItemsRate | UnsetType | None = UNSET
+    key_bytes_per_second: _KeyBytesRate | UnsetType | None = UNSET
+    burst_seconds: _BurstSeconds | UnsetType | None = UNSET
+    requests_in_flight: _InFlight | UnsetType | None = UNSET
+    active_series: _ActiveSeries | UnsetType | None = UNSET
+    attributes: _Attributes | UnsetType | None = UNSET
+    attribute_bytes: _AttributeBytes | UnsetType | None = UNSET
+    body_bytes: _BodyBytes | UnsetType | None = UNSET
+
+
+class TenantLimits(Struct, frozen=True):
+    """What a tenant may send, and which of that is its own."""
+
+    tenant_id: UUID
+    limits: Annotated[Limits, Meta(description="Those that hold.")]
+    own: Annotated[
+        dict[str, int],
+        Meta(
+            description="Those of them that are the tenant's own; the others are the instance's.",
+            examples=[{"items_per_second": 20_000}],
+        ),
+    ]
+
+
+@get(
+    "/api/v1/ingest/limits",
+    guards=[requires("tenant:read")],
+    tags=TAGS,
+    summary="What the tenant may send",
+    responses=documented(401, 403, 503),
+)
+async def get_limits(request: Request[Principal, Any, Any], services: Services) -> Limits:
+    """The limits that hold for the tenant you are in. Those who run the instance set them."""
+    return _shown(await _limits(request, services))
+
+
+@get(
+    "/api/v1/tenants/{tenant_id:uuid}/limits",
+    guards=[requires("tenant:read")],
+    tags=TAGS,
+    summary="Read a tenant's limits",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_tenant_limits(
+    request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], services: Services
+) -> TenantLimits:
+    """What a tenant may send: one that you may read; for platform admins, any."""
+    tenant = await ingest_limits.as_seen_by(services.metadata, request.user, tenant_id)
+    return _of_tenant(services, tenant)
+
+
+@patch(
+    "/api/v1/tenants/{tenant_id:uuid}/limits",
+    guards=[requires("organization:admin")],
+    tags=TAGS,
+    summary="Change a tenant's limits",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def change_tenant_limits(
+    request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[LimitsChange], services: Services
+) -> TenantLimits:
+    """For platform admins: limits protect the other tenants, and nobody lifts their own.
+
+    Receivers hear of it at once.
+    """
+    request.user.require_platform_admin()
+    sent = await request.json()  # `data` has a 5 for "5" and for 5.0
+    changes = {name: sent[name] for name in given(data)}
+    tenant = await ingest_limits.change(services.metadata, request.user.actor, tenant_id, changes)
+    return _of_tenant(services, tenant)
+
+
+@get(
+    "/api/v1/ingest/rejections",
+    guards=[requires("tenant:read")],
+    tags=TAGS,
+    summary="What was rejected, and why",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
+    request: Request[Principal, Any, Any],
+    reader: Reader,
+    services: Services,
+    start: Annotated[
+        str | None, QueryParameter(description="From; 24 hours before `end` unless given. Its minute counts whole.")
+    ] = None,
+    end: Annotated[str | None, QueryParameter(description="To; now unless given.")] = None,
+    per: Annotated[Per, QueryParameter(description="Sums by UTC minute, hour or day.")] = "minute",
+    signal: Annotated[Signal | None, QueryParameter(description="Only of this one.")] = None,
+    api_key_id: Annotated[UUID | None, QueryParameter(description="Only of this key.")] = None,
+    reason: Annotated[
+        str | None, QueryParameter(max_length=64, pattern="^[a-z0-9-]+$", description="Only for this reason.")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+) -> RejectionPage:
+    """Items that were left out of requests whose other items were stored, and requests that were refused whole.
+
+    Newest first. Kept for 30 days. Requests refused whole appear within seconds.
+    """
+    asked = RejectionQuestion(start, end, per, signal, api_key_id, reason, limit, cursor)
+    return await rejections.rejections(reader, await _limits(request, services), asked)
+
+
+@get(
+    "/api/v1/ingest/cardinality",
+    guards=[requires("metric:read")],
+    tags=TAGS,
+    summary="Active series and what makes them so many",
+    responses=documented(400, 401, 403, 503),
+)
+async def get_cardinality(
+    request: Request[Principal, Any, Any],
+    reader: Reader,
+    services: Services,
+    metric: Annotated[
+        str | None, QueryParameter(max_length=1024, description="Only of this metric: which label is it?")
+    ] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX, description="Metrics, and labels.")] = _WORST_DEFAULT,
+) -> Cardinality:
+    """The metrics with the most series in the last hour, and the attributes with the most different values."""
+    return await cardinality.cardinality(reader, await _limits(request, services), metric=metric, limit=limit)
+
+
+async def _limits(request: Request[Principal, Any, Any], services: Services) -> IngestLimits:
+    return await ingest_limits.of_scope(services.metadata, request.user.scope, _defaults(services))
+
+
+def _defaults(services: Services) -> IngestLimits:
+    return IngestLimits.parse(services.settings.ingest_limits)
+
+
+def _of_tenant(services: Services, tenant: Tenant) -> TenantLimits:
+    applied = _defaults(services).with_own(tenant.own_limits)
+    return TenantLimits(tenant.tenant_id, _shown(applied), tenant.own_limits)
+
+
+def _shown(applied: IngestLimits) -> Limits:
+    return Limits(**asdict(applied))
+
+
+ROUTES: Final = (get_limits, get_tenant_limits, change_tenant_limits, list_rejections, get_cardinality)

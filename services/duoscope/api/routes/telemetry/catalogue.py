@@ -1,0 +1,78 @@
+"""Names to search for: operations and attributes."""
+
+from typing import Annotated, Any, Final
+
+from litestar import get
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import QueryParameter
+
+from duoscope.api.authentication import requires
+from duoscope.api.problems import documented
+from duoscope.api.searching import EndParameter, Reader, StartParameter
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from duoscope.telemetry import catalogue
+from duoscope.telemetry.times import time_range
+
+_READS: Final = {"traces": "trace:read", "logs": "log:read", "metrics": "metric:read"}
+_Service = Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")]
+_Prefix = Annotated[str, QueryParameter(max_length=1024, description="Of the name.")]
+_Limit = Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)]
+_Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
+
+
+def _requires_the_signal(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
+    connection.user.require(_READS.get(connection.query_params.get("signal", ""), "trace:read"))
+
+
+_requires_the_signal.permission = "trace:read"  # pyright: ignore[reportFunctionMemberAccess]
+_requires_the_signal.described = "of `signal`: `trace:read`, `log:read` or `metric:read`"  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@get(
+    "/api/v1/operations",
+    guards=[requires("trace:read")],
+    tags=["services"],
+    summary="List operations",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_operations(  # noqa: PLR0917 - parameters of the query
+    reader: Reader,
+    start: StartParameter = None,
+    end: EndParameter = None,
+    service: _Service = None,
+    prefix: _Prefix = "",
+    limit: _Limit = LIST_LIMIT_DEFAULT,
+    cursor: _Cursor = None,
+) -> catalogue.OperationPage:
+    """Names of spans, by service, that were sent on the days (UTC) of the time range."""
+    times = time_range(start, end)
+    return await catalogue.list_operations(reader, times, service=service, prefix=prefix, limit=limit, cursor=cursor)
+
+
+@get(
+    "/api/v1/attributes",
+    guards=[_requires_the_signal],
+    tags=["services"],
+    summary="List attributes",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_attributes(  # noqa: PLR0917 - parameters of the query
+    reader: Reader,
+    signal: Annotated[catalogue.Signal, QueryParameter(description="Of which signal.")],
+    start: StartParameter = None,
+    end: EndParameter = None,
+    service: _Service = None,
+    prefix: _Prefix = "",
+    limit: _Limit = LIST_LIMIT_DEFAULT,
+    cursor: _Cursor = None,
+) -> catalogue.AttributePage:
+    """Names of attributes, with their places and types, that were sent on the days (UTC) of the time range."""
+    times = time_range(start, end)
+    return await catalogue.list_attributes(
+        reader, times, signal, service=service, prefix=prefix, limit=limit, cursor=cursor
+    )
+
+
+ROUTES: Final = (list_operations, list_attributes)

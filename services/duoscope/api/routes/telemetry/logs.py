@@ -1,0 +1,64 @@
+"""Log records."""
+
+from typing import Annotated, Final, cast
+
+from litestar import MediaType, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, QueryParameter, SkipValidation
+from litestar.response import ServerSentEvent
+
+from duoscope.api.authentication import requires
+from duoscope.api.log_streams import Tails
+from duoscope.api.problems import documented
+from duoscope.api.searching import LogSearch, Reader
+from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
+from duoscope.telemetry import logs
+from duoscope.telemetry.language import Signal, compile_query
+from duoscope.telemetry.times import time_range
+
+_READ: Final = requires("log:read")
+
+
+@post(
+    "/api/v1/logs/search",
+    status_code=200,
+    guards=[_READ],
+    tags=["logs"],
+    summary="Search log records",
+    responses=documented(400, 401, 403, 503),
+)
+async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
+    """Records of a time range, newest first. Follow `next_cursor` for more: pages stay complete while data arrives."""
+    times = time_range(data.start, data.end)
+    return await logs.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
+
+
+@get(
+    "/api/v1/logs/tail",
+    guards=[_READ],
+    tags=["logs"],
+    summary="Follow log records",
+    responses={
+        200: ResponseSpec(
+            str,
+            description="A stream of events that goes on.",
+            generate_examples=False,
+            media_type=cast("MediaType", "text/event-stream"),
+        ),
+        **documented(400, 401, 403, 503),
+    },
+)
+async def tail(
+    reader: Reader,
+    tails: NamedDependency[SkipValidation[Tails]],
+    query_text: Annotated[
+        str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.")
+    ] = "",
+) -> ServerSentEvent:
+    """Server-sent events: `log` with a record as it arrives, `gap` where more arrived than could be looked at.
+
+    The stream ends after a quarter of an hour, as access tokens do: connect again with a fresh one.
+    """
+    compile_query(query_text, Signal.LOGS)  # a mistake is answered before the stream begins
+    return ServerSentEvent(tails.stream(logs.tail(reader, query_text, wait=tails.wait)))

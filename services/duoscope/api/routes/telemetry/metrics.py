@@ -1,0 +1,83 @@
+"""Metrics."""
+
+from typing import Annotated, Final
+
+from litestar import get, post
+from litestar.params import JSONBody, QueryParameter
+
+from duoscope.api.authentication import requires
+from duoscope.api.problems import documented
+from duoscope.api.searching import EndParameter, MetricsQuery, Reader, StartParameter
+from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
+from duoscope.telemetry.metrics import exemplars
+from duoscope.telemetry.metrics import query as metrics
+from duoscope.telemetry.times import time_range
+
+_READ: Final = requires("metric:read")
+
+
+@get(
+    "/api/v1/metrics",
+    guards=[_READ],
+    tags=["metrics"],
+    summary="List metrics",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_metrics(
+    reader: Reader,
+    prefix: Annotated[str, QueryParameter(max_length=1024, description="Of the name.")] = "",
+    service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+) -> metrics.MetricPage:
+    """Metrics by name, with their type, unit and the services that send them."""
+    return await metrics.list_metrics(reader, prefix=prefix, service=service, limit=limit, cursor=cursor)
+
+
+@post(
+    "/api/v1/metrics/query",
+    status_code=200,
+    guards=[_READ],
+    tags=["metrics"],
+    summary="Query a metric over time",
+    responses=documented(400, 401, 403, 503),
+)
+async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricResult:
+    """Points in steps over the time range, a series for each combination of the attributes to group by."""
+    return await metrics.query(
+        reader,
+        time_range(data.start, data.end),
+        data.metric,
+        metric_type=data.type,
+        aggregation=data.aggregation,
+        query_text=data.query,
+        group_by=data.group_by,
+        step=data.step,
+    )
+
+
+@get(
+    "/api/v1/metrics/exemplars",
+    guards=[_READ],
+    tags=["metrics"],
+    summary="List exemplars of a metric",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_exemplars(  # noqa: PLR0917 - parameters of the query
+    reader: Reader,
+    metric: Annotated[str, QueryParameter(min_length=1, max_length=1024, description="Its name.")],
+    start: StartParameter = None,
+    end: EndParameter = None,
+    service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")] = None,
+    min_value: Annotated[float | None, QueryParameter(description="None that is smaller.")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+) -> exemplars.ExemplarPage:
+    """Measurements that were kept whole, latest first, with the traces they were taken in."""
+    times = time_range(start, end)
+    return await exemplars.list_exemplars(
+        reader, times, metric, service=service, least=min_value, limit=limit, cursor=cursor
+    )
+
+
+ROUTES: Final = (list_metrics, query, list_exemplars)

@@ -1,0 +1,67 @@
+"""Services, their figures over time, and who calls whom."""
+
+from typing import Annotated, Final
+
+from litestar import get
+from litestar.params import QueryParameter
+
+from duoscope.api.authentication import requires
+from duoscope.api.problems import documented
+from duoscope.api.searching import EndParameter, Reader, StartParameter
+from duoscope.telemetry import services, span_metrics
+from duoscope.telemetry.times import time_range
+
+
+@get(
+    "/api/v1/services",
+    guards=[requires("trace:read")],
+    tags=["services"],
+    summary="List services",
+    responses=documented(400, 401, 403, 503),
+)
+async def list_services(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceList:
+    """Services that sent anything in the time range, with their requests, errors and durations."""
+    return await services.list_services(reader, time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS))
+
+
+@get(
+    "/api/v1/service-map",
+    guards=[requires("trace:read")],
+    tags=["services"],
+    summary="Who calls whom",
+    responses=documented(400, 401, 403, 503),
+)
+async def service_map(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceMap:
+    """Calls between services in the time range, found by joining spans with their parents."""
+    return await services.service_map(reader, time_range(start, end, max_ns=services.MAP_RANGE_MAX_NS))
+
+
+@get(
+    "/api/v1/service-figures",
+    guards=[requires("trace:read")],
+    tags=["services"],
+    summary="Requests, errors and durations of a service over time",
+    responses=documented(400, 401, 403, 503),
+)
+async def service_figures(  # noqa: PLR0917 - parameters of the query
+    reader: Reader,
+    service: Annotated[str, QueryParameter(max_length=1024, description="`service.name`.")],
+    start: StartParameter = None,
+    end: EndParameter = None,
+    operation: Annotated[
+        str | None, QueryParameter(max_length=8192, description="Count the spans of this name, requests or not.")
+    ] = None,
+    kind: Annotated[
+        span_metrics.SpanKind | None, QueryParameter(description="Count the spans of this kind, requests or not.")
+    ] = None,
+    step: Annotated[
+        str | None, QueryParameter(description="Whole minutes, such as 5m or 1h; about 200 points unless given.")
+    ] = None,
+) -> span_metrics.ServiceFigures:
+    """In whole minutes. Requests are spans of kind server or consumer, and root spans."""
+    return await span_metrics.service_figures(
+        reader, time_range(start, end), service, operation=operation, kind=kind, step=step
+    )
+
+
+ROUTES: Final = (list_services, service_map, service_figures)

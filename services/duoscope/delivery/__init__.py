@@ -1,0 +1,1 @@
+"""Messages outward, through an outbox that outlives the process."""

@@ -1,0 +1,1 @@
+"""API keys of machines: their form, management, and verification at ingest speed."""

@@ -1,0 +1,95 @@
+"""What is known in memory of API keys that were verified: whose they are, from where they may come, their uses."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from duoscope.kernel.scope import Scope
+from duoscope.metadata.api_key_usage_logs import Use
+from duoscope.net.addresses import Network, is_within, parse_address
+
+ADDRESSES_MAX: Final = 1000
+"""Addresses that are remembered, and counted apart, for one key between two writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPrincipal:
+    """A key that may send: for which tenant, what, and how long it is kept.
+
+    Attributes:
+        scope: the tenant.
+        api_key_id: the key.
+        signals: its permissions: `traces:write`, `metrics:write`, `logs:write`, `monitors:report`, and `traces:read`,
+            `metrics:read`, `logs:read`.
+        retention_days: the tenant's retention class.
+        key_id: `tfk-...`, which is no secret.
+        name: the key's.
+        rate_limit: requests a minute; None for no limit of its own. Whoever admits requests enforces it.
+        allowed_addresses: where it may be used from; empty for everywhere. Verification has checked that.
+        own_limits: of the tenant, by name (kernel/ingest_limits.py); whoever admits requests enforces them.
+    """
+
+    scope: Scope
+    api_key_id: UUID
+    signals: frozenset[str]
+    retention_days: int
+    key_id: str = ""
+    name: str = ""
+    rate_limit: int | None = None
+    allowed_addresses: tuple[Network, ...] = ()
+    own_limits: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(slots=True)
+class Verified:
+    """A secret that was right. `proof` names the stored hash that it matched, without being it."""
+
+    principal: IngestPrincipal
+    proof: bytes
+    fresh_until: float
+    checked_at: float
+    ends_at: float
+    admitted: dict[str | None, bool] = field(default_factory=dict[str | None, bool])
+    is_doubted: bool = False
+
+    def admits(self, address: str | None) -> bool:
+        """Whether the key may be used from there."""
+        known = self.admitted.get(address)
+        if known is None:
+            known = is_within(parse_address(address), self.principal.allowed_addresses)
+            if len(self.admitted) < ADDRESSES_MAX:
+                self.admitted[address] = known
+        return known
+
+
+class Uses:
+    """What one key was used for, and what that was answered, since its uses were last written."""
+
+    __slots__ = ("_counts", "_principal")
+
+    def __init__(self, principal: IngestPrincipal) -> None:
+        self._principal = principal
+        self._counts: dict[tuple[str, str | None, int], int] = {}
+
+    def count(self, endpoint: str, address: str | None, status: int) -> None:
+        """Note a use; those from too many addresses are counted together."""
+        use = endpoint, address, status
+        if use not in self._counts and len(self._counts) >= ADDRESSES_MAX:
+            use = endpoint, None, status
+        self._counts[use] = self._counts.get(use, 0) + 1
+
+    def listed(self) -> list[Use]:
+        """As they are written."""
+        principal = self._principal
+        return [
+            Use(
+                principal.scope.tenant_id,
+                principal.api_key_id,
+                endpoint.partition(" ")[2],
+                endpoint.partition(" ")[0],
+                address,
+                status,
+                count,
+            )
+            for (endpoint, address, status), count in self._counts.items()
+        ]

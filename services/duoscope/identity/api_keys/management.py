@@ -1,0 +1,247 @@
+"""Makes, changes, rotates and revokes API keys, each with its entry in the audit log.
+
+Work within a transaction takes `m`; Argon2id runs before one begins. A secret is answered once, to whoever asked for
+it, and is nowhere afterwards.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from duoscope.identity.api_keys import form
+from duoscope.identity.api_keys.form import NewKey
+from duoscope.identity.audit import record
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.scope import Scope
+from duoscope.metadata import api_keys
+from duoscope.metadata.api_keys import RATE_LIMIT_MAX, ApiKey
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+Fields = dict[str, Any] | None
+GRACE_DEFAULT_S: Final = 24 * 3600
+GRACE_MAX_S: Final = 30 * 24 * 3600
+
+HELD_FOR: Final = {
+    "traces:write": "trace:write",
+    "metrics:write": "metric:write",
+    "logs:write": "log:write",
+    "monitors:report": "uptime-monitor:write",
+    "traces:read": "trace:read",
+    "metrics:read": "metric:read",
+    "logs:read": "log:read",
+}
+"""What a person must hold to make, or to get another secret of, a key that may do so."""
+
+
+class Holder(Protocol):
+    """Whoever asks: a Principal."""
+
+    @property
+    def scope(self) -> Scope:
+        """The tenant."""
+        ...
+
+    @property
+    def actor(self) -> Actor:
+        """For the audit log."""
+        ...
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """Held in the tenant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """A key to be made."""
+
+    name: str
+    permissions: tuple[str, ...]
+    description: str = ""
+    expires_at: datetime | None = None
+    rate_limit: int | None = None
+    allowed_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A key, and the text that holds its new secret: shown once."""
+
+    key: ApiKey
+    presented: str = field(repr=False)
+
+
+class ApiKeyManagement:
+    """For people, in the tenant they work in."""
+
+    def __init__(self, store: MetadataStore, hasher: SlowHasher) -> None:
+        self._store = store
+        self._hasher = hasher
+
+    async def create(self, holder: Holder, wish: KeyWish) -> Made:
+        """Make a key.
+
+        Raises:
+            DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker.
+        """
+        permissions = api_keys.check_permissions(wish.permissions)
+        _require_held(holder, permissions)
+        new = form.generate()
+        secret_hash = await self._hasher.hash(new.secret)
+        async with self._store.open(holder.scope, "api_keys.create") as tx:
+            return await create(tx, holder.actor, new, secret_hash, wish)
+
+    async def change(self, holder: Holder, api_key_id: UUID, fields: dict[str, Any]) -> ApiKey:
+        """Give it other values of name, description, rate_limit, allowed_addresses or expires_at.
+
+        Raises:
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`.
+        """
+        if "allowed_addresses" in fields:
+            fields |= {"allowed_addresses": api_keys.check_addresses(fields["allowed_addresses"])}
+        async with self._store.open(holder.scope, "api_keys.change") as tx:
+            before = await _living(tx, api_key_id)
+            after = dataclasses.replace(before, **fields)
+            _check(after.rate_limit, fields.get("expires_at"))
+            if after == before:
+                return before
+            await api_keys.change(tx, after)
+            stored = await api_keys.get(tx, api_key_id)
+            assert stored is not None
+            was, is_ = record.difference(before, stored)
+            await _tell(tx, holder.actor, "api-key.changed", stored, was, is_)
+            return stored
+
+    async def rotate(self, holder: Holder, api_key_id: UUID, *, grace_s: int = GRACE_DEFAULT_S) -> Made:
+        """Another secret; the present one goes on working for `grace_s`, one that was rotated before does not.
+
+        Raises:
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`, or `api-key-rotated` when somebody did so
+                in the same moment: once more, and the secret that is in use would end; FORBIDDEN
+                `beyond-own-permissions`, because who gets the secret can do what the key can.
+        """
+        async with self._store.open(holder.scope, "api_keys.find") as tx:
+            key = await _living(tx, api_key_id)
+        _require_held(holder, key.permissions)
+        new = form.generate(key.key_id)
+        secret_hash = await self._hasher.hash(new.secret)
+        async with self._store.open(holder.scope, "api_keys.rotate") as tx:
+            if (await _living(tx, api_key_id)).rotated_at != key.rotated_at:
+                raise DuoscopeError(
+                    ErrorKind.CONFLICT,
+                    "api-key-rotated",
+                    "This API key was given another secret in this moment; look at it before you do so again.",
+                )
+            return await rotate(tx, holder.actor, api_key_id, new, secret_hash, grace_s=grace_s)
+
+    async def revoke(self, holder: Holder, api_key_id: UUID, *, reason: str) -> ApiKey:
+        """End it for good; every receiver hears of it within 2 s. Revoked before, it stays as it was.
+
+        Raises:
+            DuoscopeError: NOT_FOUND.
+        """
+        async with self._store.open(holder.scope, "api_keys.revoke") as tx:
+            return await revoke(tx, holder.actor, api_key_id, reason=reason, revoked_by=holder.actor.user_id)
+
+
+async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, wish: KeyWish) -> Made:
+    """Make a key in the transaction's tenant, or in the one that a platform transaction has entered."""
+    _check(wish.rate_limit, wish.expires_at)
+    api_key_id = await api_keys.create(
+        tx,
+        key_id=new.key_id,
+        secret_hash=secret_hash,
+        name=wish.name,
+        permissions=wish.permissions,
+        description=wish.description,
+        expires_at=wish.expires_at,
+        rate_limit=wish.rate_limit,
+        allowed_addresses=wish.allowed_addresses,
+    )
+    key = await api_keys.get(tx, api_key_id)
+    assert key is not None
+    await _tell(tx, actor, "api-key.created", key, None, record.told(key))
+    return Made(key, new.presented)
+
+
+async def rotate(
+    tx: Transaction, actor: Actor, api_key_id: UUID, new: NewKey, secret_hash: str, *, grace_s: int
+) -> Made:
+    """Give a key that the transaction may see another secret. NOT_FOUND, CONFLICT, INVALID."""
+    if not 0 <= grace_s <= GRACE_MAX_S:
+        raise invalid(f"The grace period is from 0 to {GRACE_MAX_S} seconds.")
+    before = await _living(tx, api_key_id)
+    await api_keys.rotate(tx, before, secret_hash=secret_hash, grace_s=float(grace_s))
+    after = await api_keys.get(tx, api_key_id)
+    assert after is not None
+    was, is_ = record.difference(before, after)
+    await _tell(tx, actor, "api-key.rotated", after, was, is_)
+    return Made(after, new.presented)
+
+
+async def revoke(
+    tx: Transaction, actor: Actor, api_key_id: UUID, *, reason: str, revoked_by: UUID | None = None
+) -> ApiKey:
+    """End a key that the transaction may see. NOT_FOUND."""
+    before = await api_keys.lock(tx, api_key_id)
+    if before is None:
+        raise not_found("API key")
+    if before.status == "revoked":
+        return before
+    await api_keys.revoke(tx, before.key_id, reason=reason, revoked_by=revoked_by)
+    after = await api_keys.get(tx, api_key_id)
+    assert after is not None
+    was, is_ = record.difference(before, after)
+    await _tell(tx, actor, "api-key.revoked", after, was, is_)
+    return after
+
+
+async def _living(tx: Transaction, api_key_id: UUID) -> ApiKey:
+    key = await api_keys.lock(tx, api_key_id)
+    if key is None:
+        raise not_found("API key")
+    if key.status == "revoked":
+        raise DuoscopeError(
+            ErrorKind.CONFLICT, "api-key-revoked", "This API key was revoked, which is for good; make another one."
+        )
+    return key
+
+
+async def _tell(  # noqa: PLR0917 - what happened to what
+    tx: Transaction, actor: Actor, action: str, key: ApiKey, before: Fields, after: Fields
+) -> None:
+    await record.tell(
+        tx,
+        actor,
+        action,
+        key.api_key_id,
+        organization_id=key.organization_id,
+        workspace_id=key.workspace_id,
+        tenant_id=key.tenant_id,
+        before=before,
+        after=after,
+    )
+
+
+def _check(rate_limit: int | None, expires_at: datetime | None) -> None:
+    if rate_limit is not None and not 1 <= rate_limit <= RATE_LIMIT_MAX:
+        raise invalid(f"rate_limit is from 1 to {RATE_LIMIT_MAX} requests a minute, or null for no limit.")
+    if expires_at is not None and expires_at <= now():
+        raise invalid("expires_at must be in the future; to end a key now, revoke it.")
+
+
+def _require_held(holder: Holder, permissions: Iterable[str]) -> None:
+    missing = sorted({HELD_FOR[permission] for permission in permissions} - holder.permissions)
+    if missing:
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            "beyond-own-permissions",
+            f"A key with these permissions could do what you cannot: you lack {', '.join(missing)}.",
+        )

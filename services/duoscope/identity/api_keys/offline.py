@@ -1,0 +1,119 @@
+"""Verified API keys on disk, so that a receiver that restarts while PostgreSQL is away goes on taking their telemetry.
+
+The file holds, for each key, a keyed hash of the text that was presented and what the key may do: never a secret, and
+not PostgreSQL's Argon2id hash of one either. It is encrypted and authenticated as a whole (AES-256-GCM, a key derived
+from the instance's secret) and has the mode 0600.
+
+That protects against: reading who sends for which tenant from a copied file or backup, and making up or changing an
+entry, for whoever does not have the instance's secret. It does not protect against somebody who has both the file and
+the secret (such as the account the receiver runs as), nor against the file being exchanged for an older one of the same
+instance: a key that was revoked in between works again until PostgreSQL answers, and no longer than the time set from
+the moment it was last checked. A file that cannot be decrypted, such as after the secret was changed, is left unused.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from duoscope.secrets.keys import SecretKeys
+
+_log = logging.getLogger(__name__)
+
+FILE: Final = "api-keys.cache"
+BYTES_MAX: Final = 64 * 1024 * 1024
+_PURPOSE: Final = "api-key-offline"
+_FORM: Final = b"duoscope api keys 1"
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineKey:
+    """A verified key. `digest` is the keyed hash of the presented text, `proof` names the stored hash it matched."""
+
+    digest: bytes
+    proof: bytes
+    checked_at_unix_s: float
+    ends_at_unix_s: float | None
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    api_key_id: UUID
+    key_id: str
+    name: str
+    signals: tuple[str, ...]
+    retention_days: int
+    rate_limit: int | None
+    allowed_addresses: tuple[str, ...]
+    own_limits: tuple[tuple[str, int], ...] = ()
+
+
+class OfflineKeys:
+    """The file `api-keys.cache` of a data directory."""
+
+    def __init__(self, data_dir: Path, keys: SecretKeys) -> None:
+        self._path = data_dir / FILE
+        self._keys = keys.derive(_PURPOSE)
+
+    def read(self) -> list[OfflineKey]:
+        """What was written last; nothing where there is no file, or none that this instance wrote."""
+        try:
+            with self._path.open("rb") as file:
+                sealed = file.read(BYTES_MAX)  # cut short, it does not pass its authentication
+            return [_key(entry) for entry in json.loads(self._opened(sealed))]
+        except FileNotFoundError:
+            return []
+        except (OSError, InvalidTag, ValueError, TypeError, KeyError) as error:
+            _log.warning("%s is not used", self._path, extra={"detail": f"{type(error).__name__}: {error}"})
+            return []
+
+    def write(self, entries: Sequence[OfflineKey]) -> None:
+        """Replace the file, at once or not at all; one that cannot be written is logged."""
+        plain = json.dumps([_shown(entry) for entry in entries]).encode()
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + AESGCM(self._keys[0]).encrypt(nonce, plain, _FORM)
+        fresh = self._path.with_name(f"{FILE}.{os.getpid()}.new")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(sealed)
+            fresh.replace(self._path)
+        except OSError as error:
+            _log.warning("%s cannot be written", self._path, extra={"detail": str(error)})
+
+    def _opened(self, sealed: bytes) -> bytes:
+        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        for key in self._keys:
+            try:
+                return AESGCM(key).decrypt(nonce, rest, _FORM)
+            except InvalidTag:
+                continue
+        raise InvalidTag
+
+
+_IDS: Final = ("organization_id", "workspace_id", "tenant_id", "api_key_id")
+
+
+def _shown(key: OfflineKey) -> dict[str, Any]:
+    shown = dataclasses.asdict(key) | {"digest": key.digest.hex(), "proof": key.proof.hex()}
+    return shown | {name: str(shown[name]) for name in _IDS}
+
+
+def _key(entry: dict[str, Any]) -> OfflineKey:
+    values: dict[str, Any] = dict(entry)
+    values.update({name: UUID(entry[name]) for name in _IDS})
+    values.update(digest=bytes.fromhex(entry["digest"]), proof=bytes.fromhex(entry["proof"]))
+    values.update(signals=tuple(entry["signals"]), allowed_addresses=tuple(entry["allowed_addresses"]))
+    values["own_limits"] = tuple((str(name), int(value)) for name, value in entry.get("own_limits", ()))
+    return OfflineKey(**values)

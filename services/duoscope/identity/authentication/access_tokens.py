@@ -1,0 +1,89 @@
+"""Access tokens: JWT (RFC 7519, RFC 9068) with HMAC-SHA256, valid for a quarter of an hour, checked without a store.
+
+This is where the scope of an API request is made: the tenant is in the signed token and nowhere else. What the user
+may do there is not in it (identity/authentication/access.py looks it up), so that a change of it counts at once.
+"""
+
+import contextlib
+import time
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from duoscope.identity.authentication.signing_keys import KeyRing
+from duoscope.identity.authorization.permissions import Claims
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.scope import Scope
+from duoscope.metadata.permissions import Grant
+
+ACCESS_LIFETIME_S = 900
+CLOCK_SKEW_S = 10
+ISSUER = "duoscope"
+AUDIENCE = "duoscope-api"
+TYPE = "at+jwt"
+ALGORITHM = "HS256"
+
+
+class AccessTokens:
+    """Issues with the ring's current key, verifies with every live one."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def issue(self, grant: Grant, *, user_id: UUID, session_id: UUID) -> str:
+        """A token for a user at work in the grant's tenant; it lives ACCESS_LIFETIME_S."""
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "org": str(grant.organization_id),
+            "wsp": str(grant.workspace_id),
+            "ten": str(grant.tenant_id),
+            "iat": now,
+            "nbf": now,
+            "exp": now + ACCESS_LIFETIME_S,
+        }
+        key = self._ring.signing()
+        return jwt.encode(claims, key.secret, ALGORITHM, headers={"kid": key.kid, "typ": TYPE})
+
+    async def learn(self, token: str) -> None:
+        """Before `verify`: if the token names a key that this process does not know yet, see whether there is one."""
+        with contextlib.suppress(jwt.PyJWTError, DuoscopeError):
+            await self._ring.learn(str(jwt.get_unverified_header(token).get("kid")))
+
+    def verify(self, token: str) -> Claims:
+        """Who the token speaks for.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `token-expired`, or `token-invalid` for everything else.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._ring.verifying(str(header.get("kid")))
+            if key is None or header.get("typ") != TYPE:
+                raise jwt.InvalidKeyError
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                leeway=CLOCK_SKEW_S,
+                options={"require": ["iss", "aud", "iat", "nbf", "exp", "sub", "sid", "org", "wsp", "ten"]},
+            )
+            return Claims(
+                scope=Scope(UUID(claims["org"]), UUID(claims["wsp"]), UUID(claims["ten"])),
+                user_id=UUID(claims["sub"]),
+                session_id=UUID(claims["sid"]),
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise DuoscopeError(
+                ErrorKind.UNAUTHENTICATED, "token-expired", "The access token has expired; refresh it."
+            ) from error
+        except (jwt.PyJWTError, ValueError, KeyError, AttributeError) as error:
+            raise DuoscopeError(
+                ErrorKind.UNAUTHENTICATED, "token-invalid", "The access token is not valid.", detail=str(error)
+            ) from error

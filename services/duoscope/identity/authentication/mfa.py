@@ -1,0 +1,400 @@
+"""Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing costs time.
+
+Of an authenticator, the code of one time step counts at a time, for 30 seconds. Two codes one after the other that are
+off alike show that its clock is off; from then on the codes of that clock are the ones that count.
+
+An attempt is counted before it is looked at and the count taken back when it was right, so that no number of
+simultaneous guesses gets around it. Argon2 runs outside of transactions. Whatever changes a second factor ends the
+user's other sessions, and tells the user by mail.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
+from uuid import UUID
+
+from duoscope.delivery.mail import Mailer
+from duoscope.identity.authentication import notices, totp
+from duoscope.identity.authentication.reauthentication import Reauthentication
+from duoscope.identity.authentication.second_factor import MISSING, Attempt
+from duoscope.identity.authentication.sessions import end_all_in
+from duoscope.identity.authorization.permissions import Authority, Principal
+from duoscope.identity.directory import users as people
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import audit_logs, mfa_secrets, user_sessions, users
+from duoscope.metadata.mfa_secrets import MfaSecret
+from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.keys import SecretKeys
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+DEVICE_TRUSTED_FOR: Final = timedelta(days=30)
+"""How long a trusted device stands in for the second factor that was last shown on it."""
+_PERSON: Final = PlatformScope(reason="a second factor is a person's, and shown before there is a scope")
+
+
+@dataclass(frozen=True, slots=True)
+class MfaStatus:
+    """What a user has. `is_required` is the organization's policy."""
+
+    is_enabled: bool
+    enabled_at: datetime | None
+    backup_codes_left: int
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What an authenticator app needs to know, shown once; it counts when a code of it has confirmed it."""
+
+    secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
+    qr_svg: str = field(repr=False)
+
+
+class SecondFactors:
+    """Second factors of all users. `clock` answers seconds since the epoch."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        box: SecretBox,
+        hasher: SlowHasher,
+        keys: SecretKeys,
+        *,
+        mailer: Mailer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._box = box
+        self._hasher = hasher
+        self._mailer = mailer
+        self._reauthentication = Reauthentication(store, hasher, keys)
+
+    async def status(self, principal: Principal) -> MfaStatus:
+        """The principal's own."""
+        async with self._store.open(principal.scope, "mfa.status") as tx:
+            required = await mfa_secrets.is_required(tx, principal.scope.organization_id)
+            secret = await mfa_secrets.get(tx, principal.scope.organization_id, principal.user_id)
+            if secret is None or not secret.is_enabled:
+                return MfaStatus(is_enabled=False, enabled_at=None, backup_codes_left=0, is_required=required)
+            left = len(await self._backup_hashes(tx, secret))
+        return MfaStatus(True, secret.enabled_at, left, required)  # noqa: FBT003 - fields in order
+
+    async def show(self, principal: Principal, *, password: str | None, code: str | None) -> tuple[str, ...]:
+        """By what somebody who is signed in has shown once more who they are: a password, a code, or both.
+
+        Raises:
+            DuoscopeError: INVALID for neither; FORBIDDEN `password-wrong`, `sso-required` or `mfa-code-invalid`;
+                CONFLICT `mfa-not-enabled`; RATE_LIMITED `too-many-attempts` or `mfa-throttled`.
+        """
+        if password is None and code is None:
+            raise invalid("Give your password, or mfa_code, or both.")
+        shown: tuple[str, ...] = ()
+        if password is not None:
+            await self._reauthentication.require_password(principal, password)
+            shown += ("password",)
+        if code is not None:
+            shown += (await self._require_own(principal, code),)
+        return shown
+
+    async def enrol(self, principal: Principal, password: str | None) -> Enrolment:
+        """A new secret, in place of one that was never confirmed.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `password-wrong`, `sso-required` or, without a password,
+                `reauthentication-required`; CONFLICT `mfa-enabled`.
+        """
+        await self._reauthentication.require(principal, password)
+        secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
+        async with self._store.open(principal.scope, "mfa.enrol") as tx:
+            sealed = await self._box.seal(tx, secret.encode(), _secret_place(organization_id, mfa_id))
+            if not await mfa_secrets.replace(
+                tx, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
+            ):
+                raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
+            await _record(tx, principal.actor, organization_id, principal.user_id, "enrolled")
+        uri = totp.uri(secret, principal.actor.email)
+        return Enrolment(secret, uri, totp.qr_svg(uri))
+
+    async def confirm(self, principal: Principal, code: str) -> list[str]:
+        """Enable what was enrolled, by a code of it; answers the backup codes, shown once.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-not-enrolled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        organization_id = principal.scope.organization_id
+        is_right = False
+        async with self._store.open(principal.scope, "mfa.confirm") as tx:
+            secret = await mfa_secrets.lock(tx, organization_id, principal.user_id)
+            if secret is None or secret.is_enabled:
+                raise _conflict("mfa-not-enrolled", "There is no enrolment to confirm; begin one.")
+            _refuse_locked(secret)
+            await mfa_secrets.charge(tx, secret)
+            if totp.is_totp(totp.plain(code)):
+                is_right = await self._take_totp(tx, secret, totp.plain(code))
+        if not is_right:
+            raise _wrong(ErrorKind.FORBIDDEN)
+        codes = totp.new_backup_codes()
+        hashes = {code[0]: await self._hasher.hash(code) for code in codes}
+        async with self._platform("mfa.enable") as tx:
+            sealed = await self._seal_backup_hashes(tx, secret, hashes)
+            if not await mfa_secrets.enable(tx, secret, backup_codes_encrypted=sealed):
+                raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
+            await user_sessions.add_method(tx, organization_id, principal.session_id, "otp")
+            await self._changed(tx, principal, "enabled")
+        return [totp.shown(code) for code in codes]
+
+    async def renew_backup_codes(self, principal: Principal, code: str) -> list[str]:
+        """Ten new backup codes in place of all others, for a code.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-not-enabled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        await self._require_own(principal, code)
+        codes = totp.new_backup_codes()
+        hashes = {code[0]: await self._hasher.hash(code) for code in codes}
+        async with self._platform("mfa.renew_backup_codes") as tx:
+            secret = await mfa_secrets.lock(tx, principal.scope.organization_id, principal.user_id)
+            if secret is None or not secret.is_enabled:
+                raise _not_enabled(ErrorKind.CONFLICT)
+            await mfa_secrets.set_backup_codes(tx, secret, await self._seal_backup_hashes(tx, secret, hashes))
+            await self._changed(tx, principal, "backup-codes-renewed")
+        return [totp.shown(code) for code in codes]
+
+    async def disable(self, principal: Principal, password: str | None, code: str) -> None:
+        """Do without, for the password, or another login not long ago, and a code.
+
+        Raises:
+            DuoscopeError: CONFLICT `mfa-required-by-organization` or `mfa-not-enabled`; FORBIDDEN `password-wrong` or
+                `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
+        """
+        async with self._store.open(principal.scope, "mfa.is_required") as tx:
+            if await mfa_secrets.is_required(tx, principal.scope.organization_id):
+                raise _conflict("mfa-required-by-organization", "Your organization requires a second factor.")
+        await self._reauthentication.require(principal, password)
+        await self._require_own(principal, code)
+        async with self._platform("mfa.disable") as tx:
+            await mfa_secrets.delete(tx, principal.scope.organization_id, principal.user_id)
+            await self._changed(tx, principal, "disabled")
+
+    async def reset(self, authority: Authority, user_id: UUID) -> None:
+        """Take a user's second factor away, for one who lost it; ends all their sessions.
+
+        Raises:
+            DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`; CONFLICT
+                `mfa-not-enabled`.
+        """
+        await people.require_manageable(self._store, authority, user_id)
+        async with self._platform("mfa.reset") as tx:
+            await _reset(tx, self._mailer, authority.actor, authority.organization_id, user_id)
+
+    async def check(self, attempt: Attempt) -> tuple[str, ...]:
+        """For a login whose password was right; outside of transactions.
+
+        Returns:
+            What was shown: `("otp",)`, `("backup-code",)`, `("device",)` for a trusted device on which a second factor
+            was shown not long ago, or nothing where nothing is needed.
+
+        Raises:
+            DuoscopeError: UNAUTHENTICATED `mfa-required` or `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`; INVALID
+                `mfa-not-enabled` for a code of somebody who has no second factor.
+        """
+        if attempt.mfa_code is not None:
+            return (await self._present(attempt.organization_id, attempt.user_id, attempt.mfa_code, attempt.actor),)
+        async with self._platform("mfa.is_enabled") as tx:
+            secret = await mfa_secrets.get(tx, attempt.organization_id, attempt.user_id)
+        if secret is None or secret.enabled_at is None:
+            return ()
+        shown_at = attempt.device.mfa_at if attempt.device else None
+        if shown_at is not None and shown_at >= secret.enabled_at and now() - shown_at < DEVICE_TRUSTED_FOR:
+            return ("device",)
+        raise DuoscopeError(
+            ErrorKind.UNAUTHENTICATED,
+            MISSING,
+            "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
+        )
+
+    async def _require_own(self, principal: Principal, code: str) -> str:
+        try:
+            return await self._present(principal.scope.organization_id, principal.user_id, code, principal.actor)
+        except DuoscopeError as error:
+            if error.code == "mfa-not-enabled":
+                raise _not_enabled(ErrorKind.CONFLICT) from error
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                # The session is fine: a 401 would make clients refresh it.
+                raise _wrong(ErrorKind.FORBIDDEN) from error
+            raise
+
+    async def _present(self, organization_id: UUID, user_id: UUID, code: str, actor: Actor) -> str:
+        typed = totp.plain(code)
+        place = totp.backup_place(typed)
+        hashed: str | None = None
+        async with self._platform("mfa.present") as tx:
+            secret = await mfa_secrets.lock(tx, organization_id, user_id)
+            if secret is None or not secret.is_enabled:
+                raise _not_enabled(ErrorKind.INVALID)
+            _refuse_locked(secret)
+            await mfa_secrets.charge(tx, secret)
+            if totp.is_totp(typed):
+                if await self._take_totp(tx, secret, typed):
+                    return "otp"
+            elif place is not None:
+                hashed = (await self._backup_hashes(tx, secret)).get(place)
+            if hashed is None:
+                await self._record_failure(tx, actor, secret)
+        if hashed is not None and await self._use_backup_code(secret, hashed, typed, actor):
+            return "backup-code"
+        raise _wrong(ErrorKind.UNAUTHENTICATED)
+
+    async def _use_backup_code(self, secret: MfaSecret, hashed: str, typed: str, actor: Actor) -> bool:
+        right = await self._hasher.verify(hashed, typed)
+        async with self._platform("mfa.backup_code") as tx:
+            current = await mfa_secrets.lock(tx, secret.organization_id, secret.user_id)
+            left = await self._backup_hashes(tx, current) if current and current.is_enabled else {}
+            if current is None or not right or left.get(typed[0]) != hashed:
+                await self._record_failure(tx, actor, secret)
+                return False
+            del left[typed[0]]
+            await mfa_secrets.set_backup_codes(tx, current, await self._seal_backup_hashes(tx, current, left))
+            await audit_logs.record(
+                tx,
+                actor,
+                action="mfa.backup-code-used",
+                resource_type="user",
+                resource_id=secret.user_id,
+                organization_id=secret.organization_id,
+                after={"backup_codes_left_count": len(left)},
+            )
+        return True
+
+    async def _take_totp(self, tx: Transaction, secret: MfaSecret, typed: str) -> bool:
+        """Use up the code if it is right now, by the authenticator's own clock."""
+        found = totp.match(
+            await self._totp_secret(tx, secret),
+            typed,
+            after=secret.last_step,
+            offset_steps=secret.clock_offset_steps,
+            now_s=self._clock(),
+        )
+        if found is None:
+            return False
+        follows = (
+            secret.stray_step is not None
+            and secret.stray_offset_steps == found.offset_steps
+            and 0 < found.step - secret.stray_step <= totp.RESYNC_STEPS_MAX
+        )
+        if follows or found.offset_steps == secret.clock_offset_steps:
+            await mfa_secrets.accept_step(tx, secret, found.step, offset_steps=found.offset_steps)
+            return True
+        await mfa_secrets.note_stray(tx, secret, found.step, offset_steps=found.offset_steps)
+        return False
+
+    async def _totp_secret(self, tx: Transaction, secret: MfaSecret) -> str:
+        place = _secret_place(secret.organization_id, secret.mfa_id)
+        return (await self._box.open(tx, secret.secret_encrypted, place)).decode()
+
+    async def _backup_hashes(self, tx: Transaction, secret: MfaSecret) -> dict[str, str]:
+        """Argon2id hashes of the codes that are left, by their place."""
+        if secret.backup_codes_encrypted is None:
+            return {}
+        place = _backup_place(secret.organization_id, secret.mfa_id)
+        return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, place))
+
+    async def _seal_backup_hashes(self, tx: Transaction, secret: MfaSecret, hashes: dict[str, str]) -> str:
+        place = _backup_place(secret.organization_id, secret.mfa_id)
+        return await self._box.seal(tx, json.dumps(hashes).encode(), place)
+
+    async def _changed(self, tx: Transaction, principal: Principal, what: str) -> None:
+        organization_id, user_id, actor = principal.scope.organization_id, principal.user_id, principal.actor
+        await notices.second_factor_changed(tx, self._mailer, organization_id, user_id, actor)
+        await end_all_in(
+            tx, actor, organization_id, user_id, reason=f"mfa-{what}", except_session_id=principal.session_id
+        )
+        await _record(tx, actor, organization_id, user_id, what)
+
+    async def _record_failure(self, tx: Transaction, actor: Actor, secret: MfaSecret) -> None:
+        await audit_logs.record(
+            tx,
+            actor,
+            action="mfa.presented",
+            resource_type="user",
+            resource_id=secret.user_id,
+            organization_id=secret.organization_id,
+            result="failure",
+        )
+
+    def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
+        return self._store.open_platform(_PERSON, name)
+
+
+async def reset_by_operator(store: MetadataStore, mailer: Mailer, actor: Actor, email: str) -> None:
+    """Take away the second factor of whoever has the address. NOT_FOUND; CONFLICT `mfa-not-enabled`."""
+    async with store.open_platform(_PERSON, "mfa.reset_by_operator") as tx:
+        login = await users.find_login(tx, email)
+        if login is None:
+            raise no_such_user()
+        await _reset(tx, mailer, actor, login.organization_id, login.user_id)
+
+
+async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, organization_id: UUID, user_id: UUID) -> None:
+    if not await mfa_secrets.delete(tx, organization_id, user_id):
+        raise _conflict("mfa-not-enabled", "The user has no second factor.")
+    await notices.second_factor_changed(tx, mailer, organization_id, user_id, actor)
+    await end_all_in(tx, actor, organization_id, user_id, reason="mfa-reset")
+    await _record(tx, actor, organization_id, user_id, "reset")
+
+
+async def _record(tx: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
+    await audit_logs.record(
+        tx,
+        actor,
+        action=f"mfa.{what}",
+        resource_type="user",
+        resource_id=user_id,
+        organization_id=organization_id,
+    )
+
+
+def _secret_place(organization_id: UUID, mfa_id: UUID) -> Place:
+    return Place("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
+
+
+def _backup_place(organization_id: UUID, mfa_id: UUID) -> Place:
+    return Place("mfa_secrets", "backup_codes_encrypted", (organization_id, mfa_id))
+
+
+def _refuse_locked(secret: MfaSecret) -> None:
+    if secret.locked_for_s is not None:
+        raise DuoscopeError(
+            ErrorKind.RATE_LIMITED,
+            "mfa-throttled",
+            "Too many wrong codes; wait before the next one.",
+            retry_after_s=secret.locked_for_s,
+        )
+
+
+def _conflict(code: str, message: str) -> DuoscopeError:
+    return DuoscopeError(ErrorKind.CONFLICT, code, message)
+
+
+def _not_enabled(kind: ErrorKind) -> DuoscopeError:
+    if kind is ErrorKind.INVALID:
+        return invalid("This account has no second factor; leave `mfa_code` out.", code="mfa-not-enabled")
+    return DuoscopeError(kind, "mfa-not-enabled", "You have no second factor.")
+
+
+def _wrong(kind: ErrorKind) -> DuoscopeError:
+    return DuoscopeError(
+        kind,
+        "mfa-code-invalid",
+        "The code is wrong, used already, or not of this moment; send the next one that your app shows.",
+    )

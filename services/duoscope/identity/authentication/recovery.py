@@ -1,0 +1,375 @@
+"""Passwords forgotten, reset and changed, and addresses verified.
+
+Whether an address has an account shows nowhere: asking for a link does the same work for every address, which is to put
+a request into the outbox; the worker looks the address up (`write_reset`), makes the link and sends it to the address
+as the account has it. Links are kept as hashes, work once and for a while. Another password ends other sessions.
+"""
+
+import dataclasses
+import hashlib
+import re
+import secrets
+from typing import Final, LiteralString
+from uuid import UUID
+
+from duoscope.delivery.mail import Letter, Mailer
+from duoscope.identity.authentication import notices
+from duoscope.identity.authentication.session_ends import end_all_in
+from duoscope.identity.authentication.sessions import printable
+from duoscope.identity.authentication.sso import start_path
+from duoscope.identity.authentication.throttle import Throttle
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import PasswordRules
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.ids import new_id
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import (
+    audit_logs,
+    credentials,
+    email_verifications,
+    mail_outbox,
+    password_reset_tokens,
+    trusted_devices,
+    users,
+)
+from duoscope.metadata.credentials import Addressee
+from duoscope.metadata.email_verifications import EmailVerification
+from duoscope.metadata.mail_outbox import Waiting
+from duoscope.secrets.keys import SecretKeys
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+RESET_LIFETIME_S: Final = 1800
+VERIFICATION_LIFETIME_S: Final = 24 * 3600
+_NOBODY_YET = PlatformScope(reason="a link or an address names no tenant")
+_RESET = re.compile(r"tfp-[A-Za-z0-9_-]{43}")
+_VERIFICATION = re.compile(r"tfv-[A-Za-z0-9_-]{43}")
+
+
+class Recovery:
+    """What a user does about their own password and address."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        hasher: SlowHasher,
+        mailer: Mailer,
+        keys: SecretKeys,
+        *,
+        public_url: str,
+        rules: PasswordRules | None = None,
+    ) -> None:
+        self._store = store
+        self._rules = rules or PasswordRules()
+        self._hasher = hasher
+        self._mailer = mailer
+        self._throttle = Throttle(keys)
+        self._public_url = public_url.rstrip("/")
+
+    async def forget(self, email: str, *, actor: Actor) -> None:
+        """Have a link sent to the address, if it has an account; tells nobody whether it has.
+
+        Raises:
+            DuoscopeError: CONFLICT `mail-not-configured`; INVALID for what is no address; RATE_LIMITED
+                `too-many-attempts` for a client that asks for too many.
+        """
+        self._mailer.require()
+        email = users.check_email(printable(email))
+        context = {
+            "ip_address": actor.ip_address,
+            "user_agent": actor.user_agent,
+            "request_id": str(actor.request_id),
+        }
+        async with self._platform("recovery.forget") as tx:
+            if await self._throttle.charge_mail(tx, recipient=email, address=actor.ip_address):
+                await mail_outbox.add(
+                    tx,
+                    mail_id=new_id(),
+                    organization_id=None,
+                    recipient=email,
+                    kind="password-forgotten",
+                    context=context,
+                )
+
+    async def write_reset(self, tx: Transaction, waiting: Waiting) -> Letter | None:
+        """The mail with the link, made when it is about to be sent; None for an address that has no account."""
+        to = await credentials.find_addressee(tx, waiting.recipient)
+        login = await users.find_login(tx, waiting.recipient)
+        if to is None or login is None:
+            return None
+        if login.sso_slug is not None:
+            return Letter(
+                to.email,
+                "Signing in to duoscope",
+                f"Hello,\n\nsomebody, probably you, asked for a link to set another password for {to.email}. Your "
+                "organization signs in through its identity provider and takes no passwords. Open\n\n"
+                f"    {self._public_url}{start_path(login.sso_slug)}\n\nIf you did not ask, there is nothing to do.\n",
+            )
+        token = "tfp-" + secrets.token_urlsafe(32)
+        await password_reset_tokens.create(
+            tx,
+            organization_id=to.organization_id,
+            user_id=to.user_id,
+            token_hash=_hash(token),
+            email=to.email,
+            lifetime_s=RESET_LIFETIME_S,
+        )
+        asker = Actor(
+            None,
+            to.email,
+            "user",
+            ip_address=waiting.context.get("ip_address"),
+            user_agent=waiting.context.get("user_agent"),
+            request_id=UUID(waiting.context["request_id"]),
+        )
+        await _record(tx, asker, "password.reset-requested", to.organization_id, to.user_id)
+        return Letter(
+            to.email,
+            "Set another duoscope password",
+            f"Hello,\n\nsomebody, probably you, asked for a link to set another password for {to.email}.\n\n"
+            f"    {self._public_url}/password#{token}\n\n"
+            f"It works once, for {RESET_LIFETIME_S // 60} minutes. Programs send what follows the # as `token`, with "
+            f"`password`, to\nPOST {self._public_url}/api/v1/auth/password/reset\n\n"
+            "If you did not ask, there is nothing to do: your password stays as it is.\n",
+        )
+
+    async def reset(self, token: str, password: str, *, actor: Actor) -> None:
+        """Set the password of the account that the link is for; ends all its sessions and forgets its devices.
+
+        Raises:
+            DuoscopeError: INVALID `reset-token-invalid`, the same for unknown, used and expired, or what is wrong with
+                the password.
+        """
+        if not _RESET.fullmatch(token):
+            raise _no_reset()
+        async with self._platform("recovery.find_reset") as tx:
+            to = await self._reset_addressee(tx, token)
+        await self._check(password, to)
+        password_hash = await self._hasher.hash(password)
+        async with self._platform("recovery.reset") as tx:
+            to = await self._reset_addressee(tx, token)
+            organization_id, user_id = to.organization_id, to.user_id
+            actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
+            await credentials.replace_password(tx, organization_id, user_id, password_hash)
+            await password_reset_tokens.use_all(tx, organization_id, user_id)
+            await credentials.verify_email(tx, organization_id, user_id, to.email)
+            await trusted_devices.remove_all(tx, organization_id, user_id)
+            await self._throttle.vouch(tx, account=to.email, address=actor.ip_address)
+            await notices.password_changed(tx, self._mailer, organization_id, user_id, actor)
+            await end_all_in(tx, actor, organization_id, user_id, reason="password-reset")
+            await _record(tx, actor, "password.reset", organization_id, user_id)
+
+    async def change(
+        self, current: str, password: str, *, organization_id: UUID, session_id: UUID, actor: Actor
+    ) -> None:
+        """Set another password for the signed-in user; ends their other sessions.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `current-password-wrong`; RATE_LIMITED `too-many-attempts`; INVALID for what is
+                wrong with the new one.
+        """
+        user_id = actor.user_id
+        assert user_id is not None
+        async with self._platform("recovery.change_attempt") as tx:
+            to = await credentials.get_addressee(tx, organization_id, user_id)
+            login = await users.find_login_by_id(tx, organization_id, user_id)
+            if to is None or login is None:
+                raise _not_current()
+            charge = await self._throttle.charge(
+                tx, account=f"change {user_id}", address=actor.ip_address, device_id=None
+            )
+        try:
+            right = await self._hasher.verify(login.password_hash, current, is_known=True)
+            if right:
+                await self._check(password, to)
+            password_hash = await self._hasher.hash(password) if right else ""
+        except DuoscopeError:
+            async with self._platform("recovery.take_back") as tx:
+                await self._throttle.take_back(tx, charge)
+            raise
+        if not right:
+            async with self._platform("recovery.change_failed") as tx:
+                await _record(tx, actor, "password.changed", organization_id, user_id, result="failure")
+            raise _not_current()
+        if password == current:
+            raise invalid("The new password is the old one.", code="password-unchanged")
+        async with self._platform("recovery.change") as tx:
+            if not await credentials.replace_password(
+                tx, organization_id, user_id, password_hash, instead_of=login.password_hash
+            ):
+                raise _not_current()
+            await self._throttle.succeeded(tx, charge)
+            await password_reset_tokens.use_all(tx, organization_id, user_id)
+            await email_verifications.cancel_changes(tx, organization_id, user_id)
+            await notices.password_changed(tx, self._mailer, organization_id, user_id, actor)
+            await end_all_in(
+                tx, actor, organization_id, user_id, reason="password-changed", except_session_id=session_id
+            )
+            await _record(tx, actor, "password.changed", organization_id, user_id)
+
+    async def send_verification(self, *, organization_id: UUID, actor: Actor) -> None:
+        """Send the signed-in user a link that shows that they read the mail of their address.
+
+        Raises:
+            DuoscopeError: CONFLICT `mail-not-configured` or `email-verified`; RATE_LIMITED `too-many-attempts`.
+        """
+        self._mailer.require()
+        assert actor.user_id is not None
+        async with self._platform("recovery.verification") as tx:
+            to = await credentials.get_addressee(tx, organization_id, actor.user_id)
+            if to is None or to.email_verified:
+                raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
+            await self._charge_link(tx, to.email, actor)
+            await self.queue_verification(tx, to)
+            await _record(tx, actor, "email.verification-sent", organization_id, actor.user_id)
+
+    async def change_address(self, principal: Principal, email: str) -> None:
+        """Send a link to an address that becomes the signed-in user's when it is followed, and tell the present one.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `reauthentication-required`; CONFLICT `mail-not-configured`; INVALID for what is no
+                address, or `email-unchanged`; RATE_LIMITED `too-many-attempts`.
+        """
+        principal.require_recent()
+        self._mailer.require()
+        email = users.check_email(printable(email))
+        ids = principal.scope.organization_id, principal.user_id
+        async with self._platform("recovery.change_address") as tx:
+            to = await credentials.get_addressee(tx, *ids)
+            if to is None or to.email.lower() == email.lower():
+                raise invalid("That is your address already.", code="email-unchanged")
+            await self._charge_link(tx, email, principal.actor)
+            await email_verifications.cancel_changes(tx, *ids)
+            await self.queue_verification(tx, dataclasses.replace(to, email=email), in_session_id=principal.session_id)
+            await notices.address_asked_for(tx, self._mailer, *ids, principal.actor, email)
+            await _record(tx, principal.actor, "email.change-requested", *ids, after={"email": email})
+
+    async def queue_verification(self, tx: Transaction, to: Addressee, *, in_session_id: UUID | None = None) -> None:
+        """A link for an address; in a transaction that does more, such as making the user.
+
+        Args:
+            tx: queues the mail.
+            to: the address, and whose it is or, with `in_session_id`, is to be.
+            in_session_id: the session that asked for that.
+        """
+        token = "tfv-" + secrets.token_urlsafe(32)
+        await email_verifications.create(
+            tx,
+            organization_id=to.organization_id,
+            user_id=to.user_id,
+            token_hash=_hash(token),
+            email=to.email,
+            lifetime_s=VERIFICATION_LIFETIME_S,
+            asked_in_session_id=in_session_id,
+        )
+        await self._mailer.queue(
+            tx,
+            organization_id=to.organization_id,
+            to=to.email,
+            subject="Is this your address?",
+            text=f"Hello,\n\nsomebody, probably you, uses {to.email} as their address in duoscope. If so, open\n\n"
+            f"    {self._public_url}/email#{token}\n\n"
+            f"It works once, for {VERIFICATION_LIFETIME_S // 3600} hours. Programs send what follows the # as `token` "
+            f"to\nPOST {self._public_url}/api/v1/auth/email-verification/confirm\n",
+        )
+
+    async def verify(self, token: str, *, actor: Actor) -> None:
+        """The address of a link is its user's, or becomes it if they asked for that.
+
+        Raises:
+            DuoscopeError: INVALID `verification-token-invalid`, whatever is wrong with the link; CONFLICT `user-exists`
+                where the address became another user's meanwhile.
+        """
+        done = False
+        if _VERIFICATION.fullmatch(token):
+            async with self._platform("recovery.verify") as tx:
+                found = await email_verifications.lock(tx, _hash(token))
+                if found is not None:
+                    await email_verifications.use_all(tx, found.organization_id, found.user_id)
+                    who = dataclasses.replace(actor, user_id=found.user_id, email=found.email)
+                    done = await (self._take if found.asked_in_session_id else self._verify)(tx, found, who)
+        if not done:
+            raise invalid(
+                "The link was used, has expired, or is for another address than yours now; ask for a new one.",
+                code="verification-token-invalid",
+            )
+
+    async def _verify(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
+        ids = found.organization_id, found.user_id
+        if done := await credentials.verify_email(tx, *ids, found.email):
+            await _record(tx, who, "email.verified", *ids)
+        return done
+
+    async def _take(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
+        ids = found.organization_id, found.user_id
+        before = await credentials.get_addressee(tx, *ids)
+        if before is None:
+            return False
+        await notices.address_changes(tx, self._mailer, *ids, who, found.email)
+        await credentials.replace_email(tx, *ids, found.email)
+        await password_reset_tokens.use_all(tx, *ids)
+        await end_all_in(tx, who, *ids, reason="email-changed", except_session_id=found.asked_in_session_id)
+        old, new = {"email": before.email}, {"email": found.email}
+        await _record(tx, who, "email.changed", *ids, before=old, after=new)
+        return True
+
+    async def _charge_link(self, tx: Transaction, email: str, actor: Actor) -> None:
+        """RATE_LIMITED `too-many-attempts` for an address, or a client, that had several."""
+        if not await self._throttle.charge_mail(tx, recipient=email, address=actor.ip_address):
+            raise DuoscopeError(
+                ErrorKind.RATE_LIMITED,
+                "too-many-attempts",
+                "Several mails were sent to that address lately; look there, or try again in an hour.",
+                retry_after_s=3600,
+            )
+
+    async def _reset_addressee(self, tx: Transaction, token: str) -> Addressee:
+        found = await password_reset_tokens.lock(tx, _hash(token))
+        to = await credentials.get_addressee(tx, found.organization_id, found.user_id) if found else None
+        # A link sent to an address that is no longer the account's opens nothing.
+        if found is None or to is None or to.email.lower() != found.email.lower():
+            raise _no_reset()
+        return to
+
+    async def _check(self, password: str, to: Addressee) -> None:
+        await self._rules.check(password, email=to.email, names=(to.first_name, to.last_name))
+
+    def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
+        return self._store.open_platform(_NOBODY_YET, name)
+
+
+async def _record(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    organization_id: UUID,
+    user_id: UUID,
+    *,
+    result: audit_logs.Result = "success",
+    before: dict[str, str] | None = None,
+    after: dict[str, str] | None = None,
+) -> None:
+    await audit_logs.record(
+        tx,
+        actor,
+        action=action,
+        resource_type="user",
+        resource_id=user_id,
+        organization_id=organization_id,
+        result=result,
+        before=before,
+        after=after,
+    )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _no_reset() -> DuoscopeError:
+    return invalid("The link was used or has expired; ask for a new one.", code="reset-token-invalid")
+
+
+def _not_current() -> DuoscopeError:
+    return DuoscopeError(ErrorKind.FORBIDDEN, "current-password-wrong", "The current password is not that one.")

@@ -1,0 +1,52 @@
+"""Organizations whose people come through the organization's identity provider, and not with passwords.
+
+The organization's settings say so (`sso_required`), and it counts while a provider of its own is in service. Platform
+admins, who cannot come through one, keep their passwords, and an operator may let somebody in for a while.
+"""
+
+from typing import Final
+
+from duoscope.identity.audit.record import tell
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import rfc3339
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import users
+from duoscope.metadata.users import Login
+from duoscope.stores.postgres import MetadataStore
+
+SSO_REQUIRED: Final = "sso-required"
+_OPERATOR: Final = PlatformScope(reason="an operator's command")
+
+
+def start_path(slug: str) -> str:
+    """Where a login through the provider begins."""
+    return f"/api/v1/auth/oidc/{slug}/start"
+
+
+def refuse_password(login: Login) -> None:
+    """FORBIDDEN `sso-required` where passwords do not count; tell that only to whoever knows the right one."""
+    if login.sso_slug is not None:
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            SSO_REQUIRED,
+            "Your organization signs in through its identity provider, and takes no passwords: open "
+            f"{start_path(login.sso_slug)} in a browser.",
+        )
+
+
+async def allow_password(store: MetadataStore, actor: Actor, email: str, *, lifetime_s: float) -> None:
+    """Let somebody in with their password for a while, such as when the provider is out of order. NOT_FOUND."""
+    async with store.open_platform(_OPERATOR, "sso.allow_password") as tx:
+        login = await users.find_login(tx, email)
+        if login is None:
+            raise no_such_user()
+        until = await users.allow_password(tx, login, lifetime_s=lifetime_s)
+        await tell(
+            tx,
+            actor,
+            "user.password-allowed",
+            login.user_id,
+            organization_id=login.organization_id,
+            after={"until": rfc3339(until)},
+        )

@@ -1,0 +1,1 @@
+"""What may be permitted, and who may do what."""

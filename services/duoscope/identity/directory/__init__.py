@@ -1,0 +1,1 @@
+"""Regions, organizations, workspaces, tenants, users and roles: their rules, transactions and audit entries."""

@@ -1,0 +1,73 @@
+"""What each tenant may send: shown to those who may see the tenant, changed by those who run the instance.
+
+A tenant's own limits stand in its settings. Its admins cannot raise them: they protect the others.
+"""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from duoscope.identity.audit.record import tell
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel import ingest_limits
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import not_found
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.scope import PlatformScope, Scope
+from duoscope.metadata import tenants
+from duoscope.metadata.tenants import Tenant
+from duoscope.stores.postgres import MetadataStore
+
+_LIMITS = PlatformScope(reason="limits of tenants are the instance's to set")
+
+
+async def of_scope(store: MetadataStore, scope: Scope, defaults: IngestLimits) -> IngestLimits:
+    """What holds for the tenant of a scope."""
+    async with store.open(scope, "ingest_limits.of_scope") as tx:
+        found = await tenants.get(tx, scope.tenant_id)
+    return defaults.with_own(found.own_limits) if found else defaults
+
+
+async def of_tenant(store: MetadataStore, tenant_id: UUID) -> Tenant:
+    """Any tenant with its own limits, for whoever runs the instance. NOT_FOUND."""
+    async with store.open_platform(_LIMITS, "ingest_limits.show") as tx:
+        return _found(await tenants.get(tx, tenant_id))
+
+
+async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID) -> Tenant:
+    """A tenant that the principal may see, with its own limits. NOT_FOUND, FORBIDDEN."""
+    if principal.is_platform_admin:
+        return await of_tenant(store, tenant_id)
+    async with store.open(principal.over("tenant:read").scope, "ingest_limits.as_seen_by") as tx:
+        return _found(await tenants.get(tx, tenant_id))
+
+
+async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: Mapping[str, int | None]) -> Tenant:
+    """Give a tenant limits of its own; None takes one away, so that the instance's default holds again.
+
+    Receivers hear of it with the commit.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; INVALID for a limit that there is not, or a number that it cannot be.
+    """
+    async with store.open_platform(_LIMITS, "ingest_limits.change") as tx:
+        before = _found(await tenants.lock(tx, tenant_id))
+        own = ingest_limits.changed(before.own_limits, changes)
+        after = await tenants.set_limits(tx, tenant_id, own)
+        await tell(
+            tx,
+            actor,
+            "tenant.changed",
+            tenant_id,
+            organization_id=before.organization_id,
+            workspace_id=before.workspace_id,
+            tenant_id=tenant_id,
+            before={"limits": before.own_limits},
+            after={"limits": own},
+        )
+    return after
+
+
+def _found(tenant: Tenant | None) -> Tenant:
+    if tenant is None or tenant.deleted_at is not None:
+        raise not_found("tenant")
+    return tenant

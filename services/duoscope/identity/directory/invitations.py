@@ -1,0 +1,331 @@
+"""Invitations by e-mail: how people come to an organization, or to one of its tenants, with the roles they are given.
+
+The token is in the message only, works once and for INVITATION_LIFETIME_S; one sent again has a new one. Whoever
+invites holds all that the roles give, when it is sent and still when it is accepted: an invitation kept in
+reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to nobody but the reader
+of its mail.
+"""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from duoscope.delivery.mail import Mailer
+from duoscope.identity.audit.record import tell, told
+from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory.roles import assignable, workspace_of
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import PasswordRules
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import invitations, organizations, roles, tenants, user_roles, users
+from duoscope.metadata.invitations import Invitation
+from duoscope.metadata.roles import Role
+from duoscope.metadata.users import User
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+INVITATION_LIFETIME_S: Final = 7 * 24 * 3600
+ROLES_MAX: Final = 20
+_ACCEPTING: Final = PlatformScope(reason="an invitation's token names no organization")
+_TOKEN: Final = re.compile(r"tfi-[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Who joined, and where they may log in to; no tenant for an organization-wide invitation."""
+
+    user_id: UUID
+    email: str
+    organization_id: UUID
+    tenant_id: UUID | None
+    is_new_user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An invitation and its link, which only the message may carry."""
+
+    invitation: Invitation
+    link: str = field(repr=False)
+
+
+class Invitations:
+    """Invites, sends again, revokes, and lets people in."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        mailer: Mailer,
+        hasher: SlowHasher,
+        *,
+        public_url: str,
+        rules: PasswordRules | None = None,
+    ) -> None:
+        self._store = store
+        self._mailer = mailer
+        self._hasher = hasher
+        self._rules = rules or PasswordRules()
+        self._public_url = public_url.rstrip("/")
+
+    async def create(
+        self,
+        authority: Authority,
+        *,
+        email: str,
+        role_ids: list[UUID],
+        tenant_id: UUID | None,
+        needs_mail: bool = True,
+    ) -> Sent:
+        """Invite somebody to a tenant, or, without one, to the organization; a platform admin to any of them.
+
+        Raises:
+            DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address;
+                CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an address with an open one.
+        """
+        if needs_mail:
+            self._mailer.require()
+        email = users.check_email(email)
+        if not role_ids:
+            raise invalid("role_ids: an invitation gives at least one role.")
+        authority.require_place(tenant_id)
+        token = _new_token()
+        async with self._store.open(authority.scope, "invitations.create") as tx:
+            organization = await organizations.get(tx, authority.organization_id)
+            if organization is None:
+                raise not_found("organization")
+            given = [await assignable(tx, authority, role_id, tenant_id) for role_id in dict.fromkeys(role_ids)]
+            if await users.has_email(tx, email):
+                raise DuoscopeError(
+                    ErrorKind.CONFLICT, "user-exists", "This address has an account here; give that user the role."
+                )
+            made = await invitations.create(
+                tx,
+                organization_id=authority.organization_id,
+                workspace_id=await workspace_of(tx, tenant_id),
+                tenant_id=tenant_id,
+                email=email,
+                roles=given,
+                token_hash=_hash(token),
+                lifetime_s=INVITATION_LIFETIME_S,
+                invited_by=_inviter(authority),
+            )
+            await self._send(tx, made, organization.name, given, token)
+            await _tell(tx, authority.actor, "invitation.created", made, after=_summary(made))
+        return Sent(made, self._link(token))
+
+    async def resend(self, authority: Authority, invitation_id: UUID, *, needs_mail: bool = True) -> Sent:
+        """Send it again with a new token, which ends the one before, and a new time; also one that has expired.
+
+        Raises:
+            DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed` or `mail-not-configured`; FORBIDDEN.
+        """
+        if needs_mail:
+            self._mailer.require()
+        token = _new_token()
+        async with self._store.open(authority.scope, "invitations.resend") as tx:
+            before = await _lock_open(tx, invitation_id)
+            organization = await organizations.get(tx, authority.organization_id)
+            assert organization is not None
+            given = [await assignable(tx, authority, role_id, before.tenant_id) for role_id in before.role_ids]
+            renewed = await invitations.renew(
+                tx,
+                invitation_id,
+                token_hash=_hash(token),
+                lifetime_s=INVITATION_LIFETIME_S,
+                invited_by=_inviter(authority),
+            )
+            await self._send(tx, renewed, organization.name, given, token)
+            await _tell(tx, authority.actor, "invitation.resent", renewed, after=_summary(renewed))
+        return Sent(renewed, self._link(token))
+
+    async def revoke(self, authority: Authority, invitation_id: UUID) -> None:
+        """End it. NOT_FOUND, or CONFLICT `invitation-closed`."""
+        async with self._store.open(authority.scope, "invitations.revoke") as tx:
+            found = await _lock_open(tx, invitation_id)
+            await invitations.revoke(tx, invitation_id)
+            await _tell(tx, authority.actor, "invitation.revoked", found, before=_summary(found))
+
+    async def accept(self, actor: Actor, token: str, *, first_name: str, last_name: str, password: str) -> Accepted:
+        """Make the user, with a name and a password of their own choice, and give the roles.
+
+        Somebody with an account in the organization keeps name and password and gets the roles.
+
+        Raises:
+            DuoscopeError: INVALID `invitation-invalid`, the same for unknown, used, revoked, expired and orphaned;
+                INVALID for the password; CONFLICT `user-exists` for an account in another organization.
+        """
+        if not _TOKEN.fullmatch(token):
+            raise _refused()
+        # Looked at before the slow hash, which is not for strangers to ask for.
+        async with self._store.open_platform(_ACCEPTING, "invitations.find") as tx:
+            found, _ = await self._acceptable(tx, token)
+        await self._rules.check(password, email=found.email, names=(first_name, last_name))
+        password_hash = await self._hasher.hash(password)
+        async with self._store.open_platform(_ACCEPTING, "invitations.accept") as tx:
+            found, given = await self._acceptable(tx, token)
+            await organizations.enter(tx, found.organization_id)
+            if found.tenant_id is not None:
+                tenant = await tenants.get(tx, found.tenant_id)
+                if tenant is None:
+                    raise _refused()
+                await tenants.enter(tx, tenant)
+            user, is_new = await _user(tx, found, password_hash, first_name, last_name)
+            for role in given:
+                if not await user_roles.has(tx, user.user_id, role.role_id, found.tenant_id):
+                    await user_roles.create(
+                        tx,
+                        organization_id=found.organization_id,
+                        workspace_id=found.workspace_id,
+                        tenant_id=found.tenant_id,
+                        user_id=user.user_id,
+                        role=role,
+                    )
+            await users.verify_email(tx, user.user_id)
+            await invitations.accept(tx, found.invitation_id, user.user_id)
+            who = Actor(user.user_id, user.email, "user", actor.ip_address, actor.user_agent, actor.request_id)
+            if is_new:
+                await tell(
+                    tx,
+                    who,
+                    "user.created",
+                    user.user_id,
+                    organization_id=found.organization_id,
+                    workspace_id=found.workspace_id,
+                    tenant_id=found.tenant_id,
+                    after=told(user),
+                )
+            await _tell(tx, who, "invitation.accepted", found, after=_summary(found))
+        return Accepted(user.user_id, user.email, found.organization_id, found.tenant_id, is_new)
+
+    async def _acceptable(self, tx: Transaction, token: str) -> tuple[Invitation, list[Role]]:
+        """The open invitation and its roles, if whoever sent it could send it today."""
+        found = await invitations.lock_open(tx, _hash(token))
+        if found is None or await organizations.get(tx, found.organization_id) is None:
+            raise _refused()
+        given: list[Role] = []
+        for role_id in found.role_ids:
+            role = await roles.get(tx, role_id)
+            if role is not None and role.deleted_at is None:
+                given.append(role)
+        if not given or not await _may_still(tx, found, given):
+            raise _refused()
+        return found, given
+
+    def _link(self, token: str) -> str:
+        # After the #, which browsers keep to themselves: no log on the way sees the token.
+        return f"{self._public_url}/invitation#{token}"
+
+    async def _send(
+        self, tx: Transaction, invitation: Invitation, organization: str, given: list[Role], token: str
+    ) -> None:
+        names = ", ".join(role.name for role in given)
+        text = (
+            f"You are invited to work in {organization} on duoscope as {names}.\n\n"
+            f"Choose your name and password here:\n\n    {self._link(token)}\n\n"
+            f"The link works once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC. "
+            "If you did not expect this, you need not do anything.\n"
+        )
+        await self._mailer.queue(
+            tx,
+            organization_id=invitation.organization_id,
+            to=invitation.email,
+            subject=f"Invitation to {' '.join(organization.split())}",
+            text=text,
+        )
+
+
+async def _user(
+    tx: Transaction, invitation: Invitation, password_hash: str, first_name: str, last_name: str
+) -> tuple[User, bool]:
+    login = await users.find_login(tx, invitation.email)
+    if login is None:
+        made = await users.create(
+            tx, email=invitation.email, password_hash=password_hash, first_name=first_name, last_name=last_name
+        )
+        return made, True
+    if login.organization_id != invitation.organization_id:
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "user-exists",
+            "This address has an account in another organization; ask for an invitation to another address.",
+        )
+    user = await users.get(tx, login.user_id)
+    assert user is not None
+    return user, False
+
+
+async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role]) -> bool:
+    if invitation.invited_by is None:
+        return True
+    inviter = await users.get(tx, invitation.invited_by)
+    if inviter is None or not inviter.is_active or inviter.is_locked:
+        return False
+    if inviter.is_platform_admin:
+        return True
+    held = {
+        permission
+        for assigned in await user_roles.of_user(tx, inviter.user_id)
+        if assigned.tenant_id in {None, invitation.tenant_id}
+        for permission in assigned.permissions
+    }
+    return all(held.issuperset(role.permissions) for role in given)
+
+
+async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
+    found = await invitations.lock(tx, invitation_id)
+    if found is None:
+        raise not_found("invitation")
+    if found.status not in {"open", "expired"}:
+        raise DuoscopeError(
+            ErrorKind.CONFLICT, "invitation-closed", f"This invitation was {found.status} already; make another."
+        )
+    return found
+
+
+def _inviter(authority: Authority) -> tuple[UUID, UUID] | None:
+    return (authority.actor_organization_id, authority.actor.user_id) if authority.actor.user_id else None
+
+
+def _new_token() -> str:
+    return "tfi-" + secrets.token_urlsafe(32)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _refused() -> DuoscopeError:
+    return invalid(
+        "This invitation does not work, or no longer; ask for another.",
+        code="invitation-invalid",
+    )
+
+
+def _summary(invitation: Invitation) -> dict[str, Any]:
+    return {"email": invitation.email, "role_ids": invitation.role_ids, "expires_at": invitation.expires_at}
+
+
+async def _tell(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    invitation: Invitation,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    await tell(
+        tx,
+        actor,
+        action,
+        invitation.invitation_id,
+        organization_id=invitation.organization_id,
+        workspace_id=invitation.workspace_id,
+        tenant_id=invitation.tenant_id,
+        before=before,
+        after=after,
+    )

@@ -1,0 +1,239 @@
+"""Workspaces and tenants: made, changed, deleted and restored, each change with its audit entry.
+
+They are managed by whoever holds the permission organization-wide; a tenant may change what is its own to choose.
+Nothing may leave an organization without a tenant to log in to.
+"""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory.platform import parent_deleted
+from duoscope.identity.operators.administration import code_of
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
+from duoscope.metadata import organizations, removal, tenants, workspaces
+from duoscope.metadata.tenants import Tenant
+from duoscope.metadata.workspaces import Workspace
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+
+async def create_workspace(
+    store: MetadataStore, authority: Authority, *, name: str, code: str, description: str
+) -> Workspace:
+    """CONFLICT for a code taken in the organization."""
+    async with store.open(authority.scope, "workspaces.create") as tx:
+        await _require_organization(tx, authority.organization_id)
+        made = await workspaces.create(
+            tx,
+            organization_id=authority.organization_id,
+            name=name,
+            code=code or code_of(name),
+            description=description,
+        )
+        await tell(
+            tx,
+            authority.actor,
+            "workspace.created",
+            made.workspace_id,
+            organization_id=authority.organization_id,
+            workspace_id=made.workspace_id,
+            after=told(made),
+        )
+    return made
+
+
+async def change_workspace(
+    store: MetadataStore, authority: Authority, workspace_id: UUID, changes: dict[str, Any]
+) -> Workspace:
+    """NOT_FOUND; CONFLICT for a code that is taken, or `last-tenant`."""
+    async with store.open(authority.scope, "workspaces.change") as tx:
+        await organizations.serialise(tx, authority.organization_id)
+        before = await workspaces.lock(tx, workspace_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("workspace")
+        after = await workspaces.save(tx, replace(before, **changes))
+        if before.is_active and not after.is_active:
+            await _require_place(tx, authority)
+        old, new = difference(before, after)
+        await tell(
+            tx,
+            authority.actor,
+            "workspace.changed",
+            workspace_id,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+async def delete_workspace(store: MetadataStore, authority: Authority, workspace_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `last-tenant`. Its tenants go with it, and come back with it."""
+    async with store.open(authority.scope, "workspaces.delete") as tx:
+        await organizations.serialise(tx, authority.organization_id)
+        if not await removal.delete(tx, "workspaces", workspace_id):
+            raise not_found("workspace")
+        await _require_place(tx, authority)
+        await tell(
+            tx,
+            authority.actor,
+            "workspace.deleted",
+            workspace_id,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+        )
+
+
+async def restore_workspace(store: MetadataStore, authority: Authority, workspace_id: UUID) -> Workspace:
+    """NOT_FOUND for one that is not deleted."""
+    async with store.open(authority.scope, "workspaces.restore") as tx:
+        if not await removal.restore(tx, "workspaces", workspace_id):
+            raise not_found("deleted workspace")
+        found = await workspaces.get(tx, workspace_id)
+        assert found is not None
+        await tell(
+            tx,
+            authority.actor,
+            "workspace.restored",
+            workspace_id,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+            after=told(found),
+        )
+    return found
+
+
+async def create_tenant(
+    store: MetadataStore,
+    authority: Authority,
+    *,
+    workspace_id: UUID,
+    name: str,
+    code: str,
+    domain: str,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+) -> Tenant:
+    """CONFLICT for a code taken in the workspace, NOT_FOUND for the workspace."""
+    async with store.open(authority.scope, "tenants.create") as tx:
+        await _require_organization(tx, authority.organization_id)
+        if await workspaces.get(tx, workspace_id) is None:
+            raise not_found("workspace")
+        made = await tenants.create(
+            tx,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+            name=name,
+            code=code or code_of(name),
+            domain=domain,
+            retention_days=retention_days,
+        )
+        await tell(
+            tx,
+            authority.actor,
+            "tenant.created",
+            made.tenant_id,
+            organization_id=made.organization_id,
+            workspace_id=made.workspace_id,
+            tenant_id=made.tenant_id,
+            after=told(made),
+        )
+    return made
+
+
+async def change_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID, changes: dict[str, Any]) -> Tenant:
+    """A tenant changes its name, domain and retention; the organization also code and activity.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN; CONFLICT for a code that is taken, or `last-tenant`.
+    """
+    if {"code", "is_active"} & changes.keys() and not authority.is_organization_wide:
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN, "permission-denied", "code and is_active are changed by the organization's admins."
+        )
+    retention = changes.pop("retention_days", None)
+    async with store.open(authority.scope, "tenants.change") as tx:
+        if authority.is_organization_wide:
+            await organizations.serialise(tx, authority.organization_id)
+        before = await tenants.lock(tx, tenant_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("tenant")
+        wanted = replace(before, **changes)
+        if retention is not None:
+            wanted = replace(wanted, settings=before.settings | {"retention_days": tenants.check_retention(retention)})
+        after = await tenants.save(tx, wanted)
+        if authority.is_organization_wide:
+            after = await tenants.save_place(tx, wanted)
+        if before.is_active and not after.is_active:
+            await _require_place(tx, authority)
+        old, new = difference(before, after)
+        await tell(
+            tx,
+            authority.actor,
+            "tenant.changed",
+            after.tenant_id,
+            organization_id=after.organization_id,
+            workspace_id=after.workspace_id,
+            tenant_id=after.tenant_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `last-tenant`."""
+    async with store.open(authority.scope, "tenants.delete") as tx:
+        await organizations.serialise(tx, authority.organization_id)
+        tenant = await tenants.lock(tx, tenant_id)
+        if tenant is None or not await removal.delete(tx, "tenants", tenant_id):
+            raise not_found("tenant")
+        await _require_place(tx, authority)
+        await tell(
+            tx,
+            authority.actor,
+            "tenant.deleted",
+            tenant.tenant_id,
+            organization_id=tenant.organization_id,
+            workspace_id=tenant.workspace_id,
+            tenant_id=tenant.tenant_id,
+        )
+
+
+async def restore_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID) -> Tenant:
+    """NOT_FOUND for one that is not deleted, CONFLICT `parent-deleted` while its workspace is."""
+    async with store.open(authority.scope, "tenants.restore") as tx:
+        if not await removal.restore(tx, "tenants", tenant_id):
+            raise not_found("deleted tenant")
+        found = await tenants.get(tx, tenant_id)
+        assert found is not None
+        if await workspaces.get(tx, found.workspace_id) is None:
+            raise parent_deleted("workspace")
+        await tell(
+            tx,
+            authority.actor,
+            "tenant.restored",
+            found.tenant_id,
+            organization_id=found.organization_id,
+            workspace_id=found.workspace_id,
+            tenant_id=found.tenant_id,
+            after=told(found),
+        )
+    return found
+
+
+async def _require_organization(tx: Transaction, organization_id: UUID) -> None:
+    if await organizations.get(tx, organization_id) is None:
+        raise not_found("organization")
+
+
+async def _require_place(tx: Transaction, authority: Authority) -> None:
+    if not await organizations.has_a_place_to_work(tx, authority.organization_id):
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "last-tenant",
+            "The organization would be left without an active tenant, and nobody could log in; make another first.",
+        )

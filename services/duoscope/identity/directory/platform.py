@@ -1,0 +1,229 @@
+"""Regions and organizations, which are the platform admins', each change with its audit entry."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.operators.administration import code_of
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
+from duoscope.metadata.organizations import Organization
+from duoscope.metadata.regions import Region
+from duoscope.metadata.tenants import Tenant
+from duoscope.metadata.workspaces import Workspace
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
+_POLICIES: Final = ("mfa_required", "sso_required")
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganization:
+    """An organization with its first workspace and tenant: without a tenant nobody could log in."""
+
+    organization: Organization
+    workspace: Workspace
+    tenant: Tenant
+
+
+async def create_region(
+    store: MetadataStore, principal: Principal, *, name: str, code: str, description: str
+) -> Region:
+    """CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.create") as tx:
+        region = await regions.create(tx, name=name, code=code or code_of(name), description=description)
+        await tell(tx, principal.actor, "region.created", region.region_id, organization_id=None, after=told(region))
+    return region
+
+
+async def change_region(store: MetadataStore, principal: Principal, region_id: UUID, changes: dict[str, Any]) -> Region:
+    """NOT_FOUND, or CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.change") as tx:
+        before = await regions.lock(tx, region_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("region")
+        after = await regions.save(tx, replace(before, **changes))
+        old, new = difference(before, after)
+        await tell(tx, principal.actor, "region.changed", region_id, organization_id=None, before=old, after=new)
+    return after
+
+
+async def delete_region(store: MetadataStore, principal: Principal, region_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.delete") as tx:
+        if await regions.lock(tx, region_id) is None or not await removal.delete(tx, "regions", region_id):
+            raise not_found("region")
+        if await regions.has_organizations(tx, region_id):
+            raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
+        await tell(tx, principal.actor, "region.deleted", region_id, organization_id=None)
+
+
+async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
+    """NOT_FOUND for one that is not deleted."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.restore") as tx:
+        if not await removal.restore(tx, "regions", region_id):
+            raise not_found("deleted region")
+        region = await regions.get(tx, region_id)
+        assert region is not None
+        await tell(tx, principal.actor, "region.restored", region_id, organization_id=None, after=told(region))
+    return region
+
+
+def organizations_of(store: MetadataStore, principal: Principal) -> AbstractAsyncContextManager[Transaction]:
+    """A transaction that sees the organizations that the principal may: its own, or, for platform admins, all."""
+    if principal.is_platform_admin:
+        return store.open_platform(PLATFORM, "organizations.read")
+    return store.open(principal.scope, "organizations.read")
+
+
+async def create_organization(
+    store: MetadataStore,
+    principal: Principal,
+    *,
+    region_id: UUID,
+    name: str,
+    code: str,
+    description: str,
+    workspace: str,
+    tenant: str,
+    mfa_required: bool,
+) -> NewOrganization:
+    """CONFLICT for a code that is taken, NOT_FOUND for the region."""
+    principal.require("organization:admin")
+    async with store.open_platform(PLATFORM, "organizations.create") as tx:
+        await _require_region(tx, region_id)
+        made = await organizations.create(
+            tx,
+            region_id=region_id,
+            name=name,
+            code=code or code_of(name),
+            description=description,
+            mfa_required=mfa_required,
+        )
+        place = await workspaces.create(
+            tx, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
+        )
+        first = await tenants.create(
+            tx,
+            organization_id=made.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+        )
+        after = told(made) | {"workspace": told(place), "tenant": told(first)}
+        await tell(
+            tx,
+            principal.actor,
+            "organization.created",
+            made.organization_id,
+            organization_id=made.organization_id,
+            after=after,
+        )
+    return NewOrganization(made, place, first)
+
+
+async def change_organization(
+    store: MetadataStore, principal: Principal, organization_id: UUID, changes: dict[str, Any]
+) -> Organization:
+    """An organization changes its name, description and settings; the platform also region, code and activity."""
+    authority = principal.over_organization("organization:write", organization_id)
+    if {"region_id", "code", "is_active"} & changes.keys():
+        principal.require_platform_admin()
+    opened = (
+        store.open_platform(PLATFORM, "organizations.change")
+        if principal.is_platform_admin
+        else store.open(authority.scope, "organizations.change")
+    )
+    async with opened as tx:
+        before = await organizations.lock(tx, organization_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("organization")
+        if "region_id" in changes:
+            await _require_region(tx, changes["region_id"])
+        after = await organizations.save(tx, replace(before, **_with_policy(before, changes)))
+        if before.is_active and not after.is_active:
+            await require_platform_admin_left(tx)
+        old, new = difference(before, after)
+        await tell(
+            tx,
+            principal.actor,
+            "organization.changed",
+            organization_id,
+            organization_id=organization_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+def _with_policy(before: Organization, changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings replace those before; the ones that make people safer are switched off by their names alone."""
+    if "settings" not in changes:
+        return changes
+    settings = {name: before.settings[name] for name in _POLICIES if name in before.settings} | changes["settings"]
+    for name in _POLICIES:
+        if not isinstance(settings.get(name, False), bool):
+            raise invalid(f"The setting {name} is true or false.")
+    return changes | {"settings": settings}
+
+
+async def delete_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `last-platform-admin`."""
+    principal.require("organization:delete")
+    async with store.open_platform(PLATFORM, "organizations.delete") as tx:
+        if not await removal.delete(tx, "organizations", organization_id):
+            raise not_found("organization")
+        await require_platform_admin_left(tx)
+        await tell(tx, principal.actor, "organization.deleted", organization_id, organization_id=organization_id)
+
+
+async def restore_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> Organization:
+    """NOT_FOUND for one that is not deleted, CONFLICT `parent-deleted` while its region is."""
+    principal.require("organization:delete")
+    async with store.open_platform(PLATFORM, "organizations.restore") as tx:
+        if not await removal.restore(tx, "organizations", organization_id):
+            raise not_found("deleted organization")
+        found = await organizations.get(tx, organization_id)
+        assert found is not None
+        region = await regions.get(tx, found.region_id)
+        if region is None or region.deleted_at is not None:
+            raise parent_deleted("region")
+        await tell(
+            tx,
+            principal.actor,
+            "organization.restored",
+            organization_id,
+            organization_id=organization_id,
+            after=told(found),
+        )
+    return found
+
+
+async def require_platform_admin_left(tx: Transaction) -> None:
+    """CONFLICT `last-platform-admin` unless one is left; two at once wait for each other here."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('platform admins', 0))")
+    if not await users.platform_admin_is_left(tx):
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "last-platform-admin",
+            "The platform would be left without an admin.",
+        )
+
+
+async def _require_region(tx: Transaction, region_id: UUID) -> None:
+    region = await regions.lock(tx, region_id)
+    if region is None or region.deleted_at is not None:
+        raise not_found("region")
+
+
+def parent_deleted(parent: str) -> DuoscopeError:
+    """What is under a deleted thing cannot be restored alone."""
+    return DuoscopeError(ErrorKind.CONFLICT, "parent-deleted", f"Its {parent} is deleted; restore that first.")

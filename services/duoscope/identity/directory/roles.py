@@ -1,0 +1,272 @@
+"""Custom roles, and who holds which role where: nobody gives, takes or changes more than they hold themselves."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.directory.users import require_another_admin
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.metadata import removal, roles, tenants, user_roles, users
+from duoscope.metadata.roles import Role
+from duoscope.metadata.user_roles import UserRole
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+EXPIRY_YEAR_MAX: Final = 9000
+"""Later ones do not fit into every time zone."""
+
+
+def check_permissions(names: list[str]) -> frozenset[str]:
+    """The permissions of a role; INVALID for one that no role can hold."""
+    unknown = sorted(set(names) - ROLE_PERMISSIONS)
+    if unknown:
+        raise invalid(f"permissions: no role can hold {unknown[0]!r}; GET /api/v1/permissions lists what there is.")
+    return frozenset(names)
+
+
+async def create(
+    store: MetadataStore,
+    authority: Authority,
+    *,
+    tenant_id: UUID | None,
+    name: str,
+    description: str,
+    permissions: frozenset[str],
+) -> Role:
+    """Make a custom role of the organization, or, with a tenant, of that one alone.
+
+    Raises:
+        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name.
+    """
+    owner = tenant_id or authority.tenant_id
+    authority.require_place(owner)
+    authority.require_held(permissions, owner)
+    async with store.open(authority.scope, "roles.create") as tx:
+        workspace_id = await workspace_of(tx, owner)
+        role = await roles.create(
+            tx,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+            tenant_id=owner,
+            name=name,
+            description=description,
+            permissions=permissions,
+        )
+        await _tell_of_role(tx, authority, "role.created", role, after=told(role))
+    return role
+
+
+async def change(store: MetadataStore, authority: Authority, role_id: UUID, changes: dict[str, Any]) -> Role:
+    """Change a custom role's name, description or permissions, for everybody who holds it, at once.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; CONFLICT `built-in-role` or for the name; FORBIDDEN `role-of-organization` or
+            `beyond-own-permissions`.
+    """
+    async with store.open(authority.scope, "roles.change") as tx:
+        before = await _lock(tx, role_id)
+        wanted = replace(before, **changes)
+        authority.require_held(frozenset((*before.permissions, *wanted.permissions)), before.tenant_id)
+        after = await roles.save(tx, wanted)
+        old, new = difference(before, after)
+        await _tell_of_role(tx, authority, "role.changed", after, before=old, after=new)
+    return after
+
+
+async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> None:
+    """Soft-delete a custom role: from now on it gives nobody anything. Errors as for `change`."""
+    async with store.open(authority.scope, "roles.delete") as tx:
+        role = await _lock(tx, role_id)
+        authority.require_held(frozenset(role.permissions), role.tenant_id)
+        await removal.delete(tx, "roles", role_id)
+        await _tell_of_role(tx, authority, "role.deleted", role)
+
+
+async def restore(store: MetadataStore, authority: Authority, role_id: UUID) -> Role:
+    """Take a deletion back: whoever held the role holds it again. Errors as for `change`."""
+    async with store.open(authority.scope, "roles.restore") as tx:
+        role = await roles.lock(tx, role_id)
+        if role is None or role.deleted_at is None:
+            raise not_found("deleted role")
+        authority.require_held(frozenset(role.permissions), role.tenant_id)
+        await removal.restore(tx, "roles", role_id)
+        await _tell_of_role(tx, authority, "role.restored", role, after=told(role))
+    return replace(role, deleted_at=None)
+
+
+async def assign(
+    store: MetadataStore,
+    authority: Authority,
+    user_id: UUID,
+    *,
+    role_id: UUID,
+    tenant_id: UUID | None,
+    expires_at: datetime | None,
+) -> UserRole:
+    """Give a user a role in a tenant, or, without one, organization-wide.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for user, role or tenant; FORBIDDEN `beyond-own-permissions`; CONFLICT if they have it;
+            INVALID for an end in the past.
+    """
+    check_expiry(expires_at)
+    authority.require_place(tenant_id)
+    async with store.open(authority.scope, "user_roles.assign") as tx:
+        if await users.get(tx, user_id) is None:
+            raise not_found("user")
+        role = await assignable(tx, authority, role_id, tenant_id)
+        workspace_id = await workspace_of(tx, tenant_id)
+        made = await user_roles.create(
+            tx,
+            organization_id=authority.organization_id,
+            workspace_id=workspace_id,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            role=role,
+            expires_at=expires_at,
+        )
+        await _tell_of_assignment(tx, authority, "user-role.assigned", made, after=_summary(made))
+    return made
+
+
+async def assignable(tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None) -> Role:
+    """A living role that belongs in that place, all of which the authority holds there."""
+    role = await roles.get(tx, role_id)
+    if role is None or role.deleted_at is not None or role.tenant_id not in {None, tenant_id}:
+        raise not_found("role")
+    authority.require_held(frozenset(role.permissions), tenant_id)
+    return role
+
+
+async def set_expiry(
+    store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
+) -> UserRole:
+    """Move the end of an assignment. An end given to the last admin is a removal: CONFLICT `last-admin`."""
+    check_expiry(expires_at)
+    async with store.open(authority.scope, "user_roles.change") as tx:
+        before = await _assignment(tx, authority, user_id, user_role_id)
+        if expires_at is not None:
+            await require_another_admin(tx, authority.organization_id, user_id, before)
+        if not await user_roles.set_expiry(tx, user_role_id, expires_at):
+            raise not_yours()
+        after = replace(before, expires_at=expires_at)
+        old, new = difference(before, after)
+        await _tell_of_assignment(tx, authority, "user-role.changed", after, before=old, after=new)
+    return after
+
+
+async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID) -> None:
+    """Take a role away.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `role-of-organization`; CONFLICT `last-admin`.
+    """
+    async with store.open(authority.scope, "user_roles.take") as tx:
+        before = await _assignment(tx, authority, user_id, user_role_id)
+        await require_another_admin(tx, authority.organization_id, user_id, before)
+        if not await user_roles.delete(tx, user_role_id):
+            raise not_yours()
+        await _tell_of_assignment(tx, authority, "user-role.taken", before, before=_summary(before))
+
+
+async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
+    """The workspace of a living tenant that the transaction sees; None for none; NOT_FOUND."""
+    if tenant_id is None:
+        return None
+    tenant = await tenants.get(tx, tenant_id)
+    if tenant is None:
+        raise not_found("tenant")
+    return tenant.workspace_id
+
+
+def check_expiry(expires_at: datetime | None) -> None:
+    """INVALID for an end in the past, or one without a time zone."""
+    if expires_at is not None and (
+        expires_at.tzinfo is None or expires_at <= now() or expires_at.year > EXPIRY_YEAR_MAX
+    ):
+        raise invalid(f"expires_at must be a time to come, up to the year {EXPIRY_YEAR_MAX}, with its time zone.")
+
+
+def not_yours() -> DuoscopeError:
+    """For what a tenant sees and the organization decides."""
+    return DuoscopeError(
+        ErrorKind.FORBIDDEN, "role-of-organization", "This is the organization's: its own admins change it."
+    )
+
+
+async def _lock(tx: Transaction, role_id: UUID) -> Role:
+    seen = await roles.get(tx, role_id)
+    if seen is None or seen.deleted_at is not None:
+        raise not_found("role")
+    if seen.role_type is not None:
+        raise DuoscopeError(
+            ErrorKind.CONFLICT, "built-in-role", "Built-in roles stay as they are; make a custom one instead."
+        )
+    role = await roles.lock(tx, role_id)
+    if role is None:
+        raise not_yours()
+    return role
+
+
+async def _assignment(tx: Transaction, authority: Authority, user_id: UUID, user_role_id: UUID) -> UserRole:
+    found = await user_roles.get(tx, user_id, user_role_id)
+    if found is None:
+        raise not_found("user role")
+    authority.require_held(frozenset(found.permissions), found.tenant_id)
+    return found
+
+
+def _summary(role: UserRole) -> dict[str, Any]:
+    return {
+        "user_id": role.user_id,
+        "role_id": role.role_id,
+        "role_name": role.role_name,
+        "expires_at": role.expires_at,
+    }
+
+
+async def _tell_of_role(
+    tx: Transaction,
+    authority: Authority,
+    action: str,
+    role: Role,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    await tell(
+        tx,
+        authority.actor,
+        action,
+        role.role_id,
+        organization_id=role.organization_id,
+        workspace_id=role.workspace_id,
+        tenant_id=role.tenant_id,
+        before=before,
+        after=after,
+    )
+
+
+async def _tell_of_assignment(
+    tx: Transaction,
+    authority: Authority,
+    action: str,
+    assigned: UserRole,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    await tell(
+        tx,
+        authority.actor,
+        action,
+        assigned.user_role_id,
+        organization_id=assigned.organization_id,
+        workspace_id=assigned.workspace_id,
+        tenant_id=assigned.tenant_id,
+        before=before,
+        after=after,
+    )

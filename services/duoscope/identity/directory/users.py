@@ -1,0 +1,202 @@
+"""Users: changed, deactivated, deleted and restored. They come by invitation (identity/directory/invitations.py).
+
+Whoever changes a user must hold all that the user holds, everywhere: otherwise a helper could take over an admin's
+account. The last admin of a tenant or an organization, and the last platform admin, stay.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.authorization.permissions import Authority, Principal
+from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
+from duoscope.metadata.user_roles import UserRole
+from duoscope.metadata.users import User
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_ONESELF: Final = PlatformScope(reason="people change their own profile wherever they are at home")
+PROFILE: Final = frozenset({"first_name", "last_name", "avatar_url", "timezone", "language"})
+
+
+async def change(store: MetadataStore, authority: Authority, user_id: UUID, changes: dict[str, Any]) -> User:
+    """Change a user's profile or activity, and, for platform admins, whether they are one.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN `permission-denied`, `user-not-at-home` or `beyond-own-permissions`;
+            CONFLICT `last-admin` or `last-platform-admin`.
+    """
+    if "is_platform_admin" in changes and not authority.is_platform_admin:
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins make or unmake platform admins."
+        )
+    await require_over(store, authority, user_id)
+    async with _opened(store, authority, "users.change") as tx:
+        before = await _lock(tx, authority, user_id)
+        wanted = replace(before, **changes)
+        if before.is_active and not wanted.is_active:
+            await require_another_admin(tx, authority.organization_id, user_id)
+        after = await users.save(tx, wanted)
+        if before.is_active and not after.is_active:
+            await _end_sessions(tx, after, "deactivated")
+        if before.is_platform_admin and not (after.is_platform_admin and after.is_active):
+            await require_platform_admin_left(tx)
+        old, new = difference(before, after)
+        await _tell(tx, authority, "user.changed", after, before=old, after=new)
+    return after
+
+
+async def change_own_profile(store: MetadataStore, principal: Principal, changes: dict[str, Any]) -> User:
+    """Change what everybody may of themselves: PROFILE."""
+    assert changes.keys() <= PROFILE
+    async with store.open_platform(_ONESELF, "users.change_own_profile") as tx:
+        before = await users.lock(tx, principal.user_id)
+        if before is None or before.organization_id != principal.scope.organization_id:
+            raise not_found("user")
+        after = await users.save(tx, replace(before, **changes))
+        old, new = difference(before, after)
+        await tell(
+            tx,
+            principal.actor,
+            "user.changed",
+            after.user_id,
+            organization_id=after.organization_id,
+            workspace_id=after.workspace_id,
+            tenant_id=after.tenant_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
+    """Soft-delete a user, whose sessions end with it. Errors as for `change`."""
+    await require_over(store, authority, user_id)
+    async with _opened(store, authority, "users.delete") as tx:
+        user = await _lock(tx, authority, user_id)
+        await require_another_admin(tx, authority.organization_id, user_id)
+        if not await removal.delete(tx, "users", user_id):
+            raise not_found("user")
+        await _end_sessions(tx, user, "deleted")
+        if user.is_platform_admin:
+            await require_platform_admin_left(tx)
+        await _tell(tx, authority, "user.deleted", user)
+
+
+async def restore(store: MetadataStore, authority: Authority, user_id: UUID) -> User:
+    """Take a deletion back: the user holds again what they held. CONFLICT if the address belongs to another by now."""
+    await require_over(store, authority, user_id)
+    async with _opened(store, authority, "users.restore") as tx:
+        if not await _is_of_organization(tx, authority, user_id) or not await removal.restore(tx, "users", user_id):
+            raise not_found("deleted user")
+        user = await users.get(tx, user_id)
+        assert user is not None
+        await _tell(tx, authority, "user.restored", user, after=told(user))
+    return user
+
+
+async def require_over(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
+    """Whoever acts on a user holds all that the user holds, also where the actor does not look.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for a user that the authority does not see; FORBIDDEN `beyond-own-permissions`.
+    """
+    async with store.open(authority.scope, "users.see") as tx:
+        seen = await users.find(tx, user_id)
+    if seen is None:
+        raise not_found("user")
+    if authority.is_platform_admin:
+        return
+    # Read for the comparison only, and in the whole organization: a role in a sister tenant counts as well.
+    async with store.open(authority.whole, "users.powers") as tx:
+        held = await user_roles.of_user(tx, user_id)
+    if seen.is_platform_admin or any(
+        not authority.held_at(role.tenant_id).issuperset(role.permissions) for role in held
+    ):
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN, "beyond-own-permissions", "This user may do more than you, here or elsewhere."
+        )
+
+
+async def require_manageable(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
+    """Whether the authority may change what the user signs in with: errors as for `change`."""
+    await require_over(store, authority, user_id)
+    async with _opened(store, authority, "users.manageable") as tx:
+        await _lock(tx, authority, user_id)
+
+
+async def require_another_admin(
+    tx: Transaction, organization_id: UUID, user_id: UUID, role: UserRole | None = None
+) -> None:
+    """CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role of theirs) gone.
+
+    Two admins who remove one another at the same time wait for each other here.
+    """
+    await organizations.serialise(tx, organization_id)
+    if await user_roles.leaves_no_admin(tx, user_id, user_role_id=role.user_role_id if role else None):
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "last-admin",
+            "A tenant or the organization would be left without an admin; make another first.",
+        )
+
+
+def _opened(
+    store: MetadataStore, authority: Authority, name: LiteralString
+) -> AbstractAsyncContextManager[Transaction]:
+    """A platform admin may change platform admins, whom row level security keeps from everybody else."""
+    return store.open_platform(PLATFORM, name) if authority.is_platform_admin else store.open(authority.scope, name)
+
+
+async def _lock(tx: Transaction, authority: Authority, user_id: UUID) -> User:
+    """The living user, who was seen, to be changed."""
+    user = await users.lock(tx, user_id)
+    if user is None:
+        if await users.get(tx, user_id) is None:
+            raise not_found("user")
+        raise DuoscopeError(
+            ErrorKind.FORBIDDEN,
+            "user-not-at-home",
+            "This user is not at home in this tenant: take away their roles here, or ask the organization's admins.",
+        )
+    if user.deleted_at is not None or user.organization_id != authority.organization_id:
+        raise not_found("user")
+    return user
+
+
+async def _is_of_organization(tx: Transaction, authority: Authority, user_id: UUID) -> bool:
+    user = await users.lock(tx, user_id)
+    return user is not None and user.organization_id == authority.organization_id
+
+
+async def _end_sessions(tx: Transaction, user: User, reason: str) -> None:
+    """So that they do not go on where they were when the user comes back, nor what was asked for in them."""
+    await user_sessions.act_as(tx, user.user_id)
+    await email_verifications.cancel_changes(tx, user.organization_id, user.user_id)
+    await user_sessions.end_all(tx, user.organization_id, user.user_id, reason=reason)
+
+
+async def _tell(
+    tx: Transaction,
+    authority: Authority,
+    action: str,
+    user: User,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    await tell(
+        tx,
+        authority.actor,
+        action,
+        user.user_id,
+        organization_id=user.organization_id,
+        workspace_id=user.workspace_id,
+        tenant_id=user.tenant_id,
+        before=before,
+        after=after,
+    )

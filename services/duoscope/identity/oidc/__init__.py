@@ -1,0 +1,1 @@
+"""Logging in through an organization's OpenID provider."""

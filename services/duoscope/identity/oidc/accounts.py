@@ -1,0 +1,204 @@
+"""Whom an identity of a provider is here: a user of the provider's organization and of no other, with what groups give.
+
+The organization's changes of people wait for each other meanwhile, so that the last admin is seen by all.
+"""
+
+import dataclasses
+import secrets
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from duoscope.identity.audit.record import tell
+from duoscope.identity.directory import users as people
+from duoscope.identity.oidc.provider import Refused
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import credentials, identity_providers, organizations, user_roles, users
+from duoscope.metadata.identity_providers import EVERYBODY, GroupRole, IdentityProvider
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a provider says of whom it has authenticated."""
+
+    subject: str
+    email: str
+    email_verified: bool
+    first_name: str
+    last_name: str
+    groups: frozenset[str]
+
+
+class OidcUsers:
+    """Finds, links and makes them."""
+
+    def __init__(self, store: MetadataStore, hasher: SlowHasher) -> None:
+        self._store = store
+        self._hasher = hasher
+
+    async def resolve(self, provider: IdentityProvider, identity: Identity, actor: Actor) -> UUID:
+        """The user that the identity is, with the roles that its groups give now.
+
+        Raises:
+            Refused: it may not be anybody here.
+        """
+        _check_email(provider, identity)
+        # Nobody knows this password: a user may set one with a link by mail.
+        nobodys = await self._hasher.hash(secrets.token_urlsafe(32))
+        try:
+            async with self._store.open_platform(_PLATFORM, "oidc.resolve") as tx:
+                await organizations.serialise(tx, provider.organization_id)
+                wanted = [
+                    role
+                    for role in await identity_providers.group_roles(tx, provider.identity_provider_id)
+                    if role.group_name == EVERYBODY or role.group_name in identity.groups
+                ]
+                user_id = await identity_providers.user_of_subject(tx, provider, identity.subject)
+                user_id = user_id or await self._link(tx, provider, identity, actor)
+                user_id = user_id or await self._make(tx, provider, identity, wanted, actor, nobodys)
+                login = await users.find_login_by_id(tx, provider.organization_id, user_id)
+                if login is None or not login.is_open:
+                    raise Refused("the account is closed")
+                if login.is_platform_admin:
+                    raise Refused("platform admins do not sign in through an organization's provider")
+                who = dataclasses.replace(actor, user_id=user_id, email=identity.email)
+                await _sync_roles(tx, provider, user_id, wanted, who)
+                return user_id
+        except DuoscopeError as error:
+            if error.code == "user-exists":
+                raise Refused("the address belongs to another account") from error
+            raise
+
+    async def _link(self, tx: Transaction, provider: IdentityProvider, identity: Identity, actor: Actor) -> UUID | None:
+        login = await users.find_login(tx, identity.email)
+        if login is None:
+            return None
+        if login.organization_id != provider.organization_id:
+            raise Refused("the address belongs to another account")
+        known = await credentials.get_addressee(tx, login.organization_id, login.user_id)
+        if known is None or login.is_platform_admin:
+            raise Refused("the account is closed, or a platform admin's")
+        if not known.email_verified:
+            # Whoever made the account might not be who reads the mail.
+            raise Refused("the account of this address has not verified it")
+        if not await identity_providers.link(tx, provider, identity.subject, login.user_id):
+            raise Refused("the account is another subject of the provider already")
+        await self._tell(tx, provider, login.user_id, identity, actor, "user-identity.linked")
+        return login.user_id
+
+    async def _make(  # noqa: PLR0917 - one step of `resolve`
+        self,
+        tx: Transaction,
+        provider: IdentityProvider,
+        identity: Identity,
+        wanted: list[GroupRole],
+        actor: Actor,
+        password_hash: str,
+    ) -> UUID:
+        if not wanted:
+            raise Refused("no group of the account gives a role")
+        await organizations.enter(tx, provider.organization_id)
+        user = await users.create(
+            tx,
+            email=identity.email,
+            password_hash=password_hash,
+            first_name=identity.first_name,
+            last_name=identity.last_name,
+        )
+        await credentials.verify_email(tx, user.organization_id, user.user_id, user.email)
+        await identity_providers.link(tx, provider, identity.subject, user.user_id)
+        await self._tell(tx, provider, user.user_id, identity, actor, "user.created")
+        return user.user_id
+
+    async def _tell(  # noqa: PLR0917 - one step of `resolve`
+        self,
+        tx: Transaction,
+        provider: IdentityProvider,
+        user_id: UUID,
+        identity: Identity,
+        actor: Actor,
+        action: str,
+    ) -> None:
+        await tell(
+            tx,
+            dataclasses.replace(actor, user_id=user_id, email=identity.email),
+            action,
+            user_id,
+            organization_id=provider.organization_id,
+            after={
+                "email": identity.email,
+                "identity_provider_id": provider.identity_provider_id,
+                "subject": identity.subject,
+            },
+        )
+
+
+async def _sync_roles(
+    tx: Transaction, provider: IdentityProvider, user_id: UUID, wanted: list[GroupRole], actor: Actor
+) -> None:
+    left = {(role.role_id, role.tenant_id): role for role in wanted}
+    for user_role_id, role_id, tenant_id in await identity_providers.given_roles(tx, provider, user_id):
+        if left.pop((role_id, tenant_id), None) is not None or not await _may_be_taken(tx, user_role_id, user_id):
+            continue
+        await user_roles.delete(tx, user_role_id)
+        await _tell_role(tx, provider, actor, "user-role.taken", user_role_id, role_id, tenant_id)
+    for role in left.values():
+        user_role_id = await identity_providers.give_role(tx, provider, user_id, role)
+        if user_role_id is not None:
+            await _tell_role(tx, provider, actor, "user-role.assigned", user_role_id, role.role_id, role.tenant_id)
+
+
+async def _may_be_taken(tx: Transaction, user_role_id: UUID, user_id: UUID) -> bool:
+    """The last admin stays, whatever a provider says."""
+    role = await user_roles.get(tx, user_id, user_role_id)
+    if role is None:
+        return True
+    try:
+        await people.require_another_admin(tx, role.organization_id, user_id, role)
+    except DuoscopeError as error:
+        if error.kind is ErrorKind.CONFLICT:
+            return False
+        raise
+    return True
+
+
+async def _tell_role(  # noqa: PLR0917 - what the entry says
+    tx: Transaction,
+    provider: IdentityProvider,
+    actor: Actor,
+    action: str,
+    user_role_id: UUID,
+    role_id: UUID,
+    tenant_id: UUID | None,
+) -> None:
+    fields = {
+        "user_id": actor.user_id,
+        "role_id": role_id,
+        "tenant_id": tenant_id,
+        "identity_provider_id": provider.identity_provider_id,
+    }
+    is_gone = action.endswith("taken")
+    await tell(
+        tx,
+        actor,
+        action,
+        user_role_id,
+        organization_id=provider.organization_id,
+        before=fields if is_gone else None,
+        after=None if is_gone else fields,
+    )
+
+
+def _check_email(provider: IdentityProvider, identity: Identity) -> None:
+    if not users.is_email(identity.email):
+        raise Refused("the provider names no usable e-mail address")
+    if not identity.email_verified:
+        raise Refused("the provider has not verified the e-mail address")
+    if identity.email.rpartition("@")[2].lower() not in provider.allowed_email_domains:
+        raise Refused("the domain of the e-mail address is not among allowed_email_domains")

@@ -1,0 +1,219 @@
+"""An organization's OpenID providers: made, changed, deleted and restored, each change with its audit entry.
+
+Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide, all that a role can hold.
+An issuer does not change: users are known by its subjects. Client secrets are sealed and never answered.
+"""
+
+import re
+import secrets
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.directory import roles
+from duoscope.identity.operators.administration import code_of
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.ids import new_id
+from duoscope.metadata import identity_providers
+from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
+from duoscope.secrets.box import Place, SecretBox
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+
+
+class IdentityProviders:
+    """Manages them; `allows_http` is for operators who let providers of their own network be asked."""
+
+    def __init__(self, store: MetadataStore, box: SecretBox, *, allows_http: bool) -> None:
+        self._store = store
+        self._box = box
+        self._allows_http = allows_http
+
+    async def create(
+        self,
+        authority: Authority,
+        *,
+        name: str,
+        issuer: str,
+        client_id: str,
+        client_secret: str,
+        scopes: list[str],
+        allowed_email_domains: list[str],
+        group_claim: str,
+        acr_values: list[str],
+        group_roles: list[tuple[str, UUID, UUID | None]],
+    ) -> tuple[IdentityProvider, list[GroupRole]]:
+        """Make one.
+
+        Args:
+            authority: organization-wide.
+            name: for people.
+            issuer: as the provider itself says it.
+            client_id: as the provider knows us.
+            client_secret: likewise.
+            scopes: what to ask for.
+            allowed_email_domains: whose addresses it may vouch for.
+            group_claim: where its tokens name groups.
+            acr_values: what to ask it for, each of which means more than one factor.
+            group_roles: group, role and tenant (None: organization-wide).
+
+        Raises:
+            DuoscopeError: FORBIDDEN `beyond-own-permissions`; INVALID; NOT_FOUND for a role or a tenant.
+        """
+        authority.require_held(ROLE_PERMISSIONS, None)
+        organization_id, identity_provider_id = authority.organization_id, new_id()
+        async with self._store.open(authority.scope, "identity_providers.create") as tx:
+            place = Place("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
+            wanted = IdentityProvider(
+                organization_id=organization_id,
+                identity_provider_id=identity_provider_id,
+                slug=f"{code_of(name)[:50].rstrip('-')}-{secrets.token_hex(4)}",
+                name=name,
+                issuer=self._checked_issuer(issuer),
+                client_id=client_id,
+                client_secret_encrypted=await self._box.seal(tx, client_secret.encode(), place),
+                scopes=_checked_scopes(scopes),
+                allowed_email_domains=_checked_domains(allowed_email_domains),
+                group_claim=group_claim,
+                acr_values=tuple(dict.fromkeys(acr_values)),
+                is_active=True,
+                deleted_at=None,
+                created_at=now(),
+                updated_at=now(),
+            )
+            made = await identity_providers.create(tx, wanted)
+            mapping = await self._set_group_roles(tx, authority, made, group_roles)
+            await _tell(tx, authority, "identity-provider.created", made, after=told(made) | _mapping_told(mapping))
+        return made, mapping
+
+    async def change(
+        self, authority: Authority, identity_provider_id: UUID, changes: dict[str, Any]
+    ) -> tuple[IdentityProvider, list[GroupRole]]:
+        """Change the fields given; `client_secret` and `group_roles` as in `create`. Errors likewise, and NOT_FOUND."""
+        authority.require_held(ROLE_PERMISSIONS, None)
+        client_secret: str | None = changes.pop("client_secret", None)
+        group_roles: list[tuple[str, UUID, UUID | None]] | None = changes.pop("group_roles", None)
+        if "scopes" in changes:
+            changes["scopes"] = _checked_scopes(changes["scopes"])
+        if "acr_values" in changes:
+            changes["acr_values"] = tuple(dict.fromkeys(changes["acr_values"]))
+        if "allowed_email_domains" in changes:
+            changes["allowed_email_domains"] = _checked_domains(changes["allowed_email_domains"])
+        async with self._store.open(authority.scope, "identity_providers.change") as tx:
+            before = await identity_providers.lock(tx, identity_provider_id)
+            if before is None or before.deleted_at is not None:
+                raise not_found("identity provider")
+            if client_secret is not None:
+                place = Place("identity_providers", "client_secret_encrypted", _key(before))
+                changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), place)
+            old_mapping = await identity_providers.group_roles(tx, identity_provider_id)
+            after = await identity_providers.save(tx, replace(before, **changes))
+            mapping = old_mapping
+            if group_roles is not None:
+                mapping = await self._set_group_roles(tx, authority, after, group_roles)
+            old, new = difference(before, after)
+            if mapping != old_mapping:
+                old, new = old | _mapping_told(old_mapping), new | _mapping_told(mapping)
+            await _tell(tx, authority, "identity-provider.changed", after, before=old, after=new)
+        return after, mapping
+
+    async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
+        """Nobody signs in through it any more; what it gave stays until it is removed for good. NOT_FOUND."""
+        async with self._store.open(authority.scope, "identity_providers.delete") as tx:
+            found = await identity_providers.lock(tx, identity_provider_id)
+            if found is None or found.deleted_at is not None:
+                raise not_found("identity provider")
+            await identity_providers.save(tx, replace(found, deleted_at=now()))
+            await _tell(tx, authority, "identity-provider.deleted", found)
+
+    async def restore(
+        self, authority: Authority, identity_provider_id: UUID
+    ) -> tuple[IdentityProvider, list[GroupRole]]:
+        """Take a deletion back. NOT_FOUND for one that is not deleted; FORBIDDEN `beyond-own-permissions`."""
+        authority.require_held(ROLE_PERMISSIONS, None)
+        async with self._store.open(authority.scope, "identity_providers.restore") as tx:
+            found = await identity_providers.lock(tx, identity_provider_id)
+            if found is None or found.deleted_at is None:
+                raise not_found("deleted identity provider")
+            restored = await identity_providers.save(tx, replace(found, deleted_at=None))
+            mapping = await identity_providers.group_roles(tx, identity_provider_id)
+            await _tell(tx, authority, "identity-provider.restored", restored, after=told(restored))
+        return restored, mapping
+
+    async def _set_group_roles(
+        self,
+        tx: Transaction,
+        authority: Authority,
+        provider: IdentityProvider,
+        wanted: list[tuple[str, UUID, UUID | None]],
+    ) -> list[GroupRole]:
+        mapping: list[GroupRole] = []
+        for group, role_id, tenant_id in wanted:
+            role = await roles.assignable(tx, authority, role_id, tenant_id)
+            workspace_id = await roles.workspace_of(tx, tenant_id)
+            mapping.append(GroupRole(group, role_id, role.owner_id, workspace_id, tenant_id))
+        await identity_providers.set_group_roles(tx, provider, mapping)
+        return await identity_providers.group_roles(tx, provider.identity_provider_id)
+
+    def _checked_issuer(self, issuer: str) -> str:
+        try:
+            parts = urlsplit(issuer)
+            is_fine = bool(parts.hostname) and not parts.query and not parts.fragment and parts.username is None
+        except ValueError:
+            is_fine, parts = False, urlsplit("")
+        if not is_fine or parts.scheme not in ({"https", "http"} if self._allows_http else {"https"}):
+            raise invalid("issuer must be an https URL without a query, as the provider's discovery document names it.")
+        return issuer
+
+
+def _key(provider: IdentityProvider) -> tuple[UUID, UUID]:
+    return provider.organization_id, provider.identity_provider_id
+
+
+def _checked_scopes(scopes: list[str]) -> tuple[str, ...]:
+    if "openid" not in scopes:
+        raise invalid("scopes must name openid.")
+    return tuple(dict.fromkeys(scopes))
+
+
+def _checked_domains(domains: list[str]) -> tuple[str, ...]:
+    lowered = tuple(dict.fromkeys(domain.lower() for domain in domains))
+    for domain in lowered:
+        if not _DOMAIN.fullmatch(domain):
+            raise invalid(f"allowed_email_domains: {domain[:100]!r} is no domain such as example.com.")
+    if not lowered:
+        raise invalid("allowed_email_domains must name at least one domain.")
+    return lowered
+
+
+def _mapping_told(mapping: list[GroupRole]) -> dict[str, Any]:
+    return {
+        "group_roles": [
+            {"group": each.group_name, "role_id": each.role_id, "tenant_id": each.tenant_id} for each in mapping
+        ]
+    }
+
+
+async def _tell(
+    tx: Transaction,
+    authority: Authority,
+    action: str,
+    provider: IdentityProvider,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    await tell(
+        tx,
+        authority.actor,
+        action,
+        provider.identity_provider_id,
+        organization_id=provider.organization_id,
+        before=before,
+        after=after,
+    )

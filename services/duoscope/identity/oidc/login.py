@@ -1,0 +1,318 @@
+"""Logging in through an organization's OpenID provider: authorization code with PKCE, one-time state, nonce.
+
+What a login needs to remember until the provider sends the browser back is in a cookie of that browser, sealed: the
+state is bound to it, and nobody makes rows by merely beginning logins. The state is used up when it comes back.
+
+Who signs in is one of the provider's organization's users, or becomes one: known by the provider's subject, else linked
+by an address that both sides have verified, else made. Roles that groups give are looked at again at each login. Every
+refusal looks alike from outside; the reasons are in the audit log.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString, cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from duoscope.identity.authentication.session_ends import SessionId
+from duoscope.identity.authentication.sessions import Sessions, TokenPair
+from duoscope.identity.oidc.accounts import Identity, OidcUsers
+from duoscope.identity.oidc.provider import OidcClient, Refused, code_challenge
+from duoscope.identity.oidc.strength import Strength, strength
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import audit_logs, identity_providers
+from duoscope.metadata.identity_providers import IdentityProvider
+from duoscope.net.outbound import Outbound
+from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.keys import SecretKeys
+from duoscope.stores.postgres import MetadataStore
+
+LOGIN_LIFETIME_S: Final = 600
+"""From the start to the callback."""
+_PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NONCE_BYTES: Final = 12
+_CODE_CHARS_MAX: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to send the browser, and what it is to keep: a cookie's value, for LOGIN_LIFETIME_S."""
+
+    location: str
+    cookie: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What the cookie holds."""
+
+    state: str
+    nonce: str
+    verifier: str
+    identity_provider_id: str
+    expires_at: float
+    tenant_id: str | None
+    fresh: bool = False
+    former: list[list[str]] = field(default_factory=list[list[str]])
+    """Ids of the sessions that the client has, which the login ends."""
+
+    @property
+    def asked_anew_s(self) -> float | None:
+        """When the provider was asked to authenticate anew, where it was."""
+        return self.expires_at - LOGIN_LIFETIME_S if self.fresh else None
+
+
+class OidcLogins:
+    """Begins and finishes logins."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        box: SecretBox,
+        keys: SecretKeys,
+        hasher: SlowHasher,
+        sessions: Sessions,
+        *,
+        outbound: Outbound,
+        public_url: str,
+    ) -> None:
+        self._store = store
+        self._box = box
+        self._sessions = sessions
+        self._client = OidcClient(outbound)
+        self._users = OidcUsers(store, hasher)
+        self._cookie_keys = keys.derive("oidc-login")
+        self._public_url = public_url.rstrip("/")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether people reach us over https, so that cookies may say so."""
+        return self._public_url.startswith("https://")
+
+    async def start(
+        self,
+        slug: str,
+        *,
+        tenant_id: UUID | None = None,
+        fresh: bool = False,
+        former: Sequence[SessionId] = (),
+    ) -> Start:
+        """Begin a login.
+
+        Args:
+            slug: of the provider.
+            tenant_id: where the session is to work; without it, where the user is at home.
+            fresh: whether the provider has to authenticate anew, however lately it did.
+            former: sessions that the client has now, which end when the login succeeds.
+
+        Raises:
+            DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
+        """
+        provider = await self._provider(slug)
+        metadata = await self._client.metadata(provider.issuer)
+        begun = _Begun(
+            state=secrets.token_urlsafe(32),
+            nonce=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(48),
+            identity_provider_id=str(provider.identity_provider_id),
+            expires_at=time.time() + LOGIN_LIFETIME_S,
+            tenant_id=str(tenant_id) if tenant_id else None,
+            fresh=fresh,
+            former=[[str(each.organization_id), str(each.user_id), str(each.session_id)] for each in former],
+        )
+        asked = {"acr_values": " ".join(provider.acr_values)} if provider.acr_values else {}
+        if fresh:
+            asked |= {"prompt": "login", "max_age": "0"}
+        query = urlencode(
+            {
+                **asked,
+                "response_type": "code",
+                "client_id": provider.client_id,
+                "redirect_uri": self.redirect_uri(provider),
+                "scope": " ".join(provider.scopes),
+                "state": begun.state,
+                "nonce": begun.nonce,
+                "code_challenge": code_challenge(begun.verifier),
+                "code_challenge_method": "S256",
+            }
+        )
+        endpoint = metadata.authorization_endpoint
+        location = f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+        return Start(location, self._sealed(begun))
+
+    async def finish(
+        self, slug: str, cookie: str | None, state: str, code: str | None, issuer: str | None, *, actor: Actor
+    ) -> TokenPair:
+        """Turn what the provider sent the browser back with into a session.
+
+        Args:
+            slug: of the provider.
+            cookie: what `start` gave the browser.
+            state: from the provider's answer.
+            code: likewise; None where the provider refused.
+            issuer: likewise, where it names itself (RFC 9207).
+            actor: where the request comes from.
+
+        Raises:
+            DuoscopeError: NOT_FOUND; INVALID `oidc-state-invalid` for an answer to nothing that this browser began;
+                UNAUTHENTICATED `oidc-login-refused`; UNAVAILABLE `oidc-provider-unavailable`.
+        """
+        provider = await self._provider(slug)
+        begun = self._opened(cookie)
+        if (
+            begun is None
+            or begun.expires_at < time.time()
+            or begun.identity_provider_id != str(provider.identity_provider_id)
+            or not hmac.compare_digest(begun.state.encode(), state.encode())
+        ):
+            raise _no_login()
+        async with self._platform("oidc.use_state") as tx:
+            state_hash = hashlib.sha256(begun.state.encode()).hexdigest()
+            if not await identity_providers.use_state(tx, provider, state_hash, lifetime_s=2 * LOGIN_LIFETIME_S):
+                raise _no_login()
+        try:
+            identity, found = await self._identity(provider, begun, code, issuer)
+            user_id = await self._users.resolve(provider, identity, actor)
+            try:
+                return await self._sessions.begin_external(
+                    organization_id=provider.organization_id,
+                    user_id=user_id,
+                    actor=actor,
+                    methods=found.methods,
+                    tenant_id=UUID(begun.tenant_id) if begun.tenant_id else None,
+                    authenticated_s_ago=found.authenticated_s_ago,
+                    former=[SessionId(*map(UUID, ids)) for ids in begun.former],
+                )
+            except DuoscopeError as error:
+                if error.kind is not ErrorKind.UNAUTHENTICATED:
+                    raise
+                raise Refused("the account is closed, or has no role there") from error
+        except Refused as refused:
+            await self._tell_refusal(provider, actor, str(refused))
+            raise DuoscopeError(
+                ErrorKind.UNAUTHENTICATED,
+                "oidc-login-refused",
+                "This account of the identity provider cannot sign in here; your admin can see why in the audit log.",
+                detail=str(refused),
+            ) from refused
+
+    async def _identity(
+        self, provider: IdentityProvider, begun: _Begun, code: str | None, issuer: str | None
+    ) -> tuple[Identity, Strength]:
+        metadata = await self._client.metadata(provider.issuer)
+        if issuer is not None and issuer != provider.issuer:
+            raise Refused("the answer is another issuer's")
+        if issuer is None and metadata.sends_issuer:
+            raise Refused("the answer does not name its issuer")
+        if code is None or len(code) > _CODE_CHARS_MAX:
+            raise Refused("the provider refused")
+        async with self._platform("oidc.client_secret") as tx:
+            place = Place(
+                "identity_providers",
+                "client_secret_encrypted",
+                (provider.organization_id, provider.identity_provider_id),
+            )
+            client_secret = (await self._box.open(tx, provider.client_secret_encrypted, place)).decode()
+        tokens = await self._client.exchange(
+            provider.issuer,
+            client_id=provider.client_id,
+            client_secret=client_secret,
+            code=code,
+            verifier=begun.verifier,
+            redirect_uri=self.redirect_uri(provider),
+        )
+        claims = await self._client.validate(
+            provider.issuer, tokens.id_token, client_id=provider.client_id, nonce=begun.nonce
+        )
+        found = strength(claims, provider.acr_values, since_s=begun.asked_anew_s)
+        if "email" not in claims or provider.group_claim not in claims:
+            more = await self._client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
+            claims = more | claims
+        return _identity(claims, provider), found
+
+    async def _provider(self, slug: str) -> IdentityProvider:
+        if _SLUG.fullmatch(slug):
+            async with self._platform("oidc.provider") as tx:
+                found = await identity_providers.find_open(tx, slug)
+            if found is not None:
+                return found
+        raise not_found("identity provider")
+
+    async def _tell_refusal(self, provider: IdentityProvider, actor: Actor, reason: str) -> None:
+        async with self._platform("oidc.refused") as tx:
+            await audit_logs.record(
+                tx,
+                actor,
+                action="session.created",
+                resource_type="identity-provider",
+                resource_id=provider.identity_provider_id,
+                organization_id=provider.organization_id,
+                after={"methods": ["oidc"], "reason": reason},
+                result="failure",
+            )
+
+    def redirect_uri(self, provider: IdentityProvider) -> str:
+        """Where the provider is to send browsers back."""
+        return f"{self._public_url}/api/v1/auth/oidc/{provider.slug}/callback"
+
+    def _sealed(self, begun: _Begun) -> str:
+        nonce = os.urandom(_NONCE_BYTES)
+        text = json.dumps(dataclasses.asdict(begun)).encode()
+        return base64.urlsafe_b64encode(nonce + AESGCM(self._cookie_keys[0]).encrypt(nonce, text, b"oidc")).decode()
+
+    def _opened(self, cookie: str | None) -> _Begun | None:
+        for key in self._cookie_keys if cookie else ():
+            try:
+                raw = base64.urlsafe_b64decode(cookie or "")
+                text = AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], b"oidc")
+            except (InvalidTag, ValueError):
+                continue
+            return _Begun(**json.loads(text))
+        return None
+
+    def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
+        return self._store.open_platform(_PLATFORM, name)
+
+
+def _identity(claims: dict[str, Any], provider: IdentityProvider) -> Identity:
+    """What the claims say, where they say it as they should."""
+    groups: object = claims.get(provider.group_claim)
+    listed = cast("list[object]", groups) if isinstance(groups, list) else [groups]
+    email = claims.get("email")
+    return Identity(
+        subject=claims["sub"],
+        email=email.strip() if isinstance(email, str) else "",
+        # Some providers send a text.
+        email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
+        first_name=_text(claims.get("given_name")),
+        last_name=_text(claims.get("family_name")),
+        groups=frozenset(group for group in listed if isinstance(group, str)),
+    )
+
+
+def _text(value: object) -> str:
+    return "".join(c for c in value if c.isprintable())[:100] if isinstance(value, str) else ""
+
+
+def _no_login() -> DuoscopeError:
+    return invalid(
+        "This answers no login that this browser has begun, or one that was answered already, or is too old: begin "
+        "again.",
+        code="oidc-state-invalid",
+    )

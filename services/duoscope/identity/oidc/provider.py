@@ -1,0 +1,254 @@
+"""The OpenID provider's side of a login: discovery, exchange of the code, the checks of an ID token.
+
+OpenID Connect Core 1.0 (authorization code flow, section 3.1), Discovery 1.0, PKCE (RFC 7636), issuer in the response
+(RFC 9207). What a provider says is believed only as far as its own signature carries.
+"""
+
+import base64
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import jwt
+
+from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.net.outbound import Answer, Outbound
+
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
+METADATA_LIFETIME_S: Final = 3600.0
+FAILURE_LIFETIME_S: Final = 10.0
+"""How long a provider that did not answer is not asked again, whoever begins logins."""
+KEYS_PAUSE_S: Final = 30.0
+"""Between two looks at a provider's keys because of a key id that is not among them."""
+PROVIDERS_MAX: Final = 200
+CLOCK_SKEW_S: Final = 60
+_SUBJECT_CHARS_MAX: Final = 255
+_OK: Final = 200
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a provider says of itself."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None
+    takes_basic: bool
+    sends_issuer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the code was exchanged for."""
+
+    id_token: str = field(repr=False)
+    access_token: str | None = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Known:
+    metadata: Metadata
+    read_at: float
+    keys: dict[str | None, jwt.PyJWK] = field(default_factory=dict[str | None, jwt.PyJWK])
+    keys_read_at: float = float("-inf")
+
+
+class Refused(Exception):  # noqa: N818 - an outcome of a login
+    """The login is refused; the reason is for the log and the audit log, never for whoever logs in."""
+
+
+def code_challenge(verifier: str) -> str:
+    """S256 of RFC 7636."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+class OidcClient:
+    """Talks to providers; remembers what they say of themselves, and their keys."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._known: dict[str, _Known] = {}
+        self._failed: dict[str, float] = {}
+
+    async def metadata(self, issuer: str) -> Metadata:
+        """What the issuer publishes.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE `oidc-provider-unavailable` for a provider that cannot be asked or says nonsense.
+        """
+        return (await self._provider(issuer)).metadata
+
+    async def exchange(
+        self, issuer: str, *, client_id: str, client_secret: str, code: str, verifier: str, redirect_uri: str
+    ) -> Tokens:
+        """The tokens for an authorization code. `Refused` if the provider refuses it."""
+        metadata = await self.metadata(issuer)
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        form["code_verifier"] = verifier
+        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+        if metadata.takes_basic:
+            # RFC 6749, section 2.3.1: both parts are form-encoded first.
+            pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
+            headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        else:
+            form |= {"client_id": client_id, "client_secret": client_secret}
+        answer = await self._ask("POST", metadata.token_endpoint, headers=headers, content=urlencode(form).encode())
+        body = _object(answer)
+        if answer.status != _OK:
+            raise Refused(f"token endpoint: {answer.status} {str(body.get('error'))[:100]}")
+        id_token, access_token = body.get("id_token"), body.get("access_token")
+        if not isinstance(id_token, str):
+            raise Refused("token endpoint: no ID token")
+        return Tokens(id_token, access_token if isinstance(access_token, str) else None)
+
+    async def validate(self, issuer: str, id_token: str, *, client_id: str, nonce: str) -> dict[str, Any]:
+        """The claims of an ID token, checked as Core 1.0, section 3.1.3.7, wants it. `Refused` if any check fails."""
+        try:
+            header = jwt.get_unverified_header(id_token)
+            algorithm = header.get("alg")
+            if algorithm not in ALGORITHMS:
+                raise Refused(f"ID token: algorithm {str(algorithm)[:20]!r}")
+            key = await self._key(issuer, header.get("kid"))
+            claims: dict[str, Any] = jwt.decode(
+                id_token,
+                key.key,
+                algorithms=[algorithm],
+                issuer=issuer,
+                audience=client_id,
+                leeway=CLOCK_SKEW_S,
+                options={"require": ["iss", "sub", "aud", "exp", "iat", "nonce"]},
+            )
+        except jwt.PyJWTError as error:
+            raise Refused(f"ID token: {type(error).__name__}") from error
+        if claims["nonce"] != nonce:
+            raise Refused("ID token: another nonce")
+        audiences = claims["aud"]
+        if ("azp" in claims or (isinstance(audiences, list) and len(audiences) > 1)) and claims.get("azp") != client_id:  # pyright: ignore[reportUnknownArgumentType]
+            raise Refused("ID token: another authorized party")
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_CHARS_MAX:
+            raise Refused("ID token: no usable subject")
+        return claims
+
+    async def userinfo(self, issuer: str, access_token: str | None, subject: str) -> dict[str, Any]:
+        """Further claims of the subject; none if the provider has no such endpoint."""
+        endpoint = (await self.metadata(issuer)).userinfo_endpoint
+        if endpoint is None or access_token is None:
+            return {}
+        answer = await self._ask(
+            "GET", endpoint, headers={"authorization": f"Bearer {access_token}", "accept": "application/json"}
+        )
+        if answer.status != _OK:
+            return {}
+        claims = _object(answer)
+        if claims.get("sub") != subject:
+            raise Refused("userinfo: another subject")
+        return claims
+
+    async def _key(self, issuer: str, kid: str | None) -> jwt.PyJWK:
+        known = await self._provider(issuer)
+        if kid not in known.keys and time.monotonic() - known.keys_read_at > KEYS_PAUSE_S:
+            answer = await self._ask("GET", known.metadata.jwks_uri, headers={"accept": "application/json"})
+            entries = _object(answer).get("keys")
+            known.keys_read_at = time.monotonic()
+            known.keys = _usable_keys(cast("list[Any]", entries) if isinstance(entries, list) else [])
+        if kid is None and len(known.keys) == 1:
+            return next(iter(known.keys.values()))
+        if kid not in known.keys:
+            raise Refused("ID token: a key that the provider does not publish")
+        return known.keys[kid]
+
+    async def _provider(self, issuer: str) -> _Known:
+        known = self._known.get(issuer)
+        if known and time.monotonic() - known.read_at < METADATA_LIFETIME_S:
+            return known
+        if time.monotonic() - self._failed.get(issuer, float("-inf")) < FAILURE_LIFETIME_S:
+            raise _unavailable(f"{issuer} did not answer a moment ago")
+        try:
+            metadata = await self._discover(issuer)
+        except DuoscopeError:
+            _remember(self._failed, issuer, time.monotonic())
+            raise
+        known = _Known(metadata, time.monotonic())
+        _remember(self._known, issuer, known)
+        return known
+
+    async def _discover(self, issuer: str) -> Metadata:
+        url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+        answer = await self._ask("GET", url, headers={"accept": "application/json"})
+        if answer.status != _OK:
+            raise _unavailable(f"{url}: {answer.status}")
+        return _metadata(issuer, _object(answer))
+
+    async def _ask(self, method: str, url: str, *, headers: dict[str, str], content: bytes | None = None) -> Answer:
+        try:
+            return await self._outbound.request(method, url, headers=headers, content=content)
+        except DuoscopeError as error:
+            raise _unavailable(f"{url}: {error.detail or error.message}") from error
+
+
+def _remember(remembered: dict[str, _T], issuer: str, value: _T) -> None:
+    """The latest PROVIDERS_MAX."""
+    remembered.pop(issuer, None)
+    if len(remembered) >= PROVIDERS_MAX:
+        remembered.pop(next(iter(remembered)))
+    remembered[issuer] = value
+
+
+def _metadata(issuer: str, document: dict[str, Any]) -> Metadata:
+    if document.get("issuer") != issuer:
+        raise _unavailable(f"{issuer} says its issuer is {str(document.get('issuer'))[:200]!r}")
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+        if not isinstance(document.get(name), str):
+            raise _unavailable(f"{issuer} names no {name}")
+    endpoint: str = document["authorization_endpoint"]
+    if not endpoint.startswith("https://") and not issuer.startswith("http://"):
+        raise _unavailable(f"{issuer} wants people sent to {endpoint[:200]!r}")
+    userinfo = document.get("userinfo_endpoint")
+    methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+    return Metadata(
+        issuer,
+        endpoint,
+        document["token_endpoint"],
+        document["jwks_uri"],
+        userinfo if isinstance(userinfo, str) else None,
+        "client_secret_basic" in methods or "client_secret_post" not in methods,
+        document.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _usable_keys(entries: list[Any]) -> dict[str | None, jwt.PyJWK]:
+    keys: dict[str | None, jwt.PyJWK] = {}
+    for entry in entries:
+        if not isinstance(entry, dict):
+            continue
+        parts = cast("dict[str, Any]", entry)
+        if parts.get("use", "sig") != "sig" or parts.get("kty") == "oct":
+            continue
+        try:
+            keys[parts.get("kid")] = jwt.PyJWK.from_dict(parts)
+        except jwt.PyJWTError:
+            continue
+    return keys
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    try:
+        return answer.json_object()
+    except ValueError as error:
+        raise _unavailable(f"status {answer.status} with a body that is no JSON object") from error
+
+
+def _unavailable(detail: str) -> DuoscopeError:
+    return unavailable(
+        "The identity provider does not answer as it should; try again later, or tell your admin.",
+        code="oidc-provider-unavailable",
+        retry_after_s=5.0,
+        detail=detail,
+    )

@@ -1,0 +1,323 @@
+"""What an operator does from the command line: works across tenants, by leave of whoever can reach the database."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from duoscope.identity.api_keys import form, management
+from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, KeyWish, Made
+from duoscope.identity.audit.record import tell, told
+from duoscope.identity.authentication.session_ends import end_all_in
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import PasswordRules
+from duoscope.kernel.actor import operator
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user, not_found
+from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import (
+    api_keys,
+    audit_logs,
+    organizations,
+    password_reset_tokens,
+    regions,
+    roles,
+    tenants,
+    trusted_devices,
+    user_roles,
+    users,
+    workspaces,
+)
+from duoscope.metadata.api_keys import ApiKey
+from duoscope.metadata.tenants import Tenant
+from duoscope.metadata.users import User
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+REGION_CODE = "default"
+_OPERATOR = PlatformScope(reason="an operator's command")
+_CODE_CHARS = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedApiKey:
+    """A key just made. `api_key` is shown once and stored nowhere."""
+
+    api_key_id: UUID
+    key_id: str
+    tenant_id: UUID
+    permissions: tuple[str, ...]
+    api_key: str = field(repr=False)
+
+
+def code_of(name: str) -> str:
+    """A code made of a name: lower case, with single hyphens; INVALID for a name without a letter or digit."""
+    code = _CODE_CHARS.sub("-", name.lower()).strip("-")[:63].rstrip("-")
+    if not code:
+        raise invalid(f"The name {name!r} has no letter or digit to make a code of.")
+    return code
+
+
+async def create_tenant(
+    store: MetadataStore,
+    *,
+    organization: str,
+    workspace: str,
+    tenant: str,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+    mfa_required: bool = True,
+) -> Tenant:
+    """Make a tenant, and its organization and workspace where no such name exists yet.
+
+    `mfa_required` is for an organization that this makes: whether its people need a second factor.
+
+    Raises:
+        DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
+    """
+    async with store.open_platform(_OPERATOR, "admin.create_tenant") as tx:
+        made = await make_tenant(
+            tx,
+            organization=organization,
+            workspace=workspace,
+            tenant=tenant,
+            retention_days=retention_days,
+            mfa_required=mfa_required,
+        )
+        await _tell(tx, "tenant.created", made.tenant_id, made, after=told(made))
+    return made
+
+
+async def make_tenant(
+    tx: Transaction,
+    *,
+    organization: str,
+    workspace: str,
+    tenant: str,
+    mfa_required: bool,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+) -> Tenant:
+    """`create_tenant` within a platform transaction of the caller's."""
+    found = await organizations.find(tx, code_of(organization))
+    if found is None:
+        region = await regions.find(tx, REGION_CODE) or await regions.create(tx, name="Default", code=REGION_CODE)
+        found = await organizations.create(
+            tx, region_id=region.region_id, name=organization, code=code_of(organization), mfa_required=mfa_required
+        )
+    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await workspaces.create(
+        tx, organization_id=found.organization_id, name=workspace, code=code_of(workspace)
+    )
+    try:
+        return await tenants.create(
+            tx,
+            organization_id=found.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+            retention_days=retention_days,
+        )
+    except DuoscopeError as error:
+        if error.code != "tenant-exists":
+            raise
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            error.code,
+            f"The workspace {workspace!r} has a tenant {code_of(tenant)!r} already, which the name {tenant!r} would "
+            "make again. Choose another name; `duoscope admin list-tenants` lists those there are.",
+        ) from error
+
+
+async def create_user(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    tenant_id: UUID,
+    email: str,
+    password: str,
+    password_expires_at: datetime | None = None,
+    role: str = "viewer",
+    rules: PasswordRules | None = None,
+) -> User:
+    """Make a user at home in a tenant, with a role there (built-in or the tenant's own, by name).
+
+    `password_expires_at` is for one that was generated, which no rule is asked about.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the tenant or role, CONFLICT `user-exists` for the address, INVALID.
+    """
+    if password_expires_at is None:
+        await (rules or PasswordRules()).check(password, email=email)
+    password_hash = await hasher.hash(password)
+    async with store.open_platform(_OPERATOR, "admin.create_user") as tx:
+        tenant = await _enter(tx, tenant_id)
+        user = await make_user(
+            tx, email=email, password_hash=password_hash, password_expires_at=password_expires_at, role=role
+        )
+        await _tell(tx, "user.created", user.user_id, tenant, after=told(user) | {"role": role})
+    return user
+
+
+async def make_user(
+    tx: Transaction,
+    *,
+    email: str,
+    password_hash: str,
+    password_expires_at: datetime | None,
+    role: str,
+    is_platform_admin: bool = False,
+) -> User:
+    """`create_user` within a platform transaction that has entered the tenant."""
+    chosen = await roles.find(tx, role)
+    if chosen is None:
+        raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
+    user = await users.create(
+        tx,
+        email=email,
+        password_hash=password_hash,
+        password_expires_at=password_expires_at,
+        is_platform_admin=is_platform_admin,
+    )
+    if is_platform_admin:
+        # Whoever runs the platform runs their own organization as well, with the tenants to come.
+        await user_roles.create(
+            tx,
+            organization_id=user.organization_id,
+            workspace_id=None,
+            tenant_id=None,
+            user_id=user.user_id,
+            role=chosen,
+        )
+    else:
+        await roles.assign(tx, user.user_id, chosen)
+    return user
+
+
+async def create_api_key(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    tenant_id: UUID,
+    name: str,
+    permissions: Iterable[str] = api_keys.PERMISSIONS,
+    expires_at: datetime | None = None,
+) -> CreatedApiKey:
+    """Make a key for a tenant. NOT_FOUND for the tenant, INVALID for the permissions."""
+    wish = KeyWish(name=name, permissions=api_keys.check_permissions(permissions), expires_at=expires_at)
+    new = form.generate()
+    secret_hash = await hasher.hash(new.secret)
+    async with store.open_platform(_OPERATOR, "admin.create_api_key") as tx:
+        await _enter(tx, tenant_id)
+        made = await management.create(tx, operator(), new, secret_hash, wish)
+    return _created(made)
+
+
+async def rotate_api_key(
+    store: MetadataStore, hasher: SlowHasher, key_id: str, *, grace_s: int = GRACE_DEFAULT_S
+) -> CreatedApiKey:
+    """Give a key, by its `tfk-...` id, another secret; the present one works for `grace_s` more.
+
+    Raises:
+        DuoscopeError: NOT_FOUND, CONFLICT `api-key-revoked`, INVALID for the grace period.
+    """
+    new = form.generate(key_id)
+    secret_hash = await hasher.hash(new.secret)
+    async with store.open_platform(_OPERATOR, "admin.rotate_api_key") as tx:
+        key = await api_keys.find(tx, key_id)
+        if key is None:
+            raise _no_key()
+        made = await management.rotate(tx, operator(), key.api_key_id, new, secret_hash, grace_s=grace_s)
+    return _created(made)
+
+
+def _created(made: Made) -> CreatedApiKey:
+    key = made.key
+    return CreatedApiKey(key.api_key_id, key.key_id, key.tenant_id, key.permissions, made.presented)
+
+
+async def list_tenants(store: MetadataStore) -> list[Tenant]:
+    """All tenants of the platform."""
+    async with store.open_platform(_OPERATOR, "admin.list_tenants") as tx:
+        return await tenants.list_all(tx)
+
+
+async def list_api_keys(store: MetadataStore, *, tenant_id: UUID | None = None) -> list[ApiKey]:
+    """The keys of a tenant, or of all."""
+    async with store.open_platform(_OPERATOR, "admin.list_api_keys") as tx:
+        return [key for key in await api_keys.list_all(tx) if tenant_id is None or key.tenant_id == tenant_id]
+
+
+async def revoke_api_key(store: MetadataStore, key_id: str, *, reason: str = "revoked by an operator") -> None:
+    """Revoke by `tfk-...` id; receivers notice within 2 s. NOT_FOUND for no such key that still works."""
+    async with store.open_platform(_OPERATOR, "admin.revoke_api_key") as tx:
+        key = await api_keys.find(tx, key_id)
+        if key is None or key.status == "revoked":
+            raise _no_key()
+        await management.revoke(tx, operator(), key.api_key_id, reason=reason)
+
+
+def _no_key() -> DuoscopeError:
+    return not_found("API key that still works; `duoscope admin list-api-keys` lists them")
+
+
+async def reset_password(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    email: str,
+    password: str,
+    password_expires_at: datetime | None = None,
+    rules: PasswordRules | None = None,
+) -> None:
+    """Give a user another password, open their account if failures locked it, and end their sessions."""
+    if password_expires_at is None:
+        await (rules or PasswordRules()).check(password, email=email)
+    password_hash = await hasher.hash(password)
+    async with store.open_platform(_OPERATOR, "admin.reset_password") as tx:
+        login = await users.find_login(tx, email)
+        if login is None:
+            raise no_such_user()
+        ids = login.organization_id, login.user_id
+        await users.set_password(tx, login.user_id, password_hash, expires_at=password_expires_at)
+        await password_reset_tokens.use_all(tx, *ids)
+        await trusted_devices.remove_all(tx, *ids)
+        await end_all_in(tx, operator(), *ids, reason="password-reset")
+        await audit_logs.record(
+            tx,
+            operator(),
+            action="password.reset",
+            resource_type="user",
+            resource_id=login.user_id,
+            organization_id=login.organization_id,
+        )
+
+
+async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:
+    """Keep telemetry that arrives from now on for one of the retention classes; receivers notice within 30 s."""
+    async with store.open_platform(_OPERATOR, "admin.set_retention") as tx:
+        if not await tenants.set_retention(tx, tenant_id, retention_days):
+            raise _no_tenant()
+
+
+async def _enter(tx: Transaction, tenant_id: UUID) -> Tenant:
+    tenant = await tenants.get(tx, tenant_id)
+    if tenant is None:
+        raise _no_tenant()
+    await tenants.enter(tx, tenant)
+    return tenant
+
+
+async def _tell(tx: Transaction, action: str, resource_id: UUID, tenant: Tenant, *, after: dict[str, Any]) -> None:
+    await tell(
+        tx,
+        operator(),
+        action,
+        resource_id,
+        organization_id=tenant.organization_id,
+        workspace_id=tenant.workspace_id,
+        tenant_id=tenant.tenant_id,
+        after=after,
+    )
+
+
+def _no_tenant() -> DuoscopeError:
+    return not_found("tenant; `duoscope admin list-tenants` lists those there are")

@@ -1,0 +1,213 @@
+"""The first start: a platform admin, an organization, a workspace, a tenant and an API key, told once.
+
+All rows are one transaction. The credentials are on disk under a temporary name before it commits and get their real
+name after it: a kill anywhere in between loses nothing, because the next start finds the temporary file, sees that its
+organization exists, and finishes. A temporary file whose transaction never committed is overwritten.
+
+The admin's password ends after a day. In a trial, where whoever starts duoscope owns all of it, a later start makes
+another if nobody has set their own by then.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from duoscope.identity.api_keys import form, management
+from duoscope.identity.api_keys.management import KeyWish
+from duoscope.identity.operators import administration
+from duoscope.identity.passwords.hashing import SlowHasher
+from duoscope.identity.passwords.rules import generated
+from duoscope.kernel.actor import system
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import api_keys, audit_logs, organizations, tenants, users
+from duoscope.stores.postgres import MetadataStore
+
+ADMIN_EMAIL = "admin@duoscope.local"
+CREDENTIALS_FILE = "credentials.json"
+_FIRST_START = PlatformScope(reason="the first start makes the first tenant")
+# Serialises first starts of several processes on one database.
+_LOCK_KEY = 0x64756F2D626F6F74
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The content of `<data_dir>/credentials.json`. `admin_password` is empty once the admin has set their own."""
+
+    api_url: str
+    otlp_grpc_endpoint: str
+    otlp_http_endpoint: str
+    admin_email: str
+    admin_password: str = field(repr=False)
+    organization_id: str
+    workspace_id: str
+    tenant_id: str
+    api_key: str = field(repr=False)
+    admin_password_expires_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What `bootstrap` found or made.
+
+    Attributes:
+        path: where the credentials are, or would be.
+        created: whether this start made them: the only time to print them.
+        renewed: whether this start made the admin another password, because the one before had ended.
+        credentials: None when the platform exists but the file does not, such as on another machine. Then
+            `duoscope admin reset-password` and `duoscope admin create-api-key` make new ones.
+    """
+
+    path: Path
+    created: bool
+    credentials: Credentials | None
+    renewed: bool = False
+    is_trial: bool = False
+
+
+async def bootstrap(
+    store: MetadataStore,
+    hasher: SlowHasher,
+    *,
+    data_dir: Path,
+    api_url: str,
+    otlp_grpc_endpoint: str,
+    otlp_http_endpoint: str,
+    admin_email: str = ADMIN_EMAIL,
+    is_trial: bool = False,
+) -> FirstStart:
+    """Make everything a new platform needs, or find that it was made. May run at every start.
+
+    `is_trial` is for embedded stores: one person, one machine, who is not asked for a second factor at first.
+    """
+    path = data_dir / CREDENTIALS_FILE
+    temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
+    password, expires_at = generated()
+    new_key = form.generate()
+    async with store.open_platform(_FIRST_START, "bootstrap") as tx:
+        await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
+        if await organizations.any_exists(tx):
+            left = _read(temporary)
+            finish = left is not None and await organizations.get(tx, UUID(left.organization_id)) is not None
+            credentials = None
+        else:
+            finish = True
+            tenant = await administration.make_tenant(
+                tx, organization="Default", workspace="Default", tenant="Default", mfa_required=not is_trial
+            )
+            await tenants.enter(tx, tenant)
+            await administration.make_user(
+                tx,
+                email=admin_email,
+                password_hash=await hasher.hash(password),
+                password_expires_at=expires_at,
+                role="admin",
+                is_platform_admin=True,
+            )
+            await management.create(
+                tx,
+                system("first start"),
+                new_key,
+                await hasher.hash(new_key.secret),
+                KeyWish(name="First key", permissions=tuple(sorted(api_keys.PERMISSIONS))),
+            )
+            credentials = Credentials(
+                api_url=api_url,
+                otlp_grpc_endpoint=otlp_grpc_endpoint,
+                otlp_http_endpoint=otlp_http_endpoint,
+                admin_email=admin_email,
+                admin_password=password,
+                organization_id=str(tenant.organization_id),
+                workspace_id=str(tenant.workspace_id),
+                tenant_id=str(tenant.tenant_id),
+                api_key=new_key.presented,
+                admin_password_expires_at=_shown(expires_at),
+            )
+            _write(temporary, credentials)
+    if finish:
+        temporary.replace(path)
+    found = credentials or _read(path)
+    renewed = False
+    if found is not None:
+        if credentials is None:
+            known, found = found, await _with_password(store, hasher, path, found, renews=is_trial)
+            renewed = found.admin_password not in {"", known.admin_password}
+        here = replace(
+            found,
+            api_url=api_url,
+            otlp_grpc_endpoint=otlp_grpc_endpoint,
+            otlp_http_endpoint=otlp_http_endpoint,
+        )
+        if here != found:
+            # The ports changed since: whoever reads the file, such as the demo, must find this start's.
+            _replace(path, here)
+            found = here
+    return FirstStart(path, created=finish, credentials=found, renewed=renewed, is_trial=is_trial)
+
+
+async def _with_password(
+    store: MetadataStore, hasher: SlowHasher, path: Path, known: Credentials, *, renews: bool
+) -> Credentials:
+    """Without the password where the admin has set their own; with another where it has ended and that is wanted."""
+    password, expires_at = generated()
+    async with store.open_platform(_FIRST_START, "bootstrap.password") as tx:
+        # They may have taken another address since.
+        email = await users.find_first_admin_email(tx, UUID(known.organization_id))
+        login = await users.find_login(tx, email) if email else None
+        if email is None or login is None:
+            return known
+        known = replace(known, admin_email=email)
+        if not known.admin_password:
+            return known
+        if login.password_expires_at is None:
+            if await hasher.verify(login.password_hash, known.admin_password):
+                # Made by a version whose passwords had no end.
+                return known
+            found = replace(known, admin_password="", admin_password_expires_at="")
+        elif login.password_has_expired and renews:
+            found = replace(known, admin_password=password, admin_password_expires_at=_shown(expires_at))
+            await users.set_password(tx, login.user_id, await hasher.hash(password), expires_at=expires_at)
+            await audit_logs.record(
+                tx,
+                system("a trial's start"),
+                action="password.reset",
+                resource_type="user",
+                resource_id=login.user_id,
+                organization_id=login.organization_id,
+            )
+        else:
+            return known
+        # Before the commit: a kill in between leaves one that does not work, in the place of one that does not either.
+        _replace(path, found)
+    return found
+
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _replace(path: Path, credentials: Credentials) -> None:
+    temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
+    _write(temporary, credentials)
+    temporary.replace(path)
+
+
+def _write(path: Path, credentials: Credentials) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(credentials), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> Credentials | None:
+    """None for a file that is missing, or that a kill cut short."""
+    try:
+        return Credentials(**json.loads(path.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None

@@ -1,0 +1,143 @@
+"""What an operator does with organizations and people from the command line, by the rules that the API has as well."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from duoscope.identity.audit.record import tell, told
+from duoscope.identity.authorization.permissions import Authority, operator_over
+from duoscope.identity.directory.invitations import Invitations, Sent
+from duoscope.identity.operators.administration import REGION_CODE, code_of
+from duoscope.kernel.actor import operator
+from duoscope.kernel.errors import not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import invitations as invitation_rows
+from duoscope.metadata import organizations, regions, roles, tenants, user_roles, workspaces
+from duoscope.metadata.invitations import Overview
+from duoscope.metadata.organizations import Organization
+from duoscope.metadata.user_roles import Access
+from duoscope.stores.postgres import MetadataStore
+
+_OPERATOR: Final = PlatformScope(reason="an operator's command")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOrganization:
+    """A new organization with its first workspace and tenant."""
+
+    organization: Organization
+    workspace_id: UUID
+    tenant_id: UUID
+
+
+async def create_organization(
+    store: MetadataStore,
+    *,
+    name: str,
+    region: str = REGION_CODE,
+    workspace: str = "Default",
+    tenant: str = "Default",
+    mfa_required: bool = True,
+) -> MadeOrganization:
+    """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
+    async with store.open_platform(_OPERATOR, "admin.create_organization") as tx:
+        found = await regions.find(tx, region)
+        if found is None:
+            if region != REGION_CODE:
+                raise not_found(f"region {region!r}")
+            found = await regions.create(tx, name="Default", code=REGION_CODE)
+        made = await organizations.create(
+            tx, region_id=found.region_id, name=name, code=code_of(name), mfa_required=mfa_required
+        )
+        place = await workspaces.create(
+            tx, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
+        )
+        first = await tenants.create(
+            tx,
+            organization_id=made.organization_id,
+            workspace_id=place.workspace_id,
+            name=tenant,
+            code=code_of(tenant),
+        )
+        await tell(
+            tx,
+            operator(),
+            "organization.created",
+            made.organization_id,
+            organization_id=made.organization_id,
+            after=told(made) | {"workspace": told(place), "tenant": told(first)},
+        )
+    return MadeOrganization(made, place.workspace_id, first.tenant_id)
+
+
+async def invite(
+    store: MetadataStore, invitations: Invitations, *, organization: str, email: str, role: str, tenant_id: UUID | None
+) -> Sent:
+    """Invite to an organization (by code), or to one of its tenants; the link is answered whether it is mailed or not.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for organization, role or tenant; CONFLICT as in Invitations.create.
+    """
+    async with store.open_platform(_OPERATOR, "admin.find_organization") as tx:
+        found = await organizations.find(tx, organization)
+        if found is None:
+            raise not_found(f"organization with the code {organization!r}")
+    authority = operator_over(found.organization_id)
+    async with store.open(authority.scope, "admin.find_role") as tx:
+        chosen = next(
+            (r for r in await roles.list_all(tx) if r.name == role and r.tenant_id in {None, tenant_id}), None
+        )
+    if chosen is None:
+        raise not_found(f"role {role!r} in this organization")
+    return await invitations.create(
+        authority, email=email, role_ids=[chosen.role_id], tenant_id=tenant_id, needs_mail=False
+    )
+
+
+async def list_invitations(store: MetadataStore, *, organization: str | None = None) -> list[Overview]:
+    """Of all organizations or one (by code), newest first.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the organization.
+    """
+    async with store.open_platform(_OPERATOR, "admin.list_invitations") as tx:
+        if organization is not None and await organizations.find(tx, organization) is None:
+            raise not_found(f"organization with the code {organization!r}")
+        return await invitation_rows.list_overview(tx, organization)
+
+
+async def resend_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> Sent:
+    """With a new link, answered whether it is mailed or not. Errors as in Invitations.resend, but that for no mail."""
+    authority = await _over_invitation(store, invitation_id)
+    return await invitations.resend(authority, invitation_id, needs_mail=False)
+
+
+async def revoke_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> None:
+    """End it. Errors as in Invitations.revoke."""
+    await invitations.revoke(await _over_invitation(store, invitation_id), invitation_id)
+
+
+async def _over_invitation(store: MetadataStore, invitation_id: UUID) -> Authority:
+    async with store.open_platform(_OPERATOR, "admin.find_invitation") as tx:
+        found = await invitation_rows.get(tx, invitation_id)
+    if found is None:
+        raise not_found("invitation; list-invitations shows what there is")
+    return operator_over(found.organization_id)
+
+
+async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:
+    """Who holds which role where, of all organizations or one (by code).
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the organization.
+    """
+    async with store.open_platform(_OPERATOR, "admin.list_access") as tx:
+        if organization is not None and await organizations.find(tx, organization) is None:
+            raise not_found(f"organization with the code {organization!r}")
+        return await user_roles.list_access(tx, organization)
+
+
+async def list_places(store: MetadataStore) -> dict[UUID, tuple[str, str]]:
+    """By tenant: its organization's code and its workspace's name."""
+    async with store.open_platform(_OPERATOR, "admin.list_places") as tx:
+        return await tenants.list_places(tx)

@@ -1,0 +1,1 @@
+"""Passwords: hashing, and which may be chosen."""

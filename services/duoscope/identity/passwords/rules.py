@@ -1,0 +1,113 @@
+"""Which passwords may be chosen: NIST SP 800-63B, section 3.1.1.2. Long enough, not a common one; nothing is said
+about kinds of characters, and what somebody chose does not expire. It is taken to the letter.
+
+Common is what is in the list (PROVENANCE.md), what only adds digits and punctuation to an entry of it or to a word that
+everybody would try here (the address, the product), and what repeats itself or counts; breached is what
+breached_passwords.py knows.
+"""
+
+import gzip
+import re
+import secrets
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from duoscope.identity.passwords.breached_passwords import BreachedPasswords
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now
+from duoscope.kernel.errors import DuoscopeError, invalid
+
+PASSWORD_CHARS_MIN: Final = 12
+PASSWORD_CHARS_MAX: Final = 512
+_DISTINCT_MIN: Final = 5
+_PRODUCT: Final = ("duoscope", "telemetryflow", "observability", "administrator")
+_TRIMMED: Final = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_ROWS: Final = tuple(
+    row + row[::-1]
+    for row in ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+)
+
+
+class PasswordRules:
+    """All that is asked of a new password; `breached` is closed by whoever made it."""
+
+    def __init__(self, breached: BreachedPasswords | None = None) -> None:
+        self._breached = breached or BreachedPasswords()
+
+    async def check(self, password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
+        """`check_password`, and INVALID `password-breached`. May ask a service: not within a transaction."""
+        check_password(password, email=email, names=names)
+        if await self._breached.has(password):
+            raise invalid(
+                "This password was stolen somewhere and is in the lists of those who try. Choose one that is used "
+                "nowhere else; a few words that do not belong together make a good one.",
+                code="password-breached",
+            )
+
+
+def check_password(password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
+    """What can be said of a password by itself.
+
+    Args:
+        password: as somebody chose it.
+        email: whose it is to be.
+        names: further words that everybody would try for this user.
+
+    Raises:
+        DuoscopeError: INVALID `password-length` or `password-common`.
+    """
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        raise invalid(
+            f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters, of whatever kind.",
+            code="password-length",
+        )
+    folded = password.casefold()
+    local, _, domain = email.casefold().partition("@")
+    words = {*_PRODUCT, local, email.casefold(), domain.partition(".")[0], *(name.casefold() for name in names)} - {""}
+    core = _TRIMMED.sub("", folded)
+    if (
+        len(set(folded)) < _DISTINCT_MIN
+        or folded in common()
+        or core in common()
+        or core in words
+        or _TRIMMED.sub("", _unit(folded)) in words | common()
+        or _counts(folded)
+    ):
+        raise _common()
+
+
+def generated() -> tuple[str, datetime]:
+    """A password that is made for somebody, of 144 random bits, and when it ends: they set one of their own before."""
+    return secrets.token_urlsafe(18), now() + timedelta(seconds=limits.GENERATED_PASSWORD_S)
+
+
+@cache
+def common() -> frozenset[str]:
+    """The list, in lower case."""
+    packed = (files("duoscope.identity.passwords") / "common_passwords.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().split())
+
+
+def _unit(text: str) -> str:
+    """What is repeated to make the text: `abcabc` repeats `abc`; otherwise the text itself."""
+    return text[: (text + text).find(text, 1)]
+
+
+def _counts(text: str) -> bool:
+    """Whether it is made of runs along a row of the keyboard, the alphabet or the digits."""
+    run = rest = 0
+    for start in range(1, len(text)):
+        if any(text[start - 1 : start + 1] in row for row in _ROWS):
+            run += 1
+        else:
+            rest += 1
+    return run > 0 and rest * 4 <= run
+
+
+def _common() -> DuoscopeError:
+    return invalid(
+        "This password is among those that are tried first. A few words that do not belong together make a good one.",
+        code="password-common",
+    )

@@ -1,0 +1,1 @@
+"""Who may send how much, and the memory that requests may hold."""

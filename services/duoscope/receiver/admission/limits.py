@@ -1,0 +1,413 @@
+"""Who may send how much: before a request is read, and exactly once its items are counted.
+
+Token buckets for the items and bytes of each tenant and of each API key, requests a minute of a key, requests in flight
+of a tenant, and a tenant's share of the memory for requests. A request is taken whole or refused whole. Refused for
+now, it is told when it would fit, and until then nothing else of the tenant goes before it: small requests must not
+starve large ones. One that never fits is refused for good.
+
+Limits are a tenant's, over all receivers: of a rate, and of the requests in flight, this one lets in its share. How
+much may come at once is not shared, or what is refused for good would depend on how many receivers there are.
+
+The cheap way to refuse is before anything is read. So a request pledges what the tenant's last ones took at the least;
+when its items are counted the pledge goes back and the true cost is charged.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Generic, Self, TypeVar
+from uuid import UUID
+
+from duoscope.identity.api_keys.verifier import IngestPrincipal
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.receiver.batching import Budget
+
+ACCOUNTS_MAX: Final = 20_000
+"""Tenants and keys, of each, that are remembered; who has been away longest is forgotten, with full buckets."""
+
+_LOOKED_AT_MAX: Final = 8
+"""Accounts that are looked at for one to forget, each time that there are too many."""
+
+IN_FLIGHT_RETRY_S: Final = 1.0
+_PLEDGE_GROWTH: Final = 1.25
+"""How fast the pledge follows requests that grow; to those that shrink it falls at once."""
+
+T = TypeVar("T")
+
+
+class Bucket:
+    """Tokens that come at a rate, up to a capacity. A rate of 0 is no limit. Times are seconds of a monotonic clock.
+
+    `limit` is the whole rate, `rate` the share of it that this receiver lets in.
+    """
+
+    __slots__ = ("_at", "_level", "capacity", "limit", "rate")
+
+    def __init__(self) -> None:
+        self.limit = 0.0
+        self.rate = 0.0
+        self.capacity = 0.0
+        self._level = 0.0
+        self._at = 0.0
+
+    def configure(self, limit: float, capacity: float, receivers: int, now: float) -> None:
+        """Another rate; what was used of the former capacity stays used."""
+        rate = limit / receivers
+        if (rate, limit, capacity) == (self.rate, self.limit, self.capacity):
+            return
+        self._fill(now)
+        used = self.capacity - self._level
+        self.rate, self.limit, self.capacity = rate, limit, capacity
+        self._level = max(0.0, capacity - used)
+        self._at = now
+
+    def wait_s(self, amount: float, now: float) -> float:
+        """Seconds until so much is there; not to be asked for more than the capacity."""
+        if not self.rate:
+            return 0.0
+        self._fill(now)
+        return max(0.0, (amount - self._level) / self.rate)
+
+    def holds_ever(self, amount: float) -> bool:
+        """Whether so much can be there at all."""
+        return not self.rate or amount <= self.capacity
+
+    def take(self, amount: float) -> None:
+        """Use tokens, or fewer if there are fewer."""
+        self._level = max(0.0, self._level - amount)
+
+    def give_back(self, amount: float) -> None:
+        """Put tokens back that were taken for nothing."""
+        self._level = min(self.capacity, self._level + amount)
+
+    def _fill(self, now: float) -> None:
+        self._level = min(self.capacity, self._level + max(0.0, now - self._at) * self.rate)
+        self._at = now
+
+
+class Meter:
+    """Items and bytes of one tenant or one key."""
+
+    __slots__ = ("_expected_bytes", "_expected_items", "_refused_until", "bytes", "items", "whose")
+
+    def __init__(self, whose: str) -> None:
+        self.whose = whose
+        self.items = Bucket()
+        self.bytes = Bucket()
+        self._expected_items = 0.0
+        self._expected_bytes = 0.0
+        self._refused_until = 0.0
+
+    def pledge(self, now: float) -> tuple[float, float]:
+        """Take what a request is expected to cost.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED; nothing was taken.
+        """
+        if self._refused_until > now:
+            raise self._limited(self._refused_until - now, self._fullest(now))
+        items = min(self._expected_items, self.items.capacity)
+        size = min(self._expected_bytes, self.bytes.capacity)
+        self._require(items, size, now)
+        self.take(items, size)
+        return items, size
+
+    def check(self, items: int, size: int, now: float) -> None:
+        """Raise unless a request of these items and bytes fits now.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED, or TOO_LARGE where it never will.
+        """
+        self._expected_items = _nearer(self._expected_items, items)
+        self._expected_bytes = _nearer(self._expected_bytes, size)
+        for bucket, amount, unit in ((self.items, items, "item"), (self.bytes, size, "byte")):
+            if not bucket.holds_ever(amount):
+                self.bytes.take(size)  # it was read for nothing, and whoever goes on like this waits
+                raise DuoscopeError(
+                    ErrorKind.TOO_LARGE,
+                    "larger-than-limit",
+                    f"The request holds {_counted(amount, unit)}; this {self.whose} may send {bucket.capacity:,.0f} "
+                    "at once. Send smaller batches.",
+                )
+        try:
+            self._require(items, size, now)
+        except DuoscopeError as error:
+            self._refused_until = now + (error.retry_after_s or 0.0)
+            raise
+
+    def take(self, items: float, size: float) -> None:
+        """Charge."""
+        self.items.take(items)
+        self.bytes.take(size)
+
+    def give_back(self, items: float, size: float) -> None:
+        """Take a charge back."""
+        self.items.give_back(items)
+        self.bytes.give_back(size)
+
+    def _require(self, items: float, size: float, now: float) -> None:
+        for bucket, amount in ((self.items, items), (self.bytes, size)):
+            wait_s = bucket.wait_s(amount, now)
+            if wait_s > 0:
+                raise self._limited(max(self.items.wait_s(items, now), self.bytes.wait_s(size, now)), bucket)
+
+    def _fullest(self, now: float) -> Bucket:
+        """The bucket that has least left, of what it can hold."""
+        return max((self.items, self.bytes), key=lambda b: b.wait_s(b.capacity, now) * b.rate / (b.capacity or 1))
+
+    def _limited(self, wait_s: float, bucket: Bucket) -> DuoscopeError:
+        unit = "item" if bucket is self.items else "byte"
+        return _limited(
+            f"{unit}s-limited", f"This {self.whose} may send {_counted(bucket.limit, unit)} a second", wait_s
+        )
+
+
+class Account:
+    """One tenant: what it has under way, and what it may send."""
+
+    __slots__ = ("_own", "_receivers", "held", "in_flight", "in_flight_max", "limits", "meter")
+
+    def __init__(self, applied: IngestLimits) -> None:
+        self.limits = applied
+        self._own: tuple[tuple[str, int], ...] | None = None
+        self._receivers = 0
+        self.meter = Meter("tenant")
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self.held = 0
+
+    def follow(self, own: tuple[tuple[str, int], ...], defaults: IngestLimits, receivers: int, now: float) -> None:
+        """Let this receiver's share of the tenant's own limits hold, if it is not what does."""
+        if own == self._own and receivers == self._receivers:
+            return
+        self._own, self._receivers = own, receivers
+        applied = self.limits = defaults.with_own(dict(own))
+        self.in_flight_max = math.ceil(applied.requests_in_flight / receivers)
+        _configure(self.meter, applied.items_per_second, applied.bytes_per_second, applied, receivers, now)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may be forgotten."""
+        return not self.in_flight and not self.held
+
+
+class Key:
+    """One API key."""
+
+    __slots__ = ("_limits", "_rate_limit", "_receivers", "meter", "requests")
+
+    is_idle: Final = True
+
+    def __init__(self) -> None:
+        self.meter = Meter("API key")
+        self.requests = Bucket()
+        self._limits: IngestLimits | None = None
+        self._rate_limit: int | None = None
+        self._receivers = 0
+
+    def follow(self, applied: IngestLimits, rate_limit: int | None, receivers: int, now: float) -> None:
+        """Let this receiver's share of these hold, if it is not what does. `rate_limit` is requests a minute."""
+        if applied is self._limits and rate_limit == self._rate_limit and receivers == self._receivers:
+            return
+        self._limits, self._rate_limit, self._receivers = applied, rate_limit, receivers
+        items, size = applied.key_items_per_second, applied.key_bytes_per_second
+        _configure(self.meter, items, size, applied, receivers, now)
+        self.requests.configure((rate_limit or 0) / 60, rate_limit or 0, receivers, now)
+
+
+class _Known(Generic[T]):
+    """Accounts by id, the longest unused forgotten first."""
+
+    def __init__(self, make: Callable[[], T], is_idle: Callable[[T], bool]) -> None:
+        self._make = make
+        self._is_idle = is_idle
+        self._found: OrderedDict[UUID, T] = OrderedDict()
+
+    def get(self, identifier: UUID) -> T:
+        found = self._found.get(identifier)
+        if found is not None:
+            self._found.move_to_end(identifier)
+            return found
+        made = self._found[identifier] = self._make()
+        for _ in range(_LOOKED_AT_MAX):
+            if len(self._found) <= ACCOUNTS_MAX:
+                break
+            oldest, account = next(iter(self._found.items()))
+            if self._is_idle(account):
+                del self._found[oldest]
+            else:
+                self._found.move_to_end(oldest)
+        return made
+
+
+class Admission:
+    """Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
+
+    def __init__(
+        self,
+        budget: Budget,
+        defaults: IngestLimits,
+        *,
+        receivers: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`receivers` says how many share the limits, this one included."""
+        self._budget = budget
+        self._defaults = defaults
+        self._receivers = receivers
+        self._clock = clock
+        self._tenants: _Known[Account] = _Known(lambda: Account(defaults), lambda account: account.is_idle)
+        self._keys: _Known[Key] = _Known(Key, lambda _: True)
+
+    def limits_of(self, principal: IngestPrincipal) -> IngestLimits:
+        """What holds for the principal's tenant."""
+        return self._accounts(principal, self._clock())[0].limits
+
+    def enter(self, principal: IngestPrincipal) -> "Entry":
+        """Let a request be read; leave the context when it is answered.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED with the seconds after which to come again.
+        """
+        now = self._clock()
+        account, key = self._accounts(principal, now)
+        if account.in_flight >= account.in_flight_max:
+            most = account.limits.requests_in_flight
+            raise _limited(
+                "in-flight-limited", f"This tenant may have {_counted(most, 'request')} in flight", IN_FLIGHT_RETRY_S
+            )
+        wait_s = key.requests.wait_s(1, now)
+        if wait_s > 0:
+            raise _limited(
+                "requests-limited",
+                f"This API key may send {_counted(principal.rate_limit or 0, 'request')} a minute",
+                wait_s,
+            )
+        tenants = account.meter.pledge(now)
+        try:
+            keys = key.meter.pledge(now)
+        except DuoscopeError:
+            account.meter.give_back(*tenants)
+            raise
+        key.requests.take(1)
+        account.in_flight += 1
+        return Entry(self._budget, account, [(account.meter, tenants), (key.meter, keys)])
+
+    def charge(self, principal: IngestPrincipal, items: int, size: int) -> None:
+        """Charge a request to its tenant and its key, or neither.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED, or TOO_LARGE where it never fits.
+        """
+        now = self._clock()
+        account, key = self._accounts(principal, now)
+        account.meter.check(items, size, now)
+        key.meter.check(items, size, now)
+        account.meter.take(items, size)
+        key.meter.take(items, size)
+
+    def give_back(self, principal: IngestPrincipal, items: int, size: int) -> None:
+        """Take a charge back: the request could not be stored, and will be sent again."""
+        account, key = self._accounts(principal, self._clock())
+        account.meter.give_back(items, size)
+        key.meter.give_back(items, size)
+
+    def room(self, principal: IngestPrincipal) -> "Room":
+        """The tenant's share of the memory."""
+        return Room(self._budget, self._accounts(principal, self._clock())[0])
+
+    def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[Account, Key]:
+        account = self._tenants.get(principal.scope.tenant_id)
+        receivers = self._receivers()
+        account.follow(principal.own_limits, self._defaults, receivers, now)
+        key = self._keys.get(principal.api_key_id)
+        key.follow(account.limits, principal.rate_limit, receivers, now)
+        return account, key
+
+
+class Room:
+    """A tenant's share of the budget: as much again as is free for others.
+
+    So one tenant alone fills half of it, two fill two thirds and find a third free (dynamic thresholds, Choudhury and
+    Hahne, 1998). A tenant that holds nothing is judged by the budget alone, however large its request.
+    """
+
+    __slots__ = ("_account", "_budget")
+
+    def __init__(self, budget: Budget, account: Account) -> None:
+        self._budget = budget
+        self._account = account
+
+    def take(self, size: int) -> None:
+        """Reserve `size` bytes.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE with a retry hint.
+        """
+        if self._account.held and self._account.held + size > self._budget.free:
+            raise unavailable(
+                "This tenant's requests fill its share of the receiver's memory; send the same request again shortly.",
+                code="tenant-busy",
+                retry_after_s=limits.INGEST_RETRY_AFTER_S,
+            )
+        self._budget.take(size)
+        self._account.held += size
+
+    def give_back(self, size: int) -> None:
+        """Release what `take` reserved."""
+        self._budget.give_back(size)
+        self._account.held -= size
+
+
+class Entry(Room):
+    """A request on its way: counts as in flight, and holds its pledge until `settle`."""
+
+    __slots__ = ("_pledges",)
+
+    def __init__(self, budget: Budget, account: Account, pledges: list[tuple[Meter, tuple[float, float]]]) -> None:
+        super().__init__(budget, account)
+        self._pledges = pledges
+
+    def settle(self) -> None:
+        """Take the pledge back: the true cost is charged now, or nothing. May be called twice."""
+        for meter, pledged in self._pledges:
+            meter.give_back(*pledged)
+        self._pledges = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.settle()
+        self._account.in_flight -= 1
+
+
+def _nearer(expected: float, seen: float) -> float:
+    return min(seen, expected * _PLEDGE_GROWTH) if expected else seen
+
+
+def _configure(  # noqa: PLR0917 - two buckets
+    meter: Meter, items: int, size: int, applied: IngestLimits, receivers: int, now: float
+) -> None:
+    meter.items.configure(items, items * applied.burst_seconds, receivers, now)
+    meter.bytes.configure(size, size * applied.burst_seconds, receivers, now)
+
+
+def _counted(amount: float, unit: str) -> str:
+    shown = f"{amount:,.0f}"
+    return f"{shown} {unit}" if shown == "1" else f"{shown} {unit}s"
+
+
+def _limited(code: str, what: str, wait_s: float) -> DuoscopeError:
+    return DuoscopeError(
+        ErrorKind.RATE_LIMITED,
+        code,
+        f"{what}, and that is used up; send the same request again in {max(wait_s, 0.1):.1f} s.",
+        retry_after_s=wait_s,
+    )

@@ -1,0 +1,1 @@
+"""What is on disk between a request and ClickHouse."""

@@ -1,0 +1,85 @@
+"""Agreement between receivers over the same stores on who stores a request.
+
+A client that heard nothing sends the same bytes to another receiver while the first is still at it, or has them on its
+disk. So each receiver claims the requests of a batch in PostgreSQL, one statement a batch, before it decodes them. What
+another receiver has is refused for now; what it has acknowledged and keeps on disk is acknowledged again.
+
+A claim lapses: a receiver that died for good must not hold up its clients until they give up. With PostgreSQL away
+requests are taken without a claim, and counted. An embedded ClickHouse has one receiver, which needs no claims.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import ingest_claims
+from duoscope.receiver.decoder import Outcome
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_log = logging.getLogger(__name__)
+_unclaimed = Counter("duoscope_ingest_unclaimed_requests", "Requests taken without a claim: PostgreSQL was away")
+
+_SCOPE: Final = PlatformScope(reason="receivers agree on who stores a request")
+
+
+class Claims:
+    """One receiver's claims."""
+
+    def __init__(self, metadata: MetadataStore, receiver_id: UUID) -> None:
+        """`receiver_id` outlives the process: what it claimed before it died is its own."""
+        self._metadata = metadata
+        self._receiver_id = receiver_id
+        self._away_until = 0.0
+        self._forgotten_at = 0.0
+
+    async def take(self, keys: Sequence[str]) -> dict[str, Outcome | None]:
+        """Claim requests by `Part.key`. Answers those that another receiver has, with the outcome it acknowledged."""
+        hashed = {_hash(key): key for key in keys}
+
+        async def claim(tx: Transaction) -> dict[UUID, Any]:
+            if time.monotonic() - self._forgotten_at > limits.INGEST_CLAIM_S:
+                self._forgotten_at = time.monotonic()
+                await ingest_claims.forget_expired(tx)
+            return await ingest_claims.take(tx, self._receiver_id, list(hashed), lease_s=limits.INGEST_CLAIM_S)
+
+        others = await self._try(claim)
+        if others is None:
+            _unclaimed.inc(len(keys))
+            return {}
+        return {hashed[key]: Outcome(*told) if told else None for key, told in others.items()}
+
+    async def hold(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Let other receivers answer for requests that this one has on its disk."""
+        told = {_hash(key): (o.items, o.stored, o.rejected) for key, o in outcomes.items()}
+        await self._try(lambda tx: ingest_claims.hold(tx, self._receiver_id, told, for_s=limits.INGEST_SAME_REQUEST_S))
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Let other receivers take requests that this one refused."""
+        await self._try(lambda tx: ingest_claims.release(tx, self._receiver_id, [_hash(key) for key in keys]))
+
+    async def _try(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(limits.INGEST_CLAIM_WAIT_S):
+                async with self._metadata.open_platform(_SCOPE, "receiver.claims") as tx:
+                    result = await work(tx)
+        except (DuoscopeError, TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.warning("cannot claim requests, and go on without: %r", error)
+            self._away_until = time.monotonic() + limits.INGEST_CLAIM_PAUSE_S
+            return None
+        return result
+
+
+def _hash(key: str) -> UUID:
+    return UUID(bytes=hashlib.blake2b(key.encode(), digest_size=16).digest())

@@ -1,0 +1,1 @@
+"""A process of duoscope: its parts, put together and taken down."""

@@ -1,0 +1,274 @@
+"""The secret box: AES-256-GCM for secrets that must be read again, such as those of TOTP, each bound to its row.
+
+A sealed value reads `v1.<key version>.<nonce and ciphertext, base64url>`. Table, column and primary key are
+authenticated along with it, so a value copied to another row does not open. Data keys are random and stay in PostgreSQL
+(`encryption_keys`), sealed in their turn by a key derived from the instance's secret, which is not there: a copy of the
+database opens nothing, and the secret can be changed without touching a single sealed value.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import audit_logs, encryption_keys
+from duoscope.metadata.encryption_keys import SEALED, EncryptionKey, SealedColumn, SealedValue
+from duoscope.secrets.keys import SecretKeys
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+_FORMAT: Final = "v1"
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+"""Random: a key may seal 2**32 values (NIST SP 800-38D, section 8.3)."""
+RESEAL_ROWS_MAX: Final = 200
+"""Values sealed anew in one transaction; what it does not reach, the next does, also after a kill."""
+_PLATFORM: Final = PlatformScope(reason="the secret box's keys are the platform's")
+
+RowKey = tuple[UUID | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where alone a sealed value opens: one column of one row, which its primary key names."""
+
+    table: str
+    column: str
+    key: RowKey
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a change of the data key did.
+
+    Attributes:
+        version: of the key that now seals.
+        resealed: values that were sealed anew.
+        forgotten: older keys that were removed for good.
+    """
+
+    version: int
+    resealed: int = 0
+    forgotten: int = 0
+
+
+class SecretBox:
+    """Seals and opens within the caller's transactions; safe for concurrent use."""
+
+    def __init__(self, store: MetadataStore, keys: SecretKeys) -> None:
+        self._store = store
+        self._wrapping = {_fingerprint(key): key for key in keys.derive("encryption-key")}
+        self._data_keys: dict[int, bytes] = {}
+
+    async def prepare(self) -> None:
+        """Make the first data key if there is none yet; at every start.
+
+        Raises:
+            DuoscopeError: INVALID `secret-key` if the newest data key was sealed by a secret that is no longer given.
+        """
+        async with self._store.open_platform(_PLATFORM, "secret_box.prepare") as tx:
+            found = await encryption_keys.newest(tx)
+            if found is None:
+                await encryption_keys.lock_alone(tx)
+                found = await encryption_keys.newest(tx) or await self._make(tx, 1)
+            self._unwrap(found)
+
+    async def seal(self, tx: Transaction, plaintext: bytes, place: Place) -> str:
+        """The sealed text for one column of one row.
+
+        Args:
+            tx: the transaction that stores it: until it ends, the data key does not change.
+            plaintext: any bytes.
+            place: where it is stored.
+        """
+        await encryption_keys.lock_shared(tx)
+        newest = await encryption_keys.newest(tx)
+        if newest is None:
+            raise _broken("there is no data key: `prepare` has not run")
+        return _seal(newest.version, self._unwrap(newest), plaintext, place)
+
+    async def open(self, tx: Transaction, sealed: str, place: Place) -> bytes:
+        """The plaintext again.
+
+        Raises:
+            DuoscopeError: INTERNAL `secret-unreadable` for what was altered, moved from another row, or sealed with a
+                key that is gone.
+        """
+        version, body = _parse(sealed)
+        if version not in self._data_keys:
+            for each in await encryption_keys.list_all(tx):
+                if each.version == version:
+                    self._unwrap(each)
+        data_key = self._data_keys.get(version)
+        if data_key is None:
+            raise _broken(f"no data key of version {version}")
+        return _decrypt(data_key, body, place)
+
+    async def rotate(self, actor: Actor) -> Rotation:
+        """Make a new data key and seal everything with it. Stopped at any point, `resume` finishes it."""
+        async with self._store.open_platform(_PLATFORM, "secret_box.rotate") as tx:
+            # Whoever sealed with the old key has committed when this is granted; whoever seals next sees the new one.
+            await encryption_keys.lock_alone(tx)
+            last = await encryption_keys.newest(tx)
+            version = last.version + 1 if last else 1
+            await self._make(tx, version)
+            await audit_logs.record(
+                tx,
+                actor,
+                action="encryption-key.rotated",
+                resource_type="encryption-key",
+                resource_id=str(version),
+                organization_id=None,
+            )
+        return await self.resume()
+
+    async def resume(self) -> Rotation:
+        """Seal with the newest data key what is not yet, and wrap the data keys with the instance's first secret."""
+        async with self._store.open_platform(_PLATFORM, "secret_box.rewrap") as tx:
+            keys = await encryption_keys.list_all(tx)
+            if not keys:
+                raise _broken("there is no data key: duoscope has never been started here")
+            for each in keys:
+                if not self._is_wrapped_by_first(each):
+                    await encryption_keys.reseal(tx, each.version, self._wrap(each.version, self._unwrap(each)))
+        done = Rotation(keys[0].version)
+        for column in SEALED:
+            while moved := await self._reseal_some(column, done.version):
+                done = replace(done, resealed=done.resealed + moved)
+        async with self._store.open_platform(_PLATFORM, "secret_box.retire") as tx:
+            await encryption_keys.retire_before(tx, done.version)
+            return replace(done, forgotten=await encryption_keys.forget_retired(tx))
+
+    async def abandon(self, actor: Actor) -> list[int]:
+        """For an instance whose secret is lost: give up what nobody can open any more, so that it can start again.
+
+        Users enrol second factors anew, providers are out of service until they get their client secrets again, access
+        tokens are signed with new keys. Answers the versions of the data keys given up; none if all can be opened.
+        """
+        async with self._store.open_platform(_PLATFORM, "secret_box.abandon") as tx:
+            await encryption_keys.lock_alone(tx)
+            keys = await encryption_keys.list_all(tx)
+            lost = [each.version for each in keys if each.key_encrypted.partition(".")[0] not in self._wrapping]
+            if not lost:
+                return []
+            version = keys[0].version + 1
+            await self._make(tx, version)
+            await encryption_keys.forget(tx, lost)
+            for column in SEALED:
+                for value in await encryption_keys.sealed_with(tx, column, [f"{_FORMAT}.{each}." for each in lost]):
+                    await self._give_up(tx, column, value)
+            await audit_logs.record(
+                tx,
+                actor,
+                action="encryption-key.abandoned",
+                resource_type="encryption-key",
+                resource_id=str(version),
+                organization_id=None,
+                before={"versions": lost},
+            )
+            return lost
+
+    async def is_unfinished(self) -> bool:
+        """Whether a rotation was stopped before its end, or data keys wait to be wrapped by the first secret."""
+        async with self._store.open_platform(_PLATFORM, "secret_box.status") as tx:
+            keys = await encryption_keys.list_all(tx)
+        return any(not each.is_retired for each in keys[1:]) or not all(map(self._is_wrapped_by_first, keys))
+
+    async def _reseal_some(self, column: SealedColumn, version: int) -> int:
+        async with self._store.open_platform(_PLATFORM, "secret_box.reseal") as tx:
+            values = await encryption_keys.sealed_before(tx, column, f"{_FORMAT}.{version}.", RESEAL_ROWS_MAX)
+            for value in values:
+                place = Place(column.table, column.column, value.key)
+                again = await self.seal(tx, await self.open(tx, value.sealed, place), place)
+                await encryption_keys.replace_sealed(tx, column, replace(value, sealed=again))
+            return len(values)
+
+    async def _give_up(self, tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
+        if column.table == "identity_providers":
+            place = Place(column.table, column.column, value.key)
+            nothing = await self.seal(tx, b"", place)
+            await encryption_keys.replace_sealed(tx, column, replace(value, sealed=nothing))
+            await encryption_keys.put_out_of_service(tx, column, value)
+        else:
+            await encryption_keys.remove_row(tx, column, value)
+
+    async def _make(self, tx: Transaction, version: int) -> EncryptionKey:
+        sealed = self._wrap(version, AESGCM.generate_key(_KEY_BYTES * 8))
+        await encryption_keys.create(tx, version, sealed)
+        return EncryptionKey(version, sealed, is_retired=False)
+
+    def _wrap(self, version: int, data_key: bytes) -> str:
+        fingerprint, wrapping = next(iter(self._wrapping.items()))
+        return f"{fingerprint}.{_encrypt(wrapping, data_key, _place_of_key(version))}"
+
+    def _unwrap(self, key: EncryptionKey) -> bytes:
+        if key.version not in self._data_keys:
+            fingerprint, _, body = key.key_encrypted.partition(".")
+            wrapping = self._wrapping.get(fingerprint)
+            if wrapping is None:
+                raise DuoscopeError(
+                    ErrorKind.INVALID,
+                    "secret-key",
+                    f"The data key {key.version} of this database was sealed by another secret than the one given. Add "
+                    "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If that "
+                    "is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
+                )
+            self._data_keys[key.version] = _decrypt(wrapping, body, _place_of_key(key.version))
+        return self._data_keys[key.version]
+
+    def _is_wrapped_by_first(self, key: EncryptionKey) -> bool:
+        return key.key_encrypted.startswith(f"{next(iter(self._wrapping))}.")
+
+
+def _fingerprint(key: bytes) -> str:
+    return hashlib.blake2b(key, digest_size=8, person=b"duoscope-kek").hexdigest()
+
+
+def _place_of_key(version: int) -> Place:
+    return Place("encryption_keys", "key_encrypted", (str(version),))
+
+
+def _authenticated(place: Place) -> bytes:
+    return json.dumps([place.table, place.column, *map(str, place.key)]).encode()
+
+
+def _seal(version: int, data_key: bytes, plaintext: bytes, place: Place) -> str:
+    return f"{_FORMAT}.{version}.{_encrypt(data_key, plaintext, place)}"
+
+
+def _parse(sealed: str) -> tuple[int, str]:
+    try:
+        form, version, body = sealed.split(".")
+        if form == _FORMAT:
+            return int(version), body
+    except ValueError:
+        pass
+    raise _broken("a sealed value has an unknown form")
+
+
+def _encrypt(key: bytes, plaintext: bytes, place: Place) -> str:
+    nonce = os.urandom(_NONCE_BYTES)
+    return base64.urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, plaintext, _authenticated(place))).decode()
+
+
+def _decrypt(key: bytes, body: str, place: Place) -> bytes:
+    try:
+        raw = base64.b64decode(body, altchars=b"-_", validate=True)
+        return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _authenticated(place))
+    except (InvalidTag, ValueError, binascii.Error) as error:
+        raise _broken(f"a sealed value does not open in {place}") from error
+
+
+def _broken(detail: str) -> DuoscopeError:
+    return DuoscopeError(
+        ErrorKind.INTERNAL, "secret-unreadable", "A stored secret cannot be read; tell your operator.", detail=detail
+    )

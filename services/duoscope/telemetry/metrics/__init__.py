@@ -1,0 +1,1 @@
+"""Metrics: queries over points, distributions and rollups, and their exemplars."""

@@ -1,0 +1,222 @@
+"""Metrics: which there are, and queries over time.
+
+A query answers a series of points for each combination of labels. What an aggregation means depends on the type:
+
+    gauge            avg, sum, min, max, count, p1 to p99 are over all points of a step; last adds up the newest point
+                     of each series
+    counter          increase is how much was counted in a step, rate the same per second; resets are noticed, and both
+                     temporalities answer alike. sum is the increase, avg, min, max, p1 to p99 are over what each point
+                     adds to the one before, count is points, last adds up the newest values as they were sent. A
+                     counter that goes up and down and sends totals is a gauge to all but increase and rate
+    histogram        (explicit or exponential) count and increase are observations in a step, rate the same per second,
+                     sum and avg are over them, p1 to p99 are interpolated in merged buckets; min and max as reported
+    summary          count, increase, rate, sum, avg likewise; p1 to p99 are the mean of what was reported there
+
+Steps of whole hours that ask for no attribute are read from rollups (docs/adr/0011).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from duoscope.kernel.errors import invalid
+from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry import cursor as cursors
+from duoscope.telemetry import items, values
+from duoscope.telemetry.items import Time
+from duoscope.telemetry.language import Signal, compile_query, fields_of
+from duoscope.telemetry.metrics import distributions, numbers
+from duoscope.telemetry.metrics.frames import Series, framed, second
+from duoscope.telemetry.times import TimeRange
+
+SERVICES_SHOWN_MAX: Final = 100
+
+_NUMBER = ("avg", "sum", "min", "max", "count", "last")
+_DISTRIBUTION = ("count", "sum", "avg", "rate", "increase")
+AGGREGATIONS: Final[dict[str, tuple[str, ...]]] = {
+    "gauge": _NUMBER,
+    "counter": (*_NUMBER, "rate", "increase"),
+    "histogram": (*_DISTRIBUTION, "min", "max"),
+    "exponential_histogram": (*_DISTRIBUTION, "min", "max"),
+    "summary": _DISTRIBUTION,
+}
+"""What may be asked of each type, besides p1 to p99, which all take."""
+_PERCENTILE = re.compile(r"p([1-9]\d?)")
+
+
+class Metric(Struct, frozen=True):
+    """A metric as it was sent. A name sent in several shapes shows once for each."""
+
+    name: Annotated[str, Meta(examples=["http.server.request.duration"])]
+    type: Annotated[str, Meta(description="gauge, counter, histogram, exponential_histogram or summary.")]
+    temporality: Annotated[str, Meta(description="cumulative, delta or unspecified.")]
+    is_monotonic: Annotated[bool, Meta(description="Of a counter: whether it only grows.")]
+    unit: Annotated[str, Meta(examples=["s"])]
+    description: str
+    services: Annotated[list[str], Meta(description=f"The first {SERVICES_SHOWN_MAX}.")]
+    first_seen: Time
+    last_seen: Time
+
+
+class MetricPage(Struct, frozen=True):
+    """By name."""
+
+    items: list[Metric]
+    next_cursor: str | None
+
+
+class MetricResult(Struct, frozen=True):
+    """Points over time."""
+
+    metric: str
+    type: Annotated[str | None, Meta(description="Null for a metric that was never seen.")]
+    unit: str
+    aggregation: str
+    step_s: Annotated[int, Meta(description="Seconds between points.", examples=[60])]
+    start: Annotated[str, Meta(description="`start`, moved back to a whole step.")]
+    end: Annotated[str, Meta(description="`end`, moved on to a whole step.")]
+    series: list[Series]
+    truncated: Annotated[bool, Meta(description="Whether there are more series than these.")]
+
+
+_SHAPE = "metric_name, toString(metric_type), toString(temporality), is_monotonic, toString(unit)"
+_AFTER = (
+    f"({_SHAPE}) > ({{after_name:String}}, {{after_type:String}}, {{after_temporality:String}}, "
+    "{after_monotonic:UInt8}, {after_unit:String})"
+)
+_CURSOR_PARTS = (cursors.Text(), cursors.Text(), cursors.Text(), cursors.Whole(0, 1), cursors.Text())
+_LISTED = f"""
+    toString(metric_type) AS kind, toString(temporality) AS temporality_text, toString(unit) AS unit_text,
+    anyLast(description) AS description_text, arraySort(groupUniqArray({SERVICES_SHOWN_MAX})(service_name)) AS services,
+    toUnixTimestamp64Nano(min(first_seen)) AS first_ns, toUnixTimestamp64Nano(max(last_seen)) AS last_ns"""
+
+
+async def list_metrics(
+    reader: TelemetryReader,
+    *,
+    prefix: str = "",
+    service: str | None = None,
+    limit: int = LIST_LIMIT_DEFAULT,
+    cursor: str | None = None,
+) -> MetricPage:
+    """Metrics whose name starts with `prefix`, by name.
+
+    Raises:
+        DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
+    """
+    items.checked_limit(limit, LIST_LIMIT_MAX)
+    search = ("metrics", prefix, service)
+    conditions = ["startsWith(metric_name, {prefix:String})"]
+    parameters: dict[str, object] = {"prefix": prefix, "rows": limit + 1}
+    if service is not None:
+        conditions.append("service_name = {service:String}")
+        parameters["service"] = service
+    if cursor:
+        position = cursors.decode(cursor, search, _CURSOR_PARTS)
+        conditions.append(_AFTER)
+        names = ("after_name", "after_type", "after_temporality", "after_monotonic", "after_unit")
+        parameters.update(zip(names, position, strict=True))
+    rows = await reader.query(
+        f"SELECT metric_name, is_monotonic, {_LISTED} FROM @metric_names WHERE {' AND '.join(conditions)} "
+        "GROUP BY metric_name, metric_type, temporality, is_monotonic, unit "
+        f"ORDER BY {_SHAPE} LIMIT {{rows:UInt64}}",
+        parameters,
+        name="metrics.list",
+    )
+    next_cursor = None
+    if len(rows) > limit:
+        rows = rows[:limit]
+        last = [rows[-1][name] for name in ("metric_name", "kind", "temporality_text", "is_monotonic", "unit_text")]
+        next_cursor = cursors.encode(search, last)
+    return MetricPage([_metric(row) for row in rows], next_cursor)
+
+
+async def query(
+    reader: TelemetryReader,
+    times: TimeRange,
+    metric: str,
+    *,
+    metric_type: str | None = None,
+    aggregation: str | None = None,
+    query_text: str = "",
+    group_by: Sequence[str] = (),
+    step: str | int | None = None,
+) -> MetricResult:
+    """Points of a metric over time, in buckets of `step`, a series for each combination of the `group_by` attributes.
+
+    Args:
+        reader: the tenant's.
+        times: the range, which is widened to whole steps.
+        metric: its name.
+        metric_type: for a name sent with several types; without it, the type seen last.
+        aggregation: see above; without it rate for monotonic counters, avg for others.
+        query_text: a filter in the search language; words have no meaning here.
+        group_by: `service`, `scope`, or attributes as the search language names them.
+        step: seconds, or a text such as 5m; without it, one that gives a chart's worth of points.
+
+    Raises:
+        DuoscopeError: INVALID, saying which part cannot be; UNAVAILABLE.
+    """
+    condition = compile_query(query_text, Signal.METRICS)
+    frame = framed(metric, times, step, group_by, condition)
+    shapes = await reader.query(
+        f"SELECT metric_name, is_monotonic, {_LISTED} FROM @metric_names WHERE metric_name = {{metric:String}} "
+        "GROUP BY metric_name, metric_type, temporality, is_monotonic, unit ORDER BY last_ns DESC, kind",
+        {"metric": metric},
+        name="metrics.shape",
+    )
+    if metric_type is not None and metric_type not in AGGREGATIONS:
+        raise invalid(f"`type` is one of {', '.join(AGGREGATIONS)}, not {metric_type[:40]!r}.")
+    shape = next((row for row in shapes if metric_type in (None, row["kind"])), None)
+    kind = shape["kind"] if shape else metric_type
+    chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
+    rows: list[dict[str, Any]] = []
+    if shape:
+        rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"}
+        if kind in ("gauge", "counter"):
+            of_kind = [row for row in shapes if row["kind"] == kind]
+            rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
+        else:
+            rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
+    series, truncated = await items.decoded(rows, frame.series)
+    return MetricResult(
+        metric=metric,
+        type=kind,
+        unit=shape["unit_text"] if shape else "",
+        aggregation=chosen,
+        step_s=frame.step_s,
+        start=second(frame.start_s),
+        end=second(frame.end_s),
+        series=series,
+        truncated=truncated,
+    )
+
+
+def _aggregation(asked: str | None, kind: str | None, *, is_monotonic: bool) -> tuple[str, float | None]:
+    if asked is None:
+        return ("rate" if kind == "counter" and is_monotonic else "avg"), None
+    if found := _PERCENTILE.fullmatch(asked):
+        return asked, int(found.group(1)) / 100
+    every = {name for names in AGGREGATIONS.values() for name in names}
+    takes = AGGREGATIONS[kind] if kind else tuple(sorted(every))
+    if asked not in takes:
+        of_what = f"a {kind.replace('_', ' ')}" if kind and asked in every else "a metric"
+        raise invalid(f"`aggregation` of {of_what} is one of {', '.join(takes)} or p1 to p99, not {asked[:40]!r}.")
+    return asked, None
+
+
+def _metric(row: dict[str, Any]) -> Metric:
+    return Metric(
+        row["metric_name"],
+        row["kind"],
+        row["temporality_text"],
+        bool(row["is_monotonic"]),
+        row["unit_text"],
+        row["description_text"],
+        row["services"],
+        values.rfc3339(row["first_ns"]),
+        values.rfc3339(row["last_ns"]),
+    )

@@ -1,0 +1,366 @@
+"""What a receiver does with batches on its disk when everything goes wrong at once."""
+
+import asyncio
+import json
+import os
+import shutil
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+import xxhash
+
+from duoscope.cli import run
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.ids import new_id
+from duoscope.receiver.batching import Request
+from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.ingest import Accepted, Ingest
+from duoscope.receiver.signals import LOGS
+
+WAIT_S = 30
+
+
+@pytest.fixture
+def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
+    """Runs a receiver over a folder, one of several that agree through PostgreSQL."""
+
+    @asynccontextmanager
+    async def running(folder="one"):
+        journal = Journal.open(tmp_path / folder)
+        claims = Claims(metadata_store, journal.receiver_id)
+        made = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, claims=claims)
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.close()
+
+    return running
+
+
+@pytest.fixture
+async def principal(receiver, inhabited):
+    async with receiver("keys") as ingest:
+        return await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
+
+
+@pytest.fixture
+def logs(otlp):
+    """A request of three records."""
+
+    def build(body):
+        records = ({"time_unix_nano": now_unix_nano(), "body": body} for _ in range(3))
+        return otlp.logs("s", *records).SerializeToString()
+
+    return build
+
+
+@pytest.fixture
+def counted(telemetry_store, principal):
+    """Rows by body."""
+
+    async def count():
+        sql = "SELECT body, count() AS n FROM @logs GROUP BY body"
+        rows = await telemetry_store.bind(principal.scope).query(sql, name="test")
+        return {row["body"]: row["n"] for row in rows}
+
+    return count
+
+
+@pytest.fixture
+def batch_of(telemetry_store, principal):
+    """The batch that a receiver makes of requests."""
+
+    def make(*raws):
+        def request(raw):
+            tenant = principal.scope.tenant_id.bytes
+            digest = xxhash.xxh3_128_hexdigest(tenant + LOGS.name.encode() + xxhash.xxh3_128_digest(raw))
+            return Request(principal, raw, digest, now_unix_nano(), None)
+
+        return Committer(LOGS, telemetry_store.ingest(), None, None, None)._decode([request(r) for r in raws]).batch
+
+    return make
+
+
+@pytest.fixture
+def left_behind(batch_of, tmp_path):
+    """Leaves a batch in a folder, as a receiver does that is killed before it inserts or answers."""
+
+    def write(folder, *raws):
+        journal = Journal.open(tmp_path / folder)
+        batch = batch_of(*raws)
+        journal.write(batch)
+        journal.close()
+        return batch
+
+    return write
+
+
+async def until(is_so):
+    async with asyncio.timeout(WAIT_S):
+        while not is_so():  # noqa: ASYNC110 - files tell of nothing
+            await asyncio.sleep(0.02)
+
+
+def waits(folder):
+    return any(path.suffix in {".batch", ".spooled", ".poison"} for path in folder.iterdir() if path.is_file())
+
+
+async def test_a_ledger_that_cannot_be_asked_in_time(  # noqa: PLR0917
+    receiver, principal, logs, counted, telemetry_store, monkeypatch, tmp_path
+):
+    """What may be stored already goes to disk, and into the store only once the ledger has been asked."""
+    raw = logs("x")
+    async with receiver() as first:
+        await first.accept(principal, LOGS, raw)
+    monkeypatch.setattr(limits, "INGEST_LEDGER_MAX_S", 0.1)
+    released = threading.Event()
+    async with receiver() as again:
+        busy = asyncio.create_task(telemetry_store._lookups.run(lambda _: released.wait(WAIT_S)))
+        assert await again.accept(principal, LOGS, raw) == Accepted()
+        released.set()
+        await busy
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"x": 3}
+
+
+async def test_what_a_dead_receiver_left_is_its_own_again(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    raw = logs("x")
+    left_behind("one", raw)
+    async with receiver() as ingest, receiver("two") as other:
+        assert await ingest.accept(principal, LOGS, raw) == Accepted()
+        assert await other.accept(principal, LOGS, raw) == Accepted()
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"x": 3}
+
+
+async def test_what_another_receiver_took_meanwhile_is_not_acknowledged(  # noqa: PLR0917
+    receiver, principal, logs, counted, left_behind, metadata_store, tmp_path
+):
+    """The other one may die over it as well: who acknowledges has it on its disk or in the store."""
+    raws = {name: logs(name) for name in ("a", "taken", "b")}
+    batch = left_behind("one", *raws.values())
+    other = Claims(metadata_store, new_id())
+    assert await other.take([batch.parts[1].key]) == {}
+    async with receiver() as ingest:
+        for name in ("a", "b"):
+            assert await ingest.accept(principal, LOGS, raws[name]) == Accepted()
+        with pytest.raises(DuoscopeError) as caught:
+            await ingest.accept(principal, LOGS, raws["taken"])
+        assert caught.value.code == "request-elsewhere"
+        await until(lambda: not waits(tmp_path / "one"))
+        assert await counted() == {"a": 3, "b": 3}
+        await other.release([batch.parts[1].key])
+        assert await ingest.accept(principal, LOGS, raws["taken"]) == Accepted()
+    assert await counted() == {"a": 3, "b": 3, "taken": 3}
+
+
+async def test_everything_was_taken_meanwhile(  # noqa: PLR0917
+    receiver, principal, logs, counted, left_behind, metadata_store, tmp_path
+):
+    batch = left_behind("one", logs("x"))
+    await Claims(metadata_store, new_id()).take([part.key for part in batch.parts])
+    async with receiver():
+        assert not waits(tmp_path / "one")
+    assert await counted() == {}
+
+
+async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, counted, telemetry_store, tmp_path):  # noqa: PLR0917
+    """An account without rights, a table that is missing: nothing is wrong with the batch, and nothing set aside."""
+    recorder = telemetry_store.records()._run
+    await recorder(lambda client: client.command("DETACH TABLE logs_v3"))
+    try:
+        async with receiver() as ingest:
+            assert await ingest.accept(principal, LOGS, logs("x")) == Accepted()
+            with pytest.raises(DuoscopeError, match=r"away since 20.* UTC\. .* 1 batches \([1-9][0-9,]* bytes\) wait"):
+                await ingest.ready()
+            await recorder(lambda client: client.command("ATTACH TABLE logs_v3"))
+            await until(lambda: not waits(tmp_path / "one"))
+            await until(lambda: not ingest._spool.away)
+            await ingest.ready()
+    finally:
+        await recorder(lambda client: client.command("ATTACH TABLE IF NOT EXISTS logs_v3"))
+    assert await counted() == {"x": 3}
+
+
+async def test_a_file_that_cannot_be_read_holds_up_no_other(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    """A bad sector, here a folder of the name; and copies of an operator's, which are not the receiver's."""
+    batch = left_behind("one", logs("x"))
+    folder = tmp_path / "one"
+    (folder / f"{'0' * 32}.spooled").mkdir()
+    shutil.copy(folder / f"{batch.token}.batch", folder / "copy.spooled")
+    shutil.copy(folder / f"{batch.token}.batch", folder / f"{batch.token}.copy.batch")
+    async with receiver():
+        await until(lambda: not (folder / f"{batch.token}.spooled").exists())
+    assert (folder / "copy.spooled").exists()
+    assert await counted() == {"x": 3}
+
+
+async def test_a_damaged_file_on_a_disk_without_room(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    """No word can be written on why it was set aside; it is set aside all the same, and the next one inserted."""
+    damaged, sound = left_behind("one", logs("lost")), left_behind("one", logs("x"))
+    folder = tmp_path / "one"
+    path = folder / f"{damaged.token}.batch"
+    path.write_bytes(path.read_bytes()[:-1])
+    (folder / f"{damaged.token}.why").mkdir()  # cannot be written to
+    async with receiver():
+        await until((folder / f"{damaged.token}.poison").exists)
+        await until(lambda: not (folder / f"{sound.token}.spooled").exists())
+    assert await counted() == {"x": 3}
+
+
+async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch_of, logs, tmp_path, monkeypatch):
+    """The requests are undecided until then, and no longer."""
+
+    def broken(_):
+        raise OSError(5, "Input/output error")
+
+    journal = Journal.open(tmp_path / "one")
+    spool = Spool(journal, telemetry_store.ingest())
+    batch = batch_of(logs("x"))
+    path = journal.write(batch)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            await spool.keep(path, batch)
+    assert spool.undecided
+    journal.remove(path)  # as the INSERT does that took too long
+    await spool.start()
+    await until(lambda: not spool.undecided)
+    await until(lambda: not spool.away)
+    await spool.close()
+    journal.close()
+
+
+async def test_requests_of_clients_that_went_away_count_until_they_are_stored(receiver, principal, logs):
+    """Else who hangs up at once, again and again, fills the memory while the store is slow."""
+    async with receiver() as ingest:
+        raw = logs("x" * 10_000)
+        task = asyncio.create_task(ingest.accept(principal, LOGS, raw))
+        await asyncio.sleep(0)
+        request = next(iter(ingest._waiting.values()))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert ingest.budget._held == len(raw)
+        await request.done
+        await asyncio.sleep(0)
+        assert ingest.budget._held == 0
+
+
+async def test_a_store_that_answers_nonsense(  # noqa: PLR0917
+    receiver, principal, logs, counted, telemetry_store, monkeypatch, tmp_path
+):
+    """An error that nobody foresaw, in the middle of a batch: it goes on under the same token."""
+    async with receiver() as ingest:
+        insert = ingest._spool._writer.insert
+        failed = []
+
+        async def unforeseen(table, block, **options):
+            if table == "ingest_ledger" and not failed:
+                failed.append(table)
+                raise RuntimeError("nobody foresaw this")
+            await insert(table, block, **options)
+
+        monkeypatch.setattr(ingest._spool._writer, "insert", unforeseen)
+        raw = logs("x")
+        assert await ingest.accept(principal, LOGS, raw) == Accepted()
+        await until(lambda: not waits(tmp_path / "one"))
+        assert await ingest.accept(principal, LOGS, raw) == Accepted()
+    assert failed
+    assert await counted() == {"x": 3}
+
+
+async def test_a_store_that_died_between_the_ledger_and_what_is_counted_from_it(  # noqa: PLR0917
+    receiver, principal, counted, left_behind, logs, telemetry_store, tmp_path
+):
+    """The requests are in the ledger, which is not to say that usage has them."""
+    recorder = telemetry_store.records()._run
+    raw = logs("x")
+    batch = left_behind("one", raw)
+    await recorder(lambda client: client.command("DETACH TABLE ingest_ledger_to_ingest_usage_hourly"))
+    try:
+        for insert in batch.inserts:
+            await telemetry_store.ingest().insert(insert.table, insert.block, form=insert.form, token=batch.token)
+    finally:
+        await recorder(lambda client: client.command("ATTACH TABLE ingest_ledger_to_ingest_usage_hourly"))
+    async with receiver() as ingest:
+        await until(lambda: not waits(tmp_path / "one"))
+        await ingest.accept(principal, LOGS, raw)
+    sql = "SELECT sum(requests) AS requests, sum(stored) AS stored FROM @usage_hourly"
+    assert await telemetry_store.bind(principal.scope).query(sql, name="test") == [{"requests": 1, "stored": 3}]
+    assert await counted() == {"x": 3}
+
+
+@pytest.fixture
+def spool_command(tmp_path, capsys, monkeypatch):
+    """Runs `duoscope admin spool` beside the receiver `one`."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments, code=0):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        if not (tmp_path / "data" / "ingest").is_symlink():
+            (tmp_path / "data" / "ingest").symlink_to(tmp_path / "one")
+        assert run(["admin", "spool", *arguments, "--data-dir", str(tmp_path / "data")]) == code
+        return capsys.readouterr()
+
+    return said
+
+
+async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
+    receiver, principal, logs, counted, telemetry_store, tmp_path, spool_command
+):
+    """It is acknowledged, set aside, listed, shown, and replayed once the cause is mended."""
+    recorder = telemetry_store.records()._run
+    (tmp_path / "one").mkdir()
+    assert "Nothing waits" in (await asyncio.to_thread(spool_command, "list")).out
+    await recorder(lambda client: client.command("ALTER TABLE logs_v3 ADD CONSTRAINT sober CHECK body != 'refused'"))
+    async with receiver() as ingest:
+        try:
+            assert await ingest.accept(principal, LOGS, logs("refused")) == Accepted()
+            assert await ingest.accept(principal, LOGS, logs("x")) == Accepted()
+            await ingest.ready()
+            (path,) = (tmp_path / "one").glob("*.poison")
+            listed = (await asyncio.to_thread(spool_command, "list")).out
+            assert path.stem in listed
+            assert "poison" in listed
+            assert "sober" in listed
+            shown = (await asyncio.to_thread(spool_command, "show", path.stem)).out
+            assert f"{principal.scope.tenant_id}  1         3" in shown
+            assert "logs_v3" in shown
+            shown = json.loads((await asyncio.to_thread(spool_command, "show", path.stem, "--json")).out)
+            assert (shown["state"], shown["tenants"][0]["items"]) == ("poison", 3)
+            # Still refused: it is set aside once more.
+            await asyncio.to_thread(spool_command, "replay", path.stem)
+            ingest._spool._wake.set()
+            await until(path.exists)
+        finally:
+            await recorder(lambda client: client.command("ALTER TABLE logs_v3 DROP CONSTRAINT sober"))
+        assert await counted() == {"x": 3}
+        assert "poison batch" in (await asyncio.to_thread(spool_command, "replay", path.stem, "0" * 32, code=1)).err
+        assert path.exists()
+        await asyncio.to_thread(spool_command, "replay", "--all")
+        ingest._spool._wake.set()
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"x": 3, "refused": 3}
+
+
+async def test_a_torn_batch_is_shown_and_dropped(receiver, logs, left_behind, tmp_path, spool_command):
+    batch = left_behind("one", logs("x"))
+    path = tmp_path / "one" / f"{batch.token}.batch"
+    path.write_bytes(path.read_bytes()[:100])
+    async with receiver():
+        await until(path.with_suffix(".poison").exists)
+        shown = (await asyncio.to_thread(spool_command, "show", batch.token)).out
+        assert "torn or was changed" in shown
+        assert "cannot be read" in shown
+        assert "None" not in shown
+        await asyncio.to_thread(spool_command, "drop", "--yes", batch.token)
+        assert not waits(tmp_path / "one")
+        assert "batch" in (await asyncio.to_thread(spool_command, "show", batch.token, code=1)).err
