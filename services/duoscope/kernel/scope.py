@@ -22,7 +22,7 @@ class Scope:
 class OrganizationScope:
     """One organization as a whole: for managing its people and its hierarchy, never its telemetry.
 
-    Made in one place: where a request is found to hold a permission organization-wide (identity/authorization/permissions.py).
+    Made in one place: identity/authorization/permissions.py, where a request holds a permission organization-wide.
     """
 
     organization_id: UUID

@@ -1,4 +1,6 @@
-"""Counters of attempts, by a keyed hash of what is counted: rows only. The rules are in identity/authentication/throttle.py.
+"""Counters of attempts, by a keyed hash of what is counted: rows only.
+
+The rules are in identity/authentication/throttle.py.
 
 All functions want a platform transaction, and lock the rows they touch in the order of their hashes.
 """

@@ -1,4 +1,7 @@
-"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box. Rules: identity/authentication/mfa.py."""
+"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box.
+
+The rules are in identity/authentication/mfa.py.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
