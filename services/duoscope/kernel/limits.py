@@ -160,6 +160,50 @@ AUTHENTICATED_AGE_MAX_S: Final = 300
 READ_RETRY_AFTER_S: Final = 2.0
 """What a reader is told when the API has no room for it at the moment."""
 
+READS_MAX: Final = 6
+READS_KEPT: Final = 2
+READS_TENANT_MAX: Final = 2
+"""Queries of telemetry at work in one process, those of them that only tenants without any other get, and how many
+those of one tenant may be."""
+
+READS_WAITING_TENANT_MAX: Final = 16
+READ_WAIT_MAX_S: Final = 10.0
+"""How many queries of one tenant may wait for a place, and for how long."""
+
+READ_THREADS_MAX: Final = 2
+"""Threads of one query, where the tenant has no other at work."""
+
+READ_PATTERNS_MAX: Final = 20
+"""Terms with a * of one search text: each is compared with every row."""
+
+ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""What the items of one page may take as stored; a page that would be larger is shorter."""
+
+ANSWER_TEXT_BYTES_MAX: Final = 64 * 1024
+"""What a list shows of a body or of the attributes of one item; read by its id, an item has all."""
+
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+"""One answer of the API, as JSON."""
+
+ANSWER_CHUNK_BYTES: Final = 64 * 1024
+"""An answer is handed to its connection in parts of this size."""
+
+ANSWERS_TENANT_BYTES_MAX: Final = 64 * 1024 * 1024
+ANSWERS_BYTES_MAX: Final = 256 * 1024 * 1024
+"""What answers to one tenant, and to all, may hold in memory while they are made and until they were read."""
+
+LOG_STREAMS_MAX: Final = 50
+LOG_STREAMS_TENANT_MAX: Final = 10
+LOG_STREAMS_KEPT: Final = 10
+"""Log streams of one process, which ask a query a second each; those of one tenant; and the last of them, which only
+tenants without any get."""
+
+LOG_STREAM_MAX_S: Final = 900.0
+LOG_STREAM_CHECK_S: Final = 0.5
+LOG_STREAMS_RETRY_AFTER_S: Final = 10.0
+"""How long a log stream lasts at the most, how often it is asked whether its reader still may read, and what is said
+where there is no room for another."""
+
 SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
 """Rows of one page of a telemetry search."""
@@ -189,4 +233,8 @@ TELEMETRY_CONNECT_MAX_S: Final = 5
 
 TELEMETRY_QUERY_TIMEOUT_S: Final = 30
 TELEMETRY_QUERY_MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
-"""Bounds of one read in ClickHouse."""
+TELEMETRY_QUERY_ROWS_MAX: Final = 2_000_000_000
+TELEMETRY_QUERY_BYTES_MAX: Final = 256 * 1024 * 1024 * 1024
+TELEMETRY_QUERY_RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bounds of one read in ClickHouse: how long, in how much memory, over how many rows and bytes, with how large a
+result."""

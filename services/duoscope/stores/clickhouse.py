@@ -24,13 +24,14 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, unavailabl
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
+from duoscope.stores.read_memory import ReadMemory, hold
+from duoscope.stores.read_slots import ReadSlots
 from duoscope.stores.records import RecordWriter
 
 T = TypeVar("T")
 
 DATABASE: Final = "duoscope"
 
-READERS: Final = 4
 WRITERS: Final = max(1, (os.cpu_count() or 1) // 2)
 """Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches. An INSERT takes one core and
 about 17 times its bytes of memory, so there are as many as leave room for merges and searches."""
@@ -85,7 +86,9 @@ _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
 _READ_SETTINGS: Final = {
     "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
     "max_memory_usage": limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX,
-    "max_threads": 2,
+    "max_rows_to_read": limits.TELEMETRY_QUERY_ROWS_MAX,
+    "max_bytes_to_read": limits.TELEMETRY_QUERY_BYTES_MAX,
+    "max_result_bytes": limits.TELEMETRY_QUERY_RESULT_BYTES_MAX,
     "use_query_condition_cache": 0,
 }
 
@@ -114,6 +117,9 @@ CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
 """What the ledger has of a request: items, those stored, those rejected by reason, and when it was received: in
 milliseconds since 1970, more than once if it was sent again long after."""
+
+
+_WORD_BYTES: Final = 8
 
 
 class RejectedByStoreError(Exception):
@@ -162,7 +168,12 @@ class TelemetryStore:
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened before the first call."""
         self._settings = settings
-        self._readers = _Pool(self._open_client, READERS, "clickhouse-read")
+        self._readers = _Pool(self._open_client, limits.READS_MAX, "clickhouse-read")
+        self._slots = ReadSlots()
+        self.read_memory = ReadMemory()
+        """What answers hold."""
+        # A health check waits for no query.
+        self._health = _Pool(self._open_client, 1, "clickhouse-health")
         self._writers = _Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = _Pool(self._open_client, 1, "clickhouse-record")
         # Which requests are stored is asked before each batch, which must not wait for the INSERT of the one before.
@@ -173,7 +184,7 @@ class TelemetryStore:
 
     def bind(self, scope: Scope) -> "TelemetryReader":
         """A reader of one tenant's telemetry."""
-        return TelemetryReader(self._readers, scope)
+        return TelemetryReader(self._readers, scope, self._slots, self.read_memory)
 
     def ingest(self) -> "IngestWriter":
         """The writer of the receiver's blocks; the rows themselves carry whose they are."""
@@ -185,7 +196,7 @@ class TelemetryStore:
 
     async def ping(self) -> None:
         """Raise UNAVAILABLE unless ClickHouse answers."""
-        await self._readers.run(lambda client: _guarded(lambda: client.command("SELECT 1")))
+        await self._health.run(lambda client: _guarded(lambda: client.command("SELECT 1")))
 
     async def applied_migrations(self) -> dict[int, str]:
         """Checksums of the migrations that ClickHouse has completed, by version."""
@@ -198,14 +209,18 @@ class TelemetryStore:
         await asyncio.to_thread(self._writers.close)
         await asyncio.to_thread(self._recorders.close)
         await asyncio.to_thread(self._lookups.close)
+        await asyncio.to_thread(self._health.close)
         await asyncio.to_thread(self._readers.close)
 
 
 class TelemetryReader:
     """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
 
-    def __init__(self, pool: _Pool, scope: Scope) -> None:
+    def __init__(self, pool: _Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory) -> None:
         self._pool = pool
+        self._slots = slots
+        self._memory = memory
+        self._tenant_id = scope.tenant_id
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
 
     async def query(
@@ -225,7 +240,8 @@ class TelemetryReader:
             settings: ClickHouse settings on top of the read limits.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is away or the query hits its limits.
+            DuoscopeError: UNAVAILABLE when ClickHouse is away or the query hits its limits; what `ReadSlots` and
+                `ReadMemory` say when there is no room for it.
             UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
         """
         statement = scoped_sql(sql)
@@ -236,11 +252,22 @@ class TelemetryReader:
                     part.encode()
         applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
 
-        def run(client: Client) -> list[dict[str, Any]]:
+        def run(client: Client) -> tuple[list[dict[str, Any]], int]:
             result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
-            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+            rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+            return rows, sum(map(_size, result.result_columns))
 
-        return await self._pool.run(lambda client: _guarded(lambda: run(client)))
+        async with self._slots.taken(self._tenant_id) as threads:
+            applied.setdefault("max_threads", threads)
+            rows, size = await self._pool.run(lambda client: _guarded(lambda: run(client)))
+        hold(self._memory, self._tenant_id, size)
+        return rows
+
+
+def _size(column: Sequence[Any]) -> int:
+    """About how many bytes a column of a result holds; texts whole, everything else as a word."""
+    words = _WORD_BYTES * len(column)
+    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words
 
 
 class IngestWriter:

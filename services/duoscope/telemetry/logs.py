@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.read_slots import BUSY_CODES
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import items, values
 from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
@@ -130,10 +132,13 @@ async def tail(
     """
     condition = compile_query(query, Signal.LOGS)
     pause = wait or _pause
-    seen = _keys(await _window(reader, condition))
+    while (rows := await _window(reader, condition)) is None:
+        await pause()
+    seen = _keys(rows)
     while True:
         await pause()
-        rows = await _window(reader, condition)
+        if (rows := await _window(reader, condition)) is None:
+            continue  # what it would have shown, the next one shows
         present = _keys(rows)
         fresh = present - seen
         new: list[dict[str, Any]] = []
@@ -152,10 +157,16 @@ async def _pause() -> None:
     await asyncio.sleep(TAIL_INTERVAL_S)
 
 
-async def _window(reader: TelemetryReader, condition: Condition | None) -> list[dict[str, Any]]:
+async def _window(reader: TelemetryReader, condition: Condition | None) -> list[dict[str, Any]] | None:
+    """The newest records there are; None where the tenant has no place for another query just now."""
     now = now_unix_nano()
     times = TimeRange(now - TAIL_REACH_NS, now + TAIL_REACH_NS)
-    return await _newest(reader, times, condition, TAIL_ROWS_MAX, None, name="logs.tail")
+    try:
+        return await _newest(reader, times, condition, TAIL_ROWS_MAX, None, name="logs.tail")
+    except DuoscopeError as error:
+        if error.code in BUSY_CODES:
+            return None
+        raise
 
 
 def _keys(rows: list[dict[str, Any]]) -> Counter[tuple[int, int]]:
