@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from duoscope.kernel.settings import load
-from duoscope.stores.clickhouse import TABLES, VIEWS
+from duoscope.stores.clickhouse import INGESTED, VIEWS
 from duoscope.stores.migrations.clickhouse_sql import split
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def test_a_reader_gets_the_views_and_nothing_else(accounts):
 
 def test_ingest_gets_its_tables_and_nothing_else(accounts):
     ledger = "SELECT(workspace_id, tenant_id, digest, received_at, items, stored, rejected)"
-    assert _grants(accounts, "duoscope_ingesting") == {("INSERT", table) for table in TABLES} | {
+    assert _grants(accounts, "duoscope_ingesting") == {("INSERT", table) for table in INGESTED} | {
         (ledger, "ingest_ledger"),
         ("SELECT", "schema_migrations"),
     }

@@ -15,8 +15,8 @@ from litestar.response import ServerSentEventMessage
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
-from duoscope.stores.read_memory import reading
-from duoscope.telemetry.logs import TAIL_INTERVAL_S, TailBatch
+from duoscope.stores.clickhouse.read_memory import reading
+from duoscope.telemetry.tail import TAIL_INTERVAL_S, TailBatch
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.durability.spool import Remembered, Spool
 from duoscope.receiver.signals import Signal
-from duoscope.stores.clickhouse import CATALOGUES, IngestWriter, RejectedByStoreError
+from duoscope.stores.clickhouse import CATALOGUES, LEDGER, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class Committer:
         if not parts:
             return _Decoded(outcomes, None)
         lines = "\n".join(json.dumps(self._entry(request, part.outcome)) for request, part in parts)
-        inserts.append(Insert("ingest_ledger", "JSONEachRow", lines.encode()))
+        inserts.append(Insert(LEDGER, "JSONEachRow", lines.encode()))
         received_ns = min(request.received_ns for request, _ in parts)
         return _Decoded(outcomes, Batch(new_id().hex, received_ns, tuple(part for _, part in parts), tuple(inserts)))
 

@@ -20,7 +20,7 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.receiver.signals import Signal
-from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
+from duoscope.stores.clickhouse import REJECTIONS, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 _uncounted = Counter("duoscope_ingest_uncounted_refusals", "Refused requests that found no place among the counts")
@@ -76,7 +76,7 @@ class Refusals:
             self._counts = {}
         token, rows = self._unwritten
         try:
-            await self._writer.insert("ingest_rejections", rows, form="JSONEachRow", token=token)
+            await self._writer.insert(REJECTIONS, rows, form="JSONEachRow", token=token)
         except DuoscopeError as error:
             _log.info("refused requests are counted later: %s", error.detail or error.message)
             return

@@ -1,29 +1,17 @@
-"""Log records: search, newest first, and tail."""
+"""Log records: search, newest first."""
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from operator import itemgetter
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.stores.read_slots import BUSY_CODES
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import items, values
 from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Condition, Signal, compile_query
-from duoscope.telemetry.times import SECOND_NS, TimeRange
-
-TAIL_INTERVAL_S: Final = 1.0
-TAIL_REACH_NS: Final = 60 * SECOND_NS
-"""A record is tailed if it arrives this long after its timestamp at the latest, or that long before."""
-TAIL_ROWS_MAX: Final = 500
-"""Records a poll looks at; more than that a second no one reads."""
+from duoscope.telemetry.times import TimeRange
 
 
 class LogRecord(Struct, frozen=True):
@@ -52,25 +40,21 @@ class LogPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-class TailBatch(Struct, frozen=True):
-    """What arrived between two looks, oldest first. `gap`: more arrived than a look takes in; some are missing."""
-
-    items: list[LogRecord]
-    gap: bool
-
-
 ALIKE_MAX: Final = 10_000
 """Of records equal in everything, time included, pages show about this many: each page reads all before it again."""
-# Equal for records that no reader could tell apart, so that a cursor may count them instead of naming one.
+# Equal for records that no reader could tell apart, so that a cursor may count them instead of naming one: all that a
+# record consists of but its timestamp.
 _TIE_BREAKER = (
-    "cityHash64(service_name, severity_number, severity_text, body, trace_id, span_id, log_attributes_json, "
-    "event_name, resource, scope_name, observed_timestamp)"
+    "cityHash64(observed_timestamp, severity_number, severity_text, service_name, body, body_kind, event_name, "
+    "trace_id, span_id, trace_flags, log_attributes_json, dropped_attributes_count, "
+    f"{items.COLUMNS})"
 )
-_COLUMNS = (
+COLUMNS: Final = (
     "toUnixTimestamp64Nano(timestamp) AS ts, toUnixTimestamp64Nano(observed_timestamp) AS observed_ts, "
     "severity_number, severity_text, service_name, body, body_kind, event_name, trace_id, span_id, trace_flags, "
     f"log_attributes_json, dropped_attributes_count, {items.COLUMNS}, {_TIE_BREAKER} AS tie_breaker"
 )
+"""What `records` reads of a row, and `ts` with `tie_breaker`, which no two records share that can be told apart."""
 # The table is in the order of five minutes: this order reads its end and stops.
 _NEWEST_FIRST = "toStartOfFiveMinutes(timestamp) DESC, timestamp DESC"
 _BEFORE = (
@@ -113,64 +97,7 @@ async def search(
         if seen > ALIKE_MAX and last_tie:
             last_tie, seen = last_tie - 1, 0
         next_cursor = cursors.encode(("logs", query), [times.start_ns, times.end_ns, last_ts, last_tie, seen])
-    return LogPage(await items.decoded(rows, _records), next_cursor)
-
-
-async def tail(
-    reader: TelemetryReader,
-    query: str = "",
-    *,
-    wait: Callable[[], Awaitable[None]] | None = None,
-) -> AsyncGenerator[TailBatch]:
-    """What arrives from now on, a batch a poll (an empty one too, as a sign of life); never ends by itself.
-
-    A poll looks at the newest TAIL_ROWS_MAX records around now and yields those that it had not seen: a record counts
-    as new when it arrives, whatever its timestamp within TAIL_REACH_NS. `wait` is awaited between polls.
-
-    Raises:
-        DuoscopeError: INVALID for the query; UNAVAILABLE.
-    """
-    condition = compile_query(query, Signal.LOGS)
-    pause = wait or _pause
-    while (rows := await _window(reader, condition)) is None:
-        await pause()
-    seen = _keys(rows)
-    while True:
-        await pause()
-        if (rows := await _window(reader, condition)) is None:
-            continue  # what it would have shown, the next one shows
-        present = _keys(rows)
-        fresh = present - seen
-        new: list[dict[str, Any]] = []
-        for row in reversed(rows):
-            key = (row["ts"], row["tie_breaker"])
-            if fresh[key] > 0:
-                fresh[key] -= 1
-                new.append(row)
-        # A full window forgets what fell out of its old end, and must not take it for new when others expire.
-        horizon = now_unix_nano() - TAIL_REACH_NS
-        seen = Counter({key: count for key, count in (seen | present).items() if key[0] >= horizon})
-        yield TailBatch(await items.decoded(new, _records), gap=len(new) == TAIL_ROWS_MAX)
-
-
-async def _pause() -> None:
-    await asyncio.sleep(TAIL_INTERVAL_S)
-
-
-async def _window(reader: TelemetryReader, condition: Condition | None) -> list[dict[str, Any]] | None:
-    """The newest records there are; None where the tenant has no place for another query just now."""
-    now = now_unix_nano()
-    times = TimeRange(now - TAIL_REACH_NS, now + TAIL_REACH_NS)
-    try:
-        return await _newest(reader, times, condition, TAIL_ROWS_MAX, None, name="logs.tail")
-    except DuoscopeError as error:
-        if error.code in BUSY_CODES:
-            return None
-        raise
-
-
-def _keys(rows: list[dict[str, Any]]) -> Counter[tuple[int, int]]:
-    return Counter((row["ts"], row["tie_breaker"]) for row in rows)
+    return LogPage(await items.decoded(rows, records), next_cursor)
 
 
 async def _newest(
@@ -192,11 +119,11 @@ async def _newest(
     wanted = limit + offset
     parameters["reach"] = wanted + 1
     in_order = f"FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}}"
-    rows = await reader.query(f"SELECT {_COLUMNS} {in_order}", parameters, name=name)
+    rows = await reader.query(f"SELECT {COLUMNS} {in_order}", parameters, name=name)
     if len(rows) > wanted and rows[wanted - 1]["ts"] == rows[wanted]["ts"]:
         # The page ends among records of one nanosecond, of which the table's order gave any: read all of these.
         rows = await reader.query(
-            f"SELECT {_COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
+            f"SELECT {COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
             "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}",
             parameters,
             name=name,
@@ -205,7 +132,8 @@ async def _newest(
     return rows[offset:wanted]
 
 
-def _records(rows: list[dict[str, Any]]) -> list[LogRecord]:
+def records(rows: list[dict[str, Any]]) -> list[LogRecord]:
+    """Rows of `COLUMNS` as records."""
     origins = Origins()
     return [
         LogRecord(

@@ -15,6 +15,8 @@ SERVICES_RANGE_MAX_NS: Final = 31 * 86_400 * SECOND_NS
 MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
 MAP_SPANS_MAX: Final = 2_000_000
 """Spans that one map joins; of more, every n-th trace is taken."""
+MAP_REACH_NS: Final = 900 * SECOND_NS
+"""How far outside the range the caller of a call in it is looked for."""
 
 _DurationNs = Annotated[
     int | None, Meta(description="Nanoseconds, to 9%; null without requests.", examples=[12_345_678])
@@ -44,13 +46,13 @@ class ServiceList(Struct, frozen=True):
 
 
 class ServiceEdge(Struct, frozen=True):
-    """Calls from one service to another: spans whose parent belongs to the other one."""
+    """Calls from one service to another: spans whose parent, or the client's span of their id, belongs to the other."""
 
     caller: str
     callee: str
     call_count: Annotated[int, Meta(description="Estimated where `sampled_one_in` is above 1.")]
     error_count: Annotated[int, Meta(description="Calls whose span in the callee failed; estimated likewise.")]
-    duration_p50_ns: int
+    duration_p50_ns: Annotated[int, Meta(description="Of the spans in the callee, as one of them had it.")]
     duration_p95_ns: int
     duration_p99_ns: int
 
@@ -72,18 +74,36 @@ SELECT service_name AS name, sumIf(count, {IS_REQUEST}) AS request_count,
     maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets
 FROM @figures WHERE {IN_MINUTES} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
 _COUNT = f"SELECT count() AS spans FROM @traces WHERE {TimeRange.CONDITION}"
-_SAMPLE = f"{TimeRange.CONDITION} AND cityHash64(trace_id) % {{one_in:UInt64}} = 0"
+_SAMPLE = "cityHash64(trace_id) % {one_in:UInt64} = 0"
+_AROUND = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
+    AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
+_SERVES = "span_kind IN ('server', 'consumer')"
+# A span counts once, as a call of the service that its caller belongs to: the client's (or producer's) span of the same
+# id, where both sides of a call share one as with Zipkin; else its parent. Where several spans have the parent's id,
+# one of the own service is it, for then nothing was called; else the one that serves, the earliest.
 _EDGES = f"""
-SELECT caller.service_name AS from_service, callee.service_name AS to_service, count() AS calls,
-    countIf(callee.status_code = 'error') AS errors,
-    quantilesTDigest(0.5, 0.95, 0.99)(callee.duration_nano) AS durations
+SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_name), to_service, parent.service)
+        AS from_service,
+    toString(callee.service_name) AS to_service, count() AS calls, countIf(callee.status_code = 'error') AS errors,
+    arraySort(groupArray(callee.duration_nano)) AS sorted,
+    arrayMap(percent -> sorted[intDiv(calls * percent + 99, 100)], [50, 95, 99]) AS durations
 FROM (
-    SELECT trace_id, parent_span_id, service_name, status_code, duration_nano FROM @traces
-    WHERE {_SAMPLE} AND parent_span_id != toFixedString('', 8)
+    SELECT trace_id, span_id, parent_span_id, service_name, status_code, duration_nano,
+        if({_SERVES}, span_id, toFixedString('', 8)) AS twin_id
+    FROM @traces WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND (parent_span_id != toFixedString('', 8) OR {_SERVES})
 ) AS callee
-INNER ANY JOIN (SELECT trace_id, span_id, service_name FROM @traces WHERE {_SAMPLE}) AS caller
-    ON callee.trace_id = caller.trace_id AND callee.parent_span_id = caller.span_id
-WHERE from_service != to_service
+LEFT ANY JOIN (
+    SELECT trace_id, span_id, true AS known,
+        argMinIf(toString(service_name), (timestamp, service_name), span_kind IN ('client', 'producer')) AS service
+    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != toFixedString('', 8)
+    GROUP BY trace_id, span_id HAVING countIf({_SERVES}) > 0 AND countIf(span_kind IN ('client', 'producer')) > 0
+) AS twin ON callee.trace_id = twin.trace_id AND callee.twin_id = twin.span_id
+LEFT ANY JOIN (
+    SELECT trace_id, span_id, true AS known, groupUniqArray(toString(service_name)) AS services,
+        argMin(toString(service_name), (NOT {_SERVES}, timestamp, service_name)) AS service
+    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != toFixedString('', 8) GROUP BY trace_id, span_id
+) AS parent ON callee.trace_id = parent.trace_id AND callee.parent_span_id = parent.span_id
+WHERE (twin.known OR parent.known) AND from_service != to_service
 GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service LIMIT {{rows:UInt64}}"""
 
 
@@ -103,10 +123,11 @@ async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceLis
 
 
 async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
-    """Who called whom in the range: spans are joined with their parents, all or a sample of whole traces."""
+    """Who called whom in the range: spans are joined with their callers, all or a sample of whole traces."""
     spans = (await reader.query(_COUNT, times.parameters, name="service_map.count"))[0]["spans"]
     one_in = max(1, -(-spans // MAP_SPANS_MAX))
-    parameters = times.parameters | {"one_in": one_in, "rows": EDGES_MAX + 1}
+    around = {"from_ns": max(0, times.start_ns - MAP_REACH_NS), "to_ns": min(2**63 - 1, times.end_ns + MAP_REACH_NS)}
+    parameters = times.parameters | around | {"one_in": one_in, "rows": EDGES_MAX + 1}
     rows = await reader.query(_EDGES, parameters, name="service_map.edges")
     edges = [
         ServiceEdge(
@@ -114,7 +135,7 @@ async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
             row["to_service"],
             row["calls"] * one_in,
             row["errors"] * one_in,
-            *(round(duration) for duration in row["durations"]),
+            *row["durations"],
         )
         for row in rows[:EDGES_MAX]
     ]

@@ -15,8 +15,8 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_chains
 from duoscope.metadata.audit_chains import Entry
+from duoscope.stores.clickhouse.records import AuditRow, RecordWriter
 from duoscope.stores.postgres import MetadataStore
-from duoscope.stores.records import AuditRow, RecordWriter
 
 _log = logging.getLogger(__name__)
 

@@ -1,12 +1,15 @@
 """Search and tail of log records."""
 
 import asyncio
+import random
+from collections import Counter
 
 import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.telemetry import logs
+from duoscope.stores.clickhouse import Blocks
+from duoscope.telemetry import logs, tail
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.values import rfc3339
 
@@ -107,6 +110,69 @@ async def test_a_record_in_full(reader):
     assert record.span_id is None
 
 
+def _alike(otlp):
+    """Records of one nanosecond, each with a twin, that differ from the first in one thing each."""
+    plain = {"time_unix_nano": HOUR.start_ns, "body": "x"}
+    others = (
+        {"observed_time_unix_nano": 1}, {"observed_time_unix_nano": 2}, {"severity_number": 1}, {"severity_text": "x"},
+        {"body": "y"}, {"body": 1}, {"body": "1"}, {"body": ""}, {"body": None}, {"event_name": "x"},
+        {"trace_id": b"t" * 16}, {"span_id": b"s" * 8}, {"flags": 1}, {"attributes": {"a": 1}},
+        {"attributes": {"a": "1"}}, {"dropped_attributes_count": 1},
+    )  # fmt: skip
+    request = otlp.logs("s", *(record for other in ({}, *others) for record in [plain | other] * 2))
+
+    def origin(**changes):
+        made = otlp.logs("s", plain, plain)
+        of_resource, of_scope = made.resource_logs[0], made.resource_logs[0].scope_logs[0]
+        for name, value in changes.items():
+            match name.split("_", 1):
+                case ["resource", field] if field != "schema_url":
+                    target = of_resource.resource
+                case ["resource", field]:
+                    target = of_resource
+                case ["scope", field] if field != "schema_url":
+                    target = of_scope.scope
+                case _:
+                    target, field = of_scope, "schema_url"
+            if field == "attributes":
+                target.attributes.extend(otlp.attributes(value))
+            else:
+                setattr(target, field, value)
+        return made
+
+    return [
+        request,
+        otlp.logs("other", plain, plain),
+        *(
+            origin(**{name: value})
+            for name, value in {
+                "resource_attributes": {"a": 1}, "resource_dropped_attributes_count": 1, "resource_schema_url": "u",
+                "scope_name": "n", "scope_version": "1", "scope_attributes": {"a": 1},
+                "scope_dropped_attributes_count": 1, "scope_schema_url": "u",
+            }.items()
+        ),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+async def test_pages_of_records_that_differ_in_any_one_thing_are_the_whole_answer(
+    telemetry_store, deliver, otlp, new_scope, limit
+):
+    scope = new_scope()
+    for request in _alike(otlp):
+        await deliver(scope, request)
+    reader = telemetry_store.bind(scope)
+    whole = [repr(record) for record in (await logs.search(reader, HOUR, limit=1000)).items]
+    assert sorted(Counter(whole).values()) == [2] * 26
+    shown, cursor = [], None
+    while True:
+        page = await logs.search(reader, HOUR, limit=limit, cursor=cursor)
+        shown += [repr(record) for record in page.items]
+        if not (cursor := page.next_cursor):
+            break
+    assert shown == whole
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 29, 30])
 async def test_pages_are_complete_and_stable_under_ties_and_new_data(telemetry_store, deliver, otlp, new_scope, limit):
     scope = new_scope()
@@ -154,8 +220,8 @@ async def test_tail_yields_what_arrives_once_each(telemetry_store, deliver, otlp
     now = now_unix_nano()
     polls: asyncio.Queue[None] = asyncio.Queue()
     await deliver(scope, otlp.logs("s", {"time_unix_nano": now, "body": "before wanted"}))
-    tail = logs.tail(telemetry_store.bind(scope), "wanted", wait=polls.get)
-    first = asyncio.create_task(anext(tail))
+    tailing = tail.tail(telemetry_store.bind(scope), "wanted", wait=polls.get)
+    first = asyncio.create_task(anext(tailing))
     await asyncio.sleep(0)
     polls.put_nowait(None)
     assert (await first).items == []
@@ -171,20 +237,91 @@ async def test_tail_yields_what_arrives_once_each(telemetry_store, deliver, otlp
         ),
     )
     polls.put_nowait(None)
-    batch = await anext(tail)
+    batch = await anext(tailing)
     assert [record.body for record in batch.items] == ["late wanted", "twin wanted", "twin wanted"]
     assert not batch.gap
     polls.put_nowait(None)
-    assert (await anext(tail)).items == []
-    many = [{"time_unix_nano": now + 10 + n, "body": "wanted"} for n in range(logs.TAIL_ROWS_MAX + 1)]
+    assert (await anext(tailing)).items == []
+    many = [{"time_unix_nano": now + 10 + n, "body": "wanted"} for n in range(tail.TAIL_ROWS_MAX + 1)]
     await deliver(scope, otlp.logs("s", *many))
     polls.put_nowait(None)
-    batch = await anext(tail)
-    assert len(batch.items) == logs.TAIL_ROWS_MAX
+    batch = await anext(tailing)
+    assert len(batch.items) == tail.TAIL_ROWS_MAX
     assert batch.gap
-    await tail.aclose()
+    await tailing.aclose()
+
+
+async def test_a_tail_follows_arrival_whatever_the_time_and_through_merges(telemetry_store, deliver, otlp, new_scope):
+    scope = new_scope()
+    now, day = now_unix_nano(), 86_400 * 10**9
+    merge = "OPTIMIZE TABLE logs_v3 FINAL"
+    ages = {"now": 0, "three minutes": 180 * 10**9, "an hour": 3600 * 10**9, "yesterday": day, "days": 9 * day}
+    polls: asyncio.Queue[None] = asyncio.Queue()
+    for age in ages.values():
+        await deliver(scope, otlp.logs("s", {"time_unix_nano": now - age, "body": "there before"}))
+    tailing = tail.tail(telemetry_store.bind(scope), wait=polls.get)
+    first = asyncio.create_task(anext(tailing))
+    await asyncio.sleep(0)
+    polls.put_nowait(None)
+    assert (await first).items == []
+    for merged in (False, True):
+        for name, age in ages.items():
+            await deliver(scope, otlp.logs("s", {"time_unix_nano": now - age, "body": name}))
+            await deliver(new_scope(), otlp.logs("s", {"time_unix_nano": now - age, "body": "a stranger's"}))
+        if merged:
+            # What came is in one part with what was there.
+            await telemetry_store._writers.run(lambda client: client.command(merge))
+        polls.put_nowait(None)
+        assert [record.body for record in (await anext(tailing)).items] == list(ages)[::-1]
+        await telemetry_store._writers.run(lambda client: client.command(merge))
+        polls.put_nowait(None)
+        assert (await anext(tailing)).items == []
+    await tailing.aclose()
+
+
+async def test_a_look_of_the_tail_reads_parts_with_new_blocks_alone(telemetry_store, deliver, otlp, new_scope):
+    scope = new_scope()
+    reader = telemetry_store.bind(scope)
+    for number in range(3):
+        await deliver(scope, otlp.logs("s", {"time_unix_nano": HOUR.start_ns, "body": f"{number}"}))
+    known = tail.KnownBlocks()
+    known.add(await reader.log_blocks())
+    await deliver(scope, otlp.logs("s", {"time_unix_nano": HOUR.start_ns, "body": "new"}))
+    (fresh,) = known.add(await reader.log_blocks(changed_within_s=1))
+    plan = await reader.query(
+        f"EXPLAIN indexes = 1 SELECT body FROM @log_arrivals WHERE {tail._NEW}",
+        {"partitions": [fresh.partition], "lows": [fresh.low], "highs": [fresh.high]},
+        name="test",
+    )
+    assert any("Parts: 1/1" in row["explain"] for row in plan), plan
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_block_is_new_once(seed):
+    chance = random.Random(seed)
+    known, seen, stored = tail.KnownBlocks(), set(), []
+    for number in range(1, 120):
+        partition = chance.choice("ab")
+        stored.append(Blocks(partition, number, number))
+        if chance.random() < 0.3:
+            # A merge of neighbours in a partition.
+            own = [part for part in stored if part.partition == partition]
+            merged = own[chance.randrange(len(own)) :][: chance.randint(2, 9)]
+            stored = [part for part in stored if part not in merged]
+            stored.append(Blocks(partition, merged[0].low, merged[-1].high))
+            stored.sort(key=lambda part: part.low)
+        if chance.random() < 0.4:
+            fresh = known.add(chance.sample(stored, len(stored)))
+            ranges = [(b.partition, n) for b in fresh for n in range(b.low, b.high + 1)]
+            assert len(ranges) == len(set(ranges))
+            assert not seen & set(ranges)
+            seen |= set(ranges)
+            now = {(part.partition, n) for part in stored for n in range(part.low, part.high + 1)}
+            assert now <= seen
+    known.add(stored)
+    assert known.add(stored) == []
 
 
 async def test_tail_refuses_a_query_with_a_mistake(reader):
     with pytest.raises(DuoscopeError, match="character 1"):
-        await anext(logs.tail(reader, "severity:loud"))
+        await anext(tail.tail(reader, "severity:loud"))

@@ -22,8 +22,8 @@ from duoscope.metadata import audit_chains, organizations
 from duoscope.metadata.audit_chains import FIRST_PREVIOUS_HASH, Chain, Entry, chained_hash
 from duoscope.metadata.audit_logs import PLATFORM_CHAIN
 from duoscope.metadata.redaction import canonical
+from duoscope.stores.clickhouse.records import AUDIT_RETENTION_DAYS, RecordWriter, StoredAudit
 from duoscope.stores.postgres import MetadataStore, Transaction
-from duoscope.stores.records import AUDIT_RETENTION_DAYS, RecordWriter, StoredAudit
 
 PAGE_ENTRIES: Final = 1000
 FINDINGS_MAX: Final = 100

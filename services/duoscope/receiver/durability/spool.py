@@ -30,7 +30,7 @@ from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.durability.native_blocks import without_rows
-from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
+from duoscope.stores.clickhouse import LEDGER, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ _poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, ch
 _replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from disk into ClickHouse")
 
 _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
-_LEDGER: Final = "ingest_ledger"
 
 _NOT_THE_DATA: Final = frozenset({
     60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
@@ -379,7 +378,7 @@ def _without(batch: Batch, gone: Sequence[Part]) -> Batch:
         return Batch(batch.token, batch.received_ns, ())
     inserts: list[Insert] = []
     for insert in batch.inserts:
-        if insert.table == _LEDGER:
+        if insert.table == LEDGER:
             lines = zip(insert.block.split(b"\n"), batch.parts, strict=True)
             block = b"\n".join(line for line, part in lines if part.key not in there)
         else:

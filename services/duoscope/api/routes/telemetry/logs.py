@@ -15,6 +15,7 @@ from duoscope.api.searching import LogSearch, Reader
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry import logs
+from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import time_range
 
@@ -65,5 +66,5 @@ async def tail(
     """
     compile_query(query_text, Signal.LOGS)  # a mistake is answered before the stream begins
     allowed = still_permitted(request, "log:read")
-    batches = logs.tail(reader, query_text, wait=tails.wait)
+    batches = log_tail.tail(reader, query_text, wait=tails.wait)
     return ServerSentEvent(tails.stream(request.user.scope.tenant_id, batches, allowed))

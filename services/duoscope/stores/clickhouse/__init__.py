@@ -1,0 +1,32 @@
+"""The telemetry store: ClickHouse, embedded or a server, through the same client.
+
+Clients are private to this package. What leaves it are handles: `TelemetryStore.bind(scope)` reads one tenant's rows
+through parameterised views, `TelemetryStore.ingest()` inserts what the receiver decoded, `SchemaAccount` is the
+migrator's. Calls run in threads of their own, each with a client: nothing here blocks the event loop.
+"""
+
+from duoscope.stores.clickhouse.account import SchemaAccount
+from duoscope.stores.clickhouse.errors import RejectedByStoreError
+from duoscope.stores.clickhouse.read_slots import BUSY_CODES
+from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
+from duoscope.stores.clickhouse.schema import CATALOGUES, INGESTED, LEDGER, REJECTIONS, STORED, VIEWS, scoped_sql
+from duoscope.stores.clickhouse.store import TelemetryStore
+from duoscope.stores.clickhouse.writer import IngestWriter, Stored
+
+__all__ = [
+    "BUSY_CODES",
+    "CATALOGUES",
+    "INGESTED",
+    "LEDGER",
+    "REJECTIONS",
+    "STORED",
+    "VIEWS",
+    "Blocks",
+    "IngestWriter",
+    "RejectedByStoreError",
+    "SchemaAccount",
+    "Stored",
+    "TelemetryReader",
+    "TelemetryStore",
+    "scoped_sql",
+]

@@ -1,0 +1,43 @@
+"""Threads with a client each: the client is synchronous, and one client serves one call at a time."""
+
+import asyncio
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from clickhouse_connect.driver.client import Client
+
+T = TypeVar("T")
+
+
+class Pool:
+    """Threads with a client each, made when first needed."""
+
+    def __init__(self, open_client: Callable[[], Client], size: int, name: str) -> None:
+        self._open_client = open_client
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=name)
+        self._idle: queue.SimpleQueue[Client] = queue.SimpleQueue()
+        self._opened: list[Client] = []
+
+    async def run(self, work: Callable[[Client], T]) -> T:
+        """Run `work` in a thread with a client nobody else uses meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
+
+    def _with_client(self, work: Callable[[Client], T]) -> T:
+        try:
+            client = self._idle.get_nowait()
+        except queue.Empty:
+            client = self._open_client()
+            self._opened.append(client)
+        try:
+            return work(client)
+        finally:
+            self._idle.put(client)
+
+    def close(self) -> None:
+        """Let running calls end, then close every client."""
+        self._threads.shutdown(wait=True)
+        for client in self._opened:
+            client.close()
+        self._opened.clear()

@@ -1,0 +1,113 @@
+"""Reads of one tenant's telemetry, through views that cannot be called without its ids."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+from clickhouse_connect.driver.client import Client
+
+from duoscope.kernel import limits
+from duoscope.kernel.scope import Scope
+from duoscope.stores.clickhouse.errors import guarded
+from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.read_memory import ReadMemory, hold
+from duoscope.stores.clickhouse.read_slots import ReadSlots
+from duoscope.stores.clickhouse.schema import scoped_sql
+
+_READ_SETTINGS: Final = {
+    "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
+    "max_memory_usage": limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX,
+    "max_rows_to_read": limits.TELEMETRY_QUERY_ROWS_MAX,
+    "max_bytes_to_read": limits.TELEMETRY_QUERY_BYTES_MAX,
+    "max_result_bytes": limits.TELEMETRY_QUERY_RESULT_BYTES_MAX,
+    "use_query_condition_cache": 0,
+}
+_WORD_BYTES: Final = 8
+
+
+class Blocks(NamedTuple):
+    """Numbered blocks of rows that a part holds, of one partition, from `low` to `high`."""
+
+    partition: str
+    low: int
+    high: int
+
+
+class TelemetryReader:
+    """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
+
+    def __init__(self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory) -> None:
+        self._pool = pool
+        self._watchers = watchers
+        self._slots = slots
+        self._memory = memory
+        self._tenant_id = scope.tenant_id
+        self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
+
+    async def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        name: str,
+        settings: Mapping[str, str | int] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows of one SELECT as dicts.
+
+        Args:
+            sql: with `@view` for sources and `{name:Type}` for values; values are bound by ClickHouse.
+            parameters: values; `workspace_id` and `tenant_id` are the reader's own and cannot be given.
+            name: shows in the query log.
+            settings: ClickHouse settings on top of the read limits.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE when ClickHouse is away, INVALID when the query hits its limits; what `ReadSlots`
+                and `ReadMemory` say when there is no room for it.
+            UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
+        """
+        statement = scoped_sql(sql)
+        bound = dict(parameters or {}) | self._scope_parameters
+        for value in bound.values():
+            for part in cast("list[object]", value) if isinstance(value, list) else [value]:
+                if isinstance(part, str):
+                    part.encode()
+        applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
+
+        def run(client: Client) -> tuple[list[dict[str, Any]], int]:
+            result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
+            rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+            return rows, sum(map(_size, result.result_columns))
+
+        async with self._slots.taken(self._tenant_id) as threads:
+            applied.setdefault("max_threads", threads)
+            rows, size = await self._pool.run(lambda client: guarded(lambda: run(client)))
+        hold(self._memory, self._tenant_id, size)
+        return rows
+
+    async def log_blocks(self, *, changed_within_s: float | None = None) -> list[Blocks]:
+        """Which blocks of log records are stored, of whatever tenant; with a time, at least those that came since.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        sql = (
+            "SELECT partition_id, min_block_number, max_block_number FROM system.parts "
+            "WHERE database = currentDatabase() AND table = 'logs_v3' AND active"
+        )
+        parameters: dict[str, object] = {}
+        if changed_within_s is not None:
+            # A part's time is a little before it can be read, and has whole seconds.
+            sql += " AND modification_time >= now() - {seconds:UInt32}"
+            parameters["seconds"] = math.ceil(changed_within_s + limits.INGEST_COMMIT_MAX_S)
+        settings = {**_READ_SETTINGS, "log_comment": "logs.blocks"}
+
+        def run(client: Client) -> list[Blocks]:
+            return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
+
+        return await self._watchers.run(lambda client: guarded(lambda: run(client)))
+
+
+def _size(column: Sequence[Any]) -> int:
+    """About how many bytes a column of a result holds: texts whole, everything else as a word."""
+    words = _WORD_BYTES * len(column)
+    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words

@@ -1,0 +1,103 @@
+"""The names of the telemetry database: what is stored, what the receiver fills, what a reader may name.
+
+A test holds them against a migrated database. `scoped_sql` is the one place where a view's call is written.
+"""
+
+import re
+from typing import Final
+
+DATABASE: Final = "duoscope"
+
+VIEWS: Final = frozenset(
+    {
+        "traces",
+        "trace_summaries",
+        "spans_v3",
+        "logs",
+        "logs_v3_by_trace",
+        "log_arrivals",
+        "metrics",
+        "histograms",
+        "exponential_histograms",
+        "summaries",
+        "exemplars",
+        "metrics_hourly",
+        "metrics_v3_daily",
+        "metric_names",
+        "counters_hourly",
+        "histograms_hourly",
+        "exponential_histograms_hourly",
+        "figures",
+        "catalogue",
+        "alert_events",
+        "audit_events",
+        "uptime_results",
+        "usage_hourly",
+        "usage_daily",
+        "rejections",
+    }
+)
+"""What a reader may name; each takes the workspace and the tenant as parameters."""
+
+INGESTED: Final = frozenset(
+    {
+        "traces_v3",
+        "logs_v3",
+        "metrics_v3",
+        "metric_histograms",
+        "metric_exponential_histograms",
+        "metric_summaries",
+        "exemplars_v3",
+        "metric_catalogue",
+        "telemetry_catalogue",
+        "ingest_ledger",
+        "ingest_rejections",
+    }
+)
+"""What the receiver inserts into; views fill the others from these, and of the last one the most."""
+
+LEDGER: Final = "ingest_ledger"
+"""A row a request that was stored: written last, so that what it names is there."""
+
+REJECTIONS: Final = "ingest_rejections"
+"""Requests that were refused whole, counted by the minute."""
+
+CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
+"""Of those, the ones whose rows are of many requests at once, and the same again and again."""
+
+STORED: Final = INGESTED | {
+    "alert_history",
+    "audit_logs",
+    "ingest_usage_hourly",
+    "metric_counter_totals",
+    "metric_exponential_histogram_sums",
+    "metric_exponential_histogram_totals",
+    "metric_histogram_sums",
+    "metric_histogram_totals",
+    "metrics_v3_hourly",
+    "span_figures",
+    "trace_summaries_v3",
+    "uptime_checks",
+}
+"""All tables that hold rows. No statement of a reader names one."""
+
+_VIEW = re.compile(r"@(\w+)")
+_SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
+_TABLE = re.compile(rf"(?<!@)\b(?:{'|'.join(sorted(STORED))})\b|\bsystem\s*\.")
+
+
+def scoped_sql(sql: str) -> str:
+    """SQL with every `@view` turned into the view's call for the bound tenant; raw tables are refused.
+
+    Raises:
+        ValueError: the SQL names a table, or a view that is not in `VIEWS`: a defect of the caller.
+    """
+    if found := _TABLE.search(sql):
+        raise ValueError(f"Stored tables are read through views: {found.group()!r} is a table")
+
+    def call(match: re.Match[str]) -> str:
+        if match.group(1) not in VIEWS:
+            raise ValueError(f"No such view: {match.group(1)!r}")
+        return f"{match.group(1)}{_SCOPED_CALL}"
+
+    return _VIEW.sub(call, sql)

@@ -1,0 +1,85 @@
+"""Writes of the receiver: blocks of rows under deduplication tokens, and the ledger of requests."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from clickhouse_connect.driver.client import Client
+
+from duoscope.kernel import limits
+from duoscope.stores.clickhouse.errors import guarded
+from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.schema import INGESTED
+
+Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
+"""What the ledger has of a request: items, those stored, those rejected by reason, and when it was received: in
+milliseconds since 1970, more than once if it was sent again long after."""
+
+
+class IngestWriter:
+    """Inserts blocks of the receiver's, and tells which requests are stored already."""
+
+    def __init__(self, pool: Pool, lookups: Pool) -> None:
+        self._pool = pool
+        self._lookups = lookups
+
+    async def insert(self, table: str, block: bytes, *, form: str, token: str) -> None:
+        """Insert a block; returns when its rows and those of every view are committed.
+
+        Args:
+            table: one of `INGESTED`.
+            block: the rows, scope columns included.
+            form: the ClickHouse format they are in.
+            token: identifies this content; the same token again within the table's window stores nothing twice.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE when ClickHouse is away or too busy: the same call may succeed later.
+            RejectedByStoreError: the bytes themselves are at fault.
+        """
+        if table not in INGESTED:
+            raise ValueError(f"The receiver does not insert into {table!r}")
+        settings = {
+            "async_insert": 0,
+            # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
+            "query_plan_enable_optimizations": 0,
+            "compile_expressions": 0,
+            # A block of one INSERT is one thread's work: more threads cost more than they gain.
+            "max_threads": 1,
+            # Merging a block with itself costs more than the few rows that it saves.
+            "optimize_on_insert": 0,
+            # A part whose last file found no room was seen committed, and unreadable: it must not come to that.
+            "min_free_disk_bytes_to_perform_insert": limits.STORE_DISK_FREE_BYTES_MIN,
+            "insert_deduplication_token": token,
+            "deduplicate_blocks_in_dependent_materialized_views": 1,
+            "max_partitions_per_insert_block": 1000,
+            "max_memory_usage": limits.INGEST_INSERT_MEMORY_BYTES_MAX,
+            "log_comment": "ingest",
+        }
+
+        def run(client: Client) -> None:
+            client.raw_insert(table, insert_block=block, fmt=form, settings=settings)
+
+        await self._pool.run(lambda client: guarded(lambda: run(client), reject=True))
+
+    async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
+        """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        parameters = {"keys": list(requests), "since": since_ns // 1_000_000_000}
+        sql = (
+            "SELECT toString(tenant_id), replaceAll(toString(digest), '-', ''), any(items), any(stored), "
+            "any(rejected), groupUniqArray(toUnixTimestamp64Milli(received_at)) FROM ingest_ledger "
+            "WHERE (workspace_id, tenant_id, digest) IN (SELECT toUUID(k.1), toUUID(k.2), toUUID(k.3) "
+            "FROM (SELECT arrayJoin({keys:Array(Tuple(String, String, String))}) AS k)) "
+            "AND received_at >= fromUnixTimestamp({since:UInt32}) GROUP BY tenant_id, digest"
+        )
+
+        def run(client: Client) -> dict[tuple[str, str], Stored]:
+            result = client.query(sql, parameters=parameters, settings={"use_query_condition_cache": 0})
+            return {
+                (tenant, digest): (items, stored, rejected, received_ms)
+                for tenant, digest, items, stored, rejected, received_ms in result.result_rows
+            }
+
+        return await self._lookups.run(lambda client: guarded(lambda: run(client)))

@@ -1,0 +1,128 @@
+"""A tail of log records: what arrives, whatever times it carries.
+
+A record has no time of arrival. ClickHouse numbers the blocks that it stores, and keeps a row's number through merges:
+so what arrived since a look are the rows of blocks that no part had then (docs/adr/0015). Looks cost little while
+nothing arrives, and read the parts with new blocks alone when something does.
+"""
+
+import asyncio
+import bisect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from operator import itemgetter
+from typing import Any, Final
+
+from msgspec import Struct
+
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.stores.clickhouse import BUSY_CODES, Blocks, TelemetryReader
+from duoscope.telemetry import items
+from duoscope.telemetry.language import Condition, Signal, compile_query
+from duoscope.telemetry.logs import COLUMNS, LogRecord, records
+
+TAIL_INTERVAL_S: Final = 1.0
+TAIL_ROWS_MAX: Final = 500
+"""Records a look shows; more than that a second no one reads."""
+
+
+class TailBatch(Struct, frozen=True):
+    """What arrived between two looks, oldest first. `gap`: more arrived than a look shows; the oldest are missing."""
+
+    items: list[LogRecord]
+    gap: bool
+
+
+class KnownBlocks:
+    """Which blocks have been seen, as ranges of numbers by partition."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[str, list[tuple[int, int]]] = {}
+
+    def add(self, parts: Iterable[Blocks]) -> list[Blocks]:
+        """Take in what parts hold; answers which of it was not known.
+
+        A part that was merged of others covers the numbers between them, too. ClickHouse merges no parts between which
+        a block might still come, so these were given to no block of the partition, and never will be.
+        """
+        return [fresh for part in parts for fresh in self._add(part)]
+
+    def _add(self, part: Blocks) -> list[Blocks]:
+        known = self._ranges.setdefault(part.partition, [])
+        first = bisect.bisect_left(known, part.low, key=itemgetter(1))
+        last = bisect.bisect_right(known, part.high, key=itemgetter(0))
+        touched = known[first:last]
+        fresh: list[Blocks] = []
+        at = part.low
+        for low, high in touched:
+            if at < low:
+                fresh.append(Blocks(part.partition, at, low - 1))
+            at = high + 1
+        if at <= part.high:
+            fresh.append(Blocks(part.partition, at, part.high))
+        if fresh:
+            low, high = min([part.low, *(r[0] for r in touched)]), max([part.high, *(r[1] for r in touched)])
+            known[first:last] = [(low, high)]
+        return fresh
+
+
+async def tail(
+    reader: TelemetryReader,
+    query: str = "",
+    *,
+    wait: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncGenerator[TailBatch]:
+    """What arrives from now on, a batch a look (an empty one too, as a sign of life); never ends by itself.
+
+    A look shows the TAIL_ROWS_MAX latest, by their own times, of what arrived since the one before. `wait` is awaited
+    between looks.
+
+    Raises:
+        DuoscopeError: INVALID for the query; UNAVAILABLE.
+    """
+    condition = compile_query(query, Signal.LOGS)
+    pause = wait or _pause
+    clock = asyncio.get_running_loop().time
+    known, looked_at = KnownBlocks(), clock()
+    known.add(await reader.log_blocks())
+    unread: list[Blocks] = []
+    while True:
+        await pause()
+        since, looked_at = looked_at, clock()
+        unread += known.add(await reader.log_blocks(changed_within_s=looked_at - since))
+        rows: list[dict[str, Any]] = []
+        try:
+            rows = await _arrived(reader, condition, unread) if unread else []
+            unread = []
+        except DuoscopeError as error:
+            # The tenant has no place for a query just now: the next look reads these, too.
+            if error.code not in BUSY_CODES:
+                raise
+        gap = len(rows) > TAIL_ROWS_MAX
+        rows = sorted(rows[:TAIL_ROWS_MAX], key=itemgetter("ts", "tie_breaker"))
+        yield TailBatch(await items.decoded(rows, records), gap=gap)
+
+
+async def _pause() -> None:
+    await asyncio.sleep(TAIL_INTERVAL_S)
+
+
+# Parts without new blocks are left out before any of their rows are read.
+_NEW = """
+    arrayExists((p, low, high) -> p = block_partition AND part_last_block >= low AND part_first_block <= high,
+        {partitions:Array(String)}, {lows:Array(Int64)}, {highs:Array(Int64)})
+    AND arrayExists((p, low, high) -> p = block_partition AND block >= low AND block <= high,
+        {partitions:Array(String)}, {lows:Array(Int64)}, {highs:Array(Int64)})"""
+
+
+async def _arrived(reader: TelemetryReader, condition: Condition | None, blocks: list[Blocks]) -> list[dict[str, Any]]:
+    parameters: dict[str, object] = {
+        "partitions": [each.partition for each in blocks],
+        "lows": [each.low for each in blocks],
+        "highs": [each.high for each in blocks],
+        "rows": TAIL_ROWS_MAX + 1,
+    }
+    where = _NEW + (f" AND {condition.sql}" if condition else "")
+    return await reader.query(
+        f"SELECT {COLUMNS} FROM @log_arrivals WHERE {where} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}",
+        parameters | (condition.parameters if condition else {}),
+        name="logs.tail",
+    )

@@ -1,0 +1,141 @@
+"""The map of who calls whom equals a count by hand over trees, fans, shared ids and whatever else traces look like."""
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.telemetry import services
+from duoscope.telemetry.times import TimeRange
+
+# A whole hour that is over, and young enough for the shortest retention.
+_START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
+HOUR = TimeRange(_START_NS, _START_NS + 3600 * 10**9)
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
+SERVING, CALLING = (SERVER, CONSUMER), (CLIENT, PRODUCER)
+ERROR = 2
+
+
+def _id(number, length=8):
+    return number.to_bytes(length, "big")
+
+
+def _span(service, span, parent=None, kind=SERVER, *, trace=1, at=0, took=1000, status=0):
+    """A span of this test's own form: where it is, whose child, and what the map counts of it."""
+    return {"service": service, "trace": trace, "id": span, "parent": parent, "kind": kind, "at": at, "took": took,
+            "status": status}  # fmt: skip
+
+
+@pytest.fixture
+def mapped(stored, otlp):
+    """What the map of the spans is, as {(caller, callee): (calls, errors, p50, p95, p99)}."""
+
+    async def ask(spans):
+        by_service = defaultdict(list)
+        for span in spans:
+            start = _START_NS + span["at"]
+            by_service[span["service"]].append(
+                {"trace_id": _id(span["trace"], 16), "span_id": _id(span["id"]), "name": "x", "kind": span["kind"],
+                 "parent_span_id": _id(span["parent"]) if span["parent"] else b"", "status": span["status"],
+                 "start_time_unix_nano": start, "end_time_unix_nano": start + span["took"]}
+            )  # fmt: skip
+        reader = await stored(*(otlp.spans(service, *own) for service, own in by_service.items()))
+        found = await services.service_map(reader, HOUR)
+        return {
+            (e.caller, e.callee): (e.call_count, e.error_count, e.duration_p50_ns, e.duration_p95_ns, e.duration_p99_ns)
+            for e in found.edges
+        }
+
+    return ask
+
+
+def _by_hand(spans):
+    """The same, counted one span at a time."""
+    named = defaultdict(list)
+    for span in spans:
+        named[span["trace"], span["id"]].append(span)
+    calls = defaultdict(list)
+    for span in spans:
+        if not 0 <= span["at"] < 3600 * 10**9:
+            continue
+        caller = _caller(span, named)
+        if caller is not None and caller != span["service"]:
+            calls[caller, span["service"]].append(span)
+    return {edge: _figures(found) for edge, found in calls.items()}
+
+
+def _caller(span, named):
+    order = lambda s: (s["at"], s["service"])  # noqa: E731
+    twins = [s for s in named[span["trace"], span["id"]] if s["kind"] in CALLING]
+    if span["kind"] in SERVING and twins:
+        return min(twins, key=order)["service"]
+    parents = named.get((span["trace"], span["parent"]), []) if span["parent"] else []
+    if not parents:
+        return None
+    if span["service"] in {s["service"] for s in parents}:
+        return span["service"]
+    return min(parents, key=lambda s: (s["kind"] not in SERVING, *order(s)))["service"]
+
+
+def _figures(spans):
+    durations = sorted(span["took"] for span in spans)
+    ranks = [durations[-(-len(durations) * percent // 100) - 1] for percent in (50, 95, 99)]
+    return (len(spans), sum(span["status"] == ERROR for span in spans), *ranks)
+
+
+async def test_a_message_with_two_subscribers_is_two_calls(mapped):
+    edges = await mapped(
+        [_span("a", 1, kind=PRODUCER), _span("b", 2, 1, CONSUMER, took=10), _span("c", 3, 1, CONSUMER, took=20)]
+    )
+    assert edges == {("a", "b"): (1, 0, 10, 10, 10), ("a", "c"): (1, 0, 20, 20, 20)}
+
+
+async def test_a_fan_out_without_client_spans_counts_every_call(mapped):
+    spans = [_span("a", 1), *(_span("b", 2 + n, 1, took=n + 1, status=ERROR * (n < 3)) for n in range(10))]
+    assert await mapped(spans) == {("a", "b"): (10, 3, 5, 10, 10)}
+
+
+async def test_retries_are_calls(mapped):
+    spans = [_span("a", 1, kind=CLIENT), _span("b", 2, 1, status=ERROR), _span("b", 3, 1, status=ERROR),
+             _span("b", 4, 1)]  # fmt: skip
+    assert (await mapped(spans))["a", "b"][:2] == (3, 2)
+
+
+async def test_both_sides_of_a_call_may_share_an_id(mapped):
+    # As Zipkin has it: the client's span and the server's are 2; what the server does and calls hangs below 2, too.
+    spans = [_span("a", 1), _span("a", 2, 1, CLIENT, at=1), _span("b", 2, 1, SERVER, at=2, took=7),
+             _span("b", 3, 2, INTERNAL, at=3), _span("c", 4, 2, SERVER, at=4, took=3)]  # fmt: skip
+    assert await mapped(spans) == {("a", "b"): (1, 0, 7, 7, 7), ("b", "c"): (1, 0, 3, 3, 3)}
+    # The shared span is the root of all.
+    assert await mapped([_span("a", 1, kind=CLIENT), _span("b", 1, kind=SERVER)]) == {
+        ("a", "b"): (1, 0, 1000, 1000, 1000)
+    }
+
+
+async def test_a_caller_before_the_range_is_found_and_a_call_before_it_not_counted(mapped):
+    spans = [_span("a", 1, at=-(10**9), took=2 * 10**9), _span("b", 2, 1, at=-1), _span("b", 3, 1, at=0, took=5)]
+    assert await mapped(spans) == {("a", "b"): (1, 0, 5, 5, 5)}
+
+
+async def test_calls_without_a_known_caller_are_none(mapped):
+    assert await mapped([_span("a", 1, 99), _span("b", 2, 2), _span("b", 1, 3, trace=2), _span("c", 3, trace=3)]) == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_traces_are_counted_as_by_hand(mapped, seed):
+    chance = random.Random(seed)
+    spans = []
+    for trace in range(1, 40):
+        own = []
+        for number in range(1, chance.randint(2, 30)):
+            shares = own and chance.random() < 0.15
+            spans_id = chance.choice(own)["id"] if shares else number
+            parent = chance.choice([None, 0, 99, *(s["id"] for s in own), *(s["id"] for s in own[-3:])])
+            own.append(
+                _span(chance.choice("abcde"), spans_id, parent or None, chance.choice([0, INTERNAL, SERVER, CLIENT,
+                      PRODUCER, CONSUMER]), trace=trace, at=chance.randint(0, 3) * 10 ** chance.randint(0, 9),
+                      took=chance.randint(0, 10**9), status=chance.choice([0, 1, ERROR]))
+            )  # fmt: skip
+        spans += own
+    assert await mapped(spans) == _by_hand(spans)
