@@ -13,6 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
 from duoscope.api import openapi_page
+from duoscope.api.answers import Answer
 from duoscope.api.authentication import Authentication
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
@@ -64,7 +65,7 @@ def create_app(services_: ApiServices) -> Litestar:
         route_handlers=[
             *(login.login, login.refresh, login.reauthenticate, login.logout, login.me),
             *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
-            *(logs.search, logs.tail),
+            *(logs.search, logs.tail, logs.get_record),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
             *(*receiving.ROUTES, *usage.ROUTES),
@@ -96,6 +97,7 @@ def create_app(services_: ApiServices) -> Litestar:
             Exception: on_unexpected,
         },
         request_class=JsonRequest,
+        response_class=Answer,
         plugins=[StrictBodies()],
         request_max_body_size=limits.API_REQUEST_BYTES_MAX,
         openapi_config=OpenAPIConfig(
@@ -113,6 +115,7 @@ def create_app(services_: ApiServices) -> Litestar:
         debug=False,
         logging_config=None,
     )
+    app.state.read_memory = services_.telemetry.read_memory
     app.page_policies = {"/": start_page.POLICY, "/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app

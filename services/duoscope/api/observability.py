@@ -21,6 +21,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.net.addresses import Network
 from duoscope.net.bodies import TimedBody
 from duoscope.net.proxies import client_address
+from duoscope.stores.clickhouse.read_memory import reading
 
 if TYPE_CHECKING:
     from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
@@ -120,7 +121,8 @@ class ObservedApp(Litestar):
                 ) from None
 
         try:
-            await super().__call__(scope, timed_receive, observed_send)
+            with reading():
+                await super().__call__(scope, timed_receive, observed_send)
         finally:
             duration_s = time.perf_counter() - started
             if (answered := state.get(ANSWERED)) is not None:

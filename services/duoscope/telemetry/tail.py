@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.clickhouse import BUSY_CODES, Blocks, TelemetryReader
-from duoscope.telemetry import items
+from duoscope.telemetry import cutting, items
 from duoscope.telemetry.language import Condition, Signal, compile_query
 from duoscope.telemetry.logs import COLUMNS, LogRecord, records
 
@@ -96,8 +96,8 @@ async def tail(
             # The tenant has no place for a query just now: the next look reads these, too.
             if error.code not in BUSY_CODES:
                 raise
-        gap = len(rows) > TAIL_ROWS_MAX
-        rows = sorted(rows[:TAIL_ROWS_MAX], key=itemgetter("ts", "tie_breaker"))
+        gap = bool(rows) and min(len(rows), TAIL_ROWS_MAX) < rows[0]["found"]
+        rows = rows[:TAIL_ROWS_MAX][::-1]
         yield TailBatch(await items.decoded(rows, records), gap=gap)
 
 
@@ -119,10 +119,13 @@ async def _arrived(reader: TelemetryReader, condition: Condition | None, blocks:
         "lows": [each.low for each in blocks],
         "highs": [each.high for each in blocks],
         "rows": TAIL_ROWS_MAX + 1,
+        "offset": 0,
     }
     where = _NEW + (f" AND {condition.sql}" if condition else "")
-    return await reader.query(
-        f"SELECT {COLUMNS} FROM @log_arrivals WHERE {where} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}",
+    arrived = f"SELECT {COLUMNS} FROM @log_arrivals WHERE {where} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}"
+    return await cutting.page(
+        reader,
+        arrived,
         parameters | (condition.parameters if condition else {}),
         name="logs.tail",
     )

@@ -8,7 +8,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items, values
+from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import SECOND_NS, TimeRange
@@ -125,7 +125,7 @@ _SPAN_COLUMNS = f"""
     arrayMap(id -> lower(hex(id)), `links.span_id`) AS link_span_ids,
     `links.trace_state` AS link_states, `links.attributes` AS link_attributes,
     `links.dropped_attributes_count` AS link_drops, `links.flags` AS link_flags,
-    {items.COLUMNS}"""
+    {items.SHOWN}"""
 
 
 async def get(reader: TelemetryReader, trace_id: str) -> Trace:
@@ -153,7 +153,9 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
         f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {TimeRange.CONDITION}{among} "
         "AND trace_id = toFixedString(unhex({trace_id:String}), 16) "
         "ORDER BY timestamp, span_id LIMIT {spans_max:UInt64}",
-        times.parameters | {"trace_id": identifier, "services": summary["services"], "spans_max": TRACE_SPANS_MAX},
+        times.parameters
+        | cutting.WHOLE
+        | {"trace_id": identifier, "services": summary["services"], "spans_max": TRACE_SPANS_MAX},
         name="traces.get",
     )
     if not rows:

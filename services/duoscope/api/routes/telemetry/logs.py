@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, cast
 from litestar import MediaType, Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, QueryParameter, SkipValidation
+from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
 from duoscope.api.authentication import requires, still_permitted
@@ -68,3 +68,18 @@ async def tail(
     allowed = still_permitted(request, "log:read")
     batches = log_tail.tail(reader, query_text, wait=tails.wait)
     return ServerSentEvent(tails.stream(request.user.scope.tenant_id, batches, allowed))
+
+
+@get(
+    "/api/v1/logs/{record_id:str}",
+    guards=[_READ],
+    tags=["logs"],
+    summary="Read a log record",
+    responses=documented(400, 401, 403, 404, 429, 503),
+)
+async def get_record(
+    record_id: Annotated[str, PathParameter(description="`id` of a record that a search or tail showed.")],
+    reader: Reader,
+) -> logs.LogRecord:
+    """All of a record: what lists cut for its size, too."""
+    return await logs.get(reader, record_id)
