@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# Each worker has stores of its own; a file stays with one of them. WORKERS=0: all in this process, for a debugger.
+WORKERS ?= 3
 # pip says nothing for a long while, or far too much: a dot a package is enough to see that it is alive.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
@@ -36,7 +38,7 @@ demo: .venv/.run ## Send half a minute of telemetry of pretend services to the r
 	@exec $(BIN)/duoscope demo $(ARGS)
 
 test: .venv/.dev ## Run the test suite on the real engines.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 conformance: .venv/.dev ## Hold the receiver against every obligation of OTLP 1.11, and print them as a table.
 	@CONFORMANCE_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/contract/test_otlp_*.py

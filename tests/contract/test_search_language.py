@@ -33,6 +33,7 @@ QUERIES = {
         'body:"exactly this" event:click scope:*',
         "a (b OR c AND d) OR NOT (e f)",
         "url:http://x/y?a=b 10:30",
+        "https://x/y?a=b größe:5 用户=1 état:neuf",
         "'; DROP TABLE logs; --",
         "{p:String} @traces %(x)s",
     ],
@@ -42,6 +43,7 @@ QUERIES = {
         "status:error duration>100ms duration<=1.5s",
         "kind:SERVER name:*cart* event:exception event:ex*",
         "parent_span_id:* -status_message:timeout",
+        'resource.name:GET* "attributes.a b":1',
     ],
     Signal.METRICS: ["service:checkout http.route:/cart", "availability.zone:zone-1 OR scope:meter*"],
 }

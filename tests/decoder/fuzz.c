@@ -78,11 +78,11 @@ static int add_json(decoder *d, int signal, const uint8_t *text, size_t size, co
                     outcome *result) {
   transcoded made;
   *result = (outcome){0};
-  size_t room = next() % 4 ? 5 * size : next() % (size + 1);
+  size_t room = next() % 4 ? 8 * size : next() % (size + 1);
   int status = duoscope_json(signal, text, size, room, &made);
   if (status) {
     if (status < -3 || status > 0 || !made.what || made.at > size || strlen(made.where) >= sizeof made.where) abort();
-    if (status == -3 && room == 5 * size) abort();
+    if (status == -3 && room == 8 * size) abort();
     return -1;
   }
   if (made.size > room) abort();

@@ -9,21 +9,26 @@ import re
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
-from otlp_requests import Maker
+from otlp_oracle import twins
+from otlp_requests import Maker, tag
+from test_json_fields import IDS, holds_items, is_judged
 
 from duoscope.receiver.signals import SIGNALS
 
-IDS = {"trace_id", "span_id", "parent_span_id"}
 REQUESTS = {signal.kind: signal.request for signal in SIGNALS}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 BASE64 = re.compile(r"([\w+/-]{4})*([\w+/-]{4}|[\w+/-]{2}(==)?|[\w+/-]{3}=?)?", re.ASCII)
 INTEGERS = {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64}
 INTEGERS |= {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 DROPPED = object()
+TWINS = twins()
+ORIGINALS = SIGNALS[0].request.DESCRIPTOR.file.pool
+MARK = tag(19999, 0) + b"\1"
+"""What a message says that holds less than its text."""
 
 
 class RefusedError(ValueError):
-    """The text is no request."""
+    """The text is no request, or a value not what OTLP has there."""
 
 
 class Members(list):
@@ -31,49 +36,113 @@ class Members(list):
 
 
 def message_of(kind, raw):
-    """The request in `raw`."""
+    """The request in `raw`: a twin, in which texts are bytes; messages that lost a member have MARK behind them."""
     try:
-        document = json.loads(raw.decode(), object_pairs_hook=Members, parse_constant=refuse)
-        # Half a surrogate pair is refused wherever it is, in what nobody knows too.
-        json.dumps(document, ensure_ascii=False).encode()
-        message = REQUESTS[kind]()
-        plain = _message(document, message.DESCRIPTOR)
-        return json_format.ParseDict(plain, message, ignore_unknown_fields=True)
-    except (ValueError, TypeError, OverflowError, RecursionError, json_format.ParseError) as error:
+        document = json.loads(raw.decode(errors="surrogateescape"), object_pairs_hook=Members, parse_constant=refuse)
+        message = TWINS[kind]()
+        _fill(document, message, is_request=True)
+    except (ValueError, RecursionError) as error:
         raise RefusedError from error
+    return message
 
 
 def refuse(why=None):
     raise RefusedError(why)
 
 
-def _message(members, descriptor):
+def _fill(members, message, *, is_request=False):
+    """Put members into a message. Whether one was passed over and the message around it has to say so."""
     if not isinstance(members, Members):
         refuse("google.protobuf takes any container, and texts, for an object that it knows no field of")
-    known = {name: field for field in descriptor.fields for name in (field.json_name, field.name)}
-    plain = {}
+    known = {name: field for field in message.DESCRIPTOR.fields for name in (field.json_name, field.name)}
+    given, lost = set(), False
     for name, value in members:
         field = known.get(name)
         if field is None:
             continue  # google.protobuf would refuse names in brackets, and twins
-        if field.json_name in plain:
-            refuse("google.protobuf takes a field in both spellings")
-        if value is None or not field.is_repeated:
-            plain[field.json_name] = _value(value, field)
-        elif isinstance(value, list) and not isinstance(value, Members):
-            plain[field.json_name] = [_value(each, field) for each in value]
-        else:
-            refuse()
-    return {name: value for name, value in plain.items() if value is not DROPPED}
+        if _clashes(field, value, given):
+            lost = True
+            if is_request:
+                refuse("google.protobuf takes a field in both spellings")
+        elif value is not None:
+            try:
+                lost |= _put(value, field, message)
+            except (ValueError, TypeError, OverflowError, json_format.ParseError) as error:
+                if is_request:
+                    raise RefusedError from error
+                lost |= _passed_over(field, message)
+    if lost and is_judged(message.DESCRIPTOR):
+        message.MergeFromString(MARK)
+        return False
+    return lost
 
 
-def _value(value, field):
+def _clashes(field, value, given):
+    if field.name in given:
+        return True
+    given.add(field.name)
+    of = field.containing_oneof
+    if value is None or of is None or len(of.fields) == 1:
+        return False
+    clashes = of in given
+    given.add(of)
+    return clashes
+
+
+def _passed_over(field, message):
+    message.ClearField(field.name)
+    if not field.message_type or not holds_items(field.message_type):
+        return field.name not in IDS
+    of = getattr(message, field.name)
+    _stand_in(of.add() if field.is_repeated else of)
+    return False
+
+
+def _stand_in(message):
+    """Make it hold one refused item."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type and holds_items(field.message_type):
+            of = getattr(message, field.name)
+            _stand_in(of.add() if field.is_repeated else of)
+            return
+    message.MergeFromString(MARK)
+
+
+def _put(value, field, message):
+    """Set a field. Whether something was passed over in it."""
+    if field.is_repeated and (not isinstance(value, list) or isinstance(value, Members)):
+        refuse()
+    if not field.message_type:
+        plain = [_scalar(each, field) for each in value] if field.is_repeated else _scalar(value, field)
+        if plain is not DROPPED:
+            plain = [each for each in plain if each is not DROPPED] if field.is_repeated else plain
+            json_format.ParseDict({field.json_name: plain}, message)
+        return False
+    if not field.is_repeated:
+        of = getattr(message, field.name)
+        of.SetInParent()
+        return _fill(value, of)
+    lost, sound = False, getattr(message, field.name)
+    for each in value:
+        of = sound.add()
+        try:
+            lost |= _fill(each, of)
+        except RefusedError:
+            if holds_items(field.message_type):
+                _stand_in(of)
+            else:
+                del sound[-1]
+                lost = True
+    return lost
+
+
+def _scalar(value, field):
     if value is None:
-        return None
-    if field.message_type:
-        return _message(value, field.message_type)
+        refuse("google.protobuf takes null for a default value in places")
     if field.name in IDS:
         return base64.b64encode(bytes.fromhex(value) if not re.search(r"\s", value) else refuse()).decode()
+    if field.type == field.TYPE_BYTES and _is_text(field):
+        return base64.b64encode(_bytes_of(value)).decode() if isinstance(value, str) else refuse()
     if field.type == field.TYPE_BYTES:
         return value if BASE64.fullmatch(value) else refuse("google.protobuf passes over what is no base64")
     if field.type == field.TYPE_ENUM:
@@ -92,6 +161,18 @@ def _value(value, field):
     if field.cpp_type in INTEGERS and isinstance(value, str) and not _is_number(value):
         refuse("Python's int() takes more")
     return value
+
+
+def _is_text(field):
+    """Whether OTLP has a text where the twin has bytes."""
+    return ORIGINALS.FindFieldByName(field.full_name).type == field.TYPE_STRING
+
+
+def _bytes_of(text):
+    """Of a text: bytes that were no UTF-8 as they were, half a surrogate pair as if it were a character."""
+    return b"".join(
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode(errors="surrogatepass") for c in text
+    )
 
 
 def _is_number(text, words=()):

@@ -30,6 +30,8 @@ BOUNDS = Bounds(attributes_max=6, attribute_bytes_max=120, body_bytes_max=150)
 """Small, so that small requests reach them."""
 LIST_BYTES_MAX = 16 * BOUNDS.attribute_bytes_max
 TEMPORALITY = (0, 1, 2)
+NO_RECORDED_VALUE = 1
+COUNT_MAX = 2**53
 UNSET = -(2**63)
 """For a time that is kept as the distance from another."""
 SERVICES = {Kind.TRACES: trace_service_pb2, Kind.LOGS: logs_service_pb2, Kind.METRICS: metrics_service_pb2}
@@ -252,6 +254,8 @@ def _span(span, heading, faults):
     if max(len(span.events), len(span.links)) > BOUNDS.attributes_max:
         faults.add("too-many-attributes")
     _within(span.start_time_unix_nano, faults)
+    if span.end_time_unix_nano > LATEST_NS:
+        faults.add("time-out-of-range")
     return "traces_v3", row
 
 
@@ -307,26 +311,40 @@ def _record(record, heading, faults):
 
 
 def _exemplar(exemplar, faults):
-    value = getattr(exemplar, exemplar.WhichOneof("value") or "as_double")
+    kind = exemplar.WhichOneof("value")
+    value = getattr(exemplar, kind) if kind else math.nan
     content = attributes(exemplar.filtered_attributes, faults)
-    return exemplar.time_unix_nano, float(value), _id(exemplar.trace_id, 16), _id(exemplar.span_id, 8), content
+    ids = _id(exemplar.trace_id, 16), _id(exemplar.span_id, 8)
+    return exemplar.time_unix_nano, float(value), *ids, content, _rest(value)
+
+
+def _rest(value):
+    return value - int(float(value)) if isinstance(value, int) else 0
+
+
+def _marker(point):
+    """What is kept of a point that says that there is no value."""
+    bare = type(point)(time_unix_nano=point.time_unix_nano, start_time_unix_nano=point.start_time_unix_nano)
+    bare.attributes.extend(point.attributes)
+    bare.flags = point.flags
+    return bare
 
 
 def _number(metric, point, row, exemplars, faults):
     kind = point.WhichOneof("value")
-    first = exemplars[0] if exemplars else (0, 0.0, b"\0" * 16, b"\0" * 8, b"")
+    first = exemplars[0] if exemplars else (0, 0.0, b"\0" * 16, b"\0" * 8, b"", 0)
     data = getattr(metric, metric.WhichOneof("data"))
-    if kind is None:
-        if point.flags & 1 and not faults:
-            return "metrics_v3", None
+    if kind is None and not point.flags & NO_RECORDED_VALUE:
         faults.add("no-value")
+    sent = getattr(point, kind or "as_double")
     names = ("exemplar_timestamp", "exemplar_value", "exemplar_trace_id", "exemplar_span_id", "exemplar_attributes")
     counter = metric.WhichOneof("data") == "sum"
-    return "metrics_v3", row | dict(zip(names, (_time(first[0]), *first[1:]), strict=True)) | {
+    return "metrics_v3", row | dict(zip(names, (_time(first[0]), *first[1:]), strict=False)) | {
         "metric_type": 2 if counter else 1,
         "temporality": _temporality(data) if counter else 0,
         "is_monotonic": int(counter and data.is_monotonic),
-        "value": float(getattr(point, kind or "as_double")),
+        "value": float(sent),
+        "value_rest": _rest(sent),
         "value_is_int": int(kind == "as_int"),
     }
 
@@ -336,19 +354,23 @@ def _temporality(data):
 
 
 def _distribution(metric, point, row, exemplars):
-    lists = list(zip(*exemplars, strict=True)) if exemplars else [()] * 5
+    lists = list(zip(*exemplars, strict=True)) if exemplars else [()] * 6
     names = ("exemplar_timestamps", "exemplar_values", "exemplar_trace_ids", "exemplar_span_ids", "exemplar_attributes")
     times = [t if EARLIEST_NS <= t <= LATEST_NS else point.time_unix_nano for t in lists[0]]
     optional = {name: getattr(point, name) if point.HasField(name) else None for name in ("sum", "min", "max")}
     return (
         row
         | optional
-        | dict(zip(names, (times, *map(list, lists[1:])), strict=True))
+        | dict(zip(names, (times, *map(list, lists[1:5])), strict=True))
         | {
             "temporality": _temporality(getattr(metric, metric.WhichOneof("data"))),
             "count": point.count,
         }
     )
+
+
+def _beyond(counts):
+    return any(count > COUNT_MAX for count in counts)
 
 
 def _point(metric, point, heading, faults):
@@ -371,8 +393,12 @@ def _point(metric, point, heading, faults):
     exemplars = [_exemplar(each, faults) for each in point.exemplars] if kind != "summary" else []
     if len(exemplars) > BOUNDS.attributes_max:
         faults.add("too-many-attributes")
+    if point.flags & NO_RECORDED_VALUE:
+        point, exemplars = _marker(point), []
     if kind in ("gauge", "sum"):
         return *_number(metric, point, row, exemplars, faults), exemplars
+    if point.count > COUNT_MAX:
+        faults.add("invalid-histogram")
     if kind == "summary":
         return (
             "metric_summaries",
@@ -389,10 +415,11 @@ def _point(metric, point, heading, faults):
     if kind == "histogram":
         bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
         increasing = all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
-        if (bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing):
+        if ((bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing)) or _beyond(counts):
             faults.add("invalid-histogram")
         return "metric_histograms", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
-    if not -10 <= point.scale <= 20:
+    counts = (point.zero_count, *point.positive.bucket_counts, *point.negative.bucket_counts)
+    if not -10 <= point.scale <= 20 or _beyond(counts) or not 0 <= point.zero_threshold < math.inf:
         faults.add("invalid-histogram")
     return (
         "metric_exponential_histograms",
@@ -423,7 +450,7 @@ def _expected_metrics(message, due):
                     due.add(table, row, faults)
                     if faults or row is None:
                         continue
-                    for time, value, trace_id, span_id, content in exemplars:
+                    for time, value, trace_id, span_id, content, rest in exemplars:
                         due.rows.setdefault("exemplars_v3", []).append(
                             {
                                 "timestamp": time if EARLIEST_NS <= time <= LATEST_NS else point.time_unix_nano,
@@ -432,6 +459,7 @@ def _expected_metrics(message, due):
                                 "trace_id": trace_id,
                                 "span_id": span_id,
                                 "value": value,
+                                "value_rest": rest,
                                 "attributes": content,
                             }
                         )

@@ -21,6 +21,7 @@ OPENING = """\
 #define FIELD(name, proto_name, number, kind, flags, of) \\
   {name, proto_name, sizeof name - 1, sizeof proto_name - 1, number, kind, flags, of}
 #define ALL(of) {of, sizeof of / sizeof *of}
+#define MESSAGE(of, roles) {of, sizeof of / sizeof *of, roles}
 """
 
 IDS = {"trace_id", "span_id", "parent_span_id"}
@@ -35,6 +36,14 @@ KINDS = {
     )
 }
 FIELDS_MAX = 63
+
+ITEMS = {
+    "Span",
+    "LogRecord",
+    *(f"{kind}DataPoint" for kind in ("Number", "Histogram", "ExponentialHistogram", "Summary")),
+}
+HOLDERS = {f"{of}{signal}" for of in ("Resource", "Scope") for signal in ("Spans", "Logs", "Metrics")} | {"Metric"}
+"""What the decoder judges, beside resources and scopes."""
 
 
 def table():
@@ -51,10 +60,11 @@ def table():
         lines.append(f"static const json_field {upper(message)}_FIELDS[] = {{")
         lines += [f"    {row(field)}," for field in message.fields]
         lines += ["};", ""]
-    for kind, content, each in (("message", "FIELDS", messages), ("enum", "NAMES", enums)):
-        lines.append(f"const json_{kind} JSON_{kind.upper()}S[] = {{")
-        lines += [f"    [{kind.upper()}_{upper(one)}] = ALL({upper(one)}_{content})," for one in each]
-        lines += ["};", ""]
+    lines.append("const json_message JSON_MESSAGES[] = {")
+    lines += [f"    [MESSAGE_{upper(one)}] = MESSAGE({upper(one)}_FIELDS, {roles(one)})," for one in messages]
+    lines += ["};", "", "const json_enum JSON_ENUMS[] = {"]
+    lines += [f"    [ENUM_{upper(one)}] = ALL({upper(one)}_NAMES)," for one in enums]
+    lines += ["};", ""]
     return "\n".join(lines[:-1]) + "\n"
 
 
@@ -77,6 +87,26 @@ def upper(descriptor):
         f"_{c}" if c.isupper() and at and name[at - 1].islower() else "_" if c == "." else c
         for at, c in enumerate(name)
     ).upper()
+
+
+def holds_items(message):
+    """Whether it is an item, or has some below it."""
+    return message.name in ITEMS or any(
+        holds_items(field.message_type)
+        for field in message.fields
+        if field.message_type and field.message_type.name not in {"AnyValue", "KeyValue"}
+    )
+
+
+def is_judged(message):
+    """Whether the decoder looks for the mark in it."""
+    return message.name in ITEMS | HOLDERS | {"Resource", "InstrumentationScope"}
+
+
+def roles(message):
+    """The roles of a message, in C."""
+    held = [name for name, holds in (("J_PATH", holds_items), ("J_MARKED", is_judged)) if holds(message)]
+    return " | ".join(held) or "J_INNER"
 
 
 def row(field):

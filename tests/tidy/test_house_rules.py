@@ -17,6 +17,7 @@ PACKAGE = "services/duoscope/"
 
 LAYERS = (
     "kernel",
+    "background",
     "net",
     "stores",
     "metadata",
@@ -59,6 +60,15 @@ TABLES = {
 """Whatever a migration of ClickHouse ever stored rows in; `audit_logs` is a table of PostgreSQL as well."""
 NAMES_TABLES: frozenset[str] = frozenset()
 """Outside the store: none."""
+
+STARTS_TASKS = {
+    "services/duoscope/cli/serve.py",
+    "services/duoscope/identity/api_keys/verifier.py",
+    "services/duoscope/receiver/batching.py",
+    "services/duoscope/receiver/committing.py",
+    "services/duoscope/runtime/serve.py",
+}
+"""They start tasks that end: with a request, a batch, or the process that they are."""
 
 Rule = Callable[[str, str], Iterator[str]]
 
@@ -145,6 +155,35 @@ def queries_are_not_assembled_from_user_text(path: str, text: str) -> Iterator[s
                 yield f"line {node.lineno} puts {name} into SQL"
 
 
+def _goes_round(node: ast.AST) -> bool:
+    inside = [type(each) for each in ast.walk(node)] if isinstance(node, ast.While) else []
+    return ast.Await in inside and ast.Return not in inside and ast.Break not in inside
+
+
+def work_that_repeats_is_a_job_of_the_driver(path: str, text: str) -> Iterator[str]:
+    """Tasks are started in `background/` and in a few listed files, and there none that goes round and round."""
+    if not path.startswith(PACKAGE) or path.startswith(f"{PACKAGE}background/"):
+        return
+    tree = ast.parse(text)
+    loops = {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.AsyncFunctionDef) and any(_goes_round(node) for node in ast.walk(function))
+    }
+    for node in ast.walk(tree):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+        if name not in ("create_task", "ensure_future", "TaskGroup", "run_forever"):
+            continue
+        if path not in STARTS_TASKS:
+            yield f"line {node.lineno} starts a task: declare a Job, and start it with the Driver"
+        for inner in ast.walk(node):
+            started = inner.func if isinstance(inner, ast.Call) and inner is not node else None
+            named = getattr(started, "attr", getattr(started, "id", ""))
+            if named in loops:
+                yield f"line {node.lineno} starts {named}, which repeats: declare a Job, and start it with the Driver"
+
+
 RULES: dict[Rule, tuple[str, str]] = {
     arrows_point_downward: (f"{PACKAGE}kernel/x.py", '"""X."""\nfrom duoscope.stores import clickhouse\n'),
     modules_say_what_they_are_for: (f"{PACKAGE}kernel/x.py", "X = 1\n"),
@@ -154,6 +193,10 @@ RULES: dict[Rule, tuple[str, str]] = {
     queries_are_not_assembled_from_user_text: (
         f"{PACKAGE}telemetry/x.py",
         '"""X."""\nSQL = f"SELECT * FROM @logs WHERE body = {query}"\n',
+    ),
+    work_that_repeats_is_a_job_of_the_driver: (
+        f"{PACKAGE}worker/x.py",
+        '"""X."""\ntask = asyncio.create_task(run())\n',
     ),
 }
 """Each rule with a file that breaks it."""
@@ -202,10 +245,22 @@ def test_neighbours_and_submodules_are_seen():
     assert not list(rule(f"{PACKAGE}runtime/serve.py", "from duoscope.api.app import create_app"))
 
 
+def test_a_loop_is_seen_where_tasks_may_be_started():
+    loop = (
+        '"""X."""\nasync def run():\n    while not closing:\n        await turn()\n\nasyncio.create_task(self.run())\n'
+    )
+    once = loop.replace("while not closing", "if closing")
+    for path in STARTS_TASKS:
+        assert list(work_that_repeats_is_a_job_of_the_driver(path, loop))
+        assert not list(work_that_repeats_is_a_job_of_the_driver(path, once))
+    assert not list(work_that_repeats_is_a_job_of_the_driver(f"{PACKAGE}background/x.py", loop))
+
+
 def test_exemptions_are_needed(monkeypatch):
     for name, rule in (
         ("MAKES_SCOPES", scopes_are_made_where_someone_was_authenticated),
         ("NAMES_TABLES", tables_are_named_by_the_store_alone),
+        ("STARTS_TASKS", work_that_repeats_is_a_job_of_the_driver),
     ):
         exempt = globals()[name]
         monkeypatch.setitem(globals(), name, frozenset())

@@ -5,7 +5,12 @@ import random
 
 import pytest
 
-from duoscope.telemetry.metrics.quantiles import ExponentialBuckets, explicit
+from duoscope.telemetry.metrics import quantiles
+from duoscope.telemetry.metrics.quantiles import ExponentialBuckets
+
+
+def explicit(histograms, q, least=None, greatest=None):
+    return quantiles.explicit([(*histogram, least, greatest) for histogram in histograms], q)
 
 
 def test_explicit_interpolates_within_a_bucket():
@@ -77,3 +82,67 @@ def test_exponential_edges():
     wide = ExponentialBuckets()
     wide.add(0, [(1, 1.0)], [], 3, 0.5)
     assert wide.quantile(0.375) == pytest.approx(0.25)
+
+
+def test_explicit_stays_within_what_was_observed():
+    histogram = ([1, 10, 100], [0, 8, 2, 0])
+    assert explicit([histogram], 0.99, 2, 50) == pytest.approx(10 + 40 * (9.9 - 8) / 2)
+    assert explicit([histogram], 1, 2, 50) == pytest.approx(50)
+    assert explicit([histogram], 0, 2, 50) == 2
+    assert explicit([([1, 10], [0, 0, 4])], 0.5, 20, 40) == pytest.approx(30)  # above the last bound, but known
+    assert explicit([([], [4])], 0.25, 20, 40) == pytest.approx(25)
+    assert explicit([([10, 20], [4, 0, 0])], 0.5, -10, 0) == pytest.approx(-5)
+    assert explicit([([10], [4, 0])], 0.5, 7, 7) == 7
+    # Each has its own extremes.
+    merged = quantiles.explicit([([10, 20], [10, 0, 0], 0, 5), ([10, 20], [0, 10, 0], 10, 12)], 1)
+    assert merged == pytest.approx(12)
+    # What cannot be is not believed: 15 of the observations are above 10.
+    assert explicit([([10, 20], [1, 15, 0])], 1, 0, 0) == 20
+    assert explicit([([10, 20], [1, 15, 0])], 1, 30, 40) == 20
+
+
+def test_explicit_takes_infinite_bounds_for_none():
+    assert explicit([([1, 2, math.inf], [0, 10, 10, 0])], 0.25) == pytest.approx(1.5)
+    assert explicit([([1, 2, math.inf], [0, 10, 10, 0])], 0.75) == 2
+    assert explicit([([-math.inf, 1, 2], [0, 10, 10, 0])], 0.75) == pytest.approx(1.5)
+    assert explicit([([math.inf], [5, 0])], 0.5) is None
+    assert explicit([([-math.inf, math.inf], [0, 5, 0])], 0.5, 1, 3) == 2
+
+
+def test_exponential_stays_within_what_was_observed():
+    def buckets(*known):
+        made = ExponentialBuckets()
+        for each in known:
+            made.add(0, [(5, 10.0)], [], 0, 0, known=each)  # from 32 to 64
+        return made
+
+    assert buckets((40, 50)).quantile(0.99) == 50
+    assert buckets((40, 50)).quantile(0.01) == 40
+    assert buckets((40, 50), (33, 60)).quantile(1) == 60
+    assert buckets((40, 50), (33, None)).quantile(1) == 64
+    assert buckets((0, 0)).quantile(1) == 64
+    negative = ExponentialBuckets()
+    negative.add(0, [], [(5, 10.0)], 0, 0, known=(-50, -40))
+    assert negative.quantile(0.01) == -50
+    assert negative.quantile(0.99) == -40
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_quantiles_are_between_the_extremes_of_all_that_was_merged(seed):
+    rng = random.Random(seed)
+    exponential, explicits, everything = ExponentialBuckets(), [], []
+    for _ in range(rng.randrange(1, 5)):
+        values = [rng.lognormvariate(0, 2) * rng.choice((1, -1, 0)) for _ in range(rng.randrange(1, 40))]
+        everything += values
+        scale = rng.randrange(-2, 6)
+        positive, negative, zeros = _exponential(values, scale)
+        exponential.add(scale, positive, negative, zeros, 0.0, known=(min(values), max(values)))
+        bounds = sorted({rng.uniform(-5, 5) for _ in range(rng.randrange(6))})
+        counts = [0] * (len(bounds) + 1)
+        for value in values:
+            counts[sum(value > bound for bound in bounds)] += 1
+        explicits.append((bounds, counts, min(values), max(values)))
+    found = [(exponential.quantile(q / 20), quantiles.explicit(explicits, q / 20)) for q in range(21)]
+    for column in zip(*found, strict=True):
+        assert all(min(everything) <= value <= max(everything) for value in column)
+        assert list(column) == pytest.approx(sorted(column))

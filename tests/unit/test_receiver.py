@@ -25,7 +25,7 @@ def read(budget):
     async def read(signal, text):
         with Reservation(budget) as reservation:
             reservation.resize(len(text))
-            raw = await to_protobuf(signal, text, reservation)
+            raw, _ = await to_protobuf(signal, text, reservation)
             assert reservation.size == len(raw)
         return signal.request.FromString(raw)
 
@@ -52,7 +52,7 @@ async def test_json_has_hex_ids_in_any_case_and_numbers_in_any_form(read):
     assert json_format.MessageToDict(span) == json_format.MessageToDict(expected)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"1e999", b'{"resourceLogs":{}}', b'{"resourceLogs":[3]}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"1e999", b'{"resourceLogs":{}}', b'{"resourceLogs":[3}'])
 async def test_what_is_no_request_is_refused_in_our_own_words(read, budget, body):
     with pytest.raises(DuoscopeError, match="not a valid ExportLogsServiceRequest in OTLP/JSON: ") as caught:
         await read(LOGS, body)
@@ -62,9 +62,18 @@ async def test_what_is_no_request_is_refused_in_our_own_words(read, budget, body
 
 async def test_a_refusal_of_json_says_where(read):
     with pytest.raises(DuoscopeError) as caught:
-        await read(LOGS, b'{"resourceLogs":[{},{"scopeLogs":[{"logRecords":[{"spanId":"xy"}]}]}]}')
-    where = "resourceLogs[1].scopeLogs[0].logRecords[0].spanId, at byte 59: an id is hex digits, two a byte."
+        await read(LOGS, b'{"resourceLogs":[{},{"scopeLogs":[{"logRecords":[{"spanId":xy}]}]}]}')
+    where = "resourceLogs[1].scopeLogs[0].logRecords[0].spanId, at byte 59: this is no value of JSON."
     assert caught.value.message.endswith(f"OTLP/JSON: {where}")
+
+
+async def test_the_first_fault_of_an_item_in_json_is_told(budget):
+    text = b'{"resourceLogs":[{},{"scopeLogs":[{"logRecords":[{"spanId":"xy"},7]}]}]}'
+    with Reservation(budget) as reservation:
+        reservation.resize(len(text))
+        _, remark = await to_protobuf(LOGS, text, reservation)
+    where = "resourceLogs[1].scopeLogs[0].logRecords[0].spanId, at byte 59: an id is hex digits, two a byte"
+    assert remark == f"first in the JSON: {where}"
 
 
 def buckets(count):

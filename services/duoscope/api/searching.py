@@ -77,13 +77,21 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
             examples=["histogram"],
         ),
     ] = None
+    unit: Annotated[
+        Annotated[str, Meta(max_length=1024)] | None,
+        Meta(
+            description="Of a name that was sent in several; that of the latest point unless given. Units without a "
+            "dimension (none, 1, {request}) are one.",
+            examples=["s"],
+        ),
+    ] = None
     aggregation: Annotated[
         str | None,
         Meta(
             description="Gauges and counters: avg, sum, min, max, count, last. Counters also: rate, increase. "
             "Histograms and summaries: count, sum, avg, rate, increase; histograms also min, max. All: "
-            "p1 to p99. Of counters, avg, sum, min, max and p1 to p99 are over what was counted between points, in "
-            "either temporality. Unless given: rate of monotonic counters, avg of others.",
+            "p0 to p100, also with decimals: p99.9. Of counters, avg, sum, min, max and percentiles are over what was "
+            "counted between points, in either temporality. Unless given: rate of monotonic counters, avg of others.",
             examples=["p95"],
         ),
     ] = None

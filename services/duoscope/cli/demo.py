@@ -173,7 +173,7 @@ def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int)
 def _counted(counts: "Counts") -> str:
     accepted = counts.accepted
     said = f"{accepted['spans']} spans, {accepted['logs']} log records, {accepted['points']} metric points accepted"
-    return f"{said}; the receiver takes nothing at the moment" if counts.failing else said
+    return f"{said}; the receiver takes nothing at the moment, trying again" if counts.failing else said
 
 
 def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:

@@ -30,12 +30,17 @@ receivers:
         endpoint: 127.0.0.1:14318
 
 processors:
+  resourcedetection:            # adds host.name: without it the metrics of two hosts are one series
+    detectors: [env, system]
+    override: false             # what a sender says of itself stays
+    system:
+      hostname_sources: [os]
   batch:
     send_batch_max_size: 2000   # a request may have 64 MiB: 8,192 long log records can be more
     send_batch_size: 2000
 
 exporters:
-  otlp/duoscope:                # OTLP over gRPC
+  otlp_grpc/duoscope:           # OTLP over gRPC
     endpoint: {grpc}
     tls:
       {grpc_tls}
@@ -46,7 +51,7 @@ exporters:
     sending_queue:
       storage: file_storage
       block_on_overflow: true   # the default drops what does not fit
-  otlphttp/duoscope:            # or OTLP over HTTP
+  otlp_http/duoscope:           # or OTLP over HTTP
     endpoint: {http}{http_tls}
     headers:
       authorization: Bearer {key}
@@ -61,16 +66,16 @@ service:
   pipelines:
     traces:
       receivers: [otlp]
-      processors: [batch]
-      exporters: [otlp/duoscope]
+      processors: [resourcedetection, batch]
+      exporters: [otlp_grpc/duoscope]
     metrics:
       receivers: [otlp]
-      processors: [batch]
-      exporters: [otlp/duoscope]
+      processors: [resourcedetection, batch]
+      exporters: [otlp_grpc/duoscope]
     logs:
       receivers: [otlp]
-      processors: [batch]
-      exporters: [otlp/duoscope]
+      processors: [resourcedetection, batch]
+      exporters: [otlp_grpc/duoscope]
 """
 
 

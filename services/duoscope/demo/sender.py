@@ -1,6 +1,7 @@
 """Turns what happened in the fleet into telemetry, as each service would: the OpenTelemetry SDK, OTLP over gRPC."""
 
 import random
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -36,7 +37,10 @@ BATCH_DELAY_MS: Final = 1000
 CHECK_TIMEOUT_S: Final = 5
 EXPORT_TIMEOUT_S: Final = 5
 CLOSE_TIMEOUT_S: Final = 10
-"""For everything that is left, of all services together."""
+"""For everything that is left, of all services together, when the receiver has gone."""
+CLOSE_BUSY_TIMEOUT_S: Final = 60
+"""The same while the receiver is there, and has a lot to do."""
+CLOSE_LOOK_EVERY_S: Final = 0.5
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """As the semantic conventions advise for http.server.request.duration; the SDK's own are made for milliseconds."""
 NANOSECONDS_PER_S: Final = 1_000_000_000
@@ -216,6 +220,7 @@ class FleetSender:
         self.unsent = False
         """Whether closing gave up before everything was sent."""
         self._rng = rng
+        self._endpoint = urlsplit(endpoint)
         self._exporters = _Exporters.connect(endpoint, api_key, tls)
         self._services = {
             name: _Service(name, version, self._exporters, self.counts, rng) for name, version in SERVICES.items()
@@ -226,7 +231,9 @@ class FleetSender:
         return trace.format_trace_id(self._emit(request, request.call, Context(), None))
 
     def close(self) -> None:
-        """Send what is left and disconnect, within CLOSE_TIMEOUT_S; what is not sent by then counts as lost.
+        """Send what is left and disconnect; what is not sent within CLOSE_BUSY_TIMEOUT_S counts as lost.
+
+        Where nobody listens any more, CLOSE_TIMEOUT_S are enough.
 
         One service's SDK after the other would wait for its own timeouts, 24 times over when the receiver has gone.
         """
@@ -235,16 +242,29 @@ class FleetSender:
             for service in self._services.values()
             for close in (service.traces.shutdown, service.logs.shutdown, service.metrics.shutdown)
         ]
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        start = time.monotonic()
         for thread in closing:
             thread.start()
-        for thread in closing:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        while (left := [thread for thread in closing if thread.is_alive()]) and (
+            time.monotonic() < start + CLOSE_TIMEOUT_S
+            or (time.monotonic() < start + CLOSE_BUSY_TIMEOUT_S and self._is_listening())
+        ):
+            left[0].join(CLOSE_LOOK_EVERY_S)
+        self.counts.ended.set()
         # Ends retries that still wait, so that their batches are counted before anybody reads the counts.
         self._exporters.spans.shutdown()
         self._exporters.logs.shutdown()
         self._exporters.metrics.shutdown()
-        self.unsent = sum(thread.is_alive() for thread in closing) > 0
+        for thread in closing:
+            thread.join(CLOSE_LOOK_EVERY_S)
+        self.unsent = any(thread.is_alive() for thread in closing)
+
+    def _is_listening(self) -> bool:
+        try:
+            with socket.create_connection((self._endpoint.hostname or "", self._endpoint.port or 443), CHECK_TIMEOUT_S):
+                return True
+        except OSError:
+            return False
 
     def _emit(self, request: Request, call: Call, context: Context, caller: str | None) -> int:
         operation = call.operation

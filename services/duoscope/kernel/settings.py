@@ -5,16 +5,25 @@ start and not as a silent default. `duoscope up` and its sisters pass the option
 """
 
 import difflib
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
-_PORT_MAX = 65535
+
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number of seconds")]
+AddressOrOff: TypeAlias = Annotated[
+    str, Meta(pattern="^(off$|https?://)", description="an address such as https://host/range, or off")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,10 @@ class Settings:
     """
 
     host: str = "127.0.0.1"
-    api_port: int = 8080
-    otlp_grpc_port: int = 4317
-    otlp_http_port: int = 4318
-    metrics_port: int = 0
+    api_port: Port = 8080
+    otlp_grpc_port: Port = 4317
+    otlp_http_port: Port = 4318
+    metrics_port: Port = 0
     otlp_tls_cert: str = ""
     otlp_tls_key: str = ""
     otlp_tls_client_ca: str = ""
@@ -65,14 +74,14 @@ class Settings:
     clickhouse_admin_dsn: str = ""
     clickhouse_cluster: str = ""
     secret_key: str = field(default="", repr=False)
-    api_key_outage_s: float = 3600
+    api_key_outage_s: Seconds = 3600
     public_url: str = ""
     trusted_proxies: str = ""
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
     outbound_networks: str = ""
-    breached_passwords_url: str = "https://api.pwnedpasswords.com/range"
+    breached_passwords_url: AddressOrOff = "https://api.pwnedpasswords.com/range"
     log_level: str = "INFO"
 
     @property
@@ -105,40 +114,27 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
         if text:
             values[name] = text
     values.update({name: value for name, value in (overrides or {}).items() if value is not None})
-    for name in ("api_port", "otlp_grpc_port", "otlp_http_port", "metrics_port"):
-        if name in values:
-            values[name] = _port(name, values[name])
-    if "api_key_outage_s" in values:
-        values["api_key_outage_s"] = _seconds("api_key_outage_s", values["api_key_outage_s"])
-    breached = str(values.get("breached_passwords_url", "off"))
-    if breached != "off" and not breached.startswith(("https://", "http://")):
-        raise _invalid(
-            f"{ENVIRONMENT_PREFIX}BREACHED_PASSWORDS_URL takes an address such as https://host/range, or off."
-        )
-    IngestLimits.parse(str(values.get("ingest_limits", "")))
-    data_dir = Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
-    values["data_dir"] = data_dir if data_dir.is_absolute() else Path.cwd() / data_dir
-    return Settings(**values)  # pyright: ignore[reportArgumentType]
-
-
-def _seconds(name: str, value: str | float | Path) -> float:
+    values["data_dir"] = Path.cwd() / Path(str(values.get("data_dir", "duoscope-data"))).expanduser()
     try:
-        seconds = float(str(value))
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be a number of seconds, not {str(value)!r}.")
-    return seconds
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise _misfit(str(error), values) from error
+    IngestLimits.parse(settings.ingest_limits)
+    return settings
 
 
-def _port(name: str, value: str | float | Path) -> int:
-    try:
-        port = int(str(value))
-    except ValueError:
-        port = -1
-    if not 0 <= port <= _PORT_MAX:
-        raise _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be a port number from 0 to 65535, not {str(value)!r}.")
-    return port
+def _misfit(error: str, values: Mapping[str, object]) -> DuoscopeError:
+    """What is wrong with a value, by the description of its type: msgspec names the field, in a path such as `$.x`."""
+    found = re.search(r"`\$\.(\w+)`$", error)
+    if found is None:
+        return _invalid(error)
+    name = found.group(1)
+    (meta,) = (m for m in _hints()[name].__metadata__ if isinstance(m, Meta))
+    return _invalid(f"{ENVIRONMENT_PREFIX}{name.upper()} must be {meta.description}, not {str(values[name])!r}.")
+
+
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
 
 
 def _invalid(message: str) -> DuoscopeError:

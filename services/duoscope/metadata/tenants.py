@@ -121,16 +121,6 @@ async def list_with_deleted(tx: Transaction) -> list[Tenant]:
     return [from_row(row) for row in await tx.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
 
 
-async def set_retention(tx: Transaction, tenant_id: UUID, retention_days: int) -> bool:
-    """Keep what arrives from now on for another time; False if the transaction sees no such tenant."""
-    touched = await tx.execute(
-        "UPDATE tenants SET settings = settings || jsonb_build_object('retention_days', $2::integer) "
-        "WHERE tenant_id = $1 AND deleted_at IS NULL",
-        *(tenant_id, check_retention(retention_days)),
-    )
-    return touched > 0
-
-
 async def set_limits(tx: Transaction, tenant_id: UUID, own: dict[str, int]) -> Tenant:
     """Replace the limits that are the tenant's own; they are checked already."""
     row = await tx.fetchrow(

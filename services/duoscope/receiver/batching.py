@@ -6,12 +6,15 @@ leaves when it is full, or a set time after the one before it started; an idle r
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from prometheus_client import Gauge
 
+from duoscope.background.driver import AGAIN, Driver, Job, Next
 from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import unavailable
@@ -76,14 +79,20 @@ class Budget:
         _held_bytes.set(self._held)
 
 
+_JOBS: Final = {
+    signal: Job(f"batch-{signal}", period_s=1.0, at_once=True, retry_s=0.1, turn_max_s=math.inf)
+    for signal in ("traces", "logs", "metrics")
+}
+"""One turn makes one batch, and waits for its first request."""
+
 Commit = Callable[[list[Request]], Awaitable[None]]
 
 
 class Batcher:
     """The way of one signal's requests. `submit` from any task of the loop it was started in."""
 
-    def __init__(self, name: str, commit: Commit) -> None:
-        """Pass batches to `commit`, which resolves every request and raises nothing."""
+    def __init__(self, signal: str, commit: Commit, driver: Driver) -> None:
+        """Pass batches of `signal`, by its name, to `commit`, which resolves every request and raises nothing."""
         self._commit = commit
         self._waiting: FairQueue[Request] = FairQueue()
         self._arrived = asyncio.Event()
@@ -91,7 +100,8 @@ class Batcher:
         self._slots = asyncio.Semaphore(limits.INGEST_BATCHES_PER_SIGNAL_MAX)
         self._commits: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._task = asyncio.create_task(self._run(), name=f"batch {name}")
+        self._leaves_at = 0.0
+        self._job = driver.start(_JOBS[signal], self._turn)
 
     def submit(self, request: Request) -> None:
         """Queue a request; its `done` tells what became of it.
@@ -111,25 +121,26 @@ class Batcher:
         self._closing = True
         self._arrived.set()
         self._full.set()
-        await self._task
+        await self._job.stop()
+        while self._waiting:
+            await self._turn()
         await asyncio.gather(*self._commits)
 
-    async def _run(self) -> None:
-        leaves_at = 0.0
-        while True:
-            await self._arrived.wait()
-            await self._slots.acquire()
-            await self._wait_for_company(leaves_at)
-            batch = self._take()
-            if not batch:
+    async def _turn(self) -> Next:
+        await self._arrived.wait()
+        await self._slots.acquire()
+        task: asyncio.Task[None] | None = None
+        try:
+            await self._wait_for_company(self._leaves_at)
+            if batch := self._take():
+                self._leaves_at = time.monotonic() + limits.INGEST_BATCH_WAIT_MAX_S
+                task = asyncio.create_task(self._pass_on(batch), name="commit a batch")
+                self._commits.add(task)
+                task.add_done_callback(self._commits.discard)
+        finally:
+            if task is None:
                 self._slots.release()
-                if self._closing:
-                    return
-                continue
-            leaves_at = time.monotonic() + limits.INGEST_BATCH_WAIT_MAX_S
-            task = asyncio.create_task(self._pass_on(batch), name="commit a batch")
-            self._commits.add(task)
-            task.add_done_callback(self._commits.discard)
+        return AGAIN
 
     async def _wait_for_company(self, until: float) -> None:
         remaining_s = until - time.monotonic()

@@ -13,6 +13,7 @@ from typing import Final
 import xxhash
 from prometheus_client import Counter
 
+from duoscope.background.driver import Driver, Running
 from duoscope.identity.api_keys.verifier import OTLP, ApiKeyVerifier, IngestPrincipal, WrongAddressError
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
@@ -53,11 +54,16 @@ class Ingest:
         claims: Claims | None = None,
         *,
         receivers: Callable[[], int] = lambda: 1,
+        driver: Driver | None = None,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
-        Where there may be other receivers: `claims`, and `receivers` to say how many there are.
+        Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
+        process's; one of its own unless given.
         """
+        self._driver = driver or Driver()
+        self._claims = claims
+        self._jobs: list[Running] = []
         self._keys = keys
         self._budget = Budget()
         self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
@@ -68,7 +74,9 @@ class Ingest:
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._batchers = {
             signal.name: Batcher(
-                signal.name, Committer(signal, writer, journal, self._spool, self._threads, claims=claims).commit
+                signal.name,
+                Committer(signal, writer, journal, self._spool, self._threads, claims=claims).commit,
+                self._driver,
             )
             for signal in SIGNALS
         }
@@ -76,12 +84,18 @@ class Ingest:
 
     async def start(self) -> None:
         """Take up what an earlier process left behind, before the first request."""
-        await self._spool.start()
-        self._refusals.start()
+        await self._spool.start(self._driver)
+        self._refusals.start(self._driver)
+        if self._claims:
+            self._jobs.append(self._claims.start(self._driver))
 
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is away."""
         await self._spool.ready()
+
+    def background_problems(self) -> list[str]:
+        """A sentence for each background job that does not fare well; requests are taken without it."""
+        return self._driver.problems()
 
     @property
     def budget(self) -> Budget:
@@ -194,6 +208,8 @@ class Ingest:
         """Commit what waits; everything accepted is answered."""
         for batcher in self._batchers.values():
             await batcher.close()
+        for job in self._jobs:
+            await job.stop()
         await self._refusals.close()
         await self._spool.close()
         self._threads.shutdown()

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
@@ -25,8 +26,7 @@ from duoscope.stores.clickhouse import REJECTIONS, IngestWriter, RejectedByStore
 _log = logging.getLogger(__name__)
 _uncounted = Counter("duoscope_ingest_uncounted_refusals", "Refused requests that found no place among the counts")
 
-WRITE_S: Final = 5.0
-"""How often counts are written."""
+WRITE_REFUSALS: Final = Job("write-refusals", period_s=5.0)
 COUNTS_MAX: Final = 10_000
 """Counts that wait to be written."""
 LAST_WRITE_MAX_S: Final = 3.0
@@ -41,7 +41,7 @@ class Refusals:
         self._is_away = is_away
         self._counts: dict[tuple[UUID, str, str, int], tuple[Scope, int]] = {}
         self._unwritten: tuple[str, bytes] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._job: Running | None = None
 
     def count(self, principal: IngestPrincipal, signal: Signal, reason: str) -> None:
         """Note that a request was refused, for the reason that its sender was told."""
@@ -52,15 +52,14 @@ class Refusals:
         else:
             self._counts[kind] = scope, known + 1
 
-    def start(self) -> None:
+    def start(self, driver: Driver) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._run(), name="write refusals")
+        self._job = driver.start(WRITE_REFUSALS, self.write)
 
     async def close(self) -> None:
         """End, and write what is left as far as that is quick."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._job is not None:
+            await self._job.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WRITE_MAX_S):
                 await self.write()
@@ -101,8 +100,3 @@ class Refusals:
             ).encode()
             for (api_key_id, signal, reason, minute), (scope, requests) in self._counts.items()
         ]
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_S)
-            await self.write()

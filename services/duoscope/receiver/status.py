@@ -5,7 +5,7 @@ Retryable for clients are, of these, UNAVAILABLE and RESOURCE_EXHAUSTED with Ret
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import grpc
@@ -51,6 +51,10 @@ class Accepted:
 
     rejected: int = 0
     message: str = ""
+
+    def with_remark(self, remark: str) -> "Accepted":
+        """The same with something more to say."""
+        return replace(self, message="; ".join(filter(None, (self.message, remark)))) if remark else self
 
 
 def retry_after_s(error: DuoscopeError) -> float | None:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import prometheus_client
@@ -23,6 +24,7 @@ from duoscope.api.app import create_app
 from duoscope.api.dependencies import Check, assemble
 from duoscope.api.listener import bounds_of as api_bounds
 from duoscope.api.listener import http_server as api_server
+from duoscope.background.driver import FINISHED, Driver, Job, Next
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.offline import OfflineKeys
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
@@ -50,7 +52,7 @@ from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget
 from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
 from duoscope.worker.audit_shipping import start_audit_shipping
-from duoscope.worker.housekeeping import start_worker
+from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
 
 _log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ T = TypeVar("T")
 PARTS: Final = frozenset({"receiver", "api", "worker"})
 _RECEIVER: Final = frozenset({"receiver"})
 _WORKER: Final = frozenset({"worker"})
+KEEP_POSTGRES: Final = Job("keep-postgres-running", period_s=limits.EMBEDDED_POSTGRES_CHECK_S, jitter=0.0)
+VERIFY_SCHEMA: Final = Job("verify-postgres-schema", period_s=limits.EMBEDDED_POSTGRES_CHECK_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ async def serve(
     """
     tls = TlsFiles.of(settings) if "receiver" in parts else None
     is_trial = settings.embedded_postgres and settings.embedded_clickhouse
+    driver = Driver()
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
         ports.require_free(settings, parts)
@@ -103,14 +108,14 @@ async def serve(
             for name in _http_ports(parts)
         }
         settings = dataclasses.replace(settings, **{name: s.getsockname()[1] for name, s in sockets.items()})
-        settings = await _open_stores(settings, parts, stack)
-        metadata = await _open_metadata(settings, parts, stop, stack)
+        settings = await _open_stores(settings, parts, driver, stack)
+        metadata = await _open_metadata(settings, parts, stop, driver, stack)
         telemetry = TelemetryStore(settings)
         stack.push_async_callback(telemetry.close)
         await _verify_telemetry(telemetry, parts)
         if settings.metrics_port and "api" not in parts:
             _show_metrics(settings, stack)
-        readiness: dict[str, Check] = {}
+        readiness: dict[str, Check] = {"background": driver.ready}
 
         keys = SecretKeys.load(settings)
         hasher = SlowHasher()
@@ -128,10 +133,10 @@ async def serve(
         )
         if parts != _WORKER:
             upkeep = ApiKeyUpkeep(metadata, verifier)
-            upkeep.start()
+            upkeep.start(driver)
             stack.push_async_callback(upkeep.stop)
         if "receiver" in parts:
-            ingest, receivers = await _open_ingest(settings, telemetry, metadata, verifier, stack)
+            ingest, receivers = await _open_ingest(settings, telemetry, metadata, verifier, stack, driver=driver)
             readiness["ingest"] = ingest.ready
             settings = await _start_receiver(settings, ingest, receivers, tls, sockets["otlp_http_port"], stack)
         started = _addresses(settings)
@@ -156,17 +161,18 @@ async def serve(
                 stopping=stop,
                 api_keys=verifier,
             )
-            stack.push_async_callback(services.signing_keys.watch())
+            stack.push_async_callback(services.signing_keys.watch(driver).stop)
             stack.push_async_callback(services.close)
             application = create_app(dataclasses.replace(services, readiness=readiness))
             await _start_api(application, settings, sockets["api_port"], stack)
         if "worker" in parts:
-            stack.push_async_callback(start_worker(metadata))
+            for job in start_housekeeping(driver, metadata):
+                stack.push_async_callback(job.stop)
             mailer = Mailer(settings, keys)
             recovery = Recovery(metadata, hasher, mailer, keys, public_url=started.api_url)
             writers = {"password-forgotten": recovery.write_reset}
-            stack.push_async_callback(start_mail(metadata, mailer, writers))
-            stack.push_async_callback(start_audit_shipping(metadata, telemetry.records()))
+            stack.push_async_callback(start_mail(driver, metadata, mailer, writers).stop)
+            stack.push_async_callback(start_audit_shipping(driver, metadata, telemetry.records()).stop)
         on_started(started)
         await stop.wait()
         _log.info("stopping")
@@ -191,11 +197,11 @@ async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
     """
     async with AsyncExitStack() as stack:
         _lock(settings, stack)
-        settings, admin_dsn = await _own_stores(settings, stack)
+        settings, admin_dsn = await _own_stores(settings, Driver(), stack)
         yield await stack.enter_async_context(_migrator(settings, admin_dsn))
 
 
-async def _open_stores(settings: Settings, parts: frozenset[str], stack: AsyncExitStack) -> Settings:
+async def _open_stores(settings: Settings, parts: frozenset[str], driver: Driver, stack: AsyncExitStack) -> Settings:
     """Start what is embedded and bring its schema up to date; servers are migrated by `duoscope migrate up`."""
     embedded = [
         name
@@ -215,14 +221,14 @@ async def _open_stores(settings: Settings, parts: frozenset[str], stack: AsyncEx
             "Use `duoscope up`, or set DUOSCOPE_POSTGRES_DSN and DUOSCOPE_CLICKHOUSE_DSN to servers that the services "
             "share.",
         )
-    settings, admin_dsn = await _own_stores(settings, stack)
+    settings, admin_dsn = await _own_stores(settings, driver, stack)
     async with _migrator(settings, admin_dsn) as migrations:
         await migrations.up()
     return settings
 
 
 async def _open_metadata(
-    settings: Settings, parts: frozenset[str], stop: asyncio.Event, stack: AsyncExitStack
+    settings: Settings, parts: frozenset[str], stop: asyncio.Event, driver: Driver, stack: AsyncExitStack
 ) -> MetadataStore:
     """The metadata store. A receiver on its own starts without: the API keys it knew last go on working."""
     may_be_away = parts == _RECEIVER
@@ -236,23 +242,21 @@ async def _open_metadata(
         if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
             raise
         _log.warning("PostgreSQL is away; API keys that this receiver knew last go on working")
-        later = asyncio.create_task(_verify_later(store, stop), name="verify the schema of PostgreSQL")
-        stack.push_async_callback(_cancelled, later)
+        later = driver.start(VERIFY_SCHEMA, lambda: verify_later(store, stop))
+        stack.push_async_callback(later.stop)
     return store
 
 
-async def _verify_later(store: MetadataStore, stop: asyncio.Event) -> None:
+async def verify_later(store: MetadataStore, stop: asyncio.Event) -> Next:
     """Once PostgreSQL is back: end the process if its schema is another than this installation's."""
-    while True:
-        await asyncio.sleep(limits.EMBEDDED_POSTGRES_CHECK_S)
-        try:
-            verify_schema("postgres", await store.applied_migrations())
-        except DuoscopeError as error:
-            if error.kind is ErrorKind.UNAVAILABLE:
-                continue
-            _log.critical("stopping: %s", error.message)
-            stop.set()
-        return
+    try:
+        verify_schema("postgres", await store.applied_migrations())
+    except DuoscopeError as error:
+        if error.kind is ErrorKind.UNAVAILABLE:
+            raise
+        _log.critical("stopping: %s", error.message)
+        stop.set()
+    return FINISHED
 
 
 @asynccontextmanager
@@ -278,7 +282,7 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> None:
         stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
 
 
-async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settings, str]:
+async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack) -> tuple[Settings, str]:
     """Start the embedded PostgreSQL, where asked for.
 
     Answers the settings to connect with and the DSN of the schema's owner.
@@ -292,30 +296,28 @@ async def _own_stores(settings: Settings, stack: AsyncExitStack) -> tuple[Settin
     if not settings.embedded_postgres:
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn
     server = await EmbeddedPostgres.start(settings.data_dir)
-    keeper = asyncio.create_task(_keep_running(server, settings), name="keep PostgreSQL running")
-    stack.push_async_callback(_cancelled, keeper)
+    kept = KeptPostgres(server, settings.data_dir)
+    stack.push_async_callback(kept.stop)
+    stack.push_async_callback(driver.start(KEEP_POSTGRES, kept.keep).stop)
     return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
 
 
-async def _keep_running(server: EmbeddedPostgres, settings: Settings) -> None:
-    """Start the embedded PostgreSQL again whenever it dies; cancelled, stop it."""
-    try:
-        while True:
-            await asyncio.sleep(limits.EMBEDDED_POSTGRES_CHECK_S)
-            if server.running:
-                continue
+class KeptPostgres:
+    """The embedded PostgreSQL, started again whenever it dies."""
+
+    def __init__(self, server: EmbeddedPostgres, data_dir: Path) -> None:
+        self._server = server
+        self._data_dir = data_dir
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._server.stop()
+
+    async def keep(self) -> None:
+        """Start it again if it died. Raises UNAVAILABLE while it does not start."""
+        if not self._server.running:
             _log.error("the embedded PostgreSQL died; starting it again")
-            try:
-                server = await EmbeddedPostgres.start(settings.data_dir)
-            except DuoscopeError as error:
-                _log.error("the embedded PostgreSQL does not start: %s", error.message)
-    finally:
-        await server.stop()
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+            self._server = await EmbeddedPostgres.start(self._data_dir)
 
 
 def _use_own_temporary_directory(settings: Settings) -> None:
@@ -332,6 +334,8 @@ async def _open_ingest(
     metadata: MetadataStore,
     verifier: ApiKeyVerifier,
     stack: AsyncExitStack,
+    *,
+    driver: Driver,
 ) -> tuple[Ingest, Receivers]:
     """What takes requests, and what counts those that do. An embedded ClickHouse has one receiver: nobody counts."""
     journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
@@ -344,11 +348,12 @@ async def _open_ingest(
         IngestLimits.parse(settings.ingest_limits),
         Claims(metadata, journal.receiver_id) if shared else None,
         receivers=lambda: receivers.count,
+        driver=driver,
     )
     await ingest.start()
     stack.push_async_callback(ingest.close)
     if shared:
-        await receivers.start()
+        await receivers.start(driver)
         stack.push_async_callback(receivers.close)
     return ingest, receivers
 

@@ -1,27 +1,24 @@
-"""Hears PostgreSQL's notices (NOTIFY) on a connection of its own, for as long as it takes.
+"""Hears PostgreSQL's notices (NOTIFY) on a connection of its own, for as long as that one lives.
 
-A notice sent while nobody listens is lost. So whoever listens is told of every new connection and looks at everything
-again then; and a connection that died without a word is found by a heartbeat. A pooler between that shares connections
-by transaction (pgbouncer) passes no notices: name the server itself in DUOSCOPE_POSTGRES_DSN, or notices never come.
+A notice sent while nobody listens is lost. So whoever listens does it in a background job, one connection a turn, and
+looks at everything again when a connection was made; one that died without a word is found by a heartbeat. A pooler
+between that shares connections by transaction (pgbouncer) passes no notices: name the server itself in
+DUOSCOPE_POSTGRES_DSN, or notices never come.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, LiteralString
 
 import asyncpg
 
-from duoscope.kernel.errors import DuoscopeError
-
-_log = logging.getLogger(__name__)
+from duoscope.kernel.errors import unavailable
 
 CONNECT_TIMEOUT_S: Final = 5.0
 HEARTBEAT_S: Final = 0.5
 HEARTBEAT_TIMEOUT_S: Final = 1.0
 """Together with the heartbeat and the first pause under the 2 s in which a revocation is to be heard."""
-PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0)
-"""Before each new connection in a row; the last one goes on."""
+RETRY_AFTER_S: Final = 2.0
 
 _LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -29,38 +26,35 @@ _LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceE
 async def listen(
     dsn: str, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
 ) -> None:
-    """Listen until cancelled.
+    """Listen until the connection is lost.
 
     Args:
         dsn: of the server.
         channel: what to listen to.
         heard: gets the text of each notice, in the event loop; must not block.
-        connected: awaited after each connection began to listen. If it fails with a DuoscopeError, the connection is
-            made anew.
+        connected: awaited after the connection began to listen; what it raises ends the connection.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE `metadata-store-unavailable` once the connection is lost, or could not be made.
     """
-    failures = 0
+    try:
+        await _listen_once(dsn, channel, heard, connected)
+    except _LOST as error:
+        raise _lost(f"{type(error).__name__}: {error}") from error
+    raise _lost("the server ended the connection")
 
-    def began() -> None:
-        nonlocal failures
-        failures = 0
 
-    while True:
-        try:
-            await _listen_once(dsn, channel, heard, connected, began)
-        except (*_LOST, DuoscopeError) as error:
-            level = logging.WARNING if failures == 0 else logging.DEBUG
-            detail = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
-            _log.log(level, "lost the connection that hears notices of PostgreSQL", extra={"detail": detail})
-        await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
-        failures += 1
+def _lost(detail: str) -> Exception:
+    return unavailable(
+        "The connection that hears notices of PostgreSQL was lost.",
+        code="metadata-store-unavailable",
+        retry_after_s=RETRY_AFTER_S,
+        detail=detail,
+    )
 
 
 async def _listen_once(
-    dsn: str,
-    channel: LiteralString,
-    heard: Callable[[str], None],
-    connected: Callable[[], Awaitable[None]],
-    began: Callable[[], None],
+    dsn: str, channel: LiteralString, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
 ) -> None:
     connection: asyncpg.Connection = await asyncpg.connect(
         dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "duoscope listens"}
@@ -70,7 +64,6 @@ async def _listen_once(
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(channel, lambda _connection, _pid, _channel, text: heard(text))
         await connected()
-        began()
         while not lost.is_set():
             try:
                 # Not wait_for(): in Python 3.11 it forgets that it was cancelled if the connection is lost just then.

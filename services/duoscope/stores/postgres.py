@@ -210,7 +210,7 @@ class MetadataStore:
     async def listen(
         self, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
     ) -> None:
-        """Hear notices on a connection of its own until cancelled; see `stores/notifications.py`."""
+        """Hear notices on a connection of its own until it is lost: UNAVAILABLE then. See `stores/notifications.py`."""
         await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
     async def ping(self) -> None:
@@ -241,8 +241,8 @@ class MetadataStore:
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncGenerator[Transaction]:
         async with self._connection() as connection:
-            await connection.execute(begin)
             try:
+                await connection.execute(begin)
                 yield Transaction(connection)
                 await connection.execute("COMMIT")
             except BaseException:

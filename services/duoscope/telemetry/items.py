@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import invalid
 from duoscope.telemetry import cutting, values
+from duoscope.telemetry.language import Signal, hint_at_nothing, hint_at_text
+from duoscope.telemetry.times import TimeRange
 
 Time = Annotated[str, Meta(description="RFC 3339, UTC, nanoseconds.", examples=["2026-01-31T12:00:00.123456789Z"])]
 Attributes = Annotated[
@@ -19,6 +21,16 @@ Attributes = Annotated[
 ]
 TraceId = Annotated[str, Meta(description="32 hexadecimal digits.", examples=["5b8efff798038103d269b633813fc60c"])]
 SpanId = Annotated[str, Meta(description="16 hexadecimal digits.", examples=["eee19b7ec3c1b174"])]
+
+
+Hint = Annotated[
+    str | None,
+    Meta(
+        description="On a first page. Without items: what was looked for, and where. With items: how the query was "
+        "read to find them, where that is not the usual way.",
+        examples=["No log records from 2026-11-21T08:00:00Z to 2026-11-21T09:00:00Z match. Looked for: …"],
+    ),
+]
 
 
 class Resource(Struct, frozen=True):
@@ -89,6 +101,13 @@ def checked_limit(limit: int, maximum: int) -> int:
     if not 1 <= limit <= maximum:
         raise invalid(f"`limit` must be from 1 to {maximum}, not {limit}.")
     return limit
+
+
+def hint(query: str, signal: Signal, times: TimeRange, *, found: bool) -> str:
+    """What is said to a query that found nothing, or only something with `or_text`."""
+    if found:
+        return hint_at_text(query, signal)
+    return hint_at_nothing(query, signal, values.rfc3339(times.start_ns), values.rfc3339(times.end_ns))
 
 
 async def decoded(rows: list[dict[str, Any]], decode: Callable[[list[dict[str, Any]]], Made]) -> Made:

@@ -10,7 +10,7 @@ from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import cutting, items, values
-from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
+from duoscope.telemetry.items import Attributes, Hint, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Condition, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
 
@@ -54,6 +54,7 @@ class LogPage(Struct, frozen=True):
 
     items: list[LogRecord]
     next_cursor: str | None
+    hint: Hint = None
 
 
 ALIKE_MAX: Final = 10_000
@@ -91,7 +92,7 @@ _BEFORE = (
 )
 
 
-_CURSOR_PARTS = (cursors.UINT64, cursors.Whole(0, ALIKE_MAX))
+_CURSOR_PARTS = (cursors.UINT64, cursors.Whole(0, ALIKE_MAX), cursors.Whole(0, 1))
 
 
 async def search(
@@ -104,17 +105,24 @@ async def search(
 ) -> LogPage:
     """Records of a time range that meet a query, newest first; records of one nanosecond in a stable order.
 
-    A cursor stays with its first page's range, and records that arrive meanwhile move nothing.
+    A cursor stays with its first page's range, and records that arrive meanwhile move nothing. A query that finds
+    nothing is tried again with what looks like attributes as text: people paste `user_id=42`.
 
     Raises:
         DuoscopeError: INVALID for the query, the limit or the cursor; UNAVAILABLE.
     """
     items.checked_limit(limit, SEARCH_LIMIT_MAX)
-    condition = compile_query(query, Signal.LOGS)
-    position = None
+    position, or_text, hint = None, 0, None
     if cursor:
-        times, position = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
+        times, (*position, or_text) = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
+    condition = compile_query(query, Signal.LOGS, or_text=bool(or_text))
     rows, more = await _newest(reader, times, condition, limit, position, name="logs.search")
+    if not rows and not cursor:
+        wider = compile_query(query, Signal.LOGS, or_text=True)
+        if wider != condition:
+            or_text = 1
+            rows, more = await _newest(reader, times, wider, limit, None, name="logs.search_text")
+        hint = items.hint(query, Signal.LOGS, times, found=bool(rows))
     next_cursor = None
     if more:
         last_ts, last_tie = rows[-1]["ts"], rows[-1]["tie_breaker"]
@@ -123,8 +131,8 @@ async def search(
             seen += position[2]
         if seen > ALIKE_MAX and last_tie:
             last_tie, seen = last_tie - 1, 0
-        next_cursor = cursors.encode(("logs", query), [times.start_ns, times.end_ns, last_ts, last_tie, seen])
-    return LogPage(await items.decoded(rows, records), next_cursor)
+        next_cursor = cursors.encode(("logs", query), [times.start_ns, times.end_ns, last_ts, last_tie, seen, or_text])
+    return LogPage(await items.decoded(rows, records), next_cursor, hint)
 
 
 async def _newest(

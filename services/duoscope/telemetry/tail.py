@@ -78,7 +78,8 @@ async def tail(
     Raises:
         DuoscopeError: INVALID for the query; UNAVAILABLE.
     """
-    condition = compile_query(query, Signal.LOGS)
+    # There is no empty answer that could be tried again: what looks like attributes is met by the text from the start.
+    condition = compile_query(query, Signal.LOGS, or_text=True)
     pause = wait or _pause
     clock = asyncio.get_running_loop().time
     known, looked_at = KnownBlocks(), clock()

@@ -9,14 +9,12 @@ from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import cutting, items, values
-from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
-from duoscope.telemetry.language import Signal, compile_query
-from duoscope.telemetry.times import SECOND_NS, TimeRange
+from duoscope.telemetry.items import Attributes, Hint, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
+from duoscope.telemetry.language import Condition, Signal, compile_query
+from duoscope.telemetry.times import TimeRange
 
 TRACE_SPANS_MAX: Final = 10_000
-"""Spans of one trace that are read in full."""
-TRACE_REACH_NS: Final = 86_400 * SECOND_NS
-"""How far outside the searched range the other spans of a trace are looked for."""
+"""Spans of one page of a trace."""
 TRACE_SERVICES_MAX: Final = 1000
 """Services of one trace that are named."""
 TRACE_ID_BYTES: Final = 16
@@ -78,12 +76,16 @@ class Trace(Struct, frozen=True):
     span_count: Annotated[int, Meta(description="Of the whole trace.")]
     error_count: int
     services: Annotated[list[str], Meta(description=f"At most {TRACE_SERVICES_MAX} of them.")]
-    truncated: Annotated[bool, Meta(description=f"Whether it has more spans than the first {TRACE_SPANS_MAX}.")]
-    spans: list[Span]
+    truncated: Annotated[bool, Meta(description="Whether it has spans that are not here: follow `next_cursor`.")]
+    spans: Annotated[list[Span], Meta(description=f"At most {TRACE_SPANS_MAX}.")]
+    next_cursor: str | None
 
 
 class TraceSummary(Struct, frozen=True):
-    """What a list shows of a trace. The root is the span without a parent, or else the earliest span there is."""
+    """What a list shows of a trace: of all of it, also of what lies outside the searched range.
+
+    The root is the span without a parent, or else the earliest span there is.
+    """
 
     trace_id: TraceId
     root_service: str
@@ -100,6 +102,7 @@ class TracePage(Struct, frozen=True):
 
     items: list[TraceSummary]
     next_cursor: str | None
+    hint: Hint = None
 
 
 # A trace has a row a day, and until they are merged one an INSERT.
@@ -110,13 +113,16 @@ _SUMMARY = f"""
     sum(s.error_count) AS error_count,
     arraySort(groupUniqArrayArray({TRACE_SERVICES_MAX})(service_names)) AS services,
     (argMinMerge(s.root_service), argMinMerge(s.root_name)) AS root"""
-_DAYS = (
-    "date >= toDate(fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC')) "
-    "AND date <= toDate(fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC'))"
-)
+# Equal for spans of one start and id that no reader could tell apart.
+_TIE_BREAKER = f"""cityHash64(
+    parent_span_id, trace_state, flags, span_name, span_kind, service_name, duration_nano, status_code, status_message,
+    span_attributes_json, dropped_attributes_count, dropped_events_count, dropped_links_count, `events.timestamp`,
+    `events.name`, `events.attributes`, `events.dropped_attributes_count`, `links.trace_id`, `links.span_id`,
+    `links.trace_state`, `links.attributes`, `links.dropped_attributes_count`, `links.flags`, {items.COLUMNS})"""
 _SPAN_COLUMNS = f"""
-    toUnixTimestamp64Nano(timestamp) AS start_unix_nano, trace_id, span_id, parent_span_id, trace_state, flags,
-    span_name, span_kind, service_name, duration_nano, status_code, status_message,
+    toUnixTimestamp64Nano(timestamp) AS start_unix_nano, {_TIE_BREAKER} AS tie_breaker,
+    trace_id, span_id, parent_span_id, trace_state, flags, span_name, span_kind, service_name,
+    duration_nano, status_code, status_message,
     span_attributes_json, dropped_attributes_count, dropped_events_count, dropped_links_count,
     arrayMap(t -> toUnixTimestamp64Nano(t), `events.timestamp`) AS event_times, `events.name` AS event_names,
     `events.attributes` AS event_attributes,
@@ -126,17 +132,22 @@ _SPAN_COLUMNS = f"""
     `links.trace_state` AS link_states, `links.attributes` AS link_attributes,
     `links.dropped_attributes_count` AS link_drops, `links.flags` AS link_flags,
     {items.SHOWN}"""
+_SPAN_CURSOR = (cursors.NANOSECONDS, cursors.Text("[0-9a-f]{16}"), cursors.UINT64, cursors.Whole(0, TRACE_SPANS_MAX))
+_SPANS_FROM = """timestamp >= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
+    AND (timestamp > fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
+    OR (span_id, tie_breaker) >= (toFixedString(unhex({last_id:String}), 8), {last_tie:UInt64}))"""
 
 
-async def get(reader: TelemetryReader, trace_id: str) -> Trace:
-    """A trace with everything its spans carry.
+async def get(reader: TelemetryReader, trace_id: str, *, cursor: str | None = None) -> Trace:
+    """A trace with everything its spans carry; with a cursor, the spans after those of the page before.
 
     Raises:
-        DuoscopeError: INVALID for what cannot be a trace id; NOT_FOUND; UNAVAILABLE.
+        DuoscopeError: INVALID for what cannot be a trace id, and for the cursor; NOT_FOUND; UNAVAILABLE.
     """
     identifier = trace_id.lower()
     if len(identifier) != 2 * TRACE_ID_BYTES or set(identifier) - set("0123456789abcdef"):
         raise invalid("A trace id has 32 hexadecimal digits.", code="invalid-trace-id")
+    position = cursors.decode(cursor, ("trace", identifier), _SPAN_CURSOR) if cursor else None
     found = await reader.query(
         f"SELECT {_SUMMARY}, toUnixTimestamp64Nano(max(last_timestamp)) + 1 AS last_unix_nano "
         "FROM @trace_summaries AS s WHERE trace_id = toFixedString(unhex({trace_id:String}), 16) HAVING span_count > 0",
@@ -149,18 +160,31 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
     times = TimeRange(summary["start_unix_nano"], summary["last_unix_nano"])
     # Not all of so many are named: the spans of every service are looked through.
     among = "" if len(summary["services"]) == TRACE_SERVICES_MAX else " AND service_name IN {services:Array(String)}"
+    where = f"{TimeRange.CONDITION}{among} AND trace_id = toFixedString(unhex({{trace_id:String}}), 16)"
+    parameters = times.parameters | {"trace_id": identifier, "services": summary["services"]}
+    seen = 0
+    if position:
+        last_ns, last_id, last_tie, seen = position
+        where += f" AND {_SPANS_FROM}"
+        parameters |= {"last_ns": last_ns, "last_id": last_id, "last_tie": last_tie}
     rows = await reader.query(
-        f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {TimeRange.CONDITION}{among} "
-        "AND trace_id = toFixedString(unhex({trace_id:String}), 16) "
-        "ORDER BY timestamp, span_id LIMIT {spans_max:UInt64}",
-        times.parameters
-        | cutting.WHOLE
-        | {"trace_id": identifier, "services": summary["services"], "spans_max": TRACE_SPANS_MAX},
+        f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {where} ORDER BY timestamp, span_id, tie_breaker "
+        "LIMIT {rows:UInt64} OFFSET {seen:UInt64}",
+        parameters | cutting.WHOLE | {"rows": TRACE_SPANS_MAX + 1, "seen": seen},
         name="traces.get",
     )
-    if not rows:
+    if not rows and not position:
         # Summaries expire by days, a day or two after the last of the spans.
         raise not_found("trace")
+    next_cursor = None
+    if len(rows) > TRACE_SPANS_MAX:
+        rows = rows[:TRACE_SPANS_MAX]
+        last = _span_position(rows[-1])
+        alike = sum(_span_position(row) == last for row in rows)
+        alike += seen if position and position[:3] == last else 0
+        if alike > TRACE_SPANS_MAX:  # more than a page of one span's repetitions: nobody reads them on
+            last[2], alike = min(2**64 - 1, last[2] + 1), 0
+        next_cursor = cursors.encode(("trace", identifier), [*last, alike])
     return Trace(
         trace_id=identifier,
         start=values.rfc3339(summary["start_unix_nano"]),
@@ -171,7 +195,12 @@ async def get(reader: TelemetryReader, trace_id: str) -> Trace:
         services=summary["services"],
         truncated=summary["span_count"] > len(rows),
         spans=await items.decoded(rows, _spans),
+        next_cursor=next_cursor,
     )
+
+
+def _span_position(row: dict[str, Any]) -> list[Any]:
+    return [row["start_unix_nano"], row["span_id"].hex(), row["tie_breaker"]]
 
 
 async def search(
@@ -188,34 +217,48 @@ async def search(
         DuoscopeError: INVALID for the query, the limit or the cursor; UNAVAILABLE.
     """
     items.checked_limit(limit, SEARCH_LIMIT_MAX)
-    condition = compile_query(query, Signal.TRACES)
-    where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
-    parameters: dict[str, object] = dict(condition.parameters) if condition else {}
-    page = where
+    after, or_text, hint = None, 0, None
     if cursor:
-        times, (last_ns, last_id) = cursors.decode_in_range(cursor, ("traces", query), (_CURSOR_ID,))
-        parameters |= {"last_ns": last_ns, "last_id": last_id}
-        # What the pages before have shown, and everything that matched later than they ended, is not shown again.
-        shown = f"SELECT trace_id FROM @traces WHERE {where} AND NOT ({_NOT_AFTER})"
-        page = f"{where} AND {_NOT_AFTER} AND trace_id NOT IN ({shown})"
-    matches = await reader.query(
-        "SELECT trace_id AS id, toUnixTimestamp64Nano(timestamp) AS newest_unix_nano "
-        f"FROM @traces WHERE {page} "
-        "ORDER BY toStartOfFiveMinutes(timestamp) DESC, timestamp DESC, trace_id DESC "
-        "LIMIT 1 BY trace_id LIMIT {rows:UInt64}",
-        parameters | times.parameters | {"rows": limit + 1},
-        name="traces.search",
-    )
+        times, (*after, or_text) = cursors.decode_in_range(cursor, ("traces", query), _CURSOR_PARTS)
+    condition = compile_query(query, Signal.TRACES, or_text=bool(or_text))
+    matches = await _newest(reader, times, condition, limit + 1, after)
+    if not matches and not cursor:
+        wider = compile_query(query, Signal.TRACES, or_text=True)
+        if wider != condition:
+            or_text = 1
+            matches = await _newest(reader, times, wider, limit + 1, None)
+        hint = items.hint(query, Signal.TRACES, times, found=bool(matches))
     next_cursor = None
     if len(matches) > limit:
         matches = matches[:limit]
         last = matches[-1]
-        position: list[str | int] = [times.start_ns, times.end_ns, last["newest_unix_nano"], last["id"].hex()]
+        position: list[str | int] = [times.start_ns, times.end_ns, last["newest_unix_nano"], last["id"].hex(), or_text]
         next_cursor = cursors.encode(("traces", query), position)
-    return TracePage(await _summaries(reader, [match["id"].hex() for match in matches], times), next_cursor)
+    return TracePage(await _summaries(reader, [match["id"].hex() for match in matches]), next_cursor, hint)
 
 
-_CURSOR_ID = cursors.Text(f"[0-9a-f]{{{2 * TRACE_ID_BYTES}}}")
+async def _newest(
+    reader: TelemetryReader, times: TimeRange, condition: Condition | None, limit: int, after: list[Any] | None
+) -> list[dict[str, Any]]:
+    """Traces by their newest span that matches, after a position (that span's time, the trace's id)."""
+    where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
+    parameters = times.parameters | (condition.parameters if condition else {}) | {"rows": limit}
+    if after:
+        parameters |= {"last_ns": after[0], "last_id": after[1]}
+        # What the pages before have shown, and everything that matched later than they ended, is not shown again.
+        shown = f"SELECT trace_id FROM @traces WHERE {where} AND NOT ({_NOT_AFTER})"
+        where = f"{where} AND {_NOT_AFTER} AND trace_id NOT IN ({shown})"
+    return await reader.query(
+        "SELECT trace_id AS id, toUnixTimestamp64Nano(timestamp) AS newest_unix_nano "
+        f"FROM @traces WHERE {where} "
+        "ORDER BY toStartOfFiveMinutes(timestamp) DESC, timestamp DESC, trace_id DESC "
+        "LIMIT 1 BY trace_id LIMIT {rows:UInt64}",
+        parameters,
+        name="traces.search",
+    )
+
+
+_CURSOR_PARTS = (cursors.Text(f"[0-9a-f]{{{2 * TRACE_ID_BYTES}}}"), cursors.Whole(0, 1))
 # Spans of one nanosecond are told apart by their trace.
 _NOT_AFTER = (
     "timestamp <= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC') "
@@ -224,14 +267,14 @@ _NOT_AFTER = (
 )
 
 
-async def _summaries(reader: TelemetryReader, trace_ids: list[str], times: TimeRange) -> list[TraceSummary]:
+async def _summaries(reader: TelemetryReader, trace_ids: list[str]) -> list[TraceSummary]:
     if not trace_ids:
         return []
-    around = TimeRange(max(0, times.start_ns - TRACE_REACH_NS), min(2**63 - 1, times.end_ns + TRACE_REACH_NS))
+    # Of every day that is kept: spans of one trace may be far apart, and a day without them costs a look at its keys.
     rows = await reader.query(
-        f"SELECT trace_id AS id, {_SUMMARY} FROM @trace_summaries AS s WHERE {_DAYS} AND trace_id IN "
+        f"SELECT trace_id AS id, {_SUMMARY} FROM @trace_summaries AS s WHERE trace_id IN "
         "(SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16)) GROUP BY trace_id",
-        around.parameters | {"trace_ids": trace_ids},
+        {"trace_ids": trace_ids},
         name="traces.summaries",
     )
     by_id = {row["id"].hex(): row for row in rows}

@@ -5,13 +5,11 @@ an INSERT without an answer, is looked for in ClickHouse and otherwise repeated 
 token. Two workers at once do the same part and store it once.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_chains
 from duoscope.metadata.audit_chains import Entry
@@ -20,7 +18,7 @@ from duoscope.stores.postgres import MetadataStore
 
 _log = logging.getLogger(__name__)
 
-INTERVAL_S: Final = 5.0
+SHIP_AUDIT_LOGS: Final = Job("ship-audit-logs", period_s=5.0, at_once=True, turn_max_s=3600.0)
 CHUNK_ENTRIES_MAX: Final = 500
 _SHIPPING: Final = PlatformScope(reason="the audit log of all organizations is copied to ClickHouse")
 _NOBODY: Final = UUID(int=0)
@@ -86,22 +84,11 @@ def _row(entry: Entry) -> AuditRow:
     )
 
 
-def start_audit_shipping(metadata: MetadataStore, records: RecordWriter) -> Callable[[], Awaitable[None]]:
-    """Start the loop; answers the coroutine function that stops it."""
-    task = asyncio.create_task(_run(metadata, records), name="ship audit logs")
+def start_audit_shipping(driver: Driver, metadata: MetadataStore, records: RecordWriter) -> Running:
+    """Ship every few seconds, until the job is stopped."""
 
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async def run() -> None:
+        if count := await ship_audit_logs(metadata, records):
+            _log.info("audit log: shipped to ClickHouse, entries: %d", count)
 
-    return stop
-
-
-async def _run(metadata: MetadataStore, records: RecordWriter) -> None:
-    while True:
-        try:
-            if count := await ship_audit_logs(metadata, records):
-                _log.info("audit log: shipped to ClickHouse, entries: %d", count)
-        except DuoscopeError as error:
-            _log.warning("audit log not shipped: %s (%s)", error.message, error.detail)
-        await asyncio.sleep(INTERVAL_S)
+    return driver.start(SHIP_AUDIT_LOGS, run)

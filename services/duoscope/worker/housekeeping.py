@@ -1,12 +1,11 @@
 """What the worker does at set times: forget what signing in left behind, and what was deleted long ago."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.identity.authentication.throttle import FORGET_S, KNOWN_FOR_S
-from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
     api_key_usage_logs,
@@ -23,7 +22,8 @@ from duoscope.worker.purge import purge_deleted
 
 _log = logging.getLogger(__name__)
 
-INTERVAL_S: Final = 3600.0
+FORGET_ENDED_TOKENS: Final = Job("forget-ended-tokens", period_s=3600.0, at_once=True, turn_max_s=3600.0)
+PURGE_DELETED: Final = Job("purge-deleted", period_s=3600.0, at_once=True, turn_max_s=3600.0)
 ROWS_MAX: Final = 10_000
 """Removed in one transaction; the rest goes in the next ones."""
 SESSION_KEPT_S: Final = 90 * 24 * 3600.0
@@ -57,23 +57,14 @@ async def forget_ended_tokens(metadata: MetadataStore) -> int:
     return total
 
 
-def start_worker(metadata: MetadataStore) -> Callable[[], Awaitable[None]]:
-    """Start the worker's loop; answers the coroutine function that stops it."""
-    task = asyncio.create_task(_run(metadata), name="worker")
+def start_housekeeping(driver: Driver, metadata: MetadataStore) -> list[Running]:
+    """Forget and purge every hour, until the jobs are stopped."""
 
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async def forget() -> None:
+        removed = await forget_ended_tokens(metadata)
+        _log.info("housekeeping: %d rows of ended sessions, tokens and the like removed", removed)
 
-    return stop
+    async def purge() -> None:
+        await purge_deleted(metadata)
 
-
-async def _run(metadata: MetadataStore) -> None:
-    while True:
-        try:
-            removed = await forget_ended_tokens(metadata)
-            _log.info("housekeeping: %d rows of ended sessions, tokens and the like removed", removed)
-            await purge_deleted(metadata)
-        except DuoscopeError as error:
-            _log.warning("housekeeping: %s (%s)", error.message, error.detail)
-        await asyncio.sleep(INTERVAL_S)
+    return [driver.start(FORGET_ENDED_TOKENS, forget), driver.start(PURGE_DELETED, purge)]

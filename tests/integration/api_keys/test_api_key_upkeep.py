@@ -10,6 +10,7 @@ import time
 import asyncpg
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys import verifier as api_keys
 from duoscope.identity.api_keys.offline import FILE, OfflineKeys
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
@@ -37,7 +38,7 @@ async def receivers(metadata_store, database, hasher, secret_keys):
         store = await MetadataStore.connect(database.service_dsn, connections_max=2)
         verifier = ApiKeyVerifier(store, hasher, secret_keys)
         upkeep = ApiKeyUpkeep(store, verifier)
-        upkeep.start()
+        upkeep.start(Driver())
         await asyncio.wait_for(upkeep.listening.wait(), 10)
         made.append((verifier, upkeep))
         stores.append(store)
@@ -242,7 +243,7 @@ async def test_a_restart_while_postgres_is_away_loses_no_known_key(tmp_path, has
     offline = OfflineKeys(tmp_path, secret_keys)
     verifier = ApiKeyVerifier(store, hasher, secret_keys, offline=offline)
     upkeep = ApiKeyUpkeep(store, verifier)
-    upkeep.start()
+    upkeep.start(Driver())
     first, second = await inhabit(store), await inhabit(store, "two")
     third = await inhabit(store, "three")
     principal = await verifier.verify(first.key.api_key)

@@ -5,7 +5,7 @@ import asyncio
 import jwt
 import pytest
 
-from duoscope.identity.authentication import signing_keys as module
+from duoscope.background.driver import Driver
 from duoscope.identity.authentication.access_tokens import AccessTokens
 from duoscope.identity.authentication.signing_keys import SigningKeys
 from duoscope.kernel.actor import operator
@@ -78,7 +78,6 @@ async def test_a_new_key_signs_once_everybody_knows_it_and_the_old_one_still_ver
 
 
 async def test_running_processes_pick_a_rotation_up_by_themselves(start, monkeypatch):
-    monkeypatch.setattr(module, "POLL_S", 0.05)
     running, command = await start(), await start()
     picked_up, kid = asyncio.Event(), ""
     real = running.load
@@ -89,10 +88,10 @@ async def test_running_processes_pick_a_rotation_up_by_themselves(start, monkeyp
             picked_up.set()
 
     monkeypatch.setattr(running, "load", load)
-    stop = running.watch()
+    job = running.watch(Driver())
     kid = await command.rotate(operator())
-    await asyncio.wait_for(picked_up.wait(), 5)
-    await stop()
+    await asyncio.wait_for(picked_up.wait(), 10)
+    await job.stop()
 
 
 async def test_a_revoked_key_verifies_nothing_any_more(metadata_store, start):

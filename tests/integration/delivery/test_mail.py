@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.delivery.mail import MAIL_AGE_MAX_S, Letter, Mailer, SmtpServer, UndeliverableError, deliver_due
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
@@ -134,12 +135,12 @@ async def test_secrets_rotate_and_a_lost_one_gives_up(metadata_store, mailer, sm
 
 
 async def test_the_worker_sends_by_itself(metadata_store, mailer, smtp_server, queue):
-    stop = start_mail(metadata_store, mailer, {})
+    job = start_mail(Driver(), metadata_store, mailer, {})
     try:
         await queue()
         await smtp_server.arrived()
     finally:
-        await stop()
+        await job.stop()
     assert len(smtp_server.mails) == 1
 
 

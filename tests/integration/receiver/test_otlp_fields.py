@@ -268,8 +268,10 @@ async def test_a_log_record_without_a_time_takes_that_of_its_observation_or_now(
     assert found["arrived"]["observed_timestamp"] is None
 
 
-async def rows_of(reader, view, columns):
-    rows = await reader.query(f"SELECT {columns} FROM @{view} ORDER BY metric_name, timestamp", name="test")
+async def rows_of(reader, view, columns, where="true"):
+    rows = await reader.query(
+        f"SELECT {columns} FROM @{view} WHERE {where} ORDER BY metric_name, timestamp", name="test"
+    )
     return [tuple(row.values()) for row in rows]
 
 
@@ -281,10 +283,10 @@ async def test_every_field_of_gauges_and_sums(stored, otlp):
     scope_metrics = request.resource_metrics[0].scope_metrics[0]
     gauge = scope_metrics.metrics[0].gauge
     for n, value in enumerate((0.0, -1.5, 1e300, math.inf, math.nan)):
-        gauge.data_points.add(time_unix_nano=NOW + n, start_time_unix_nano=NOW - n, as_double=value, flags=n)
+        gauge.data_points.add(time_unix_nano=NOW + n, start_time_unix_nano=NOW - n, as_double=value, flags=2 * n)
     for n, number in enumerate((0, -1, 2**53, -(2**63)), start=5):
         gauge.data_points.add(time_unix_nano=NOW + n, as_int=number)
-    gauge.data_points.add(time_unix_nano=NOW + 100, flags=1)  # no value
+    gauge.data_points.add(time_unix_nano=NOW + 90)  # no value, and nothing that says so
     gauge.data_points.add(as_int=5)  # no time
     for temporality in range(4):
         metric = scope_metrics.metrics.add(name=f"sum {temporality}")
@@ -326,9 +328,9 @@ async def test_every_field_of_histograms(stored, otlp):
     request = otlp.metrics("s", Metric(name="h", unit="s"))
     histogram = request.resource_metrics[0].scope_metrics[0].metrics[0].histogram
     histogram.aggregation_temporality = 1
-    full = {"sum": -2.5, "min": -3.0, "max": 0.0, "bucket_counts": [1, 2**63, 0], "explicit_bounds": [-1.0, 1e300]}
+    full = {"sum": -2.5, "min": -3.0, "max": 0.0, "bucket_counts": [1, 2**53 - 1, 0], "explicit_bounds": [-1.0, 1e300]}
     histogram.data_points.add(
-        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=2**63 + 1, flags=3, **full
+        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=2**53, flags=2, **full
     )  # sum, min and max are optional: 0 is not the same as unset
     histogram.data_points.add(time_unix_nano=NOW + 1)
     histogram.data_points.add(time_unix_nano=NOW + 2, sum=0.0, min=0.0, max=0.0, count=1, bucket_counts=[1])
@@ -356,7 +358,7 @@ async def test_every_field_of_exponential_histograms(stored, otlp):
     histogram = request.resource_metrics[0].scope_metrics[0].metrics[0].exponential_histogram
     histogram.aggregation_temporality = 2
     point = histogram.data_points.add(
-        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=9, sum=1.5, min=-1.0, max=7.0, flags=1
+        time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=9, sum=1.5, min=-1.0, max=7.0, flags=6
     )
     point.scale, point.zero_count, point.zero_threshold = -10, 2, 0.25
     point.positive.offset, point.negative.offset = -(2**31), 2**31 - 1
@@ -370,7 +372,7 @@ async def test_every_field_of_exponential_histograms(stored, otlp):
         "positive_offset, positive_bucket_counts, negative_offset, negative_bucket_counts"
     )
     assert await rows_of(reader, "exponential_histograms", columns) == [
-        (NOW, NOW - 9, "cumulative", 1, 9, 1.5, -1.0, 7.0, -10, 2, 0.25, -(2**31), [1, 0, 2], 2**31 - 1, [2**40]),
+        (NOW, NOW - 9, "cumulative", 6, 9, 1.5, -1.0, 7.0, -10, 2, 0.25, -(2**31), [1, 0, 2], 2**31 - 1, [2**40]),
         (NOW + 1, 0, "cumulative", 0, 0, None, None, None, 20, 0, 0.0, 0, [], 0, []),
     ]
 
@@ -378,16 +380,63 @@ async def test_every_field_of_exponential_histograms(stored, otlp):
 async def test_every_field_of_summaries(stored, otlp):
     request = otlp.metrics("s", Metric(name="y", unit="ms"))
     summary = request.resource_metrics[0].scope_metrics[0].metrics[0].summary
-    point = summary.data_points.add(time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=7, sum=3.5, flags=1)
+    point = summary.data_points.add(time_unix_nano=NOW, start_time_unix_nano=NOW - 9, count=7, sum=3.5, flags=6)
     for quantile in (0.0, 0.5, 1.0):
         point.quantile_values.add(quantile=quantile, value=quantile * 10)
     summary.data_points.add(time_unix_nano=NOW + 1)
     summary.data_points.add(count=1)  # no time
     reader = await stored(request)
     assert await rows_of(reader, "summaries", f"{NANOS}, unit, flags, count, sum, quantiles, quantile_values") == [
-        (NOW, NOW - 9, "ms", 1, 7, 3.5, [0.0, 0.5, 1.0], [0.0, 5.0, 10.0]),
+        (NOW, NOW - 9, "ms", 6, 7, 3.5, [0.0, 0.5, 1.0], [0.0, 5.0, 10.0]),
         (NOW + 1, 0, "ms", 0, 0, 0.0, [], []),
     ]
+
+
+async def test_points_without_a_value_keep_who_and_when(stored, otlp):
+    """What else is in them is not read, but for where they are from: it means nothing."""
+    request = otlp.metrics("s")
+    told = {"time_unix_nano": NOW, "start_time_unix_nano": NOW - 9, "flags": 3, "attributes": otlp.attributes({"k": 1})}
+    add = request.resource_metrics[0].scope_metrics[0].metrics.add
+    for name, value in (("none", {}), ("zero", {"as_int": 0}), ("nan", {"as_double": math.nan})):
+        point = add(name=name).gauge.data_points.add(**told, **value)
+        point.exemplars.add(time_unix_nano=NOW, as_int=1)
+    full = {"count": 3, "sum": 1.0, "min": 0.0, "max": 1.0}
+    histogram = add(name="h").histogram.data_points.add(**told, **full, bucket_counts=[3, 0, 0], explicit_bounds=[2, 1])
+    histogram.exemplars.add(time_unix_nano=NOW, as_int=1)
+    exponential = add(name="e").exponential_histogram.data_points.add(**told, **full, scale=99, zero_count=1)
+    exponential.positive.offset = exponential.negative.offset = 7
+    exponential.positive.bucket_counts.append(2)
+    summary = add(name="y").summary.data_points.add(**told, count=3, sum=1.0)
+    summary.quantile_values.add(quantile=0.5, value=1)
+    reader = await stored(request)
+    same = (NOW, NOW - 9, 3, '{"k":1}')
+    who = f"{NANOS}, flags, attributes_json"
+    for name in ("none", "zero", "nan"):
+        found = await rows_of(reader, "metrics", f"{who}, value, value_is_int", f"metric_name = '{name}'")
+        assert found == [(*same, 0.0, False)]
+    nothing = (0, None, None, None)
+    assert await rows_of(reader, "histograms", f"{who}, count, sum, min, max, bucket_counts, bucket_bounds") == [
+        (*same, *nothing, [], [])
+    ]
+    columns = (
+        f"{who}, count, sum, min, max, scale, zero_count, positive_offset, positive_bucket_counts, negative_offset"
+    )
+    assert await rows_of(reader, "exponential_histograms", columns) == [(*same, *nothing, 0, 0, 0, [], 0)]
+    assert await rows_of(reader, "summaries", f"{who}, count, sum, quantiles") == [(*same, 0, 0.0, [])]
+    for view in ("exemplars", "metric_names"):
+        assert not await reader.query(f"SELECT 1 FROM @{view}", name="test")
+
+
+async def test_integers_keep_their_last_digits(stored, otlp):
+    numbers = [0, 2**53 - 1, 2**53 + 1, -(2**53) - 1, 2**60 + 77, 2**63 - 1, -(2**63), -(2**63) + 1]
+    request = otlp.metrics("s", Metric(name="n"))
+    points = request.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
+    for n, number in enumerate(numbers):
+        points.add(time_unix_nano=NOW + n, as_int=number).exemplars.add(time_unix_nano=NOW + n, as_int=number)
+    reader = await stored(request)
+    for view in ("metrics", "exemplars"):
+        rows = await rows_of(reader, view, "value, value_rest")
+        assert [int(value) + rest for value, rest in rows] == numbers
 
 
 async def test_exemplars_of_every_type(stored, otlp):

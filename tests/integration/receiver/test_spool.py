@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import xxhash
 
+from duoscope.background.driver import Driver
 from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel import limits
@@ -232,7 +233,7 @@ async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch
             await spool.keep(path, batch)
     assert spool.undecided
     journal.remove(path)  # as the INSERT does that took too long
-    await spool.start()
+    await spool.start(Driver())
     await until(lambda: not spool.undecided)
     await until(lambda: not spool.away)
     await spool.close()
@@ -338,7 +339,7 @@ async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
             assert (shown["state"], shown["tenants"][0]["items"]) == ("poison", 3)
             # Still refused: it is set aside once more.
             await asyncio.to_thread(spool_command, "replay", path.stem)
-            ingest._spool._wake.set()
+            ingest._spool.look()
             await until(path.exists)
         finally:
             await recorder(lambda client: client.command("ALTER TABLE logs_v3 DROP CONSTRAINT sober"))
@@ -346,7 +347,7 @@ async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
         assert "poison batch" in (await asyncio.to_thread(spool_command, "replay", path.stem, "0" * 32, code=1)).err
         assert path.exists()
         await asyncio.to_thread(spool_command, "replay", "--all")
-        ingest._spool._wake.set()
+        ingest._spool.look()
         await until(lambda: not waits(tmp_path / "one"))
     assert await counted() == {"x": 3, "refused": 3}
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
 from duoscope.runtime import serve
@@ -38,10 +39,10 @@ async def test_only_a_receiver_starts_without_postgres(away):
     for parts in (serve.PARTS, frozenset({"api"}), frozenset({"worker"}), frozenset({"receiver", "api"})):
         async with AsyncExitStack() as stack:
             with pytest.raises(DuoscopeError) as refused:
-                await serve._open_metadata(settings, parts, stop, stack)
+                await serve._open_metadata(settings, parts, stop, Driver(), stack)
             assert refused.value.kind is ErrorKind.UNAVAILABLE
     async with AsyncExitStack() as stack:
-        store = await serve._open_metadata(settings, frozenset({"receiver"}), stop, stack)
+        store = await serve._open_metadata(settings, frozenset({"receiver"}), stop, Driver(), stack)
         with pytest.raises(DuoscopeError):
             await store.ping()
         await start()
@@ -53,6 +54,8 @@ async def test_a_receiver_ends_when_postgres_comes_back_with_another_schema(away
     address, start = away
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        await serve._open_metadata(Settings(postgres_dsn=address.service_dsn), frozenset({"receiver"}), stop, stack)
+        await serve._open_metadata(
+            Settings(postgres_dsn=address.service_dsn), frozenset({"receiver"}), stop, Driver(), stack
+        )
         await Migrator(postgres_admin_dsn=(await start()).admin_dsn).down("postgres", 7)
         await asyncio.wait_for(stop.wait(), 20)

@@ -41,6 +41,14 @@ async def reader(telemetry_store, deliver, otlp, new_scope):
             {"time_unix_nano": HOUR.end_ns, "body": "too late"},
             **{"http.route": "from the resource"},
         ),
+        otlp.logs(
+            "pasted",
+            {"time_unix_nano": start + 5, "body": 'user_id=42 at=Main.java:42 GET https://shop.example.com/cart?x=1 '
+                                                  'level="not an attribute"'},
+            {"time_unix_nano": start + 6, "attributes": {"level": "high", "größe": 5, "用户.名": "x", "e\u0301": "z",
+                "é": "y", "resource.name": "R", "attributes.kind": "k"}},
+            **{"resource.zone": "z"},
+        ),
     )  # fmt: skip
     return telemetry_store.bind(scope)
 
@@ -48,7 +56,7 @@ async def reader(telemetry_store, deliver, otlp, new_scope):
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("", [4, 3, 2, 1, 0]),
+        ("", [6, 5, 4, 3, 2, 1, 0]),
         ("connection", [1, 0]),
         ("REFUSED connection", [1, 0]),
         ('"connection refused"', [0]),
@@ -59,11 +67,11 @@ async def reader(telemetry_store, deliver, otlp, new_scope):
         ('"100%"', [3]),
         ("item_1", [3]),
         ("order", [2]),
-        ("-connection", [4, 3, 2]),
+        ("-connection", [6, 5, 4, 3, 2]),
         ("severity>=warn", [1, 0]),
         ("severity:error OR service:cart", [4, 3, 0]),
         ("severity<warn service:ch*", [2]),
-        ("service!=cart NOT (refused connection)", [2]),
+        ("service!=cart NOT (refused connection)", [6, 5, 2]),
         ('http.route="/api/{id}"', [0]),
         ("http.route:*", [4, 3, 0]),
         ("resource.http.route:*", [4, 3]),
@@ -83,9 +91,30 @@ async def reader(telemetry_store, deliver, otlp, new_scope):
         ("trace_id:" + "74" * 16, [1]),
         ("span_id:*", [1]),
         ("event:denied", [1]),
-        ("scope:test.*", [4, 3, 2, 1, 0]),
+        ("scope:test.*", [6, 5, 4, 3, 2, 1, 0]),
         ('body:"refused: no connection"', [1]),
         ("nothing:here", []),
+        # Pasted text that looks like fields or is none is found where nothing has such an attribute.
+        ("user_id=42", [5]),
+        ("Main.java:42", [5]),
+        ("at=Main.java:42 https://shop.example.com/cart?x=1", [5]),
+        ('level="not an attribute"', [5]),
+        ('"level"=high service:pasted', [6]),
+        ("user_id=42 service:checkout", []),
+        ("user_id=4", []),
+        ("user_id!=42 service:pasted", [6, 5]),
+        ("refused -user_id=42", [1, 0]),
+        # Names beyond ASCII, and names that begin like places.
+        ("größe:5", [6]),
+        ("用户.名=x", [6]),
+        ("é:y", [6]),
+        ("resource.name:R*", [6]),
+        ('"resource.name":R', [6]),
+        ("attributes.kind=k", [6]),
+        ("attributes.attributes.kind=k", [6]),
+        ("resource.resource.zone:z", [6, 5]),
+        ("resource.zone:z", [6, 5]),
+        ("resource.größe:5", []),
     ],
 )
 async def test_search(reader, query, found):
@@ -93,6 +122,51 @@ async def test_search(reader, query, found):
     last_digits = [int(record.timestamp[-2]) for record in page.items]
     assert last_digits == found
     assert page.next_cursor is None
+
+
+async def test_an_answer_without_items_says_what_was_looked_for_where(reader):
+    page = await logs.search(reader, HOUR, 'service:pasted nosuch -größe:5 "no phrase" user.id=7 5xx:1 resource.a:b')
+    assert page.items == []
+    found, _, looked_for = (page.hint or "").partition(" match. Looked for: ")
+    assert found == f"No log records from {rfc3339(HOUR.start_ns)} to {rfc3339(HOUR.end_ns)}"
+    assert looked_for.rstrip(".").split("; ") == [
+        "the field service (`service.name` of the resource) = pasted",
+        "nosuch in the body (whole words, in any case)",
+        "without an attribute größe of the record or its resource = 5",
+        'the phrase "no phrase" in the body (as it stands, in any case)',
+        "an attribute user.id of the record or its resource = 7, or the text in the body",
+        "5xx:1 in the body (whole words, in any case",
+        "for a field of such a name put the name in quotes)",
+        "an attribute resource.a or a of the resource = b, or the text in the body",
+    ]
+    nothing = await logs.search(reader, TimeRange(1, 2))
+    assert nothing.hint == f"No log records from {rfc3339(1)} to {rfc3339(2)}."
+    long = await logs.search(reader, HOUR, " ".join(f"a{n}:{'x' * 70}" for n in range(90)))
+    assert long.hint
+    assert len(long.hint) < 3000
+    assert "and 80 more" in long.hint
+
+
+async def test_what_was_read_as_text_is_said_and_stays_so_on_later_pages(telemetry_store, deliver, otlp, new_scope):
+    scope = new_scope()
+    records = [{"time_unix_nano": HOUR.start_ns + n, "body": f"user_id=42 {n}"} for n in range(5)]
+    await deliver(scope, otlp.logs("s", *records))
+    reader = telemetry_store.bind(scope)
+    page = await logs.search(reader, HOUR, "user_id=42", limit=2)
+    assert page.hint == (
+        "As attributes alone, `user_id=42` found nothing: here is what has the attribute, or the text in the body. For "
+        "the text alone, put it in quotes."
+    )
+    shown = [record.body for record in page.items]
+    while page.next_cursor:
+        page = await logs.search(reader, HOUR, "user_id=42", limit=2, cursor=page.next_cursor)
+        shown += [record.body for record in page.items]
+        assert page.hint is None
+    assert shown == [f"user_id=42 {n}" for n in (4, 3, 2, 1, 0)]
+    # Where something has the attribute it is what was meant.
+    await deliver(scope, otlp.logs("s", {"time_unix_nano": HOUR.start_ns, "attributes": {"user_id": 42}}))
+    page = await logs.search(reader, HOUR, "user_id=42")
+    assert ([record.attributes for record in page.items], page.hint) == ([{"user_id": 42}], None)
 
 
 async def test_a_record_in_full(reader):

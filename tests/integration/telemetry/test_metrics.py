@@ -152,7 +152,7 @@ async def test_histograms(tenant, otlp):
     delta = _histogram(DELTA, (30, 5, [2, 0, 0, 0]), (40, 5, [0, 2, 0, 0]), min=0.5, max=1.5, attributes=attributes)
     await tenant.send(Metric(name="took", unit="s", histogram=delta))
     of_delta = {"query_text": "kind:delta"}
-    assert await tenant.ask("took", "p25", **of_delta) == {(): [0.5]}
+    assert await tenant.ask("took", "p25", **of_delta) == {(): [0.75]}
     assert await tenant.ask("took", "max", **of_delta) == {(): [1.5]}
     assert await tenant.ask("took", "count", group_by=["kind"]) == {("",): [20, 10, 1], ("delta",): [4]}
 
@@ -216,7 +216,9 @@ async def test_one_name_in_two_types(tenant, points):
 async def test_mistakes(tenant):
     for options, message in [
         ({"aggregation": "median"}, "of a metric is one of avg"),
-        ({"aggregation": "p100"}, "not 'p100'"),
+        ({"aggregation": "p100.1"}, "not 'p100.1'"),
+        ({"aggregation": "p-1"}, "p0 to p100, such as p99.9, not 'p-1'"),
+        ({"aggregation": "p9."}, "not 'p9.'"),
         ({"step": "x"}, "`step` must be"),
         ({"step": 0}, "`step` must be"),
         ({"step": "1500ms"}, "`step` must be"),

@@ -96,6 +96,80 @@ async def test_a_trace_whose_spans_have_expired_before_its_summary_is_none(telem
         await traces.get(reader, trace_id)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+async def test_pages_of_a_trace_are_all_its_spans(stored, otlp, monkeypatch, size):
+    trace = _id(7, 16)
+    plain = {"trace_id": trace, "span_id": _id(1), "name": "x", "start_time_unix_nano": _START_NS}
+    others = (
+        {}, {"span_id": _id(2)}, {"parent_span_id": _id(9)}, {"name": "y"}, {"kind": 2}, {"flags": 1}, {"status": 2},
+        {"trace_state": "a=b"}, {"end_time_unix_nano": _START_NS + 5}, {"attributes": {"a": 1}},
+        {"dropped_events_count": 1}, {"start_time_unix_nano": _START_NS + 1},
+    )  # fmt: skip
+    spans = [{"end_time_unix_nano": _START_NS + 1} | plain | other for other in others for _ in range(2)]
+    reader = await stored(otlp.spans("s", *spans), otlp.spans("t", spans[0]))
+    whole = await traces.get(reader, trace.hex())
+    assert (len(whole.spans), whole.truncated, whole.next_cursor) == (25, False, None)
+    monkeypatch.setattr(traces, "TRACE_SPANS_MAX", size)
+    shown, cursor = [], None
+    while True:
+        page = await traces.get(reader, trace.hex(), cursor=cursor)
+        assert (page.span_count, page.services, page.truncated) == (25, ["s", "t"], size < 25)
+        shown += page.spans
+        if not (cursor := page.next_cursor):
+            break
+        assert len(page.spans) == size
+    assert [repr(span) for span in shown] == [repr(span) for span in whole.spans]
+
+
+async def test_the_cursor_of_a_trace_is_of_no_other(telemetry_store, reader, monkeypatch):
+    monkeypatch.setattr(traces, "TRACE_SPANS_MAX", 1)
+    cursor = (await traces.get(reader, _id(1, 16).hex())).next_cursor
+    for trace_id, wrong in ((_id(2, 16).hex(), cursor), (_id(1, 16).hex(), "x")):
+        with pytest.raises(DuoscopeError, match="does not belong"):
+            await traces.get(reader, trace_id, cursor=wrong)
+
+
+async def test_a_list_shows_the_figures_of_whole_traces(telemetry_store, deliver, otlp, new_scope):
+    scope, day = new_scope(), 86_400 * 10**9
+    # A short root, work five days later, and something in between that failed.
+    parts = [("first", 5 * day, b"", 0), ("then", 3 * day, _id(1), 2), ("last", 0, _id(1), 0)]
+    for number, (name, ago, parent, status) in enumerate(parts, start=1):
+        start = _START_NS - ago
+        await deliver(
+            scope,
+            otlp.spans(name, {"trace_id": _id(1, 16), "span_id": _id(number), "parent_span_id": parent, "name": name,
+                              "start_time_unix_nano": start, "end_time_unix_nano": start + 9, "status": status}),
+        )  # fmt: skip
+    reader = telemetry_store.bind(scope)
+    for _, ago, _, _ in parts:
+        (found,) = (await traces.search(reader, TimeRange(_START_NS - ago, _START_NS - ago + 1))).items
+        assert (found.root_service, found.root_name, found.span_count, found.error_count) == ("first", "first", 3, 1)
+        assert (found.services, found.start) == (["first", "last", "then"], rfc3339(_START_NS - 5 * day))
+        assert found.duration_ns == 5 * day + 9
+
+
+async def test_pasted_text_is_looked_for_in_span_names_too(telemetry_store, deliver, otlp, new_scope):
+    scope = new_scope()
+    span = {
+        "trace_id": _id(1, 16),
+        "span_id": _id(1),
+        "name": "GET /cart?user_id=42",
+        "start_time_unix_nano": _START_NS,
+    }
+    await deliver(scope, otlp.spans("s", span))
+    reader = telemetry_store.bind(scope)
+    page = await traces.search(reader, HOUR, "user_id=42")
+    assert len(page.items) == 1
+    assert page.hint
+    assert "the text in the span's name" in page.hint
+    page = await traces.search(reader, HOUR, "user_id=43 status:error")
+    assert page.items == []
+    assert page.hint == (
+        f"No traces from {rfc3339(HOUR.start_ns)} to {rfc3339(HOUR.end_ns)} match. Looked for: an attribute user_id of "
+        "the span or its resource = 43, or the text in the span's name; the field status = error."
+    )
+
+
 async def test_no_such_trace(reader):
     with pytest.raises(DuoscopeError) as raised:
         await traces.get(reader, "ab" * 16)

@@ -51,7 +51,7 @@ class Collector:
         self.lines.parent.mkdir(parents=True)
         self.log = folder / "collector.log"
         self.process = None
-        exporter = {"gRPC": "otlp/duoscope", "HTTP": "otlphttp/duoscope"}[way.transport]
+        exporter = {"gRPC": "otlp_grpc/duoscope", "HTTP": "otlp_http/duoscope"}[way.transport]
         (folder / "readme.yaml").write_text(
             replaced(
                 configuration(),
@@ -64,7 +64,7 @@ class Collector:
                     "/var/log/example": str(self.lines.parent),
                     "<API key>": key,
                     "collection_interval: 30s": "collection_interval: 3s",
-                    "exporters: [otlp/duoscope]": f"exporters: [{exporter}]",
+                    "exporters: [otlp_grpc/duoscope]": f"exporters: [{exporter}]",
                 },
             )
         )

@@ -8,10 +8,12 @@ is found by its heartbeat. Where PostgreSQL itself is away nothing is heard, and
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+import math
+from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.identity.api_keys.verifier import RECHECK_S, ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
@@ -21,12 +23,18 @@ from duoscope.stores.postgres import MetadataStore
 _log = logging.getLogger(__name__)
 
 CHANNEL: Final = "duoscope_api_keys"
-FLUSH_S: Final = 5.0
-"""How often uses are written: last_used_at is late by no more than that."""
 FLUSH_USES_MAX: Final = 5000
 """Rows of one write."""
-KEEP_OFFLINE_S: Final = 10.0
 LAST_FLUSH_TIMEOUT_S: Final = 3.0
+HEAR_CHANGES: Final = Job(
+    "hear-api-key-changes", period_s=2.0, at_once=True, jitter=0.0, retry_s=0.1, turn_max_s=math.inf
+)
+"""One turn is one connection. With the heartbeat of stores/notifications.py, the first pause stays below the 2 s in
+which a revocation is to be heard."""
+RECHECK: Final = Job("recheck-api-keys", period_s=RECHECK_S)
+WRITE_USES: Final = Job("write-api-key-uses", period_s=5.0)
+"""Its period: `last_used_at` is late by no more than that."""
+KEEP_OFFLINE: Final = Job("keep-api-keys-for-a-restart", period_s=10.0, stop_s=5.0)
 _FLUSH: Final = PlatformScope(reason="uses of API keys of all tenants are written together")
 
 _PLACES: Final[dict[str, Callable[[IngestPrincipal], UUID]]] = {
@@ -42,29 +50,27 @@ class ApiKeyUpkeep:
     def __init__(self, store: MetadataStore, verifier: ApiKeyVerifier) -> None:
         self._store = store
         self._verifier = verifier
-        self._tasks: list[asyncio.Task[None]] = []
+        self._jobs: list[Running] = []
         self.listening = asyncio.Event()
         """Set once changes are heard for the first time."""
 
-    def start(self) -> None:
+    def start(self, driver: Driver) -> None:
         """Begin."""
-        for name, work in (
-            ("hear of API keys", self._listen()),
-            ("recheck API keys", self._every(RECHECK_S, self._verifier.recheck)),
-            ("write uses of API keys", self._every(FLUSH_S, self.flush)),
-            ("keep API keys for a restart", self._keep_offline()),
-        ):
-            self._tasks.append(asyncio.create_task(work, name=name))
+        listening = driver.start(HEAR_CHANGES, lambda: self._listen(listening))
+        keeping = driver.start(KEEP_OFFLINE, self._write_offline)
+        # What was removed must not be accepted after a restart either.
+        self._verifier.on_removal = keeping.activate
+        self._jobs = [
+            listening,
+            driver.start(RECHECK, self._verifier.recheck),
+            driver.start(WRITE_USES, self.flush),
+            keeping,
+        ]
 
     async def stop(self) -> None:
         """End, and write down what is known, as far as that is quick."""
-        running = set(self._tasks)
-        while running:
-            # Again and again: code below may take a cancellation for an answer that came at the same moment.
-            for task in running:
-                task.cancel()
-            _, running = await asyncio.wait(running, timeout=1)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for job in self._jobs:
+            await job.stop()
         with contextlib.suppress(DuoscopeError, TimeoutError):
             await asyncio.wait_for(self.flush(), LAST_FLUSH_TIMEOUT_S)
         await self._write_offline()
@@ -82,13 +88,14 @@ class ApiKeyUpkeep:
                 raise
             uses = rest
 
-    async def _listen(self) -> None:
-        await self._store.listen(CHANNEL, heard=self.heard, connected=self._connected)
+    async def _listen(self, job: Running) -> None:
+        async def connected() -> None:
+            # Whatever changed while nobody listened. Listening began before this, so nothing falls in between.
+            await self._verifier.recheck()
+            self.listening.set()
+            job.note_progress()
 
-    async def _connected(self) -> None:
-        # Whatever changed while nobody listened. Listening began before this, so nothing falls in between.
-        await self._verifier.recheck()
-        self.listening.set()
+        await self._store.listen(CHANNEL, heard=self.heard, connected=connected)
 
     def heard(self, text: str) -> None:
         """A notice of migration 0008: what changed, and its id."""
@@ -106,21 +113,6 @@ class ApiKeyUpkeep:
         else:
             self._verifier.forget(changed)
 
-    async def _every(self, period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while True:
-            await asyncio.sleep(period_s)
-            try:
-                await work()
-            except DuoscopeError as error:
-                _log.info("upkeep of API keys: %s", error.message, extra={"detail": error.detail or ""})
-
-    async def _keep_offline(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._verifier.removed.wait(), KEEP_OFFLINE_S)
-            await self._write_offline()
-
     async def _write_offline(self) -> None:
-        self._verifier.removed.clear()
         if (offline := self._verifier.offline) is not None:
             await asyncio.to_thread(offline.write, self._verifier.offline_keys())

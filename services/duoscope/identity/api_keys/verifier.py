@@ -99,8 +99,8 @@ class ApiKeyVerifier:
         # What was looked up before a notice of a change is not believed after it.
         self._notices = 0
         self._heard: OrderedDict[UUID, int] = OrderedDict()
-        self.removed = asyncio.Event()
-        """Set when a key stopped working: what is kept for a restart is out of date."""
+        self.on_removal: Callable[[], object] = lambda: None
+        """Called when a key stopped working: what is kept for a restart is out of date."""
         self.offline = offline
         if offline is not None:
             self._restore(offline)
@@ -390,7 +390,7 @@ class ApiKeyVerifier:
 
     def _refuse(self, digest: bytes) -> DuoscopeError:
         if self._verified.pop(digest, None) is not None:
-            self.removed.set()
+            self.on_removal()
         self._refused[digest] = self._clock() + REFUSED_S
         self._refused.move_to_end(digest)
         if len(self._refused) > REFUSED_MAX:

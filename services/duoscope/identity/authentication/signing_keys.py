@@ -6,14 +6,13 @@ when a token names a key that it does not know. While PostgreSQL is away, it goe
 """
 
 import asyncio
-import logging
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.kernel.actor import Actor, system
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
@@ -21,13 +20,11 @@ from duoscope.metadata import audit_logs, signing_keys
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
-_log = logging.getLogger(__name__)
-
 KEY_BYTES: Final = 32
 KEY_LIFETIME_S: Final = 7 * 24 * 3600
 """How long a key signs before the next one is made."""
 PUBLISH_S: Final = 10.0
-POLL_S: Final = 2.0
+READ_SIGNING_KEYS: Final = Job("read-signing-keys", period_s=2.0)
 VERIFIES_AFTER_S: Final = 900 + 60
 """How long a key verifies after it has last signed: the lifetime of a token, and some for clocks."""
 _UNKNOWN_LOOK_S: Final = 0.5
@@ -123,25 +120,13 @@ class SigningKeys:
             await signing_keys.lock(tx)
             return await self._make(tx, actor, in_s=0.0 if revoke else self._publish_s, revoke=revoke)
 
-    def watch(self) -> Callable[[], Awaitable[None]]:
-        """Look for changes until the coroutine function that this answers is called."""
-        task = asyncio.create_task(self._watch(), name="signing keys")
+    def watch(self, driver: Driver) -> Running:
+        """Look for changes until the job is stopped."""
 
-        async def stop() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async def read() -> None:
+            await self.load()
 
-        return stop
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                await self.load()
-            except DuoscopeError as error:
-                _log.warning("signing keys: %s (%s)", error.message, error.detail)
-            except Exception:  # noqa: BLE001 - the loop goes on, whatever broke
-                _log.exception("signing keys could not be read")
+        return driver.start(READ_SIGNING_KEYS, read)
 
     async def _make(self, tx: Transaction, actor: Actor, *, in_s: float, revoke: bool = False) -> str:
         kid = secrets.token_hex(8)

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.platform import parent_deleted
-from duoscope.identity.operators.administration import code_of
+from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.metadata import organizations, removal, tenants, workspaces
@@ -26,22 +27,32 @@ async def create_workspace(
     """CONFLICT for a code taken in the organization."""
     async with store.open(authority.scope, "workspaces.create") as tx:
         await _require_organization(tx, authority.organization_id)
-        made = await workspaces.create(
-            tx,
-            organization_id=authority.organization_id,
-            name=name,
-            code=code or code_of(name),
-            description=description,
-        )
-        await tell(
+        return await add_workspace(
             tx,
             authority.actor,
-            "workspace.created",
-            made.workspace_id,
             organization_id=authority.organization_id,
-            workspace_id=made.workspace_id,
-            after=told(made),
+            name=name,
+            code=code,
+            description=description,
         )
+
+
+async def add_workspace(
+    tx: Transaction, actor: Actor, *, organization_id: UUID, name: str, code: str = "", description: str = ""
+) -> Workspace:
+    """Make a workspace within a transaction of the caller's, with its audit entry. Its code is made of its name."""
+    made = await workspaces.create(
+        tx, organization_id=organization_id, name=name, code=code or code_of(name), description=description
+    )
+    await tell(
+        tx,
+        actor,
+        "workspace.created",
+        made.workspace_id,
+        organization_id=organization_id,
+        workspace_id=made.workspace_id,
+        after=told(made),
+    )
     return made
 
 
@@ -122,25 +133,49 @@ async def create_tenant(
         await _require_organization(tx, authority.organization_id)
         if await workspaces.get(tx, workspace_id) is None:
             raise not_found("workspace")
-        made = await tenants.create(
+        return await add_tenant(
             tx,
+            authority.actor,
             organization_id=authority.organization_id,
             workspace_id=workspace_id,
             name=name,
-            code=code or code_of(name),
+            code=code,
             domain=domain,
             retention_days=retention_days,
         )
-        await tell(
-            tx,
-            authority.actor,
-            "tenant.created",
-            made.tenant_id,
-            organization_id=made.organization_id,
-            workspace_id=made.workspace_id,
-            tenant_id=made.tenant_id,
-            after=told(made),
-        )
+
+
+async def add_tenant(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    organization_id: UUID,
+    workspace_id: UUID,
+    name: str,
+    code: str = "",
+    domain: str = "",
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+) -> Tenant:
+    """Make a tenant within a transaction of the caller's, with its audit entry. Its code is made of its name."""
+    made = await tenants.create(
+        tx,
+        organization_id=organization_id,
+        workspace_id=workspace_id,
+        name=name,
+        code=code or code_of(name),
+        domain=domain,
+        retention_days=retention_days,
+    )
+    await tell(
+        tx,
+        actor,
+        "tenant.created",
+        made.tenant_id,
+        organization_id=made.organization_id,
+        workspace_id=made.workspace_id,
+        tenant_id=made.tenant_id,
+        after=told(made),
+    )
     return made
 
 

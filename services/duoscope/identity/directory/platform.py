@@ -7,8 +7,10 @@ from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.operators.administration import code_of
+from duoscope.identity.directory.codes import code_of
+from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
 from duoscope.metadata.organizations import Organization
@@ -18,6 +20,7 @@ from duoscope.metadata.workspaces import Workspace
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
+REGION_CODE: Final = "default"
 _POLICIES: Final = ("mfa_required", "sso_required")
 
 
@@ -100,34 +103,71 @@ async def create_organization(
     principal.require("organization:admin")
     async with store.open_platform(PLATFORM, "organizations.create") as tx:
         await _require_region(tx, region_id)
-        made = await organizations.create(
-            tx,
-            region_id=region_id,
-            name=name,
-            code=code or code_of(name),
-            description=description,
-            mfa_required=mfa_required,
-        )
-        place = await workspaces.create(
-            tx, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
-        )
-        first = await tenants.create(
-            tx,
-            organization_id=made.organization_id,
-            workspace_id=place.workspace_id,
-            name=tenant,
-            code=code_of(tenant),
-        )
-        after = told(made) | {"workspace": told(place), "tenant": told(first)}
-        await tell(
+        return await add_organization(
             tx,
             principal.actor,
-            "organization.created",
-            made.organization_id,
-            organization_id=made.organization_id,
-            after=after,
+            region_id=region_id,
+            name=name,
+            code=code,
+            description=description,
+            workspace=workspace,
+            tenant=tenant,
+            mfa_required=mfa_required,
         )
+
+
+async def add_organization(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    region_id: UUID,
+    name: str,
+    code: str = "",
+    description: str = "",
+    workspace: str,
+    tenant: str,
+    mfa_required: bool,
+    retention_days: int = RETENTION_DEFAULT_DAYS,
+) -> NewOrganization:
+    """Make an organization, its first workspace and tenant, within a platform transaction, with one audit entry."""
+    made = await organizations.create(
+        tx,
+        region_id=region_id,
+        name=name,
+        code=code or code_of(name),
+        description=description,
+        mfa_required=mfa_required,
+    )
+    place = await workspaces.create(tx, organization_id=made.organization_id, name=workspace, code=code_of(workspace))
+    first = await tenants.create(
+        tx,
+        organization_id=made.organization_id,
+        workspace_id=place.workspace_id,
+        name=tenant,
+        code=code_of(tenant),
+        retention_days=retention_days,
+    )
+    await tell(
+        tx,
+        actor,
+        "organization.created",
+        made.organization_id,
+        organization_id=made.organization_id,
+        after=told(made) | {"workspace": told(place), "tenant": told(first)},
+    )
     return NewOrganization(made, place, first)
+
+
+async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
+    """The region of that code. The default one is made where it is missing; NOT_FOUND for another."""
+    found = await regions.find(tx, code)
+    if found is None:
+        if code != REGION_CODE:
+            raise not_found(f"region {code!r}")
+        found = await regions.create(tx, name="Default", code=REGION_CODE)
+        # Before the entry of the organization that is made next: nobody else can hold the chain of a new one.
+        await tell(tx, actor, "region.created", found.region_id, organization_id=None, after=told(found))
+    return found
 
 
 async def change_organization(

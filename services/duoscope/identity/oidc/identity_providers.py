@@ -14,7 +14,7 @@ from uuid import UUID
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import roles
-from duoscope.identity.operators.administration import code_of
+from duoscope.identity.directory.codes import code_of
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id

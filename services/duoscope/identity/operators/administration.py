@@ -1,6 +1,5 @@
 """What an operator does from the command line: works across tenants, by leave of whoever can reach the database."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,10 +10,13 @@ from duoscope.identity.api_keys import form, management
 from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, KeyWish, Made
 from duoscope.identity.audit.record import tell, told
 from duoscope.identity.authentication.session_ends import end_all_in
+from duoscope.identity.authorization.permissions import operator_over
+from duoscope.identity.directory import places, platform
+from duoscope.identity.directory.codes import code_of
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
-from duoscope.kernel.actor import operator
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user, not_found
+from duoscope.kernel.actor import Actor, operator
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
@@ -22,7 +24,6 @@ from duoscope.metadata import (
     audit_logs,
     organizations,
     password_reset_tokens,
-    regions,
     roles,
     tenants,
     trusted_devices,
@@ -35,9 +36,7 @@ from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.users import User
 from duoscope.stores.postgres import MetadataStore, Transaction
 
-REGION_CODE = "default"
 _OPERATOR = PlatformScope(reason="an operator's command")
-_CODE_CHARS = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,6 @@ class CreatedApiKey:
     tenant_id: UUID
     permissions: tuple[str, ...]
     api_key: str = field(repr=False)
-
-
-def code_of(name: str) -> str:
-    """A code made of a name: lower case, with single hyphens; INVALID for a name without a letter or digit."""
-    code = _CODE_CHARS.sub("-", name.lower()).strip("-")[:63].rstrip("-")
-    if not code:
-        raise invalid(f"The name {name!r} has no letter or digit to make a code of.")
-    return code
 
 
 async def create_tenant(
@@ -76,20 +67,20 @@ async def create_tenant(
         DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
     """
     async with store.open_platform(_OPERATOR, "admin.create_tenant") as tx:
-        made = await make_tenant(
+        return await make_tenant(
             tx,
+            operator(),
             organization=organization,
             workspace=workspace,
             tenant=tenant,
             retention_days=retention_days,
             mfa_required=mfa_required,
         )
-        await _tell(tx, "tenant.created", made.tenant_id, made, after=told(made))
-    return made
 
 
 async def make_tenant(
     tx: Transaction,
+    actor: Actor,
     *,
     organization: str,
     workspace: str,
@@ -100,20 +91,28 @@ async def make_tenant(
     """`create_tenant` within a platform transaction of the caller's."""
     found = await organizations.find(tx, code_of(organization))
     if found is None:
-        region = await regions.find(tx, REGION_CODE) or await regions.create(tx, name="Default", code=REGION_CODE)
-        found = await organizations.create(
-            tx, region_id=region.region_id, name=organization, code=code_of(organization), mfa_required=mfa_required
+        region = await platform.find_region(tx, actor, platform.REGION_CODE)
+        made = await platform.add_organization(
+            tx,
+            actor,
+            region_id=region.region_id,
+            name=organization,
+            workspace=workspace,
+            tenant=tenant,
+            mfa_required=mfa_required,
+            retention_days=retention_days,
         )
-    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await workspaces.create(
-        tx, organization_id=found.organization_id, name=workspace, code=code_of(workspace)
+        return made.tenant
+    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await places.add_workspace(
+        tx, actor, organization_id=found.organization_id, name=workspace
     )
     try:
-        return await tenants.create(
+        return await places.add_tenant(
             tx,
+            actor,
             organization_id=found.organization_id,
             workspace_id=place.workspace_id,
             name=tenant,
-            code=code_of(tenant),
             retention_days=retention_days,
         )
     except DuoscopeError as error:
@@ -293,9 +292,12 @@ async def reset_password(
 
 async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:
     """Keep telemetry that arrives from now on for one of the retention classes; receivers notice within 30 s."""
-    async with store.open_platform(_OPERATOR, "admin.set_retention") as tx:
-        if not await tenants.set_retention(tx, tenant_id, retention_days):
-            raise _no_tenant()
+    async with store.open_platform(_OPERATOR, "admin.find_tenant") as tx:
+        tenant = await tenants.get(tx, tenant_id)
+    if tenant is None:
+        raise _no_tenant()
+    changes = {"retention_days": retention_days}
+    await places.change_tenant(store, operator_over(tenant.organization_id), tenant_id, changes)
 
 
 async def _enter(tx: Transaction, tenant_id: UUID) -> Tenant:

@@ -95,7 +95,12 @@ async def bootstrap(
         else:
             finish = True
             tenant = await administration.make_tenant(
-                tx, organization="Default", workspace="Default", tenant="Default", mfa_required=not is_trial
+                tx,
+                system("first start"),
+                organization="Default",
+                workspace="Default",
+                tenant="Default",
+                mfa_required=not is_trial,
             )
             await tenants.enter(tx, tenant)
             await administration.make_user(

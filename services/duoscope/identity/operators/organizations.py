@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import tell, told
 from duoscope.identity.authorization.permissions import Authority, operator_over
+from duoscope.identity.directory import platform
 from duoscope.identity.directory.invitations import Invitations, Sent
-from duoscope.identity.operators.administration import REGION_CODE, code_of
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations as invitation_rows
-from duoscope.metadata import organizations, regions, roles, tenants, user_roles, workspaces
+from duoscope.metadata import organizations, roles, tenants, user_roles
 from duoscope.metadata.invitations import Overview
 from duoscope.metadata.organizations import Organization
 from duoscope.metadata.user_roles import Access
@@ -34,40 +33,24 @@ async def create_organization(
     store: MetadataStore,
     *,
     name: str,
-    region: str = REGION_CODE,
+    region: str = platform.REGION_CODE,
     workspace: str = "Default",
     tenant: str = "Default",
     mfa_required: bool = True,
 ) -> MadeOrganization:
     """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
     async with store.open_platform(_OPERATOR, "admin.create_organization") as tx:
-        found = await regions.find(tx, region)
-        if found is None:
-            if region != REGION_CODE:
-                raise not_found(f"region {region!r}")
-            found = await regions.create(tx, name="Default", code=REGION_CODE)
-        made = await organizations.create(
-            tx, region_id=found.region_id, name=name, code=code_of(name), mfa_required=mfa_required
-        )
-        place = await workspaces.create(
-            tx, organization_id=made.organization_id, name=workspace, code=code_of(workspace)
-        )
-        first = await tenants.create(
-            tx,
-            organization_id=made.organization_id,
-            workspace_id=place.workspace_id,
-            name=tenant,
-            code=code_of(tenant),
-        )
-        await tell(
+        found = await platform.find_region(tx, operator(), region)
+        made = await platform.add_organization(
             tx,
             operator(),
-            "organization.created",
-            made.organization_id,
-            organization_id=made.organization_id,
-            after=told(made) | {"workspace": told(place), "tenant": told(first)},
+            region_id=found.region_id,
+            name=name,
+            workspace=workspace,
+            tenant=tenant,
+            mfa_required=mfa_required,
         )
-    return MadeOrganization(made, place.workspace_id, first.tenant_id)
+    return MadeOrganization(made.organization, made.workspace.workspace_id, made.tenant.tenant_id)
 
 
 async def invite(

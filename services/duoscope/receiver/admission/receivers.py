@@ -7,7 +7,6 @@ holds; and when it is back, for as long as the others may need to be heard of ag
 
 import asyncio
 import contextlib
-import logging
 import time
 from typing import Final
 from uuid import UUID
@@ -15,15 +14,15 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Gauge
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import receivers
 from duoscope.stores.postgres import MetadataStore
 
-_log = logging.getLogger(__name__)
 _living = Gauge("duoscope_ingest_receivers", "Receivers that share the limits of tenants, as this one knows")
 
-BEAT_S: Final = 3.0
+COUNT_RECEIVERS: Final = Job("count-receivers", period_s=3.0)
 ALIVE_S: Final = 15.0
 """How often a receiver says that it lives, and how long that is believed."""
 BEAT_MAX_S: Final = 2.0
@@ -40,39 +39,35 @@ class Receivers:
         self._metadata = metadata
         self._receiver_id = receiver_id
         self._unheard_at = float("-inf")
-        self._task: asyncio.Task[None] | None = None
+        self._job: Running | None = None
         self.count = 1
 
-    async def start(self) -> None:
+    async def start(self, driver: Driver) -> None:
         """Be counted before the first request is taken, unless PostgreSQL is away."""
-        await self.beat()
-        self._task = asyncio.create_task(self._run(), name="count receivers")
+        with contextlib.suppress(*_AWAY):
+            await self.beat()
+        self._job = driver.start(COUNT_RECEIVERS, self.beat)
 
     async def close(self) -> None:
         """Be counted no more. May be called twice, and where `start` was not."""
-        task, self._task = self._task, None
-        if task is None:
+        job, self._job = self._job, None
+        if job is None:
             return
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await job.stop()
         with contextlib.suppress(*_AWAY):
             async with asyncio.timeout(BEAT_MAX_S), self._metadata.open_platform(_SCOPE, "receivers.leave") as tx:
                 await receivers.leave(tx, self._receiver_id)
 
     async def beat(self) -> None:
-        """Say that this receiver lives, and count."""
+        """Say that this receiver lives, and count. Raises while PostgreSQL is away: the number stays as it is."""
         try:
             async with asyncio.timeout(BEAT_MAX_S), self._metadata.open_platform(_SCOPE, "receivers.beat") as tx:
                 count = await receivers.beat(tx, self._receiver_id, for_s=ALIVE_S)
-        except _AWAY as error:
-            _log.info("cannot count receivers; %d share the limits as before: %r", self.count, error)
+        except BaseException:
             self._unheard_at = time.monotonic()
-        else:
-            if count > self.count or time.monotonic() - self._unheard_at > ALIVE_S:
-                self.count = count
-        _living.set(self.count)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            await self.beat()
+            raise
+        finally:
+            _living.set(self.count)
+        if count > self.count or time.monotonic() - self._unheard_at > ALIVE_S:
+            self.count = count
+            _living.set(count)

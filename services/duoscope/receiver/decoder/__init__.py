@@ -36,14 +36,15 @@ REASONS: Final = (
     "invalid-utf8",
     "nested-too-deep",
     "too-many-series",
+    "invalid-json-value",
 )
 """Why an item was rejected; in the order of `enum verdict` in decoder.h."""
 
 _MALFORMED: Final = -1
 _NO_ROOM: Final = -3
 
-JSON_GROWTH_MAX: Final = 5
-"""Bytes of protobuf that a byte of JSON becomes at most: `0,` of a bucket is eight, and lengths come on top."""
+JSON_GROWTH_MAX: Final = 8
+"""Bytes of protobuf that a byte of JSON becomes at most: `0,` of a bucket is eight, and of resources 14."""
 
 _TOO_MANY_ITEMS: Final = -3
 _NANOS: Final = 1_000_000_000
@@ -62,8 +63,9 @@ class MalformedError(Exception):
     """The bytes are no request of the signal; none of its items was taken."""
 
 
-class NotJsonError(Exception):
-    """The text is no request of the signal in OTLP/JSON.
+@dataclass(frozen=True, slots=True)
+class JsonFault:
+    """What is wrong in a text.
 
     Attributes:
         at: the byte at which that was seen.
@@ -71,9 +73,25 @@ class NotJsonError(Exception):
         what: what is wrong there; words of ours, and never the text's.
     """
 
-    def __init__(self, at: int, where: str, what: str) -> None:
-        super().__init__(f"{where} at byte {at}: {what}")
-        self.at, self.where, self.what = at, where, what
+    at: int
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        """Where and what, for the sender's developer."""
+        return f"{self.where}, at byte {self.at:,}: {self.what}" if self.where else f"at byte {self.at:,}: {self.what}"
+
+
+class NotJsonError(Exception):
+    """The text is no request of the signal in OTLP/JSON.
+
+    Attributes:
+        fault: why.
+    """
+
+    def __init__(self, fault: JsonFault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class NoRoomError(Exception):
@@ -211,10 +229,11 @@ def count_items(kind: Kind, request: bytes) -> int:
     return count
 
 
-def from_json(kind: Kind, text: bytes, room: int) -> bytes:
-    """The request that `text` is in OTLP/JSON, as protobuf of at most `room` bytes.
+def from_json(kind: Kind, text: bytes, room: int) -> tuple[bytes, JsonFault | None]:
+    """The request that `text` is in OTLP/JSON, as protobuf of at most `room` bytes, and the first fault in its items.
 
-    While it runs it takes twice what it answers with.
+    A fault costs the item that it is in, which then says so to `Decoder.add`. While this runs it takes twice what it
+    answers with.
 
     Raises:
         NotJsonError: it is none, with where and why.
@@ -224,15 +243,19 @@ def from_json(kind: Kind, text: bytes, room: int) -> bytes:
     library, result = _library(), _Transcoded()
     status: int = library.duoscope_json(int(kind), text, len(text), room, ctypes.byref(result))
     if status == _MALFORMED:
-        raise NotJsonError(result.at, result.where.decode(), result.what.decode())
+        raise NotJsonError(_fault(result))
     if status == _NO_ROOM:
         raise NoRoomError
     if status:
         raise MemoryError
     try:
-        return ctypes.string_at(result.data, result.size)
+        return ctypes.string_at(result.data, result.size), _fault(result) if result.what else None
     finally:
         library.duoscope_json_free(result.data)
+
+
+def _fault(result: _Transcoded) -> JsonFault:
+    return JsonFault(result.at, result.where.decode(), result.what.decode())
 
 
 class ActiveSeries:

@@ -22,6 +22,7 @@ enum verdict {
   INVALID_UTF8,
   NESTED_TOO_DEEP,
   TOO_MANY_SERIES,
+  INVALID_JSON_VALUE,
   VERDICTS
 };
 
@@ -176,6 +177,8 @@ static const uint8_t NO_ID[16] = {0};
 static inline const uint8_t *id_or_none(bytes id, size_t size) { return length_of(id) == size ? id.at : NO_ID; }
 #define UNSET ((uint64_t)INT64_MIN)  // a time kept as a distance that is not there
 static inline uint64_t as_time(uint64_t nanos) { return nanos > INT64_MAX ? INT64_MAX : nanos; }
+// Whether a field says that the message held something which OTLP does not have there.
+static inline bool is_refused(const field *f) { return IS(*f, REFUSED, VARINT); }
 static inline int reject(decoder *d, int verdict) {
   d->outcome->rejected[verdict]++;
   return OK;
@@ -212,6 +215,7 @@ typedef struct {
   uint8_t type, temporality, monotonic;  // as the tables number them
   uint64_t first, last;                  // times of its stored points
   uint64_t name_hash;
+  bool is_refused;
 } metric;
 bool points_open(decoder *d);
 int read_number(decoder *d, metric *m, bytes point);

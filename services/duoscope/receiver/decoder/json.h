@@ -8,7 +8,8 @@
 
 #include "wire.h"
 
-enum { JSON_DEPTH_MAX = 100 };  // messages within messages, or containers nobody knows; protobuf's own limit
+// Messages within messages. Deeper ones are empty: by then the decoder has seen more levels of a value than it stores.
+enum { JSON_DEPTH_MAX = 112 };
 
 // What a field holds.
 enum json_kind {
@@ -29,9 +30,16 @@ typedef struct {
   uint8_t of;  // which of the messages or enums
 } json_field;
 
+// What a message is to the request.
+enum {
+  J_INNER = 0,
+  J_PATH = 1,    // an item, or what holds items
+  J_MARKED = 2,  // is judged by the decoder: says REFUSED of itself
+};
+
 typedef struct {
   const json_field *fields;
-  uint8_t count;
+  uint8_t count, roles;
 } json_message;
 
 typedef struct {
@@ -44,18 +52,22 @@ typedef struct {
   uint8_t count;
 } json_enum;
 
-// --- values.c
-bool is_utf8(bytes text);
-
 // --- json_fields.c
 extern const json_message JSON_MESSAGES[];  // the first three: the requests, in the order of `enum signal`
 extern const json_enum JSON_ENUMS[];
 
 typedef struct {
   bytes text;              // what is left of it
+  const uint8_t *begin;
   uint8_t *out, *out_end;  // where the message goes on, and where its room ends
   const char *fault;       // what is wrong at text.at; NULL: nothing
   bool is_full;
+  bool is_broken;          // what is wrong is no JSON, or nothing can be made of the rest
+  bool is_refused;         // a member of the message was passed over
+  bool out_of_memory;
+  struct transcoded *result;
+  uint8_t *open;           // of containers nobody wants, a bit each: whether it is an object
+  size_t open_size;
   unsigned depth;
   struct {
     const json_field *field;
@@ -63,8 +75,8 @@ typedef struct {
   } path[JSON_DEPTH_MAX + 1];  // by depth
 } json;
 
-// What became of a text.
-typedef struct {
+// What became of a text. A fault of one that was read after all is the first that was passed over.
+typedef struct transcoded {
   uint8_t *data;
   size_t size;
   uint64_t at;       // of a fault: the byte it was seen at,
@@ -93,7 +105,8 @@ typedef struct {
 } json_number;
 
 bool json_read_string(json *j, json_string *s);
-// Writes what a string says, which is never longer than it is written. Where that ends.
+// Writes what a string says, which is never longer than it is written. Where that ends. What is no UTF-8 is for the decoder
+// to judge; half a surrogate pair becomes such.
 uint8_t *json_unescape(const json_string *s, uint8_t *to);
 bool json_read_number(json *j, json_number *n);
 bool json_is_number(bytes text, json_number *n);  // all of the text

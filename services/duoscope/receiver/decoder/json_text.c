@@ -27,17 +27,8 @@ static bool read_escape(json *j) {
     case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
       return true;
     case 'u': {
-      int32_t unit = unit_at(*t);
-      if (unit < 0) return json_fail(j, "\\u is followed by four hex digits");
+      if (unit_at(*t) < 0) return json_fail(j, "\\u is followed by four hex digits");
       t->at += 4;
-      if (is_high(unit)) {
-        bytes second = {t->at + 2, t->end};
-        if (length_of(*t) < 6 || t->at[0] != '\\' || t->at[1] != 'u' || !is_low(unit_at(second)))
-          return json_fail(j, "half a surrogate pair is no character");
-        t->at += 6;
-      } else if (is_low(unit)) {
-        return json_fail(j, "half a surrogate pair is no character");
-      }
       return true;
     }
     default:
@@ -47,14 +38,12 @@ static bool read_escape(json *j) {
 
 bool json_read_string(json *j, json_string *s) {
   bytes *t = &j->text;
-  uint64_t high = 0;
   if (!json_next(j, '"')) return json_fail(j, "a string belongs here");
   s->raw.at = t->at;
   s->is_escaped = false;
   for (;;) {
     while (length_of(*t) >= 8) {
       uint64_t v = load64(t->at), special = BELOW(v, 0x20) | HAS(v, '"') | HAS(v, '\\');
-      high |= v;  // may be of what follows the string: then it is only looked at once more
       if (special) {
         t->at += __builtin_ctzll(special) / 8;
         break;
@@ -64,7 +53,6 @@ bool json_read_string(json *j, json_string *s) {
     if (t->at == t->end) return json_fail(j, "the text ends within a string");
     uint8_t c = *t->at++;
     if (c == '"') break;
-    high |= c;
     if (c < 0x20) {
       t->at--;
       return json_fail(j, "a control character in a string must be escaped");
@@ -75,7 +63,7 @@ bool json_read_string(json *j, json_string *s) {
     }
   }
   s->raw.end = t->at - 1;
-  return !(high & HIGHS) || is_utf8(s->raw) || json_fail(j, "a string is not UTF-8");
+  return true;
 }
 
 static uint8_t *put_character(uint32_t c, uint8_t *to) {
@@ -114,8 +102,9 @@ uint8_t *json_unescape(const json_string *s, uint8_t *to) {
     }
     uint32_t unit = (uint32_t)unit_at(t);
     t.at += 4;
-    if (is_high((int32_t)unit)) {
-      unit = 0x10000 + ((unit - 0xd800) << 10) + ((uint32_t)unit_at((bytes){t.at + 2, t.end}) - 0xdc00);
+    bytes second = {t.at + 2, t.end};
+    if (is_high((int32_t)unit) && length_of(t) >= 6 && t.at[0] == '\\' && t.at[1] == 'u' && is_low(unit_at(second))) {
+      unit = 0x10000 + ((unit - 0xd800) << 10) + ((uint32_t)unit_at(second) - 0xdc00);
       t.at += 6;
     }
     to = put_character(unit, to);
@@ -195,38 +184,69 @@ bool json_as_double(const json_number *n, double *value) {
   return isfinite(*value);
 }
 
-// The members or elements of a container whose opening bracket is read.
-static bool skip_container(json *j, char close) {
-  json_space(j);
-  if (json_next(j, close)) return true;
-  for (;;) {
-    json_string name;
-    json_space(j);
-    if (close == '}') {
-      if (!json_read_string(j, &name)) return false;
-      json_space(j);
-      if (!json_next(j, ':')) return json_fail(j, "a colon belongs here");
+// --- values that nobody wants, however deep they nest
+
+static bool is_object(const json *j, size_t depth) { return j->open[(depth - 1) / 8] >> (depth - 1) % 8 & 1; }
+
+// Notes that a container opens as the `depth`th.
+static bool open_container(json *j, size_t depth, bool object) {
+  size_t place = (depth - 1) / 8;
+  uint8_t bit = (uint8_t)(1 << (depth - 1) % 8);
+  if (place >= j->open_size) {
+    size_t size = j->open_size ? 2 * j->open_size : 64;
+    uint8_t *open = realloc(j->open, size);
+    if (!open) {
+      j->out_of_memory = j->is_broken = true;
+      return json_fail(j, "there is no memory");
     }
-    if (!json_skip(j)) return false;
-    json_space(j);
-    if (json_next(j, close)) return true;
-    if (!json_next(j, ',')) return json_fail(j, close == '}' ? "a comma or } belongs here" : "a comma or ] belongs here");
+    j->open = open;
+    j->open_size = size;
   }
+  j->open[place] = object ? j->open[place] | bit : j->open[place] & (uint8_t)~bit;
+  return true;
+}
+
+static bool skip_name(json *j) {
+  json_string name;
+  json_space(j);
+  if (!json_read_string(j, &name)) return false;
+  json_space(j);
+  return json_next(j, ':') || json_fail(j, "a colon belongs here");
+}
+
+static bool skip_plain(json *j) {
+  json_string ignored;
+  json_number number;
+  if (json_sees(j, '"')) return json_read_string(j, &ignored);
+  if (json_literal(j, "true") || json_literal(j, "false") || json_literal(j, "null")) return true;
+  return json_read_number(j, &number);
 }
 
 bool json_skip(json *j) {
-  json_string ignored;
-  json_number number;
-  json_space(j);
-  if (json_sees(j, '"')) return json_read_string(j, &ignored);
-  if (json_sees(j, '{') || json_sees(j, '[')) {
-    if (j->depth == JSON_DEPTH_MAX) return json_fail(j, "it nests too deeply");
-    char close = *j->text.at++ == '{' ? '}' : ']';
-    j->depth++;
-    bool is_sound = skip_container(j, close);
-    if (is_sound) j->depth--;
-    return is_sound;
+  size_t depth = 0;
+  for (;;) {
+    bool is_open = false;
+    json_space(j);
+    if (json_sees(j, '{') || json_sees(j, '[')) {
+      bool object = *j->text.at++ == '{';
+      if (!open_container(j, ++depth, object)) return false;
+      json_space(j);
+      is_open = !json_sees(j, object ? '}' : ']');
+      if (is_open && object && !skip_name(j)) return false;
+    } else if (!skip_plain(j)) {
+      return false;
+    }
+    for (; depth && !is_open; json_space(j)) {
+      bool object = is_object(j, depth);
+      json_space(j);
+      if (json_next(j, object ? '}' : ']')) {
+        depth--;
+        continue;
+      }
+      if (!json_next(j, ',')) return json_fail(j, object ? "a comma or } belongs here" : "a comma or ] belongs here");
+      is_open = true;
+      if (object && !skip_name(j)) return false;
+    }
+    if (!depth) return true;
   }
-  if (json_literal(j, "true") || json_literal(j, "false") || json_literal(j, "null")) return true;
-  return json_read_number(j, &number);
 }

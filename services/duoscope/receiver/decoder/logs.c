@@ -28,6 +28,7 @@ static const column_spec RECORDS[COLUMNS] = {
 typedef struct {
   bytes severity_text, body, trace_id, span_id, event_name;
   uint64_t time, observed, severity_number, dropped_attributes, flags;
+  bool is_refused;
 } record;
 
 static const uint8_t nothing;
@@ -58,6 +59,7 @@ static int read_fields(decoder *d, bytes message, record *r) {
       case 10 << 3 | LENGTH: r->span_id = f.range; break;
       case 11 << 3 | FIXED64: r->observed = f.value; break;
       case 12 << 3 | LENGTH: r->event_name = f.range; break;
+      case REFUSED << 3 | VARINT: r->is_refused = true; break;
       default: break;
     }
   }
@@ -76,6 +78,7 @@ static int read_record(decoder *d, bytes message) {
   int of_body = body_text(d, r.body, &d->text, &kind);
   if (of_body == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_body;
+  if (r.is_refused) verdict = INVALID_JSON_VALUE;
   uint64_t time = r.time ? r.time : r.observed ? r.observed : d->limits.now;
   if (verdict == OK && (time < d->limits.earliest || time > d->limits.latest)) verdict = TIME_OUT_OF_RANGE;
   if (verdict == OK && !(is_utf8(r.severity_text) && is_utf8(r.event_name))) verdict = INVALID_UTF8;

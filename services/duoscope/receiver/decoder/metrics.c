@@ -43,6 +43,7 @@ static int read_heading(decoder *d, bytes message, metric *head, uint32_t *kind,
     int more = next_field(&m, &f);
     if (more < 0) return MALFORMED;
     if (!more) break;
+    if (is_refused(&f)) head->is_refused = true;
     if (f.type != LENGTH) continue;
     switch (f.number) {
       case 12:  // metadata: nothing of it is kept
@@ -154,9 +155,9 @@ static int read_metric(decoder *d, bytes message) {
     if (!IS(f, 1, LENGTH)) continue;
     d->outcome->items++;
     if (!next_node(d)) return MALFORMED;
-    if (!readable) {
+    if (!readable || head.is_refused) {
       if (!is_message(f.range, POINT_OF[kind])) return MALFORMED;
-      reject(d, INVALID_UTF8);
+      reject(d, head.is_refused ? INVALID_JSON_VALUE : INVALID_UTF8);
     } else if (read(d, &head, f.range) == MALFORMED) {
       return MALFORMED;
     }

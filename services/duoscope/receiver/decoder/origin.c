@@ -7,6 +7,7 @@
 typedef struct {
   bytes first;   // of field 1; joined where it came more than once
   bytes url;     // field 3
+  bool is_refused;
 } heading;
 
 static const uint8_t nothing;
@@ -15,7 +16,7 @@ static int read_heading(decoder *d, bytes message, enum shape shape, heading *h)
   field f;
   unsigned firsts = 0;
   int more;
-  *h = (heading){{&nothing, &nothing}, {&nothing, &nothing}};
+  *h = (heading){{&nothing, &nothing}, {&nothing, &nothing}, false};
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     if (IS(f, 1, LENGTH)) {
@@ -23,6 +24,8 @@ static int read_heading(decoder *d, bytes message, enum shape shape, heading *h)
       firsts++;
     } else if (IS(f, 3, LENGTH)) {
       h->url = f.range;
+    } else if (is_refused(&f)) {
+      h->is_refused = true;
     }
   }
   return firsts > 1 && !join(d, message, 1, shape, &h->first) ? MALFORMED : OK;
@@ -41,11 +44,13 @@ static void read_service(decoder *d, const ranges *pairs) {
   }
 }
 
+static int worse(int a, int b) { return a == MALFORMED || b == OK ? a : b == MALFORMED || a == OK ? b : a; }
+
 // A resource or a scope: attributes in field `attributes`, how many were dropped in the next one.
 static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *name, bytes *version, uint32_t *dropped,
                        buffer *json) {
   field f;
-  int more;
+  int more, refused = OK;
   ranges_clear(&d->pairs);
   *dropped = 0;
   for (bytes m = message; (more = next_field(&m, &f));) {
@@ -60,12 +65,12 @@ static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *na
       *name = f.range;
     } else if (version && IS(f, 2, LENGTH)) {
       *version = f.range;
+    } else if (is_refused(&f)) {
+      refused = INVALID_JSON_VALUE;
     }
   }
-  return attributes_json(d, &d->pairs, true, json);
+  return worse(refused, attributes_json(d, &d->pairs, true, json));
 }
-
-static int worse(int a, int b) { return a == MALFORMED || b == OK ? a : b == MALFORMED || a == OK ? b : a; }
 
 // Items that cannot be told where they come from are rejected for the reason that their resource or scope is.
 static int reject_items(decoder *d, bytes scope_x, item_counter count, enum shape item, int verdict) {
@@ -91,6 +96,7 @@ static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, 
   if (of_scope == MALFORMED) return MALFORMED;
   o->scope_url = h.url;
   if (!is_utf8(h.url) || !is_utf8(o->scope_name) || !is_utf8(o->scope_version)) of_scope = worse(of_scope, INVALID_UTF8);
+  if (h.is_refused) of_scope = worse(INVALID_JSON_VALUE, of_scope);
   verdict = worse(verdict, of_scope);
   if (verdict != OK) return reject_items(d, scope_x, count, item, verdict);
   o->serial = ++d->serial;
@@ -116,6 +122,7 @@ int read_request(decoder *d, bytes request, item_reader read, item_counter count
     int verdict = read_bearer(d, h.first, 1, NULL, NULL, &d->origin.resource_dropped, &d->origin.resource);
     if (verdict == MALFORMED) return MALFORMED;
     if (!is_utf8(h.url)) verdict = worse(verdict, INVALID_UTF8);
+    if (h.is_refused) verdict = worse(INVALID_JSON_VALUE, verdict);
     d->origin.resource_url = h.url;
     d->origin.resource_serial = ++d->serial;
     d->origin.resource_shape = d->shape;

@@ -20,8 +20,8 @@ enum { TIMESTAMP = ORIGIN_END, START, METRIC_NAME, UNIT, ATTRIBUTES, SERIES, FLA
       {"exemplar_span_ids", "Array(FixedString(8))", ARRAY_OF_FIXED, 8, 0},                                           \
       {"exemplar_attributes", "Array(String)", ARRAY_OF_TEXT, 0, 0}
 
-enum { N_TYPE = POINT_END, N_TEMPORALITY, N_MONOTONIC, N_VALUE, N_IS_INT, N_EX_TRACE, N_EX_SPAN, N_EX_TIME, N_EX_VALUE,
-       N_EX_ATTRIBUTES, N_COLUMNS };
+enum { N_TYPE = POINT_END, N_TEMPORALITY, N_MONOTONIC, N_VALUE, N_REST, N_IS_INT, N_EX_TRACE, N_EX_SPAN, N_EX_TIME,
+       N_EX_VALUE, N_EX_ATTRIBUTES, N_COLUMNS };
 static const column_spec NUMBER_COLUMNS[N_COLUMNS] = {
     POINT_COLUMNS,
     {"metric_type",
@@ -29,6 +29,7 @@ static const column_spec NUMBER_COLUMNS[N_COLUMNS] = {
     TEMPORALITY_COLUMN,
     {"is_monotonic", "UInt8", FIXED, 1, 0},
     {"value", "Float64", FIXED, 8, 0},
+    {"value_rest", "Int16", FIXED, 2, 0},
     {"value_is_int", "Bool", FIXED, 1, 0},
     {"exemplar_trace_id", "FixedString(16)", FIXED, 16, 0},
     {"exemplar_span_id", "FixedString(8)", FIXED, 8, 0},
@@ -69,7 +70,7 @@ static const column_spec SUMMARY_COLUMNS[S_COLUMNS] = {
     {"quantile_values", "Array(Float64)", ARRAY_OF_FIXED, 8, 0},
 };
 
-enum { X_TIME = C_RETENTION + 1, X_METRIC, X_SERVICE, X_TRACE, X_SPAN, X_VALUE, X_ATTRIBUTES, X_COLUMNS };
+enum { X_TIME = C_RETENTION + 1, X_METRIC, X_SERVICE, X_TRACE, X_SPAN, X_VALUE, X_REST, X_ATTRIBUTES, X_COLUMNS };
 static const column_spec EXEMPLAR_COLUMNS[X_COLUMNS] = {
     OWNER_COLUMNS,
     {"timestamp", TIME_TYPE, FIXED, 8, 0},
@@ -78,10 +79,13 @@ static const column_spec EXEMPLAR_COLUMNS[X_COLUMNS] = {
     {"trace_id", "FixedString(16)", FIXED, 16, 0},
     {"span_id", "FixedString(8)", FIXED, 8, 0},
     {"value", "Float64", FIXED, 8, 0},
+    {"value_rest", "Int16", FIXED, 2, 0},
     {"attributes", "String", TEXT, 0, 0},
 };
 
 enum { LIST_MAX = 10000 };  // buckets, bounds, quantiles, exemplars of one point
+// Of a distribution, and of each of its buckets. Sums of such keep within 64 bits, and doubles have every one of them.
+#define COUNT_MAX ((uint64_t)1 << 53)
 
 static const uint8_t nothing;
 #define EMPTY (bytes){&nothing, &nothing}
@@ -90,9 +94,21 @@ static const uint8_t nothing;
 typedef struct {
   uint64_t time, start, flags, series;
   uint64_t shape;  // of its attributes
+  bool is_refused;
 } point;
 
+// Flag 1, NO_RECORDED_VALUE: the series ended, or has no value now. Such a point is kept for readers that want to know;
+// what else is in it means nothing, and it lets nobody see a metric or an attribute.
+static bool is_marker(const point *p) { return p->flags & 1; }
+
+// What an integer beyond 2^53 lost as a double.
+static uint16_t rest_of(int64_t value) {
+  double rounded = (double)value;
+  return (uint16_t)((uint64_t)value - (rounded < 0x1p63 ? (uint64_t)(int64_t)rounded : (uint64_t)1 << 63));
+}
+
 static int judge(decoder *d, const point *p) {
+  if (p->is_refused) return INVALID_JSON_VALUE;
   if (!p->time) return TIME_MISSING;
   if (p->time < d->limits.earliest || p->time > d->limits.latest) return TIME_OUT_OF_RANGE;
   return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
@@ -121,10 +137,11 @@ static void put_point(decoder *d, size_t number, metric *m, uint32_t attributes,
   put_u32(t, ATTRIBUTES, attributes);
   put_u64(t, SERIES, p->series);
   put_u32(t, FLAGS, (uint32_t)p->flags);
-  if (p->time < m->first) m->first = p->time;
-  if (p->time > m->last) m->last = p->time;
   t->rows++;
   d->outcome->stored++;
+  if (is_marker(p)) return;
+  if (p->time < m->first) m->first = p->time;
+  if (p->time > m->last) m->last = p->time;
   catalogue_item(d, p->time, p->shape, NULL);
 }
 
@@ -132,22 +149,29 @@ typedef struct {
   bytes trace_id, span_id;
   uint64_t time;
   double value;
+  uint16_t rest;
 } exemplar;
 
 // Its attributes go to d->text.
 static int read_exemplar(decoder *d, bytes message, exemplar *e) {
   field f;
   int more;
-  *e = (exemplar){.trace_id = EMPTY, .span_id = EMPTY};
+  *e = (exemplar){.trace_id = EMPTY, .span_id = EMPTY, .value = NAN};
   ranges_clear(&d->inner);
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return MALFORMED;
     switch (f.number << 3 | f.type) {
       case 2 << 3 | FIXED64: e->time = f.value; break;
-      case 3 << 3 | FIXED64: e->value = as_double(f.value); break;
+      case 3 << 3 | FIXED64:
+        e->value = as_double(f.value);
+        e->rest = 0;
+        break;
       case 4 << 3 | LENGTH: e->span_id = f.range; break;
       case 5 << 3 | LENGTH: e->trace_id = f.range; break;
-      case 6 << 3 | FIXED64: e->value = (double)(int64_t)f.value; break;
+      case 6 << 3 | FIXED64:
+        e->value = (double)(int64_t)f.value;
+        e->rest = rest_of((int64_t)f.value);
+        break;
       case 7 << 3 | LENGTH:
         if (ranges_add(d, &d->inner, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
@@ -194,6 +218,7 @@ static void put_exemplars(decoder *d, const metric *m, const point *p, table *li
     put(t, X_TRACE, id_or_none(e.trace_id, 16), 16);
     put(t, X_SPAN, id_or_none(e.span_id, 8), 8);
     put(t, X_VALUE, &e.value, 8);
+    put_u16(t, X_REST, e.rest);
     put_text(t, X_ATTRIBUTES, attributes);
     t->rows++;
     if (!lists) continue;
@@ -242,6 +267,7 @@ int read_number(decoder *d, metric *head, bytes message) {
   point p = {0};
   uint8_t kind = 0;
   double value = 0;
+  uint16_t rest = 0;
   bytes raw = EMPTY;  // the attributes as they came, where they came one after the other
   unsigned runs = 0;
   ranges_clear(&d->pairs);
@@ -254,6 +280,7 @@ int read_number(decoder *d, metric *head, bytes message) {
       case 4 << 3 | FIXED64:
         kind = 1;
         value = as_double(f.value);
+        rest = 0;
         break;
       case 5 << 3 | LENGTH:
         if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
@@ -261,6 +288,7 @@ int read_number(decoder *d, metric *head, bytes message) {
       case 6 << 3 | FIXED64:
         kind = 2;
         value = (double)(int64_t)f.value;
+        rest = rest_of((int64_t)f.value);
         break;
       case 7 << 3 | LENGTH:
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
@@ -271,6 +299,7 @@ int read_number(decoder *d, metric *head, bytes message) {
         raw.end = m.at;
         break;
       case 8 << 3 | VARINT: p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: p.is_refused = true; break;
       default: break;
     }
   }
@@ -279,8 +308,10 @@ int read_number(decoder *d, metric *head, bytes message) {
   if (verdict == MALFORMED || of_exemplars == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_exemplars;
   if (verdict == OK) verdict = judge(d, &p);
-  if (verdict == OK && !kind) {
-    if (p.flags & 1) return OK;  // says that there is no value: nothing to store, nothing wrong
+  if (verdict == OK && is_marker(&p)) {
+    kind = 0, value = 0, rest = 0;
+    ranges_clear(&d->events);
+  } else if (verdict == OK && !kind) {
     verdict = NO_VALUE;
   }
   if (verdict == OK && !admit(d, head, known.hash, &p)) verdict = TOO_MANY_SERIES;
@@ -292,6 +323,7 @@ int read_number(decoder *d, metric *head, bytes message) {
   put_u8(t, N_TEMPORALITY, head->temporality);
   put_u8(t, N_MONOTONIC, head->monotonic);
   put(t, N_VALUE, &value, 8);
+  put_u16(t, N_REST, rest);
   put_u8(t, N_IS_INT, kind == 2);
   exemplar e = {.trace_id = EMPTY, .span_id = EMPTY};
   d->text.size = 0;
@@ -364,9 +396,21 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
   if (verdict == MALFORMED || of_exemplars == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_exemplars;
   if (verdict == OK) verdict = judge(d, &h->p);
-  if (verdict == OK && !sound) verdict = INVALID_HISTOGRAM;
+  if (verdict == OK && is_marker(&h->p)) {
+    *h = (distribution){.p = h->p};
+    d->lists[0].size = d->lists[1].size = 0;
+    ranges_clear(&d->events);
+  } else if (verdict == OK && !sound) {
+    verdict = INVALID_HISTOGRAM;
+  }
   if (verdict == OK && !admit(d, m, hash_bytes(d->json.data, d->json.size, 0), &h->p)) verdict = TOO_MANY_SERIES;
   return verdict;
+}
+
+static bool are_countable(const buffer *counts) {
+  for (size_t i = 0; i < counts->size; i += 8)
+    if (load64(counts->data + i) > COUNT_MAX) return false;
+  return true;
 }
 
 static bool is_increasing(const buffer *bounds) {
@@ -400,13 +444,15 @@ int read_histogram(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | FIXED64: h.min = f.value; h.has_min = true; break;
       case 12 << 3 | FIXED64: h.max = f.value; h.has_max = true; break;
       default: break;
     }
   }
   bool empty = !counts->size && !bounds->size;
-  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds);
+  bool sound = counts->size <= LIST_MAX * 8 && (empty || counts->size == bounds->size + 8) && is_increasing(bounds) &&
+               h.count <= COUNT_MAX && are_countable(counts);
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   put_distribution(d, HISTOGRAMS, head, &h);
@@ -456,6 +502,7 @@ int read_exponential(decoder *d, metric *head, bytes message) {
         if (read_buckets(d, f.range, &negative_offset, negative) == MALFORMED) return MALFORMED;
         break;
       case 10 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       case 11 << 3 | LENGTH:
         if (ranges_add(d, &d->events, f.range, A_EXEMPLAR) == MALFORMED) return MALFORMED;
         break;
@@ -465,9 +512,12 @@ int read_exponential(decoder *d, metric *head, bytes message) {
       default: break;
     }
   }
-  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8;
+  bool sound = scale >= -10 && scale <= 20 && positive->size <= LIST_MAX * 8 && negative->size <= LIST_MAX * 8 &&
+               h.count <= COUNT_MAX && zero_count <= COUNT_MAX && are_countable(positive) && are_countable(negative) &&
+               as_double(zero_threshold) >= 0 && isfinite(as_double(zero_threshold));
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
+  if (is_marker(&h.p)) scale = positive_offset = negative_offset = 0, zero_count = zero_threshold = 0;
   put_distribution(d, EXPONENTIALS, head, &h);
   table *t = &d->tables[EXPONENTIALS];
   put_u32(t, E_SCALE, (uint32_t)scale);
@@ -510,10 +560,11 @@ int read_summary(decoder *d, metric *head, bytes message) {
         if (ranges_add(d, &d->pairs, f.range, A_PAIR) == MALFORMED) return MALFORMED;
         break;
       case 8 << 3 | VARINT: h.p.flags = f.value; break;
+      case REFUSED << 3 | VARINT: h.p.is_refused = true; break;
       default: break;
     }
   }
-  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8);
+  int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8 && h.count <= COUNT_MAX);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   table *t = &d->tables[SUMMARIES];
   put_point(d, SUMMARIES, head, word(t, ATTRIBUTES, buffer_bytes(&d->json)), &h.p);

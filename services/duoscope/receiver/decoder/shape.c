@@ -34,7 +34,7 @@ static bool is_shaped(bytes message, enum shape shape, unsigned depth) {
   field f;
   int more;
   uint64_t ignored;
-  if (depth > DEPTH_MAX) return false;
+  if (depth > DEPTH_MAX) return true;  // far deeper than what is stored: no reason to lose other items
   for (bytes m = message; (more = next_field(&m, &f));) {
     if (more < 0) return false;
     if (f.type != LENGTH || f.number >= FIELDS) continue;

@@ -40,6 +40,7 @@ static const column_spec SPANS[COLUMNS] = {
 typedef struct {
   bytes trace_id, span_id, parent_span_id, trace_state, name, status, status_message;
   uint64_t start, end, kind, dropped_attributes, dropped_events, dropped_links, flags, status_code;
+  bool is_refused;
 } span;
 
 static const uint8_t nothing;
@@ -82,6 +83,7 @@ static int read_fields(decoder *d, bytes message, span *s) {
         statuses++;
         break;
       case 16 << 3 | FIXED32: s->flags = f.value; break;
+      case REFUSED << 3 | VARINT: s->is_refused = true; break;
       default: break;
     }
   }
@@ -158,8 +160,10 @@ static int put_link(decoder *d, table *t, bytes message) {
 // Everything is read before anything is judged, so that a malformed message is noticed wherever it is.
 static int judge(const decoder *d, const span *s, int verdict) {
   if (verdict != OK) return verdict;
+  if (s->is_refused) return INVALID_JSON_VALUE;
   if (!has_byte(s->trace_id, 16) || !has_byte(s->span_id, 8)) return INVALID_ID;
   if (s->start < d->limits.earliest || s->start > d->limits.latest) return TIME_OUT_OF_RANGE;
+  if (s->end > d->limits.latest) return TIME_OUT_OF_RANGE;  // a duration from it would not fit where times are
   if (d->events.count > d->limits.attributes_max || d->links.count > d->limits.attributes_max) return TOO_MANY_ATTRIBUTES;
   return is_utf8(s->name) && is_utf8(s->trace_state) && is_utf8(s->status_message) ? OK : INVALID_UTF8;
 }

@@ -25,6 +25,10 @@ typedef struct {
 
 enum { GROUPS_MAX = 100 };
 
+// A field of messages that were made of JSON: it says that the message holds less than its text did, because a member of it,
+// or of a message in it, was none that OTLP has. Protobuf gives no field a number from 19,000 to 19,999.
+enum { REFUSED = 19999 };
+
 static inline size_t length_of(bytes b) { return (size_t)(b.end - b.at); }
 
 // At most `size_max` bytes: 10 for a value, whose bits beyond the 64th are dropped, 5 for a tag or a length.

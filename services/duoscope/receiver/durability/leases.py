@@ -19,6 +19,7 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Counter
 
+from duoscope.background.driver import Driver, Job, Running
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import PlatformScope
@@ -29,6 +30,7 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 _log = logging.getLogger(__name__)
 _unclaimed = Counter("duoscope_ingest_unclaimed_requests", "Requests taken without a claim: PostgreSQL was away")
 
+FORGET_LEASES: Final = Job("forget-ingest-leases", period_s=limits.INGEST_CLAIM_S)
 _SCOPE: Final = PlatformScope(reason="receivers agree on who stores a request")
 
 
@@ -40,19 +42,23 @@ class Claims:
         self._metadata = metadata
         self._receiver_id = receiver_id
         self._away_until = 0.0
-        self._forgotten_at = 0.0
+
+    def start(self, driver: Driver) -> Running:
+        """Remove claims that bind nobody any more, until the job is stopped."""
+
+        async def forget() -> None:
+            async with self._metadata.open_platform(_SCOPE, "receiver.forget_claims") as tx:
+                await ingest_claims.forget_expired(tx)
+
+        return driver.start(FORGET_LEASES, forget)
 
     async def take(self, keys: Sequence[str]) -> dict[str, Outcome | None]:
         """Claim requests by `Part.key`. Answers those that another receiver has, with the outcome it acknowledged."""
         hashed = {_hash(key): key for key in keys}
 
-        async def claim(tx: Transaction) -> dict[UUID, Any]:
-            if time.monotonic() - self._forgotten_at > limits.INGEST_CLAIM_S:
-                self._forgotten_at = time.monotonic()
-                await ingest_claims.forget_expired(tx)
-            return await ingest_claims.take(tx, self._receiver_id, list(hashed), lease_s=limits.INGEST_CLAIM_S)
-
-        others = await self._try(claim)
+        others = await self._try(
+            lambda tx: ingest_claims.take(tx, self._receiver_id, list(hashed), lease_s=limits.INGEST_CLAIM_S)
+        )
         if others is None:
             _unclaimed.inc(len(keys))
             return {}

@@ -23,6 +23,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
@@ -48,6 +49,14 @@ _away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take IN
 _poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused for good")
 _replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from disk into ClickHouse")
 
+REPLAY_SPOOL: Final = Job(
+    "replay-spool",
+    period_s=limits.INGEST_SPOOL_LOOK_S,
+    at_once=True,
+    jitter=0.0,
+    retry_s=limits.INGEST_SPOOL_PAUSE_MIN_S,
+    stop_s=math.inf,
+)
 _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
 
 _NOT_THE_DATA: Final = frozenset({
@@ -97,13 +106,13 @@ class Spool:
         self._journal = journal
         self._claims = claims
         self._writer = writer
-        self._wake = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._closing = False
+        self._pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
         self._bytes = 0
         self._waiting_bytes = 0
         self._batches = 0
         self._commits = 0
-        self._task: asyncio.Task[None] | None = None
+        self._job: Running | None = None
         self._unsynced: dict[Path, list[str]] = {}
         self._failures: dict[Path, tuple[int, int]] = {}
         self._away_since = 0.0
@@ -112,7 +121,7 @@ class Spool:
         self.outcomes = Remembered()
         self.undecided: set[str] = set()
 
-    async def start(self) -> None:
+    async def start(self, driver: Driver) -> None:
         """Take up what an earlier process left. What it had not acknowledged counts too: it may be half there."""
         for path in await asyncio.to_thread(self._journal.files, SPOOLED):
             try:
@@ -124,7 +133,7 @@ class Spool:
         for path in await asyncio.to_thread(self._journal.files, WRITTEN):
             await self._adopt(path)
         await self._measure()
-        self._task = asyncio.create_task(self._run(), name="spool")
+        self._job = driver.start(REPLAY_SPOOL, self._turn)
 
     async def _adopt(self, path: Path) -> None:
         """Answer from now on for what a process that died had written, unless another receiver does."""
@@ -151,10 +160,14 @@ class Spool:
 
     async def close(self) -> None:
         """Stop; what is not inserted yet stays on disk for the next start."""
-        self._closing.set()
-        self._wake.set()
-        if self._task:
-            await self._task
+        self._closing = True
+        if self._job:
+            await self._job.stop()
+
+    def look(self) -> None:
+        """Look for files now."""
+        if self._job:
+            self._job.activate()
 
     def admit(self) -> None:
         """Raise UNAVAILABLE when the disk space set apart for outages is used up, or the disk is nearly full."""
@@ -189,6 +202,7 @@ class Spool:
         Raises:
             OSError: it may not, and may be stored all the same: its requests are undecided until it is.
         """
+        was_away = self.away
         self._set_away(away=True)
         try:
             await asyncio.to_thread(self._journal.spool, path)
@@ -197,7 +211,8 @@ class Spool:
         except OSError:
             self._unsynced[path] = [part.key for part in batch.parts]
             self.undecided.update(self._unsynced[path])
-            self._wake.set()
+            if not was_away:
+                self.look()
             raise
         self._remember(batch, batch.received_ns)
         if self._claims:
@@ -208,7 +223,8 @@ class Spool:
         self._batches += 1
         _spool_bytes.set(self._bytes)
         _spool_batches.set(self._batches)
-        self._wake.set()
+        if not was_away:  # new batches do not hurry a store that is away
+            self.look()
 
     async def set_aside(self, path: Path, why: str) -> None:
         """Make a written batch that cannot be inserted durable, where an operator finds it."""
@@ -244,30 +260,23 @@ class Spool:
             _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
         self._commits += bool(batch.inserts)
 
-    async def _run(self) -> None:
-        pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
-        while not self._closing.is_set():
-            self._wake.clear()
-            files, progress = [Path()], False
-            try:
-                files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
-                progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
-                await self._measure()
-            except Exception:  # noqa: BLE001 - whatever it was, what waits must not wait for ever
-                _log.exception("the spool cannot be read")
-            if progress:
-                pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
-            elif files:
-                await self._woken_or(pause_s)
-                pause_s = min(2 * pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
-            else:
-                self._set_away(away=False)
-                await self._woken_or(limits.INGEST_SPOOL_LOOK_S)
+    async def _turn(self) -> Next | None:
+        files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
+        progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
+        await self._measure()
+        if progress:
+            self._pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
+            return AGAIN
+        if files:
+            pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
+            return Next(pause_s)
+        self._set_away(away=False)
+        return None
 
     async def _replay_all(self, files: list[Path]) -> bool:
         """Insert files, oldest first. Whether any went in."""
         progress = False
-        while files and not self._closing.is_set():
+        while files and not self._closing:
             if await self._try_to_replay(files.pop(0)):
                 progress = True
             elif not progress:
@@ -296,17 +305,13 @@ class Spool:
             return False
         self._settled(path)
         self._set_away(away=False)
+        if self._job:
+            self._job.note_progress()
         return True
 
     def _settled(self, path: Path) -> None:
         self._failures.pop(path, None)
         self.undecided.difference_update(self._unsynced.pop(path, ()))
-
-    async def _woken_or(self, seconds: float) -> None:
-        # New batches do not hurry a store that is away.
-        event = self._closing if self.away else self._wake
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
 
     async def _replay(self, path: Path) -> None:
         try:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,6 +38,9 @@ _INLINE_INFLATED_BYTES_MAX: Final = 256 * 1024
 _STEP_BYTES: Final = 4 * 1024 * 1024
 
 _threads: Final = ThreadPoolExecutor(limits.INGEST_UNPACK_THREADS_MAX, "otlp-unpack")
+
+
+_T = TypeVar("_T")
 
 
 class _Source(Protocol):
@@ -85,7 +88,7 @@ async def inflate(body: bytes, encoding: str, reservation: Reservation) -> bytes
     return pieces[0]
 
 
-async def in_thread(work: Callable[[], bytes]) -> bytes:
+async def in_thread(work: Callable[[], _T]) -> _T:
     """What `work` makes of a body, while the event loop goes on."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work)
 

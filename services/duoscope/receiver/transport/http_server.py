@@ -83,13 +83,17 @@ class HttpApplication:
             await _answer(send, 200, message, encoding)
 
     async def _say_ready(self, send: Send) -> None:
-        """For probes: 200, or 503 with what is not well. Requests are taken either way."""
-        status, said = 200, "ready"
+        """For probes: 200, or 503 while telemetry goes to disk. Requests are taken either way.
+
+        A background job that fails is named and changes no status: taking receivers out of service would not mend it.
+        """
+        status = 200
+        parts = {"ingest": "ready", "background": " ".join(self._ingest.background_problems()) or "ready"}
         try:
             await self._ingest.ready()
         except DuoscopeError as error:
-            status, said = 503, error.message
-        body = json.dumps({"status": "ready" if status == 200 else "not ready", "parts": {"ingest": said}}).encode()  # noqa: PLR2004 - OK
+            status, parts["ingest"] = 503, error.message
+        body = json.dumps({"status": "ready" if status == 200 else "not ready", "parts": parts}).encode()  # noqa: PLR2004 - OK
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -122,10 +126,11 @@ class HttpApplication:
                 raw = await _read(headers, receive, reservation)
                 if content_encoding:
                     raw = await inflate(raw, content_encoding, reservation)
+                remark = ""
                 if content_type == JSON:
-                    raw = await to_protobuf(signal, raw, reservation)
+                    raw, remark = await to_protobuf(signal, raw, reservation)
             entry.settle()
-            return await self._ingest.accept(principal, signal, raw)
+            return (await self._ingest.accept(principal, signal, raw)).with_remark(remark)
 
 
 def http_server(

@@ -15,8 +15,10 @@ _INLINE_BYTES_MAX: Final = 32 * 1024
 """Some 100 us; more is read in a thread."""
 
 
-async def to_protobuf(signal: Signal, body: bytes, reservation: Reservation) -> bytes:
-    """The same request as serialized protobuf. `body` is already reserved; afterwards only the answer is.
+async def to_protobuf(signal: Signal, body: bytes, reservation: Reservation) -> tuple[bytes, str]:
+    """The same request as serialized protobuf, and what to tell its sender of the first fault in it, if there is one.
+
+    What is wrong in an item costs that item. `body` is already reserved; afterwards only the answer is.
 
     Raises:
         DuoscopeError: INVALID for what is no request of this signal in OTLP/JSON, with where and why, TOO_LARGE beyond
@@ -28,15 +30,14 @@ async def to_protobuf(signal: Signal, body: bytes, reservation: Reservation) -> 
         reservation.resize(size + 2 * room)
         read = partial(from_json, signal.kind, body, room)
         try:
-            raw = read() if size <= _INLINE_BYTES_MAX else await in_thread(read)
+            raw, fault = read() if size <= _INLINE_BYTES_MAX else await in_thread(read)
         except NoRoomError:
             continue
         except NotJsonError as error:
-            where = f"{error.where}, at byte {error.at:,}" if error.where else f"at byte {error.at:,}"
             raise invalid(
-                f"The body is not a valid {signal.request.DESCRIPTOR.name} in OTLP/JSON: {where}: {error.what}.",
+                f"The body is not a valid {signal.request.DESCRIPTOR.name} in OTLP/JSON: {error.fault}.",
                 code="malformed-request",
             ) from error
         reservation.resize(len(raw))
-        return raw
+        return raw, f"first in the JSON: {fault}" if fault else ""
     raise too_large()

@@ -6,20 +6,26 @@ every value a person wrote is a bound parameter. docs/search.md describes the la
 
 from collections.abc import Iterator
 
+from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, printed
 from duoscope.telemetry.language.resolve import Signal, resolve
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
-def compile_query(text: str, signal: Signal) -> Condition | None:
+def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condition | None:
     """The condition a text stands for; None for an empty text, which every row meets.
+
+    Args:
+        text: as people type it.
+        signal: what is searched.
+        or_text: whether `name=value` of an attribute is met by that text, too.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`: where in the text, what was found, what to write instead.
     """
     tree = parse(text)
-    return None if tree is None else printed(resolve(tree, signal))
+    return None if tree is None else printed(resolve(tree, signal, or_text=or_text))
 
 
 def fields_of(text: str) -> frozenset[str]:
@@ -39,4 +45,4 @@ def _fields(tree: Tree[Term]) -> Iterator[str]:
                 yield from _fields(part)
 
 
-__all__ = ["Condition", "Signal", "compile_query", "fields_of"]
+__all__ = ["Condition", "Signal", "compile_query", "fields_of", "hint_at_nothing", "hint_at_text"]

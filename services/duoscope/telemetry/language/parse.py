@@ -5,6 +5,7 @@ r"""First stage: text to tree.
     op    := ":" | "=" | "!=" | ">" | ">=" | "<" | "<="
 
 A value or word ends at white space or a parenthesis; anything goes inside double quotes, with \" and \\ for these.
+`name://rest` without quotes is a word: it is an address, and no field.
 """
 
 import re
@@ -18,7 +19,11 @@ TERMS_MAX: Final = 100
 DEPTH_MAX: Final = 32
 
 _SPACE = re.compile(r"\s*")
-_FIELD = re.compile(r"""([A-Za-z_@][\w.@/$\[\]-]*|"(?:[^"\\]|\\.)+")(!=|>=|<=|[:=><])""")
+# Beyond ASCII a name has any characters but white space: letters, their marks, whatever people call things by.
+_FIELD = re.compile(
+    r"""((?:[A-Za-z_@]|[^\x00-\x7f\s])(?:[\w.@/$\[\]-]|[^\x00-\x7f\s])*|"(?:[^"\\]|\\.)+")(!=|>=|<=|[:=><])"""
+)
+_ADDRESS = re.compile(r"[^\s()\":]+://")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _BARE = re.compile(r'[^\s()"]+')
 _KEYWORD = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
@@ -104,15 +109,15 @@ class _Parser:
         if self._terms > TERMS_MAX:
             raise self._error(f"more than {TERMS_MAX} terms; write the query shorter.")
         start = self._at
-        if found := _FIELD.match(self._text, start):
-            field, op = found.groups()
+        found = None if _ADDRESS.match(self._text, start) else _FIELD.match(self._text, start)
+        field, op = found.groups() if found else ("", "=")
+        if found:
             self._at = found.end()
             if field.startswith('"'):
                 field = _unescaped(field[1:-1])
-            value, quoted = self._value(field + op)
-            return Term(start + 1, field, "=" if op == ":" else op, value, quoted)
-        value, quoted = self._value("")
-        return Term(start + 1, "", "=", value, quoted)
+        value, quoted = self._value(field + op if found else "")
+        raw = self._text[start : self._at].rstrip()
+        return Term(start + 1, field, "=" if op == ":" else op, value, quoted, raw)
 
     def _value(self, after: str) -> tuple[str, bool]:
         if found := _QUOTED.match(self._text, self._at):
@@ -122,7 +127,10 @@ class _Parser:
             raise self._error("this quotation mark is not closed; add '\"'.")
         found = _BARE.match(self._text, self._at)
         if found is None:
-            raise self._error(f'a value should follow {after!r}; for the empty text write "", for any value write *.')
+            raise self._error(
+                f'a value should follow {after!r}; for the empty text write "", for any value write *, and if it is '
+                "itself what to search for, put it in quotes."
+            )
         if "*" in found.group() and found.group().strip("*"):
             self._patterns += 1
             if self._patterns > READ_PATTERNS_MAX:

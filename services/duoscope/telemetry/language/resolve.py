@@ -1,12 +1,16 @@
 """Second stage: what a name means for a signal. Fields that are not known here are attributes.
 
-`attributes.x` looks in the item's own attributes, `resource.x` in its resource, a bare `x` in both. `!=` is the
-opposite of `=`: it also finds items that have no such attribute.
+`attributes.x` looks in the item's own attributes, `resource.x` in its resource, a bare `x` in both; either also finds
+an attribute that is really called so. `!=` is the opposite of `=`: it also finds items that have no such attribute.
+
+What is pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or_text` such a term is met by the text
+as well.
 """
 
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Final
@@ -44,26 +48,48 @@ class Signal(Enum):
     METRICS = "attributes_json"
 
 
-def resolve(tree: Tree[Term], signal: Signal) -> Resolved:
+def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resolved:
     """The tree with every term resolved.
+
+    Args:
+        tree: of one query.
+        signal: what is searched.
+        or_text: whether what `may_be_text` is met by the text, too. What is excluded is not: an exclusion that took
+            in more than it names would hide things.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`: a field of another signal, an operator or a value that it does not take.
     """
     match tree:
         case Term():
-            return _term(tree, signal)
+            resolved = _term(tree, signal)
+            if or_text and may_be_text(tree, signal):
+                return Or(
+                    (resolved, _WORDS[signal](replace(tree, field="", value=tree.raw, quoted="*" not in tree.raw)))
+                )
+            return resolved
         case Not():
             return Not(resolve(tree.part, signal))
         case And():
-            return And(tuple(resolve(part, signal) for part in tree.parts))
+            return And(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
         case Or():
-            return Or(tuple(resolve(part, signal) for part in tree.parts))
+            return Or(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
+
+
+def is_field(name: str, signal: Signal) -> bool:
+    """Whether a name is a field of the signal, and so no attribute."""
+    return name in _FIELDS[signal]
+
+
+def may_be_text(term: Term, signal: Signal) -> bool:
+    """Whether a term is an attribute's value by its form, and may as well be a piece of text."""
+    of_attribute = bool(term.field) and not is_field(term.field, signal)
+    return of_attribute and term.op == "=" and not _is_any(term) and signal is not Signal.METRICS
 
 
 def _term(term: Term, signal: Signal) -> Resolved:
     if term.op == "!=":
-        return Not(_term(Term(term.position, term.field, "=", term.value, term.quoted), signal))
+        return Not(_term(replace(term, op="="), signal))
     if not term.field:
         return _WORDS[signal](term)
     if field := _FIELDS[signal].get(term.field):
@@ -74,7 +100,8 @@ def _term(term: Term, signal: Signal) -> Resolved:
             raise query_error(
                 term.position,
                 f"{term.field} is a field of {other.name.lower()}, not of {signal.name.lower()}; "
-                f"for an attribute of that name write attributes.{term.field}.",
+                f"for an attribute of that name write attributes.{term.field}, "
+                "and to search for the text put all of it in quotes.",
             )
     return _attribute(term, signal)
 
@@ -199,12 +226,13 @@ def _duration(term: Term) -> Resolved:
 
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
+    by_whole_name = (_member(term, term.field, signal.value), _member(term, term.field, RESOURCE))
     place, _, key = term.field.partition(".")
     if place == "resource" and key:
-        return _member(term, key, RESOURCE)
+        return Or((_member(term, key, RESOURCE), *by_whole_name))
     if place == "attributes" and key:
-        return _member(term, key, signal.value)
-    return Or((_member(term, term.field, signal.value), _member(term, term.field, RESOURCE)))
+        return Or((_member(term, key, signal.value), *by_whole_name))
+    return Or(by_whole_name)
 
 
 def _member(term: Term, key: str, column: str) -> Resolved:
@@ -232,7 +260,7 @@ def _needles(key: str, value: str) -> tuple[str, ...]:
 
     ClickHouse escapes a slash where it escapes at all. Empty for characters that may be escaped in other ways.
     """
-    if re.search(r"[\x00-\x07\x0b\x0e-\x1f\x7f\u2028\u2029]", key + value):
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]", key + value):
         return ()
     name, text = (json.dumps(part, ensure_ascii=False) for part in (key, value))
     written = [f"{name}:{text}", f"{name}:{value},", f"{name}:{value}}}"]
@@ -245,7 +273,10 @@ def _number(term: Term) -> float:
     except ValueError:
         number = float("nan")
     if number - number != 0 or "_" in term.value:
-        raise query_error(term.position, f"{term.op} compares numbers, and {term.value[:40]!r} is none.")
+        raise query_error(
+            term.position,
+            f"{term.op} compares numbers, and {term.value[:40]!r} is none; for the text, put all of it in quotes.",
+        )
     return number
 
 

@@ -16,6 +16,7 @@ class Term:
         op: one of `= != > >= < <=`; `:` was read as `=`.
         value: without its quotes.
         quoted: written in quotes: a phrase, and `*` means itself.
+        raw: the whole term as written.
     """
 
     position: int
@@ -23,6 +24,7 @@ class Term:
     op: str
     value: str
     quoted: bool
+    raw: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ shape of buckets; the few rows that leaves are merged here.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -13,106 +14,122 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import items
 from duoscope.telemetry.metrics import quantiles
 from duoscope.telemetry.metrics.frames import Frame, refuse_too_many
+from duoscope.telemetry.sql.increments import WITH_VALUE, Increments, added
+
+_COUNT = added("toFloat64(toInt128(count) - toInt128(count_before))", "toFloat64(count)")
+# A sum may be left out, or be no number: then its observations are in no average.
+_SUM = added("known_sum - known_sum_before", "known_sum", "if(isNull(known_sum), NULL, 0)")
+_SUMMED = added(
+    "if(isNull(known_sum - known_sum_before), 0, toFloat64(count) - toFloat64(count_before))", "toFloat64(summed_count)"
+)
 
 _FRAME = """
 SELECT {labels} AS labels, {bucket} AS bucket, {grouped}
-    sum(multiIf(take = 'all', toFloat64(count), take = 'none', 0, toFloat64(count) - toFloat64(count_before)))
-        AS added_count,
-    sum(multiIf(take = 'all', ifNull(sum, 0), take = 'none', 0, ifNull(sum, 0) - ifNull(sum_before, 0)))
-        AS added_sum{columns}
-FROM (
-    SELECT service_name, scope_name, resource, attributes_json, timestamp, start_timestamp, count, sum{read},
-        lagInFrame(count) OVER points AS count_before, lagInFrame(sum) OVER points AS sum_before,
-        lagInFrame(timestamp) OVER points AS timestamp_before, lagInFrame(start_timestamp) OVER points AS start_before,
-        row_number() OVER points AS number,
-        multiIf(
-            {is_delta}, 'all',
-            start_timestamp = timestamp AND (number = 1 OR start_timestamp > start_before), 'none',
-            number = 1, if(start_timestamp >= fromUnixTimestamp64Nano({{read_from_ns:Int64}}, 'UTC'), 'all', 'none'),
-            start_timestamp > start_before AND start_timestamp >= timestamp_before, 'all',
-            count < count_before OR {is_reshaped}, 'all',
-            'difference') AS take
-    FROM @{view}
-    WHERE {where}
-        AND timestamp >= fromUnixTimestamp64Nano({{read_from_ns:Int64}}, 'UTC')
-        AND timestamp < fromUnixTimestamp64Nano({{end_ns:Int64}}, 'UTC')
-    WINDOW points AS (PARTITION BY series_id{partition} ORDER BY timestamp ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
-) WHERE bucket >= {{start_s:Int64}}
+    sum(counted) AS added_count, sum({sum}) AS added_sum, sum({summed}) AS summed_count{columns}
+FROM (SELECT *, {count} AS counted FROM ({increments})) WHERE bucket >= {{start_s:Int64}}
 GROUP BY labels, bucket{group} ORDER BY labels, bucket LIMIT {{rows:UInt64}}"""
 
-_EXTREMES = ", min(min) AS least, max(max) AS greatest"
+# `low` and `high` bound all that was observed: they are known if every point that adds something has them.
+_EXTREMES = """,
+    minIf(min, isFinite(min)) AS least, maxIf(max, isFinite(max)) AS greatest,
+    if(countIf(counted > 0 AND NOT ifNull(isFinite(min), false)) = 0, least, NULL) AS low,
+    if(countIf(counted > 0 AND NOT ifNull(isFinite(max), false)) = 0, greatest, NULL) AS high"""
 _INDEXES = "arrayMap(i -> toInt64(i) + {side}_offset, range(length({side}_bucket_counts))) AS {side}_indexes"
 # What is taken away is listed with a minus under the index it has at the later, never higher, scale.
-_ADDED = """,
+_ADDED_SIDE = """,
     sumMap(
         arrayConcat({side}_indexes, if(take = 'difference',
             arrayMap(i -> bitShiftRight(i, greatest(scale_before - scale, 0)), {side}_indexes_before), [])),
         arrayConcat(arrayMap(c -> if(take = 'none', 0, toInt64(c)), {side}_bucket_counts), if(take = 'difference',
-            arrayMap(c -> -toInt64(c), {side}_counts_before), []))) AS added_{side}"""
-_SIDE = (
-    ", {side}_bucket_counts, {indexes}, lagInFrame({side}_bucket_counts) OVER points AS "
-    "{side}_counts_before, lagInFrame({side}_indexes) OVER points AS {side}_indexes_before"
-)
+            arrayMap(c -> -toInt64(c), {side}_bucket_counts_before), []))) AS added_{side}"""
 
-_SHAPES: Final[dict[str, dict[str, str]]] = {
-    "histogram": {
-        "view": "histograms",
-        "is_delta": "temporality = 'delta'",
-        "is_reshaped": "bucket_bounds != bounds_before",
-        "partition": ", temporality",
-        "group": ", bucket_bounds",
-        "grouped": "bucket_bounds,",
-        "read": ", min, max, bucket_bounds, bucket_counts, lagInFrame(bucket_bounds) OVER points AS bounds_before, "
-        "lagInFrame(bucket_counts) OVER points AS counts_before",
-        "columns": f"""{_EXTREMES},
+_PLACE = ("service_name", "scope_name", "resource", "attributes_json", "timestamp")
+_KNOWN_SUM = "if(isFinite(sum), sum, NULL) AS known_sum"
+_OBSERVED = (*_PLACE, "count", _KNOWN_SUM, "min", "max")
+_SUMMED_COUNT = "if(isFinite(sum), count, 0) AS summed_count"
+_REPORTED = (
+    "arrayFirstIndex(level -> abs(level - {quantile:Float64}) < 1e-9, quantiles) AS place, "
+    "if(place > 0, quantile_values[place], nan) AS reported"
+)
+_SIDES = ("positive_bucket_counts", "positive_indexes", "negative_bucket_counts", "negative_indexes")
+_BUCKETS = ("scale", "zero_count", "if(isFinite(zero_threshold), zero_threshold, 0) AS zero_width", *_SIDES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How points of one type are read, and what is made of them for each label, step and shape of buckets."""
+
+    increments: Increments
+    group: str
+    columns: str
+
+
+def _increments(view: str, columns: tuple[str, ...], before: tuple[str, ...], reshaped: str) -> Increments:
+    """Increments of `view`, whose `where` is yet to be filled in."""
+    return Increments(view, "", columns, ("count", "known_sum", *before), f"count < count_before OR {reshaped}")
+
+
+_SHAPES: Final[dict[str, _Shape]] = {
+    "histogram": _Shape(
+        _increments(
+            "histograms",
+            (*_OBSERVED, _SUMMED_COUNT, "bucket_bounds", "bucket_counts"),
+            ("bucket_bounds", "bucket_counts"),
+            "bucket_bounds != bucket_bounds_before",
+        ),
+        "bucket_bounds",
+        f"""{_EXTREMES},
     sumForEach(multiIf(
         take = 'all', arrayMap(c -> toFloat64(c), bucket_counts),
         take = 'none', arrayMap(c -> 0., bucket_counts),
         arrayMap((c, b) -> toFloat64(c) - toFloat64(b),
-            bucket_counts, arrayResize(counts_before, length(bucket_counts))))) AS added_buckets""",
-    },
-    "exponential_histogram": {
-        "view": "exponential_histograms",
-        "is_delta": "temporality = 'delta'",
-        "is_reshaped": "scale > scale_before",
-        "partition": ", temporality",
-        "group": ", scale",
-        "grouped": "scale,",
-        "read": ", min, max, scale, zero_count, zero_threshold, lagInFrame(scale) OVER points AS scale_before, "
-        "lagInFrame(zero_count) OVER points AS zero_before"
-        + _SIDE.format(side="positive", indexes=_INDEXES.format(side="positive"))
-        + _SIDE.format(side="negative", indexes=_INDEXES.format(side="negative")),
-        "columns": f"""{_EXTREMES}, max(zero_threshold) AS zero_width,
-    sum(multiIf(take = 'all', toFloat64(zero_count), take = 'none', 0, toFloat64(zero_count) - toFloat64(zero_before)))
-        AS added_zeros{_ADDED.format(side="positive")}{_ADDED.format(side="negative")}""",
-    },
-    "summary": {
-        "view": "summaries",
-        "is_delta": "false",
-        "is_reshaped": "false",
-        "partition": "",
-        "group": "",
-        "grouped": "",
-        "read": ", quantiles, quantile_values",
-        "columns": """,
-    avgIf(quantile_values[arrayFirstIndex(level -> abs(level - {quantile:Float64}) < 1e-9, quantiles)],
-        arrayExists(level -> abs(level - {quantile:Float64}) < 1e-9, quantiles)) AS at_quantile""",
-    },
+            bucket_counts, arrayResize(bucket_counts_before, length(bucket_counts))))) AS added_buckets""",
+    ),
+    "exponential_histogram": _Shape(
+        _increments(
+            "exponential_histograms",
+            (
+                *_OBSERVED,
+                _SUMMED_COUNT,
+                *(
+                    _INDEXES.format(side=name.removesuffix("_indexes")) if name.endswith("_indexes") else name
+                    for name in _BUCKETS
+                ),
+            ),
+            ("scale", "zero_count", *_SIDES),
+            "scale > scale_before",
+        ),
+        "scale",
+        f"""{_EXTREMES}, max(zero_width) AS zero_width,
+    sum({added("toFloat64(zero_count) - toFloat64(zero_count_before)", "toFloat64(zero_count)")})
+        AS added_zeros{_ADDED_SIDE.format(side="positive")}{_ADDED_SIDE.format(side="negative")}""",
+    ),
+    "summary": _Shape(
+        replace(
+            _increments("summaries", (*_PLACE, "count", _KNOWN_SUM, _SUMMED_COUNT, _REPORTED), (), "false"),
+            is_delta="false",
+            series="series_id",
+        ),
+        "",
+        """,
+    avgIf(reported, isFinite(reported)) AS at_quantile""",
+    ),
 }
 
-
-_HOURLY: Final[dict[str, dict[str, str]]] = {
-    "histogram": {"view": "histograms_hourly"},
-    "exponential_histogram": {
-        "view": "exponential_histograms_hourly",
-        # Sums of an hour have buckets that are far apart: the indexes are listed.
-        "read": ", min, max, scale, zero_count, zero_threshold, lagInFrame(scale) OVER points AS scale_before, "
-        "lagInFrame(zero_count) OVER points AS zero_before"
-        + _SIDE.format(side="positive", indexes="positive_indexes")
-        + _SIDE.format(side="negative", indexes="negative_indexes"),
-    },
+_HOURLY: Final[dict[str, Increments]] = {
+    "histogram": replace(
+        _SHAPES["histogram"].increments,
+        view="histograms_hourly",
+        columns=(*_OBSERVED, "summed_count", "bucket_bounds", "bucket_counts"),
+    ),
+    # Sums of an hour have buckets that are far apart: the indexes are listed.
+    "exponential_histogram": replace(
+        _SHAPES["exponential_histogram"].increments,
+        view="exponential_histograms_hourly",
+        columns=(*_OBSERVED, "summed_count", *_BUCKETS),
+    ),
 }
-"""What differs where rows are the last of an hour, or its sum, and not points."""
+"""What is read where rows are the last of an hour, or its sum, and not points."""
 
 
 async def query(
@@ -125,10 +142,22 @@ async def query(
     rolled_up: bool,
 ) -> list[dict[str, Any]]:
     """Rows (labels, bucket, value) of a histogram or a summary; `rolled_up`: whether hours and services are enough."""
-    shape = _SHAPES[metric_type] | (_HOURLY.get(metric_type, {}) if rolled_up else {})
-    sql = _FRAME.format(labels=frame.labels, bucket=frame.bucket(), where=frame.where, **shape)
+    shape = _SHAPES[metric_type]
+    hourly = _HOURLY.get(metric_type) if rolled_up else None
+    increments = replace(hourly or shape.increments, where=frame.where if hourly else f"{frame.where} AND {WITH_VALUE}")
+    sql = _FRAME.format(
+        labels=frame.labels,
+        bucket=frame.bucket(),
+        grouped=f"{shape.group}," if shape.group else "",
+        group=f", {shape.group}" if shape.group else "",
+        count=_COUNT,
+        sum=_SUM,
+        summed=_SUMMED,
+        columns=shape.columns,
+        increments=increments.sql,
+    )
     parameters = frame.parameters | {"quantile": -1.0 if quantile is None else quantile}
-    rows = await reader.query(sql, parameters, name=f"metrics.{shape['view']}")
+    rows = await reader.query(sql, parameters, name=f"metrics.{increments.view}")
     refuse_too_many(rows)
     if quantile is not None:
         evaluate = _QUANTILES[metric_type]
@@ -154,9 +183,14 @@ def _total(rows: Iterable[dict[str, Any]], column: str) -> float:
     return sum(row[column] for row in rows)
 
 
-def _average(rows: Rows, _: int) -> float | None:
-    count = _total(rows, "added_count")
-    return _total(rows, "added_sum") / count if count else None
+def _sum(rows: Rows, _: int) -> float | None:
+    known = [row["added_sum"] for row in rows if row["added_sum"] is not None]
+    return sum(known) if known else None
+
+
+def _average(rows: Rows, step_s: int) -> float | None:
+    count, total = _total(rows, "summed_count"), _sum(rows, step_s)
+    return total / count if count and total is not None else None
 
 
 def _least(rows: Rows, _: int) -> float | None:
@@ -171,7 +205,7 @@ _AGGREGATIONS: Final[dict[str, Callable[[Rows, int], float | None]]] = {
     "count": lambda rows, _: _total(rows, "added_count"),
     "increase": lambda rows, _: _total(rows, "added_count"),
     "rate": lambda rows, step_s: _total(rows, "added_count") / step_s,
-    "sum": lambda rows, _: _total(rows, "added_sum"),
+    "sum": _sum,
     "avg": _average,
     "min": _least,
     "max": _greatest,
@@ -179,14 +213,17 @@ _AGGREGATIONS: Final[dict[str, Callable[[Rows, int], float | None]]] = {
 
 
 def _explicit(rows: Rows, quantile: float) -> float | None:
-    return quantiles.explicit(((row["bucket_bounds"], row["added_buckets"]) for row in rows), quantile)
+    return quantiles.explicit(
+        ((row["bucket_bounds"], row["added_buckets"], row["low"], row["high"]) for row in rows), quantile
+    )
 
 
 def _exponential(rows: Rows, quantile: float) -> float | None:
     buckets = quantiles.ExponentialBuckets()
     for row in rows:
         positive, negative = (zip(*row[f"added_{side}"], strict=True) for side in ("positive", "negative"))
-        buckets.add(row["scale"], positive, negative, row["added_zeros"], row["zero_width"])
+        bounds = (row["low"], row["high"])
+        buckets.add(row["scale"], positive, negative, row["added_zeros"], row["zero_width"], known=bounds)
     return buckets.quantile(quantile)
 
 

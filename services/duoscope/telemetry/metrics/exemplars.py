@@ -66,9 +66,10 @@ async def list_exemplars(
         conditions.append("(timestamp, hash) < (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_hash:UInt64})")
         parameters |= {"after_ns": at, "after_hash": order}
     rows = await reader.query(
-        "SELECT DISTINCT toUnixTimestamp64Nano(timestamp) AS ns, service_name, trace_id, span_id, value, attributes, "
+        "SELECT DISTINCT toUnixTimestamp64Nano(timestamp) AS ns, service_name, trace_id, span_id, value, value_rest, "
         # Exemplars have no id: those of one moment are told apart by all that they are.
-        "cityHash64(service_name, trace_id, span_id, value, attributes) AS hash "
+        "attributes, "
+        "bitXor(cityHash64(service_name, trace_id, span_id, value, attributes), toUInt64(value_rest)) AS hash "
         f"FROM @exemplars WHERE {' AND '.join(conditions)} ORDER BY ns DESC, hash DESC LIMIT {{rows:UInt64}}",
         parameters | times.parameters,
         name="metrics.exemplars",
@@ -82,13 +83,19 @@ async def list_exemplars(
 
 def _exemplar(metric: str, row: dict[str, Any]) -> Exemplar:
     of_trace = row["trace_id"] != _NO_TRACE
-    value = row["value"]
     return Exemplar(
         values.rfc3339(row["ns"]),
         metric,
         row["service_name"],
-        value if value - value == 0 else None,
+        _number(row["value"], row["value_rest"]),
         row["trace_id"].hex() if of_trace else None,
         row["span_id"].hex() if of_trace else None,
         values.attributes(row["attributes"]),
     )
+
+
+def _number(value: float, rest: int) -> float | None:
+    """The value; an integer that a double cannot say, as it was sent."""
+    if value - value != 0:
+        return None
+    return int(value) + rest if rest else value

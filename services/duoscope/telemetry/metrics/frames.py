@@ -21,6 +21,8 @@ LOOKBACK_MIN_S: Final = 300
 """How far before the range the point is looked for that the first increase is counted from."""
 _STEPS_S: Final = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _POINTS_WANTED: Final = 240
+INT64_MIN: Final = -(2**63)
+UINT64_MAX: Final = 2**64 - 1
 
 Point = Annotated[
     tuple[str, float | None],
@@ -51,6 +53,8 @@ class Frame:
     step_s: int
     group_by: tuple[str, ...]
     condition: Condition | None
+    units: tuple[str, ...] = ()
+    """Those that points must have; any where there are none."""
 
     @property
     def lookback_s(self) -> int:
@@ -65,7 +69,8 @@ class Frame:
     @property
     def where(self) -> str:
         """Conditions that every read shares, apart from time."""
-        return "metric_name = {metric:String}" + (f" AND {self.condition.sql}" if self.condition else "")
+        of_units = " AND unit IN {units:Array(String)}" if self.units else ""
+        return "metric_name = {metric:String}" + of_units + (f" AND {self.condition.sql}" if self.condition else "")
 
     @property
     def labels(self) -> str:
@@ -86,6 +91,7 @@ class Frame:
             **keys,
             **times.parameters,
             "metric": self.metric,
+            "units": list(self.units),
             "step_s": self.step_s,
             "read_from_ns": max(0, self.start_s - self.lookback_s) * SECOND_NS,
             "start_s": self.start_s,
@@ -104,7 +110,7 @@ class Frame:
             key = tuple(row["labels"])
             if key not in points and len(points) == METRIC_SERIES_MAX:
                 return self._named(points), True
-            points.setdefault(key, []).append((second(row["bucket"]), row["value"]))
+            points.setdefault(key, []).append((second(row["bucket"]), _shown(row)))
         return self._named(points), False
 
     def _named(self, points: dict[tuple[str, ...], list[Point]]) -> list[Series]:
@@ -138,6 +144,15 @@ def refuse_too_many(rows: Sequence[object]) -> None:
 def second(unix_s: int) -> str:
     """A bucket's start as the API prints it: RFC 3339 without fractions."""
     return rfc3339(unix_s * SECOND_NS)[:19] + "Z"
+
+
+def _shown(row: dict[str, Any]) -> float | None:
+    """The row's value; an integer that a double cannot say, as it is."""
+    if text := row.get("whole_text"):
+        whole = int(text)
+        if INT64_MIN <= whole <= UINT64_MAX:
+            return whole
+    return row["value"]
 
 
 def _step(times: TimeRange, step: str | int | None) -> int:

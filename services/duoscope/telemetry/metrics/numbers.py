@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.metrics.frames import Frame
+from duoscope.telemetry.sql.increments import IS_NUMBER, Increments, added
 from duoscope.telemetry.times import TimeRange
 
 _OF_POINTS: Final = {
@@ -29,28 +30,39 @@ _OF_ROLLUPS: Final = {
 _END = "LIMIT {rows:UInt64}"
 _IS_DELTA = "temporality = 'delta'"
 
-# How much a point adds to what its series had counted at the point before. A series that began, or began anew, since
-# then has counted all of its value since; of one that was there before anything was read the first point says nothing,
-# nor does one whose start is its own time: nobody knows when that began (OTLP data model, "unknown start time").
+# An integer beyond 2^53 is a double and a rest: in a difference both count, and what is shown whole is their sum.
+_ADDED = added("(value - value_before) + (value_rest - value_rest_before)", "value", "NULL")
+_FELL = "is_monotonic AND (value < value_before OR value = value_before AND value_rest < value_rest_before)"
+_WHOLE = "toInt128(if(value_is_int, value, 0)) + value_rest"
+_SHOWN_WHOLE = "if(min(is_int) AND abs(value) >= 9007199254740992, toString({whole}), '')"
+_OF_WHOLE: Final = {name: _SHOWN_WHOLE.format(whole=f"{name}(whole)") for name in ("sum", "min", "max")}
+
+_POINTS = """
+SELECT labels, bucket, {aggregated} AS value, {whole_text} AS whole_text FROM (
+    SELECT {labels} AS labels, {bucket} AS bucket, value AS sent, {whole} AS whole, value_is_int AS is_int
+    FROM @metrics WHERE {where} AND metric_type = {{metric_type:String}} AND {is_number} AND {in_range})
+GROUP BY labels, bucket ORDER BY labels, bucket """
+
 _INCREASES = """
-SELECT {labels} AS labels, {bucket} AS bucket, {aggregated} AS value FROM (
-    SELECT service_name, scope_name, resource, attributes_json, timestamp,
-        lagInFrame(value) OVER points AS value_before, lagInFrame(timestamp) OVER points AS timestamp_before,
-        lagInFrame(start_timestamp) OVER points AS start_before, row_number() OVER points AS number,
-        multiIf(
-            {says_it}, value,
-            start_timestamp = timestamp AND (number = 1 OR start_timestamp > start_before), NULL,
-            number = 1, if(start_timestamp >= fromUnixTimestamp64Nano({{read_from_ns:Int64}}, 'UTC'), value, NULL),
-            start_timestamp > start_before AND start_timestamp >= timestamp_before, value,
-            is_monotonic AND value < value_before, value,
-            value - value_before) AS added
-    FROM @{view}
-    WHERE {where} AND metric_type = 'counter'
-        AND timestamp >= fromUnixTimestamp64Nano({{read_from_ns:Int64}}, 'UTC')
-        AND timestamp < fromUnixTimestamp64Nano({{end_ns:Int64}}, 'UTC')
-    WINDOW points AS (PARTITION BY series_id, temporality ORDER BY timestamp ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
-) WHERE bucket >= {{start_s:Int64}}
+SELECT labels, bucket, {aggregated} AS value
+FROM (SELECT {labels} AS labels, {bucket} AS bucket, {added} AS added FROM ({increments}))
+WHERE bucket >= {{start_s:Int64}}
 GROUP BY labels, bucket HAVING isNotNull(value) ORDER BY labels, bucket """
+
+# The newest value of each stream. Of a series with several those count that no other has followed: a stream is
+# followed by one that begins at its last point or later, as after a restart.
+_LAST = """
+SELECT labels, bucket, sum(one.1) AS value, {whole_text} AS whole_text FROM (
+    SELECT labels, bucket, arrayJoin(arrayFilter(
+        (_, at, start) -> at > latest_start OR start = latest_start,
+        groupArray(newest), groupArray(newest_at), groupArray(start_at))) AS one, one.2 AS whole, one.3 AS is_int,
+        max(start_at) AS latest_start
+    FROM (
+        SELECT {labels} AS labels, {bucket} AS bucket, series_id, {start} AS start_at, max(timestamp) AS newest_at,
+            argMax(({read}), timestamp) AS newest
+        FROM @{view} WHERE {where} GROUP BY labels, bucket, series_id, start_at)
+    GROUP BY labels, bucket, series_id)
+GROUP BY labels, bucket ORDER BY labels, bucket """
 
 
 async def query(
@@ -87,41 +99,62 @@ async def query(
         return await _increases(reader, frame, aggregated, f"{_IS_DELTA} OR NOT is_monotonic", "metrics")
     if rolled_up and aggregation in _OF_ROLLUPS and not (any(is_total) and kind == "counter"):
         return await _rollup(reader, frame, kind, aggregation)
-    sql = (
-        f"SELECT {frame.labels} AS labels, {frame.bucket()} AS bucket, {_aggregated(aggregation, quantile, 'value')} "
-        f"AS value FROM @metrics WHERE {frame.where} AND metric_type = {{metric_type:String}} "
-        f"AND {TimeRange.CONDITION} GROUP BY labels, bucket ORDER BY labels, bucket {_END}"
+    sql = _POINTS.format(
+        labels=frame.labels,
+        bucket=frame.bucket(),
+        aggregated=_aggregated(aggregation, quantile, "sent"),
+        whole=_WHOLE,
+        whole_text=_OF_WHOLE.get(aggregation, "''"),
+        where=frame.where,
+        is_number=IS_NUMBER,
+        in_range=TimeRange.CONDITION,
     )
-    return await reader.query(sql, frame.parameters | {"metric_type": kind}, name="metrics.points")
+    return await reader.query(sql + _END, frame.parameters | {"metric_type": kind}, name="metrics.points")
 
 
 def _aggregated(aggregation: str, quantile: float | None, value: str) -> str:
     return _OF_POINTS.get(aggregation, f"quantileExactInclusive({quantile})({{value}})").format(value=value)
 
 
+def _counted(frame: Frame, view: str, is_delta: str = _IS_DELTA) -> Increments:
+    flagged = IS_NUMBER if view == "metrics" else "isFinite(value)"
+    return Increments(
+        view=view,
+        where=f"{frame.where} AND metric_type = 'counter' AND {flagged}",
+        columns=("service_name", "scope_name", "resource", "attributes_json", "timestamp", "value", "value_rest"),
+        before=("value", "value_rest"),
+        fell=_FELL,
+        is_delta=is_delta,
+    )
+
+
 async def _increases(
-    reader: TelemetryReader, frame: Frame, aggregated: str, says_it: str, view: str
+    reader: TelemetryReader, frame: Frame, aggregated: str, is_delta: str, view: str
 ) -> list[dict[str, Any]]:
     sql = _INCREASES.format(
         labels=frame.labels,
         bucket=frame.bucket(),
         aggregated=aggregated,
-        says_it=says_it,
-        view=view,
-        where=frame.where,
+        added=_ADDED,
+        increments=_counted(frame, view, is_delta).sql,
     )
     return await reader.query(sql + _END, frame.parameters, name=f"metrics.increases.{view}")
 
 
 async def _last(reader: TelemetryReader, frame: Frame, kind: str, view: str) -> list[dict[str, Any]]:
-    sql = (
-        "SELECT labels, bucket, sum(newest) AS value FROM ("
-        f"SELECT {frame.labels} AS labels, {frame.bucket()} AS bucket, argMax(value, timestamp) AS newest "
-        f"FROM @{view} WHERE {frame.where} AND metric_type = {{metric_type:String}} AND {TimeRange.CONDITION} "
-        "GROUP BY labels, bucket, series_id) "
-        f"GROUP BY labels, bucket ORDER BY labels, bucket {_END}"
+    nothing = "toDateTime64(0, 9, 'UTC')"
+    of_points = view == "metrics"
+    is_number = IS_NUMBER if of_points else "isFinite(value)"
+    sql = _LAST.format(
+        labels=frame.labels,
+        bucket=frame.bucket(),
+        start=f"if({_IS_DELTA}, {nothing}, {_counted(frame, view).start})" if kind == "counter" else nothing,
+        read=f"value, {_WHOLE}, value_is_int" if of_points else "value, 0, false",
+        whole_text=_OF_WHOLE["sum"],
+        view=view,
+        where=f"{frame.where} AND metric_type = {{metric_type:String}} AND {is_number} AND {TimeRange.CONDITION}",
     )
-    return await reader.query(sql, frame.parameters | {"metric_type": kind}, name=f"metrics.last.{view}")
+    return await reader.query(sql + _END, frame.parameters | {"metric_type": kind}, name=f"metrics.last.{view}")
 
 
 async def _rollup(reader: TelemetryReader, frame: Frame, kind: str, aggregation: str) -> list[dict[str, Any]]:

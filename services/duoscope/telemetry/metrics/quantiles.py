@@ -1,7 +1,7 @@
 """Quantiles of merged histogram buckets. Pure functions: no store, no time."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -9,32 +9,85 @@ SCALE_MIN: Final = -10
 """The lowest scale of OpenTelemetry's exponential histograms."""
 
 
-def explicit(histograms: Iterable[tuple[Sequence[float], Sequence[float]]], q: float) -> float | None:
-    """The q-quantile of histograms with explicit bounds, each (upper bounds, counts with one more for above the last).
+Bounds = tuple[float | None, float | None]
+"""The least and the greatest observation, each where it is known."""
+_UNKNOWN: Final[Bounds] = (None, None)
+_ROUNDING: Final = 1e-9
+"""A reported extreme may lie this much, as a part of it, outside of the bucket that it was counted in."""
+
+
+def explicit(
+    histograms: Iterable[tuple[Sequence[float], Sequence[float], float | None, float | None]], q: float
+) -> float | None:
+    """The q-quantile of histograms with explicit bounds, interpolated; None without observations.
 
     Within a bucket observations count as spread evenly, so histograms of different bounds merge by their distribution
-    functions. As in Prometheus' histogram_quantile, the first bucket begins at 0 if its bound is positive, and a
-    quantile above the last bound answers that bound. None without observations.
+    functions. No bucket reaches beyond the least and the greatest observation, where these are known. Where they are
+    not, it is as in Prometheus' histogram_quantile: the first bucket begins at 0 if its bound is positive, and a
+    quantile above the last bound answers that bound.
+
+    Args:
+        histograms: for each its upper bounds, counts with one more for above the last, least and greatest observation.
+        q: from 0 to 1.
     """
     spread: list[tuple[float, float, float]] = []
     points: list[tuple[float, float]] = []
-    for bounds, counts in histograms:
-        if not bounds:
-            continue
-        lower = min(0.0, bounds[0])
-        for upper, count in zip(bounds, counts, strict=False):
-            if count > 0:
-                if upper > lower:
-                    spread.append((lower, upper, count))
-                else:
-                    points.append((upper, count))
-            lower = upper
-        if len(counts) > len(bounds) and counts[-1] > 0:
-            points.append((bounds[-1], counts[-1]))
+    for bounds, counts, least, greatest in histograms:
+        for lower, upper, count in _pieces(*_finite(bounds, counts), (least, greatest)):
+            if upper > lower:
+                spread.append((lower, upper, count))
+            else:
+                points.append((upper, count))
     total = sum(count for _, _, count in spread) + sum(count for _, count in points)
     if not total:
         return None
     return _invert(spread, points, q * total)
+
+
+def _finite(bounds: Sequence[float], counts: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The same without infinite bounds, which part nothing."""
+    bounds, counts = list(bounds), list(counts)
+    if bounds and bounds[-1] == math.inf:
+        bounds.pop()
+        counts[-2:] = [sum(counts[-2:])]
+    if bounds and bounds[0] == -math.inf:
+        bounds.pop(0)
+        counts[:2] = [sum(counts[:2])]
+    return bounds, counts
+
+
+def _pieces(bounds: list[float], counts: list[float], known: Bounds) -> Iterator[tuple[float, float, float]]:
+    """(lower, upper, count) of each bucket with observations."""
+    filled = [number for number, count in enumerate(counts) if count > 0]
+    if not filled or (not bounds and None in known):
+        return
+    edges = [-math.inf, *bounds, math.inf]
+    least, greatest = _sound(known, edges[filled[0] + 1], edges[filled[-1]])
+    first = least if least is not None else min(0.0, bounds[0])
+    last = greatest if greatest is not None else bounds[-1]
+    for number in filled:
+        lower = bounds[number - 1] if number else first
+        upper = bounds[number] if number < len(bounds) else last
+        yield _within(lower, least, greatest), _within(upper, least, greatest), counts[number]
+
+
+def _sound(known: Bounds, lowest_upper: float, highest_lower: float) -> Bounds:
+    """Those extremes that can be, given where the first bucket with observations ends and the last one begins.
+
+    Senders that know no extremes exist which report zeros.
+    """
+    least, greatest = known
+    if least is not None and least > lowest_upper + abs(least) * _ROUNDING:
+        least = None
+    if greatest is not None and greatest < highest_lower - abs(greatest) * _ROUNDING:
+        greatest = None
+    return _UNKNOWN if least is not None and greatest is not None and least > greatest else (least, greatest)
+
+
+def _within(value: float, least: float | None, greatest: float | None) -> float:
+    if least is not None and value < least:
+        return least
+    return greatest if greatest is not None and value > greatest else value
 
 
 def _invert(spread: list[tuple[float, float, float]], points: list[tuple[float, float]], rank: float) -> float:
@@ -53,7 +106,7 @@ def _invert(spread: list[tuple[float, float, float]], points: list[tuple[float, 
     for edge in edges:
         gained = slope * (edge - position)
         if slope > 0 and reached + gained >= rank:
-            return position + (rank - reached) / slope
+            return min(edge, position + (rank - reached) / slope)
         reached += gained + jumps.get(edge, 0.0)
         position = edge
         if reached >= rank and edge in jumps:
@@ -71,6 +124,7 @@ class ExponentialBuckets:
         self.negative: dict[int, float] = {}
         self.zero_count = 0.0
         self.zero_threshold = 0.0
+        self._known: list[Bounds] = []
 
     def add(
         self,
@@ -79,21 +133,33 @@ class ExponentialBuckets:
         negative: Iterable[tuple[int, float]],
         zero_count: float,
         zero_threshold: float,
+        *,
+        known: Bounds = _UNKNOWN,
     ) -> None:
-        """Add buckets given as (index, count); bucket i covers (2^(i/2^scale), 2^((i+1)/2^scale)]."""
+        """Add buckets given as (index, count); bucket i covers (2^(i/2^scale), 2^((i+1)/2^scale)].
+
+        `known` are the least and the greatest of these observations.
+        """
         target = scale if self.scale is None else min(scale, self.scale)
         if self.scale is not None and target < self.scale:
             self.positive = _shifted(self.positive.items(), self.scale - target)
             self.negative = _shifted(self.negative.items(), self.scale - target)
         self.scale = target
+        observed = zero_count
         for mine, theirs in ((self.positive, positive), (self.negative, negative)):
             for index, count in _shifted(theirs, scale - target).items():
                 mine[index] = mine.get(index, 0.0) + count
+                observed += count
+        if observed > 0:
+            self._known.append(known)
         self.zero_count += zero_count
         self.zero_threshold = max(self.zero_threshold, zero_threshold)
 
     def quantile(self, q: float) -> float | None:
-        """The q-quantile, interpolated on the buckets' own exponential scale; None without observations."""
+        """The q-quantile, interpolated on the buckets' own exponential scale; None without observations.
+
+        It is within the least and the greatest observation, where these are known of all that was added.
+        """
         if self.scale is None:
             return None
         ordered = [(index, -1, count) for index, count in sorted(self.negative.items(), reverse=True) if count > 0]
@@ -108,10 +174,28 @@ class ExponentialBuckets:
         index, sign, count = ordered[place]
         fraction = min(1.0, max(0.0, (rank - (reached[place] - count)) / count))
         if sign == 0:
-            return self._in_zero_bucket(fraction)
-        exponent = index + (fraction if sign > 0 else 1 - fraction)
+            found = self._in_zero_bucket(fraction)
+        else:
+            found = self._power(sign, index + (fraction if sign > 0 else 1 - fraction))
+        return _within(found, *_sound(self._extremes(), self._edge(ordered[0], upper=True), self._edge(ordered[-1])))
+
+    def _extremes(self) -> Bounds:
+        least, greatest = ([known[side] for known in self._known] for side in (0, 1))
+        return (
+            None if None in least else min(each for each in least if each is not None),
+            None if None in greatest else max(each for each in greatest if each is not None),
+        )
+
+    def _edge(self, bucket: tuple[int, int, float], *, upper: bool = False) -> float:
+        """Where a bucket (index, sign, count) begins, or ends."""
+        index, sign, _ = bucket
+        if sign == 0:
+            return self.zero_threshold if upper else -self.zero_threshold
+        return self._power(sign, index + (upper == (sign > 0)))
+
+    def _power(self, sign: int, exponent: float) -> float:
         try:
-            return sign * math.pow(2.0, exponent / 2.0**self.scale)
+            return sign * math.pow(2.0, exponent / 2.0 ** (self.scale or 0))
         except OverflowError:
             return sign * math.inf
 

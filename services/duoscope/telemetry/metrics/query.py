@@ -2,21 +2,28 @@
 
 A query answers a series of points for each combination of labels. What an aggregation means depends on the type:
 
-    gauge            avg, sum, min, max, count, p1 to p99 are over all points of a step; last adds up the newest point
-                     of each series
+    gauge            avg, sum, min, max, count, percentiles are over all points of a step; last adds up the newest
+                     point of each series
     counter          increase is how much was counted in a step, rate the same per second; resets are noticed, and both
-                     temporalities answer alike. sum is the increase, avg, min, max, p1 to p99 are over what each point
-                     adds to the one before, count is points, last adds up the newest values as they were sent. A
-                     counter that goes up and down and sends totals is a gauge to all but increase and rate
+                     temporalities answer alike. sum is the increase, avg, min, max, percentiles are over what each
+                     point adds to the one before, count is points, last adds up the newest values as they were sent.
+                     A counter that goes up and down and sends totals is a gauge to all but increase and rate.
+                     Writers of one series are told apart by their start times
     histogram        (explicit or exponential) count and increase are observations in a step, rate the same per second,
-                     sum and avg are over them, p1 to p99 are interpolated in merged buckets; min and max as reported
-    summary          count, increase, rate, sum, avg likewise; p1 to p99 are the mean of what was reported there
+                     sum and avg are over them, percentiles are interpolated in merged buckets, within the reported
+                     extremes; min and max as reported
+    summary          count, increase, rate, sum, avg likewise; percentiles are the mean of what was reported there
+
+Percentiles are p0 to p100, with decimals where wanted. Points without a value (NO_RECORDED_VALUE), NaN and infinities
+are in none of these. An answer is in one unit: figures in different ones are not put together.
 
 Steps of whole hours that ask for no attribute are read from rollups (docs/adr/0011).
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -29,7 +36,8 @@ from duoscope.telemetry import items, values
 from duoscope.telemetry.items import Time
 from duoscope.telemetry.language import Signal, compile_query, fields_of
 from duoscope.telemetry.metrics import distributions, numbers
-from duoscope.telemetry.metrics.frames import Series, framed, second
+from duoscope.telemetry.metrics.frames import Frame, Series, framed, second
+from duoscope.telemetry.sql.increments import IN_RANGE, WITH_VALUE
 from duoscope.telemetry.times import TimeRange
 
 SERVICES_SHOWN_MAX: Final = 100
@@ -43,8 +51,17 @@ AGGREGATIONS: Final[dict[str, tuple[str, ...]]] = {
     "exponential_histogram": (*_DISTRIBUTION, "min", "max"),
     "summary": _DISTRIBUTION,
 }
-"""What may be asked of each type, besides p1 to p99, which all take."""
-_PERCENTILE = re.compile(r"p([1-9]\d?)")
+"""What may be asked of each type, besides percentiles, which all take."""
+_PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,12})?)", re.ASCII)
+_DIMENSIONLESS = re.compile(r"1?(?:\{[^{}]*\})?")
+"""Units that only say what is counted, as UCUM has it: nothing, 1, {request}."""
+_VIEWS: Final = {
+    "gauge": "metrics",
+    "counter": "metrics",
+    "histogram": "histograms",
+    "exponential_histogram": "exponential_histograms",
+    "summary": "summaries",
+}
 
 
 class Metric(Struct, frozen=True):
@@ -73,7 +90,11 @@ class MetricResult(Struct, frozen=True):
 
     metric: str
     type: Annotated[str | None, Meta(description="Null for a metric that was never seen.")]
-    unit: str
+    unit: Annotated[str, Meta(description="Of these points.", examples=["s"])]
+    other_units: Annotated[
+        list[str],
+        Meta(description="Those in which points of this name and type came as well, which are left out; see `unit`."),
+    ]
     aggregation: str
     step_s: Annotated[int, Meta(description="Seconds between points.", examples=[60])]
     start: Annotated[str, Meta(description="`start`, moved back to a whole step.")]
@@ -140,6 +161,7 @@ async def query(
     metric: str,
     *,
     metric_type: str | None = None,
+    unit: str | None = None,
     aggregation: str | None = None,
     query_text: str = "",
     group_by: Sequence[str] = (),
@@ -152,6 +174,7 @@ async def query(
         times: the range, which is widened to whole steps.
         metric: its name.
         metric_type: for a name sent with several types; without it, the type seen last.
+        unit: for a name sent in several units; without it, the unit of the latest point that meets the rest.
         aggregation: see above; without it rate for monotonic counters, avg for others.
         query_text: a filter in the search language; words have no meaning here.
         group_by: `service`, `scope`, or attributes as the search language names them.
@@ -174,8 +197,13 @@ async def query(
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     rows: list[dict[str, Any]] = []
+    shown_unit, others = "", []
     if shape:
-        rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"}
+        known = list(dict.fromkeys(row["unit_text"] for row in shapes if row["kind"] == kind))
+        shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
+        rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"} and not others
+        if others:
+            frame = replace(frame, units=tuple(each for each in known if _alike(each, shown_unit)))
         if kind in ("gauge", "counter"):
             of_kind = [row for row in shapes if row["kind"] == kind]
             rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
@@ -185,7 +213,8 @@ async def query(
     return MetricResult(
         metric=metric,
         type=kind,
-        unit=shape["unit_text"] if shape else "",
+        unit=shown_unit,
+        other_units=others,
         aggregation=chosen,
         step_s=frame.step_s,
         start=second(frame.start_s),
@@ -195,16 +224,44 @@ async def query(
     )
 
 
+async def _units(
+    reader: TelemetryReader, frame: Frame, kind: str, known: list[str], asked: str | None
+) -> tuple[str, list[str]]:
+    """The unit that an answer is in, and those of other points that it leaves out."""
+    if asked is not None and asked not in known:
+        listed = ", ".join(repr(each) for each in known)
+        raise invalid(f"`unit` of this metric is one of {listed}, not {asked[:40]!r}.")
+    found = known
+    if len({"" if _alike(each, "") else each for each in known}) > 1:
+        rows = await reader.query(
+            f"SELECT toString(unit) AS found, max(timestamp) AS latest FROM @{_VIEWS[kind]} WHERE {frame.where} "
+            f"AND {'metric_type = {metric_type:String}' if _VIEWS[kind] == 'metrics' else 'true'} AND {IN_RANGE} "
+            f"AND {WITH_VALUE} GROUP BY found ORDER BY latest DESC, found",
+            frame.parameters | {"metric_type": kind},
+            name="metrics.units",
+        )
+        found = [row["found"] for row in rows] or known
+    shown = asked if asked is not None else found[0]
+    return shown, [each for each in found if not _alike(each, shown)]
+
+
+def _alike(unit: str, other: str) -> bool:
+    """Whether figures in two units may be added up."""
+    return unit == other or bool(_DIMENSIONLESS.fullmatch(unit) and _DIMENSIONLESS.fullmatch(other))
+
+
 def _aggregation(asked: str | None, kind: str | None, *, is_monotonic: bool) -> tuple[str, float | None]:
     if asked is None:
         return ("rate" if kind == "counter" and is_monotonic else "avg"), None
-    if found := _PERCENTILE.fullmatch(asked):
-        return asked, int(found.group(1)) / 100
+    if (found := _PERCENTILE.fullmatch(asked)) and (quantile := Decimal(found.group(1)) / 100) <= 1:
+        return asked, float(quantile)
     every = {name for names in AGGREGATIONS.values() for name in names}
     takes = AGGREGATIONS[kind] if kind else tuple(sorted(every))
     if asked not in takes:
         of_what = f"a {kind.replace('_', ' ')}" if kind and asked in every else "a metric"
-        raise invalid(f"`aggregation` of {of_what} is one of {', '.join(takes)} or p1 to p99, not {asked[:40]!r}.")
+        raise invalid(
+            f"`aggregation` of {of_what} is one of {', '.join(takes)} or p0 to p100, such as p99.9, not {asked[:40]!r}."
+        )
     return asked, None
 
 

@@ -8,6 +8,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.sql.increments import WITH_VALUE
 from duoscope.telemetry.times import SECOND_NS
 
 WINDOWS_S: Final = (3600, 600, 60)
@@ -19,7 +20,7 @@ TIMEOUT_S: Final = 10
 _SETTINGS: Final = {"max_execution_time": TIMEOUT_S, "max_rows_to_read": ROWS_MAX}
 _TOO_EXPENSIVE: Final = "query-too-expensive"
 
-_SINCE: Final = "timestamp >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC')"
+_SINCE: Final = f"timestamp >= fromUnixTimestamp64Nano({{start_ns:Int64}}, 'UTC') AND {WITH_VALUE}"
 _VIEWS: Final = ("@metrics", "@histograms", "@exponential_histograms", "@summaries")
 
 

@@ -13,11 +13,12 @@ from duoscope.kernel.ingest_limits import IngestLimits
 
 EXPLANATIONS: Final[Mapping[str, str]] = {
     "invalid-id": "a span needs a trace id of 16 bytes and a span id of 8, not all zero",
-    "time-out-of-range": "the time is older than the tenant's retention or more than a day ahead",
+    "time-out-of-range": "the time is older than the tenant's retention, or it or a span's end is more than a day "
+    "ahead",
     "time-missing": "a point needs time_unix_nano",
     "no-value": "a point needs a value, or the flag that says there is none",
     "invalid-histogram": "bounds must increase, with one bucket more than bounds; scales go from -10 to 20; at most "
-    f"{limits.INGEST_BUCKETS_MAX} buckets",
+    f"{limits.INGEST_BUCKETS_MAX} buckets, and 2^53 counted in each and in all; a zero threshold is zero or more",
     "too-many-attributes": "more than {attributes} attributes, events, links or exemplars",
     "attribute-too-large": "an attribute's value takes more than {attribute_bytes} bytes",
     "body-too-large": "a log body takes more than {body_bytes} bytes",
@@ -25,6 +26,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "nested-too-deep": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels",
     "too-many-series": "the tenant has {active_series} active metric series, as many as it may have; "
     "GET /api/v1/ingest/cardinality shows which metrics have the most",
+    "invalid-json-value": "a member in JSON is of another type than OTLP has there, out of its range, or given twice",
 }
 """Of items, by reason; names in braces are the tenant's limits."""
 

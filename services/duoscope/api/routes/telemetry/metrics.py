@@ -49,6 +49,7 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
         time_range(data.start, data.end),
         data.metric,
         metric_type=data.type,
+        unit=data.unit,
         aggregation=data.aggregation,
         query_text=data.query,
         group_by=data.group_by,

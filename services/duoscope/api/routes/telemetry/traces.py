@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from litestar import get, post
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from duoscope.api.authentication import requires
 from duoscope.api.problems import documented
@@ -36,7 +36,14 @@ async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePag
     responses=documented(400, 401, 403, 404, 503),
 )
 async def get_trace(
-    trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")], reader: Reader
+    trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")],
+    reader: Reader,
+    cursor: Annotated[
+        str | None, QueryParameter(description="`next_cursor` of the page before, of the same trace.")
+    ] = None,
 ) -> traces.Trace:
-    """All spans of a trace with their attributes, resources, scopes, events and links."""
-    return await traces.get(reader, trace_id)
+    """The spans of a trace with their attributes, resources, scopes, events and links, by their start.
+
+    A trace of many spans has several pages; its figures are those of all of it on each.
+    """
+    return await traces.get(reader, trace_id, cursor=cursor)

@@ -1,0 +1,152 @@
+"""A whole duoscope as a process of its own, for what must be seen from outside."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+class Up:
+    """A `duoscope up` as a process of its own, on ports that were free."""
+
+    COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
+    START_S = 60
+    STOP_S = 10
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.api_port, self.grpc_port, self.http_port = free_ports(3)
+        self.log = data_dir.with_name(f"{data_dir.name}.log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def grpc_target(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def otlp_url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def known(self) -> dict[str, str]:
+        """What the first start wrote."""
+        return json.loads((self.data_dir / "credentials.json").read_text())
+
+    @property
+    def key(self) -> str:
+        return self.known["api_key"]
+
+    def start(self) -> float:
+        """Start, and answer the seconds until it was ready."""
+        ports = {"--api-port": self.api_port, "--otlp-grpc-port": self.grpc_port, "--otlp-http-port": self.http_port}
+        options = [str(part) for option in ports.items() for part in option]
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.COMMAND, "up", *options, "--data-dir", str(self.data_dir)], stdout=log, stderr=log
+            )
+        while not self._ready():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() - began < self.START_S, self.log.read_text()
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health/ready", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Ask it to stop, and see that it does, cleanly and in time."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        try:
+            assert self.process.wait(self.STOP_S) == 0, self.log.read_text()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once (kill -9), if it still runs."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run another `duoscope` command on the same data folder, and answer what it printed."""
+        done = subprocess.run(
+            [*self.COMMAND, *arguments, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.START_S,
+            env=dict(os.environ),
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def admin(self, *arguments: str) -> Any:
+        return json.loads(self.run("admin", *arguments, "--json"))
+
+    @contextmanager
+    def api(self, email: str | None = None, password: str | None = None) -> Generator[httpx.Client]:
+        """The API as a user sees it; the admin of the first start unless told."""
+        login = {
+            "email": email or self.known["admin_email"],
+            "password": password or self.known["admin_password"],
+        }
+        with httpx.Client(base_url=f"{self.api_url}/api/v1", timeout=30) as client:
+            answer = client.post("/auth/login", json=login)
+            assert answer.status_code == 200, answer.text
+            client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+            yield client
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that no one listens on; all are held until all are found, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture(scope="session")
+def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Up]]:
+    """Starts a duoscope with a data folder of its own; at the end it is killed if it still runs."""
+
+    @contextmanager
+    def starting() -> Generator[Up]:
+        up = Up(tmp_path_factory.mktemp("up") / "data")
+        try:
+            up.start()
+            yield up
+        finally:
+            up.kill()
+
+    return starting
+
+
+@pytest.fixture(scope="session")
+def running(start_up: Callable[[], AbstractContextManager[Up]]) -> Generator[Up]:
+    """One duoscope for all tests that only talk to it, which must stop as asked at the end."""
+    with start_up() as up:
+        yield up
+        up.stop()
