@@ -33,6 +33,8 @@ ANSWERED: Final = "answered"
 """In a request's state: called with its status when it was answered."""
 _ALLOW = b"allow"
 _UNFINISHED = CLIENT_GONE
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Streams ask whether their reader is still there, for as long as they last."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _DURATION = Histogram(
@@ -111,6 +113,8 @@ class ObservedApp(Litestar):
             await send(message)  # pyright: ignore[reportArgumentType]
 
         async def timed_receive() -> Any:
+            if scope["method"] in _WITHOUT_BODY:
+                return await receive()
             try:
                 return await body.receive()
             except TimeoutError:

@@ -30,6 +30,8 @@ async def following(api, headers):
         text.append(message.get("body", b"").decode())
         if text[-1]:
             begun.set()
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            requests.put_nowait({"type": "http.disconnect"})  # as a server says it
 
     scope = {
         "type": "http", "http_version": "1.1", "method": "GET", "path": "/api/v1/logs/tail", "raw_path": b"",
