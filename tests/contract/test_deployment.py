@@ -10,6 +10,7 @@ import yaml
 
 from duoscope.kernel.settings import load
 from duoscope.stores.clickhouse import INGESTED, VIEWS
+from duoscope.stores.clickhouse.rehearsal import PREFIX as REHEARSALS
 from duoscope.stores.migrations.clickhouse_sql import split
 
 ROOT = Path(__file__).parents[2]
@@ -105,10 +106,14 @@ def test_a_reader_gets_the_views_and_nothing_else(accounts):
 
 
 def test_ingest_gets_its_tables_and_nothing_else(accounts):
+    made = "CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW"
     ledger = "SELECT(workspace_id, tenant_id, digest, received_at, items, stored, rejected)"
     assert _grants(accounts, "duoscope_ingesting") == {("INSERT", table) for table in INGESTED} | {
         (ledger, "ingest_ledger"),
         ("SELECT", "schema_migrations"),
+        ("SHOW TABLES", "*"),
+        ("TABLE ENGINE", "*"),
+        (f"CREATE DATABASE, {made}, INSERT, SELECT", f"{REHEARSALS}*.*"),
     }
 
 

@@ -44,7 +44,7 @@ async def test_each_extreme(insert, signal, kind, encoding):
     if encoding == "protobuf":
         raws = [request.SerializeToString() for _, request in cases]
     else:
-        raws = [from_json(signal.kind, as_json(request), limits.INGEST_REQUEST_BYTES_MAX) for _, request in cases]
+        raws = [from_json(signal.kind, as_json(request), limits.INGEST_REQUEST_BYTES_MAX)[0] for _, request in cases]
     try:
         outcomes, reader = await insert(signal, raws, requests.now_ns)
     except RejectedByStoreError:

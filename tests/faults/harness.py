@@ -158,6 +158,10 @@ class Deployment:
     def fault(self, **options):
         httpx.post(f"http://127.0.0.1:{self.front_port}/fault", params=options).raise_for_status()
 
+    def query(self, sql):
+        """Run a statement of ClickHouse's."""
+        httpx.post(f"http://127.0.0.1:{self.front_port}/", content=sql.encode(), timeout=START_S).raise_for_status()
+
     def run(self, *arguments, env=None):
         done = subprocess.run(
             [*self._command, *arguments],

@@ -11,6 +11,10 @@ import httpx
 import pytest
 import sending as senders
 
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.ids import new_id
+from duoscope.receiver.signals import LOGS, METRICS, TRACES
+
 FLOW = 15
 """Requests that must get through before and after a fault."""
 
@@ -181,6 +185,59 @@ def test_the_disk_of_the_store_is_full(postgres, load, audit, small_disk, tmp_pa
         audit("a full disk of the store", tenant, sending.books)
     finally:
         deployment.stop()
+
+
+POISONED = {
+    "traces_v3": "span_name != 'poison'",
+    "trace_summaries_v3": "NOT has(service_names, 'poison in a view')",
+    "span_figures": "span_name != 'poison in a view'",
+    "logs_v3": "body != 'poison'",
+    "metrics_v3_hourly": "metric_name != 'poison'",
+}
+"""What tables refuse that the decoder takes."""
+
+
+def poison(otlp):
+    """Requests of a sound item and one that nobody foresaw."""
+    now = now_unix_nano()
+    for name in ("poison", "poison in a view"):
+        ids = {"span_id": b"\1" * 8, "start_time_unix_nano": now}
+        yield TRACES, otlp.spans(name, {"trace_id": new_id().bytes, "name": name, **ids})
+    yield LOGS, otlp.logs("p", *({"time_unix_nano": now, "body": body} for body in ("beside", "poison")))
+    metrics = [METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="poison")]
+    metrics[0].gauge.data_points.add(time_unix_nano=now, as_int=1)
+    yield METRICS, otlp.metrics("p", *metrics)
+
+
+def test_a_poisoned_item_among_strangers(deployment, tenant, load, audit, otlp, thorough):  # noqa: PLR0917
+    """Views and tables refuse items that the decoder did not foresee: they cost nobody else anything."""
+    poisoner, rejected = deployment.tenant("poisoner"), 0
+    for table, check in POISONED.items():
+        deployment.query(f"ALTER TABLE duoscope.{table} ADD CONSTRAINT sober CHECK {check}")
+    try:
+        with load(tenant) as sending, httpx.Client(timeout=60) as client:
+            for _ in range(10 if thorough else 1):
+                for signal, request in poison(otlp):
+                    sending.wait_for(1)
+                    receiver = random.choice(deployment.receivers)
+                    answer = client.post(
+                        f"http://127.0.0.1:{receiver.http_port}{signal.http_path}",
+                        content=request.SerializeToString(),
+                        headers={"content-type": "application/x-protobuf", "x-api-key": poisoner.key},
+                    )
+                    assert answer.status_code == 200, answer.text
+                    rejected += 1
+            sending.wait_for(FLOW)
+        settle(deployment)
+    finally:
+        for table in POISONED:
+            deployment.query(f"ALTER TABLE duoscope.{table} DROP CONSTRAINT sober")
+    audit("a poisoned item among strangers", tenant, sending.books, rejected)
+    assert sending.books.rejected == set(), sending.books.unexpected
+    assert [batch for receiver in deployment.receivers for batch in receiver.batches(".poison")] == []
+    with poisoner.api() as api:
+        answer = api.get("/ingest/rejections", params={"per": "hour", "reason": "refused-by-store"})
+        assert sum(each["items"] for each in answer.json()["items"]) == rejected, answer.text
 
 
 def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):

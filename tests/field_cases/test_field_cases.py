@@ -44,7 +44,6 @@ KNOWN: Final = {
     # A browser of another origin.
     "http_browser": "K13",
     # In work.
-    "span_end_beyond_2262": "K1",
     "utf8_broken_json": "K3",
     "wrong_endpoint": "K3",
     "logs_alike_without_times": "K5",

@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -41,6 +42,48 @@ SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
+_PROM = "/api/v1/prom/api/v1"
+_AT_S = _START_NS // 10**9 + 60
+_PROM_RANGE = f"start={_START_NS // 10**9}&end={_START_NS // 10**9 + 600}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A probe that is sent as a form."""
+
+    text: str
+
+
+PROMETHEUS = {
+    ("GET", f"{_PROM}/query"): [
+        f"{_PROM}/query?time={_AT_S}&query={quote(expression)}"
+        for expression in (
+            "depth", "sum by (job) (hits_total)", "took_bucket", '{job=~".+"}', "target_info",
+            "last_over_time(depth[1m:])",
+            '{"hits"}', "increase(took_count[5m])", "count(took_sum) * 3 or absent(nothing)",
+        )
+    ],
+    ("POST", f"{_PROM}/query"): [Form(f"query=depth&time={_AT_S}")],
+    ("GET", f"{_PROM}/query_range"): [f"{_PROM}/query_range?query=depth*2&step=15&{_PROM_RANGE}"],
+    ("POST", f"{_PROM}/query_range"): [Form(f"query=max(took_sum)&step=1m&{_PROM_RANGE}")],
+    ("GET", f"{_PROM}/query_exemplars"): [f"{_PROM}/query_exemplars?query=took_bucket&{_PROM_RANGE}"],
+    ("POST", f"{_PROM}/query_exemplars"): [Form(f"query=took_bucket&{_PROM_RANGE}")],
+    ("GET", f"{_PROM}/series"): [f"{_PROM}/series?match[]=depth&match[]={{job=%22checkout%22}}&{_PROM_RANGE}"],
+    ("POST", f"{_PROM}/series"): [Form(f"match[]=depth&{_PROM_RANGE}")],
+    ("GET", f"{_PROM}/labels"): [f"{_PROM}/labels?{_PROM_RANGE}"],
+    ("POST", f"{_PROM}/labels"): [Form(f"match[]=took_bucket&{_PROM_RANGE}")],
+    ("GET", f"{_PROM}/label/{{name}}/values"): [
+        f"{_PROM}/label/job/values?{_PROM_RANGE}",
+        f"{_PROM}/label/__name__/values",
+    ],
+    ("GET", f"{_PROM}/metadata"): [f"{_PROM}/metadata"],
+    **{
+        (method, f"{_PROM}/{name}"): OPEN_TO_USERS
+        for name in ("parse_query", "format_query")
+        for method in ("GET", "POST")
+    },
+    **{("GET", f"{_PROM}/{name}"): OPEN_TO_USERS for name in ("status/buildinfo", "rules", "alerts")},
+}  # fmt: skip
 ROUTES = {
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
@@ -121,9 +164,11 @@ ROUTES = {
         _RANGE | {"metric": "depth", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "hits", "step": "1m", "aggregation": "increase"},
         _RANGE | {"metric": "took", "step": "1m", "aggregation": "p95"},
+        _RANGE | {"metric": "took", "step": "1m", "aggregation": "p99.9"},
         _RANGE | {"metric": "hits", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "took", "step": "1h", "aggregation": "p95"},
     ],
+    **PROMETHEUS,
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/ingest/limits"): METERING,
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
@@ -174,6 +219,9 @@ PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probe
 async def _call(api, headers, route, probe):
     method, path = route
     body = {} if isinstance(probe, str) else {"json": probe}
+    if isinstance(probe, Form):
+        body = {"content": probe.text}
+        headers = headers | {"content-type": "application/x-www-form-urlencoded"}
     headers = headers | {"x-request-id": "00000000-0000-7000-8000-000000000001"}
     return await api.client.request(method, probe if isinstance(probe, str) else path, headers=headers, **body)
 

@@ -4,6 +4,7 @@ A key reaches the routes that ask for a permission it stands for, which are the 
 even those that are open to every signed-in user.
 """
 
+import base64
 from functools import partial
 from typing import Any, Final, cast
 
@@ -21,12 +22,26 @@ _KEY_PREFIX: Final = "tfk-"
 
 
 def presented_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    """The API key of a request: `x-api-key`, or `Authorization: Bearer` with what begins as keys do."""
+    """The API key of a request: `x-api-key`, or what begins as keys do in `Authorization: Bearer` or `Basic`.
+
+    Basic credentials are what Grafana and promtool send when they are told a user and a password; any user will do.
+    """
     if key := connection.headers.get("x-api-key"):
         return key
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     token = token.strip()
-    return token if scheme.lower() == "bearer" and token.startswith(_KEY_PREFIX) else None
+    if scheme.lower() == "basic":
+        token = _basic_password(token)
+    elif scheme.lower() != "bearer":
+        return None
+    return token if token.startswith(_KEY_PREFIX) else None
+
+
+def _basic_password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 async def machine(

@@ -15,6 +15,7 @@ import duoscope
 from duoscope.api import openapi_page
 from duoscope.api.answers import Answer
 from duoscope.api.authentication import Authentication
+from duoscope.api.compat import prometheus
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
 from duoscope.api.log_streams import Tails
@@ -68,6 +69,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(logs.search, logs.tail, logs.get_record),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
+            *prometheus.ROUTES,
             *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
             start_page.start_page,

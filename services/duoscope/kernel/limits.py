@@ -130,6 +130,12 @@ INGEST_SPOOL_PAUSE_MAX_S: Final = 10.0
 INGEST_INSERT_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 """What one INSERT may take in ClickHouse."""
 
+INGEST_PARTITIONS_MAX: Final = 1000
+"""Of one INSERT: a day and a retention each. All days of all retentions are fewer."""
+
+INGEST_SPLITS_MAX: Final = 200
+"""Tries to find the refused items of one request; what is not told apart by then is refused with them."""
+
 EMBEDDED_POSTGRES_CHECK_S: Final = 1.0
 """How often the embedded PostgreSQL is looked at; one that died is started again."""
 
@@ -214,6 +220,21 @@ LIST_LIMIT_MAX: Final = 200
 
 QUERY_TEXT_CHARS_MAX: Final = 8192
 """Length of a search text a person wrote."""
+
+PROMQL_NESTING_MAX: Final = 100
+PROMQL_CHAINED_MAX: Final = 500
+"""Brackets within each other and operators of one PromQL expression: its parser works on the machine's stack, and above
+about 4,000 of either the process would end."""
+
+PROMQL_POINTS_MAX: Final = 10_000_000
+PROMQL_CELLS_MAX: Final = 20_000_000
+PROMQL_SERIES_MAX: Final = 50_000
+PROMQL_HISTOGRAMS_MAX: Final = 200_000
+"""Points that one PromQL query may read, values (series by steps) that one part of it may have, series, and points that
+are exponential histograms."""
+
+PROMQL_TIMEOUT_S: Final = 60
+"""How long one PromQL query may take in all."""
 
 METRIC_POINTS_MAX: Final = 11_000
 """Buckets per series that one metric query may return."""

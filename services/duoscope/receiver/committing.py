@@ -62,7 +62,7 @@ class Committer:
         self._decoding = asyncio.Lock()
         self._catalogue_due = 0.0
         self._recent = Remembered(limits.INGEST_RECENT_REQUESTS_MAX)
-        self._late: set[asyncio.Task[bool]] = set()
+        self._late: set[asyncio.Task[Batch | None]] = set()
         self._series = TenantSeries() if signal.kind is Kind.METRICS else None
 
     async def commit(self, requests: list[Request]) -> None:
@@ -131,7 +131,7 @@ class Committer:
 
     async def _store(self, requests: list[Request], *, asked: bool) -> None:
         loop = asyncio.get_running_loop()
-        remaining = requests
+        remaining: list[Request] = requests
         while remaining:
             async with self._decoding:
                 decoded = await loop.run_in_executor(self._threads, self._decode, remaining)
@@ -146,16 +146,16 @@ class Committer:
                 if not isinstance(outcome, Outcome) or not outcome.items:
                     unrecorded.append(request)
             await self._release(unrecorded)
+            stored: Batch | None = None
             try:
-                if decoded.batch:
-                    await self._insert(decoded.batch, asked=asked)
+                stored = await self._insert(decoded.batch, asked=asked) if decoded.batch else None
             except DuoscopeError as error:
                 self._catalogue_due = 0.0  # the catalogue's rows went with the batch
                 await self._release([request for request, _ in sound if _key(request) not in self._spool.undecided])
                 for request, _ in sound:
                     request.resolve(error)
                 continue
-            self._answer(sound)
+            self._answer(_as_stored(sound, stored))
 
     async def _release(self, requests: list[Request]) -> None:
         if requests and self._claims:
@@ -230,8 +230,8 @@ class Committer:
             "rejected": outcome.rejected,
         }
 
-    async def _insert(self, batch: Batch, *, asked: bool) -> None:
-        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged.
+    async def _insert(self, batch: Batch, *, asked: bool) -> Batch:
+        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged, as it returns.
 
         Not `asked`, it may hold what is stored already: the spool asks before it inserts anything.
         """
@@ -243,7 +243,7 @@ class Committer:
             raise _disk_trouble() from error
         if self._spool.away or not asked:
             await self._keep(path, batch)
-            return
+            return batch
         inserting = asyncio.create_task(self._try_to_insert(path, batch), name="insert a batch")
         done, _ = await asyncio.wait({inserting}, timeout=limits.INGEST_COMMIT_MAX_S)
         if not done:
@@ -251,31 +251,32 @@ class Committer:
             _log.warning("a batch of %s takes too long to store; it goes to disk", self._signal.name)
             self._late.add(inserting)
             inserting.add_done_callback(self._late.discard)
-        elif inserting.result():
-            return
+        elif stored := inserting.result():
+            return stored
         await self._keep(path, batch)
+        return batch
 
-    async def _try_to_insert(self, path: Path, batch: Batch) -> bool:
-        """Whether the batch needs nothing more: it is stored, or set aside."""
+    async def _try_to_insert(self, path: Path, batch: Batch) -> Batch | None:
+        """What became of the batch, if it needs nothing more: it is stored, or set aside."""
         for pause_s in (*limits.INGEST_INSERT_RETRY_PAUSES_S, None):
             try:
-                await self._spool.insert(batch)
+                stored = await self._spool.insert(batch)
             except DuoscopeError as error:
                 _log.warning("a batch of %s is not stored yet: %s", self._signal.name, error.detail or error.message)
                 if pause_s is None or self._spool.away:
-                    return False
+                    return None
                 await asyncio.sleep(pause_s)
             except RejectedByStoreError as error:
                 await self._set_aside(path, batch, str(error))
-                return True
+                return batch
             except Exception:  # noqa: BLE001 - it may have come far; the spool goes on under the same token
                 _log.exception("a batch of %s is not stored yet", self._signal.name)
-                return False
+                return None
             else:
                 # By its first name: a batch that took too long has another by now, and the spool sees to it.
                 self._journal.remove(path)
-                return True
-        return False
+                return stored
+        return None
 
     async def _set_aside(self, path: Path, batch: Batch, why: str) -> None:
         try:
@@ -301,6 +302,12 @@ class _Decoded:
     def __init__(self, outcomes: list[Outcome | DuoscopeError], batch: Batch | None) -> None:
         self.outcomes = outcomes
         self.batch = batch
+
+
+def _as_stored(sound: "list[tuple[Request, Outcome]]", stored: Batch | None) -> "list[tuple[Request, Outcome]]":
+    """Requests with what became of them where the store judged otherwise than the decoder."""
+    judged = {part.key: part.outcome for part in stored.parts} if stored else dict[str, Outcome]()
+    return [(request, judged.get(_key(request), outcome)) for request, outcome in sound]
 
 
 def _place(request: Request) -> tuple[str, str]:

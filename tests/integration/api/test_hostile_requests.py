@@ -85,6 +85,9 @@ METRIC_BODIES = [
     {"metric": "x", "aggregation": "p0"},
     {"metric": "x", "aggregation": "{"},
     {"metric": "x", "type": "\0"},
+    {"metric": "x", "unit": "\ud800"},
+    {"metric": "x", "unit": "x" * 2000},
+    {"metric": "x", "aggregation": "p99." + "9" * 400},
     {"metric": "x", "start": 0, "end": 2**63 - 1},
     {"metric": "x", "start": 2**63 - 2, "end": 2**63 - 1, "step": "31d"},
 ]

@@ -19,6 +19,7 @@ from duoscope.kernel.scope import OrganizationScope
 from duoscope.metadata import removal
 from duoscope.receiver.decoder import REASONS
 from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 from duoscope.telemetry.usage.reasons import EXPLANATIONS
@@ -187,7 +188,7 @@ async def test_rejections_say_why_newest_first_with_filters_and_pages(ingest, pr
 
 
 def test_every_reason_has_an_explanation():
-    assert set(EXPLANATIONS) == set(REASONS)
+    assert set(EXPLANATIONS) == {*REASONS, REFUSED}
     for template in EXPLANATIONS.values():
         assert template.format(**dataclasses.asdict(IngestLimits()))
 

@@ -79,13 +79,14 @@ def counted(telemetry_store, principal):
 def batch_of(telemetry_store, principal):
     """The batch that a receiver makes of requests."""
 
-    def make(*raws):
-        def request(raw):
-            tenant = principal.scope.tenant_id.bytes
+    def make(*raws, of=None):
+        def request(raw, whose):
+            tenant = whose.scope.tenant_id.bytes
             digest = xxhash.xxh3_128_hexdigest(tenant + LOGS.name.encode() + xxhash.xxh3_128_digest(raw))
-            return Request(principal, raw, digest, now_unix_nano(), None)
+            return Request(whose, raw, digest, now_unix_nano(), None)
 
-        return Committer(LOGS, telemetry_store.ingest(), None, None, None)._decode([request(r) for r in raws]).batch
+        requests = [request(raw, whose) for raw, whose in zip(raws, of or [principal] * len(raws), strict=True)]
+        return Committer(LOGS, telemetry_store.ingest(), None, None, None)._decode(requests).batch
 
     return make
 
@@ -94,9 +95,9 @@ def batch_of(telemetry_store, principal):
 def left_behind(batch_of, tmp_path):
     """Leaves a batch in a folder, as a receiver does that is killed before it inserts or answers."""
 
-    def write(folder, *raws):
+    def write(folder, *raws, of=None):
         journal = Journal.open(tmp_path / folder)
-        batch = batch_of(*raws)
+        batch = batch_of(*raws, of=of)
         journal.write(batch)
         journal.close()
         return batch
@@ -315,16 +316,19 @@ def spool_command(tmp_path, capsys, monkeypatch):
 
 
 async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
-    receiver, principal, logs, counted, telemetry_store, tmp_path, spool_command
+    receiver, principal, logs, counted, telemetry_store, tmp_path, spool_command, left_behind, metadata_store, inhabit
 ):
-    """It is acknowledged, set aside, listed, shown, and replayed once the cause is mended."""
+    """Of all tenants, whatever is in it: it is set aside, listed, shown, and replayed once the cause is mended."""
     recorder = telemetry_store.records()._run
     (tmp_path / "one").mkdir()
     assert "Nothing waits" in (await asyncio.to_thread(spool_command, "list")).out
     await recorder(lambda client: client.command("ALTER TABLE logs_v3 ADD CONSTRAINT sober CHECK body != 'refused'"))
+    async with receiver("keys") as ingest:
+        other = await ingest.authenticate({"x-api-key": (await inhabit(metadata_store, "two")).key.api_key}, LOGS)
+    left_behind("one", logs("refused"), logs("refused"), of=[principal, other])
     async with receiver() as ingest:
         try:
-            assert await ingest.accept(principal, LOGS, logs("refused")) == Accepted()
+            await until(lambda: [*(tmp_path / "one").glob("*.poison")])
             assert await ingest.accept(principal, LOGS, logs("x")) == Accepted()
             await ingest.ready()
             (path,) = (tmp_path / "one").glob("*.poison")

@@ -277,6 +277,23 @@ async def test_integers_beyond_2_to_the_53_are_exact(tenant):
     assert await tenant.ask("g", "sum") == {(): [3 * 2**61 + 12, 5.0 * 2**62, 2.0**60]}
 
 
+async def test_integers_and_units_over_http(tenant, api):
+    await tenant.send(Metric(name="n", unit="s", **gauge(number(5, 2**60 + 1))))
+    await tenant.send(Metric(name="n", unit="ms", **gauge(number(6, 2**53 + 1))))
+    headers = await api.headers(tenant.scope, "metric:read")
+    body = {"metric": "n", "aggregation": "last", "start": at(0), "end": at(60), "step": "1m"}
+
+    async def ask(**more):
+        return await api.client.post("/api/v1/metrics/query", headers=headers, json=body | more)
+
+    for unit, other, shown in (("s", "ms", 2**60 + 1), ("ms", "s", 2**53 + 1)):
+        answer = await ask(unit=unit)
+        assert f",{shown}]" in answer.text
+        assert (answer.json()["unit"], answer.json()["other_units"]) == (unit, [other])
+    for wrong in ({"unit": "h"}, {"unit": "s" * 2000}, {"aggregation": "p100.5"}):
+        assert (await ask(**wrong)).status_code == 400
+
+
 async def test_a_counter_that_falls_by_less_than_a_double_tells_began_anew(tenant):
     await tenant.send(Metric(name="n", **counter(number(-60, 2**60 + 1), number(30, 2**60))))
     assert await tenant.ask("n", "increase") == {(): [2.0**60]}

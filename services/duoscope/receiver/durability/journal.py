@@ -94,6 +94,10 @@ class Batch:
     parts: tuple[Part, ...]
     inserts: tuple[Insert, ...] = ()
 
+    def insert_of(self, table: str) -> Insert | None:
+        """The one for a table, if there is one."""
+        return next((insert for insert in self.inserts if insert.table == table), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:

@@ -1,4 +1,4 @@
-"""Leaves rows out of a block in ClickHouse's Native format. For the rare batch of which a part is stored already.
+"""Leaves rows out of a block in ClickHouse's Native format. For the rare batch of which a part is stored, or refused.
 
 Knows the types that the decoder writes (decoder/columns.c), and no others.
 """
@@ -44,6 +44,18 @@ def without_rows(block: bytes, left_out: Iterable[tuple[int, int]]) -> bytes:
         out += [_varint(len(name)), name, _varint(len(kind)), kind]
         _column(source, kind.decode(), rows, kept, out)
     return b"".join(out)
+
+
+def only_rows(block: bytes, kept: Ranges) -> bytes:
+    """The block with these rows alone, as `without_rows` would leave them."""
+    return without_rows(block, _complement(sorted(kept), rows_of(block)))
+
+
+def rows_of(block: bytes) -> int:
+    """How many rows a block has."""
+    source = _Source(block)
+    source.varint()
+    return source.varint()
 
 
 def _complement(left_out: Ranges, rows: int) -> list[tuple[int, int]]:

@@ -26,11 +26,12 @@ from prometheus_client import Counter, Gauge, Histogram
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.durability.native_blocks import without_rows
+from duoscope.receiver.durability.sifting import without_refused
 from duoscope.stores.clickhouse import LEDGER, IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
 
 _NOT_THE_DATA: Final = frozenset({
     60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
+    8, 10, 16, 20, 42, 43, 44, 46, 47, 50, 53, 62, 63, 115, 179, 184, 215,  # columns, functions, types: another schema
     74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
 })  # fmt: skip
 """Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
@@ -106,6 +108,7 @@ class Spool:
         self._journal = journal
         self._claims = claims
         self._writer = writer
+        self._sifting = asyncio.Lock()
         self._closing = False
         self._pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
         self._bytes = 0
@@ -232,33 +235,67 @@ class Spool:
         await asyncio.to_thread(self._journal.set_aside, path, why)
         _log.error("set batch %s aside: %s", path.stem, why)
 
-    async def insert(self, batch: Batch) -> None:
-        """All INSERTs of a batch, whatever part of them was done before.
+    async def insert(self, batch: Batch) -> Batch:
+        """All INSERTs of a batch, whatever part of them was done before. What of it is stored.
+
+        That is all of it, but for items that ClickHouse refuses for good, which count as rejected.
 
         Raises:
             DuoscopeError: UNAVAILABLE.
-            RejectedByStoreError: never will be.
+            RejectedByStoreError: never will be, and for no item of it.
         """
-        for insert in batch.inserts:
-            started = time.monotonic()
+        for table in [insert.table for insert in batch.inserts]:
             try:
-                await self._writer.insert(insert.table, insert.block, form=insert.form, token=batch.token)
-            except DuoscopeError as error:
-                _inserts.labels(insert.table, error.code).inc()
-                raise
+                await self._insert(batch, table)
             except RejectedByStoreError as error:
-                _inserts.labels(insert.table, "rejected").inc()
-                if error.code in _NOT_THE_DATA:
-                    raise unavailable(
-                        "The telemetry store is not in order.",
-                        code="telemetry-store-unavailable",
-                        retry_after_s=limits.INGEST_RETRY_AFTER_S,
-                        detail=str(error),
-                    ) from error
-                raise
-            _inserts.labels(insert.table, "committed").inc()
-            _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
+                batch = await self._without_refused(batch, table, error)
+                await self._insert(batch, table)
         self._commits += bool(batch.inserts)
+        return batch
+
+    async def _insert(self, batch: Batch, table: str) -> None:
+        insert = batch.insert_of(table)
+        if insert is None:  # none of its rows is left
+            return
+        started = time.monotonic()
+        try:
+            await self._writer.insert(table, insert.block, form=insert.form, token=batch.token)
+        except DuoscopeError as error:
+            _inserts.labels(insert.table, error.code).inc()
+            raise
+        except RejectedByStoreError as error:
+            _inserts.labels(insert.table, "rejected").inc()
+            if error.code in _NOT_THE_DATA:
+                raise unavailable(
+                    "The telemetry store is not in order.",
+                    code="telemetry-store-unavailable",
+                    retry_after_s=limits.INGEST_RETRY_AFTER_S,
+                    detail=str(error),
+                ) from error
+            raise
+        _inserts.labels(insert.table, "committed").inc()
+        _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
+
+    async def _without_refused(self, batch: Batch, table: str, error: RejectedByStoreError) -> Batch:
+        """The batch without what an INSERT of it was refused for.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+            RejectedByStoreError: it cannot be told what that is.
+        """
+        _log.warning("ClickHouse refuses batch %s, which is tried by request and by item: %s", batch.token, error)
+        try:
+            # One at a time: the spool may take up a batch that is still being tried.
+            async with self._sifting:
+                rest = await without_refused(batch, table, self._writer)
+        except DuoscopeError as trouble:
+            if trouble.kind is ErrorKind.UNAVAILABLE:
+                raise
+            _log.error("nothing can be tried out: %s", trouble.detail)
+            rest = None
+        if rest is None:
+            raise error
+        return rest
 
     async def _turn(self) -> Next | None:
         files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]

@@ -9,11 +9,21 @@ from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.errors import RejectedByStoreError
 from duoscope.stores.clickhouse.read_slots import BUSY_CODES
 from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
-from duoscope.stores.clickhouse.schema import CATALOGUES, INGESTED, LEDGER, REJECTIONS, STORED, VIEWS, scoped_sql
+from duoscope.stores.clickhouse.schema import (
+    BESIDE_ITEMS,
+    CATALOGUES,
+    INGESTED,
+    LEDGER,
+    REJECTIONS,
+    STORED,
+    VIEWS,
+    scoped_sql,
+)
 from duoscope.stores.clickhouse.store import TelemetryStore
 from duoscope.stores.clickhouse.writer import IngestWriter, Stored
 
 __all__ = [
+    "BESIDE_ITEMS",
     "BUSY_CODES",
     "CATALOGUES",
     "INGESTED",

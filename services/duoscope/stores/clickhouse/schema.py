@@ -65,6 +65,9 @@ REJECTIONS: Final = "ingest_rejections"
 CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 """Of those, the ones whose rows are of many requests at once, and the same again and again."""
 
+BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
+"""Of those, the ones whose rows come on top of items, which are stored without them all the same."""
+
 STORED: Final = INGESTED | {
     "alert_history",
     "audit_logs",

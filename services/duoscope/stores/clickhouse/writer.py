@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 from duoscope.kernel import limits
 from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.rehearsal import Rehearsal
 from duoscope.stores.clickhouse.schema import INGESTED
 
 Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
@@ -50,7 +51,7 @@ class IngestWriter:
             "min_free_disk_bytes_to_perform_insert": limits.STORE_DISK_FREE_BYTES_MIN,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
-            "max_partitions_per_insert_block": 1000,
+            "max_partitions_per_insert_block": limits.INGEST_PARTITIONS_MAX,
             "max_memory_usage": limits.INGEST_INSERT_MEMORY_BYTES_MAX,
             "log_comment": "ingest",
         }
@@ -59,6 +60,12 @@ class IngestWriter:
             client.raw_insert(table, insert_block=block, fmt=form, settings=settings)
 
         await self._pool.run(lambda client: guarded(lambda: run(client), reject=True))
+
+    def rehearse(self, table: str, name: str) -> Rehearsal:
+        """Where blocks for a table are tried out without being stored; no two at a time have the same name."""
+        if table not in INGESTED:
+            raise ValueError(f"The receiver does not insert into {table!r}")
+        return Rehearsal(self._pool, table, name)
 
     async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
         """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.

@@ -41,6 +41,7 @@ from duoscope.telemetry.sql.increments import IN_RANGE, WITH_VALUE
 from duoscope.telemetry.times import TimeRange
 
 SERVICES_SHOWN_MAX: Final = 100
+UNITS_NAMED_MAX: Final = 20
 
 _NUMBER = ("avg", "sum", "min", "max", "count", "last")
 _DISTRIBUTION = ("count", "sum", "avg", "rate", "increase")
@@ -93,7 +94,10 @@ class MetricResult(Struct, frozen=True):
     unit: Annotated[str, Meta(description="Of these points.", examples=["s"])]
     other_units: Annotated[
         list[str],
-        Meta(description="Those in which points of this name and type came as well, which are left out; see `unit`."),
+        Meta(
+            description="Those in which points of this name and type came as well, which are left out; see `unit`. "
+            f"The latest {UNITS_NAMED_MAX}."
+        ),
     ]
     aggregation: str
     step_s: Annotated[int, Meta(description="Seconds between points.", examples=[60])]
@@ -229,7 +233,7 @@ async def _units(
 ) -> tuple[str, list[str]]:
     """The unit that an answer is in, and those of other points that it leaves out."""
     if asked is not None and asked not in known:
-        listed = ", ".join(repr(each) for each in known)
+        listed = ", ".join(repr(each) for each in known[:UNITS_NAMED_MAX]) + (", …" * (len(known) > UNITS_NAMED_MAX))
         raise invalid(f"`unit` of this metric is one of {listed}, not {asked[:40]!r}.")
     found = known
     if len({"" if _alike(each, "") else each for each in known}) > 1:
@@ -242,7 +246,7 @@ async def _units(
         )
         found = [row["found"] for row in rows] or known
     shown = asked if asked is not None else found[0]
-    return shown, [each for each in found if not _alike(each, shown)]
+    return shown, [each for each in found if not _alike(each, shown)][:UNITS_NAMED_MAX]
 
 
 def _alike(unit: str, other: str) -> bool:

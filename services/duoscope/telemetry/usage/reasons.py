@@ -1,7 +1,7 @@
 """Why items are left out and requests refused, in words: for the sender's developer and for the tenant's people.
 
-The names of EXPLANATIONS are those of `REASONS` in receiver/decoder; a test compares them, and the tables in
-docs/operations.md too.
+The names of EXPLANATIONS are those of `REASONS` in receiver/decoder and of `REFUSED` in receiver/durability/sifting; a
+test compares them, and the tables in docs/operations.md too.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,8 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "too-many-series": "the tenant has {active_series} active metric series, as many as it may have; "
     "GET /api/v1/ingest/cardinality shows which metrics have the most",
     "invalid-json-value": "a member in JSON is of another type than OTLP has there, out of its range, or given twice",
+    "refused-by-store": "the telemetry store does not take the item, for a reason that duoscope did not foresee: its "
+    "log has it",
 }
 """Of items, by reason; names in braces are the tenant's limits."""
 

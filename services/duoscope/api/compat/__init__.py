@@ -1,0 +1,1 @@
+"""APIs of other systems, for the tools that speak them."""

@@ -1,0 +1,133 @@
+"""What there is: series, labels and their values, metrics; and what a Prometheus says of itself."""
+
+from typing import Annotated, Any, Final
+
+from litestar import Request, Response, get
+from litestar.params import PathParameter
+
+import duoscope
+from duoscope.api.compat.prometheus.answers import limited, of_values
+from duoscope.api.compat.prometheus.handlers import ROOT, by_url, get_and_post, shared
+from duoscope.api.compat.prometheus.parameters import Parameters, documents, given, unescaped
+from duoscope.api.searching import Reader
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.promql.naming import families
+from duoscope.telemetry.promql.storage import Request as Selection
+from duoscope.telemetry.promql.stored import ClickHouseStorage
+
+_VERSION: Final = "3.0.0"
+"""Of the Prometheus whose API and language this is like; tools decide by it what they may ask."""
+_ANY: Final = (((),),)
+_RANGE: Final = ("start", "end", "match[]", "limit")
+
+
+async def _found(parameters: Parameters, reader: TelemetryReader, *, needs_selector: bool) -> set[Labels]:
+    selectors = parameters.selectors()
+    if needs_selector and not selectors:
+        raise ExpressionError("no match[] parameter provided")
+    start, end = parameters.range_ms()
+    wanted = [Selection(groups, start - 1, end) for groups in selectors or _ANY]
+    found = await ClickHouseStorage(reader).series(wanted)
+    return {labels for series in found for labels in series}
+
+
+async def _series(parameters: Parameters, reader: TelemetryReader) -> Response[bytes]:
+    limit = parameters.number("limit")
+    found = sorted(await _found(parameters, reader, needs_selector=True))
+    shown, warnings = limited(found, limit)
+    return of_values([dict(labels) for labels in shown], warnings)
+
+
+async def _labels(parameters: Parameters, reader: TelemetryReader) -> Response[bytes]:
+    limit = parameters.number("limit")
+    found = await _found(parameters, reader, needs_selector=False)
+    names = sorted({name for labels in found for name, _ in labels})
+    return of_values(*limited(names, limit))
+
+
+async def _values(parameters: Parameters, reader: TelemetryReader, name: str) -> Response[bytes]:
+    limit = parameters.number("limit")
+    if name == label_sets.NAME and not parameters.all("match[]"):
+        described = await ClickHouseStorage(reader).described()
+        names = {family.name for one in described for family in families(one.shape) if not family.is_plain}
+        return of_values(*limited(sorted(names | ({"target_info"} if names else set())), limit))
+    found = await _found(parameters, reader, needs_selector=False)
+    values = sorted({value for labels in found if (value := label_sets.get(labels, name))})
+    return of_values(*limited(values, limit))
+
+
+async def _metadata(parameters: Parameters, reader: TelemetryReader) -> Response[bytes]:
+    limit, per_metric = parameters.number("limit"), parameters.number("limit_per_metric")
+    wanted = parameters.text("metric")
+    found: dict[str, list[dict[str, str]]] = {}
+    for one in await ClickHouseStorage(reader).described():
+        entry = {"type": one.shape.type, "help": one.description, "unit": one.shape.unit}
+        name = one.shape.translated
+        if wanted and wanted not in (name, one.shape.name):
+            continue
+        entries = found.setdefault(name, [])
+        if entry not in entries and (not per_metric or len(entries) < per_metric):
+            entries.append(entry)
+    names = sorted(found)[: limit or None]
+    return of_values({name: found[name] for name in names})
+
+
+async def _build(_: Parameters, __: TelemetryReader) -> Response[bytes]:
+    return of_values(
+        {
+            "version": _VERSION,
+            "revision": f"duoscope {duoscope.__version__}",
+            "branch": "",
+            "buildUser": "",
+            "buildDate": "",
+            "goVersion": "",
+        }
+    )
+
+
+async def _rules(_: Parameters, __: TelemetryReader) -> Response[bytes]:
+    return of_values({"groups": []})
+
+
+async def _alerts(_: Parameters, __: TelemetryReader) -> Response[bytes]:
+    return of_values({"alerts": []})
+
+
+@get(
+    f"{ROOT}/label/{{name:str}}/values",
+    operation_class=documents(*_RANGE),
+    **shared("label_values", "Get", "List values of a label"),
+)
+async def label_values(
+    request: Request[Any, Any, Any],
+    reader: Reader,
+    name: Annotated[str, PathParameter(description="Of the label; `U__…` for one with other signs than `_`.")],
+) -> Response[Any]:
+    """The values of a label, of the series that one of the selectors finds; a name may be escaped as `U__…`."""
+    return await _values(await given(request), reader, unescaped(name))
+
+
+ROUTES: Final = (
+    *get_and_post(
+        "series", _series, _RANGE, summary="List series",
+        description="Series that one of the selectors finds, with a point in the range.",
+    ),
+    *get_and_post(
+        "labels", _labels, _RANGE, summary="List names of labels",
+        description="Names of the labels of series that one of the selectors finds, with a point in the range.",
+    ),
+    label_values,
+    by_url(
+        "metadata", _metadata, ("limit", "limit_per_metric", "metric"), summary="Describe metrics",
+        description="Type, description and unit of metrics.",
+    ),
+    by_url(
+        "status/buildinfo", _build, (), summary="Tell the version",
+        description="The version of the Prometheus whose API this is.",
+    ),
+    by_url("rules", _rules, (), summary="List rules", description="None: rules are not kept here."),
+    by_url("alerts", _alerts, (), summary="List alerts", description="None: alerts are not kept here."),
+)  # fmt: skip

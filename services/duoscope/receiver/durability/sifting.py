@@ -1,0 +1,87 @@
+"""Takes the items out of a batch for which ClickHouse refuses it, so that all others are stored.
+
+An INSERT that is refused by one view may be in its table and in other views by then. So what is left goes in under the
+token that the whole was tried with: where that came in, the rest is in already, and elsewhere it is added. That is the
+same however often it is begun anew, and a kill in between changes nothing.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from prometheus_client import Counter
+
+from duoscope.kernel import limits
+from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.durability.journal import Batch, Part
+from duoscope.receiver.durability.native_blocks import only_rows, rows_of, without_rows
+from duoscope.receiver.durability.splitting import Rows, refused_rows
+from duoscope.stores.clickhouse import BESIDE_ITEMS, LEDGER, IngestWriter
+
+_log = logging.getLogger(__name__)
+_refused = Counter("duoscope_ingest_refused_rows", "Rows that ClickHouse refused for good, each by itself", ["table"])
+
+REFUSED: Final = "refused-by-store"
+"""The reason under which such items are counted as rejected."""
+
+
+async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Batch | None:
+    """The batch without the rows of one of its INSERTs that ClickHouse refuses, which count as rejected.
+
+    None where that cannot be told: by itself every row is taken, or rows of several tenants and none of them.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE, or INTERNAL where nothing can be tried out.
+    """
+    insert = batch.insert_of(table)
+    if insert is None or table == LEDGER:
+        return None
+    parts = [part for part in batch.parts if table in part.rows]
+    requests = [part.rows[table] for part in parts] or [(0, rows_of(insert.block))]
+
+    async with writer.rehearse(table, batch.token) as rehearsal:
+
+        async def takes(rows: Sequence[Rows]) -> bool:
+            block = await asyncio.to_thread(only_rows, insert.block, rows)
+            return await rehearsal.takes(block, insert.form)
+
+        found = await refused_rows(requests, takes, splits_max=limits.INGEST_SPLITS_MAX)
+    count = _size(found)
+    # What no one's rows are good enough for is out of order itself.
+    if not found or (count == _size(requests) and len({part.tenant_id for part in parts}) > 1):
+        return None
+    _refused.labels(table).inc(count)
+    _log.error("ClickHouse refuses %d rows of batch %s for %s; the others go in", count, batch.token, table)
+    rest = await asyncio.to_thread(without_rows, insert.block, found)
+    inserts = [replace(each, block=rest) if each is insert else each for each in batch.inserts]
+    if table in BESIDE_ITEMS:
+        return replace(batch, inserts=tuple(each for each in inserts if each.block))
+    judged = tuple(_judged(part, table, found) for part in batch.parts)
+    inserts[-1] = replace(inserts[-1], block=_ledger(inserts[-1].block, judged))
+    return replace(batch, parts=judged, inserts=tuple(each for each in inserts if each.block))
+
+
+def _size(rows: Sequence[Rows]) -> int:
+    return sum(end - start for start, end in rows)
+
+
+def _judged(part: Part, table: str, refused: Sequence[Rows]) -> Part:
+    """The part with what was refused of it among its rejected items."""
+    first, end = part.rows.get(table, (0, 0))
+    count = _size([each for each in refused if first <= each[0] and each[1] <= end])
+    if not count:
+        return part
+    was = part.outcome
+    rejected = was.rejected | {REFUSED: was.rejected.get(REFUSED, 0) + count}
+    return replace(part, outcome=Outcome(was.items, was.stored - count, rejected))
+
+
+def _ledger(lines: bytes, parts: Sequence[Part]) -> bytes:
+    """The ledger's rows, of which there is one a part, with these outcomes."""
+    rows = [json.loads(line) for line in lines.split(b"\n")]
+    for row, part in zip(rows, parts, strict=True):
+        row |= {"stored": part.outcome.stored, "rejected": part.outcome.rejected}
+    return "\n".join(map(json.dumps, rows)).encode()

@@ -1,0 +1,90 @@
+"""Exemplars of the metrics that an expression selects, in the form of Prometheus' API."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from duoscope.kernel.limits import SEARCH_LIMIT_MAX
+from duoscope.telemetry import values
+from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql import tree
+from duoscope.telemetry.promql.attributes import text_of
+from duoscope.telemetry.promql.naming import label_name
+from duoscope.telemetry.promql.numerals import plain
+from duoscope.telemetry.promql.stored import ClickHouseStorage
+from duoscope.telemetry.promql.stored_series import TIME, bounds
+
+_MS: Final = 1000
+_PARTS: Final = frozenset({"value", "bucket", "native"})
+
+
+def _selectors(node: tree.Node) -> Iterator[tree.Selector]:
+    match node:
+        case tree.Selector():
+            yield node
+        case tree.Matrix():
+            yield node.selector
+        case tree.Subquery() | tree.Paren() | tree.Negative():
+            yield from _selectors(node.of)
+        case tree.Binary():
+            yield from _selectors(node.left)
+            yield from _selectors(node.right)
+        case tree.Aggregate():
+            yield from _selectors(node.of)
+        case tree.Call():
+            for argument in node.arguments:
+                yield from _selectors(argument)
+        case _:
+            return
+
+
+async def of_expression(
+    storage: ClickHouseStorage, node: tree.Node, start_ms: int, end_ms: int
+) -> list[dict[str, Any]]:
+    """Exemplars by series, as far as these are known of an exemplar: its metric and its service.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE.
+    """
+    found: dict[str, str] = {}
+    services: list[tuple[tree.Matcher, ...]] = []
+    for selector in _selectors(node):
+        for family in await storage.matching(selector.groups):
+            if family.part in _PARTS:
+                found[family.shape.name] = family.name
+        services += [tuple(m for m in group if m.name in ("job", "service_name")) for group in selector.groups]
+    if not found:
+        return []
+    rows = await storage.reader.query(
+        "SELECT metric_name, service_name, toUnixTimestamp64Milli(timestamp) AS at, value, hex(trace_id) AS trace, "
+        "hex(span_id) AS span, attributes FROM @exemplars WHERE metric_name IN {names:Array(String)} "
+        f"AND {TIME} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}",
+        bounds(start_ms - 1, end_ms) | {"names": sorted(found), "rows": SEARCH_LIMIT_MAX},
+        name="promql.exemplars",
+    )
+    series: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in reversed(rows):
+        job = row["service_name"]
+        if not any(all(_is_of(matcher, job) for matcher in group) for group in services):
+            continue
+        series.setdefault((found[row["metric_name"]], job), []).append(_exemplar(row))
+    return [
+        {
+            "seriesLabels": dict(label_sets.of({label_sets.NAME: name, "job": job, "service_name": job})),
+            "exemplars": exemplars,
+        }
+        for (name, job), exemplars in sorted(series.items())
+    ]
+
+
+def _is_of(matcher: tree.Matcher, service: str) -> bool:
+    """Whether a matcher of `job` may mean a service: what is before a slash is its namespace."""
+    if matcher.name == "job" and matcher.type == "=":
+        return matcher.value.rpartition("/")[2] == service
+    return matcher.name == "job" or matcher.matches(service)
+
+
+def _exemplar(row: dict[str, Any]) -> dict[str, Any]:
+    labels = {label_name(name): text_of(value) for name, value in values.attributes(row["attributes"]).items()}
+    if row["trace"].strip("0"):
+        labels |= {"trace_id": row["trace"].lower(), "span_id": row["span"].lower()}
+    return {"labels": labels, "value": plain(row["value"]), "timestamp": row["at"] / _MS}

@@ -1,0 +1,103 @@
+"""When each part of an expression is evaluated, and what must be read for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from duoscope.kernel.limits import PROMQL_CELLS_MAX
+from duoscope.telemetry.promql import tree
+from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.values import Ints
+
+SUBQUERY_STEP_MS: Final = 60_000
+"""Of subqueries that name none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The steps of a query.
+
+    Attributes:
+        moments: in milliseconds.
+        step_ms: between them; 0 of an instant query.
+        start_ms: of the query.
+        end_ms: of the query.
+        lookback_ms: how old a point may be to still be a value.
+    """
+
+    moments: Ints
+    step_ms: int
+    start_ms: int
+    end_ms: int
+    lookback_ms: int
+
+    def ends(self, moments: Ints, offset_ms: int, at: tree.At | None) -> Ints:
+        """Where windows end that are looked through at these moments."""
+        if at is not None:
+            of_query = self.start_ms if at.of_query == "start" else self.end_ms
+            fixed = of_query if at.moment_ms is None else at.moment_ms
+            return np.full(len(moments), fixed - offset_ms, np.int64)
+        return moments - offset_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A selector and the time of the points it needs, the start not included."""
+
+    node: tree.Selector
+    start_ms: int
+    end_ms: int
+
+
+def inner(node: tree.Subquery, ends: Ints) -> Ints:
+    """The moments at which what is in a subquery is evaluated: multiples of its step in all of its windows.
+
+    Raises:
+        ExpressionError: there are too many.
+    """
+    step = node.step_ms or SUBQUERY_STEP_MS
+    if not len(ends):
+        return np.zeros(0, np.int64)
+    first, last = int(ends.min()) - node.range_ms, int(ends.max())
+    start = (first // step + 1) * step
+    if (last - start) // step + 1 > PROMQL_CELLS_MAX:
+        raise ExpressionError("the subquery has too many steps: take a larger one, or a shorter range")
+    return np.arange(start, last + 1, step, dtype=np.int64)
+
+
+def selected(node: tree.Node, times: Times) -> list[Wanted]:
+    """What must be read to evaluate an expression."""
+    return list(_selected(node, times.moments, times))
+
+
+def _selected(  # noqa: C901 - a branch for each kind of node
+    node: tree.Node, moments: Ints, times: Times
+) -> Iterator[Wanted]:
+    if not len(moments):
+        return
+    match node:
+        case tree.Selector():
+            ends = times.ends(moments, node.offset_ms, node.at)
+            yield Wanted(node, int(ends.min()) - times.lookback_ms, int(ends.max()))
+        case tree.Matrix():
+            ends = times.ends(moments, node.selector.offset_ms, node.selector.at)
+            yield Wanted(node.selector, int(ends.min()) - node.range_ms, int(ends.max()))
+        case tree.Subquery():
+            ends = times.ends(moments, node.offset_ms, node.at)
+            yield from _selected(node.of, inner(node, ends), times)
+        case tree.Paren() | tree.Negative():
+            yield from _selected(node.of, moments, times)
+        case tree.Binary():
+            yield from _selected(node.left, moments, times)
+            yield from _selected(node.right, moments, times)
+        case tree.Aggregate():
+            if node.parameter is not None:
+                yield from _selected(node.parameter, moments, times)
+            yield from _selected(node.of, moments, times)
+        case tree.Call():
+            for argument in node.arguments:
+                yield from _selected(argument, moments, times)
+        case _:
+            return

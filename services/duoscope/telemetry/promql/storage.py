@@ -1,0 +1,46 @@
+"""Where series and their points come from: all that the engine knows of a store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.values import Points
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Points of the series that meet one of `groups`, after `start_ms` and up to `end_ms`.
+
+    Attributes:
+        groups: alternatives, each of matchers that must all be met.
+        start_ms: not included.
+        end_ms: included.
+    """
+
+    groups: tuple[tuple[Matcher, ...], ...]
+    start_ms: int
+    end_ms: int
+
+
+class Storage(Protocol):
+    """One tenant's series."""
+
+    async def points(self, requests: Sequence[Request]) -> list[Points]:
+        """The points of each request, series by their labels, points by time, at most one of a moment.
+
+        Raises:
+            ExpressionError: there are more than one query may read.
+        """
+        ...
+
+    async def series(self, requests: Sequence[Request]) -> list[list[Labels]]:
+        """The labels of the series of each request that have a point in its time."""
+        ...
+
+
+def meets(labels: Labels, groups: tuple[tuple[Matcher, ...], ...]) -> bool:
+    """Whether a set of labels meets one of the groups of matchers."""
+    values = dict(labels)
+    return any(all(matcher.matches(values.get(matcher.name, "")) for matcher in group) for group in groups)

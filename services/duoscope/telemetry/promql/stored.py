@@ -1,0 +1,156 @@
+"""A tenant's series in ClickHouse: the one place that knows how metrics are kept.
+
+Which metrics there are is asked of the catalogue; names are translated and matched here. Which series of them meet the
+other matchers is asked of the points' own columns, in the time of the query; and the points come as rows of fixed
+width, which numpy takes as they are.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from duoscope.kernel.limits import PROMQL_POINTS_MAX, PROMQL_SERIES_MAX
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql import stored_points, stored_series
+from duoscope.telemetry.promql.errors import execution
+from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.promql.naming import TARGET_INFO, Family, Kind, Shape, families
+from duoscope.telemetry.promql.storage import Request, meets
+from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.values import Points
+
+_SHAPES: Final = """
+SELECT metric_name, toString(metric_type) AS kind, toString(temporality) AS temporality, is_monotonic,
+    toString(unit) AS unit, anyLast(description) AS description
+FROM @metric_names GROUP BY metric_name, metric_type, temporality, is_monotonic, unit ORDER BY ALL"""
+_CONCURRENT: Final = 3
+"""Reads of one query at once: others' find a client too."""
+
+
+@dataclass(slots=True)
+class Described:
+    """A metric with what its sender says of it."""
+
+    shape: Shape
+    description: str
+
+
+@dataclass(slots=True)
+class ClickHouseStorage:
+    """The series that a reader's tenant has.
+
+    Attributes:
+        reader: of the tenant.
+        points_left: how many more the query may read.
+    """
+
+    reader: TelemetryReader
+    points_left: int = PROMQL_POINTS_MAX
+    _shapes: list[Described] | None = None
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT))
+
+    async def described(self) -> list[Described]:
+        """All metrics of the tenant.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        if self._shapes is None:
+            rows = await self.reader.query(_SHAPES, name="promql.metrics")
+            self._shapes = [_described(row) for row in rows]
+        return self._shapes
+
+    async def points(self, requests: Sequence[Request]) -> list[Points]:
+        """The points of each request; those of equal requests are read once.
+
+        Raises:
+            ExpressionError: there are more than one query may read.
+            DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+        """
+        unique = list(dict.fromkeys(requests))
+        found = await asyncio.gather(*(self._points(request) for request in unique))
+        by_request = dict(zip(unique, found, strict=True))
+        return [by_request[request] for request in requests]
+
+    async def series(self, requests: Sequence[Request]) -> list[list[Labels]]:
+        """The labels of the series of each request.
+
+        Raises:
+            ExpressionError: there are more than one query may read.
+            DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+        """
+        return list(await asyncio.gather(*(self._series(request) for request in requests)))
+
+    async def matching(self, groups: tuple[tuple[Matcher, ...], ...]) -> list[Family]:
+        """The families whose names meet the matchers of one of the groups."""
+        shapes = [one.shape for one in await self.described()] + [TARGET_INFO]
+        return [family for shape in shapes for family in families(shape) if _is_named(family, groups)]
+
+    async def _found(self, request: Request) -> list[tuple[stored_series.Read, list[stored_series.Series]]]:
+        reads = stored_series.reads(await self.matching(request.groups))
+        found = await asyncio.gather(*(self._series_of(read, request) for read in reads))
+        if sum(map(len, found)) > PROMQL_SERIES_MAX:
+            raise execution(f"more than {PROMQL_SERIES_MAX} series match: select fewer")
+        return [pair for pair in zip(reads, found, strict=True) if pair[1]]
+
+    async def _series_of(self, read: stored_series.Read, request: Request) -> list[stored_series.Series]:
+        async with self._reading:
+            found = await stored_series.series(self.reader, read, request.start_ms, request.end_ms)
+        # What the label of a bucket or a quantile is, the points say.
+        groups = tuple(
+            tuple(matcher for matcher in group if matcher.name != read.own_label) for group in request.groups
+        )
+        return [one for one in found if meets(one.labels, groups)]
+
+    async def _series(self, request: Request) -> list[Labels]:
+        found: set[Labels] = set()
+        for read, series in await self._found(request):
+            for one in series:
+                for labels in one.with_own(read):
+                    if meets(labels, request.groups):
+                        found.add(labels)
+        return sorted(found)
+
+    async def _points(self, request: Request) -> Points:
+        wanted = await self._found(request)
+
+        async def read_all(read: stored_series.Read, series: list[stored_series.Series]) -> stored_points.Read:
+            async with self._reading:
+                found = await stored_points.read(
+                    self.reader, read, series, request.start_ms, request.end_ms, self.points_left + 1
+                )
+            self.points_left -= found.count
+            if self.points_left < 0:
+                raise execution(
+                    f"the query reads more than {PROMQL_POINTS_MAX:,} points: take a shorter range, or fewer series"
+                )
+            return found
+
+        parts = await asyncio.gather(*(read_all(read, series) for read, series in wanted))
+        return stored_points.joined(parts, request.groups)
+
+
+def _is_named(family: Family, groups: Iterable[tuple[Matcher, ...]]) -> bool:
+    for group in groups:
+        named = [matcher for matcher in group if matcher.name == label_sets.NAME]
+        if not all(matcher.matches(family.name) for matcher in named):
+            continue
+        # A pattern finds each metric once; OTLP's own name is for whoever writes it.
+        if not family.is_plain or any(matcher.type == "=" for matcher in named):
+            return True
+    return False
+
+
+def _described(row: dict[str, Any]) -> Described:
+    kind: Kind = row["kind"]
+    shape = Shape(row["metric_name"], kind, row["temporality"], bool(row["is_monotonic"]), row["unit"])
+    return Described(shape, row["description"])
+
+
+def nothing() -> Points:
+    """No series."""
+    return Points([], np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0))

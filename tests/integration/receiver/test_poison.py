@@ -1,0 +1,234 @@
+"""An item that ClickHouse refuses costs nobody else anything: not the request that it is in, and no other tenant's."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import xxhash
+
+from duoscope.background.driver import Driver
+from duoscope.cli import run
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.ids import new_id
+from duoscope.receiver.batching import Request
+from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.sifting import REFUSED
+from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.signals import METRICS, TRACES
+from duoscope.stores.clickhouse import RejectedByStoreError
+
+WAIT_S = 60
+SPANS = 4
+CONSTRAINTS = {
+    "base": ("traces_v3", "span_name != 'poison'"),
+    "view": ("span_figures", "span_name != 'poison'"),
+    "other view": ("trace_summaries_v3", "date != '2020-01-01' AND NOT has(service_names, 'poison')"),
+}
+
+
+@pytest.fixture
+def refusing(telemetry_store):
+    """Lets a table of the real engine refuse rows that nobody foresaw."""
+
+    @asynccontextmanager
+    async def constraint(table, check):
+        run_sql = telemetry_store.records()._run
+        await run_sql(lambda client: client.command(f"ALTER TABLE {table} ADD CONSTRAINT sober CHECK {check}"))
+        try:
+            yield
+        finally:
+            await run_sql(lambda client: client.command(f"ALTER TABLE {table} DROP CONSTRAINT sober"))
+
+    return constraint
+
+
+@pytest.fixture
+async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
+    """Of three tenants."""
+    journal = Journal.open(tmp_path / "keys")
+    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal)
+    await ingest.start()
+    people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
+    found = [await ingest.authenticate({"x-api-key": each.key.api_key}, TRACES) for each in people]
+    await ingest.close()
+    return found
+
+
+@pytest.fixture
+def spans(otlp):
+    """A request of four spans, one of which may be poisoned."""
+
+    def build(poisoned=False):
+        trace_id, now = new_id().bytes, now_unix_nano()
+        names = ["a", "poison" if poisoned else "b", "c", "d"]
+        made = (
+            {
+                "trace_id": trace_id,
+                "span_id": bytes([n + 1]) * 8,
+                "name": name,
+                "start_time_unix_nano": now,
+                "end_time_unix_nano": now + 1000,
+            }
+            for n, name in enumerate(names)
+        )
+        request = otlp.spans("s", *made)
+        if poisoned:
+            # By itself, in a trace and of a service of its own.
+            other = otlp.spans("poison", {}).resource_spans[0]
+            other.scope_spans[0].spans[0].CopyFrom(request.resource_spans[0].scope_spans[0].spans.pop(1))
+            other.scope_spans[0].spans[0].trace_id = new_id().bytes
+            request.resource_spans.append(other)
+        return request.SerializeToString()
+
+    return build
+
+
+@pytest.fixture
+def requests_of(principals, spans):
+    """Requests of all tenants in turn, of which every tenth is poisoned and of the first."""
+
+    def make(count=20, signal=TRACES, build=spans):
+        made = []
+        for number in range(count):
+            poisoned = number % 10 == 3
+            who = principals[0] if poisoned else principals[number % 3]
+            raw = build(poisoned)
+            digest = xxhash.xxh3_128_hexdigest(who.scope.tenant_id.bytes + signal.name.encode() + raw)
+            done = asyncio.get_running_loop().create_future()
+            made.append(Request(who, raw, digest, now_unix_nano(), done))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def committer(telemetry_store, tmp_path):
+    """Commits requests as one batch; its journal is in the folder `journal`."""
+
+    @asynccontextmanager
+    async def running(signal=TRACES):
+        journal = Journal.open(tmp_path / "journal")
+        spool = Spool(journal, telemetry_store.ingest())
+        await spool.start(Driver())
+        try:
+            yield Committer(signal, telemetry_store.ingest(), journal, spool, None)
+        finally:
+            await spool.close()
+            journal.close()
+
+    return running
+
+
+@pytest.fixture
+def there(telemetry_store, principals):
+    """What a tenant has, by table and view."""
+
+    async def count(principal):
+        reader = telemetry_store.bind(principal.scope)
+        sql = {
+            "spans": "SELECT count() AS n FROM @traces WHERE span_name != 'poison'",
+            "of traces": "SELECT sum(span_count) AS n FROM @trace_summaries WHERE NOT has(service_names, 'poison')",
+            "figures": "SELECT sum(count) AS n FROM @figures WHERE span_name != 'poison'",
+            "usage": "SELECT sum(stored) AS n FROM @usage_hourly",
+            "rejected": f"SELECT sum(items) AS n FROM @rejections WHERE reason = '{REFUSED}'",
+        }
+        return {name: (await reader.query(each, name="test"))[0]["n"] for name, each in sql.items()}
+
+    return count
+
+
+async def has_what_was_sound(there, requests, principals):
+    for who in principals:
+        mine = [request for request in requests if request.principal is who]
+        poisoned = sum(b"poison" in request.raw for request in mine)
+        sound = SPANS * len(mine) - poisoned
+        found = await there(who)
+        assert found == {**dict.fromkeys(("spans", "of traces", "figures", "usage"), sound), "rejected": poisoned}
+
+
+@pytest.mark.parametrize("where", CONSTRAINTS)
+async def test_a_poisoned_item_among_strangers(committer, requests_of, refusing, there, principals, where, tmp_path):  # noqa: PLR0917
+    requests = requests_of()
+    async with refusing(*CONSTRAINTS[where]), committer() as made:
+        await made.commit(requests)
+    for request in requests:
+        outcome = request.done.result()
+        assert outcome.rejected == ({REFUSED: 1} if b"poison" in request.raw else {})
+        assert outcome.stored + sum(outcome.rejected.values()) == outcome.items == SPANS
+    await has_what_was_sound(there, requests, principals)
+    assert not [path for path in (tmp_path / "journal").iterdir() if path.suffix in {".batch", ".spooled", ".poison"}]
+
+
+@pytest.mark.parametrize("where", CONSTRAINTS)
+async def test_a_process_that_dies_over_it(  # noqa: PLR0917
+    committer, requests_of, refusing, there, principals, where, telemetry_store, tmp_path
+):
+    """At any moment: after the refusal, when some tables have rows; and after what was left is in."""
+    requests = requests_of()
+    writer = telemetry_store.ingest()
+    batch = Committer(TRACES, writer, None, None, None)._decode(requests).batch
+    folder = tmp_path / "journal"
+    journal = Journal.open(folder)
+    journal.write(batch)
+    async with refusing(*CONSTRAINTS[where]):
+        insert = batch.insert_of("traces_v3")
+        with pytest.raises(RejectedByStoreError):
+            await writer.insert("traces_v3", insert.block, form=insert.form, token=batch.token)
+        path = journal.write(batch)
+        copy = path.read_bytes()
+        journal.close()
+        for _ in range(2):
+            async with committer(), asyncio.timeout(WAIT_S):
+                while [*folder.glob("*.batch"), *folder.glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
+                    await asyncio.sleep(0.02)
+            # It died before the file was gone.
+            path.write_bytes(copy)
+        path.unlink()
+    await has_what_was_sound(there, requests, principals)
+    assert [*folder.glob("*.poison")] == []
+
+
+async def test_what_was_set_aside_goes_the_same_way(  # noqa: PLR0917
+    committer, requests_of, refusing, there, principals, telemetry_store, tmp_path
+):
+    """By an earlier version, for one of its items: `duoscope admin spool replay` puts all others in."""
+    requests = requests_of()
+    folder = tmp_path / "journal"
+    journal = Journal.open(folder)
+    batch = Committer(TRACES, telemetry_store.ingest(), None, None, None)._decode(requests).batch
+    path = journal.set_aside(journal.write(batch), "refused")
+    journal.close()
+    (tmp_path / "ingest").symlink_to(folder)
+    async with refusing(*CONSTRAINTS["view"]):
+        assert await asyncio.to_thread(run, ["admin", "spool", "replay", path.stem, "--data-dir", str(tmp_path)]) == 0
+        async with committer(), asyncio.timeout(WAIT_S):
+            while [*folder.glob("*.poison"), *folder.glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
+                await asyncio.sleep(0.02)
+    await has_what_was_sound(there, requests, principals)
+
+
+async def test_points_and_their_catalogues(committer, requests_of, refusing, principals, telemetry_store, otlp):  # noqa: PLR0917
+    """A metric whose name no rollup takes, and one that the catalogue does not take."""
+
+    def build(poisoned):
+        metrics = [METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add() for _ in range(2)]
+        for name, metric in zip(("sound", "poison" if poisoned else "sound too"), metrics, strict=True):
+            metric.name = name
+            metric.gauge.data_points.add(time_unix_nano=now_unix_nano(), as_int=1)
+        return otlp.metrics("s", *metrics).SerializeToString()
+
+    for table in ("metrics_v3_hourly", "metric_catalogue"):
+        requests = requests_of(20, METRICS, build)
+        async with refusing(table, "metric_name != 'poison'"), committer(METRICS) as made:
+            await made.commit(requests)
+        rejected = sum(sum(request.done.result().rejected.values()) for request in requests)
+        assert rejected == (2 if table == "metrics_v3_hourly" else 0)
+    for who in principals:
+        sql = "SELECT sum(count) AS n FROM @metrics_hourly WHERE metric_name != 'poison'"
+        (row,) = await telemetry_store.bind(who.scope).query(sql, name="test")
+        mine = sum(2 for request in requests if request.principal is who)
+        poison = sum(b"poison" in request.raw for request in requests if request.principal is who)
+        assert row["n"] == 2 * (mine - poison)
