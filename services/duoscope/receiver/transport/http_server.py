@@ -5,10 +5,13 @@ the request, as the specification asks. What a request takes in memory is reserv
 byte on. Connections and their timeouts are `net/http_listener.py`, which the API's port has too.
 """
 
+import asyncio
+import contextlib
 import json
 import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from google.protobuf import json_format
@@ -23,7 +26,7 @@ from duoscope.net.http_listener import Application, Bounds, HttpServer, Receive,
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.net.tls import TlsFiles
 from duoscope.receiver.admission.reservation import Reservation
-from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (
     STATUSES,
@@ -130,7 +133,16 @@ class HttpApplication:
                 if content_type == JSON:
                     raw, remark = await to_protobuf(signal, raw, reservation)
             entry.settle()
-            return (await self._ingest.accept(principal, signal, raw)).with_remark(remark)
+            sender = Sender(headers.get(IDEMPOTENCY_KEY, ""), partial(_is_gone, receive))
+            return (await self._ingest.accept(principal, signal, raw, sender)).with_remark(remark)
+
+
+async def _is_gone(receive: Receive) -> bool:
+    """Whether the client went away, whose request was read whole: nothing else is left to hear of it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            return (await receive())["type"] == "http.disconnect"
+    return False
 
 
 def http_server(
