@@ -66,7 +66,6 @@ STARTS_TASKS = {
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/receiver/batching.py",
     "services/duoscope/receiver/committing.py",
-    "services/duoscope/runtime/http.py",
 }
 """They start tasks that end: with a request, a batch, or the process that they are."""
 

@@ -5,9 +5,12 @@ from typing import ClassVar
 
 from duoscope.api.app import create_app
 from duoscope.api.dependencies import assemble
+from duoscope.api.listener import bounds_of, http_server
 from duoscope.identity.operators.bootstrap import bootstrap
+from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
-from duoscope.runtime.http import start_http
+from duoscope.net.proxies import trusted_proxies
+from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
 
 
@@ -44,4 +47,8 @@ class ApiPart:
         process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
         process.stack.push_async_callback(services.close)
         application = create_app(dataclasses.replace(services, readiness=process.readiness))
-        await start_http(application, process.listening[self.http_port], process.stack)
+        trusted = trusted_proxies(process.settings.trusted_proxies)
+        bounds = bounds_of(min(limits.API_CONNECTIONS_MAX, allow_open_files()), trusted=trusted)
+        server = http_server(application, trusted, bounds=bounds)
+        await server.start(process.listening[self.http_port])
+        process.stack.push_async_callback(server.stop, limits.INGEST_DRAIN_MAX_S)

@@ -14,8 +14,7 @@ from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.transport.grpc_server import GrpcServer
-from duoscope.receiver.transport.http_listener import HttpServer
-from duoscope.receiver.transport.http_server import HttpApplication
+from duoscope.receiver.transport.http_server import HttpApplication, http_server
 from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
 
@@ -59,20 +58,20 @@ class ReceiverPart:
 
     async def _listen(self, process: Process, ingest: Ingest, receivers: Receivers) -> None:
         settings = process.settings
-        allow_open_files()
+        connections_max = min(limits.INGEST_CONNECTIONS_MAX, allow_open_files())
         trusted = trusted_proxies(settings.trusted_proxies)
-        grpc_server = GrpcServer(ingest, self._tls, trusted)
-        http_server = HttpServer(HttpApplication(ingest, trusted), self._tls)
+        grpc = GrpcServer(ingest, self._tls, trusted, connections_max=connections_max)
+        http = http_server(HttpApplication(ingest, trusted), self._tls, trusted, connections_max=connections_max)
         try:
-            await grpc_server.start(settings.host, settings.otlp_grpc_port)
+            await grpc.start(settings.host, settings.otlp_grpc_port)
         except RuntimeError as error:
             raise ports.taken(settings.host, {"otlp_grpc_port": settings.otlp_grpc_port}) from error
-        await http_server.start(process.listening[self.http_port])
+        await http.start(process.listening[self.http_port])
 
         async def drain() -> None:
             """Stop all at once: none takes new requests while another finishes its last; others get its share."""
             grace_s = limits.INGEST_DRAIN_MAX_S
-            await asyncio.gather(http_server.stop(grace_s), grpc_server.stop(grace_s), receivers.close())
+            await asyncio.gather(http.stop(grace_s), grpc.stop(grace_s), receivers.close())
 
         process.stack.push_async_callback(drain)
-        process.bound(otlp_grpc_port=grpc_server.port)
+        process.bound(otlp_grpc_port=grpc.port)
