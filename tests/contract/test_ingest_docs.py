@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.telemetry.usage.reasons import EXPLANATIONS, REFUSALS
+from duoscope.telemetry.usage.reasons import CUTS, EXPLANATIONS, REFUSALS
 
 RECEIVER = Path(__file__).parents[2] / "services" / "duoscope" / "receiver"
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -21,7 +21,11 @@ def test_limits():
 
 @pytest.mark.parametrize(
     ("heading", "explained"),
-    [("items that are left out", EXPLANATIONS), ("requests that are refused", REFUSALS)],
+    [
+        ("items that are left out", EXPLANATIONS),
+        ("items that are kept with less", CUTS),
+        ("requests that are refused", REFUSALS),
+    ],
 )
 def test_reasons(heading, explained):
     table = OPERATIONS.split(f"| reason | {heading} |", 1)[1]

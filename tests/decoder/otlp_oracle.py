@@ -15,20 +15,18 @@ from native import Native
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from stored_values import BOUNDS, attributes, cut_text, is_text, json_value, number_text
 
 from duoscope.kernel import limits
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
-from duoscope.receiver.decoder import Bounds, Decoder, Kind
+from duoscope.receiver.decoder import Decoder, Kind
 
 NOW_NS = 1_790_000_000 * 10**9
 RETENTION_DAYS = 7
 EARLIEST_NS = NOW_NS - RETENTION_DAYS * 86_400 * 10**9
 LATEST_NS = NOW_NS + limits.INGEST_AHEAD_MAX_S * 10**9
 SCOPE = Scope(new_id(), new_id(), new_id())
-BOUNDS = Bounds(attributes_max=6, attribute_bytes_max=120, body_bytes_max=150)
-"""Small, so that small requests reach them."""
-LIST_BYTES_MAX = 16 * BOUNDS.attribute_bytes_max
 TEMPORALITY = (0, 1, 2)
 NO_RECORDED_VALUE = 1
 COUNT_MAX = 2**53
@@ -80,74 +78,9 @@ def twins():
     }
 
 
-def number_text(value):
-    """The fewest digits that give the number back."""
-    if not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if value == math.floor(value) and abs(value) < 1e15 and (value or math.copysign(1, value) > 0):
-        return str(int(value))
-    return next(text for digits in (15, 16, 17) if float(text := f"{value:.{digits}g}") == value)
-
-
-def is_text(raw):
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def quoted(raw, faults):
-    if not is_text(raw):
-        faults.add("invalid-utf8")
-    short = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t"}
-    return b'"' + b"".join(short.get(b) or (b"\\u%04x" % b if b < 0x20 else bytes([b])) for b in raw) + b'"'
-
-
-def json_value(value, faults, depth=0):  # noqa: PLR0911 - one a kind
-    """The JSON that is stored for an AnyValue; `faults` takes what speaks against storing it."""
-    kind = value.WhichOneof("value")
-    match kind:
-        case "string_value":
-            return quoted(value.string_value, faults)
-        case "bool_value":
-            return b"true" if value.bool_value else b"false"
-        case "int_value":
-            return b"%d" % value.int_value
-        case "double_value":
-            text = number_text(value.double_value).encode()
-            return text if math.isfinite(value.double_value) else b'"' + text + b'"'
-        case "bytes_value":
-            return b'{"@otlp.bytes_value":"' + base64.b64encode(value.bytes_value) + b'"}'
-        case "array_value" | "kvlist_value" if depth >= limits.INGEST_NESTING_MAX:
-            faults.add("nested-too-deep")
-            return b""
-        case "array_value":
-            return b"[" + b",".join(json_value(each, faults, depth + 1) for each in value.array_value.values) + b"]"
-        case "kvlist_value":
-            pairs = [
-                quoted(each.key, faults) + b":" + json_value(each.value, faults, depth + 1)
-                for each in value.kvlist_value.values
-            ]
-            return b"{" + b",".join(pairs) + b"}"
-        case _:
-            return b"null"
-
-
-def attributes(pairs, faults, *, ordered=False):
-    """The JSON object that is stored for attributes."""
-    if len(pairs) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
-    parts = []
-    for pair in sorted(pairs, key=lambda each: each.key) if ordered else pairs:
-        content = json_value(pair.value, faults)
-        if max(len(content), len(pair.key)) > BOUNDS.attribute_bytes_max:
-            faults.add("attribute-too-large")
-        parts.append(quoted(pair.key, faults) + b":" + content)
-    whole = b"{" + b",".join(parts) + b"}"
-    if len(whole) > LIST_BYTES_MAX - 2:
-        faults.add("attribute-too-large")
-    return whole
+def all_dropped(told, more):
+    """How many are dropped of a list, with those that the sender dropped."""
+    return min(told + more, 2**32 - 1)
 
 
 def texts(faults, *raw):
@@ -182,28 +115,23 @@ class Expected:
 
 def _heading(container, scope_container, ordered_faults):
     resource, scope = container.resource, scope_container.scope
-    of_resource = attributes(resource.attributes, ordered_faults, ordered=True)
-    of_scope = attributes(scope.attributes, ordered_faults, ordered=True)
+    of_resource, dropped, left = attributes(resource.attributes, ordered_faults, ordered=True)
+    of_scope, scope_dropped, _ = attributes(scope.attributes, ordered_faults, ordered=True)
     texts(ordered_faults, container.schema_url, scope_container.schema_url, scope.name, scope.version)
     service = b""
-    named = next((pair for pair in resource.attributes if pair.key == b"service.name"), None)
-    if named is not None and named.value.WhichOneof("value") == "string_value":
-        service = named.value.string_value
+    named = next((pair for pair in resource.attributes if pair.key == b"service.name" and pair in left), None)
+    if named is not None:
+        service, _ = _body(named.value, set(), BOUNDS.attribute_bytes_max)
     return {
         "service_name": service,
         "resource": of_resource,
         "scope_name": scope.name,
         "scope_version": scope.version,
         "scope_attributes": of_scope,
-    }
-
-
-def _full_heading(container, scope_container, faults):
-    return _heading(container, scope_container, faults) | {
         "resource_schema_url": container.schema_url,
         "scope_schema_url": scope_container.schema_url,
-        "resource_dropped_attributes_count": container.resource.dropped_attributes_count,
-        "scope_dropped_attributes_count": scope_container.scope.dropped_attributes_count,
+        "resource_dropped_attributes_count": all_dropped(resource.dropped_attributes_count, dropped),
+        "scope_dropped_attributes_count": all_dropped(scope.dropped_attributes_count, scope_dropped),
     }
 
 
@@ -221,6 +149,10 @@ def _within(nanos, faults):
 
 
 def _span(span, heading, faults):
+    content, dropped, _ = attributes(span.attributes, faults)
+    events, links = span.events[: BOUNDS.attributes_max], span.links[: BOUNDS.attributes_max]
+    of_events = [attributes(e.attributes, faults) for e in events]
+    of_links = [attributes(each.attributes, faults) for each in links]
     row = heading | {
         "timestamp": span.start_time_unix_nano,
         "trace_id": span.trace_id,
@@ -230,29 +162,31 @@ def _span(span, heading, faults):
         "flags": span.flags,
         "span_name": span.name,
         "span_kind": span.kind if 0 <= span.kind <= 5 else 0,
-        "span_attributes_json": attributes(span.attributes, faults),
+        "span_attributes_json": content,
         "duration_nano": max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
         "status_code": span.status.code if 0 <= span.status.code <= 2 else 0,
         "status_message": span.status.message,
-        "dropped_attributes_count": span.dropped_attributes_count,
-        "dropped_events_count": span.dropped_events_count,
-        "dropped_links_count": span.dropped_links_count,
-        "events.timestamp": [_time(e.time_unix_nano) for e in span.events],
-        "events.name": [e.name for e in span.events],
-        "events.attributes": [attributes(e.attributes, faults) for e in span.events],
-        "events.dropped_attributes_count": [e.dropped_attributes_count for e in span.events],
-        "links.trace_id": [_id(each.trace_id, 16) for each in span.links],
-        "links.span_id": [_id(each.span_id, 8) for each in span.links],
-        "links.trace_state": [each.trace_state for each in span.links],
-        "links.attributes": [attributes(each.attributes, faults) for each in span.links],
-        "links.dropped_attributes_count": [each.dropped_attributes_count for each in span.links],
-        "links.flags": [each.flags for each in span.links],
+        "dropped_attributes_count": all_dropped(span.dropped_attributes_count, dropped),
+        "dropped_events_count": all_dropped(span.dropped_events_count, len(span.events) - len(events)),
+        "dropped_links_count": all_dropped(span.dropped_links_count, len(span.links) - len(links)),
+        "events.timestamp": [_time(e.time_unix_nano) for e in events],
+        "events.name": [e.name for e in events],
+        "events.attributes": [each[0] for each in of_events],
+        "events.dropped_attributes_count": [
+            all_dropped(e.dropped_attributes_count, of[1]) for e, of in zip(events, of_events, strict=True)
+        ],
+        "links.trace_id": [_id(each.trace_id, 16) for each in links],
+        "links.span_id": [_id(each.span_id, 8) for each in links],
+        "links.trace_state": [each.trace_state for each in links],
+        "links.attributes": [each[0] for each in of_links],
+        "links.dropped_attributes_count": [
+            all_dropped(each.dropped_attributes_count, of[1]) for each, of in zip(links, of_links, strict=True)
+        ],
+        "links.flags": [each.flags for each in links],
     }
     texts(faults, span.name, span.trace_state, span.status.message, *row["events.name"], *row["links.trace_state"])
     if len(span.trace_id) != 16 or len(span.span_id) != 8 or not any(span.trace_id) or not any(span.span_id):
         faults.add("invalid-id")
-    if max(len(span.events), len(span.links)) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
     _within(span.start_time_unix_nano, faults)
     if span.end_time_unix_nano > LATEST_NS:
         faults.add("time-out-of-range")
@@ -271,27 +205,48 @@ BODY_KINDS = (
 )
 
 
-def _body(value, faults):
-    match value.WhichOneof("value"):
+def _body(value, faults, size_max=BOUNDS.body_bytes_max):
+    """What is stored of a body, and its kind."""
+    kind = value.WhichOneof("value")
+    raw = text = None
+    match kind:
         case "string_value":
             texts(faults, value.string_value)
-            body = value.string_value
+            text = raw = value.string_value
         case "bytes_value":
-            body = base64.b64encode(value.bytes_value)
+            raw, text = value.bytes_value, base64.b64encode(value.bytes_value)
         case "double_value":
-            body = number_text(value.double_value).encode()
+            text = number_text(value.double_value).encode()
         case None | "string_value_strindex":
-            body = b""
+            return b"", 0
         case _:
-            body = json_value(value, faults)
-    if len(body) > BOUNDS.body_bytes_max:
-        faults.add("body-too-large")
-    return body
+            text = json_value(value, faults)
+    if len(text) <= size_max or not is_text(text):
+        return text, BODY_KINDS.index(kind)
+    return ANY_CUT if raw is None else cut_text(text, size_max, size=len(raw)), BODY_KINDS.index("string_value")
+
+
+class AnyCut:
+    """Equal to every cut body: where a structure is cut is for a test of its own."""
+
+    def __eq__(self, other):
+        return "…[cut from ".encode() in other and other.endswith(b" bytes]") and len(other) <= BOUNDS.body_bytes_max
+
+    __hash__ = None
+
+
+ANY_CUT = AnyCut()
+
+
+def is_any_cut(wanted, found):
+    """Whether any cut body is due and this is one."""
+    return wanted is ANY_CUT and wanted == found
 
 
 def _record(record, heading, faults):
     time = record.time_unix_nano or record.observed_time_unix_nano or NOW_NS
-    kind = record.body.WhichOneof("value")
+    body, kind = _body(record.body, faults)
+    content, dropped, _ = attributes(record.attributes, faults)
     _within(time, faults)
     texts(faults, record.severity_text, record.event_name)
     return "logs_v3", heading | {
@@ -302,18 +257,18 @@ def _record(record, heading, faults):
         "trace_flags": record.flags,
         "severity_text": record.severity_text,
         "severity_number": record.severity_number if 0 <= record.severity_number <= 24 else 0,
-        "body": _body(record.body, faults),
-        "body_kind": BODY_KINDS.index(kind) if kind in BODY_KINDS else 0,
-        "log_attributes_json": attributes(record.attributes, faults),
+        "body": body,
+        "body_kind": kind,
+        "log_attributes_json": content,
         "event_name": record.event_name,
-        "dropped_attributes_count": record.dropped_attributes_count,
+        "dropped_attributes_count": all_dropped(record.dropped_attributes_count, dropped),
     }
 
 
 def _exemplar(exemplar, faults):
     kind = exemplar.WhichOneof("value")
     value = getattr(exemplar, kind) if kind else math.nan
-    content = attributes(exemplar.filtered_attributes, faults)
+    content, _, _ = attributes(exemplar.filtered_attributes, faults)
     ids = _id(exemplar.trace_id, 16), _id(exemplar.span_id, 8)
     return exemplar.time_unix_nano, float(value), *ids, content, _rest(value)
 
@@ -383,16 +338,15 @@ def _point(metric, point, heading, faults):
         else UNSET,
         "metric_name": metric.name,
         "unit": metric.unit,
-        "attributes_json": attributes(point.attributes, faults, ordered=True),
+        "attributes_json": attributes(point.attributes, faults, ordered=True)[0],
         "flags": point.flags,
     }
     if not point.time_unix_nano:
         faults.add("time-missing")
     else:
         _within(point.time_unix_nano, faults)
-    exemplars = [_exemplar(each, faults) for each in point.exemplars] if kind != "summary" else []
-    if len(exemplars) > BOUNDS.attributes_max:
-        faults.add("too-many-attributes")
+    of_point = point.exemplars[: BOUNDS.attributes_max] if kind != "summary" else []
+    exemplars = [_exemplar(each, faults) for each in of_point]
     if point.flags & NO_RECORDED_VALUE:
         point, exemplars = _marker(point), []
     if kind in ("gauge", "sum"):
@@ -437,11 +391,15 @@ def _point(metric, point, heading, faults):
     )
 
 
+OF_METRICS = ("service_name", "resource", "scope_name", "scope_version", "scope_attributes")
+
+
 def _expected_metrics(message, due):
     for container in message.resource_metrics:
         for scoped in container.scope_metrics:
             shared = set()
             heading = _heading(container, scoped, shared)
+            heading = {name: heading[name] for name in OF_METRICS}
             for metric in scoped.metrics:
                 kind = metric.WhichOneof("data")
                 for point in getattr(metric, kind).data_points if kind else ():
@@ -479,7 +437,7 @@ def expected_of(kind, message):
     for container in getattr(message, of):
         for scoped in getattr(container, inner):
             shared = set()
-            heading = _full_heading(container, scoped, shared)
+            heading = _heading(container, scoped, shared)
             for item in getattr(scoped, items):
                 faults = set(shared)
                 due.add(*read(item, heading, faults), faults)

@@ -60,6 +60,7 @@ def check(oracle, twins):
         for table, found in rows.items():
             assert len(found) == len(due.rows[table])
             for row, wanted in zip(found, due.rows[table], strict=True):
+                wanted |= {n: row[n] for n, due_value in wanted.items() if oracle.is_any_cut(due_value, row[n])}
                 assert repr({name: row[name] for name in wanted}) == repr(wanted)
         return True
 

@@ -40,6 +40,7 @@ OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
 PROVIDERS = "tests/isolation/test_identity_providers.py"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
+LIMITS = "tests/isolation/test_organization_limits.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
 _PROM = "/api/v1/prom/api/v1"
@@ -192,6 +193,8 @@ ROUTES = {
             ("DELETE", f"{resource}/{{{key}}}"), ("POST", f"{resource}/{{{key}}}/restore"),
         )
     },
+    ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
+    ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,
     ("GET", "/api/v1/users/{user_id}"): PEOPLE,
     ("PATCH", "/api/v1/users/{user_id}"): PEOPLE,

@@ -9,6 +9,7 @@ from duoscope.kernel import ingest_limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.organization_limits import rates, with_largest
 from duoscope.kernel.scope import Scope
 from duoscope.receiver.admission import limits
 from duoscope.receiver.admission.fair_queue import QUANTUM_BYTES, FairQueue
@@ -310,3 +311,46 @@ def test_series_of_tenants_turn_with_the_periods(clock):
     found.of(two)
     found.of(three)
     assert found.of(one) is not first
+
+
+def test_tenants_of_one_organization_share_what_one_of_them_may_send():
+    """However many it makes; others' requests are nobody's business of theirs."""
+    admission, now = _admission(items_per_second=100, burst_seconds=1, requests_in_flight=3)
+    organization = new_id()
+    tenants = [_of(organization) for _ in range(4)]
+    stranger = _of(new_id())
+    for tenant in tenants[:2]:
+        admission.charge(tenant, 50, 10)
+    with pytest.raises(DuoscopeError, match="This organization may send 100 items a second") as refused:
+        admission.charge(tenants[2], 50, 10)
+    assert (refused.value.kind, refused.value.code) == (ErrorKind.RATE_LIMITED, "items-limited")
+    admission.charge(stranger, 100, 10)
+    now[0] += refused.value.retry_after_s
+    admission.charge(tenants[2], 50, 10)
+    admission, _ = _admission(items_per_second=0, requests_in_flight=3)
+    entries = [admission.enter(tenant) for tenant in tenants[:3]]
+    with pytest.raises(DuoscopeError, match="This organization may have 3 requests in flight"):
+        admission.enter(tenants[3])
+    admission.enter(stranger).__exit__(None, None, None)
+    for entry in entries:
+        entry.__exit__(None, None, None)
+    admission.enter(tenants[3]).__exit__(None, None, None)
+
+
+def test_an_organization_may_send_as_much_as_its_largest_tenant_or_what_it_was_given():
+    defaults = IngestLimits(items_per_second=100, bytes_per_second=0, requests_in_flight=10)
+    assert rates((), defaults) == (100, 0, 10)
+    largest = with_largest({}, [{"items_per_second": 500}, {"items_per_second": 20, "requests_in_flight": 40}])
+    assert rates(largest, defaults) == (500, 0, 40)
+    assert rates(with_largest({"items_per_second": 50}, [{"items_per_second": 500}]), defaults) == (50, 0, 10)
+    assert rates(with_largest({}, [{"items_per_second": 0}, {"items_per_second": 5}]), defaults)[0] == 0
+    assert rates(with_largest({}, [{"items_per_second": 5}]), defaults)[0] == 100
+
+
+def _of(organization):
+    return IngestPrincipal(Scope(organization, new_id(), new_id()), new_id(), frozenset(), 30)
+
+
+def _admission(**limits):
+    now = [0.0]
+    return Admission(Budget(10**9), IngestLimits(**limits), clock=lambda: now[0]), now

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import threading
 
 import pytest
 
@@ -118,12 +119,12 @@ async def test_a_name_is_judged_by_all_its_addresses_and_once(server, connect, m
     """DNS rebinding: the address that was looked at is the one that is connected to."""
     looked_up = []
 
-    async def getaddrinfo(self, host, port, **_):
+    def getaddrinfo(host, port, **_):
         looked_up.append(host)
         answers = {"good.test": ["127.0.0.1"], "mixed.test": ["127.0.0.1", "10.0.0.1"], "away.test": []}[host]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers]
 
-    monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     assert (await connect(f"http://good.test:{server.port}/", "127.0.0.0/8")).status == 200
     assert looked_up == ["good.test"]
     assert b"host: good.test" in server.requests[0].lower()
@@ -143,3 +144,63 @@ async def test_redirects_are_not_followed_and_answers_are_bounded(server, connec
     monkeypatch.setattr(module, "TIMEOUT_S", 0.1)
     server.answer = b""
     await _refused(connect("http://127.0.0.1:1/", "127.0.0.0/8"), "outbound-failed")
+
+
+async def test_who_is_silent_delays_their_own_share_and_nobody_else(server):
+    """Neither by requests that are never answered nor by those that wait behind them."""
+    taken = asyncio.Queue()
+
+    async def say_nothing(_, writer):
+        taken.put_nowait(writer)
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    outbound = Outbound("127.0.0.0/8")
+
+    def ask():
+        return asyncio.create_task(outbound.request("GET", f"http://127.0.0.1:{port}/", share="silent"))
+
+    under_way = [ask() for _ in range(module.SHARE_REQUESTS_MAX + module.SHARE_WAITING_MAX)]
+    connections = [await taken.get() for _ in range(module.SHARE_REQUESTS_MAX)]
+    assert taken.empty(), "the others wait"
+    await _refused(outbound.request("GET", f"http://127.0.0.1:{port}/", share="silent"), "outbound-failed")
+    for share in ("another", None):
+        answer = await outbound.request("GET", f"http://127.0.0.1:{server.port}/", share=share)
+        assert answer.status == 200
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    assert outbound._shares == {}
+    for connection in connections:
+        connection.close()
+    silent.close()
+    await outbound.close()
+
+
+async def test_names_that_nobody_resolves_delay_their_own_share_and_nobody_else(server, monkeypatch):
+    answered, asked = threading.Event(), asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, port, **options):
+        if host == "silent.test":
+            loop.call_soon_threadsafe(asked.put_nowait, host)
+            answered.wait()
+            raise socket.gaierror("no answer")
+        return resolve(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    outbound = Outbound("127.0.0.0/8")
+
+    def ask():
+        return asyncio.create_task(outbound.request("GET", "https://silent.test/", share="silent"))
+
+    under_way = [ask() for _ in range(module.SHARE_LOOKUPS_MAX)]
+    for _ in under_way:
+        await asked.get()
+    await _refused(outbound.request("GET", "https://silent.test/", share="silent"), "outbound-failed")
+    assert (await outbound.request("GET", f"http://localhost:{server.port}/", share="another")).status == 200
+    answered.set()
+    for task in under_way:
+        await _refused(task, "outbound-failed")
+    await outbound.close()

@@ -28,6 +28,7 @@ from duoscope.api.routes.directory import (
     audit_logs,
     identity_providers,
     invitations,
+    organization_limits,
     organizations,
     permissions,
     regions,
@@ -71,7 +72,14 @@ def create_app(services_: ApiServices) -> Litestar:
             *(health.live, health.ready, health.metrics),
             *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
-            *(*regions.ROUTES, *organizations.ROUTES, *workspaces.ROUTES, *tenants.ROUTES, *places.ROUTES),
+            *(
+                *regions.ROUTES,
+                *organizations.ROUTES,
+                *organization_limits.ROUTES,
+                *workspaces.ROUTES,
+                *tenants.ROUTES,
+                *places.ROUTES,
+            ),
             *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
         ],
         dependencies={

@@ -15,11 +15,13 @@ from duoscope.identity.authentication.recovery import Recovery
 from duoscope.identity.authentication.sessions import Sessions
 from duoscope.identity.authentication.signing_keys import SigningKeys
 from duoscope.identity.directory.invitations import Invitations
+from duoscope.identity.directory.organization_limits import Quota
 from duoscope.identity.oidc.identity_providers import IdentityProviders
 from duoscope.identity.oidc.login import OidcLogins
 from duoscope.identity.passwords.breached_passwords import BreachedPasswords
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
+from duoscope.kernel.organization_limits import OrganizationLimits
 from duoscope.kernel.settings import Settings
 from duoscope.net.outbound import Outbound
 from duoscope.secrets.box import SecretBox
@@ -67,6 +69,7 @@ class ApiServices:
     hasher: SlowHasher
     recovery: Recovery
     invitations: Invitations
+    quota: Quota
     settings: Settings
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
@@ -112,6 +115,7 @@ async def assemble(
     outbound = Outbound(settings.outbound_networks)
     breached = BreachedPasswords(settings.breached_passwords_url)
     rules = PasswordRules(breached)
+    quota = Quota(OrganizationLimits.parse(settings.organization_limits))
     return ApiServices(
         metadata=metadata,
         telemetry=telemetry,
@@ -119,15 +123,16 @@ async def assemble(
         tokens=tokens,
         signing_keys=signing_keys,
         second_factors=second_factors,
-        identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks)),
-        oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url),
+        identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks), quota=quota),
+        oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url, quota=quota),
         outbound=outbound,
         breached=breached,
         access=Access(metadata),
         api_keys=api_keys or ApiKeyVerifier(metadata, hasher, keys),
         hasher=hasher,
         recovery=Recovery(metadata, hasher, mailer, keys, public_url=public_url, rules=rules),
-        invitations=Invitations(metadata, mailer, hasher, public_url=public_url, rules=rules),
+        invitations=Invitations(metadata, mailer, hasher, public_url=public_url, rules=rules, quota=quota),
+        quota=quota,
         settings=settings,
         stopping=stopping,
     )

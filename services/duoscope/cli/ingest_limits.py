@@ -1,4 +1,4 @@
-"""`duoscope admin show-limits` and `set-limits`: what a tenant may send."""
+"""`duoscope admin show-limits` and `set-limits`: what a tenant may send, and what an organization may have and send."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from collections.abc import Awaitable, Callable
@@ -11,13 +11,15 @@ import rich_click as click
 from duoscope.cli import output
 from duoscope.cli.admin import open_store
 from duoscope.cli.options import json_option, settings_options
-from duoscope.kernel import ingest_limits
+from duoscope.kernel import ingest_limits, organization_limits
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.organization_limits import OrganizationLimits
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from duoscope.identity.directory.organization_limits import Holding
     from duoscope.metadata.tenants import Tenant
     from duoscope.stores.postgres import MetadataStore
 
@@ -26,35 +28,55 @@ T = TypeVar("T")
 _DEFAULT = "default"
 
 
+def _whose(command: Callable[..., None]) -> Callable[..., None]:
+    tenant = click.option("--tenant", "tenant_id", type=click.UUID, help="Tenant id; see list-tenants.")
+    organization = click.option("--organization", help="Code of the organization, in place of a tenant.")
+    return tenant(organization(command))
+
+
 @click.command("show-limits")
-@click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="Tenant id; see list-tenants.")
+@_whose
 @settings_options("data_dir")
 @json_option
-def show_limits(settings: Settings, tenant_id: UUID, *, as_json: bool) -> None:
-    """Show what a tenant may send, and which of that is its own.
+def show_limits(settings: Settings, tenant_id: UUID | None, organization: str | None, *, as_json: bool) -> None:
+    """Show what a tenant may send, or an organization may have and send, and which of that is its own.
 
     The others are the instance's defaults, as this command's environment has them. Of rates and active series, 0 is no
     limit.
     """
     from duoscope.identity.directory import ingest_limits as limits_of_tenants
 
+    if tenant_id is None:
+        _show_organization(settings, _of_organization(settings, _one(tenant_id, organization), {}), as_json=as_json)
+        return
+    _one(tenant_id, organization)
     tenant = _with_store(settings, lambda store: limits_of_tenants.of_tenant(store, tenant_id))
     _show(settings, tenant, as_json=as_json)
 
 
 @click.command("set-limits")
-@click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="Tenant id; see list-tenants.")
+@_whose
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=NUMBER...")
 @settings_options("data_dir")
 @json_option
-def set_limits(settings: Settings, tenant_id: UUID, changes: tuple[str, ...], *, as_json: bool) -> None:
+def set_limits(
+    settings: Settings, tenant_id: UUID | None, organization: str | None, changes: tuple[str, ...], *, as_json: bool
+) -> None:
     """Give a tenant limits of its own, such as `items_per_second=20000`; `items_per_second=default` takes one away.
+
+    Or an organization, such as `tenants=200`.
 
     show-limits lists the names; 0 is no limit. Running receivers hear of it at once.
     """
     from duoscope.identity.directory import ingest_limits as limits_of_tenants
 
-    wanted = dict(map(_parsed, changes))
+    if tenant_id is None:
+        code = _one(tenant_id, organization)
+        wanted = dict(_parsed(change, organization_limits.NAMES, organization_limits.check) for change in changes)
+        _show_organization(settings, _of_organization(settings, code, wanted), as_json=as_json)
+        return
+    _one(tenant_id, organization)
+    wanted = dict(_parsed(change, ingest_limits.NAMES, ingest_limits.check) for change in changes)
     tenant = _with_store(settings, lambda store: limits_of_tenants.change(store, operator(), tenant_id, wanted))
     _show(settings, tenant, as_json=as_json)
 
@@ -62,13 +84,40 @@ def set_limits(settings: Settings, tenant_id: UUID, changes: tuple[str, ...], *,
 COMMANDS: Final = (show_limits, set_limits)
 
 
-def _parsed(change: str) -> tuple[str, int | None]:
+def _one(tenant_id: UUID | None, organization: str | None) -> str:
+    if (tenant_id is None) == (organization is None):
+        raise click.UsageError("Give one of --tenant and --organization.")
+    return organization or ""
+
+
+def _of_organization(settings: Settings, code: str, changes: dict[str, int | None]) -> "Holding":
+    from duoscope.identity.directory import organization_limits as limits_of_organizations
+
+    return _with_store(settings, lambda store: limits_of_organizations.of_code(store, operator(), code, changes))
+
+
+def _show_organization(settings: Settings, holding: "Holding", *, as_json: bool) -> None:
+    applied = asdict(OrganizationLimits.parse(settings.organization_limits).with_own(holding.own))
+    in_force = organization_limits.rates(holding.rates, IngestLimits.parse(settings.ingest_limits))
+    applied |= dict(zip(organization_limits.RATES, in_force, strict=True))
+    if as_json:
+        shown = {"organization_id": holding.organization_id, "limits": applied, "own": holding.own}
+        output.emit_json({**shown, "used": holding.used})
+        return
+    rows = [
+        (name, f"{value:,}", "the organization's" if name in holding.own else "", str(holding.used.get(name, "")))
+        for name, value in applied.items()
+    ]
+    output.table(("Limit", "Holds", "Own", "Used"), rows, empty="")
+
+
+def _parsed(change: str, names: tuple[str, ...], check: Callable[[str, object], int]) -> tuple[str, int | None]:
     name, _, text = change.partition("=")
-    if text == _DEFAULT and name in ingest_limits.NAMES:
+    if text == _DEFAULT and name in names:
         return name, None
     if not text.isascii() or not text.isdigit():
         raise invalid(f"{change!r} is not of the form NAME=NUMBER, such as items_per_second=20000.")
-    return name, ingest_limits.check(name, int(text))
+    return name, check(name, int(text))
 
 
 def _show(settings: Settings, tenant: "Tenant", *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.organization_limits import OrganizationLimits
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
 
@@ -52,10 +53,13 @@ class Settings:
         mail_from: address our mail comes from.
         ingest_limits: what tenants may send that have no limits of their own, such as
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
+        organization_limits: what organizations may have that have no limits of their own, such as
+            `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
         outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
             providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
-        breached_passwords_url: service that is asked whether a new password was stolen elsewhere, by the first five
-            digits of its SHA-1; `off`: the list that is shipped decides alone.
+        breached_passwords_url: service that is asked too whether a new password was stolen elsewhere, by the first
+            five digits of its SHA-1, such as https://api.pwnedpasswords.com/range; `off`, the default: nobody is asked,
+            the list that is shipped decides alone.
         log_level: Python logging level name.
     """
 
@@ -80,8 +84,9 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
+    organization_limits: str = ""
     outbound_networks: str = ""
-    breached_passwords_url: AddressOrOff = "https://api.pwnedpasswords.com/range"
+    breached_passwords_url: AddressOrOff = "off"
     log_level: str = "INFO"
 
     @property
@@ -120,6 +125,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
     except msgspec.ValidationError as error:
         raise _misfit(str(error), values) from error
     IngestLimits.parse(settings.ingest_limits)
+    OrganizationLimits.parse(settings.organization_limits)
     return settings
 
 

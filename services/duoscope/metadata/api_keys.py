@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from duoscope.kernel import organization_limits
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
@@ -66,6 +67,8 @@ class Credential:
         previous_secret_hash: of the one before the last rotation; None when there is none or its grace is over.
         previous_valid_for_s: how long that one works yet.
         own_limits: of the tenant, by name; where it has none of its own, the instance's hold.
+        organization_limits: rates of the whole organization, by name: of its own, or `largest.` and the name of those
+            that the largest of its tenants has of its own.
     """
 
     organization_id: UUID
@@ -84,6 +87,7 @@ class Credential:
     rate_limit: int | None
     allowed_addresses: tuple[Network, ...]
     own_limits: tuple[tuple[str, int], ...]
+    organization_limits: tuple[tuple[str, int], ...]
 
 
 _STATUS: Final = "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expired' ELSE status END"
@@ -255,7 +259,14 @@ async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str,
                 WHERE p.tenant_id = k.tenant_id AND p.api_key_id = k.api_key_id
             ) AS permissions,
             (t.settings ->> 'retention_days')::integer AS retention_days, k.rate_limit,
-            k.allowed_addresses::text[] AS allowed_addresses, coalesce(t.settings -> 'limits', '{}') AS own_limits
+            k.allowed_addresses::text[] AS allowed_addresses, coalesce(t.settings -> 'limits', '{}') AS own_limits,
+            coalesce((SELECT limits FROM organization_limits l WHERE l.organization_id = k.organization_id), '{}')
+                AS organization_limits,
+            coalesce((
+                SELECT jsonb_agg(other.settings -> 'limits') FROM tenants other
+                WHERE other.organization_id = k.organization_id AND other.deleted_at IS NULL
+                    AND other.settings ? 'limits'
+            ), '[]') AS limits_of_tenants
         FROM api_keys k
         JOIN tenants t USING (organization_id, workspace_id, tenant_id)
         JOIN workspaces w USING (organization_id, workspace_id)
@@ -272,4 +283,6 @@ def _credential(row: Record) -> Credential:
     values["permissions"] = frozenset(row["permissions"])
     values["allowed_addresses"] = tuple(ipaddress.ip_network(text) for text in row["allowed_addresses"])
     values["own_limits"] = tuple(sorted(row["own_limits"].items()))
+    of_tenants = values.pop("limits_of_tenants")
+    values["organization_limits"] = organization_limits.with_largest(row["organization_limits"], of_tenants)
     return Credential(**values)

@@ -14,7 +14,10 @@ from duoscope.stores.postgres import Record, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A row of `invitations`, without the token's hash. `status` is open, accepted, revoked or expired."""
+    """A row of `invitations`, without the token's hash. `status` is open, accepted, revoked or expired.
+
+    `expires_at` is the invitation's own end, `roles_expire_at` that of the roles it gives.
+    """
 
     organization_id: UUID
     invitation_id: UUID
@@ -25,6 +28,7 @@ class Invitation:
     invited_by_organization_id: UUID | None
     status: str
     expires_at: datetime
+    roles_expire_at: datetime | None
     accepted_at: datetime | None
     accepted_by: UUID | None
     revoked_at: datetime | None
@@ -53,7 +57,7 @@ _STATUS: Final[LiteralString] = (
 )
 _COLUMNS: Final[LiteralString] = (
     "organization_id, invitation_id, workspace_id, tenant_id, email, invited_by, invited_by_organization_id, "
-    f"{_STATUS} AS status, expires_at, accepted_at, accepted_by, revoked_at, created_at, updated_at, "
+    f"{_STATUS} AS status, expires_at, roles_expire_at, accepted_at, accepted_by, revoked_at, created_at, updated_at, "
     "ARRAY(SELECT ir.role_id FROM invitation_roles ir WHERE ir.organization_id = invitations.organization_id "
     "AND ir.invitation_id = invitations.invitation_id ORDER BY ir.role_id) AS role_ids"
 )
@@ -88,6 +92,7 @@ async def create(
     token_hash: str,
     lifetime_s: float,
     invited_by: tuple[UUID, UUID] | None,
+    roles_expire_at: datetime | None,
 ) -> Invitation:
     """Make one. `invited_by`: organization and user, None for an operator. CONFLICT if the address has an open one."""
     invitation_id = new_id()
@@ -96,10 +101,10 @@ async def create(
     with taken("invitation", "e-mail address", remedy):
         await tx.execute(
             "INSERT INTO invitations (organization_id, invitation_id, workspace_id, tenant_id, email, token_hash, "
-            "invited_by, invited_by_organization_id, expires_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9))",
+            "invited_by, invited_by_organization_id, expires_at, roles_expire_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9), $10)",
             *(organization_id, invitation_id, workspace_id, tenant_id, email, token_hash),
-            *(inviter, inviter_organization, lifetime_s),
+            *(inviter, inviter_organization, lifetime_s, roles_expire_at),
         )
     for role in roles:
         await tx.execute(

@@ -125,6 +125,11 @@ async def serialise(tx: Transaction, organization_id: UUID) -> None:
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"organization {organization_id}")
 
 
+async def serialise_makings(tx: Transaction, organization_id: UUID) -> None:
+    """Let what is limited by number in an organization be made one after the other, or the limit would not hold."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"makings of {organization_id}")
+
+
 async def has_a_place_to_work(tx: Transaction, organization_id: UUID) -> bool:
     """Whether an active tenant in an active workspace is left; without one nobody could log in."""
     return bool(

@@ -87,12 +87,17 @@ async def platform_names(tx: Transaction) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a user holds in the transaction's tenant; `organization_permissions` are held organization-wide."""
+    """What a user holds in the transaction's tenant; `organization_permissions` are held organization-wide.
+
+    `ends` and `organization_ends` say when permissions end, for those that do.
+    """
 
     email: str
     is_platform_admin: bool
     permissions: frozenset[str]
     organization_permissions: frozenset[str]
+    ends: dict[str, datetime]
+    organization_ends: dict[str, datetime]
 
 
 async def held(tx: Transaction, user_id: UUID) -> Held | None:
@@ -100,7 +105,8 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
     row = await tx.fetchrow(
         """
         WITH granted AS (
-            SELECT DISTINCT p.name, ur.tenant_id IS NULL AS is_everywhere
+            SELECT p.name, ur.tenant_id IS NULL AS is_everywhere,
+                CASE WHEN bool_and(ur.expires_at IS NOT NULL) THEN max(ur.expires_at) END AS ends_at
             FROM user_roles ur
             JOIN roles r ON r.organization_id = ur.organization_id AND r.role_id = ur.role_id AND r.deleted_at IS NULL
             JOIN role_permissions rp
@@ -109,10 +115,16 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
             JOIN permissions p ON p.permission_id = rp.permission_id
             WHERE ur.organization_id = app_organization_id() AND ur.user_id = $1
                 AND (ur.tenant_id = app_tenant_id() OR ur.tenant_id IS NULL) AND coalesce(ur.expires_at > now(), true)
+            GROUP BY 1, 2
+        ), here AS (
+            SELECT name, CASE WHEN bool_and(ends_at IS NOT NULL) THEN max(ends_at) END AS ends_at
+            FROM granted GROUP BY 1
         )
         SELECT u.email, u.is_platform_admin,
-            ARRAY(SELECT DISTINCT name FROM granted) AS permissions,
-            ARRAY(SELECT name FROM granted WHERE is_everywhere) AS organization_permissions
+            ARRAY(SELECT name FROM here) AS permissions,
+            ARRAY(SELECT name FROM granted WHERE is_everywhere) AS organization_permissions,
+            ARRAY(SELECT (name, ends_at) FROM here WHERE ends_at IS NOT NULL) AS ends,
+            ARRAY(SELECT (name, ends_at) FROM granted WHERE is_everywhere AND ends_at IS NOT NULL) AS organization_ends
         FROM users u
         JOIN organizations o USING (organization_id)
         JOIN workspaces w ON w.organization_id = u.organization_id AND w.workspace_id = app_workspace_id()
@@ -131,6 +143,8 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
         row["is_platform_admin"],
         frozenset(row["permissions"]),
         frozenset(row["organization_permissions"]),
+        dict(row["ends"]),
+        dict(row["organization_ends"]),
     )
 
 

@@ -4,27 +4,42 @@ Every address that a name resolves to is looked at when the connection is made, 
 connection goes to the address that was looked at: a name that changes its mind in between (DNS rebinding) gains
 nothing. Redirects are not followed, proxies of the environment not used, answers bounded in size and time. It is https
 only, but for loopback addresses that the operator has allowed (DUOSCOPE_OUTBOUND_NETWORKS).
+
+Whoever's requests are answered late, or never, delays their own: each share, such as an organization's, has so many
+requests and lookups of names under way, and those that wait for one wait among themselves.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import AsyncGenerator, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import certifi
 import httpcore
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.net.urls import Url, parse_url
 
 TIMEOUT_S: Final = 10.0
 """For a whole request, from the name's resolution to the answer's last byte."""
 ANSWER_BYTES_MAX: Final = 1024 * 1024
-CONNECTIONS_MAX: Final = 20
+CONNECTIONS_MAX: Final = 400
+SHARE_REQUESTS_MAX: Final = 4
+"""Requests of one share under way at once."""
+SHARE_WAITING_MAX: Final = 32
+"""Requests of one share that wait for one of them to end, for TIMEOUT_S at the most; further ones fail at once."""
+SHARE_LOOKUPS_MAX: Final = 2
+"""Names of one share that are looked up at once: a lookup goes on when nobody waits for it any more."""
+LOOKUPS_MAX: Final = 128
+"""Of all shares together, each a thread."""
 RETRY_AFTER_S: Final = 5.0
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -92,6 +107,7 @@ class Outbound:
 
     def __init__(self, networks: str = "") -> None:
         allowed = parse_networks(networks)
+        self._shares: dict[Hashable, _Share] = {}
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())
         self._pools = {
@@ -106,8 +122,16 @@ class Outbound:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        share: Hashable = None,
     ) -> Answer:
         """One request and its answer.
+
+        Args:
+            method: of the request.
+            url: whom to ask.
+            headers: besides those that every request has.
+            content: the request's body.
+            share: whose it is, such as an organization's id: what is slow for one delays no other.
 
         Raises:
             DuoscopeError: INVALID `address-refused` for a URL or an address that may not be asked; UNAVAILABLE
@@ -121,6 +145,7 @@ class Outbound:
             sent["content-length"] = str(len(content))
         try:
             async with (
+                self._turn(url, share),
                 asyncio.timeout(TIMEOUT_S),
                 self._pools[parts.scheme].stream(
                     method,
@@ -140,10 +165,45 @@ class Outbound:
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpcore.ProxyError) as error:
             raise _failed(url, f"{type(error).__name__}: {error}") from error
 
+    @asynccontextmanager
+    async def _turn(self, url: str, share: Hashable) -> AsyncGenerator[None]:
+        """One of the share's places; UNAVAILABLE where none is free in time."""
+        mine = self._shares.setdefault(share, _Share())
+        if mine.users >= SHARE_REQUESTS_MAX + SHARE_WAITING_MAX:
+            raise _failed(url, f"{mine.users} requests wait already")
+        mine.users += 1
+        token = _current.set(mine)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await mine.places.acquire()
+            try:
+                yield
+            finally:
+                mine.places.release()
+        finally:
+            _current.reset(token)
+            mine.users -= 1
+            if not mine.users and not mine.lookups and self._shares.get(share) is mine:
+                del self._shares[share]
+
     async def close(self) -> None:
         """Let go of idle connections."""
         for pool in self._pools.values():
             await pool.aclose()
+
+
+class _Share:
+    """What is under way for one of those who share the client."""
+
+    __slots__ = ("lookups", "places", "users")
+
+    def __init__(self) -> None:
+        self.places = asyncio.Semaphore(SHARE_REQUESTS_MAX)
+        self.users = 0
+        self.lookups = 0
+
+
+_current: ContextVar[_Share] = ContextVar("outbound share")
 
 
 class _Guard(httpcore.AsyncNetworkBackend):
@@ -163,8 +223,7 @@ class _Guard(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        addresses = await _looked_up(host, port)
         # All of them: a name with one good and one bad address is up to something.
         if not addresses or not all(map(self._may_be_asked, addresses)):
             raise _refused(f"{host} is at {', '.join(map(str, addresses))}, which requests may not go to.")
@@ -192,15 +251,58 @@ def _pool(guard: _Guard, context: ssl.SSLContext) -> httpcore.AsyncConnectionPoo
     )
 
 
-def _checked(url: str) -> Any:
+async def _looked_up(host: str, port: int) -> list[Address]:
+    """The addresses of a name, looked up in a thread of its own: those of the event loop are few, and others need them.
+
+    Raises:
+        OSError: there is no such name, or too many lookups are under way.
+    """
+    share = _current.get()
+    if share.lookups >= SHARE_LOOKUPS_MAX or _lookups.count >= LOOKUPS_MAX:
+        raise OSError("other names are being looked up and not answered")
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Address]] = loop.create_future()
+    share.lookups += 1
+    _lookups.count += 1
+
+    def ended(found: list[Address] | Exception) -> None:
+        share.lookups -= 1
+        _lookups.count -= 1
+        if answer.done():
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def look_up() -> None:
+        found: list[Address] | Exception
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
+        except (OSError, ValueError) as error:
+            found = error if isinstance(error, OSError) else OSError(str(error))
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody asks any more
+            loop.call_soon_threadsafe(ended, found)
+
+    threading.Thread(target=look_up, name="look up a name", daemon=True).start()
+    return await answer
+
+
+class _Lookups:
+    """How many lookups there are."""
+
+    count = 0
+
+
+_lookups: Final = _Lookups()
+
+
+def _checked(url: str) -> Url:
     try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
+        return parse_url(url)
     except ValueError as error:
-        raise _refused("this is no URL.") from error
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username is not None or not port_is_fine:
-        raise _refused("it takes https://host/path, without a name and password in it.")
-    return parts
+        raise _refused(f"{error}.") from error
 
 
 def _refused(why: str) -> DuoscopeError:

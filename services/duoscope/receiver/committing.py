@@ -34,6 +34,7 @@ from duoscope.stores.clickhouse import CATALOGUES, LEDGER, IngestWriter, Rejecte
 _log = logging.getLogger(__name__)
 
 _items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
+_cut = Counter("duoscope_ingest_cut_items", "Items stored with less than was sent, at least so many", ["signal"])
 _again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
 _unasked = Counter("duoscope_ingest_unasked_requests", "Requests taken while the ledger could not be asked", ["signal"])
 
@@ -166,6 +167,7 @@ class Committer:
             self._recent.add(_key(request), request.received_ns, outcome)
             _items.labels(self._signal.name, "stored").inc(outcome.stored)
             _items.labels(self._signal.name, "rejected").inc(sum(outcome.rejected.values()))
+            _cut.labels(self._signal.name).inc(max(outcome.cut.values(), default=0))
             request.resolve(outcome)
 
     def _decode(self, requests: list[Request]) -> "_Decoded":
@@ -227,7 +229,7 @@ class Committer:
             "bytes": len(request.raw),
             "items": outcome.items,
             "stored": outcome.stored,
-            "rejected": outcome.rejected,
+            "rejected": outcome.reasons,
         }
 
     async def _insert(self, batch: Batch, *, asked: bool) -> Batch:

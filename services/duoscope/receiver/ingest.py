@@ -6,9 +6,10 @@ waits gets that one's answer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import xxhash
 from prometheus_client import Counter
@@ -24,9 +25,10 @@ from duoscope.receiver.admission.limits import Admission, Entry
 from duoscope.receiver.answering import Answering
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.committing import Committer
-from duoscope.receiver.decoder import MalformedError, Outcome, count_items
+from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.retries import Unheard
 from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.refusals import Refusals
 from duoscope.receiver.signals import SIGNALS, Signal
@@ -36,10 +38,34 @@ from duoscope.telemetry.usage.reasons import explanation
 
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 
+_T = TypeVar("_T")
+
 _BEARER = "bearer "
 
 _COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
-"""Items of larger requests are counted in a thread; here it takes 50 us."""
+"""Larger requests are looked at in a thread; here it takes 50 us."""
+
+
+async def _stays() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a transport knows of who sends a request.
+
+    Attributes:
+        key: the request's name, from the header `idempotency-key`: the same name and bytes are the same request, and
+            another name is another one. Empty where there is none.
+        is_gone: whether nobody waits for the answer any more.
+    """
+
+    key: str = ""
+    is_gone: Callable[[], Awaitable[bool]] = _stays
+
+
+_SOMEONE: Final = Sender()
+IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 
 class Ingest:
@@ -81,6 +107,7 @@ class Ingest:
             for signal in SIGNALS
         }
         self._waiting: dict[str, Request] = {}
+        self._unheard = Unheard()
 
     async def start(self) -> None:
         """Take up what an earlier process left behind, before the first request."""
@@ -146,8 +173,12 @@ class Ingest:
         _require(principal, signal)
         return self._admission.enter(principal)
 
-    async def accept(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Accepted:
+    async def accept(
+        self, principal: IngestPrincipal, signal: Signal, raw: bytes, sender: Sender = _SOMEONE
+    ) -> Accepted:
         """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
+
+        `sender` tells a retry from a new event where the items do not: see durability/retries.py.
 
         Raises:
             DuoscopeError: INVALID for bytes that cannot be taken, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
@@ -160,12 +191,21 @@ class Ingest:
         room = self._admission.room(principal)
         room.take(size)
         held: Request | None = None
+        unheard = digest = ""
         try:
             items = await self._count(signal, raw)
             self._admission.charge(principal, items, size)
-            held = self._submit(principal, signal, raw)
+            digest = _digest(principal, signal, raw, sender.key)
+            if not sender.key and not await self._in_reach(len(raw), is_dated, signal.kind, raw):
+                unheard = digest
+                digest = self._unheard.identity(unheard)
+            held = self._submit(principal, signal, raw, digest)
             outcome = await self._answer(principal, held, items)
+            if unheard and not await sender.is_gone():
+                unheard = ""
         finally:
+            if unheard:
+                self._unheard.keep(unheard, digest)
             if held is None or held.raw is not raw or held.done.done():
                 room.give_back(size)
             else:  # the client went away, and its request is still here
@@ -175,16 +215,18 @@ class Ingest:
 
     async def _count(self, signal: Signal, raw: bytes) -> int:
         try:
-            if len(raw) <= _COUNTED_INLINE_BYTES_MAX:
-                return count_items(signal.kind, raw)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, count_items, signal.kind, raw)
+            return await self._in_reach(len(raw), count_items, signal.kind, raw)
         except MalformedError:
             raise signal.malformed() from None
 
-    def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes) -> Request:
+    async def _in_reach(self, size: int, look: Callable[[Kind, bytes], _T], kind: Kind, raw: bytes) -> _T:
+        """What a quick look at a request finds: here, or in a thread where it is large."""
+        if size <= _COUNTED_INLINE_BYTES_MAX:
+            return look(kind, raw)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look, kind, raw)
+
+    def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes, digest: str) -> Request:
         """The request that is to be waited for: a new one, or the same that waits already."""
-        tenant = principal.scope.tenant_id.bytes
-        digest = xxhash.xxh3_128_hexdigest(tenant + signal.name.encode() + xxhash.xxh3_128_digest(raw))
         request = self._waiting.get(digest)
         if request is None:
             done = asyncio.get_running_loop().create_future()
@@ -216,9 +258,19 @@ class Ingest:
         self._journal.close()
 
 
+def _digest(principal: IngestPrincipal, signal: Signal, raw: bytes, key: str) -> str:
+    of = principal.scope.tenant_id.bytes + signal.name.encode() + xxhash.xxh3_128_digest(raw)
+    return xxhash.xxh3_128_hexdigest(of + key.encode())
+
+
 def explain(outcome: Outcome, applied: IngestLimits) -> str:
-    """Why items were rejected, for the developer at the other end; empty when none was."""
-    return "; ".join(f"{count} rejected: {explanation(reason, applied)}" for reason, count in outcome.rejected.items())
+    """Why items were rejected or cut, for the developer at the other end; empty when none was."""
+    told = [("rejected", outcome.rejected), ("kept, but cut", outcome.cut)]
+    return "; ".join(
+        f"{count} {became}: {explanation(reason, applied)}"
+        for became, reasons in told
+        for reason, count in reasons.items()
+    )
 
 
 def _require(principal: IngestPrincipal, signal: Signal) -> None:

@@ -33,6 +33,7 @@ from duoscope.identity.operators.bootstrap import FirstStart, bootstrap
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.files import keep_private
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.settings import Settings
 from duoscope.net import ports
@@ -277,6 +278,7 @@ def _lock(settings: Settings, stack: AsyncExitStack) -> None:
 
     Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
     """
+    keep_private()
     if settings.embedded_postgres or settings.embedded_clickhouse:
         stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
 

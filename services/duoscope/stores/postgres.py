@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Self
+from uuid import UUID
 
 import asyncpg
 
@@ -91,6 +92,20 @@ class Transaction:
     async def fetchrow(self, sql: LiteralString, *values: object) -> asyncpg.Record | None:
         """The first row, if any."""
         return await self._connection.fetchrow(sql, *values)
+
+    async def fetchrow_of_organization(self, sql: LiteralString, organization_id: UUID) -> asyncpg.Record | None:
+        """The first row of numbers of the whole organization, for comparing with a limit: the transaction's own, $1.
+
+        A tenant's transaction steps up to its organization for this statement, a platform's one sees it anyway.
+        """
+        role = await self._connection.fetchval("SELECT current_user")
+        if role == PLATFORM_ROLE:
+            return await self.fetchrow(sql, organization_id)
+        await self._connection.execute(f"SET LOCAL ROLE {ORGANIZATION_ROLE}")
+        row = await self.fetchrow(sql, organization_id)
+        if role != ORGANIZATION_ROLE:
+            await self._connection.execute("SET LOCAL ROLE NONE")
+        return row
 
     async def fetchval(self, sql: LiteralString, *values: object) -> Any:
         """The first column of the first row, or None."""

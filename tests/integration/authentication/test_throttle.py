@@ -1,11 +1,13 @@
 """Guessing is slowed, and a stranger's guesses slow the stranger alone, on the real PostgreSQL."""
 
 import asyncio
+import time
 
 import asyncpg
 import pytest
 
 from duoscope.identity.authentication.access_tokens import AccessTokens
+from duoscope.identity.authentication.known_clients import KnownClients
 from duoscope.identity.authentication.sessions import Sessions
 from duoscope.identity.authentication.throttle import ACCOUNT, NETWORK, PAIR, Allowance, network_of
 from duoscope.identity.passwords.hashing import too_many_logins
@@ -112,6 +114,41 @@ async def test_a_device_with_its_token_is_counted_by_itself(sessions):
         await _code(sessions.login(EMAIL, WRONG, actor=home, device_token=token))
     assert await _code(sessions.login(EMAIL, PASSWORD, actor=home, device_token=token)) == "too-many-attempts"
     assert await _code(sessions.login(EMAIL, PASSWORD, actor=home, device_token="tfd-" + "x" * 43)) == "ok"
+
+
+async def test_a_client_that_signed_in_before_passes_whatever_others_do_in_its_network(sessions, secret_keys):
+    """A flood from the user's own network, on their account and on others: the mark of an earlier login is enough."""
+    home = _at("192.0.2.1")
+    first = await sessions.login(EMAIL, PASSWORD, actor=home)
+    codes = [await _code(sessions.login(EMAIL, WRONG, actor=home)) for _ in range(PAIR.free + 1)]
+    assert codes[-1] == "too-many-attempts"
+    assert await _code(sessions.login(EMAIL, PASSWORD, actor=home)) == "too-many-attempts"
+    again = await sessions.login(EMAIL.upper(), PASSWORD, actor=home, client_mark=first.client_mark)
+    assert again.client_mark == first.client_mark
+    # It takes no more guesses than a network does, and not those at other accounts.
+    guesses = [sessions.login(EMAIL, WRONG, actor=home, client_mark=first.client_mark) for _ in range(PAIR.free + 1)]
+    codes = [await _code(guess) for guess in guesses]
+    assert codes == ["invalid-credentials"] * PAIR.free + ["too-many-attempts"]
+    clients = KnownClients(secret_keys)
+    for mark in (clients.mark("two@example.com"), first.client_mark[:-1], first.client_mark + "x", "", "x", "1.2.3"):
+        assert clients.identify(EMAIL, mark) is None
+    assert clients.identify(EMAIL, first.client_mark) is not None
+    for day in (-1, 91):
+        later = KnownClients(secret_keys, clock=lambda day=day: time.time() + day * 86400)
+        assert later.identify(EMAIL, first.client_mark) is None
+
+
+async def test_guesses_at_others_do_not_slow_who_signed_in_from_the_network(sessions, inhabit, metadata_store):
+    await inhabit(metadata_store, "two")
+    office = _at("192.0.2.1")
+    assert await _code(sessions.login(EMAIL, PASSWORD, actor=office)) == "ok"
+    codes = [await _code(sessions.login(f"u{n}@example.com", WRONG, actor=office)) for n in range(NETWORK.free + 1)]
+    assert codes[-1] == "too-many-attempts"
+    assert await _code(sessions.login(EMAIL, PASSWORD, actor=office)) == "ok"
+    # Guessing is no cheaper: who has not been there waits, and each account takes as few guesses as before.
+    assert await _code(sessions.login("two@example.com", PASSWORD, actor=office)) == "too-many-attempts"
+    codes = [await _code(sessions.login(EMAIL, WRONG, actor=office)) for _ in range(PAIR.free + 1)]
+    assert codes == ["invalid-credentials"] * PAIR.free + ["too-many-attempts"]
 
 
 async def test_one_client_that_tries_many_accounts_is_slowed_and_unknown_accounts_count_alike(sessions, owner):

@@ -19,7 +19,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
-from duoscope.kernel.settings import Settings
+from duoscope.kernel.settings import Settings, load
 from duoscope.metadata import roles
 
 STOLEN, PADDING, FREE = "zebra lamp of tuesday", "never was a password here", "ladder under a green moon"
@@ -81,6 +81,12 @@ async def _code(awaitable) -> str:
     except DuoscopeError as error:
         return error.code
     return "ok"
+
+
+def test_by_default_nobody_is_asked():
+    """What nobody asked for sends nothing outside."""
+    assert load({}).breached_passwords_url == "off"
+    assert BreachedPasswords(load({}).breached_passwords_url)._outbound is None
 
 
 def test_the_shipped_list_is_large_and_has_what_is_used_most_of_the_allowed_length():

@@ -107,6 +107,7 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
         trace = re.search(r"http://\S+/api/v1/traces/[0-9a-f]{32}", said)
         assert trace is not None
         assert '"spans":[{' in _read(trace[0], token)
+        assert _readable_by_others(data_dir) == []
         assert "does not know this API key" in _run("demo", "--api-key", "x", "--data-dir", str(data_dir), code=1)
     finally:
         rest = up.stop(signal.SIGINT)
@@ -170,6 +171,11 @@ def test_a_demo_ends_soon_and_says_why_when_duoscope_stops_meanwhile(data_dir):
     assert demo.returncode == 1
     assert f"the receiver stopped answering at {endpoint[1]}" in rest.splitlines()[-1]
     assert "TOKEN=" not in rest
+
+
+def _readable_by_others(folder: Path) -> list[str]:
+    """What of the folder its account does not have to itself, whatever the folder above it says."""
+    return [str(path) for path in folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077]
 
 
 def _read(url: str, token: str) -> str:

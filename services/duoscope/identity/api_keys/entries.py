@@ -27,6 +27,7 @@ class IngestPrincipal:
         rate_limit: requests a minute; None for no limit of its own. Whoever admits requests enforces it.
         allowed_addresses: where it may be used from; empty for everywhere. Verification has checked that.
         own_limits: of the tenant, by name (kernel/ingest_limits.py); whoever admits requests enforces them.
+        organization_limits: of all tenants of the organization together (kernel/organization_limits.py); likewise.
     """
 
     scope: Scope
@@ -38,6 +39,7 @@ class IngestPrincipal:
     rate_limit: int | None = None
     allowed_addresses: tuple[Network, ...] = ()
     own_limits: tuple[tuple[str, int], ...] = ()
+    organization_limits: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)

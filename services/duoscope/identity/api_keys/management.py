@@ -1,5 +1,7 @@
 """Makes, changes, rotates and revokes API keys, each with its entry in the audit log.
 
+A key may do no more than whoever makes it, and for no longer; what a change lets it do is checked like its making.
+
 Work within a transaction takes `m`; Argon2id runs before one begins. A secret is answered once, to whoever asked for
 it, and is nowhere afterwards.
 """
@@ -14,6 +16,8 @@ from uuid import UUID
 from duoscope.identity.api_keys import form
 from duoscope.identity.api_keys.form import NewKey
 from duoscope.identity.audit import record
+from duoscope.identity.authorization.permissions import NOW, Held, require_held
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
@@ -21,6 +25,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import api_keys
 from duoscope.metadata.api_keys import RATE_LIMIT_MAX, ApiKey
+from duoscope.net.addresses import Network, parse_networks
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 Fields = dict[str, Any] | None
@@ -53,8 +58,8 @@ class Holder(Protocol):
         ...
 
     @property
-    def permissions(self) -> frozenset[str]:
-        """Held in the tenant."""
+    def held(self) -> Held:
+        """The permissions held in the tenant, and until when."""
         ...
 
 
@@ -81,28 +86,32 @@ class Made:
 class ApiKeyManagement:
     """For people, in the tenant they work in."""
 
-    def __init__(self, store: MetadataStore, hasher: SlowHasher) -> None:
+    def __init__(self, store: MetadataStore, hasher: SlowHasher, quota: Quota = DEFAULT_QUOTA) -> None:
         self._store = store
         self._hasher = hasher
+        self._quota = quota
 
     async def create(self, holder: Holder, wish: KeyWish) -> Made:
         """Make a key.
 
         Raises:
-            DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker.
+            DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker, or
+                for longer; CONFLICT `organization-limit-reached`.
         """
         permissions = api_keys.check_permissions(wish.permissions)
-        _require_held(holder, permissions)
+        _require_held(holder, permissions, wish.expires_at)
         new = form.generate()
         secret_hash = await self._hasher.hash(new.secret)
         async with self._store.open(holder.scope, "api_keys.create") as tx:
+            await self._quota.require_room(tx, holder.scope.organization_id, "api_keys")
             return await create(tx, holder.actor, new, secret_hash, wish)
 
     async def change(self, holder: Holder, api_key_id: UUID, fields: dict[str, Any]) -> ApiKey:
         """Give it other values of name, description, rate_limit, allowed_addresses or expires_at.
 
         Raises:
-            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`.
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`; FORBIDDEN `beyond-own-permissions` for what
+                changes what the key may do, if the holder could not make the key as it is then.
         """
         if "allowed_addresses" in fields:
             fields |= {"allowed_addresses": api_keys.check_addresses(fields["allowed_addresses"])}
@@ -112,6 +121,8 @@ class ApiKeyManagement:
             _check(after.rate_limit, fields.get("expires_at"))
             if after == before:
                 return before
+            if _may_do(after) != _may_do(before):
+                _require_held(holder, before.permissions, NOW if _is_narrower(before, after) else after.expires_at)
             await api_keys.change(tx, after)
             stored = await api_keys.get(tx, api_key_id)
             assert stored is not None
@@ -129,7 +140,7 @@ class ApiKeyManagement:
         """
         async with self._store.open(holder.scope, "api_keys.find") as tx:
             key = await _living(tx, api_key_id)
-        _require_held(holder, key.permissions)
+        _require_held(holder, key.permissions, key.expires_at)
         new = form.generate(key.key_id)
         secret_hash = await self._hasher.hash(new.secret)
         async with self._store.open(holder.scope, "api_keys.rotate") as tx:
@@ -237,11 +248,24 @@ def _check(rate_limit: int | None, expires_at: datetime | None) -> None:
         raise invalid("expires_at must be in the future; to end a key now, revoke it.")
 
 
-def _require_held(holder: Holder, permissions: Iterable[str]) -> None:
-    missing = sorted({HELD_FOR[permission] for permission in permissions} - holder.permissions)
-    if missing:
-        raise DuoscopeError(
-            ErrorKind.FORBIDDEN,
-            "beyond-own-permissions",
-            f"A key with these permissions could do what you cannot: you lack {', '.join(missing)}.",
-        )
+def _may_do(key: ApiKey) -> tuple[object, ...]:
+    return key.expires_at, key.rate_limit, key.allowed_addresses
+
+
+def _is_narrower(before: ApiKey, after: ApiKey) -> bool:
+    """Whether the key may do nothing after the change that it might not before."""
+    ends_no_later = before.expires_at is None or (
+        after.expires_at is not None and after.expires_at <= before.expires_at
+    )
+    is_no_faster = before.rate_limit is None or (after.rate_limit is not None and after.rate_limit <= before.rate_limit)
+    old, new = parse_networks(before.allowed_addresses), parse_networks(after.allowed_addresses)
+    is_within = not old or (bool(new) and all(any(_is_part(each, of) for of in old) for each in new))
+    return ends_no_later and is_no_faster and is_within
+
+
+def _is_part(network: Network, of: Network) -> bool:
+    return network.version == of.version and network[0] in of and network[-1] in of
+
+
+def _require_held(holder: Holder, permissions: Iterable[str], until: datetime | None) -> None:
+    require_held(holder.held, {HELD_FOR[permission] for permission in permissions}, until)

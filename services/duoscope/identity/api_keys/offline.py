@@ -55,6 +55,7 @@ class OfflineKey:
     rate_limit: int | None
     allowed_addresses: tuple[str, ...]
     own_limits: tuple[tuple[str, int], ...] = ()
+    organization_limits: tuple[tuple[str, int], ...] = ()
 
 
 class OfflineKeys:
@@ -115,5 +116,6 @@ def _key(entry: dict[str, Any]) -> OfflineKey:
     values.update({name: UUID(entry[name]) for name in _IDS})
     values.update(digest=bytes.fromhex(entry["digest"]), proof=bytes.fromhex(entry["proof"]))
     values.update(signals=tuple(entry["signals"]), allowed_addresses=tuple(entry["allowed_addresses"]))
-    values["own_limits"] = tuple((str(name), int(value)) for name, value in entry.get("own_limits", ()))
+    for limits in ("own_limits", "organization_limits"):
+        values[limits] = tuple((str(name), int(value)) for name, value in entry.get(limits, ()))
     return OfflineKey(**values)

@@ -243,6 +243,7 @@ class ApiKeyVerifier:
                 rate_limit=entry.principal.rate_limit,
                 allowed_addresses=tuple(str(network) for network in entry.principal.allowed_addresses),
                 own_limits=entry.principal.own_limits,
+                organization_limits=entry.principal.organization_limits,
             )
             for digest, entry in self._verified.items()
         ]
@@ -267,6 +268,7 @@ class ApiKeyVerifier:
                     key.rate_limit,
                     parse_networks(key.allowed_addresses),
                     key.own_limits,
+                    key.organization_limits,
                 ),
                 key.proof,
                 fresh_until=-math.inf,
@@ -374,6 +376,7 @@ class ApiKeyVerifier:
             credential.rate_limit,
             credential.allowed_addresses,
             credential.own_limits,
+            credential.organization_limits,
         )
         now = self._clock()
         self._verified[digest] = Verified(

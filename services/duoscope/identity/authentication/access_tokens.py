@@ -6,6 +6,8 @@ may do there is not in it (identity/authentication/access.py looks it up), so th
 
 import contextlib
 import time
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,22 @@ ISSUER = "duoscope"
 AUDIENCE = "duoscope-api"
 TYPE = "at+jwt"
 ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login answers. `expires_in` is the access token's lifetime in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    token_type: str = "Bearer"  # noqa: S105 - the scheme's name
+    expires_in: int = ACCESS_LIFETIME_S
+    device_token: str | None = field(default=None, repr=False)
+    """For a device that is to be trusted: shown once."""
+    client_mark: str | None = field(default=None, repr=False)
+    """For the client that signed in with a password, to show at its next login: see known_clients.py."""
+    password_expires_at: datetime | None = None
+    """Of a login with a password that was made for the user: they set one of their own before."""
 
 
 class AccessTokens:

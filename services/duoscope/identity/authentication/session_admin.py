@@ -4,7 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.identity.authentication import session_ends
-from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import users as people
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import no_such_user, not_found
@@ -37,7 +37,7 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
         DuoscopeError: NOT_FOUND for an organization that there is not; FORBIDDEN `beyond-own-permissions` for who does
             not hold everything in it.
     """
-    authority.require_held(ROLE_PERMISSIONS, None)
+    authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as tx:
         if await organizations.get(tx, authority.organization_id) is None:
             raise not_found("organization")

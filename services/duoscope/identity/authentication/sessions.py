@@ -12,14 +12,13 @@ import re
 import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication import notices, session_ends
-from duoscope.identity.authentication.access_tokens import ACCESS_LIFETIME_S, AccessTokens
+from duoscope.identity.authentication.access_tokens import AccessTokens, TokenPair
+from duoscope.identity.authentication.known_clients import KnownClients
 from duoscope.identity.authentication.refresh_tokens import (
     REFRESH_LIFETIME_S,
     REISSUE_WINDOW_S,
@@ -72,20 +71,6 @@ _TOKEN = re.compile(r"tfr-[A-Za-z0-9_-]{43}")
 _DEVICE = re.compile(r"tfd-[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPair:
-    """What a login answers. `expires_in` is the access token's lifetime in seconds."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    token_type: str = "Bearer"  # noqa: S105 - the scheme's name
-    expires_in: int = ACCESS_LIFETIME_S
-    device_token: str | None = field(default=None, repr=False)
-    """For a device that is to be trusted: shown once."""
-    password_expires_at: datetime | None = None
-    """Of a login with a password that was made for the user: they set one of their own before."""
-
-
 class Sessions:
     """Turns credentials into tokens.
 
@@ -111,6 +96,7 @@ class Sessions:
         self._mailer = mailer
         self._second_factor = second_factor or PasswordAlone()
         self._throttle = Throttle(keys)
+        self._clients = KnownClients(keys)
         self._rotation = Rotation(keys)
         self._under_way = 0
         self._looking_up = asyncio.Semaphore(LOOKUPS_MAX)
@@ -127,6 +113,7 @@ class Sessions:
         device_token: str | None = None,
         trust_device: bool = False,
         device_name: str = "",
+        client_mark: str | None = None,
         former: Iterable[SessionId] = (),
     ) -> TokenPair:
         """Tokens for the user's home tenant, or for `tenant_id` if they have a role there.
@@ -140,6 +127,7 @@ class Sessions:
             device_token: of a device that the user trusts.
             trust_device: answer a token that makes this device such a one.
             device_name: what the list of devices shows; the user agent unless given.
+            client_mark: what an earlier login gave this client.
             former: sessions that the client had until now, which end.
 
         Raises:
@@ -149,12 +137,17 @@ class Sessions:
         """
         email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
-        with self._place(device_token):
+        client_id = self._clients.identify(email, client_mark)
+        with self._place(is_known=bool(device_token or client_id)):
             async with self._looking_up, self._platform("sessions.attempt") as tx:
                 login = await users.find_login(tx, email)
                 device = await _device(tx, device_token, login)
                 charge = await self._throttle.charge(
-                    tx, account=email, address=actor.ip_address, device_id=device.device_id if device else None
+                    tx,
+                    account=email,
+                    address=actor.ip_address,
+                    device_id=device.device_id if device else None,
+                    client_id=client_id,
                 )
                 # Rolled back, it was not counted: cheaper in a flood than to count it and take it back.
                 self._hasher.require_place(is_known=charge.is_known)
@@ -194,7 +187,8 @@ class Sessions:
                         trust=named if trust_device and device is None else None,
                         former=former,
                     )
-                return dataclasses.replace(pair, password_expires_at=login.password_expires_at)
+                mark = client_mark if client_id else self._clients.mark(email)
+                return dataclasses.replace(pair, client_mark=mark, password_expires_at=login.password_expires_at)
             except DuoscopeError as error:
                 if error.kind is ErrorKind.UNAUTHENTICATED:
                     await self._failed(actor, login, "no-role-there")
@@ -426,8 +420,8 @@ class Sessions:
             raise
 
     @contextmanager
-    def _place(self, device_token: str | None) -> Generator[None]:
-        if self._under_way >= (LOGINS_WITH_DEVICE_MAX if device_token else LOGINS_MAX):
+    def _place(self, *, is_known: bool) -> Generator[None]:
+        if self._under_way >= (LOGINS_WITH_DEVICE_MAX if is_known else LOGINS_MAX):
             raise too_many_logins()
         self._under_way += 1
         try:

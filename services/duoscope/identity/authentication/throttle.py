@@ -6,11 +6,16 @@ An attempt counts as a failure before it is verified, so that many at once do no
 * account and network: a few are free, then the delay doubles up to a quarter of an hour. A stranger elsewhere changes
   nothing here.
 * network: many are free, since offices share an address; then a short delay. Slows one client that tries many accounts.
+  Accounts that signed in from there lately are counted apart from the others: a flood of guesses at the latter does not
+  stand in the way of the former, whose own counters bound the guesses at each.
 * account: 100 failures in a row from clients that are not known (NIST SP 800-63B, section 3.2.2), then a delay for such
   clients alone. A network from which the account signed in lately is known, and so is a device with its token: these
   never wait for what others did. Whoever has neither can always have a link for a forgotten password sent.
 
-A device that shows its token is counted by itself and by nothing else. Addresses are kept as keyed hashes only, and
+A device that shows its token, or a client that shows the mark of an earlier login (known_clients.py), is counted by
+itself and by nothing else: the right password from there passes whatever others do, from the same network too.
+
+Addresses are kept as keyed hashes only, and
 nothing depends on whether an account exists.
 """
 
@@ -73,7 +78,15 @@ class Throttle:
     def __init__(self, keys: SecretKeys) -> None:
         self._key = keys.derive("login-throttle")[0]
 
-    async def charge(self, tx: Transaction, *, account: str, address: str | None, device_id: UUID | None) -> Charge:
+    async def charge(
+        self,
+        tx: Transaction,
+        *,
+        account: str,
+        address: str | None,
+        device_id: UUID | None,
+        client_id: str | None = None,
+    ) -> Charge:
         """Let an attempt through, counted as a failure until `succeeded` or `take_back`.
 
         Args:
@@ -81,6 +94,7 @@ class Throttle:
             account: as presented, such as an e-mail address; whether it exists makes no difference.
             address: the client's IP address.
             device_id: of the account's device that sent its token.
+            client_id: of a client that the account signed in from, which sent its mark.
 
         Raises:
             DuoscopeError: RATE_LIMITED `too-many-attempts`.
@@ -90,11 +104,16 @@ class Throttle:
         if device_id is not None:
             known = {self._counter("device", account, str(device_id)): DEVICE}
             return Charge(await self._add(tx, known), pair, everywhere, is_known=True)
-        found = await self._count(tx, [pair, by := self._counter("network", network)])
-        allowances = {pair: PAIR, by: NETWORK}
-        if not found[pair].is_known:
-            found |= await self._count(tx, [everywhere])
-            allowances[everywhere] = ACCOUNT
+        if client_id is not None:
+            known = {self._counter("client", account, client_id): DEVICE}
+            return Charge(await self._add(tx, known), pair, everywhere, is_known=True)
+        found = await self._count(tx, [pair])
+        if found[pair].is_known:
+            further = {self._counter("network-known", network, rank=1): NETWORK}
+        else:
+            further = {self._counter("network", network, rank=1): NETWORK, everywhere: ACCOUNT}
+        found |= await self._count(tx, list(further))
+        allowances = {pair: PAIR, **further}
         return Charge(await self._block(tx, allowances, found), pair, everywhere, is_known=found[pair].is_known)
 
     async def charge_mail(self, tx: Transaction, *, recipient: str, address: str | None) -> bool:

@@ -4,14 +4,19 @@ A permission is `resource:action`. It is held in one tenant, or organization-wid
 and in what is the organization's own (its workspaces, its tenants, its people). Platform admins hold the platform's
 permissions besides, and may manage the people and places of every organization; the telemetry of a tenant they read
 only where they hold a role, like everybody else.
+
+Nothing that somebody grants, makes or changes exceeds what they hold, or outlasts it: `require_held` is that rule, and
+whatever gives power (roles, invitations, API keys, identity providers, people taken back) asks it.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from duoscope.kernel.actor import Actor, operator
+from duoscope.kernel.clock import rfc3339
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.limits import AUTHENTICATED_AGE_MAX_S
 from duoscope.kernel.scope import OrganizationScope, Scope
@@ -50,6 +55,62 @@ BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
     "service": _named(("metric", "log", "trace", "alert", "uptime-monitor", "agent"), "read", "write"),
 }
 """What the built-in roles hold, as the migrations give it to every organization; a test compares."""
+
+
+Held = Mapping[str, datetime | None]
+"""Permissions that somebody holds, each with the time at which that ends; None: it has no end."""
+NOW: Final = datetime.min.replace(tzinfo=UTC)
+"""As the end of what is asked for: power over what is there, which gives nothing, so that holding it now is enough."""
+_SHOWN_MAX: Final = 5
+
+
+def endless(permissions: Iterable[str]) -> Held:
+    """The permissions, held without an end."""
+    return dict.fromkeys(permissions)
+
+
+def combined(grants: Iterable[tuple[Iterable[str], datetime | None]]) -> Held:
+    """What several grants give together: of each permission the latest end."""
+    held: dict[str, datetime | None] = {}
+    for permissions, until in grants:
+        for permission in permissions:
+            known = held.get(permission, NOW)
+            held[permission] = None if known is None or until is None else max(known, until)
+    return held
+
+
+def lacking(held: Held, wanted: Iterable[str], until: datetime | None) -> list[str]:
+    """Those of the wanted permissions that are not held, or not until then (None: for ever), sorted."""
+    return sorted(name for name in set(wanted) if not _lasts(held.get(name, NOW), until, is_held=name in held))
+
+
+def require_held(held: Held, wanted: Iterable[str], until: datetime | None) -> None:
+    """Nobody gives, makes or has power over more than they hold, nor for longer than they hold it.
+
+    Args:
+        held: by whoever acts, in the place that is acted on.
+        wanted: the permissions that are given, or acted on.
+        until: when what is given ends; None: never; NOW for power that gives nothing.
+
+    Raises:
+        DuoscopeError: FORBIDDEN `beyond-own-permissions`.
+    """
+    missing = lacking(held, wanted, until)
+    if not missing:
+        return
+    absent = [name for name in missing if name not in held]
+    named = absent or missing
+    shown = ", ".join(named[:_SHOWN_MAX]) + (f" and {len(named) - _SHOWN_MAX} more" if len(named) > _SHOWN_MAX else "")
+    if absent:
+        what = f"This would give, or act on, permissions that you lack there: {shown}."
+    else:
+        ends = min(end for name in missing if (end := held[name]) is not None)
+        what = f"This would outlast what you hold: {shown}, until {rfc3339(ends)}. Give it an end that is no later."
+    raise DuoscopeError(ErrorKind.FORBIDDEN, "beyond-own-permissions", what)
+
+
+def _lasts(end: datetime | None, until: datetime | None, *, is_held: bool) -> bool:
+    return is_held and (end is None or (until is not None and until <= end))
 
 
 class Located(Protocol):
@@ -96,8 +157,8 @@ class Authority:
     actor_organization_id: UUID
     is_platform_admin: bool
     _tenant_id: UUID
-    _in_tenant: frozenset[str]
-    _everywhere: frozenset[str]
+    _in_tenant: Held
+    _everywhere: Held
 
     @property
     def whole(self) -> OrganizationScope:
@@ -134,24 +195,19 @@ class Authority:
             ErrorKind.FORBIDDEN, "permission-denied", "You hold this permission in this tenant, not organization-wide."
         )
 
-    def held_at(self, tenant_id: UUID | None) -> frozenset[str]:
+    def held_at(self, tenant_id: UUID | None) -> Held:
         """The permissions held in that tenant, or, for None, organization-wide."""
         return self._in_tenant if tenant_id == self._tenant_id else self._everywhere
 
-    def require_held(self, permissions: frozenset[str], tenant_id: UUID | None) -> None:
-        """Nobody gives, or has power over, more than they hold.
+    def require_held(
+        self, permissions: Iterable[str], tenant_id: UUID | None, *, until: datetime | None = None
+    ) -> None:
+        """The rule of `require_held`, in that tenant or, for None, organization-wide; for ever unless told otherwise.
 
         Raises:
             DuoscopeError: FORBIDDEN `beyond-own-permissions`.
         """
-        missing = sorted(permissions - self.held_at(tenant_id))
-        if missing:
-            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")  # noqa: PLR2004
-            raise DuoscopeError(
-                ErrorKind.FORBIDDEN,
-                "beyond-own-permissions",
-                f"This would give, or act on, permissions that you lack there: {shown}.",
-            )
+        require_held(self.held_at(tenant_id), permissions, until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +220,8 @@ class Principal:
         session_id: the session; it may work in several tenants of the organization.
         permissions: names such as `log:read` that hold in the tenant; a platform admin's with the platform's.
         organization_permissions: those of them that are held organization-wide.
+        ends: when the permissions end that are held until a date; the others have no end.
+        organization_ends: the same, of those that are held organization-wide.
         is_platform_admin: manages the platform.
         actor: who that is for the audit log, and from where.
         lacks_mfa: a second factor is wanted: only enrolling one is open, or only showing it.
@@ -179,6 +237,18 @@ class Principal:
     actor: Actor = field(default_factory=lambda: Actor(None, "", "system"))
     lacks_mfa: Literal["enrol", "show"] | None = None
     authenticated_s_ago: float | None = None
+    ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
+    organization_ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
+
+    @property
+    def held(self) -> Held:
+        """What it holds in its tenant, and until when."""
+        return {name: self.ends.get(name) for name in self.permissions}
+
+    @property
+    def held_organization_wide(self) -> Held:
+        """What it holds organization-wide, and until when."""
+        return {name: self.organization_ends.get(name) for name in self.organization_permissions}
 
     @property
     def organization(self) -> OrganizationScope:
@@ -219,7 +289,7 @@ class Principal:
         own = self.scope.organization_id
         meant = organization_id or own
         if self.is_platform_admin:
-            here = ROLE_PERMISSIONS
+            here = endless(ROLE_PERMISSIONS)
             scope = OrganizationScope(meant)
             return Authority(scope, self.actor, own, True, self.scope.tenant_id, here, here)  # noqa: FBT003
         if meant != own:
@@ -235,8 +305,8 @@ class Principal:
             own,
             False,  # noqa: FBT003
             self.scope.tenant_id,
-            self.permissions,
-            self.organization_permissions,
+            self.held,
+            self.held_organization_wide,
         )
 
     def over_organization(self, permission: str, organization_id: UUID | None = None) -> Authority:
@@ -278,6 +348,6 @@ def operator_over(organization_id: UUID) -> Authority:
         organization_id,
         True,  # noqa: FBT003
         organization_id,
-        ROLE_PERMISSIONS,
-        ROLE_PERMISSIONS,
+        endless(ROLE_PERMISSIONS),
+        endless(ROLE_PERMISSIONS),
     )

@@ -1,25 +1,28 @@
 """Invitations by e-mail: how people come to an organization, or to one of its tenants, with the roles they are given.
 
 The token is in the message only, works once and for INVITATION_LIFETIME_S; one sent again has a new one. Whoever
-invites holds all that the roles give, when it is sent and still when it is accepted: an invitation kept in
-reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to nobody but the reader
-of its mail.
+invites holds all that the roles give, for as long as they give it, when it is sent and still when it is accepted: an
+invitation kept in reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to
+nobody but the reader of its mail.
 """
 
 import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit.record import tell, told
-from duoscope.identity.authorization.permissions import Authority
-from duoscope.identity.directory.roles import assignable, workspace_of
+from duoscope.identity.authorization.permissions import Authority, combined, lacking
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.roles import assignable, check_expiry, workspace_of
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations, organizations, roles, tenants, user_roles, users
@@ -64,11 +67,13 @@ class Invitations:
         *,
         public_url: str,
         rules: PasswordRules | None = None,
+        quota: Quota = DEFAULT_QUOTA,
     ) -> None:
         self._store = store
         self._mailer = mailer
         self._hasher = hasher
         self._rules = rules or PasswordRules()
+        self._quota = quota
         self._public_url = public_url.rstrip("/")
 
     async def create(
@@ -78,30 +83,40 @@ class Invitations:
         email: str,
         role_ids: list[UUID],
         tenant_id: UUID | None,
+        roles_expire_at: datetime | None = None,
         needs_mail: bool = True,
     ) -> Sent:
         """Invite somebody to a tenant, or, without one, to the organization; a platform admin to any of them.
 
+        The roles are given until `roles_expire_at`, or without an end.
+
         Raises:
-            DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address;
-                CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an address with an open one.
+            DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address
+                or an end in the past; CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an
+                address with an open one.
         """
         if needs_mail:
             self._mailer.require()
         email = users.check_email(email)
         if not role_ids:
             raise invalid("role_ids: an invitation gives at least one role.")
+        check_expiry(roles_expire_at)
         authority.require_place(tenant_id)
         token = _new_token()
         async with self._store.open(authority.scope, "invitations.create") as tx:
             organization = await organizations.get(tx, authority.organization_id)
             if organization is None:
                 raise not_found("organization")
-            given = [await assignable(tx, authority, role_id, tenant_id) for role_id in dict.fromkeys(role_ids)]
+            given = [
+                await assignable(tx, authority, role_id, tenant_id, until=roles_expire_at)
+                for role_id in dict.fromkeys(role_ids)
+            ]
             if await users.has_email(tx, email):
                 raise DuoscopeError(
                     ErrorKind.CONFLICT, "user-exists", "This address has an account here; give that user the role."
                 )
+            await self._quota.require_room(tx, authority.organization_id, "invitations")
+            await self._quota.require_room(tx, authority.organization_id, "users")
             made = await invitations.create(
                 tx,
                 organization_id=authority.organization_id,
@@ -112,6 +127,7 @@ class Invitations:
                 token_hash=_hash(token),
                 lifetime_s=INVITATION_LIFETIME_S,
                 invited_by=_inviter(authority),
+                roles_expire_at=roles_expire_at,
             )
             await self._send(tx, made, organization.name, given, token)
             await _tell(tx, authority.actor, "invitation.created", made, after=_summary(made))
@@ -121,7 +137,8 @@ class Invitations:
         """Send it again with a new token, which ends the one before, and a new time; also one that has expired.
 
         Raises:
-            DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed` or `mail-not-configured`; FORBIDDEN.
+            DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed`, `mail-not-configured` or
+                `organization-limit-reached`; FORBIDDEN.
         """
         if needs_mail:
             self._mailer.require()
@@ -130,7 +147,11 @@ class Invitations:
             before = await _lock_open(tx, invitation_id)
             organization = await organizations.get(tx, authority.organization_id)
             assert organization is not None
-            given = [await assignable(tx, authority, role_id, before.tenant_id) for role_id in before.role_ids]
+            until = before.roles_expire_at
+            check_expiry(until)
+            given = [await assignable(tx, authority, each, before.tenant_id, until=until) for each in before.role_ids]
+            if before.status == "expired":
+                await self._quota.require_room(tx, authority.organization_id, "invitations")
             renewed = await invitations.renew(
                 tx,
                 invitation_id,
@@ -156,7 +177,8 @@ class Invitations:
 
         Raises:
             DuoscopeError: INVALID `invitation-invalid`, the same for unknown, used, revoked, expired and orphaned;
-                INVALID for the password; CONFLICT `user-exists` for an account in another organization.
+                INVALID for the password; CONFLICT `user-exists` for an account in another organization,
+                or `organization-limit-reached`.
         """
         if not _TOKEN.fullmatch(token):
             raise _refused()
@@ -173,7 +195,7 @@ class Invitations:
                 if tenant is None:
                     raise _refused()
                 await tenants.enter(tx, tenant)
-            user, is_new = await _user(tx, found, password_hash, first_name, last_name)
+            user, is_new = await self._user(tx, found, password_hash, first_name, last_name)
             for role in given:
                 if not await user_roles.has(tx, user.user_id, role.role_id, found.tenant_id):
                     await user_roles.create(
@@ -183,6 +205,7 @@ class Invitations:
                         tenant_id=found.tenant_id,
                         user_id=user.user_id,
                         role=role,
+                        expires_at=found.roles_expire_at,
                     )
             await users.verify_email(tx, user.user_id)
             await invitations.accept(tx, found.invitation_id, user.user_id)
@@ -206,6 +229,8 @@ class Invitations:
         found = await invitations.lock_open(tx, _hash(token))
         if found is None or await organizations.get(tx, found.organization_id) is None:
             raise _refused()
+        if found.roles_expire_at is not None and found.roles_expire_at <= now():
+            raise _refused()
         given: list[Role] = []
         for role_id in found.role_ids:
             role = await roles.get(tx, role_id)
@@ -214,6 +239,26 @@ class Invitations:
         if not given or not await _may_still(tx, found, given):
             raise _refused()
         return found, given
+
+    async def _user(
+        self, tx: Transaction, invitation: Invitation, password_hash: str, first_name: str, last_name: str
+    ) -> tuple[User, bool]:
+        login = await users.find_login(tx, invitation.email)
+        if login is None:
+            await self._quota.require_room(tx, invitation.organization_id, "users")
+            made = await users.create(
+                tx, email=invitation.email, password_hash=password_hash, first_name=first_name, last_name=last_name
+            )
+            return made, True
+        if login.organization_id != invitation.organization_id:
+            raise DuoscopeError(
+                ErrorKind.CONFLICT,
+                "user-exists",
+                "This address has an account in another organization; ask for an invitation to another address.",
+            )
+        user = await users.get(tx, login.user_id)
+        assert user is not None
+        return user, False
 
     def _link(self, token: str) -> str:
         # After the #, which browsers keep to themselves: no log on the way sees the token.
@@ -238,26 +283,6 @@ class Invitations:
         )
 
 
-async def _user(
-    tx: Transaction, invitation: Invitation, password_hash: str, first_name: str, last_name: str
-) -> tuple[User, bool]:
-    login = await users.find_login(tx, invitation.email)
-    if login is None:
-        made = await users.create(
-            tx, email=invitation.email, password_hash=password_hash, first_name=first_name, last_name=last_name
-        )
-        return made, True
-    if login.organization_id != invitation.organization_id:
-        raise DuoscopeError(
-            ErrorKind.CONFLICT,
-            "user-exists",
-            "This address has an account in another organization; ask for an invitation to another address.",
-        )
-    user = await users.get(tx, login.user_id)
-    assert user is not None
-    return user, False
-
-
 async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role]) -> bool:
     if invitation.invited_by is None:
         return True
@@ -266,13 +291,12 @@ async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role])
         return False
     if inviter.is_platform_admin:
         return True
-    held = {
-        permission
+    held = combined(
+        (assigned.permissions, assigned.expires_at)
         for assigned in await user_roles.of_user(tx, inviter.user_id)
         if assigned.tenant_id in {None, invitation.tenant_id}
-        for permission in assigned.permissions
-    }
-    return all(held.issuperset(role.permissions) for role in given)
+    )
+    return not any(lacking(held, role.permissions, invitation.roles_expire_at) for role in given)
 
 
 async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
@@ -306,7 +330,12 @@ def _refused() -> DuoscopeError:
 
 
 def _summary(invitation: Invitation) -> dict[str, Any]:
-    return {"email": invitation.email, "role_ids": invitation.role_ids, "expires_at": invitation.expires_at}
+    return {
+        "email": invitation.email,
+        "role_ids": invitation.role_ids,
+        "expires_at": invitation.expires_at,
+        "roles_expire_at": invitation.roles_expire_at,
+    }
 
 
 async def _tell(

@@ -11,6 +11,7 @@ from uuid import UUID
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import Authority
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.platform import parent_deleted
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
@@ -22,11 +23,18 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 
 async def create_workspace(
-    store: MetadataStore, authority: Authority, *, name: str, code: str, description: str
+    store: MetadataStore,
+    authority: Authority,
+    *,
+    name: str,
+    code: str,
+    description: str,
+    quota: Quota = DEFAULT_QUOTA,
 ) -> Workspace:
-    """CONFLICT for a code taken in the organization."""
+    """CONFLICT for a code taken in the organization, or `organization-limit-reached`."""
     async with store.open(authority.scope, "workspaces.create") as tx:
         await _require_organization(tx, authority.organization_id)
+        await quota.require_room(tx, authority.organization_id, "workspaces")
         return await add_workspace(
             tx,
             authority.actor,
@@ -99,9 +107,12 @@ async def delete_workspace(store: MetadataStore, authority: Authority, workspace
         )
 
 
-async def restore_workspace(store: MetadataStore, authority: Authority, workspace_id: UUID) -> Workspace:
-    """NOT_FOUND for one that is not deleted."""
+async def restore_workspace(
+    store: MetadataStore, authority: Authority, workspace_id: UUID, *, quota: Quota = DEFAULT_QUOTA
+) -> Workspace:
+    """NOT_FOUND for one that is not deleted; CONFLICT `organization-limit-reached`."""
     async with store.open(authority.scope, "workspaces.restore") as tx:
+        await quota.require_room(tx, authority.organization_id, "workspaces", restores=True)
         if not await removal.restore(tx, "workspaces", workspace_id):
             raise not_found("deleted workspace")
         found = await workspaces.get(tx, workspace_id)
@@ -127,12 +138,14 @@ async def create_tenant(
     code: str,
     domain: str,
     retention_days: int = RETENTION_DEFAULT_DAYS,
+    quota: Quota = DEFAULT_QUOTA,
 ) -> Tenant:
-    """CONFLICT for a code taken in the workspace, NOT_FOUND for the workspace."""
+    """CONFLICT for a code taken in the workspace, or `organization-limit-reached`; NOT_FOUND for the workspace."""
     async with store.open(authority.scope, "tenants.create") as tx:
         await _require_organization(tx, authority.organization_id)
         if await workspaces.get(tx, workspace_id) is None:
             raise not_found("workspace")
+        await quota.require_room(tx, authority.organization_id, "tenants")
         return await add_tenant(
             tx,
             authority.actor,
@@ -238,9 +251,12 @@ async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: U
         )
 
 
-async def restore_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID) -> Tenant:
-    """NOT_FOUND for one that is not deleted, CONFLICT `parent-deleted` while its workspace is."""
+async def restore_tenant(
+    store: MetadataStore, authority: Authority, tenant_id: UUID, *, quota: Quota = DEFAULT_QUOTA
+) -> Tenant:
+    """NOT_FOUND for one that is not deleted; CONFLICT `parent-deleted`, or `organization-limit-reached`."""
     async with store.open(authority.scope, "tenants.restore") as tx:
+        await quota.require_room(tx, authority.organization_id, "tenants", restores=True)
         if not await removal.restore(tx, "tenants", tenant_id):
             raise not_found("deleted tenant")
         found = await tenants.get(tx, tenant_id)

@@ -6,7 +6,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
-from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.users import require_another_admin
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -35,17 +36,22 @@ async def create(
     name: str,
     description: str,
     permissions: frozenset[str],
+    quota: Quota = DEFAULT_QUOTA,
 ) -> Role:
     """Make a custom role of the organization, or, with a tenant, of that one alone.
 
+    A role has no end, so whoever makes one holds its permissions without one.
+
     Raises:
-        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name.
+        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name,
+            or `organization-limit-reached`.
     """
     owner = tenant_id or authority.tenant_id
     authority.require_place(owner)
     authority.require_held(permissions, owner)
     async with store.open(authority.scope, "roles.create") as tx:
         workspace_id = await workspace_of(tx, owner)
+        await quota.require_room(tx, authority.organization_id, "roles")
         role = await roles.create(
             tx,
             organization_id=authority.organization_id,
@@ -62,6 +68,8 @@ async def create(
 async def change(store: MetadataStore, authority: Authority, role_id: UUID, changes: dict[str, Any]) -> Role:
     """Change a custom role's name, description or permissions, for everybody who holds it, at once.
 
+    What is added is held without an end by whoever adds it: some may hold the role so.
+
     Raises:
         DuoscopeError: NOT_FOUND; CONFLICT `built-in-role` or for the name; FORBIDDEN `role-of-organization` or
             `beyond-own-permissions`.
@@ -69,7 +77,8 @@ async def change(store: MetadataStore, authority: Authority, role_id: UUID, chan
     async with store.open(authority.scope, "roles.change") as tx:
         before = await _lock(tx, role_id)
         wanted = replace(before, **changes)
-        authority.require_held(frozenset((*before.permissions, *wanted.permissions)), before.tenant_id)
+        authority.require_held((*before.permissions, *wanted.permissions), before.tenant_id, until=NOW)
+        authority.require_held({*wanted.permissions} - {*before.permissions}, before.tenant_id)
         after = await roles.save(tx, wanted)
         old, new = difference(before, after)
         await _tell_of_role(tx, authority, "role.changed", after, before=old, after=new)
@@ -80,18 +89,19 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
     """Soft-delete a custom role: from now on it gives nobody anything. Errors as for `change`."""
     async with store.open(authority.scope, "roles.delete") as tx:
         role = await _lock(tx, role_id)
-        authority.require_held(frozenset(role.permissions), role.tenant_id)
+        authority.require_held(role.permissions, role.tenant_id, until=NOW)
         await removal.delete(tx, "roles", role_id)
         await _tell_of_role(tx, authority, "role.deleted", role)
 
 
-async def restore(store: MetadataStore, authority: Authority, role_id: UUID) -> Role:
+async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
     """Take a deletion back: whoever held the role holds it again. Errors as for `change`."""
     async with store.open(authority.scope, "roles.restore") as tx:
         role = await roles.lock(tx, role_id)
         if role is None or role.deleted_at is None:
             raise not_found("deleted role")
-        authority.require_held(frozenset(role.permissions), role.tenant_id)
+        authority.require_held(role.permissions, role.tenant_id)
+        await quota.require_room(tx, authority.organization_id, "roles", restores=True)
         await removal.restore(tx, "roles", role_id)
         await _tell_of_role(tx, authority, "role.restored", role, after=told(role))
     return replace(role, deleted_at=None)
@@ -117,7 +127,7 @@ async def assign(
     async with store.open(authority.scope, "user_roles.assign") as tx:
         if await users.get(tx, user_id) is None:
             raise not_found("user")
-        role = await assignable(tx, authority, role_id, tenant_id)
+        role = await assignable(tx, authority, role_id, tenant_id, until=expires_at)
         workspace_id = await workspace_of(tx, tenant_id)
         made = await user_roles.create(
             tx,
@@ -132,22 +142,31 @@ async def assign(
     return made
 
 
-async def assignable(tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None) -> Role:
-    """A living role that belongs in that place, all of which the authority holds there."""
+async def assignable(
+    tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None, *, until: datetime | None
+) -> Role:
+    """A living role that belongs in that place, all of which the authority holds there, and until then."""
     role = await roles.get(tx, role_id)
     if role is None or role.deleted_at is not None or role.tenant_id not in {None, tenant_id}:
         raise not_found("role")
-    authority.require_held(frozenset(role.permissions), tenant_id)
+    authority.require_held(role.permissions, tenant_id, until=until)
     return role
 
 
 async def set_expiry(
     store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
 ) -> UserRole:
-    """Move the end of an assignment. An end given to the last admin is a removal: CONFLICT `last-admin`."""
+    """Move the end of an assignment, one's own included: a later one is a grant, and checked like one.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN as for `take`; CONFLICT `last-admin`: an end given to the last one is a
+            removal; INVALID for an end in the past.
+    """
     check_expiry(expires_at)
     async with store.open(authority.scope, "user_roles.change") as tx:
         before = await _assignment(tx, authority, user_id, user_role_id)
+        if before.expires_at is not None and (expires_at is None or expires_at > before.expires_at):
+            authority.require_held(before.permissions, before.tenant_id, until=expires_at)
         if expires_at is not None:
             await require_another_admin(tx, authority.organization_id, user_id, before)
         if not await user_roles.set_expiry(tx, user_role_id, expires_at):
@@ -215,7 +234,7 @@ async def _assignment(tx: Transaction, authority: Authority, user_id: UUID, user
     found = await user_roles.get(tx, user_id, user_role_id)
     if found is None:
         raise not_found("user role")
-    authority.require_held(frozenset(found.permissions), found.tenant_id)
+    authority.require_held(found.permissions, found.tenant_id, until=NOW)
     return found
 
 

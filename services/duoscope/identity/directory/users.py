@@ -10,13 +10,15 @@ from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
-from duoscope.identity.authorization.permissions import Authority, Principal
+from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
+from duoscope.net.urls import parse_url
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _ONESELF: Final = PlatformScope(reason="people change their own profile wherever they are at home")
@@ -30,11 +32,12 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
         DuoscopeError: NOT_FOUND; FORBIDDEN `permission-denied`, `user-not-at-home` or `beyond-own-permissions`;
             CONFLICT `last-admin` or `last-platform-admin`.
     """
+    _check_avatar(changes)
     if "is_platform_admin" in changes and not authority.is_platform_admin:
         raise DuoscopeError(
             ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins make or unmake platform admins."
         )
-    await require_over(store, authority, user_id)
+    await require_over(store, authority, user_id, gives=changes.get("is_active") is True)
     async with _opened(store, authority, "users.change") as tx:
         before = await _lock(tx, authority, user_id)
         wanted = replace(before, **changes)
@@ -53,6 +56,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
 async def change_own_profile(store: MetadataStore, principal: Principal, changes: dict[str, Any]) -> User:
     """Change what everybody may of themselves: PROFILE."""
     assert changes.keys() <= PROFILE
+    _check_avatar(changes)
     async with store.open_platform(_ONESELF, "users.change_own_profile") as tx:
         before = await users.lock(tx, principal.user_id)
         if before is None or before.organization_id != principal.scope.organization_id:
@@ -87,10 +91,14 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
         await _tell(tx, authority, "user.deleted", user)
 
 
-async def restore(store: MetadataStore, authority: Authority, user_id: UUID) -> User:
-    """Take a deletion back: the user holds again what they held. CONFLICT if the address belongs to another by now."""
-    await require_over(store, authority, user_id)
+async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> User:
+    """Take a deletion back: the user holds again what they held, which is checked like giving it to them.
+
+    CONFLICT if the address belongs to another by now, or `organization-limit-reached`.
+    """
+    await require_over(store, authority, user_id, gives=True)
     async with _opened(store, authority, "users.restore") as tx:
+        await quota.require_room(tx, authority.organization_id, "users", restores=True)
         if not await _is_of_organization(tx, authority, user_id) or not await removal.restore(tx, "users", user_id):
             raise not_found("deleted user")
         user = await users.get(tx, user_id)
@@ -99,8 +107,10 @@ async def restore(store: MetadataStore, authority: Authority, user_id: UUID) -> 
     return user
 
 
-async def require_over(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
+async def require_over(store: MetadataStore, authority: Authority, user_id: UUID, *, gives: bool = False) -> None:
     """Whoever acts on a user holds all that the user holds, also where the actor does not look.
+
+    With `gives`, for as long as the user does: it lets somebody in again who is shut out.
 
     Raises:
         DuoscopeError: NOT_FOUND for a user that the authority does not see; FORBIDDEN `beyond-own-permissions`.
@@ -115,7 +125,7 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
     async with store.open(authority.whole, "users.powers") as tx:
         held = await user_roles.of_user(tx, user_id)
     if seen.is_platform_admin or any(
-        not authority.held_at(role.tenant_id).issuperset(role.permissions) for role in held
+        lacking(authority.held_at(role.tenant_id), role.permissions, role.expires_at if gives else NOW) for role in held
     ):
         raise DuoscopeError(
             ErrorKind.FORBIDDEN, "beyond-own-permissions", "This user may do more than you, here or elsewhere."
@@ -143,6 +153,16 @@ async def require_another_admin(
             "last-admin",
             "A tenant or the organization would be left without an admin; make another first.",
         )
+
+
+def _check_avatar(changes: dict[str, Any]) -> None:
+    """INVALID for an address that a browser might take for something else than a picture on a web server."""
+    if not (url := changes.get("avatar_url")):
+        return
+    try:
+        parse_url(url)
+    except ValueError as error:
+        raise invalid(f"avatar_url is the address of a picture, or empty: {error}.") from error
 
 
 def _opened(

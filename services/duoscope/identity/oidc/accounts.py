@@ -11,6 +11,7 @@ from uuid import UUID
 
 from duoscope.identity.audit.record import tell
 from duoscope.identity.directory import users as people
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.provider import Refused
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
@@ -38,9 +39,10 @@ class Identity:
 class OidcUsers:
     """Finds, links and makes them."""
 
-    def __init__(self, store: MetadataStore, hasher: SlowHasher) -> None:
+    def __init__(self, store: MetadataStore, hasher: SlowHasher, quota: Quota = DEFAULT_QUOTA) -> None:
         self._store = store
         self._hasher = hasher
+        self._quota = quota
 
     async def resolve(self, provider: IdentityProvider, identity: Identity, actor: Actor) -> UUID:
         """The user that the identity is, with the roles that its groups give now.
@@ -73,6 +75,8 @@ class OidcUsers:
         except DuoscopeError as error:
             if error.code == "user-exists":
                 raise Refused("the address belongs to another account") from error
+            if error.code == "organization-limit-reached":
+                raise Refused("the organization has as many users as it may have") from error
             raise
 
     async def _link(self, tx: Transaction, provider: IdentityProvider, identity: Identity, actor: Actor) -> UUID | None:
@@ -103,6 +107,7 @@ class OidcUsers:
     ) -> UUID:
         if not wanted:
             raise Refused("no group of the account gives a role")
+        await self._quota.require_room(tx, provider.organization_id, "users")
         await organizations.enter(tx, provider.organization_id)
         user = await users.create(
             tx,

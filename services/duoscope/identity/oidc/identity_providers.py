@@ -1,25 +1,27 @@
 """An organization's OpenID providers: made, changed, deleted and restored, each change with its audit entry.
 
-Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide, all that a role can hold.
-An issuer does not change: users are known by its subjects. Client secrets are sealed and never answered.
+Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide and without an end, all
+that a role can hold. An issuer does not change: users are known by its subjects. Client secrets are sealed and never
+answered.
 """
 
 import re
 import secrets
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from duoscope.identity.audit.record import difference, tell, told
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
+from duoscope.net.urls import parse_url
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -29,10 +31,13 @@ _DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.
 class IdentityProviders:
     """Manages them; `allows_http` is for operators who let providers of their own network be asked."""
 
-    def __init__(self, store: MetadataStore, box: SecretBox, *, allows_http: bool) -> None:
+    def __init__(
+        self, store: MetadataStore, box: SecretBox, *, allows_http: bool, quota: Quota = DEFAULT_QUOTA
+    ) -> None:
         self._store = store
         self._box = box
         self._allows_http = allows_http
+        self._quota = quota
 
     async def create(
         self,
@@ -68,6 +73,7 @@ class IdentityProviders:
         authority.require_held(ROLE_PERMISSIONS, None)
         organization_id, identity_provider_id = authority.organization_id, new_id()
         async with self._store.open(authority.scope, "identity_providers.create") as tx:
+            await self._quota.require_room(tx, organization_id, "identity_providers")
             place = Place("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
             wanted = IdentityProvider(
                 organization_id=organization_id,
@@ -140,6 +146,7 @@ class IdentityProviders:
             found = await identity_providers.lock(tx, identity_provider_id)
             if found is None or found.deleted_at is None:
                 raise not_found("deleted identity provider")
+            await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)
             await _tell(tx, authority, "identity-provider.restored", restored, after=told(restored))
@@ -154,7 +161,7 @@ class IdentityProviders:
     ) -> list[GroupRole]:
         mapping: list[GroupRole] = []
         for group, role_id, tenant_id in wanted:
-            role = await roles.assignable(tx, authority, role_id, tenant_id)
+            role = await roles.assignable(tx, authority, role_id, tenant_id, until=None)
             workspace_id = await roles.workspace_of(tx, tenant_id)
             mapping.append(GroupRole(group, role_id, role.owner_id, workspace_id, tenant_id))
         await identity_providers.set_group_roles(tx, provider, mapping)
@@ -162,11 +169,12 @@ class IdentityProviders:
 
     def _checked_issuer(self, issuer: str) -> str:
         try:
-            parts = urlsplit(issuer)
-            is_fine = bool(parts.hostname) and not parts.query and not parts.fragment and parts.username is None
-        except ValueError:
-            is_fine, parts = False, urlsplit("")
-        if not is_fine or parts.scheme not in ({"https", "http"} if self._allows_http else {"https"}):
+            url = parse_url(issuer, ("https", "http") if self._allows_http else ("https",))
+        except ValueError as error:
+            raise invalid(
+                f"issuer must be an https URL, as the provider's discovery document names it: {error}."
+            ) from error
+        if url.query or url.has_fragment:
             raise invalid("issuer must be an https URL without a query, as the provider's discovery document names it.")
         return issuer
 

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from duoscope.identity.authentication.session_ends import SessionId
 from duoscope.identity.authentication.sessions import Sessions, TokenPair
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.accounts import Identity, OidcUsers
 from duoscope.identity.oidc.provider import OidcClient, Refused, code_challenge
 from duoscope.identity.oidc.strength import Strength, strength
@@ -91,12 +92,13 @@ class OidcLogins:
         *,
         outbound: Outbound,
         public_url: str,
+        quota: Quota = DEFAULT_QUOTA,
     ) -> None:
         self._store = store
         self._box = box
         self._sessions = sessions
         self._client = OidcClient(outbound)
-        self._users = OidcUsers(store, hasher)
+        self._users = OidcUsers(store, hasher, quota)
         self._cookie_keys = keys.derive("oidc-login")
         self._public_url = public_url.rstrip("/")
 
@@ -125,7 +127,7 @@ class OidcLogins:
             DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
         """
         provider = await self._provider(slug)
-        metadata = await self._client.metadata(provider.issuer)
+        metadata = await self._client.of(provider.organization_id).metadata(provider.issuer)
         begun = _Begun(
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
@@ -215,7 +217,8 @@ class OidcLogins:
     async def _identity(
         self, provider: IdentityProvider, begun: _Begun, code: str | None, issuer: str | None
     ) -> tuple[Identity, Strength]:
-        metadata = await self._client.metadata(provider.issuer)
+        client = self._client.of(provider.organization_id)
+        metadata = await client.metadata(provider.issuer)
         if issuer is not None and issuer != provider.issuer:
             raise Refused("the answer is another issuer's")
         if issuer is None and metadata.sends_issuer:
@@ -229,7 +232,7 @@ class OidcLogins:
                 (provider.organization_id, provider.identity_provider_id),
             )
             client_secret = (await self._box.open(tx, provider.client_secret_encrypted, place)).decode()
-        tokens = await self._client.exchange(
+        tokens = await client.exchange(
             provider.issuer,
             client_id=provider.client_id,
             client_secret=client_secret,
@@ -237,12 +240,12 @@ class OidcLogins:
             verifier=begun.verifier,
             redirect_uri=self.redirect_uri(provider),
         )
-        claims = await self._client.validate(
+        claims = await client.validate(
             provider.issuer, tokens.id_token, client_id=provider.client_id, nonce=begun.nonce
         )
         found = strength(claims, provider.acr_values, since_s=begun.asked_anew_s)
         if "email" not in claims or provider.group_claim not in claims:
-            more = await self._client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
+            more = await client.userinfo(provider.issuer, tokens.access_token, claims["sub"])
             claims = more | claims
         return _identity(claims, provider), found
 

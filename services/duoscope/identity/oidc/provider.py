@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import jwt
 
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.net.outbound import Answer, Outbound
+from duoscope.net.urls import parse_url
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
@@ -71,10 +73,22 @@ def code_challenge(verifier: str) -> str:
 class OidcClient:
     """Talks to providers; remembers what they say of themselves, and their keys."""
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(
+        self,
+        outbound: Outbound,
+        *,
+        organization_id: UUID | None = None,
+        known: dict[str, _Known] | None = None,
+        failed: dict[str, float] | None = None,
+    ) -> None:
         self._outbound = outbound
-        self._known: dict[str, _Known] = {}
-        self._failed: dict[str, float] = {}
+        self._known: dict[str, _Known] = {} if known is None else known
+        self._failed: dict[str, float] = {} if failed is None else failed
+        self._organization_id = organization_id
+
+    def of(self, organization_id: UUID) -> "OidcClient":
+        """The same, whose requests are that organization's: its provider's silence delays nobody else's."""
+        return OidcClient(self._outbound, organization_id=organization_id, known=self._known, failed=self._failed)
 
     async def metadata(self, issuer: str) -> Metadata:
         """What the issuer publishes.
@@ -188,7 +202,8 @@ class OidcClient:
 
     async def _ask(self, method: str, url: str, *, headers: dict[str, str], content: bytes | None = None) -> Answer:
         try:
-            return await self._outbound.request(method, url, headers=headers, content=content)
+            share = self._organization_id
+            return await self._outbound.request(method, url, headers=headers, content=content, share=share)
         except DuoscopeError as error:
             raise _unavailable(f"{url}: {error.detail or error.message}") from error
 
@@ -208,8 +223,10 @@ def _metadata(issuer: str, document: dict[str, Any]) -> Metadata:
         if not isinstance(document.get(name), str):
             raise _unavailable(f"{issuer} names no {name}")
     endpoint: str = document["authorization_endpoint"]
-    if not endpoint.startswith("https://") and not issuer.startswith("http://"):
-        raise _unavailable(f"{issuer} wants people sent to {endpoint[:200]!r}")
+    try:
+        parse_url(endpoint, ("https", "http") if issuer.startswith("http://") else ("https",))
+    except ValueError as error:
+        raise _unavailable(f"{issuer} wants people sent to {endpoint[:200]!r}: {error}") from error
     userinfo = document.get("userinfo_endpoint")
     methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     return Metadata(

@@ -5,6 +5,8 @@ of a tenant, and a tenant's share of the memory for requests. A request is taken
 now, it is told when it would fit, and until then nothing else of the tenant goes before it: small requests must not
 starve large ones. One that never fits is refused for good.
 
+All tenants of an organization together have limits too, charged alike, so that making tenants makes no room.
+
 Limits are a tenant's, over all receivers: of a rate, and of the requests in flight, this one lets in its share. How
 much may come at once is not shared, or what is refused for good would depend on how many receivers there are.
 
@@ -21,7 +23,7 @@ from typing import Final, Generic, Self, TypeVar
 from uuid import UUID
 
 from duoscope.identity.api_keys.verifier import IngestPrincipal
-from duoscope.kernel import limits
+from duoscope.kernel import limits, organization_limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver.batching import Budget
@@ -195,6 +197,46 @@ class Account:
         return not self.in_flight and not self.held
 
 
+class Group:
+    """One organization: what all of its tenants may send and have under way together."""
+
+    __slots__ = ("_burst_seconds", "_receivers", "in_flight", "in_flight_max", "limits", "meter")
+
+    def __init__(self) -> None:
+        self.meter = Meter("organization")
+        self._burst_seconds = 0
+        self.limits = (0, 0, 0)
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self._receivers = 0
+
+    def follow(
+        self,
+        own: tuple[tuple[str, int], ...],
+        defaults: IngestLimits,
+        of_tenant: IngestLimits,
+        receivers: int,
+        now: float,
+    ) -> None:
+        """Let this receiver's share of the organization's limits hold, if it is not what does.
+
+        As much may come at once as the tenant may send that has the longest burst.
+        """
+        burst_seconds = max(self._burst_seconds, of_tenant.burst_seconds)
+        found = items, size, in_flight = organization_limits.rates(own, defaults, of_tenant)
+        if (found, receivers, burst_seconds) == (self.limits, self._receivers, self._burst_seconds):
+            return
+        self.limits, self._receivers, self._burst_seconds = found, receivers, burst_seconds
+        self.in_flight_max = math.ceil(in_flight / receivers)
+        self.meter.items.configure(items, items * burst_seconds, receivers, now)
+        self.meter.bytes.configure(size, size * burst_seconds, receivers, now)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may be forgotten."""
+        return not self.in_flight
+
+
 class Key:
     """One API key."""
 
@@ -262,6 +304,7 @@ class Admission:
         self._clock = clock
         self._tenants: _Known[Account] = _Known(lambda: Account(defaults), lambda account: account.is_idle)
         self._keys: _Known[Key] = _Known(Key, lambda _: True)
+        self._groups: _Known[Group] = _Known(Group, lambda group: group.is_idle)
 
     def limits_of(self, principal: IngestPrincipal) -> IngestLimits:
         """What holds for the principal's tenant."""
@@ -274,12 +317,14 @@ class Admission:
             DuoscopeError: RATE_LIMITED with the seconds after which to come again.
         """
         now = self._clock()
-        account, key = self._accounts(principal, now)
-        if account.in_flight >= account.in_flight_max:
-            most = account.limits.requests_in_flight
-            raise _limited(
-                "in-flight-limited", f"This tenant may have {_counted(most, 'request')} in flight", IN_FLIGHT_RETRY_S
-            )
+        account, group, key = self._accounts(principal, now)
+        for whose, one, most in (
+            ("tenant", account, account.limits.requests_in_flight),
+            ("organization", group, group.limits[2]),
+        ):
+            if one.in_flight >= one.in_flight_max:
+                what = f"This {whose} may have {_counted(most, 'request')} in flight"
+                raise _limited("in-flight-limited", what, IN_FLIGHT_RETRY_S)
         wait_s = key.requests.wait_s(1, now)
         if wait_s > 0:
             raise _limited(
@@ -287,46 +332,49 @@ class Admission:
                 f"This API key may send {_counted(principal.rate_limit or 0, 'request')} a minute",
                 wait_s,
             )
-        tenants = account.meter.pledge(now)
+        pledges: list[tuple[Meter, tuple[float, float]]] = []
         try:
-            keys = key.meter.pledge(now)
+            pledges.extend((meter, meter.pledge(now)) for meter in (account.meter, group.meter, key.meter))
         except DuoscopeError:
-            account.meter.give_back(*tenants)
+            for meter, pledged in pledges:
+                meter.give_back(*pledged)
             raise
         key.requests.take(1)
         account.in_flight += 1
-        return Entry(self._budget, account, [(account.meter, tenants), (key.meter, keys)])
+        group.in_flight += 1
+        return Entry(self._budget, account, group, pledges)
 
     def charge(self, principal: IngestPrincipal, items: int, size: int) -> None:
-        """Charge a request to its tenant and its key, or neither.
+        """Charge a request to its tenant, its organization and its key, or to none of them.
 
         Raises:
             DuoscopeError: RATE_LIMITED, or TOO_LARGE where it never fits.
         """
         now = self._clock()
-        account, key = self._accounts(principal, now)
-        account.meter.check(items, size, now)
-        key.meter.check(items, size, now)
-        account.meter.take(items, size)
-        key.meter.take(items, size)
+        charged = [one.meter for one in self._accounts(principal, now)]
+        for meter in charged:
+            meter.check(items, size, now)
+        for meter in charged:
+            meter.take(items, size)
 
     def give_back(self, principal: IngestPrincipal, items: int, size: int) -> None:
         """Take a charge back: the request could not be stored, and will be sent again."""
-        account, key = self._accounts(principal, self._clock())
-        account.meter.give_back(items, size)
-        key.meter.give_back(items, size)
+        for one in self._accounts(principal, self._clock()):
+            one.meter.give_back(items, size)
 
     def room(self, principal: IngestPrincipal) -> "Room":
         """The tenant's share of the memory."""
         return Room(self._budget, self._accounts(principal, self._clock())[0])
 
-    def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[Account, Key]:
+    def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[Account, Group, Key]:
         account = self._tenants.get(principal.scope.tenant_id)
         receivers = self._receivers()
         account.follow(principal.own_limits, self._defaults, receivers, now)
+        group = self._groups.get(principal.scope.organization_id)
+        group.follow(principal.organization_limits, self._defaults, account.limits, receivers, now)
         key = self._keys.get(principal.api_key_id)
         key.follow(account.limits, principal.rate_limit, receivers, now)
-        return account, key
+        return account, group, key
 
 
 class Room:
@@ -366,10 +414,13 @@ class Room:
 class Entry(Room):
     """A request on its way: counts as in flight, and holds its pledge until `settle`."""
 
-    __slots__ = ("_pledges",)
+    __slots__ = ("_group", "_pledges")
 
-    def __init__(self, budget: Budget, account: Account, pledges: list[tuple[Meter, tuple[float, float]]]) -> None:
+    def __init__(
+        self, budget: Budget, account: Account, group: Group, pledges: list[tuple[Meter, tuple[float, float]]]
+    ) -> None:
         super().__init__(budget, account)
+        self._group = group
         self._pledges = pledges
 
     def settle(self) -> None:
@@ -386,6 +437,7 @@ class Entry(Room):
     ) -> None:
         self.settle()
         self._account.in_flight -= 1
+        self._group.in_flight -= 1
 
 
 def _nearer(expected: float, seen: float) -> float:

@@ -30,15 +30,18 @@ REASONS: Final = (
     "time-missing",
     "no-value",
     "invalid-histogram",
-    "too-many-attributes",
-    "attribute-too-large",
-    "body-too-large",
+    "list-cut",
+    "attribute-cut",
+    "body-cut",
     "invalid-utf8",
-    "nested-too-deep",
+    "nesting-cut",
     "too-many-series",
     "invalid-json-value",
 )
-"""Why an item was rejected; in the order of `enum verdict` in decoder.h."""
+"""Why an item was rejected, or stored with less than was sent; in the order of `enum verdict` in decoder.h."""
+
+CUTS: Final = frozenset({"list-cut", "attribute-cut", "body-cut", "nesting-cut"})
+"""Of these, what rejects nothing: a part of the item was dropped or cut short."""
 
 _MALFORMED: Final = -1
 _NO_ROOM: Final = -3
@@ -109,17 +112,27 @@ class Outcome:
     Attributes:
         items: spans, log records or points in the request.
         stored: rows made of them. A point that says it has no value makes none and is not rejected either.
-        rejected: how many were left out, by reason.
+        reasons: how many were left out or cut, by reason; one that was cut in two ways is in both.
     """
 
     items: int
     stored: int
-    rejected: dict[str, int] = field(default_factory=dict[str, int])
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many were left out, by reason."""
+        return {reason: count for reason, count in self.reasons.items() if reason not in CUTS}
+
+    @property
+    def cut(self) -> dict[str, int]:
+        """How many were stored with less than was sent, by reason."""
+        return {reason: count for reason, count in self.reasons.items() if reason in CUTS}
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an item may be like; everything beyond is rejected with a reason.
+    """What an item may be like; a part beyond that is dropped or cut short, and series beyond are rejected.
 
     Attributes:
         attributes_max: attributes of one resource, scope or item, and events or links of one span.
@@ -204,6 +217,7 @@ def _library() -> ctypes.CDLL:
         ("rows", ctypes.c_uint64, (pointer, size)),
         ("native", size, (pointer, size, pointer)),
         ("count", ctypes.c_int64, (ctypes.c_int, ctypes.c_char_p, size)),
+        ("is_dated", ctypes.c_bool, (ctypes.c_int, ctypes.c_char_p, size)),
         ("json", ctypes.c_int, (ctypes.c_int, ctypes.c_char_p, size, size, pointer)),
         ("json_free", None, (pointer,)),
         ("series_open", pointer, ()),
@@ -227,6 +241,14 @@ def count_items(kind: Kind, request: bytes) -> int:
     if count < 0:
         raise MalformedError
     return count
+
+
+def is_dated(kind: Kind, request: bytes) -> bool:
+    """Whether the same bytes, sent again, can only be the same items sent again.
+
+    So it is where an item has a time of its own to less than a second, and of spans, which have ids.
+    """
+    return bool(_library().duoscope_is_dated(int(kind), request, len(request)))
 
 
 def from_json(kind: Kind, text: bytes, room: int) -> tuple[bytes, JsonFault | None]:
@@ -339,8 +361,8 @@ class Decoder:
             raise TooManyItemsError
         if status:
             raise MemoryError
-        rejected = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
-        return Outcome(outcome.items, outcome.stored, rejected)
+        reasons = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
+        return Outcome(outcome.items, outcome.stored, reasons)
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has so far."""

@@ -23,6 +23,29 @@ static int64_t count_below(bytes message, unsigned level, bool metrics) {
   return total;
 }
 
+// Whether an item tells when it was to less than a second. The first that does ends the search: mostly the first of all.
+static bool is_dated_below(bytes message, unsigned level, bool metrics) {
+  const uint64_t second = 1000000000;
+  field f;
+  while (next_field(&message, &f) > 0) {
+    const bool is_item = level == (metrics ? 5u : 3u);
+    if (is_item) {
+      const bool is_time = metrics ? f.number == 3 : f.number == 1 || f.number == 11;  // of a log record: or when it was observed
+      if (f.type == FIXED64 && is_time && f.value % second) return true;
+      continue;
+    }
+    if (f.type != LENGTH) continue;
+    if (level == 3 ? f.number < DATA_FIRST || f.number > DATA_LAST : f.number != (level == 0 || level == 4 ? 1 : 2)) continue;
+    if (is_dated_below(f.range, level + 1, metrics)) return true;
+  }
+  return false;
+}
+
+// Whether the same bytes are the same items: one has a time that is fine enough, or is a span, which has an id of its own.
+__attribute__((visibility("default"))) bool duoscope_is_dated(int signal, const uint8_t *request, size_t size) {
+  return signal == TRACES || is_dated_below((bytes){request, request + size}, 0, signal == METRICS);
+}
+
 __attribute__((visibility("default"))) int64_t duoscope_count(int signal, const uint8_t *request, size_t size) {
   return count_below((bytes){request, request + size}, 0, signal == METRICS);
 }

@@ -7,7 +7,8 @@
 
 enum signal { TRACES = 0, LOGS = 1, METRICS = 2 };
 
-// What becomes of an item. The reasons after OK are in the order of `REASONS` in __init__.py.
+// What becomes of an item. The reasons after OK are in the order of `REASONS` in __init__.py. The four CUTs reject nothing: the
+// item is stored without a part, or with one cut short, and counted.
 enum verdict {
   MALFORMED = -1,
   OK = 0,
@@ -16,11 +17,11 @@ enum verdict {
   TIME_MISSING,
   NO_VALUE,
   INVALID_HISTOGRAM,
-  TOO_MANY_ATTRIBUTES,
-  ATTRIBUTE_TOO_LARGE,
-  BODY_TOO_LARGE,
+  LIST_CUT,
+  ATTRIBUTE_CUT,
+  BODY_CUT,
   INVALID_UTF8,
-  NESTED_TOO_DEEP,
+  NESTING_CUT,
   TOO_MANY_SERIES,
   INVALID_JSON_VALUE,
   VERDICTS
@@ -50,7 +51,8 @@ typedef struct {
 typedef struct {
   bytes *items;
   size_t count, capacity;
-  bool too_many;  // there were more than are kept
+  size_t more;    // that were left out: there were as many as there may be
+  uint64_t lost;  // a hash of those, in any order
 } ranges;
 
 enum { TABLES_MAX = 7 };
@@ -61,6 +63,7 @@ typedef struct {
   bytes resource_url, scope_name, scope_version, scope_url;
   uint32_t resource_dropped, scope_dropped;
   uint64_t resource_hash, scope_hash, service_hash;
+  unsigned resource_cut, scope_cut;  // see `cut` of the decoder
   uint64_t resource_shape;  // see `shape` of the decoder
   uint64_t resource_serial, serial;
 } origin;
@@ -133,15 +136,20 @@ typedef struct {
   uint64_t nodes;          // resources, scopes, metrics and items of the request so far
   size_t text_end;         // of the buffer that JSON is put into: what does not fit is left out, and `is_cut` set
   bool is_cut;
+  size_t cut_at;           // where it was, the first time
+  unsigned cut;            // of an item: a bit for each verdict that says what was cut of it
+  size_t dropped;          // of the attributes read last, those left out
+  uint64_t lost;           // of these, a hash of what their JSON does not tell, in any order; 0: nothing
   buffer undo;             // of catalogue rows that this request changed
   bool out_of_memory, too_many_items;
 } decoder;
 
 // --- values.c
-// Keeps an entry of a list, as long as there are few enough; the others only have to be sound. OK or MALFORMED.
+// Keeps an entry of a list, as long as there are few enough; the others only have to be sound, and are counted. OK or
+// MALFORMED.
 static inline void ranges_clear(ranges *r) {
   r->count = 0;
-  r->too_many = false;
+  r->more = r->lost = 0;
 }
 int ranges_add(decoder *d, ranges *r, bytes item, enum shape shape);
 // A singular message of field `number` that came more than once: protobuf merges such, which is to parse them end to end.
@@ -149,8 +157,8 @@ bool join(decoder *d, bytes message, uint32_t number, enum shape shape, bytes *j
 void drop_joined(decoder *d, const chunk *until);
 int read_pair(decoder *d, bytes message, bytes *key, bytes *value);
 bool is_utf8(bytes text);
-int attributes_json(decoder *d, const ranges *pairs, bool sorted, buffer *out);
-int body_text(decoder *d, bytes value, buffer *out, uint8_t *kind);
+int attributes_json(decoder *d, ranges *pairs, bool sorted, buffer *out);
+int body_text(decoder *d, bytes value, size_t size_max, buffer *out, uint8_t *kind);
 uint8_t value_kind(decoder *d, bytes value);
 
 // --- shape.c
@@ -179,6 +187,16 @@ static inline const uint8_t *id_or_none(bytes id, size_t size) { return length_o
 static inline uint64_t as_time(uint64_t nanos) { return nanos > INT64_MAX ? INT64_MAX : nanos; }
 // Whether a field says that the message held something which OTLP does not have there.
 static inline bool is_refused(const field *f) { return IS(*f, REFUSED, VARINT); }
+// Counts an item that is stored, by what was cut of it.
+static inline void count_cuts(decoder *d) {
+  unsigned cut = d->cut | d->origin.resource_cut | d->origin.scope_cut;
+  for (int verdict = 0; cut; verdict++, cut >>= 1) d->outcome->rejected[verdict] += cut & 1;
+}
+// How many were dropped of a list, with those that its sender dropped.
+static inline uint32_t dropped_of(uint64_t told, size_t more) {
+  uint64_t all = (uint32_t)told + (uint64_t)more;
+  return all > UINT32_MAX ? UINT32_MAX : (uint32_t)all;
+}
 static inline int reject(decoder *d, int verdict) {
   d->outcome->rejected[verdict]++;
   return OK;

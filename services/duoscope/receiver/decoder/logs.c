@@ -71,11 +71,13 @@ static int read_record(decoder *d, bytes message) {
   uint8_t kind = 0;
   table *t = &d->tables[0];
   d->outcome->items++;
+  d->cut = 0;
   if (read_fields(d, message, &r) == MALFORMED) return MALFORMED;
   int verdict = attributes_json(d, &d->pairs, false, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
   const uint64_t shape = d->shape;
-  int of_body = body_text(d, r.body, &d->text, &kind);
+  const size_t dropped = d->dropped;
+  int of_body = body_text(d, r.body, d->limits.body_bytes_max, &d->text, &kind);
   if (of_body == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_body;
   if (r.is_refused) verdict = INVALID_JSON_VALUE;
@@ -95,9 +97,10 @@ static int read_record(decoder *d, bytes message) {
   put_u8(t, BODY_KIND, kind);
   put_text(t, ATTRIBUTES, buffer_bytes(&d->json));
   put_word(t, EVENT_NAME, r.event_name);
-  put_u32(t, DROPPED_ATTRIBUTES, (uint32_t)r.dropped_attributes);
+  put_u32(t, DROPPED_ATTRIBUTES, dropped_of(r.dropped_attributes, dropped));
   t->rows++;
   d->outcome->stored++;
+  count_cuts(d);
   catalogue_item(d, time, shape, NULL);
   return OK;
 }

@@ -154,6 +154,7 @@ static int read_metric(decoder *d, bytes message) {
   for (bytes m = data; next_field(&m, &f) > 0;) {
     if (!IS(f, 1, LENGTH)) continue;
     d->outcome->items++;
+    d->cut = 0;
     if (!next_node(d)) return MALFORMED;
     if (!readable || head.is_refused) {
       if (!is_message(f.range, POINT_OF[kind])) return MALFORMED;

@@ -38,8 +38,11 @@ static void read_service(decoder *d, const ranges *pairs) {
     bytes key, value;
     if (read_pair(d, pairs->items[i], &key, &value) != OK) return;
     if (length_of(key) != sizeof name - 1 || memcmp(key.at, name, sizeof name - 1)) continue;
+    // A number is a service too: a template's mistake must not put its telemetry where nobody finds it.
     uint8_t kind;
-    if (body_text(d, value, &d->origin.service, &kind) != OK || kind != 1) d->origin.service.size = 0;
+    const unsigned cut = d->cut;
+    if (body_text(d, value, d->limits.attribute_bytes_max, &d->origin.service, &kind) != OK) d->origin.service.size = 0;
+    d->cut = cut;
     return;
   }
 }
@@ -69,7 +72,9 @@ static int read_bearer(decoder *d, bytes message, uint32_t attributes, bytes *na
       refused = INVALID_JSON_VALUE;
     }
   }
-  return worse(refused, attributes_json(d, &d->pairs, true, json));
+  int verdict = attributes_json(d, &d->pairs, true, json);
+  *dropped = dropped_of(*dropped, d->dropped);
+  return worse(refused, verdict);
 }
 
 // Items that cannot be told where they come from are rejected for the reason that their resource or scope is.
@@ -92,9 +97,11 @@ static int read_scope(decoder *d, bytes scope_x, int verdict, item_reader read, 
   origin *o = &d->origin;
   if (!next_node(d) || read_heading(d, scope_x, A_SCOPE, &h) == MALFORMED) return MALFORMED;
   o->scope_name = o->scope_version = (bytes){&nothing, &nothing};
+  d->cut = 0;
   int of_scope = read_bearer(d, h.first, 3, &o->scope_name, &o->scope_version, &o->scope_dropped, &o->scope_attributes);
   if (of_scope == MALFORMED) return MALFORMED;
   o->scope_url = h.url;
+  o->scope_cut = d->cut;
   if (!is_utf8(h.url) || !is_utf8(o->scope_name) || !is_utf8(o->scope_version)) of_scope = worse(of_scope, INVALID_UTF8);
   if (h.is_refused) of_scope = worse(INVALID_JSON_VALUE, of_scope);
   verdict = worse(verdict, of_scope);
@@ -119,6 +126,7 @@ int read_request(decoder *d, bytes request, item_reader read, item_counter count
     if (!IS(f, 1, LENGTH)) continue;
     heading h;
     if (!next_node(d) || read_heading(d, f.range, A_RESOURCE, &h) == MALFORMED) return MALFORMED;
+    d->cut = 0;
     int verdict = read_bearer(d, h.first, 1, NULL, NULL, &d->origin.resource_dropped, &d->origin.resource);
     if (verdict == MALFORMED) return MALFORMED;
     if (!is_utf8(h.url)) verdict = worse(verdict, INVALID_UTF8);
@@ -126,13 +134,15 @@ int read_request(decoder *d, bytes request, item_reader read, item_counter count
     d->origin.resource_url = h.url;
     d->origin.resource_serial = ++d->serial;
     d->origin.resource_shape = d->shape;
+    d->origin.resource_cut = d->cut;
+    const uint64_t lost = d->lost;
     if (verdict == OK) read_service(d, &d->pairs);
     const ranges of_resource = d->pairs;
     d->pairs = d->resource_pairs;
     d->resource_pairs = of_resource;
     d->origin.service_hash = hash_bytes(d->origin.service.data, d->origin.service.size, hash_secret);
     const chunk *joined = d->joined;
-    d->origin.resource_hash = hash_bytes(d->origin.resource.data, d->origin.resource.size, 0);
+    d->origin.resource_hash = hash_bytes(d->origin.resource.data, d->origin.resource.size, 0) ^ lost;
     for (bytes n = f.range; next_field(&n, &g) > 0;) {
       if (!IS(g, 2, LENGTH)) continue;
       if (read_scope(d, g.range, verdict, read, count, item) == MALFORMED) return MALFORMED;

@@ -111,7 +111,7 @@ static int judge(decoder *d, const point *p) {
   if (p->is_refused) return INVALID_JSON_VALUE;
   if (!p->time) return TIME_MISSING;
   if (p->time < d->limits.earliest || p->time > d->limits.latest) return TIME_OUT_OF_RANGE;
-  return d->events.count > d->limits.attributes_max ? TOO_MANY_ATTRIBUTES : OK;
+  return OK;
 }
 
 // `attributes`: the hash of their JSON.
@@ -139,6 +139,7 @@ static void put_point(decoder *d, size_t number, metric *m, uint32_t attributes,
   put_u32(t, FLAGS, (uint32_t)p->flags);
   t->rows++;
   d->outcome->stored++;
+  count_cuts(d);
   if (is_marker(p)) return;
   if (p->time < m->first) m->first = p->time;
   if (p->time > m->last) m->last = p->time;
@@ -185,6 +186,7 @@ static int read_exemplar(decoder *d, bytes message, exemplar *e) {
 static int check_exemplars(decoder *d) {
   int verdict = OK;
   exemplar e;
+  if (d->events.more) d->cut |= 1u << LIST_CUT;
   for (size_t i = 0; i < d->events.count; i++) {
     int of_exemplar = read_exemplar(d, d->events.items[i], &e);
     if (of_exemplar == MALFORMED) return MALFORMED;
@@ -243,10 +245,10 @@ static int number_attributes(decoder *d, bytes raw, attributes *a) {
   if (!a->memory) {
     int verdict = attributes_json(d, &d->pairs, true, &d->json);
     if (verdict != OK) return verdict;
-    a->memory = length_of(raw) ? remember(d, raw) : NULL;
+    a->memory = length_of(raw) && !d->cut ? remember(d, raw) : NULL;
   }
   a->shape = a->memory ? a->memory->shape : d->shape;
-  a->hash = a->memory ? a->memory->json_hash : hash_bytes(d->json.data, d->json.size, 0);
+  a->hash = a->memory ? a->memory->json_hash : hash_bytes(d->json.data, d->json.size, 0) ^ d->lost;
   return OK;
 }
 
@@ -392,6 +394,7 @@ static void put_distribution(decoder *d, size_t number, metric *m, const distrib
 static int judge_distribution(decoder *d, const metric *m, distribution *h, bool sound) {
   int verdict = attributes_json(d, &d->pairs, true, &d->json);
   h->p.shape = d->shape;
+  const uint64_t hash = hash_bytes(d->json.data, d->json.size, 0) ^ d->lost;
   int of_exemplars = check_exemplars(d);
   if (verdict == MALFORMED || of_exemplars == MALFORMED) return MALFORMED;
   if (verdict == OK) verdict = of_exemplars;
@@ -403,7 +406,7 @@ static int judge_distribution(decoder *d, const metric *m, distribution *h, bool
   } else if (verdict == OK && !sound) {
     verdict = INVALID_HISTOGRAM;
   }
-  if (verdict == OK && !admit(d, m, hash_bytes(d->json.data, d->json.size, 0), &h->p)) verdict = TOO_MANY_SERIES;
+  if (verdict == OK && !admit(d, m, hash, &h->p)) verdict = TOO_MANY_SERIES;
   return verdict;
 }
 

@@ -118,6 +118,7 @@ static int put_event(decoder *d, table *t, bytes message) {
   int verdict = attributes_json(d, &d->inner, false, &d->text);
   if (verdict != OK) return verdict;
   if (!is_utf8(name)) return INVALID_UTF8;
+  dropped = dropped_of(dropped, d->dropped);
   put_item(t, EVENT_TIME, &time, 8);
   put_item_text(t, EVENT_NAME, name);
   put_item_text(t, EVENT_ATTRIBUTES, buffer_bytes(&d->text));
@@ -148,6 +149,7 @@ static int put_link(decoder *d, table *t, bytes message) {
   int verdict = attributes_json(d, &d->inner, false, &d->text);
   if (verdict != OK) return verdict;
   if (!is_utf8(state)) return INVALID_UTF8;
+  dropped = dropped_of(dropped, d->dropped);
   put_item(t, LINK_TRACE, id_or_none(trace_id, 16), 16);
   put_item(t, LINK_SPAN, id_or_none(span_id, 8), 8);
   put_item_text(t, LINK_STATE, state);
@@ -164,7 +166,6 @@ static int judge(const decoder *d, const span *s, int verdict) {
   if (!has_byte(s->trace_id, 16) || !has_byte(s->span_id, 8)) return INVALID_ID;
   if (s->start < d->limits.earliest || s->start > d->limits.latest) return TIME_OUT_OF_RANGE;
   if (s->end > d->limits.latest) return TIME_OUT_OF_RANGE;  // a duration from it would not fit where times are
-  if (d->events.count > d->limits.attributes_max || d->links.count > d->limits.attributes_max) return TOO_MANY_ATTRIBUTES;
   return is_utf8(s->name) && is_utf8(s->trace_state) && is_utf8(s->status_message) ? OK : INVALID_UTF8;
 }
 
@@ -194,10 +195,13 @@ static int read_span(decoder *d, bytes message) {
   span s;
   table *t = &d->tables[0];
   d->outcome->items++;
+  d->cut = 0;
   if (read_fields(d, message, &s) == MALFORMED) return MALFORMED;
   int verdict = attributes_json(d, &d->pairs, false, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
   const uint64_t shape = d->shape;
+  const size_t dropped = d->dropped;
+  if (d->events.more | d->links.more) d->cut |= 1u << LIST_CUT;
   if (d->events.count | d->links.count) {
     size_t sizes[COLUMNS - EVENT_TIME];
     uint64_t items[COLUMNS - EVENT_TIME];
@@ -226,12 +230,13 @@ static int read_span(decoder *d, bytes message) {
   put_u64(t, DURATION, s.end > s.start ? s.end - s.start : 0);
   put_u8(t, STATUS_CODE, (uint32_t)s.status_code <= 2 ? (uint8_t)s.status_code : 0);
   put_word(t, STATUS_MESSAGE, s.status_message);
-  put_u32(t, DROPPED_ATTRIBUTES, (uint32_t)s.dropped_attributes);
-  put_u32(t, DROPPED_EVENTS, (uint32_t)s.dropped_events);
-  put_u32(t, DROPPED_LINKS, (uint32_t)s.dropped_links);
+  put_u32(t, DROPPED_ATTRIBUTES, dropped_of(s.dropped_attributes, dropped));
+  put_u32(t, DROPPED_EVENTS, dropped_of(s.dropped_events, d->events.more));
+  put_u32(t, DROPPED_LINKS, dropped_of(s.dropped_links, d->links.more));
   for (size_t c = EVENT_TIME; c < COLUMNS; c++) end_array(t, c);
   t->rows++;
   d->outcome->stored++;
+  count_cuts(d);
   catalogue_item(d, s.start, shape, &s.name);
   return OK;
 }

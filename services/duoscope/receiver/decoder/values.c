@@ -8,11 +8,14 @@
 
 #include "decoder.h"
 
+#define NESTED_MARK "\"\u2026[cut]\""  // in the place of what nests deeper than is stored
+
 enum value_kind { NONE, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES, TEXT_INDEX };
 
 int ranges_add(decoder *d, ranges *r, bytes item, enum shape shape) {
-  if (r->count > d->limits.attributes_max) {
-    r->too_many = true;
+  if (r->count >= d->limits.attributes_max) {
+    r->more++;
+    r->lost += hash_bytes(item.at, length_of(item), 0);
     return is_message(item, shape) ? OK : MALFORMED;
   }
   if (r->count == r->capacity) {
@@ -112,14 +115,30 @@ bool is_utf8(bytes t) {
 // Whether there is no room for `size` bytes more, so that what is not kept anyway takes no memory either.
 static inline bool is_full(decoder *d, const buffer *out, size_t size) {
   if (out->size <= d->text_end && size <= d->text_end - out->size) return false;
+  if (!d->is_cut) d->cut_at = out->size;
   d->is_cut = true;
   return true;
 }
 
-// A text between quotes. False where it is no UTF-8.
+// A prefix of a text of at most `size` bytes that ends where a character does.
+static bytes prefix_of(bytes text, size_t size) {
+  if (length_of(text) <= size) return text;
+  const uint8_t *end = text.at + size;
+  while (end > text.at && (*end & 0xc0) == 0x80) end--;
+  return (bytes){text.at, end};
+}
+
+// A text between quotes. False where it is no UTF-8. The first that there is no room for is put there as far as it goes.
 static bool put_json_text(decoder *d, buffer *out, bytes text) {
   size_t size = length_of(text);
-  if (is_full(d, out, size)) return is_utf8(text);
+  bool was_cut = d->is_cut;
+  if (is_full(d, out, size)) {
+    if (!is_utf8(text)) return false;
+    if (was_cut || out->size >= d->text_end) return true;
+    text = prefix_of(text, d->text_end - out->size);
+    size = length_of(text);
+    d->cut_at = SIZE_MAX;  // below
+  }
   if (is_plain(text)) {
     if (!buffer_room(out, size + 2)) {
       d->out_of_memory = true;
@@ -128,10 +147,11 @@ static bool put_json_text(decoder *d, buffer *out, bytes text) {
     out->data[out->size++] = '"';
     if (size) memcpy(out->data + out->size, text.at, size);
     out->size += size;
+    if (d->is_cut && d->cut_at == SIZE_MAX) d->cut_at = out->size;
     out->data[out->size++] = '"';
     return true;
   }
-  if (!is_utf8(text)) return false;
+  bool readable = is_utf8(text);
   if (size > SIZE_MAX / 8 || !buffer_room(out, 6 * size + 2)) {
     d->out_of_memory = true;
     return true;
@@ -153,9 +173,10 @@ static bool put_json_text(decoder *d, buffer *out, bytes text) {
       *to++ = c;
     }
   }
+  if (d->is_cut && d->cut_at == SIZE_MAX) d->cut_at = (size_t)(to - out->data);
   *to++ = '"';
   out->size = (size_t)(to - out->data);
-  return true;
+  return readable;
 }
 
 static void put_literal(decoder *d, buffer *out, const char *text) {
@@ -329,7 +350,10 @@ static int put_any(decoder *d, const any_value *v, uint32_t depth, buffer *out) 
       put_json_double(d, out, as_double(v->number));
       return OK;
     case ARRAY: case KVLIST:
-      return depth >= d->limits.depth_max ? NESTED_TOO_DEEP : put_nested(d, v->range, v->kind == KVLIST, depth, out);
+      if (depth < d->limits.depth_max) return put_nested(d, v->range, v->kind == KVLIST, depth, out);
+      d->cut |= 1u << NESTING_CUT;
+      put_literal(d, out, NESTED_MARK);
+      return OK;
     case BYTES:
       put_literal(d, out, "{\"@otlp.bytes_value\":\"");
       put_base64(d, out, v->range);
@@ -366,58 +390,140 @@ static uint64_t shape_of(bytes key, bytes value) {
 }
 
 enum { LIST_OF_LARGEST = 16 };  // as many of the largest attributes as one list may have
+// What stands at the end of a text that is cut.
+static size_t cut_mark(char *mark, size_t room, size_t size) {
+  return (size_t)snprintf(mark, room, "\u2026[cut from %zu bytes]", size);
+}
 
-static int put_pairs(decoder *d, const pair *pairs, size_t count, buffer *out) {
+enum { MARK_MAX = 48 };
+
+// Cuts what was put from `begin` on, a text of `size` bytes without its closing quote, so that all of it and the mark end at
+// `end` at most: where a character ends, and no escape is torn.
+static void cut_short(decoder *d, buffer *out, size_t begin, size_t end, size_t size, bool is_json) {
+  char mark[MARK_MAX];
+  const size_t length = cut_mark(mark, sizeof mark, size) + is_json;
+  size_t keep = begin;
+  for (size_t i = begin; i < out->size;) {
+    const uint8_t *c = out->data + i;
+    size_t step = 1;
+    if (is_json && *c == '\\')
+      step = c[1] == 'u' ? 6 : 2;
+    else if (*c >= 0xc0)
+      step = *c >= 0xf0 ? 4 : *c >= 0xe0 ? 3 : 2;
+    if (i + step > out->size || i + step + length > end) break;
+    keep = i += step;
+  }
+  out->size = keep;
+  if (!buffer_put(out, mark, length - is_json) || (is_json && !buffer_put_byte(out, '"'))) d->out_of_memory = true;
+}
+
+// Of an attribute, what is stored at the end of `out`. MALFORMED, INVALID_UTF8, or OK; `is_kept` tells whether it fits.
+static int put_pair(decoder *d, const pair *p, size_t list_end, buffer *out, bool *is_kept) {
+  const size_t size_max = d->limits.attribute_bytes_max;
+  any_value v;
   int verdict = OK;
+  d->is_cut = *is_kept = false;
+  if (length_of(p->key) > size_max || out->size >= list_end) return is_message(p->value, A_VALUE) ? OK : MALFORMED;
+  d->text_end = SIZE_MAX;
+  if (out->size > 1 && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+  if (!put_json_text(d, out, p->key)) verdict = INVALID_UTF8;
+  if (!buffer_put_byte(out, ':')) d->out_of_memory = true;
+  const size_t begin = out->size;
+  d->text_end = begin + size_max;
+  if (read_any(d, p->value, &v) == MALFORMED) return MALFORMED;
+  int of_value = put_any(d, &v, 0, out);
+  if (of_value == MALFORMED) return MALFORMED;
+  bool is_large = d->is_cut || out->size > d->text_end;
+  if (is_large) {
+    d->cut |= 1u << ATTRIBUTE_CUT;
+    d->lost += hash_bytes(p->value.at, length_of(p->value), 0);
+    if (v.kind != STRING) return OK;
+    if (of_value == OK) {
+      out->size--;  // the closing quote
+      cut_short(d, out, begin + 1, d->text_end, length_of(v.range), true);
+    }
+  }
+  if (v.kind == STRING && of_value != OK) {
+    *is_kept = true;
+    return of_value;
+  }
+  *is_kept = out->size <= list_end;
+  return *is_kept ? worse(verdict, of_value) : OK;
+}
+
+// Leaves out what has no room, in `pairs` too.
+static int put_pairs(decoder *d, pair *pairs, size_t *count, buffer *out) {
+  int verdict = OK;
+  size_t kept = 0;
   const size_t list_end = (size_t)LIST_OF_LARGEST * d->limits.attribute_bytes_max;
-  d->is_cut = false;
   d->shape = 0;
   if (!buffer_put_byte(out, '{')) d->out_of_memory = true;
-  for (size_t i = 0; i < count; i++) {
-    if (i && !buffer_put_byte(out, ',')) d->out_of_memory = true;
+  for (size_t i = 0; i < *count; i++) {
+    const size_t begin = out->size;
+    const unsigned cut = d->cut;
+    bool is_kept;
+    int of_pair = put_pair(d, &pairs[i], list_end, out, &is_kept);
+    if (of_pair == MALFORMED) return MALFORMED;
+    if (!is_kept) {
+      out->size = begin;
+      d->cut = cut | 1u << ATTRIBUTE_CUT;
+      d->lost += hash_bytes(pairs[i].key.at, length_of(pairs[i].key), 0);
+      continue;
+    }
+    verdict = worse(verdict, of_pair);
     d->shape += shape_of(pairs[i].key, pairs[i].value);
-    d->text_end = list_end;
-    if (length_of(pairs[i].key) > d->limits.attribute_bytes_max) d->is_cut = true;
-    if (!put_json_text(d, out, pairs[i].key)) verdict = worse(verdict, INVALID_UTF8);
-    if (!buffer_put_byte(out, ':')) d->out_of_memory = true;
-    size_t end = out->size + d->limits.attribute_bytes_max;
-    if (end < list_end) d->text_end = end;
-    verdict = worse(verdict, put_value(d, pairs[i].value, 0, out));
-    if (verdict == MALFORMED) return MALFORMED;
-    if (d->is_cut || out->size > d->text_end) verdict = worse(verdict, ATTRIBUTE_TOO_LARGE);
+    pairs[kept++] = pairs[i];
   }
+  *count = kept;
   if (!buffer_put_byte(out, '}')) d->out_of_memory = true;
   return verdict;
 }
 
+static int compare_places(const void *a, const void *b) {
+  const pair *x = a, *y = b;
+  return (x->place > y->place) - (x->place < y->place);
+}
+
+// Leaves in the list what of it is in `pairs`, in its order.
+static void keep_places(ranges *list, pair *pairs, size_t count, decoder *d) {
+  d->dropped += list->count - count;
+  qsort(pairs, count, sizeof(pair), compare_places);
+  for (size_t i = 0; i < count; i++) list->items[i] = list->items[pairs[i].place];
+  list->count = count;
+}
+
 enum { FEW = 64 };
 
-// Replaces what `out` holds.
-int attributes_json(decoder *d, const ranges *list, bool sorted, buffer *out) {
+// Replaces what `out` holds. What is left out is no longer in `list` either.
+int attributes_json(decoder *d, ranges *list, bool sorted, buffer *out) {
   pair few[FEW], *pairs = few;
+  size_t count = list->count;
   out->size = 0;
-  if (list->count > FEW && !(pairs = malloc(list->count * sizeof(pair)))) {
+  d->dropped = list->more;
+  d->lost = list->lost;
+  if (list->more) d->cut |= 1u << LIST_CUT;
+  if (count > FEW && !(pairs = malloc(count * sizeof(pair)))) {
     d->out_of_memory = true;
     return OK;
   }
   int verdict = OK;
-  for (size_t i = 0; i < list->count && verdict == OK; i++) {
+  for (size_t i = 0; i < count && verdict == OK; i++) {
     pairs[i].place = i;
     verdict = read_pair(d, list->items[i], &pairs[i].key, &pairs[i].value);
   }
-  if (verdict == OK && sorted && list->count <= FEW) {
-    for (size_t i = 1; i < list->count; i++) {
+  if (verdict == OK && sorted && count <= FEW) {
+    for (size_t i = 1; i < count; i++) {
       pair moved = pairs[i];
       size_t j = i;
       for (; j && compare_pairs(&pairs[j - 1], &moved) > 0; j--) pairs[j] = pairs[j - 1];
       pairs[j] = moved;
     }
   } else if (verdict == OK && sorted) {
-    qsort(pairs, list->count, sizeof(pair), compare_pairs);
+    qsort(pairs, count, sizeof(pair), compare_pairs);
   }
-  if (verdict == OK) verdict = put_pairs(d, pairs, list->count, out);
+  if (verdict == OK) verdict = put_pairs(d, pairs, &count, out);
+  if (verdict == OK && count < list->count) keep_places(list, pairs, count, d);
   if (pairs != few) free(pairs);
-  if (verdict == OK && (list->too_many || list->count > d->limits.attributes_max)) verdict = TOO_MANY_ATTRIBUTES;
   return verdict;
 }
 
@@ -427,25 +533,49 @@ uint8_t value_kind(decoder *d, bytes value) {
   return read_any(d, value, &v) == OK ? (uint8_t)v.kind : NONE;
 }
 
-// A body: a text as it is, bytes in base64, anything else as JSON. Replaces what `out` holds.
-int body_text(decoder *d, bytes message, buffer *out, uint8_t *kind) {
+// Whether all texts of a value are UTF-8, those that are not stored too: so that it does not depend on where a body is cut.
+static bool is_readable(decoder *d, bytes message, uint32_t depth) {
+  any_value v;
+  field f;
+  if (read_any(d, message, &v) == MALFORMED) return true;
+  if (v.kind == STRING) return is_utf8(v.range);
+  if ((v.kind != ARRAY && v.kind != KVLIST) || depth >= d->limits.depth_max) return true;
+  for (bytes m = v.range; next_field(&m, &f) > 0;) {
+    bytes key, value = f.range;
+    if (!IS(f, 1, LENGTH)) continue;
+    if (v.kind == KVLIST && (read_pair(d, f.range, &key, &value) == MALFORMED || !is_utf8(key))) return false;
+    if (!is_readable(d, value, depth + 1)) return false;
+  }
+  return true;
+}
+
+// A body: a text as it is, bytes in base64, anything else as JSON. Replaces what `out` holds. One of more than `size_max` bytes
+// is a text that is cut short, whatever it was.
+int body_text(decoder *d, bytes message, size_t size_max, buffer *out, uint8_t *kind) {
   any_value v;
   out->size = 0;
   int verdict = read_any(d, message, &v);
   if (verdict != OK) return verdict;
   *kind = (uint8_t)v.kind;
-  d->text_end = d->limits.body_bytes_max;
+  d->text_end = size_max;
   d->is_cut = false;
+  bytes text = v.range;
   switch (v.kind) {
     case NONE:
       break;
     case STRING:
-      if (!is_utf8(v.range)) return INVALID_UTF8;
-      if (length_of(v.range) > d->limits.body_bytes_max) return BODY_TOO_LARGE;
-      if (!buffer_put(out, v.range.at, length_of(v.range))) d->out_of_memory = true;
+      if (!is_utf8(text)) return INVALID_UTF8;
+      if (is_full(d, out, length_of(text))) text = prefix_of(text, size_max);
+      d->cut_at = length_of(text);
+      if (!buffer_put(out, text.at, length_of(text))) d->out_of_memory = true;
       break;
     case BYTES:
-      put_base64(d, out, v.range);
+      if (4 * (length_of(text) / 3) > size_max) {
+        d->is_cut = true;
+        text.end = text.at + size_max / 4 * 3;
+      }
+      put_base64(d, out, text);
+      d->cut_at = out->size;
       break;
     case DOUBLE:
       if (isfinite(as_double(v.number)))
@@ -456,5 +586,11 @@ int body_text(decoder *d, bytes message, buffer *out, uint8_t *kind) {
     default:
       verdict = put_any(d, &v, 0, out);
   }
-  return verdict == OK && (d->is_cut || out->size > d->limits.body_bytes_max) ? BODY_TOO_LARGE : verdict;
+  if (verdict != OK || (!d->is_cut && out->size <= size_max)) return verdict;
+  if (v.kind != BYTES && !is_readable(d, message, 0)) return INVALID_UTF8;
+  if (d->is_cut && d->cut_at < out->size) out->size = d->cut_at;
+  cut_short(d, out, 0, size_max, v.kind == STRING || v.kind == BYTES ? length_of(v.range) : length_of(message), false);
+  d->cut |= 1u << BODY_CUT;
+  *kind = STRING;
+  return verdict;
 }

@@ -289,7 +289,7 @@ class Journal:
 
 
 def _values(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.items, outcome.stored, outcome.rejected
+    return outcome.items, outcome.stored, outcome.reasons
 
 
 def _read_head(file: BinaryIO, path: Path) -> tuple[dict[str, Any], Batch]:

@@ -66,7 +66,7 @@ class Claims:
 
     async def hold(self, outcomes: Mapping[str, Outcome]) -> None:
         """Let other receivers answer for requests that this one has on its disk."""
-        told = {_hash(key): (o.items, o.stored, o.rejected) for key, o in outcomes.items()}
+        told = {_hash(key): (o.items, o.stored, o.reasons) for key, o in outcomes.items()}
         await self._try(lambda tx: ingest_claims.hold(tx, self._receiver_id, told, for_s=limits.INGEST_SAME_REQUEST_S))
 
     async def release(self, keys: Sequence[str]) -> None:

@@ -75,13 +75,13 @@ def _judged(part: Part, table: str, refused: Sequence[Rows]) -> Part:
     if not count:
         return part
     was = part.outcome
-    rejected = was.rejected | {REFUSED: was.rejected.get(REFUSED, 0) + count}
-    return replace(part, outcome=Outcome(was.items, was.stored - count, rejected))
+    reasons = was.reasons | {REFUSED: was.reasons.get(REFUSED, 0) + count}
+    return replace(part, outcome=Outcome(was.items, was.stored - count, reasons))
 
 
 def _ledger(lines: bytes, parts: Sequence[Part]) -> bytes:
     """The ledger's rows, of which there is one a part, with these outcomes."""
     rows = [json.loads(line) for line in lines.split(b"\n")]
     for row, part in zip(rows, parts, strict=True):
-        row |= {"stored": part.outcome.stored, "rejected": part.outcome.rejected}
+        row |= {"stored": part.outcome.stored, "rejected": part.outcome.reasons}
     return "\n".join(map(json.dumps, rows)).encode()

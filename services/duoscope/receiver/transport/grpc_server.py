@@ -21,7 +21,7 @@ from duoscope.net.addresses import Network, peer_address
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.net.tls import TlsFiles
 from duoscope.receiver.admission.reservation import Reservation
-from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import STATUSES, response, rpc_status, shutting_down, too_large, too_slow, unexpected
 from duoscope.receiver.transport.compression import GZIP, GZIP_MAGIC, inflate
@@ -140,7 +140,7 @@ class GrpcServer:
                 with Reservation(entry) as reservation:
                     raw = await _read(signal, context, reservation)
                 entry.settle()
-                accepted = await self._ingest.accept(principal, signal, raw)
+                accepted = await self._ingest.accept(principal, signal, raw, Sender(headers.get(IDEMPOTENCY_KEY, "")))
         except DuoscopeError as error:
             return await _abort(context, error)
         except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault

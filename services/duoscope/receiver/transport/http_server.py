@@ -6,11 +6,13 @@ byte on. Connections and their timeouts are `http_listener.py`.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf import json_format
@@ -23,7 +25,7 @@ from duoscope.net.addresses import Network
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.receiver.admission.reservation import Reservation
 from duoscope.receiver.answering import GoneError
-from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (
     STATUSES,
@@ -133,7 +135,16 @@ class HttpApplication:
                 if content_type == JSON:
                     raw, remark = await to_protobuf(signal, raw, reservation)
             entry.settle()
-            return (await self._ingest.accept(principal, signal, raw)).with_remark(remark)
+            sender = Sender(headers.get(IDEMPOTENCY_KEY, ""), partial(_is_gone, receive))
+            return (await self._ingest.accept(principal, signal, raw, sender)).with_remark(remark)
+
+
+async def _is_gone(receive: Receive) -> bool:
+    """Whether the client went away, whose request was read whole: nothing else is left to hear of it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            return (await receive())["type"] == "http.disconnect"
+    return False
 
 
 def refusing(error: DuoscopeError) -> Application:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.files import keep_private
 
 LOCK_FILE = "lock"
 
@@ -18,11 +19,12 @@ class DataDirectoryLock:
 
     @classmethod
     def acquire(cls, data_dir: Path) -> Self:
-        """Take the lock, creating the directory (mode 0700) where it is missing.
+        """Take the lock, creating the directory (mode 0700) where it is missing; what is written in it is private.
 
         Raises:
             DuoscopeError: CONFLICT `data-directory-in-use` while another process holds it.
         """
+        keep_private()
         _make_directory(data_dir)
         # The file stays when the lock is released: removing it would let two processes lock two files of one name.
         descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

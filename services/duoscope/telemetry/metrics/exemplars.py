@@ -89,7 +89,7 @@ def _exemplar(metric: str, row: dict[str, Any]) -> Exemplar:
         row["service_name"],
         _number(row["value"], row["value_rest"]),
         row["trace_id"].hex() if of_trace else None,
-        row["span_id"].hex() if of_trace else None,
+        row["span_id"].hex() if any(row["span_id"]) else None,
         values.attributes(row["attributes"]),
     )
 

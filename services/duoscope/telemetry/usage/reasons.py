@@ -1,7 +1,7 @@
-"""Why items are left out and requests refused, in words: for the sender's developer and for the tenant's people.
+"""Why items are left out or cut and requests refused, in words: for the sender's developer and for the tenant's people.
 
-The names of EXPLANATIONS are those of `REASONS` in receiver/decoder and of `REFUSED` in receiver/durability/sifting; a
-test compares them, and the tables in docs/operations.md too.
+The names of EXPLANATIONS and CUTS are those of `REASONS` in receiver/decoder and of `REFUSED` in
+receiver/durability/sifting; a test compares them, and the tables in docs/operations.md too.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,22 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "no-value": "a point needs a value, or the flag that says there is none",
     "invalid-histogram": "bounds must increase, with one bucket more than bounds; scales go from -10 to 20; at most "
     f"{limits.INGEST_BUCKETS_MAX} buckets, and 2^53 counted in each and in all; a zero threshold is zero or more",
-    "too-many-attributes": "more than {attributes} attributes, events, links or exemplars",
-    "attribute-too-large": "an attribute's value takes more than {attribute_bytes} bytes",
-    "body-too-large": "a log body takes more than {body_bytes} bytes",
     "invalid-utf8": "a text is not UTF-8",
-    "nested-too-deep": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels",
     "too-many-series": "the tenant has {active_series} active metric series, as many as it may have; "
     "GET /api/v1/ingest/cardinality shows which metrics have the most",
     "invalid-json-value": "a member in JSON is of another type than OTLP has there, out of its range, or given twice",
     "refused-by-store": "the telemetry store does not take the item, for a reason that duoscope did not foresee: its "
     "log has it",
 }
-"""Of items, by reason; names in braces are the tenant's limits."""
+"""Of items that were left out, by reason; names in braces are the tenant's limits."""
+
+CUTS: Final[Mapping[str, str]] = {
+    "list-cut": "more than {attributes} attributes, events, links or exemplars; the first are kept",
+    "attribute-cut": "an attribute takes more than {attribute_bytes} bytes: a text is cut, others are dropped",
+    "body-cut": "a log body takes more than {body_bytes} bytes; its beginning is kept, as a text",
+    "nesting-cut": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels; those above are kept",
+}
+"""Of items that were stored with less than was sent, by reason."""
 
 REFUSALS: Final[Mapping[str, str]] = {
     "address-not-allowed": "the API key may not be used from the address that it was sent from",
@@ -63,7 +67,7 @@ REFUSALS: Final[Mapping[str, str]] = {
 
 def explanation(reason: str, applied: IngestLimits) -> str:
     """Why items are rejected for this reason where these limits hold."""
-    template = EXPLANATIONS.get(reason) or REFUSALS.get(reason)
+    template = EXPLANATIONS.get(reason) or CUTS.get(reason) or REFUSALS.get(reason)
     if template is None:
         return "another version of duoscope rejected it"
     return template.format_map(asdict(applied))

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -13,6 +14,7 @@ from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller, prese
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.problems import documented
 from duoscope.identity.authentication import session_ends
+from duoscope.identity.authentication.known_clients import LIFETIME_S
 from duoscope.identity.authentication.sessions import TokenPair
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -104,13 +106,16 @@ class Me(Struct, frozen=True):
     summary="Log in",
     responses=documented(400, 401, 403, 429, 503),
 )
-async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Tokens:
+async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Response[Tokens]:
     """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
 
     After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
     with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
     with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended. 403 `sso-required`
     where the organization signs in through its identity provider only.
+
+    The answer sets a cookie that signs nobody in: a client that sends it at its next login is not slowed by what others
+    try, even in the same network.
 
     The session that this client had ends, if the request carries its access token as Authorization or its
     `refresh_token`.
@@ -125,9 +130,10 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
         device_token=data.device_token,
         trust_device=data.trust_device,
         device_name=data.device_name,
+        client_mark=request.cookies.get(_cookie_name(is_secure=services.oidc.is_secure)),
         former=await session_ends.presented(services.metadata, claims, data.refresh_token),
     )
-    return tokens_of(pair)
+    return Response(tokens_of(pair), cookies=_cookies(services, pair))
 
 
 @post(
@@ -200,6 +206,28 @@ async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
         scope.tenant_id,
         sorted(principal.permissions),
     )
+
+
+def _cookies(services: ApiServices, pair: TokenPair) -> list[Cookie]:
+    if pair.client_mark is None:
+        return []
+    is_secure = services.oidc.is_secure
+    return [
+        Cookie(
+            key=_cookie_name(is_secure=is_secure),
+            value=pair.client_mark,
+            max_age=LIFETIME_S,
+            path="/",
+            secure=is_secure,
+            httponly=True,
+            samesite="strict",
+        )
+    ]
+
+
+def _cookie_name(*, is_secure: bool) -> str:
+    # With the prefix, no other host of the domain can plant one.
+    return "__Host-duoscope-client" if is_secure else "duoscope-client"
 
 
 def tokens_of(pair: TokenPair) -> Tokens:

@@ -271,7 +271,7 @@ async def list_api_key_usage(
 
 
 def _management(services: ApiServices) -> ApiKeyManagement:
-    return ApiKeyManagement(services.metadata, services.hasher)
+    return ApiKeyManagement(services.metadata, services.hasher, services.quota)
 
 
 def _fields(row: Row) -> dict[str, Any]:

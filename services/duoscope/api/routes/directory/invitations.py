@@ -34,7 +34,8 @@ class Invitation(Struct, frozen=True):
     role_ids: tuple[UUID, ...]
     invited_by: Annotated[UUID | None, Meta(description="Null for an operator at the command line.")]
     status: Annotated[str, Meta(description="open, accepted, revoked or expired.", examples=["open"])]
-    expires_at: datetime
+    expires_at: Annotated[datetime, Meta(description="When the invitation ends.")]
+    roles_expire_at: Annotated[datetime | None, Meta(description="When the roles end that it gives; null: never.")]
     accepted_at: datetime | None
     accepted_by: UUID | None
     revoked_at: datetime | None
@@ -56,6 +57,9 @@ class NewInvitation(Struct, forbid_unknown_fields=True):
     role_ids: Annotated[list[UUID], Meta(min_length=1, max_length=ROLES_MAX)]
     tenant_id: Annotated[UUID | None, Meta(description="Where; the tenant of the access token unless given.")] = None
     organization_wide: Annotated[bool, Meta(description="To the organization: the roles hold in all tenants.")] = False
+    roles_expire_at: (
+        Annotated[datetime, Meta(tz=True, description="When the roles end: no later than with whoever invites.")] | None
+    ) = None
 
 
 class Acceptance(Struct, forbid_unknown_fields=True):
@@ -90,12 +94,18 @@ async def create_invitation(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Invitation:
-    """Sends a link that works once, for seven days. Whoever invites holds all that the roles give, in that place."""
+    """Sends a link that works once, for seven days. Whoever invites holds all that it gives, for as long."""
     if data.organization_wide and data.tenant_id is not None:
         raise invalid("Give tenant_id or organization_wide, not both.")
     authority = request.user.over("user:admin", organization_id)
     place = None if data.organization_wide else data.tenant_id or request.user.scope.tenant_id
-    sent = await services.invitations.create(authority, email=data.email, role_ids=data.role_ids, tenant_id=place)
+    sent = await services.invitations.create(
+        authority,
+        email=data.email,
+        role_ids=data.role_ids,
+        tenant_id=place,
+        roles_expire_at=data.roles_expire_at,
+    )
     return _shown(sent.invitation)
 
 

@@ -97,6 +97,7 @@ async def create_role(
         name=data.name,
         description=data.description,
         permissions=rules.check_permissions(data.permissions),
+        quota=services.quota,
     )
     return _shown(made)
 
@@ -207,7 +208,7 @@ async def restore_role(
 ) -> Role:
     """Take a deletion back: whoever held it holds it again."""
     authority = request.user.over("role:delete", organization_id)
-    return _shown(await rules.restore(services.metadata, authority, role_id))
+    return _shown(await rules.restore(services.metadata, authority, role_id, quota=services.quota))
 
 
 def _shown(role: roles.Role) -> Role:

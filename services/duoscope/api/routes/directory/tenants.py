@@ -96,6 +96,7 @@ async def create_tenant(
         code=data.code or "",
         domain=data.domain,
         retention_days=data.retention_days,
+        quota=services.quota,
     )
     return _shown(made)
 
@@ -204,7 +205,7 @@ async def restore_tenant(
 ) -> Tenant:
     """Take a deletion back."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    return _shown(await places.restore_tenant(services.metadata, authority, tenant_id))
+    return _shown(await places.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
 
 
 def _shown(tenant: tenants.Tenant) -> Tenant:

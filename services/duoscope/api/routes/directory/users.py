@@ -238,7 +238,7 @@ async def restore_user(
 ) -> User:
     """Take a deletion back, with the roles held before. Refused while another user has the address."""
     authority = request.user.over("user:delete", organization_id)
-    return _shown(await people.restore(services.metadata, authority, user_id))
+    return _shown(await people.restore(services.metadata, authority, user_id, quota=services.quota))
 
 
 @get(

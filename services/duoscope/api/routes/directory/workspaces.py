@@ -91,6 +91,7 @@ async def create_workspace(
         name=data.name,
         code=data.code or "",
         description=data.description,
+        quota=services.quota,
     )
     return _shown(made)
 
@@ -198,7 +199,7 @@ async def restore_workspace(
 ) -> Workspace:
     """Take a deletion back."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    return _shown(await places.restore_workspace(services.metadata, authority, workspace_id))
+    return _shown(await places.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
 
 
 def _shown(workspace: workspaces.Workspace) -> Workspace:

@@ -1,0 +1,126 @@
+"""What an organization may have and send: seen by its admins, changed by the platform's."""
+
+import dataclasses
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request, get, patch
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from duoscope.api.authentication import requires
+from duoscope.api.bodies import Change, Services, given
+from duoscope.api.problems import documented
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import organization_limits
+from duoscope.identity.directory.organization_limits import Holding
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.organization_limits import RATES, rates
+
+TAGS: Final = ["organizations"]
+
+_Count = Annotated[int, Meta(description="So many it may have.", examples=[50])]
+_Rate = Annotated[int, Meta(description="All of its tenants together, a second; 0 is no limit.", examples=[1_000_000])]
+_InFlight = Annotated[
+    int, Meta(description="Requests of all of its tenants that are not answered yet.", examples=[1000])
+]
+
+
+class OrganizationLimits(Struct, frozen=True):
+    """What an organization may have and send."""
+
+    workspaces: _Count
+    tenants: _Count
+    users: _Count
+    invitations: _Count
+    api_keys: _Count
+    roles: _Count
+    identity_providers: _Count
+    items_per_second: _Rate
+    bytes_per_second: _Rate
+    requests_in_flight: _InFlight
+
+
+class OrganizationLimitsChange(Change):
+    """Limits of the organization's own. Null takes one back to the instance's."""
+
+    workspaces: _Count | UnsetType | None = UNSET
+    tenants: _Count | UnsetType | None = UNSET
+    users: _Count | UnsetType | None = UNSET
+    invitations: _Count | UnsetType | None = UNSET
+    api_keys: _Count | UnsetType | None = UNSET
+    roles: _Count | UnsetType | None = UNSET
+    identity_providers: _Count | UnsetType | None = UNSET
+    items_per_second: _Rate | UnsetType | None = UNSET
+    bytes_per_second: _Rate | UnsetType | None = UNSET
+    requests_in_flight: _InFlight | UnsetType | None = UNSET
+
+
+class LimitsOfOrganization(Struct, frozen=True):
+    """What an organization may have and send, which of that is its own, and what it has."""
+
+    organization_id: UUID
+    limits: Annotated[OrganizationLimits, Meta(description="Those that hold.")]
+    own: Annotated[
+        dict[str, int],
+        Meta(description="Those of them that are its own; the others are the instance's.", examples=[{"tenants": 200}]),
+    ]
+    used: Annotated[dict[str, int], Meta(description="How many there are.", examples=[{"tenants": 3}])]
+
+
+@get(
+    "/api/v1/organizations/{organization_id:uuid}/limits",
+    guards=[requires("organization:read")],
+    tags=TAGS,
+    summary="Read an organization's limits",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def get_organization_limits(
+    request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
+) -> LimitsOfOrganization:
+    """For holders of organization:read organization-wide: the own one; for platform admins, any.
+
+    A rate that is not the organization's own is that of the largest of its tenants.
+    """
+    return _shown(services, await organization_limits.as_seen_by(services.metadata, request.user, organization_id))
+
+
+@patch(
+    "/api/v1/organizations/{organization_id:uuid}/limits",
+    guards=[requires("organization:admin")],
+    tags=TAGS,
+    summary="Change an organization's limits",
+    responses=documented(400, 401, 403, 404, 503),
+)
+async def change_organization_limits(
+    request: Request[Principal, Any, Any],
+    organization_id: FromPath[UUID],
+    data: JSONBody[OrganizationLimitsChange],
+    services: Services,
+) -> LimitsOfOrganization:
+    """For platform admins: limits protect the others, and nobody lifts their own. Receivers hear of it at once.
+
+    What there is more than a lower limit stays; only no more is made.
+    """
+    request.user.require_platform_admin()
+    sent = await request.json()  # `data` has a 5 for "5" and for 5.0
+    changes = {name: sent[name] for name in given(data)}
+    return _shown(
+        services,
+        await organization_limits.change(services.metadata, request.user.actor, organization_id, changes),
+    )
+
+
+def _shown(services: Services, holding: Holding) -> LimitsOfOrganization:
+    applied = services.quota.defaults.with_own(holding.own)
+    in_force = rates(holding.rates, IngestLimits.parse(services.settings.ingest_limits))
+    fields = dataclasses.asdict(applied) | dict(zip(RATES, in_force, strict=True))
+    return LimitsOfOrganization(
+        holding.organization_id,
+        OrganizationLimits(**{name: fields[name] for name in OrganizationLimits.__struct_fields__}),
+        holding.own,
+        holding.used,
+    )
+
+
+ROUTES: Final = (get_organization_limits, change_organization_limits)
