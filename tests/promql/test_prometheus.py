@@ -16,10 +16,10 @@ OTHERS = {
     "duration_expression": 6,
     "extended_vectors": 20,
     "fill-modifier": 23,
-    "info": 0,
+    "info": 23,
     "native_histograms": 177,
-    "start_timestamps": 0,
-    "type_and_unit": 0,
+    "start_timestamps": 1,
+    "type_and_unit": 30,
 }
 """How many of their evaluations are right, at the least: what they are about is beyond Prometheus' own defaults."""
 

@@ -152,3 +152,20 @@ async def test_summaries(tenant, otlp):
     assert await tenant.ask("gc_seconds", 10, "quantile") == {("0.5",): 3, ("0.99",): 9}
     assert await tenant.ask("gc_seconds_count", 10) == {(): 4}
     assert await tenant.ask('gc_seconds{quantile="0.99"}', 10, "quantile") == {("0.99",): 9}
+
+
+async def test_a_point_without_a_value_ends_its_series(tenant, otlp):
+    ended = NumberDataPoint(time_unix_nano=at(60), flags=1)
+    gauge = Gauge(data_points=[*numbers(otlp, (0, 1, {}), (30, 2, {})), ended])
+    counts = [
+        HistogramDataPoint(time_unix_nano=at(0), count=3, sum=4, bucket_counts=[1, 2], explicit_bounds=[1]),
+        HistogramDataPoint(time_unix_nano=at(60), flags=1),
+    ]
+    histogram = Histogram(aggregation_temporality=CUMULATIVE, data_points=counts)
+    await tenant.send(Metric(name="here", gauge=gauge), Metric(name="took", histogram=histogram))
+    assert await tenant.ask("here", 59) == {(): 2}
+    assert await tenant.ask("here", 60) == {}
+    assert await tenant.ask("count_over_time(here[2m])", 60) == {(): 2}
+    assert await tenant.ask("took_bucket", 59, "le") == {("1",): 1, ("+Inf",): 3}
+    assert await tenant.ask("took_bucket or took_sum or took_count", 60) == {}
+    assert await tenant.ask("info(here{job='checkout'})", 59, "__name__") == {("here",): 2}

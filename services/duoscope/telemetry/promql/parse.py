@@ -1,7 +1,8 @@
 """Text to tree, by promql-parser (whose grammar is Prometheus'), with the places of errors and of parts."""
 
+import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -22,6 +23,7 @@ _CARDINALITY: Final[dict[str, Any]] = {
 }
 _TYPES: Final[dict[str, Any]] = {"Vector": "vector", "Scalar": "scalar", "Matrix": "matrix", "String": "string"}
 _MATCH: Final[dict[str, Any]] = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+_CLOSES: Final = {"(": ")", "[": "]", "{": "}"}
 _KINDS_OF_HEADS: Final = {
     "NumberLiteral": "number",
     "StringLiteral": "string",
@@ -101,12 +103,12 @@ def _place(message: str, scanned: text.Scanned) -> int:
     tokens = scanned.tokens
     if not tokens:
         return 0
-    plain = "".join(scanned.text)
+    plain = scanned.text
     if message != "invalid promql query" or len(plain) != tokens[-1].end:
         return 0
     for number in range(len(tokens) - 1, max(0, len(tokens) - _PREFIXES_TRIED_MAX), -1):
         try:
-            library.parse(plain[: tokens[number - 1].end])
+            library.parse(plain[: tokens[number - 1].end] + _closing(tokens[:number]))
         except BaseException as error:
             if not isinstance(error, ValueError) and type(error).__name__ != "PanicException":
                 raise
@@ -117,6 +119,17 @@ def _place(message: str, scanned: text.Scanned) -> int:
             return tokens[number + 1].start
         return after.end if joins else after.start
     return tokens[0].start
+
+
+def _closing(tokens: Sequence[text.Token]) -> str:
+    """The brackets that close what is open."""
+    missing: list[str] = []
+    for token in tokens:
+        if token.kind == "open":
+            missing.append(_CLOSES[token.text])
+        elif token.kind == "close":
+            missing.pop()
+    return "".join(reversed(missing))
 
 
 class _Converter:
@@ -154,6 +167,8 @@ class _Converter:
                 return self._aggregate(found, position)
             case "Call":
                 arguments = [self.node(argument) for argument in found.args]
+                if found.func.name == "info":
+                    arguments = _with_target_info(arguments)
                 returns = _TYPES[_member(found.func.return_type)]
                 return tree.Call(position, str(found.func.name), arguments, returns)
             case _:
@@ -219,6 +234,24 @@ class _Converter:
         without = modifier is not None and _member(modifier.type) == "Without"
         labels = tuple(modifier.labels) if modifier is not None else ()
         return tree.Aggregate(position, str(found.op), of, parameter, without, labels, modifier is not None)
+
+
+def _with_target_info(arguments: list[tree.Node]) -> list[tree.Node]:
+    """The arguments of `info`, with the selector of info metrics that it has unless told."""
+    name = tree.Matcher(NAME, "=", "target_info")
+    if len(arguments) == 1:
+        return [*arguments, tree.Selector(arguments[0].position, "target_info", ((name,),), 0, None)]
+    given = arguments[1]
+    if not isinstance(given, tree.Selector):
+        raise ExpressionError("1:1: parse error: the second argument of info must be a selector")
+    any_info = tree.Matcher(NAME, "=~", ".+_info", patterns.compiled(".+_info"))
+    groups = tuple(
+        g
+        if any(m.name == NAME and not m.type.startswith("!") for m in g)
+        else ((any_info if any(m.name == NAME for m in g) else name), *g)
+        for g in given.groups
+    )
+    return [arguments[0], dataclasses.replace(given, groups=groups)]
 
 
 def _member(value: Any) -> str:

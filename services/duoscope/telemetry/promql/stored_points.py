@@ -26,7 +26,7 @@ _STALE: Final = "bitAnd(flags, 1) = 1"
 _SCHEMA_MAX: Final = 8
 _VALUES: Final = {
     "value": "value",
-    "sum": "toFloat64(assumeNotNull(sum))",
+    "sum": "ifNull(toFloat64(sum), 0)",
     "count": "toFloat64(count)",
 }
 _JOINS: Final = {
@@ -87,7 +87,7 @@ async def read(  # noqa: PLR0917 - what is read, and when
         chosen, values = _chosen(series)
         parameters |= values | {"names": read_.names}
         if read_.part == "sum" and read_.view != "summaries":
-            chosen += " AND isNotNull(sum)"
+            chosen += f" AND (isNotNull(sum) OR {_STALE})"
         sql = (
             f"SELECT {read_.key} AS key, toUnixTimestamp64Milli(timestamp) AS at, toUInt8({_STALE}), "
             f"{own} AS own, {value} AS number FROM @{read_.view} {_JOINS.get(read_.part, '')} "
@@ -127,7 +127,30 @@ def _numbers(read_: stored_series.Read, series: Sequence[Series], raw: "np.ndarr
     rows = number_of[run] if len(raw) else np.zeros(0, np.int64)
     values = np.where(raw["stale"] == 1, STALE, raw["value"])
     known = rows >= 0
-    return Read(labels, is_delta, rows[known], raw["time"][known].astype(np.int64), values[known])
+    found = Read(labels, is_delta, rows[known], raw["time"][known].astype(np.int64), values[known])
+    return _all_ended(found, raw["key"][known], raw["stale"][known] == 1) if read_.own_label else found
+
+
+def _all_ended(found: Read, keys: "np.ndarray[Any, Any]", stale: Bools) -> Read:
+    """With markers of staleness in every bucket of a histogram: the point that says so has no buckets."""
+    if not stale.any():
+        return found
+    of_key: dict[int, list[int]] = {}
+    for key, row in dict.fromkeys(zip(keys.tolist(), found.rows.tolist(), strict=True)):
+        of_key.setdefault(key, []).append(row)
+    ended = [
+        (row, time)
+        for key, time in zip(keys[stale].tolist(), found.times[stale].tolist(), strict=True)
+        for row in of_key[key]
+    ]
+    rows, times = np.array(ended, np.int64).reshape(-1, 2).T
+    return Read(
+        found.labels,
+        found.is_delta,
+        np.concatenate([found.rows, rows]),
+        np.concatenate([found.times, times]),
+        np.concatenate([found.values, np.full(len(rows), STALE)]),
+    )
 
 
 async def _native(

@@ -8,7 +8,7 @@ import numpy as np
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.errors import ExpressionError, not_there
-from duoscope.telemetry.promql.functions import buckets, instant, native, relabel
+from duoscope.telemetry.promql.functions import buckets, information, instant, native, relabel
 from duoscope.telemetry.promql.grids import Times
 from duoscope.telemetry.promql.histograms import Histogram
 from duoscope.telemetry.promql.labels import Labels
@@ -81,6 +81,12 @@ def absent(node: tree.Node, is_there: Bools) -> Vector:
 
 
 def _of_points(evaluator: Evaluator, node: tree.Call, moments: Ints) -> Vector:
+    if node.function == "info":
+        vector = evaluator.value(node.arguments[0], moments)
+        selector = node.arguments[1]
+        assert isinstance(vector, Vector)
+        assert isinstance(selector, tree.Selector)
+        return information.enriched(vector, selector, *evaluator.newest(selector, moments))
     if node.function != "timestamp":
         raise not_there(f"the function {node.function}")
     inner = unwrapped(node.arguments[0])
