@@ -68,7 +68,6 @@ STARTS_TASKS = {
     "services/duoscope/net/http_listener.py",
     "services/duoscope/receiver/batching.py",
     "services/duoscope/receiver/committing.py",
-    "services/duoscope/runtime/serve.py",
 }
 """They start tasks that end: with a request, a connection's handshake, a batch, or the process that they are."""
 
