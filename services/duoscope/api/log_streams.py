@@ -83,13 +83,13 @@ class Tails:
         self, place: "_Place", batches: AsyncGenerator[TailBatch], still_allowed: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[ServerSentEventMessage]:
         ends_at = asyncio.get_running_loop().time() + limits.LOG_STREAM_MAX_S
-        watch = asyncio.create_task(_watch(still_allowed), name="may a log stream go on")
+        leave = _Leave(still_allowed)
         try:
             yield ServerSentEventMessage(comment="connected", data=None)
             async with aclosing(batches):
-                while (batch := await _next(batches, watch)) is not None:
+                while (batch := await _next(batches, leave)) is not None:
                     for record in batch.items:
-                        _require_allowed(watch)
+                        await leave.require()
                         yield ServerSentEventMessage(event="log", data=msgspec.json.encode(record).decode())
                     if batch.gap:
                         yield ServerSentEventMessage(event="gap", data="{}")
@@ -103,8 +103,6 @@ class Tails:
             content = msgspec.json.encode({"code": error.code, "detail": error.message}).decode()
             yield ServerSentEventMessage(event="error", data=content)
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
             place.give_back()
 
 
@@ -121,23 +119,28 @@ class _Place:
             leave()
 
 
-async def _watch(still_allowed: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(limits.LOG_STREAM_CHECK_S)
-        await still_allowed()
+class _Leave:
+    """The leave to read, which is asked for anew every now and then."""
+
+    def __init__(self, still_allowed: Callable[[], Awaitable[None]]) -> None:
+        self._still_allowed = still_allowed
+        self._clock = asyncio.get_running_loop().time
+        self._asked_at = self._clock()
+
+    async def require(self) -> None:
+        """Ask, if that was not done just now; raises what the answer is."""
+        if self._clock() - self._asked_at >= limits.LOG_STREAM_CHECK_S:
+            await self._still_allowed()
+            self._asked_at = self._clock()
 
 
-def _require_allowed(watch: asyncio.Task[None]) -> None:
-    if watch.done():
-        watch.result()
-
-
-async def _next(batches: AsyncGenerator[TailBatch], watch: asyncio.Task[None]) -> TailBatch | None:
-    """The next batch, None after the last; raises what the watch found, whatever the batch waits for."""
+async def _next(batches: AsyncGenerator[TailBatch], leave: _Leave) -> TailBatch | None:
+    """The next batch, None after the last; raises when the leave ends, whatever the batch waits for."""
     step = asyncio.create_task(_step(batches))
     try:
-        await asyncio.wait({step, watch}, return_when=asyncio.FIRST_COMPLETED)
-        _require_allowed(watch)
+        while not step.done():
+            await asyncio.wait({step}, timeout=limits.LOG_STREAM_CHECK_S)
+            await leave.require()
         return step.result()
     finally:
         step.cancel()

@@ -96,7 +96,7 @@ class HttpServer:
         self._bounds = bounds
         self._state = _State(refusals, bounds)
         self._listening: socket.socket | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sweeping: asyncio.TimerHandle | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
         self.port = 0
 
@@ -106,18 +106,13 @@ class HttpServer:
         listening.listen(self._bounds.connections_max)
         self._listening = listening
         self.port = listening.getsockname()[1]
-        self._state.date()
-        self._tasks = [
-            asyncio.create_task(self._accept(listening), name=f"accept connections on port {self.port}"),
-            asyncio.create_task(self._sweep(), name=f"watch connections of port {self.port}"),
-        ]
+        self._accept_again()
+        self._sweep()
 
     async def stop(self, grace_s: float) -> None:
         """Take no new connection or request; answer those under way for `grace_s`, then cut them off."""
         assert self._listening is not None
-        accepting, sweeping = self._tasks
-        accepting.cancel()
-        await asyncio.gather(accepting, return_exceptions=True)
+        asyncio.get_running_loop().remove_reader(self._listening)
         self._listening.close()
         self._state.draining = True
         for handshake in self._handshakes:
@@ -133,29 +128,42 @@ class HttpServer:
         for connection in list(self._state.connections):
             connection.transport.abort()
         await self._state.wait_until_idle()
-        sweeping.cancel()
-        await asyncio.gather(sweeping, *self._handshakes, return_exceptions=True)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _accept_again(self) -> None:
+        if self._listening is not None and not self._state.draining:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+
+    def _accept(self, listening: socket.socket) -> None:
         """Not the event loop's own server: that counts a connection only when its TLS handshake is over."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listening)
-            except OSError as error:
-                if error.errno in _NO_ROOM:
-                    _log.warning("no connection can be accepted on port %d: %s", self.port, error.strerror)
-                    await asyncio.sleep(_ACCEPT_PAUSE_S)
-                continue
-            newcomer = _Newcomer(connection)
-            peer = self._state.peers.admit(str(address[0]) if address else None, newcomer.close, loop.time())
-            if peer is None:
-                connection.close()
-                continue
-            newcomer.peer = peer
-            newcomer.task = asyncio.create_task(self._connect(newcomer))
-            self._handshakes.add(newcomer.task)
-            newcomer.task.add_done_callback(self._handshakes.discard)
+        try:
+            connection, address = listening.accept()
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                _log.warning("no connection can be accepted on port %d: %s", self.port, error.strerror)
+                loop.remove_reader(listening)
+                loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
+            return
+        connection.setblocking(False)  # noqa: FBT003 - its only form
+        newcomer = _Newcomer(connection)
+        peer = self._state.peers.admit(str(address[0]) if address else None, newcomer.close, loop.time())
+        if peer is None:
+            connection.close()
+            return
+        newcomer.peer = peer
+        newcomer.task = asyncio.create_task(self._connect(newcomer))
+        self._handshakes.add(newcomer.task)
+        newcomer.task.add_done_callback(lambda task: self._connected(task, newcomer))
+
+    def _connected(self, task: asyncio.Task[None], newcomer: "_Newcomer") -> None:
+        """Not at the end of `_connect`: a task that has to give way before its first step runs none of it."""
+        self._handshakes.discard(task)
+        if newcomer.connection is None:
+            newcomer.socket.close()
+            self._state.peers.leave(newcomer.peer)
 
     async def _connect(self, newcomer: "_Newcomer") -> None:
         loop = asyncio.get_running_loop()
@@ -171,16 +179,12 @@ class HttpServer:
         except (OSError, asyncio.CancelledError) as error:
             # The other end speaks no TLS, or none that we take, or is gone.
             _log.debug("a connection to port %d came to nothing", self.port, exc_info=error)
-            newcomer.socket.close()
-        finally:
-            if newcomer.connection is None:
-                self._state.peers.leave(newcomer.peer)
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            self._state.date()
-            self._state.cut_off_those_who_do_not_read(asyncio.get_running_loop().time())
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._state.date()
+        self._state.cut_off_those_who_do_not_read(loop.time())
+        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
 
 class _Newcomer:

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from duoscope.api.log_streams import Tails
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -65,7 +66,7 @@ async def test_a_stream_ends_with_the_leave_to_read(api, new_scope, what):
 
 async def test_a_stream_ends_with_the_key(api, new_scope):
     upkeep = ApiKeyUpkeep(api.services.metadata, api.services.api_keys)
-    upkeep.start()
+    upkeep.start(Driver())
     try:
         await upkeep.listening.wait()
         manager = await api.headers(new_scope(), "api-key:read", "api-key:write", "api-key:delete", "log:read")
