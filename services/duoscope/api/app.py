@@ -18,7 +18,7 @@ from duoscope.api.authentication import Authentication
 from duoscope.api.compat import prometheus
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import paging
-from duoscope.api.log_streams import Tails
+from duoscope.api.log_streams import LogStreams
 from duoscope.api.observability import JsonRequest, ObservedApp
 from duoscope.api.openapi_page import SchemaPage
 from duoscope.api.openapi_strict import StrictBodies
@@ -69,7 +69,7 @@ def create_app(services_: ApiServices) -> Litestar:
     def reader(request: Request[Principal, Any, Any]) -> TelemetryReader:
         return services_.telemetry.bind(request.user.scope)
 
-    tails = Tails(services_.stopping)
+    tails = LogStreams(services_.stopping)
     app = ObservedApp(
         route_handlers=[
             *link_pages.ROUTES,

@@ -21,7 +21,7 @@ from duoscope.telemetry.tail import TAIL_INTERVAL_S, TailBatch
 _log = logging.getLogger(__name__)
 
 
-class Tails:
+class LogStreams:
     """The streams of one process."""
 
     def __init__(self, stopping: asyncio.Event) -> None:

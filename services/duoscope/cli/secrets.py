@@ -12,7 +12,7 @@ from duoscope.kernel.errors import invalid
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.secrets.box import Rotation
+    from duoscope.secrets.box import SecretKeyRotation
 
 
 @click.command("rotate-encryption-key")
@@ -91,7 +91,7 @@ def reset_mfa(settings: Settings, email: str) -> None:
     click.echo(f"{email} has no second factor any more; their sessions have ended.")
 
 
-async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "Rotation":
+async def _rotate_encryption_key(settings: Settings, *, resume: bool) -> "SecretKeyRotation":
     from duoscope.kernel.actor import operator
     from duoscope.secrets.box import SecretBox
     from duoscope.secrets.keys import SecretKeys

@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.net.bodies import GoneError
-from duoscope.receiver.refusals import Refusals
+from duoscope.receiver.refusals import RejectionCounter
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.status import STATUSES, unexpected
 
@@ -18,7 +18,7 @@ CLIENT_GONE: Final = 499
 """What the usage log says where nobody waited for an answer; as nginx does."""
 
 
-class Answering:
+class RequestOutcome:
     """A context around all that may answer a request: what leaves it is what the transport answers."""
 
     __slots__ = ("_address", "_endpoint", "_keys", "_principal", "_refusals", "_signal")
@@ -26,7 +26,7 @@ class Answering:
     def __init__(  # noqa: PLR0917 - who, what, and where it is noted
         self,
         keys: ApiKeyVerifier,
-        refusals: Refusals,
+        refusals: RejectionCounter,
         principal: IngestPrincipal,
         signal: Signal,
         address: str | None,

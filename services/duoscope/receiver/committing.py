@@ -26,7 +26,7 @@ from duoscope.receiver.admission.tenant_series import TenantSeries, bounds_of
 from duoscope.receiver.batching import Request
 from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
 from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.spool import Remembered, Spool
 from duoscope.receiver.signals import Signal
 from duoscope.stores.clickhouse import CATALOGUES, LEDGER, IngestWriter, RejectedByStoreError
@@ -50,7 +50,7 @@ class Committer:
         spool: Spool,
         threads: ThreadPoolExecutor,
         *,
-        claims: Claims | None = None,
+        claims: IngestLeases | None = None,
     ) -> None:
         """`claims` where there may be other receivers."""
         self._claims = claims

@@ -21,16 +21,16 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver import answering
-from duoscope.receiver.admission.limits import Admission, Entry
-from duoscope.receiver.answering import Answering
+from duoscope.receiver.admission.limits import Admission, InFlightRequest
+from duoscope.receiver.answering import RequestOutcome
 from duoscope.receiver.batching import Batcher, Budget, Request
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.journal import Journal
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.retries import Unheard
 from duoscope.receiver.durability.spool import Spool
-from duoscope.receiver.refusals import Refusals
+from duoscope.receiver.refusals import RejectionCounter
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import Accepted
 from duoscope.stores.clickhouse import TelemetryStore
@@ -77,7 +77,7 @@ class Ingest:
         keys: ApiKeyVerifier,
         journal: Journal,
         defaults: IngestLimits | None = None,
-        claims: Claims | None = None,
+        claims: IngestLeases | None = None,
         *,
         receivers: Callable[[], int] = lambda: 1,
         driver: Driver | None = None,
@@ -96,7 +96,7 @@ class Ingest:
         self._journal = journal
         writer = store.ingest()
         self._spool = Spool(journal, writer, claims)
-        self._refusals = Refusals(writer, lambda: self._spool.away)
+        self._refusals = RejectionCounter(writer, lambda: self._spool.away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._batchers = {
             signal.name: Batcher(
@@ -156,11 +156,11 @@ class Ingest:
 
     def answering(
         self, principal: IngestPrincipal, signal: Signal, address: str | None = None, endpoint: str = OTLP
-    ) -> Answering:
+    ) -> RequestOutcome:
         """A context for all that follows `authenticate`, with the same arguments: it notes what is answered."""
-        return Answering(self._keys, self._refusals, principal, signal, address, endpoint)
+        return RequestOutcome(self._keys, self._refusals, principal, signal, address, endpoint)
 
-    def enter(self, principal: IngestPrincipal, signal: Signal) -> Entry:
+    def enter(self, principal: IngestPrincipal, signal: Signal) -> InFlightRequest:
         """Let a request be read. The entry is a context that ends with the answer.
 
         The transport reserves memory with it while it reads, and settles it before `accept`, which reserves and

@@ -32,7 +32,7 @@ COUNTS_MAX: Final = 10_000
 LAST_WRITE_MAX_S: Final = 3.0
 
 
-class Refusals:
+class RejectionCounter:
     """Counts from `count`, from `start` to `close` written behind it. Safe within one event loop."""
 
     def __init__(self, writer: IngestWriter, is_away: Callable[[], bool]) -> None:

@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class SecretKeyRotation:
     """What a change of the data key did.
 
     Attributes:
@@ -113,7 +113,7 @@ class SecretBox:
             raise _broken(f"no data key of version {version}")
         return _decrypt(data_key, body, place)
 
-    async def rotate(self, actor: Actor) -> Rotation:
+    async def rotate(self, actor: Actor) -> SecretKeyRotation:
         """Make a new data key and seal everything with it. Stopped at any point, `resume` finishes it."""
         async with self._store.open_platform(_PLATFORM, "secret_box.rotate") as tx:
             # Whoever sealed with the old key has committed when this is granted; whoever seals next sees the new one.
@@ -131,7 +131,7 @@ class SecretBox:
             )
         return await self.resume()
 
-    async def resume(self) -> Rotation:
+    async def resume(self) -> SecretKeyRotation:
         """Seal with the newest data key what is not yet, and wrap the data keys with the instance's first secret."""
         async with self._store.open_platform(_PLATFORM, "secret_box.rewrap") as tx:
             keys = await encryption_keys.list_all(tx)
@@ -140,7 +140,7 @@ class SecretBox:
             for each in keys:
                 if not self._is_wrapped_by_first(each):
                     await encryption_keys.reseal(tx, each.version, self._wrap(each.version, self._unwrap(each)))
-        done = Rotation(keys[0].version)
+        done = SecretKeyRotation(keys[0].version)
         for column in SEALED:
             while moved := await self._reseal_some(column, done.version):
                 done = replace(done, resealed=done.resealed + moved)

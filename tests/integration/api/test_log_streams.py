@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from duoscope.api.log_streams import Tails
+from duoscope.api.log_streams import LogStreams
 from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.kernel import limits
@@ -87,7 +87,7 @@ def test_the_leave_is_asked_for_often_enough():
 
 
 async def test_streams_of_one_tenant_leave_room_for_others():
-    tails, mine = Tails(asyncio.Event()), new_id()
+    tails, mine = LogStreams(asyncio.Event()), new_id()
 
     async def nothing():
         await asyncio.sleep(3600)

@@ -20,7 +20,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.durability.journal import Journal
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import LOGS
@@ -35,7 +35,7 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     @asynccontextmanager
     async def running(folder="one"):
         journal = Journal.open(tmp_path / folder)
-        claims = Claims(metadata_store, journal.receiver_id)
+        claims = IngestLeases(metadata_store, journal.receiver_id)
         made = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, claims=claims)
         await made.start()
         try:
@@ -149,7 +149,7 @@ async def test_what_another_receiver_took_meanwhile_is_not_acknowledged(  # noqa
     """The other one may die over it as well: who acknowledges has it on its disk or in the store."""
     raws = {name: logs(name) for name in ("a", "taken", "b")}
     batch = left_behind("one", *raws.values())
-    other = Claims(metadata_store, new_id())
+    other = IngestLeases(metadata_store, new_id())
     assert await other.take([batch.parts[1].key]) == {}
     async with receiver() as ingest:
         for name in ("a", "b"):
@@ -168,7 +168,7 @@ async def test_everything_was_taken_meanwhile(  # noqa: PLR0917
     receiver, principal, logs, counted, left_behind, metadata_store, tmp_path
 ):
     batch = left_behind("one", logs("x"))
-    await Claims(metadata_store, new_id()).take([part.key for part in batch.parts])
+    await IngestLeases(metadata_store, new_id()).take([part.key for part in batch.parts])
     async with receiver():
         assert not waits(tmp_path / "one")
     assert await counted() == {}

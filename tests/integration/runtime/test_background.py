@@ -21,7 +21,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.admission.receivers import Receivers
 from duoscope.receiver.durability.journal import Journal
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.transport.http_server import HttpApplication
@@ -92,7 +92,10 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     upkeep.start(driver)
     journal = Journal.open(tmp_path / "ingest")
-    claims, receivers = Claims(metadata_store, journal.receiver_id), Receivers(metadata_store, journal.receiver_id)
+    claims, receivers = (
+        IngestLeases(metadata_store, journal.receiver_id),
+        Receivers(metadata_store, journal.receiver_id),
+    )
     made = Ingest(telemetry_store, verifier, journal, claims=claims, driver=driver)
     await made.start()
     await receivers.start(driver)

@@ -21,7 +21,7 @@ REFRESH_LIFETIME_S: Final = 7 * 24 * 3600
 REISSUE_WINDOW_S: Final = 10.0
 
 
-class Rotation:
+class RefreshTokenRotation:
     """Derives successors."""
 
     def __init__(self, keys: SecretKeys) -> None:

@@ -22,7 +22,7 @@ from duoscope.identity.authentication.known_clients import KnownClients
 from duoscope.identity.authentication.refresh_tokens import (
     REFRESH_LIFETIME_S,
     REISSUE_WINDOW_S,
-    Rotation,
+    RefreshTokenRotation,
     hashed,
     store_token,
 )
@@ -97,7 +97,7 @@ class Sessions:
         self._second_factor = second_factor or PasswordAlone()
         self._throttle = Throttle(keys)
         self._clients = KnownClients(keys)
-        self._rotation = Rotation(keys)
+        self._rotation = RefreshTokenRotation(keys)
         self._under_way = 0
         self._looking_up = asyncio.Semaphore(LOOKUPS_MAX)
         self._noting = asyncio.Semaphore(FAILURES_NOTED_MAX)

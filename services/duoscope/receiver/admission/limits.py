@@ -91,7 +91,7 @@ class Bucket:
         self._at = now
 
 
-class Meter:
+class RateMeter:
     """Items and bytes of one tenant or one key."""
 
     __slots__ = ("_expected_bytes", "_expected_items", "_refused_until", "bytes", "items", "whose")
@@ -168,7 +168,7 @@ class Meter:
         )
 
 
-class Account:
+class TenantLimiter:
     """One tenant: what it has under way, and what it may send."""
 
     __slots__ = ("_own", "_receivers", "held", "in_flight", "in_flight_max", "limits", "meter")
@@ -177,7 +177,7 @@ class Account:
         self.limits = applied
         self._own: tuple[tuple[str, int], ...] | None = None
         self._receivers = 0
-        self.meter = Meter("tenant")
+        self.meter = RateMeter("tenant")
         self.in_flight = 0
         self.in_flight_max = 0
         self.held = 0
@@ -203,7 +203,7 @@ class Group:
     __slots__ = ("_burst_seconds", "_receivers", "in_flight", "in_flight_max", "limits", "meter")
 
     def __init__(self) -> None:
-        self.meter = Meter("organization")
+        self.meter = RateMeter("organization")
         self._burst_seconds = 0
         self.limits = (0, 0, 0)
         self.in_flight = 0
@@ -245,7 +245,7 @@ class Key:
     is_idle: Final = True
 
     def __init__(self) -> None:
-        self.meter = Meter("API key")
+        self.meter = RateMeter("API key")
         self.requests = Bucket()
         self._limits: IngestLimits | None = None
         self._rate_limit: int | None = None
@@ -302,7 +302,7 @@ class Admission:
         self._defaults = defaults
         self._receivers = receivers
         self._clock = clock
-        self._tenants: _Known[Account] = _Known(lambda: Account(defaults), lambda account: account.is_idle)
+        self._tenants: _Known[TenantLimiter] = _Known(lambda: TenantLimiter(defaults), lambda account: account.is_idle)
         self._keys: _Known[Key] = _Known(Key, lambda _: True)
         self._groups: _Known[Group] = _Known(Group, lambda group: group.is_idle)
 
@@ -310,7 +310,7 @@ class Admission:
         """What holds for the principal's tenant."""
         return self._accounts(principal, self._clock())[0].limits
 
-    def enter(self, principal: IngestPrincipal) -> "Entry":
+    def enter(self, principal: IngestPrincipal) -> "InFlightRequest":
         """Let a request be read; leave the context when it is answered.
 
         Raises:
@@ -332,7 +332,7 @@ class Admission:
                 f"This API key may send {_counted(principal.rate_limit or 0, 'request')} a minute",
                 wait_s,
             )
-        pledges: list[tuple[Meter, tuple[float, float]]] = []
+        pledges: list[tuple[RateMeter, tuple[float, float]]] = []
         try:
             pledges.extend((meter, meter.pledge(now)) for meter in (account.meter, group.meter, key.meter))
         except DuoscopeError:
@@ -342,7 +342,7 @@ class Admission:
         key.requests.take(1)
         account.in_flight += 1
         group.in_flight += 1
-        return Entry(self._budget, account, group, pledges)
+        return InFlightRequest(self._budget, account, group, pledges)
 
     def charge(self, principal: IngestPrincipal, items: int, size: int) -> None:
         """Charge a request to its tenant, its organization and its key, or to none of them.
@@ -362,11 +362,11 @@ class Admission:
         for one in self._accounts(principal, self._clock()):
             one.meter.give_back(items, size)
 
-    def room(self, principal: IngestPrincipal) -> "Room":
+    def room(self, principal: IngestPrincipal) -> "MemoryShare":
         """The tenant's share of the memory."""
-        return Room(self._budget, self._accounts(principal, self._clock())[0])
+        return MemoryShare(self._budget, self._accounts(principal, self._clock())[0])
 
-    def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[Account, Group, Key]:
+    def _accounts(self, principal: IngestPrincipal, now: float) -> tuple[TenantLimiter, Group, Key]:
         account = self._tenants.get(principal.scope.tenant_id)
         receivers = self._receivers()
         account.follow(principal.own_limits, self._defaults, receivers, now)
@@ -377,7 +377,7 @@ class Admission:
         return account, group, key
 
 
-class Room:
+class MemoryShare:
     """A tenant's share of the budget: as much again as is free for others.
 
     So one tenant alone fills half of it, two fill two thirds and find a third free (dynamic thresholds, Choudhury and
@@ -386,7 +386,7 @@ class Room:
 
     __slots__ = ("_account", "_budget")
 
-    def __init__(self, budget: Budget, account: Account) -> None:
+    def __init__(self, budget: Budget, account: TenantLimiter) -> None:
         self._budget = budget
         self._account = account
 
@@ -411,13 +411,13 @@ class Room:
         self._account.held -= size
 
 
-class Entry(Room):
+class InFlightRequest(MemoryShare):
     """A request on its way: counts as in flight, and holds its pledge until `settle`."""
 
     __slots__ = ("_group", "_pledges")
 
     def __init__(
-        self, budget: Budget, account: Account, group: Group, pledges: list[tuple[Meter, tuple[float, float]]]
+        self, budget: Budget, account: TenantLimiter, group: Group, pledges: list[tuple[RateMeter, tuple[float, float]]]
     ) -> None:
         super().__init__(budget, account)
         self._group = group
@@ -445,7 +445,7 @@ def _nearer(expected: float, seen: float) -> float:
 
 
 def _configure(  # noqa: PLR0917 - two buckets
-    meter: Meter, items: int, size: int, applied: IngestLimits, receivers: int, now: float
+    meter: RateMeter, items: int, size: int, applied: IngestLimits, receivers: int, now: float
 ) -> None:
     meter.items.configure(items, items * applied.burst_seconds, receivers, now)
     meter.bytes.configure(size, size * applied.burst_seconds, receivers, now)

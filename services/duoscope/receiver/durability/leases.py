@@ -34,7 +34,7 @@ FORGET_LEASES: Final = Job("forget-ingest-leases", period_s=limits.INGEST_CLAIM_
 _SCOPE: Final = PlatformScope(reason="receivers agree on who stores a request")
 
 
-class Claims:
+class IngestLeases:
     """One receiver's claims."""
 
     def __init__(self, metadata: MetadataStore, receiver_id: UUID) -> None:

@@ -29,7 +29,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.native_blocks import without_rows
 from duoscope.receiver.durability.sifting import without_refused
 from duoscope.stores.clickhouse import LEDGER, IngestWriter, RejectedByStoreError
@@ -104,7 +104,7 @@ class Spool:
         undecided: requests in files that could not be synced: neither acknowledged nor lost.
     """
 
-    def __init__(self, journal: Journal, writer: IngestWriter, claims: Claims | None = None) -> None:
+    def __init__(self, journal: Journal, writer: IngestWriter, claims: IngestLeases | None = None) -> None:
         self._journal = journal
         self._claims = claims
         self._writer = writer

@@ -11,7 +11,7 @@ from duoscope.net.proxies import trusted_proxies
 from duoscope.net.tls import TlsFiles
 from duoscope.receiver.admission.receivers import Receivers
 from duoscope.receiver.durability.journal import Journal
-from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.transport.grpc_server import GrpcServer
 from duoscope.receiver.transport.http_server import HttpApplication, http_server
@@ -45,7 +45,7 @@ class ReceiverPart:
             process.verifier,
             journal,
             IngestLimits.parse(settings.ingest_limits),
-            Claims(process.metadata, journal.receiver_id) if shared else None,
+            IngestLeases(process.metadata, journal.receiver_id) if shared else None,
             receivers=lambda: receivers.count,
             driver=process.driver,
         )

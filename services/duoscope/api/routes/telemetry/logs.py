@@ -9,7 +9,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidat
 from litestar.response import ServerSentEvent
 
 from duoscope.api.authentication import still_permitted
-from duoscope.api.log_streams import Tails
+from duoscope.api.log_streams import LogStreams
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import LogSearch, Reader
 from duoscope.identity.authorization.permissions import Principal
@@ -46,7 +46,7 @@ async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
 async def tail(
     request: Request[Principal, Any, Any],
     reader: Reader,
-    tails: NamedDependency[SkipValidation[Tails]],
+    tails: NamedDependency[SkipValidation[LogStreams]],
     query_text: Annotated[
         str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.")
     ] = "",
