@@ -26,7 +26,7 @@ _SHARED = {"region_id", "permission_id", "slug"}
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail"}
 """Of the process, or without end; test_routes.py follows a tail."""
 _TEST = PlatformScope(reason="a test")
-_ORGANIZATIONS = {"organization_id", "workspace_id", "identity_provider_id"}
+_ORGANIZATIONS = {"organization_id", "workspace_id", "identity_provider_id", "email_domain_id"}
 """What two tenants of one workspace have in common, or cannot reach at all."""
 
 
@@ -87,6 +87,8 @@ def inhabit(api, admin, deliver, otlp):
         provider = {"name": "Login", "issuer": "https://login.example.com", "client_id": "duoscope",
                     "client_secret": "hush", "allowed_email_domains": ["example.com"]}  # fmt: skip
         made_provider = await make("identity-providers", provider, above[scope.organization_id])
+        domain = {"domain": f"{scope.tenant_id}.example"}
+        claim = await make("email-domains", domain, above[scope.organization_id])
         me = (await api.client.get("/api/v1/auth/me", headers=headers)).json()
         held = await make(f"users/{me['user_id']}/roles", {"role_id": role["role_id"]})
         sessions = (await api.client.get("/api/v1/sessions", headers=headers)).json()["items"]
@@ -108,6 +110,7 @@ def inhabit(api, admin, deliver, otlp):
             "api_key_id": key["api_key_id"],
             "invitation_id": invitation["invitation_id"],
             "identity_provider_id": made_provider["identity_provider_id"],
+            "email_domain_id": claim["email_domain_id"],
             "slug": made_provider["slug"],
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one; of what has none, any id will do.

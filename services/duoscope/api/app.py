@@ -26,6 +26,7 @@ from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, pass
 from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
+    email_domains,
     identity_providers,
     invitations,
     organization_limits,
@@ -70,7 +71,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
             *(health.live, health.ready, health.metrics),
-            *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
+            *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES, *email_domains.ROUTES),
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
             *(
                 *regions.ROUTES,
