@@ -4,22 +4,21 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, delete, get, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.oidc.email_domains import record_name, record_text
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import email_domains
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["email-domains"]
+ROUTES: Final = Routes("email-domains")
 
 DomainFilter = Annotated[str | None, QueryParameter(description="Part of the domain, in any case.", max_length=253)]
 VerifiedFilter = Annotated[bool | None, QueryParameter(description="Proven ones, or those that are not.")]
@@ -83,13 +82,7 @@ class NewEmailDomain(Struct, forbid_unknown_fields=True):
     ]
 
 
-@post(
-    "/api/v1/email-domains",
-    guards=[requires("identity-provider:write")],
-    tags=TAGS,
-    summary="Claim an e-mail domain",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/email-domains", "Claim an e-mail domain", "identity-provider:write", problems=WRITES)
 async def create_email_domain(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewEmailDomain],
@@ -101,13 +94,7 @@ async def create_email_domain(
     return _shown(await services.email_domains.claim(authority, data.domain))
 
 
-@get(
-    "/api/v1/email-domains",
-    guards=[requires("identity-provider:read")],
-    tags=TAGS,
-    summary="List e-mail domains",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/email-domains", "List e-mail domains", "identity-provider:read", problems=READS)
 async def list_email_domains(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -124,12 +111,8 @@ async def list_email_domains(
         return EmailDomainPage(*await listing.page(tx, email_domains.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/email-domains/{email_domain_id:uuid}",
-    guards=[requires("identity-provider:read")],
-    tags=TAGS,
-    summary="Read an e-mail domain",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.get(
+    "/api/v1/email-domains/{email_domain_id:uuid}", "Read an e-mail domain", "identity-provider:read", problems=READS
 )
 async def get_email_domain(
     request: Request[Principal, Any, Any],
@@ -146,13 +129,12 @@ async def get_email_domain(
     return _shown(found)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/email-domains/{email_domain_id:uuid}/verify",
+    "Prove an e-mail domain",
+    "identity-provider:write",
+    problems=(*WRITES, 429),
     status_code=200,
-    guards=[requires("identity-provider:write")],
-    tags=TAGS,
-    summary="Prove an e-mail domain",
-    responses=documented(400, 401, 403, 404, 409, 429, 503),
 )
 async def verify_email_domain(
     request: Request[Principal, Any, Any],
@@ -170,12 +152,11 @@ async def verify_email_domain(
     return EmailDomainVerification(_shown(came.claim), list(came.found), came.problem)
 
 
-@delete(
+@ROUTES.delete(
     "/api/v1/email-domains/{email_domain_id:uuid}",
-    guards=[requires("identity-provider:delete")],
-    tags=TAGS,
-    summary="Give up an e-mail domain",
-    responses=documented(400, 401, 403, 404, 503),
+    "Give up an e-mail domain",
+    "identity-provider:delete",
+    problems=READS,
 )
 async def delete_email_domain(
     request: Request[Principal, Any, Any],
@@ -205,6 +186,3 @@ def _shown(claim: email_domains.EmailDomain) -> EmailDomain:
 
 def _from_row(row: Record) -> EmailDomain:
     return _shown(email_domains.from_row(row))
-
-
-ROUTES: Final = (create_email_domain, list_email_domains, get_email_domain, verify_email_domain, delete_email_domain)
