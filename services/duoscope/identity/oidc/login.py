@@ -26,6 +26,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authentication.session_ends import SessionId
 from duoscope.identity.authentication.sessions import Sessions, TokenPair
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
@@ -36,7 +37,7 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, identity_providers
+from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import IdentityProvider
 from duoscope.net.outbound import Outbound
 from duoscope.secrets.box import Place, SecretBox
@@ -259,13 +260,11 @@ class OidcLogins:
 
     async def _tell_refusal(self, provider: IdentityProvider, actor: Actor, reason: str) -> None:
         async with self._platform("oidc.refused") as tx:
-            await audit_logs.record(
+            await audit.record(
                 tx,
                 actor,
-                action="session.created",
-                resource_type="identity-provider",
-                resource_id=provider.identity_provider_id,
-                organization_id=provider.organization_id,
+                "session.created",
+                provider,
                 after={"methods": ["oidc"], "reason": reason},
                 result="failure",
             )
