@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare breached-passwords clean
+.PHONY: help run demo test conformance schemathesis fuzz extremes faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ schemathesis: .venv/.dev ## Send the API what its OpenAPI document allows, and d
 
 fuzz: .venv/.dev ## Feed the native decoder changed requests for a minute, with every access checked.
 	@FUZZ_S=60 $(BIN)/python -m pytest -q -s --no-header tests/decoder/test_fuzz.py
+
+extremes: .venv/.dev ## Send 10,000 requests of random extremes over three transports beside a bystander, and count. N=1000.
+	@EXTREMES_N=$(or $(N),10000) $(BIN)/python -m pytest -q --no-header --tb=short tests/extremes/test_extreme_requests.py
 
 faults: .venv/.dev ## Kill, stop, fill and corrupt while telemetry flows; look for every item; print one table. ROUNDS=100.
 	@FAULT_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults

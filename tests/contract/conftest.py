@@ -30,8 +30,7 @@ from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import SIGNALS
 from duoscope.receiver.transport.grpc_server import GrpcServer
-from duoscope.receiver.transport.http_listener import HttpServer
-from duoscope.receiver.transport.http_server import JSON, PROTOBUF, HttpApplication
+from duoscope.receiver.transport.http_server import JSON, PROTOBUF, HttpApplication, http_server
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.clickhouse import TelemetryStore
 
@@ -267,7 +266,7 @@ def serve(stranded_store, verifier, tmp_path):
         await ingest.start()
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
-        http = HttpServer(HttpApplication(ingest, trusted), tls, **options)
+        http = http_server(HttpApplication(ingest, trusted), tls, **options)
         await http.start(listening)
         grpc_server = GrpcServer(ingest, tls, trusted)
         await grpc_server.start("127.0.0.1", 0)

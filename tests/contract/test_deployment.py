@@ -102,7 +102,11 @@ def test_passwords_of_accounts_reach_the_server(compose, accounts):
 
 
 def test_a_reader_gets_the_views_and_nothing_else(accounts):
-    assert _grants(accounts, "duoscope_reading") == {("SELECT", name) for name in VIEWS | {"schema_migrations"}}
+    parts = "SELECT(database, table, active, partition_id, min_block_number, max_block_number, modification_time)"
+    assert _grants(accounts, "duoscope_reading") == {("SELECT", name) for name in VIEWS | {"schema_migrations"}} | {
+        ("SHOW TABLES", "logs_v3"),
+        (parts, "system.parts"),
+    }
 
 
 def test_ingest_gets_its_tables_and_nothing_else(accounts):

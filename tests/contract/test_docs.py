@@ -10,6 +10,7 @@ from duoscope.cli import cli
 from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
 from duoscope.telemetry.language import Signal, compile_query
+from duoscope.telemetry.language.parse import TERMS_MAX
 
 ROOT = Path(__file__).parents[2]
 _COMMAND = re.compile(r"(?:^ {4}(?:\.venv/bin/)?|`)duoscope ([a-z][a-z-]*(?: [a-z][a-z-]*)?)", re.MULTILINE)
@@ -79,14 +80,37 @@ def test_limits_of_the_otlp_ports_are_those_of_the_code():
     )
     memory = rows["request bytes in memory, all tenants, from a body's first byte"]
     assert memory == f"{limits.INGEST_QUEUE_BYTES_MAX // mebibytes} MiB"
-    assert rows["request line and headers, or metadata"] == f"{limits.INGEST_HEADERS_BYTES_MAX // 1024} KiB"
+    assert rows["request line and headers, or metadata"] == f"{limits.HTTP_HEADERS_BYTES_MAX // 1024} KiB"
     assert rows["connections to each port"] == f"{limits.INGEST_CONNECTIONS_MAX:,}"
     assert rows["requests at once on a gRPC connection"] == str(limits.INGEST_GRPC_STREAMS_MAX)
-    assert rows["a TLS handshake; the headers of a request"] == f"{limits.INGEST_HEADERS_MAX_S:.0f} s each"
-    pauses = f"{limits.INGEST_READ_PAUSE_MAX_S:.0f} s (HTTP); {limits.INGEST_READ_MAX_S:.0f} s"
+    assert rows["a TLS handshake; the headers of a request"] == f"{limits.HTTP_HEADERS_MAX_S:.0f} s each"
+    pauses = f"{limits.HTTP_BODY_PAUSE_MAX_S:.0f} s (HTTP); {limits.HTTP_BODY_MAX_S:.0f} s"
     assert rows["a pause in a request; all of a request"] == pauses
-    assert rows["an idle HTTP connection"] == f"{limits.INGEST_IDLE_MAX_S:.0f} s"
+    assert rows["an idle HTTP connection"] == f"{limits.HTTP_IDLE_MAX_S:.0f} s"
     assert f"window of up to {2**limits.INGEST_ZSTD_WINDOW_LOG_MAX // mebibytes} MiB" in text
+
+
+def test_limits_of_reads_are_those_of_the_code():
+    text = (ROOT / "docs" / "operations.md").read_text().partition("## The API's port")[2]
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.partition("## The OTLP")[0], re.MULTILINE))
+    connections = f"{limits.API_CONNECTIONS_MAX:,}; {limits.API_CONNECTIONS_ADDRESS_MAX}"
+    assert rows["connections in all; from one address"] == connections
+    assert (
+        rows["a pause in a body; all of it"] == f"{limits.HTTP_BODY_PAUSE_MAX_S:.0f} s; {limits.HTTP_BODY_MAX_S:.0f} s"
+    )
+    assert (
+        rows["queries of telemetry at work: in all; of one tenant"] == f"{limits.READS_MAX}; {limits.READS_TENANT_MAX}"
+    )
+    waiting = f"{limits.READS_WAITING_TENANT_MAX}; {limits.READ_WAIT_MAX_S:.0f} s"
+    assert rows["queries of one tenant that wait; how long"] == waiting
+    assert rows["items of a page, as stored"] == f"{limits.ANSWER_PAGE_BYTES_MAX // 2**20} MiB"
+    shown = rows["a body, or the attributes, of one item in a list"]
+    assert shown == f"{limits.ANSWER_TEXT_BYTES_MAX // 1024} KiB"
+    held = f"{limits.ANSWERS_TENANT_BYTES_MAX // 2**20} MiB; {limits.ANSWERS_BYTES_MAX // 2**20} MiB"
+    assert rows["what answers hold in memory until they are read: of one tenant; in all"] == held
+    assert rows["log streams: in all; of one tenant"] == f"{limits.LOG_STREAMS_MAX}; {limits.LOG_STREAMS_TENANT_MAX}"
+    assert rows["terms of a search; those with a `*`"] == f"{TERMS_MAX}; {limits.READ_PATTERNS_MAX}"
+    assert f"{limits.TELEMETRY_QUERY_ROWS_MAX:,} rows" in rows["one query"]
 
 
 def test_queries_in_the_documents_can_be_read():

@@ -23,6 +23,9 @@ INTEGERS |= {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 DROPPED = object()
 TWINS = twins()
 ORIGINALS = SIGNALS[0].request.DESCRIPTOR.file.pool
+OF_SIGNALS = {
+    name for request in REQUESTS.values() for f in request.DESCRIPTOR.fields for name in (f.json_name, f.name)
+}
 MARK = tag(19999, 0) + b"\1"
 """What a message says that holds less than its text."""
 
@@ -40,6 +43,7 @@ def message_of(kind, raw):
     try:
         document = json.loads(raw.decode(errors="surrogateescape"), object_pairs_hook=Members, parse_constant=refuse)
         message = TWINS[kind]()
+        _of_one_signal(document, message)
         _fill(document, message, is_request=True)
     except (ValueError, RecursionError) as error:
         raise RefusedError from error
@@ -75,6 +79,12 @@ def _fill(members, message, *, is_request=False):
         message.MergeFromString(MARK)
         return False
     return lost
+
+
+def _of_one_signal(document, request):
+    known = {name for field in request.DESCRIPTOR.fields for name in (field.json_name, field.name)}
+    if isinstance(document, Members) and any(name in OF_SIGNALS - known for name, _ in document):
+        refuse("google.protobuf passes over what belongs to another signal")
 
 
 def _clashes(field, value, given):

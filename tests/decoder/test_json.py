@@ -96,6 +96,19 @@ def value(content):
 REQUESTS = "raw", [b'"text"', b"[]", b'{"resourceSpans":{}}', b'{"resourceSpans":[],"resource_spans":[]}', b'{"x":NaN}']
 
 
+def test_a_document_of_another_signal_is_refused():
+    for kind in Kind:
+        for other in ("resourceSpans", "resourceLogs", "resource_metrics"):
+            raw = b'{"%b":[{}]}' % other.encode()
+            if (
+                other.lower().replace("_", "")[8:]
+                in {Kind.TRACES: "spans", Kind.LOGS: "logs", Kind.METRICS: "metrics"}[kind]
+            ):
+                assert agree(kind, raw)
+            else:
+                assert not agree(kind, raw)
+
+
 @pytest.mark.parametrize(*REQUESTS)
 def test_what_is_no_request_is_refused_whole(raw):
     with pytest.raises(NotJsonError):

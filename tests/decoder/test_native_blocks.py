@@ -35,12 +35,20 @@ def requests(otlp):
         scope = METRICS.request().resource_metrics.add().scope_metrics.add()
         gauge = scope.metrics.add(name="g").gauge.data_points
         histogram = scope.metrics.add(name="h").histogram.data_points
+        exponential = scope.metrics.add(name="e").exponential_histogram.data_points
+        summary = scope.metrics.add(name="q").summary.data_points
         for item in range(n + 1):
             each = gauge.add(time_unix_nano=now + item, as_int=item, attributes=otlp.attributes({"n": n}))
             each.exemplars.add(time_unix_nano=now, as_double=n, trace_id=b"t" * 16)
             each = histogram.add(time_unix_nano=now, count=n, explicit_bounds=range(n), bucket_counts=range(n + 1))
             if n % 2:
                 each.sum = n
+            each = exponential.add(time_unix_nano=now, count=2 * n + 1, zero_count=1, scale=n)
+            each.positive.bucket_counts.extend([1] * n)
+            each.negative.bucket_counts.extend([1] * n)
+            each = summary.add(time_unix_nano=now, count=n, sum=n)
+            for quantile in range(n):
+                each.quantile_values.add(quantile=quantile / n, value=n)
         return otlp.metrics(f"s{n}", *scope.metrics)
 
     def spans(n):
@@ -64,6 +72,8 @@ def requests(otlp):
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name.lower())
 def test_rows_are_left_out(requests, kind):
     together, shares = decoded(kind, requests[kind])
+    # All of them have rows, of all the types that there are.
+    assert together.keys() == Decoder(kind).rows().keys()
     for count in range(5):
         for gone in itertools.combinations(range(4), count):
             rest, _ = decoded(kind, [each for n, each in enumerate(requests[kind]) if n not in gone])

@@ -223,12 +223,15 @@ class Requests:
         values.add(string_value="x")
 
 
-def points_of(item: Message) -> int:
-    """How many items a metric's message is; a span or a record is one."""
-    if not isinstance(item, Metric):
-        return 1
-    kind = item.WhichOneof("data")
-    return len(getattr(item, kind).data_points)
+def items_of(request: Message) -> int:
+    """How many items a request has: spans, records or points."""
+    count = 0
+    for container in next(iter(request.ListFields()))[1]:
+        for scope in container.ListFields()[-1][1]:
+            for item in scope.ListFields()[-1][1]:
+                kind = item.WhichOneof("data") if isinstance(item, Metric) else None
+                count += len(getattr(item, kind).data_points) if kind else 1
+    return count
 
 
 def as_json(message: Message) -> bytes:
@@ -255,4 +258,4 @@ def _value(field, value):
     return value
 
 
-__all__ = ["IDS", "MARK", "SIGNALS", "Requests", "as_json", "item_names", "places", "points_of"]
+__all__ = ["IDS", "MARK", "SIGNALS", "Requests", "as_json", "item_names", "items_of", "places"]

@@ -123,6 +123,7 @@ ROUTES = {
     ("DELETE", "/api/v1/identity-providers/{identity_provider_id}"): PROVIDERS,
     ("POST", "/api/v1/identity-providers/{identity_provider_id}/restore"): PROVIDERS,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
+    ("GET", "/api/v1/logs/{record_id}"): "tests/integration/telemetry/test_large_answers.py",
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,
     ("GET", "/api/v1/api-keys"): KEYS_AND_AUDIT,

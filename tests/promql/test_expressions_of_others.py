@@ -12,6 +12,7 @@ from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.parse import parse
 from duoscope.telemetry.promql.values import Points
+from support.shared import shared
 
 _VARIABLES = {
     "__interval": "1m",
@@ -97,7 +98,7 @@ async def _failures(expressions):
             yield f"{name}: {text}: {error.message}"
 
 
-async def test_dashboards(shared):
+async def test_dashboards():
     found = dict.fromkeys(_of_dashboards(shared("dashboards")))
     expressions = [(name, text) for name, text in found if text.strip() and not _NO_PROMQL.search(text)]
     assert len(expressions) > 700
@@ -106,7 +107,7 @@ async def test_dashboards(shared):
 
 
 @pytest.mark.parametrize("of", ["tests", "all"])
-async def test_rules(shared, of):
+async def test_rules(of):
     folder = shared("rules")
     expressions = list(dict.fromkeys(_of_rules(folder / "tests" if of == "tests" else folder)))
     assert expressions

@@ -5,8 +5,10 @@ Of the core files everything must be right; of the others what is not is printed
 
 from collections import Counter
 
-import promqltest
 import pytest
+
+from support import promqltest
+from support.shared import shared
 
 CORE = (
     "aggregators", "at_modifier", "collision", "functions", "histograms", "literals", "name_label_dropping",
@@ -45,7 +47,7 @@ async def _failures(path, right):
 
 
 @pytest.mark.parametrize("name", CORE)
-async def test_core(shared, name):
+async def test_core(name):
     right = Counter()
     failures = [failure async for failure in _failures(shared("promql", "testdata", f"{name}.test"), right)]
     assert not failures, "\n".join(failures)
@@ -53,7 +55,7 @@ async def test_core(shared, name):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-async def test_others(shared, name):
+async def test_others(name):
     right = Counter()
     failures = [failure async for failure in _failures(shared("promql", "testdata", f"{name}.test"), right)]
     print(f"{name}: {right[True]} right, {right[False]} not:", *failures, sep="\n    ")  # noqa: T201 - a report

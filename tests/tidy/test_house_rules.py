@@ -62,13 +62,14 @@ NAMES_TABLES: frozenset[str] = frozenset()
 """Outside the store: none."""
 
 STARTS_TASKS = {
+    "services/duoscope/api/log_streams.py",
     "services/duoscope/cli/serve.py",
     "services/duoscope/identity/api_keys/verifier.py",
+    "services/duoscope/net/http_listener.py",
     "services/duoscope/receiver/batching.py",
     "services/duoscope/receiver/committing.py",
-    "services/duoscope/runtime/serve.py",
 }
-"""They start tasks that end: with a request, a batch, or the process that they are."""
+"""They start tasks that end: with a request, a connection's handshake, a batch, or the process that they are."""
 
 Rule = Callable[[str, str], Iterator[str]]
 

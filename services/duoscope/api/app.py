@@ -1,7 +1,7 @@
 """The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
 
 import functools
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -12,6 +12,8 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 import duoscope
+from duoscope.api import openapi_page
+from duoscope.api.answers import Answer
 from duoscope.api.authentication import Authentication
 from duoscope.api.compat import prometheus
 from duoscope.api.dependencies import ApiServices
@@ -20,7 +22,7 @@ from duoscope.api.log_streams import Tails
 from duoscope.api.observability import JsonRequest, ObservedApp
 from duoscope.api.openapi_page import SchemaPage
 from duoscope.api.openapi_strict import StrictBodies
-from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_http_exception, on_unexpected
+from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected
 from duoscope.api.routes import health
 from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
 from duoscope.api.routes.directory import (
@@ -38,13 +40,15 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
+from duoscope.api.routes.system import start_page
 from duoscope.api.routes.telemetry import catalogue, logs, metrics, services, traces
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.net.bodies import GoneError
 from duoscope.net.proxies import trusted_proxies
 from duoscope.stores.clickhouse import TelemetryReader
 
-BODY_BYTES_MAX: Final = 1024 * 1024
 _DESCRIPTION = (
     "Metrics, logs and traces of one tenant: the access token says which. Log in at /api/v1/auth/login and send the "
     "access token as `Authorization: Bearer <token>`. Programs read telemetry with an API key in its place, or as "
@@ -63,12 +67,13 @@ def create_app(services_: ApiServices) -> Litestar:
         route_handlers=[
             *(login.login, login.refresh, login.reauthenticate, login.logout, login.me),
             *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
-            *(logs.search, logs.tail),
+            *(logs.search, logs.tail, logs.get_record),
             *(traces.search, traces.get_trace),
             *metrics.ROUTES,
             *prometheus.ROUTES,
             *(*receiving.ROUTES, *usage.ROUTES),
             *(*services.ROUTES, *catalogue.ROUTES),
+            start_page.start_page,
             *(health.live, health.ready, health.metrics),
             *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
             *(audit_logs.list_audit_logs, *api_keys.ROUTES),
@@ -96,13 +101,15 @@ def create_app(services_: ApiServices) -> Litestar:
         ],
         exception_handlers={
             DuoscopeError: on_duoscope_error,
+            GoneError: on_gone,
             HTTPException: on_http_exception,
             RecursionError: on_deep_nesting,
             Exception: on_unexpected,
         },
         request_class=JsonRequest,
+        response_class=Answer,
         plugins=[StrictBodies()],
-        request_max_body_size=BODY_BYTES_MAX,
+        request_max_body_size=limits.API_REQUEST_BYTES_MAX,
         openapi_config=OpenAPIConfig(
             title="duoscope",
             version=duoscope.__version__,
@@ -118,6 +125,8 @@ def create_app(services_: ApiServices) -> Litestar:
         debug=False,
         logging_config=None,
     )
+    app.state.read_memory = services_.telemetry.read_memory
+    app.page_policies = {"/": start_page.POLICY, "/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

@@ -4,7 +4,8 @@ The telemetry reads are for machines with an API key as well (api/api_key_auth.p
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,6 +32,8 @@ _SHOW: Final = (
     "POST /api/v1/auth/reauthenticate, with mfa_code, and go on with the new access token."
 )
 _LACKING: Final = {"enrol": ("mfa-enrolment-required", _ENROL), "show": ("mfa-required", _SHOW)}
+AGAIN: Final = "authenticate_again"
+"""In a request's state: authenticates it once more, for answers that take long."""
 OPEN: Final[list[dict[str, list[str]]]] = [{}]
 """The same for the OpenAPI document: `security` of a route that needs none."""
 
@@ -46,6 +49,7 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         """The principal; UNAUTHENTICATED without a valid token or key."""
+        connection.scope["state"][AGAIN] = partial(self.authenticate_request, connection)
         if (presented := presented_key(connection)) is not None:
             user = await machine(connection, self._api_keys, presented, caller(connection))
             return AuthenticationResult(user=user, auth=None)
@@ -64,6 +68,19 @@ class Authentication(AbstractAuthenticationMiddleware):
             code, message = _LACKING[principal.lacks_mfa]
             raise DuoscopeError(ErrorKind.FORBIDDEN, code, message)
         return AuthenticationResult(user=principal, auth=None)
+
+
+def still_permitted(connection: ASGIConnection[Any, Any, Any, Any], permission: str) -> Callable[[], Awaitable[None]]:
+    """Asks whether the caller may still do what an answer goes on doing: the token, session, key, user, role, tenant.
+
+    What it answers with raises as a new request would: UNAUTHENTICATED, FORBIDDEN, or UNAVAILABLE.
+    """
+    again: Callable[[], Awaitable[AuthenticationResult]] = connection.scope["state"][AGAIN]
+
+    async def ask() -> None:
+        (await again()).user.require(permission)
+
+    return ask
 
 
 async def presented_claims(connection: ASGIConnection[Any, Any, Any, Any], tokens: AccessTokens) -> Claims | None:

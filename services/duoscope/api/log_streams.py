@@ -1,21 +1,22 @@
-"""Streams of log records: how many there may be, how long they last, and that they end when the process does."""
+"""Streams of log records: how many there may be, how long they last, and that they end when the process does, and when
+whoever asked for one may read logs no more.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import weakref
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final
+from uuid import UUID
 
 import msgspec
 from litestar.response import ServerSentEventMessage
 
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.stores.clickhouse.read_memory import reading
 from duoscope.telemetry.tail import TAIL_INTERVAL_S, TailBatch
-
-TAILS_MAX: Final = 50
-"""Streams of one process at a time: each is a query a second."""
-TAIL_DURATION_MAX_S: Final = 900.0
-RETRY_AFTER_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Tails:
 
     def __init__(self, stopping: asyncio.Event) -> None:
         self._stopping = stopping
-        self._open = 0
+        self._open: Counter[UUID] = Counter()
 
     async def wait(self) -> None:
         """Until the next look, or until the process stops."""
@@ -34,29 +35,61 @@ class Tails:
         except TimeoutError:
             return
 
-    def stream(self, batches: AsyncGenerator[TailBatch]) -> AsyncGenerator[ServerSentEventMessage]:
+    def stream(
+        self, tenant_id: UUID, batches: AsyncGenerator[TailBatch], still_allowed: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[ServerSentEventMessage]:
         """The batches as server-sent events.
 
+        Args:
+            tenant_id: whose records they are.
+            batches: what arrives.
+            still_allowed: asked every half second; the stream ends with what it raises.
+
         Raises:
-            DuoscopeError: RATE_LIMITED `too-many-tails` at TAILS_MAX.
+            DuoscopeError: RATE_LIMITED `too-many-tails` for a tenant that has as many as it may have; UNAVAILABLE
+                `tails-full` where all tenants together have.
         """
-        if self._open >= TAILS_MAX:
+        self._require_place(tenant_id)
+        self._open[tenant_id] += 1
+        place = _Place(lambda: self._leave(tenant_id))
+        events = self._events(place, batches, still_allowed)
+        # Nothing runs the end of a stream that nobody began to read.
+        weakref.finalize(events, place.give_back)
+        return events
+
+    def _require_place(self, tenant_id: UUID) -> None:
+        own, total = self._open[tenant_id], self._open.total()
+        if own >= limits.LOG_STREAMS_TENANT_MAX:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
                 "too-many-tails",
-                "Too many log streams are open; close one, or try again shortly.",
-                retry_after_s=RETRY_AFTER_S,
+                f"Your tenant has {limits.LOG_STREAMS_TENANT_MAX} log streams open, as many as it may have; close one.",
+                retry_after_s=limits.LOG_STREAMS_RETRY_AFTER_S,
             )
-        return self._events(batches)
+        # The last places are for tenants that have none.
+        if total >= limits.LOG_STREAMS_MAX or (own and total >= limits.LOG_STREAMS_MAX - limits.LOG_STREAMS_KEPT):
+            raise unavailable(
+                "Too many log streams are open; try again shortly.",
+                code="tails-full",
+                retry_after_s=limits.LOG_STREAMS_RETRY_AFTER_S,
+            )
 
-    async def _events(self, batches: AsyncGenerator[TailBatch]) -> AsyncGenerator[ServerSentEventMessage]:
-        ends_at = asyncio.get_running_loop().time() + TAIL_DURATION_MAX_S
-        self._open += 1
+    def _leave(self, tenant_id: UUID) -> None:
+        self._open[tenant_id] -= 1
+        if not self._open[tenant_id]:
+            del self._open[tenant_id]
+
+    async def _events(
+        self, place: "_Place", batches: AsyncGenerator[TailBatch], still_allowed: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[ServerSentEventMessage]:
+        ends_at = asyncio.get_running_loop().time() + limits.LOG_STREAM_MAX_S
+        leave = _Leave(still_allowed)
         try:
             yield ServerSentEventMessage(comment="connected", data=None)
             async with aclosing(batches):
-                async for batch in batches:
+                while (batch := await _next(batches, leave)) is not None:
                     for record in batch.items:
+                        await leave.require()
                         yield ServerSentEventMessage(event="log", data=msgspec.json.encode(record).decode())
                     if batch.gap:
                         yield ServerSentEventMessage(event="gap", data="{}")
@@ -66,8 +99,55 @@ class Tails:
                     if self._stopping.is_set() or asyncio.get_running_loop().time() > ends_at:
                         return
         except DuoscopeError as error:
-            _log.warning("tail ended", extra={"code": error.code, "detail": error.detail or ""})
+            _log.info("a log stream was ended", extra={"code": error.code, "detail": error.detail or ""})
             content = msgspec.json.encode({"code": error.code, "detail": error.message}).decode()
             yield ServerSentEventMessage(event="error", data=content)
         finally:
-            self._open -= 1
+            place.give_back()
+
+
+class _Place:
+    """One stream's place, given back once."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def give_back(self) -> None:
+        """Let another have it."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+
+class _Leave:
+    """The leave to read, which is asked for anew every now and then."""
+
+    def __init__(self, still_allowed: Callable[[], Awaitable[None]]) -> None:
+        self._still_allowed = still_allowed
+        self._clock = asyncio.get_running_loop().time
+        self._asked_at = self._clock()
+
+    async def require(self) -> None:
+        """Ask, if that was not done just now; raises what the answer is."""
+        if self._clock() - self._asked_at >= limits.LOG_STREAM_CHECK_S:
+            await self._still_allowed()
+            self._asked_at = self._clock()
+
+
+async def _next(batches: AsyncGenerator[TailBatch], leave: _Leave) -> TailBatch | None:
+    """The next batch, None after the last; raises when the leave ends, whatever the batch waits for."""
+    step = asyncio.create_task(_step(batches))
+    try:
+        while not step.done():
+            await asyncio.wait({step}, timeout=limits.LOG_STREAM_CHECK_S)
+            await leave.require()
+        return step.result()
+    finally:
+        step.cancel()
+        await asyncio.gather(step, return_exceptions=True)
+
+
+async def _step(batches: AsyncGenerator[TailBatch]) -> TailBatch | None:
+    # In a task of its own, whose reads give back their memory with each batch and not with the end of the stream.
+    with reading():
+        return await anext(batches, None)

@@ -3,8 +3,9 @@
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request
@@ -12,9 +13,15 @@ from litestar.exceptions import ClientException
 from litestar.routes import HTTPRoute
 from prometheus_client import Histogram
 
+from duoscope.api import security_headers
+from duoscope.api.problems import CLIENT_GONE
+from duoscope.kernel import limits
+from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.net.addresses import Network
+from duoscope.net.bodies import TimedBody
 from duoscope.net.proxies import client_address
+from duoscope.stores.clickhouse.read_memory import reading
 
 if TYPE_CHECKING:
     from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
@@ -25,7 +32,9 @@ _HEADER = b"x-request-id"
 ANSWERED: Final = "answered"
 """In a request's state: called with its status when it was answered."""
 _ALLOW = b"allow"
-_UNFINISHED = 499
+_UNFINISHED = CLIENT_GONE
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Streams ask whether their reader is still there, for as long as they last."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _DURATION = Histogram(
@@ -58,6 +67,8 @@ class ObservedApp(Litestar):
     """
 
     trusted_proxies: Sequence[Network] = ()
+    page_policies: Mapping[str, str] = MappingProxyType({})
+    """The content security policies of pages, by their paths; other answers are no pages."""
 
     @cached_property
     def _allowed(self) -> dict[str, bytes]:
@@ -86,6 +97,7 @@ class ObservedApp(Litestar):
         host, port = scope["client"] or (None, 0)
         address = client_address(host, scope["headers"], self.trusted_proxies)
         scope["client"] = (address, port if address == host else 0) if address else None
+        body = TimedBody(receive)
         started = time.perf_counter()
         status = _UNFINISHED
 
@@ -97,11 +109,24 @@ class ObservedApp(Litestar):
                 allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
                 if allowed is not None:
                     headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
-                message["headers"] = headers
+                message["headers"] = security_headers.secured(headers, self.page_policies.get(scope["path"]))
             await send(message)  # pyright: ignore[reportArgumentType]
 
+        async def timed_receive() -> Any:
+            if scope["method"] in _WITHOUT_BODY:
+                return await receive()
+            try:
+                return await body.receive()
+            except TimeoutError:
+                raise unavailable(
+                    "The request did not arrive in time; send it again.",
+                    code="request-too-slow",
+                    retry_after_s=limits.READ_RETRY_AFTER_S,
+                ) from None
+
         try:
-            await super().__call__(scope, receive, observed_send)
+            with reading():
+                await super().__call__(scope, timed_receive, observed_send)
         finally:
             duration_s = time.perf_counter() - started
             if (answered := state.get(ANSWERED)) is not None:

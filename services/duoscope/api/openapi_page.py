@@ -2,10 +2,12 @@
 
 import html
 import json
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from duoscope.api.security_headers import page_policy
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733;background:#fff}
@@ -17,6 +19,9 @@ pre{background:#f4f6f8;padding:.6rem;overflow:auto;border-radius:4px}b.m{display
 table{border-collapse:collapse}td{border-top:1px solid #e5eaef;padding:.25rem .8rem .25rem 0;vertical-align:top}
 .note{color:#5b6b7a}@media(prefers-color-scheme:dark){body{background:#14191f;color:#dde4ea}pre{background:#1e252d}
 details,td{border-color:#33404c}}"""
+
+POLICY: Final = page_policy(_STYLE)
+"""The page's content security policy."""
 
 
 class SchemaPage(OpenAPIRenderPlugin):

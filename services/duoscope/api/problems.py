@@ -17,11 +17,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import validation_messages
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.net.bodies import GoneError
 
+CLIENT_GONE: Final = 499
+"""What the log and the metrics say where nobody waited for an answer; as nginx does."""
 MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
 
-_STATUS: Final = {
+STATUSES: Final = {
     ErrorKind.INVALID: HTTPStatus.BAD_REQUEST,
     ErrorKind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     ErrorKind.FORBIDDEN: HTTPStatus.FORBIDDEN,
@@ -107,7 +110,7 @@ def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> 
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
     if error.kind is ErrorKind.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
-    return _response(request, _STATUS[error.kind], error.code, error.message, headers=headers)
+    return _response(request, STATUSES[error.kind], error.code, error.message, headers=headers)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
@@ -124,6 +127,12 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     fallback = ("invalid-request", "The request is malformed: the body must be a JSON object of the documented form.")
     code, detail = _OF_LITESTAR.get(status, fallback)
     return _response(request, status, code, detail, headers=dict(error.headers or {}))
+
+
+def on_gone(request: Request[Any, Any, Any], error: GoneError) -> Response[None]:
+    """The client went away in the middle of its request: nobody reads this, and nothing is wrong."""
+    del request, error
+    return Response(None, status_code=CLIENT_GONE)
 
 
 def on_deep_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:

@@ -16,27 +16,41 @@ INGEST_UNPACK_THREADS_MAX: Final = 2
 INGEST_ZSTD_WINDOW_LOG_MAX: Final = 25
 """2**25 is 32 MiB, the window of the collector's best zstd level; a decoder holds one window."""
 
-INGEST_READ_PAUSE_MAX_S: Final = 15.0
-INGEST_READ_MAX_S: Final = 60.0
+HTTP_BODY_PAUSE_MAX_S: Final = 15.0
+HTTP_BODY_MAX_S: Final = 60.0
 """How long a sender may pause in the middle of a request, and how long it may take for all of it."""
 
-INGEST_HEADERS_MAX_S: Final = 10.0
+HTTP_HEADERS_MAX_S: Final = 10.0
 """How long a connection may take for its TLS handshake, and then for the headers of a request."""
 
-INGEST_IDLE_MAX_S: Final = 75.0
+HTTP_IDLE_MAX_S: Final = 75.0
 """How long an HTTP connection is kept open between two requests."""
 
-INGEST_DISCARD_MAX_S: Final = 10.0
+HTTP_DISCARD_MAX_S: Final = 10.0
 """How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
 
-INGEST_HEADERS_BYTES_MAX: Final = 16 * 1024
+HTTP_HEADERS_BYTES_MAX: Final = 16 * 1024
 """Request line and headers, or gRPC metadata, of one request."""
 
+HTTP_UNREAD_MAX_S: Final = 15.0
+HTTP_UNREAD_BYTES_MIN: Final = 64 * 1024
+"""Whoever does not read as much of an answer in as long, nor all that was written, is cut off."""
+
 INGEST_CONNECTIONS_MAX: Final = 2048
-"""Connections to each OTLP port."""
+INGEST_CONNECTIONS_ADDRESS_MAX: Final = 1024
+"""Connections to each OTLP port, in all and (HTTP) from one address."""
+
+API_CONNECTIONS_MAX: Final = 2048
+API_CONNECTIONS_ADDRESS_MAX: Final = 512
+"""Connections to the API's port, in all and from one address."""
+
+API_REQUEST_BYTES_MAX: Final = 1024 * 1024
+"""The body of one request to the API."""
 
 OPEN_FILES_WANTED: Final = 16_384
-"""File descriptors the receiver asks the system for: its connections, and what the embedded stores open."""
+OPEN_FILES_KEPT: Final = 4096
+"""File descriptors a process asks the system for, and those of them that no connection gets: they are for the embedded
+stores and the journal. Where the system gives fewer, half of them are kept, and the ports share the rest."""
 
 INGEST_GRPC_STREAMS_MAX: Final = 100
 """Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""
@@ -149,6 +163,53 @@ INGEST_RETRY_AFTER_S: Final = 2.0
 AUTHENTICATED_AGE_MAX_S: Final = 300
 """How long ago a user may have shown who they are to end other sessions, forget devices or change their address."""
 
+READ_RETRY_AFTER_S: Final = 2.0
+"""What a reader is told when the API has no room for it at the moment."""
+
+READS_MAX: Final = 6
+READS_KEPT: Final = 2
+READS_TENANT_MAX: Final = 2
+"""Queries of telemetry at work in one process, those of them that only tenants without any other get, and how many
+those of one tenant may be."""
+
+READS_WAITING_TENANT_MAX: Final = 16
+READ_WAIT_MAX_S: Final = 10.0
+"""How many queries of one tenant may wait for a place, and for how long."""
+
+READ_THREADS_MAX: Final = 2
+"""Threads of one query, where the tenant has no other at work."""
+
+READ_PATTERNS_MAX: Final = 20
+"""Terms with a * of one search text: each is compared with every row."""
+
+ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""What the items of one page may take as stored; a page that would be larger is shorter."""
+
+ANSWER_TEXT_BYTES_MAX: Final = 64 * 1024
+"""What a list shows of a body or of the attributes of one item; read by its id, an item has all."""
+
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+"""One answer of the API, as JSON."""
+
+ANSWER_CHUNK_BYTES: Final = 64 * 1024
+"""An answer is handed to its connection in parts of this size."""
+
+ANSWERS_TENANT_BYTES_MAX: Final = 64 * 1024 * 1024
+ANSWERS_BYTES_MAX: Final = 256 * 1024 * 1024
+"""What answers to one tenant, and to all, may hold in memory while they are made and until they were read."""
+
+LOG_STREAMS_MAX: Final = 50
+LOG_STREAMS_TENANT_MAX: Final = 10
+LOG_STREAMS_KEPT: Final = 10
+"""Log streams of one process, which ask a query a second each; those of one tenant; and the last of them, which only
+tenants without any get."""
+
+LOG_STREAM_MAX_S: Final = 900.0
+LOG_STREAM_CHECK_S: Final = 0.5
+LOG_STREAMS_RETRY_AFTER_S: Final = 10.0
+"""How long a log stream lasts at the most, how often it is asked whether its reader still may read, and what is said
+where there is no room for another."""
+
 SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
 """Rows of one page of a telemetry search."""
@@ -193,4 +254,8 @@ TELEMETRY_CONNECT_MAX_S: Final = 5
 
 TELEMETRY_QUERY_TIMEOUT_S: Final = 30
 TELEMETRY_QUERY_MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
-"""Bounds of one read in ClickHouse."""
+TELEMETRY_QUERY_ROWS_MAX: Final = 2_000_000_000
+TELEMETRY_QUERY_BYTES_MAX: Final = 256 * 1024 * 1024 * 1024
+TELEMETRY_QUERY_RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bounds of one read in ClickHouse: how long, in how much memory, over how many rows and bytes, with how large a
+result."""

@@ -7,6 +7,7 @@ from prometheus_client import Counter
 
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier, IngestPrincipal
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.net.bodies import GoneError
 from duoscope.receiver.refusals import Refusals
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.status import STATUSES, unexpected
@@ -15,10 +16,6 @@ requests: Final = Counter("duoscope_ingest_requests", "OTLP requests by outcome"
 
 CLIENT_GONE: Final = 499
 """What the usage log says where nobody waited for an answer; as nginx does."""
-
-
-class GoneError(Exception):
-    """The client went away before its request was complete."""
 
 
 class Answering:

@@ -11,18 +11,19 @@ import resource
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import prometheus_client
-import uvicorn
 import uvloop
 
 from duoscope.api.app import create_app
 from duoscope.api.dependencies import Check, assemble
+from duoscope.api.listener import bounds_of as api_bounds
+from duoscope.api.listener import http_server as api_server
 from duoscope.background.driver import FINISHED, Driver, Job, Next
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.offline import OfflineKeys
@@ -44,8 +45,8 @@ from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.transport.grpc_server import GrpcServer
-from duoscope.receiver.transport.http_listener import HttpServer
 from duoscope.receiver.transport.http_server import HttpApplication
+from duoscope.receiver.transport.http_server import http_server as otlp_http_server
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget_missing_parts
@@ -164,7 +165,7 @@ async def serve(
             stack.push_async_callback(services.signing_keys.watch(driver).stop)
             stack.push_async_callback(services.close)
             application = create_app(dataclasses.replace(services, readiness=readiness))
-            await _start_http(application, sockets["api_port"], stack)
+            await _start_api(application, settings, sockets["api_port"], stack)
         if "worker" in parts:
             for job in start_housekeeping(driver, metadata):
                 stack.push_async_callback(job.stop)
@@ -367,10 +368,10 @@ async def _start_receiver(  # noqa: PLR0917 - what it is made of
     http: socket.socket,
     stack: AsyncExitStack,
 ) -> Settings:
-    _allow_open_files()
+    connections_max = min(limits.INGEST_CONNECTIONS_MAX, _allow_open_files())
     trusted = trusted_proxies(settings.trusted_proxies)
-    grpc_server = GrpcServer(ingest, tls, trusted)
-    http_server = HttpServer(HttpApplication(ingest, trusted), tls)
+    grpc_server = GrpcServer(ingest, tls, trusted, connections_max=connections_max)
+    http_server = otlp_http_server(HttpApplication(ingest, trusted), tls, trusted, connections_max=connections_max)
     try:
         await grpc_server.start(settings.host, settings.otlp_grpc_port)
     except RuntimeError as error:
@@ -386,46 +387,28 @@ async def _start_receiver(  # noqa: PLR0917 - what it is made of
     return dataclasses.replace(settings, otlp_grpc_port=grpc_server.port)
 
 
-def _allow_open_files() -> None:
-    """As many as the system lets us have: every connection is one, and the usual 1,024 is fewer than we take."""
+def _allow_open_files() -> int:
+    """As many as the system lets us have: every connection is one, and the usual 1,024 is fewer than we take.
+
+    Answers how many connections each of three ports may then have, with what comes beyond a limit to be told so, while
+    enough are kept back for the stores.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.OPEN_FILES_WANTED
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if soft == resource.RLIM_INFINITY:
+        soft = wanted
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return (soft - min(limits.OPEN_FILES_KEPT, soft // 2)) // 4
 
 
-class _Uvicorn(uvicorn.Server):
-    """A server whose signals are the process's business, not its own."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
-async def _start_http(application: Any, listening: socket.socket, stack: AsyncExitStack) -> None:
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        # It would believe X-Forwarded-For from this machine; net/proxies.py believes those that the settings name.
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=round(limits.INGEST_DRAIN_MAX_S),
-    )
-    server = _Uvicorn(config)
-    task = asyncio.create_task(server.serve(sockets=[listening]), name="http server")
-
-    async def stop() -> None:
-        server.should_exit = True
-        await task
-
-    stack.push_async_callback(stop)
-    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers a flag and no event
-        await asyncio.sleep(0.005)
+async def _start_api(application: Any, settings: Settings, listening: socket.socket, stack: AsyncExitStack) -> None:
+    trusted = trusted_proxies(settings.trusted_proxies)
+    bounds = api_bounds(min(limits.API_CONNECTIONS_MAX, _allow_open_files()), trusted=trusted)
+    server = api_server(application, trusted, bounds=bounds)
+    await server.start(listening)
+    stack.push_async_callback(server.stop, limits.INGEST_DRAIN_MAX_S)
 
 
 def _show_metrics(settings: Settings, stack: AsyncExitStack) -> None:

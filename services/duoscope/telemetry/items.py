@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import invalid
-from duoscope.telemetry import values
+from duoscope.telemetry import cutting, values
 from duoscope.telemetry.language import Signal, hint_at_nothing, hint_at_text
 from duoscope.telemetry.times import TimeRange
 
@@ -57,6 +57,13 @@ COLUMNS = (
     "resource, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version, "
     "scope_attributes, scope_dropped_attributes_count, scope_schema_url"
 )
+"""All of a row's resource and scope."""
+
+SHOWN: Final = (
+    f"{cutting.json_object('resource')} AS shown_resource, resource_dropped_attributes_count, resource_schema_url, "
+    f"scope_name, scope_version, {cutting.json_object('scope_attributes')} AS shown_scope_attributes, "
+    "scope_dropped_attributes_count, scope_schema_url"
+)
 """What `Origins` reads of a row of logs or traces."""
 
 
@@ -69,7 +76,7 @@ class Origins:
 
     def resource(self, row: dict[str, Any]) -> Resource:
         """The row's resource."""
-        key = (row["resource"], row["resource_dropped_attributes_count"], row["resource_schema_url"])
+        key = (row["shown_resource"], row["resource_dropped_attributes_count"], row["resource_schema_url"])
         if key not in self._resources:
             self._resources[key] = Resource(values.attributes(key[0]), key[1], key[2])
         return self._resources[key]
@@ -79,7 +86,7 @@ class Origins:
         key = (
             row["scope_name"],
             row["scope_version"],
-            row["scope_attributes"],
+            row["shown_scope_attributes"],
             row["scope_dropped_attributes_count"],
             row["scope_schema_url"],
         )

@@ -1,22 +1,30 @@
 """Log records: search, newest first."""
 
-from operator import itemgetter
-from typing import Annotated, Any, Final
+import re
+from typing import Annotated, Any, Final, LiteralString
 
 from msgspec import Meta, Struct
 
+from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items, values
+from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Attributes, Hint, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Condition, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
+
+RecordId = Annotated[
+    str,
+    Meta(description="32 hexadecimal digits; made of all that the record consists of.", examples=["18a1fc7f" * 4]),
+]
+_ID: Final = re.compile("[0-9a-f]{32}")
 
 
 class LogRecord(Struct, frozen=True):
     """A log record as OpenTelemetry's data model has it."""
 
+    id: RecordId
     timestamp: Time
     observed_timestamp: Time | None
     severity_number: Annotated[int, Meta(description="0 to 24; 0 is unspecified.", examples=[17])]
@@ -31,6 +39,14 @@ class LogRecord(Struct, frozen=True):
     dropped_attributes_count: int
     resource: Resource
     scope: InstrumentationScope
+    truncated: Annotated[
+        list[str],
+        Meta(
+            description="Members of which only a part is shown: body, attributes, resource, scope. "
+            "`GET /api/v1/logs/{id}` has all.",
+            examples=[[]],
+        ),
+    ]
 
 
 class LogPage(Struct, frozen=True):
@@ -50,10 +66,22 @@ _TIE_BREAKER = (
     "trace_id, span_id, trace_flags, log_attributes_json, dropped_attributes_count, "
     f"{items.COLUMNS})"
 )
+_CUT: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
+    ("body", "body"),
+    ("attributes", "log_attributes_json"),
+    ("resource", "resource"),
+    ("scope", "scope_attributes"),
+)
 COLUMNS: Final = (
     "toUnixTimestamp64Nano(timestamp) AS ts, toUnixTimestamp64Nano(observed_timestamp) AS observed_ts, "
-    "severity_number, severity_text, service_name, body, body_kind, event_name, trace_id, span_id, trace_flags, "
-    f"log_attributes_json, dropped_attributes_count, {items.COLUMNS}, {_TIE_BREAKER} AS tie_breaker"
+    f"severity_number, severity_text, service_name, {cutting.text('body')} AS shown_body, "
+    # The beginning of a structure is none.
+    "if(length(body) > {cut_bytes:UInt64} AND body_kind IN ('array_value', 'kvlist_value'), 'string_value', body_kind) "
+    "AS shown_kind, event_name, trace_id, span_id, trace_flags, "
+    f"{cutting.json_object('log_attributes_json')} AS shown_attributes, dropped_attributes_count, {items.SHOWN}, "
+    f"{cutting.names(*_CUT)} AS truncated, "
+    " length(shown_body) + length(shown_attributes) + length(shown_resource) "
+    f"+ length(shown_scope_attributes) + 500 AS row_bytes, {_TIE_BREAKER} AS tie_breaker"
 )
 """What `records` reads of a row, and `ts` with `tie_breaker`, which no two records share that can be told apart."""
 # The table is in the order of five minutes: this order reads its end and stops.
@@ -88,16 +116,15 @@ async def search(
     if cursor:
         times, (*position, or_text) = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
     condition = compile_query(query, Signal.LOGS, or_text=bool(or_text))
-    rows = await _newest(reader, times, condition, limit + 1, position, name="logs.search")
+    rows, more = await _newest(reader, times, condition, limit, position, name="logs.search")
     if not rows and not cursor:
         wider = compile_query(query, Signal.LOGS, or_text=True)
         if wider != condition:
             or_text = 1
-            rows = await _newest(reader, times, wider, limit + 1, None, name="logs.search_text")
+            rows, more = await _newest(reader, times, wider, limit, None, name="logs.search_text")
         hint = items.hint(query, Signal.LOGS, times, found=bool(rows))
     next_cursor = None
-    if len(rows) > limit:
-        rows = rows[:limit]
+    if more:
         last_ts, last_tie = rows[-1]["ts"], rows[-1]["tie_breaker"]
         seen = sum((row["ts"], row["tie_breaker"]) == (last_ts, last_tie) for row in rows)
         if position and position[:2] == [last_ts, last_tie]:
@@ -116,8 +143,11 @@ async def _newest(
     position: list[int] | None,
     *,
     name: str,
-) -> list[dict[str, Any]]:
-    """The newest rows of a range after a position (timestamp, tie-breaker, rows equal to these already seen)."""
+) -> tuple[list[dict[str, Any]], bool]:
+    """The newest rows of a range after a position (timestamp, tie-breaker, rows equal to these already seen).
+
+    Answers as many as were asked for, or as have room on a page, and whether there are more.
+    """
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     parameters = times.parameters | (condition.parameters if condition else {})
     offset = 0
@@ -125,19 +155,39 @@ async def _newest(
         parameters["last_ts"], parameters["last_tie"], offset = position
         where += f" AND {_BEFORE}"
     wanted = limit + offset
-    parameters["reach"] = wanted + 1
+    parameters |= {"reach": wanted + 1, "offset": offset}
     in_order = f"FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}}"
-    rows = await reader.query(f"SELECT {COLUMNS} {in_order}", parameters, name=name)
-    if len(rows) > wanted and rows[wanted - 1]["ts"] == rows[wanted]["ts"]:
+    rows = await cutting.page(reader, f"SELECT {COLUMNS} {in_order}", parameters, name=name)
+    if rows and rows[0]["found"] > wanted and any(r["ts"] == r["last_ts"] and r["nth"] <= wanted for r in rows):
         # The page ends among records of one nanosecond, of which the table's order gave any: read all of these.
-        rows = await reader.query(
+        all_of_these = (
             f"SELECT {COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
-            "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}",
-            parameters,
-            name=name,
+            "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}"
         )
-    rows.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
-    return rows[offset:wanted]
+        rows = await cutting.page(reader, all_of_these, parameters, name=name)
+    shown = [row for row in rows if row["nth"] <= wanted]
+    return shown, bool(shown) and shown[-1]["nth"] < rows[0]["found"]
+
+
+async def get(reader: TelemetryReader, record_id: str) -> LogRecord:
+    """A record by its id, whole.
+
+    Raises:
+        DuoscopeError: INVALID for what cannot be an id; NOT_FOUND; UNAVAILABLE.
+    """
+    if not _ID.fullmatch(record_id):
+        raise invalid("The id of a log record has 32 hexadecimal digits.", code="invalid-log-id")
+    ts, tie = int(record_id[:16], 16), int(record_id[16:], 16)
+    if ts >= 2**63 - 1:
+        raise not_found("log record")
+    rows = await reader.query(
+        f"SELECT {COLUMNS} FROM @logs WHERE {TimeRange.CONDITION} AND {_TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
+        TimeRange(ts, ts + 1).parameters | {"tie": tie} | cutting.WHOLE,
+        name="logs.get",
+    )
+    if not rows:
+        raise not_found("log record")
+    return (await items.decoded(rows, records))[0]
 
 
 def records(rows: list[dict[str, Any]]) -> list[LogRecord]:
@@ -145,20 +195,22 @@ def records(rows: list[dict[str, Any]]) -> list[LogRecord]:
     origins = Origins()
     return [
         LogRecord(
+            id=f"{row['ts']:016x}{row['tie_breaker']:016x}",
             timestamp=values.rfc3339(row["ts"]),
             observed_timestamp=values.rfc3339(row["observed_ts"]) if row["observed_ts"] else None,
             severity_number=row["severity_number"],
             severity_text=row["severity_text"],
             service_name=row["service_name"],
-            body=values.typed(row["body"], row["body_kind"]),
+            body=values.typed(row["shown_body"], row["shown_kind"]),
             event_name=row["event_name"],
             trace_id=values.hex_id(row["trace_id"]) or None,
             span_id=values.hex_id(row["span_id"]) or None,
             trace_flags=row["trace_flags"],
-            attributes=values.attributes(row["log_attributes_json"]),
+            attributes=values.attributes(row["shown_attributes"]),
             dropped_attributes_count=row["dropped_attributes_count"],
             resource=origins.resource(row),
             scope=origins.scope(row),
+            truncated=row["truncated"],
         )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items, values
+from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Attributes, Hint, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Condition, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
@@ -131,7 +131,7 @@ _SPAN_COLUMNS = f"""
     arrayMap(id -> lower(hex(id)), `links.span_id`) AS link_span_ids,
     `links.trace_state` AS link_states, `links.attributes` AS link_attributes,
     `links.dropped_attributes_count` AS link_drops, `links.flags` AS link_flags,
-    {items.COLUMNS}"""
+    {items.SHOWN}"""
 _SPAN_CURSOR = (cursors.NANOSECONDS, cursors.Text("[0-9a-f]{16}"), cursors.UINT64, cursors.Whole(0, TRACE_SPANS_MAX))
 _SPANS_FROM = """timestamp >= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
     AND (timestamp > fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
@@ -170,7 +170,7 @@ async def get(reader: TelemetryReader, trace_id: str, *, cursor: str | None = No
     rows = await reader.query(
         f"SELECT {_SPAN_COLUMNS} FROM @traces WHERE {where} ORDER BY timestamp, span_id, tie_breaker "
         "LIMIT {rows:UInt64} OFFSET {seen:UInt64}",
-        parameters | {"rows": TRACE_SPANS_MAX + 1, "seen": seen},
+        parameters | cutting.WHOLE | {"rows": TRACE_SPANS_MAX + 1, "seen": seen},
         name="traces.get",
     )
     if not rows and not position:

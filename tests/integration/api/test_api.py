@@ -6,9 +6,9 @@ import re
 import jsonschema_rs
 
 from duoscope.api import openapi_page
-from duoscope.api.app import BODY_BYTES_MAX
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.limits import API_REQUEST_BYTES_MAX as BODY_BYTES_MAX
 
 PROBLEM = "application/problem+json"
 

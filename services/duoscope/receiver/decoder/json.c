@@ -408,6 +408,14 @@ static bool put_message(json *j, const json_message *m) {
   return is_put;
 }
 
+// Whether a member of a request that has no such field is one of another signal's: its items would be lost without a word.
+static bool is_of_another_signal(const json_string *key) {
+  unsigned next = 0;
+  for (unsigned signal = 0; signal < 3; signal++)
+    if (field_of(&JSON_MESSAGES[signal], key, &next)) return true;
+  return false;
+}
+
 static bool put_members(json *j, const json_message *m) {
   uint64_t seen = 0;
   unsigned next = 0;
@@ -430,6 +438,8 @@ static bool put_members(json *j, const json_message *m) {
     if (f) {
       j->path[j->depth].field = f;
       if (!put_field(j, m, f, &seen)) return false;
+    } else if (j->depth == 1 && is_of_another_signal(&key)) {
+      return json_fail(j, "it holds another signal than is sent here");
     } else if (!json_skip(j)) {
       j->is_broken = true;
       return false;

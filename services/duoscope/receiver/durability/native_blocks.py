@@ -3,6 +3,7 @@
 Knows the types that the decoder writes (decoder/columns.c), and no others.
 """
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -10,20 +11,8 @@ from typing import Final
 
 Ranges = Sequence[tuple[int, int]]
 
-_WIDTHS: Final = {
-    "UUID": 16,
-    "UInt8": 1,
-    "Bool": 1,
-    "Enum8": 1,
-    "UInt16": 2,
-    "Date": 2,
-    "UInt32": 4,
-    "Int32": 4,
-    "UInt64": 8,
-    "Int64": 8,
-    "Float64": 8,
-    "DateTime64": 8,
-}
+_WIDTHS: Final = {"UUID": 16, "Bool": 1, "Date": 2, "DateTime": 4, "DateTime64": 8}
+_NUMBER: Final = re.compile(r"(?:Int|UInt|Float|Enum)(8|16|32|64|128)")
 
 
 def without_rows(block: bytes, left_out: Iterable[tuple[int, int]]) -> bytes:
@@ -100,10 +89,16 @@ def _column(source: "_Source", kind: str, rows: int, kept: Ranges, out: list[byt
         out += [source.between(places[start], places[end]) for start, end in kept]
     elif kind.startswith("FixedString("):
         _fixed(source, int(kind[12:-1]), rows, kept, out)
-    elif (width := _WIDTHS.get(kind.partition("(")[0])) is not None:
-        _fixed(source, width, rows, kept, out)
     else:
-        raise ValueError(f"The decoder writes no {kind}")
+        _fixed(source, _width(kind.partition("(")[0]), rows, kept, out)
+
+
+def _width(kind: str) -> int:
+    if number := _NUMBER.fullmatch(kind):
+        return int(number[1]) // 8
+    if kind in _WIDTHS:
+        return _WIDTHS[kind]
+    raise ValueError(f"The decoder writes no {kind}")
 
 
 def _fixed(source: "_Source", width: int, rows: int, kept: Ranges, out: list[bytes]) -> None:

@@ -43,16 +43,15 @@ _OPTIONS: Final = (
     ("grpc.per_message_decompression", 0),
     # deflate has no magic number by which `inflate` could tell it; clients are told that gzip is taken.
     ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_AND_GZIP),
-    ("grpc.max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
-    ("grpc.absolute_max_metadata_size", limits.INGEST_HEADERS_BYTES_MAX),
+    ("grpc.max_metadata_size", limits.HTTP_HEADERS_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", limits.HTTP_HEADERS_BYTES_MAX),
     ("grpc.max_concurrent_streams", limits.INGEST_GRPC_STREAMS_MAX),
     # Otherwise calls that are answered and not yet taken apart count too, and grpcio refuses (REFUSED_STREAM, without
     # RetryInfo) what a client may send. What nobody has taken up yet, of all connections, is bounded here instead.
     ("grpc.http.overload_protection", 0),
     ("grpc.server.max_pending_requests", _PENDING_MAX * 3 // 4),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
-    ("grpc.max_allowed_incoming_connections", limits.INGEST_CONNECTIONS_MAX),
-    ("grpc.server_handshake_timeout_ms", int(limits.INGEST_HEADERS_MAX_S * 1000)),
+    ("grpc.server_handshake_timeout_ms", int(limits.HTTP_HEADERS_MAX_S * 1000)),
     # The collector pings every 10 s by default; grpcio takes more than two pings in five minutes for abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -69,12 +68,20 @@ _Handler = Callable[[AsyncIterator[bytes], _Context], Awaitable[bytes]]
 class GrpcServer:
     """Serves `ingest` on one address. `port` is the bound port, also when 0 was asked for."""
 
-    def __init__(self, ingest: Ingest, tls: TlsFiles | None = None, trusted_proxies: Sequence[Network] = ()) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        tls: TlsFiles | None = None,
+        trusted_proxies: Sequence[Network] = (),
+        *,
+        connections_max: int = limits.INGEST_CONNECTIONS_MAX,
+    ) -> None:
         """The X-Forwarded-For of `trusted_proxies` is believed."""
         self._ingest = ingest
         self._trusted = trusted_proxies
         self._tls = tls
-        self._server = grpc.aio.server(options=_OPTIONS)
+        connections = ("grpc.max_allowed_incoming_connections", connections_max)
+        self._server = grpc.aio.server(options=(*_OPTIONS, connections))
         for signal in SIGNALS:
             method: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_unary_rpc_method_handler(self._export(signal))
             self._server.add_generic_rpc_handlers(
@@ -153,7 +160,7 @@ async def _read(signal: Signal, context: _Context, reservation: Reservation) -> 
     """The one message of a call, inflated."""
     reservation.resize(limits.INGEST_GRPC_WINDOW_BYTES)
     try:
-        async with asyncio.timeout(limits.INGEST_READ_MAX_S):
+        async with asyncio.timeout(limits.HTTP_BODY_MAX_S):
             message: Any = await context.read()
     except TimeoutError:
         raise too_slow() from None

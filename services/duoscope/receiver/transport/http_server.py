@@ -2,7 +2,7 @@
 
 A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of
 the request, as the specification asks. What a request takes in memory is reserved before it is taken, from its first
-byte on. Connections and their timeouts are `http_listener.py`.
+byte on. Connections and their timeouts are `net/http_listener.py`, which the API's port has too.
 """
 
 import asyncio
@@ -10,10 +10,9 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from email.utils import formatdate
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -22,17 +21,21 @@ from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.net.addresses import Network
+from duoscope.net.bodies import GoneError, TimedBody
+from duoscope.net.http_listener import Application, Bounds, HttpServer, Receive, Refusals, Scope, Send
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
+from duoscope.net.tls import TlsFiles
 from duoscope.receiver.admission.reservation import Reservation
-from duoscope.receiver.answering import GoneError
 from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (
     STATUSES,
     Accepted,
+    busy,
     response,
     retry_after_s,
     rpc_status,
+    shutting_down,
     too_large,
     too_slow,
     unexpected,
@@ -51,11 +54,6 @@ _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
 _ENDPOINTS: Final = {signal.name: f"POST {signal.http_path}" for signal in SIGNALS}
 _READ_AHEAD_BYTES: Final = 512 * 1024
 """More than the server hands over at once."""
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class HttpApplication:
@@ -147,6 +145,24 @@ async def _is_gone(receive: Receive) -> bool:
     return False
 
 
+def http_server(
+    application: HttpApplication,
+    tls: TlsFiles | None = None,
+    trusted: Sequence[Network] = (),
+    *,
+    connections_max: int = limits.INGEST_CONNECTIONS_MAX,
+) -> HttpServer:
+    """The OTLP/HTTP port, which serves `application`; connections of `trusted` proxies have no limit by address."""
+    refusals = Refusals(refusing, _in_json, b"content-type: application/json\r\n", busy(), shutting_down())
+    bounds = Bounds(
+        connections_max,
+        min(connections_max, limits.INGEST_CONNECTIONS_ADDRESS_MAX),
+        limits.INGEST_REQUEST_BYTES_MAX,
+        trusted,
+    )
+    return HttpServer(application, refusals, bounds, context=tls.http_context() if tls else None)
+
+
 def refusing(error: DuoscopeError) -> Application:
     """An application that answers every request with `error`, in the request's encoding."""
 
@@ -154,6 +170,10 @@ def refusing(error: DuoscopeError) -> Application:
         await _refuse(send, error, _encoding(_headers(scope)))
 
     return refuse
+
+
+def _in_json(error: DuoscopeError) -> bytes:
+    return json_format.MessageToJson(rpc_status(error), indent=None).encode()
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -197,23 +217,18 @@ async def _read(headers: dict[str, str], receive: Receive, reservation: Reservat
         reservation.resize(expected)
     chunks: list[bytes] = []
     size = 0
-    now = asyncio.get_running_loop().time
-    ends_at = now() + limits.INGEST_READ_MAX_S
+    timed = TimedBody(receive)
     more = True
     try:
-        async with asyncio.timeout(None) as deadline:
-            while more:
-                reservation.resize(min(size + _READ_AHEAD_BYTES, limits.INGEST_REQUEST_BYTES_MAX))
-                deadline.reschedule(min(now() + limits.INGEST_READ_PAUSE_MAX_S, ends_at))
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    raise GoneError
-                chunk = event.get("body", b"")
-                more = event.get("more_body", False)
-                size += len(chunk)
-                if size > limits.INGEST_REQUEST_BYTES_MAX:
-                    raise too_large()
-                chunks.append(chunk)
+        while more:
+            reservation.resize(min(size + _READ_AHEAD_BYTES, limits.INGEST_REQUEST_BYTES_MAX))
+            event = await timed.receive()
+            chunk = event.get("body", b"")
+            more = event.get("more_body", False)
+            size += len(chunk)
+            if size > limits.INGEST_REQUEST_BYTES_MAX:
+                raise too_large()
+            chunks.append(chunk)
     except TimeoutError:
         raise too_slow() from None
     reservation.resize(size)
@@ -240,7 +255,6 @@ async def _answer(
     headers = [
         (b"content-type", encoding.encode()),
         (b"content-length", str(len(payload)).encode()),
-        (b"date", formatdate(usegmt=True).encode()),
         *(extra or ()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -7,6 +7,7 @@ migrator's. Calls run in threads of their own, each with a client: nothing here 
 
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.errors import RejectedByStoreError
+from duoscope.stores.clickhouse.read_slots import BUSY_CODES
 from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
 from duoscope.stores.clickhouse.schema import (
     BESIDE_ITEMS,
@@ -23,6 +24,7 @@ from duoscope.stores.clickhouse.writer import IngestWriter, Stored
 
 __all__ = [
     "BESIDE_ITEMS",
+    "BUSY_CODES",
     "CATALOGUES",
     "INGESTED",
     "LEDGER",

@@ -1,7 +1,7 @@
 """Reads of one tenant's telemetry, through views that cannot be called without its ids."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from clickhouse_connect.driver.client import Client
@@ -10,14 +10,19 @@ from duoscope.kernel import limits
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.read_memory import ReadMemory, hold
+from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.schema import scoped_sql
 
 _READ_SETTINGS: Final = {
     "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
     "max_memory_usage": limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX,
-    "max_threads": 2,
+    "max_rows_to_read": limits.TELEMETRY_QUERY_ROWS_MAX,
+    "max_bytes_to_read": limits.TELEMETRY_QUERY_BYTES_MAX,
+    "max_result_bytes": limits.TELEMETRY_QUERY_RESULT_BYTES_MAX,
     "use_query_condition_cache": 0,
 }
+_WORD_BYTES: Final = 8
 
 
 class Blocks(NamedTuple):
@@ -31,8 +36,12 @@ class Blocks(NamedTuple):
 class TelemetryReader:
     """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
 
-    def __init__(self, pool: Pool, scope: Scope) -> None:
+    def __init__(self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory) -> None:
         self._pool = pool
+        self._watchers = watchers
+        self._slots = slots
+        self._memory = memory
+        self._tenant_id = scope.tenant_id
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
 
     async def query(
@@ -52,17 +61,23 @@ class TelemetryReader:
             settings: ClickHouse settings on top of the read limits.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is away or the query hits its limits.
+            DuoscopeError: UNAVAILABLE when ClickHouse is away, INVALID when the query hits its limits; what `ReadSlots`
+                and `ReadMemory` say when there is no room for it.
             UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
         """
         statement, bound = self._bound(sql, parameters)
         applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
 
-        def run(client: Client) -> list[dict[str, Any]]:
+        def run(client: Client) -> tuple[list[dict[str, Any]], int]:
             result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
-            return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+            rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+            return rows, sum(map(_size, result.result_columns))
 
-        return await self._pool.run(lambda client: guarded(lambda: run(client)))
+        async with self._slots.taken(self._tenant_id) as threads:
+            applied.setdefault("max_threads", threads)
+            rows, size = await self._pool.run(lambda client: guarded(lambda: run(client)))
+        hold(self._memory, self._tenant_id, size)
+        return rows
 
     async def row_binary(self, sql: str, parameters: Mapping[str, object] | None = None, *, name: str) -> bytes:
         """The rows of one SELECT in ClickHouse's RowBinary, for arrays: columns of fixed width, one after the other.
@@ -112,4 +127,10 @@ class TelemetryReader:
         def run(client: Client) -> list[Blocks]:
             return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
 
-        return await self._pool.run(lambda client: guarded(lambda: run(client)))
+        return await self._watchers.run(lambda client: guarded(lambda: run(client)))
+
+
+def _size(column: Sequence[Any]) -> int:
+    """About how many bytes a column of a result holds: texts whole, everything else as a word."""
+    words = _WORD_BYTES * len(column)
+    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words

@@ -6,19 +6,21 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from duoscope.kernel import limits
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.client import open_client
 from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.read_memory import ReadMemory
+from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.reader import TelemetryReader
 from duoscope.stores.clickhouse.records import RecordWriter
 from duoscope.stores.clickhouse.schema import DATABASE
 from duoscope.stores.clickhouse.writer import IngestWriter
 from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
 
-READERS: Final = 4
 WRITERS: Final = max(1, (os.cpu_count() or 1) // 2)
 """Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches. An INSERT takes one core and
 about 17 times its bytes of memory, so there are as many as leave room for merges and searches."""
@@ -30,7 +32,13 @@ class TelemetryStore:
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened before the first call."""
         self._settings = settings
-        self._readers = Pool(self._open_client, READERS, "clickhouse-read")
+        self._readers = Pool(self._open_client, limits.READS_MAX, "clickhouse-read")
+        self._slots = ReadSlots()
+        self.read_memory = ReadMemory()
+        """What answers to reads hold."""
+        # Neither a health check nor a look at what arrived waits for queries.
+        self._health = Pool(self._open_client, 1, "clickhouse-health")
+        self._watchers = Pool(self._open_client, 1, "clickhouse-watch")
         self._writers = Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
         # Which requests are stored is asked before each batch, which must not wait for the INSERT of the one before.
@@ -41,7 +49,7 @@ class TelemetryStore:
 
     def bind(self, scope: Scope) -> TelemetryReader:
         """A reader of one tenant's telemetry."""
-        return TelemetryReader(self._readers, scope)
+        return TelemetryReader(self._readers, self._watchers, scope, self._slots, self.read_memory)
 
     def ingest(self) -> IngestWriter:
         """The writer of the receiver's blocks; the rows themselves carry whose they are."""
@@ -53,7 +61,7 @@ class TelemetryStore:
 
     async def ping(self) -> None:
         """Raise UNAVAILABLE unless ClickHouse answers."""
-        await self._readers.run(lambda client: guarded(lambda: client.command("SELECT 1")))
+        await self._health.run(lambda client: guarded(lambda: client.command("SELECT 1")))
 
     async def applied_migrations(self) -> dict[int, str]:
         """Checksums of the migrations that ClickHouse has completed, by version."""
@@ -66,4 +74,6 @@ class TelemetryStore:
         await asyncio.to_thread(self._writers.close)
         await asyncio.to_thread(self._recorders.close)
         await asyncio.to_thread(self._lookups.close)
+        await asyncio.to_thread(self._health.close)
+        await asyncio.to_thread(self._watchers.close)
         await asyncio.to_thread(self._readers.close)

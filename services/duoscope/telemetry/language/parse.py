@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
+from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, READ_PATTERNS_MAX
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree, query_error
 
 TERMS_MAX: Final = 100
@@ -47,6 +47,7 @@ class _Parser:
         self._text = text
         self._at = 0
         self._terms = 0
+        self._patterns = 0
 
     def query(self) -> Tree[Term] | None:
         self._skip()
@@ -130,6 +131,10 @@ class _Parser:
                 f'a value should follow {after!r}; for the empty text write "", for any value write *, and if it is '
                 "itself what to search for, put it in quotes."
             )
+        if "*" in found.group() and found.group().strip("*"):
+            self._patterns += 1
+            if self._patterns > READ_PATTERNS_MAX:
+                raise self._error(f"more than {READ_PATTERNS_MAX} terms with a *; write the query shorter.")
         self._advance(found.end() - self._at)
         return found.group(), False
 

@@ -5,13 +5,12 @@ The token stands after the # of the link, so it reaches no server until the butt
 only: what looks at links in mail on its way spends none.
 """
 
-import base64
-import hashlib
 from typing import Final
 
 from litestar import MediaType, Response, get
 
 from duoscope.api.authentication import PUBLIC
+from duoscope.api.security_headers import page_policy
 from duoscope.identity.passwords.rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
 _STYLE: Final = (
@@ -81,18 +80,7 @@ _EMAIL: Final = _page(
 )
 
 
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-_HEADERS: Final = {
-    "content-security-policy": f"default-src 'none'; script-src 'sha256-{_digest(_SCRIPT)}'; "
-    f"style-src 'sha256-{_digest(_STYLE)}'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-}
+_HEADERS: Final = {"content-security-policy": page_policy(_STYLE, _SCRIPT), "cache-control": "no-store"}
 
 
 @get("/invitation", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)

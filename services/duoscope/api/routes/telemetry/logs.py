@@ -1,17 +1,18 @@
 """Log records."""
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Any, Final, cast
 
-from litestar import MediaType, get, post
+from litestar import MediaType, Request, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, QueryParameter, SkipValidation
+from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
-from duoscope.api.authentication import requires
+from duoscope.api.authentication import requires, still_permitted
 from duoscope.api.log_streams import Tails
 from duoscope.api.problems import documented
 from duoscope.api.searching import LogSearch, Reader
+from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry import logs
 from duoscope.telemetry import tail as log_tail
@@ -47,10 +48,11 @@ async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
             generate_examples=False,
             media_type=cast("MediaType", "text/event-stream"),
         ),
-        **documented(400, 401, 403, 503),
+        **documented(400, 401, 403, 429, 503),
     },
 )
 async def tail(
+    request: Request[Principal, Any, Any],
     reader: Reader,
     tails: NamedDependency[SkipValidation[Tails]],
     query_text: Annotated[
@@ -59,7 +61,25 @@ async def tail(
 ) -> ServerSentEvent:
     """Server-sent events: `log` with a record as it arrives, `gap` where more arrived than could be looked at.
 
-    The stream ends after a quarter of an hour, as access tokens do: connect again with a fresh one.
+    The stream ends with the access token, after a quarter of an hour at the latest, and as soon as its reader may read
+    logs no more: an `error` event says why.
     """
     compile_query(query_text, Signal.LOGS)  # a mistake is answered before the stream begins
-    return ServerSentEvent(tails.stream(log_tail.tail(reader, query_text, wait=tails.wait)))
+    allowed = still_permitted(request, "log:read")
+    batches = log_tail.tail(reader, query_text, wait=tails.wait)
+    return ServerSentEvent(tails.stream(request.user.scope.tenant_id, batches, allowed))
+
+
+@get(
+    "/api/v1/logs/{record_id:str}",
+    guards=[_READ],
+    tags=["logs"],
+    summary="Read a log record",
+    responses=documented(400, 401, 403, 404, 429, 503),
+)
+async def get_record(
+    record_id: Annotated[str, PathParameter(description="`id` of a record that a search or tail showed.")],
+    reader: Reader,
+) -> logs.LogRecord:
+    """All of a record: what lists cut for its size, too."""
+    return await logs.get(reader, record_id)

@@ -50,6 +50,8 @@ class Groups:
     @property
     def members(self) -> Iterator[Ints]:
         """The rows of each group, in their order."""
+        if not self.labels:
+            return
         order = np.argsort(self.of, kind="stable")
         yield from np.split(order, np.cumsum(np.bincount(self.of, minlength=len(self.labels)))[:-1])
 

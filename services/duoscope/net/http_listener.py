@@ -1,0 +1,452 @@
+"""HTTP/1.1 connections of a port: how many, how slow, how long, and how they end. The API and OTLP/HTTP share it.
+
+uvicorn's protocol reads and writes HTTP/1.1; what it leaves open is closed here. A connection that sends its headers
+one byte at a time, or none, is cut off, and so is one that does not read its answer; headers have a size; the rest of a
+refused body is read for a while, since to close at once would reset the connection and take the answer with it;
+connections beyond the limit are told to come again, silent ones give way to them (`peers.py`); and a stop answers what
+is under way and closes the others.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Final, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.net.peers import Network, Peer, Peers
+
+_log = logging.getLogger(__name__)
+
+_TLS_CLOSE_MAX_S: Final = 5.0
+_SWEEP_S: Final = 1.0
+_ACCEPT_PAUSE_S: Final = 0.5
+_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How a port says no, in the form that its clients read.
+
+    Attributes:
+        application: answers every request with an error.
+        content: an error as the body of an answer to what is no HTTP.
+        headers: of that answer; each line ends in CRLF.
+        busy: what connections beyond the limit are told.
+        stopping: what is said to requests that come after a stop was asked for.
+    """
+
+    application: Callable[[DuoscopeError], Application]
+    content: Callable[[DuoscopeError], bytes]
+    headers: bytes
+    busy: DuoscopeError
+    stopping: DuoscopeError
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a port's connections may be.
+
+    Attributes:
+        connections_max: in all.
+        connections_address_max: from one address.
+        body_bytes_max: of a request that is refused before it was read.
+        exempt: networks of proxies, which speak for many and have no limit by address.
+    """
+
+    connections_max: int
+    connections_address_max: int
+    body_bytes_max: int
+    exempt: Sequence[Network] = ()
+
+
+class HttpServer:
+    """Serves an ASGI application on a socket. Make it inside the event loop that will serve."""
+
+    def __init__(
+        self, application: Application, refusals: Refusals, bounds: Bounds, *, context: ssl.SSLContext | None = None
+    ) -> None:
+        """`context` makes it speak TLS and nothing else."""
+        self._config = uvicorn.Config(
+            cast("Any", application),
+            http=_Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=round(limits.HTTP_IDLE_MAX_S),
+        )
+        self._config.load()
+        self._context = context
+        self._bounds = bounds
+        self._state = _State(refusals, bounds)
+        self._listening: socket.socket | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def start(self, listening: socket.socket) -> None:
+        """Listen on a bound socket, which is closed by `stop`."""
+        listening.setblocking(False)  # noqa: FBT003 - its only form
+        listening.listen(self._bounds.connections_max)
+        self._listening = listening
+        self.port = listening.getsockname()[1]
+        self._accept_again()
+        self._sweep()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new connection or request; answer those under way for `grace_s`, then cut them off."""
+        assert self._listening is not None
+        asyncio.get_running_loop().remove_reader(self._listening)
+        self._listening.close()
+        self._state.draining = True
+        for handshake in self._handshakes:
+            handshake.cancel()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._state.wait_until_idle()
+        except TimeoutError:
+            _log.warning("%d HTTP requests were cut off", len(self._state.tasks))
+        # Who reads a body sees its connection go; who waits for an INSERT is answered, unheard, when `Ingest` closes.
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await self._state.wait_until_idle()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept_again(self) -> None:
+        if self._listening is not None and not self._state.draining:
+            asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Not the event loop's own server: that counts a connection only when its TLS handshake is over."""
+        loop = asyncio.get_running_loop()
+        try:
+            connection, address = listening.accept()
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                _log.warning("no connection can be accepted on port %d: %s", self.port, error.strerror)
+                loop.remove_reader(listening)
+                loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
+            return
+        connection.setblocking(False)  # noqa: FBT003 - its only form
+        newcomer = _Newcomer(connection)
+        peer = self._state.peers.admit(str(address[0]) if address else None, newcomer.close, loop.time())
+        if peer is None:
+            connection.close()
+            return
+        newcomer.peer = peer
+        newcomer.task = asyncio.create_task(self._connect(newcomer))
+        self._handshakes.add(newcomer.task)
+        newcomer.task.add_done_callback(lambda task: self._connected(task, newcomer))
+
+    def _connected(self, task: asyncio.Task[None], newcomer: "_Newcomer") -> None:
+        """Not at the end of `_connect`: a task that has to give way before its first step runs none of it."""
+        self._handshakes.discard(task)
+        if newcomer.connection is None:
+            newcomer.socket.close()
+            self._state.peers.leave(newcomer.peer)
+
+    async def _connect(self, newcomer: "_Newcomer") -> None:
+        loop = asyncio.get_running_loop()
+        secure = self._context is not None
+        try:
+            await loop.connect_accepted_socket(
+                lambda: _Connection(self._config, self._state, newcomer),
+                newcomer.socket,
+                ssl=self._context,
+                ssl_handshake_timeout=limits.HTTP_HEADERS_MAX_S if secure else None,
+                ssl_shutdown_timeout=_TLS_CLOSE_MAX_S if secure else None,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            # The other end speaks no TLS, or none that we take, or is gone.
+            _log.debug("a connection to port %d came to nothing", self.port, exc_info=error)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._state.date()
+        self._state.cut_off_those_who_do_not_read(loop.time())
+        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
+
+
+class _Newcomer:
+    """A connection from its acceptance on, which may be before there is a protocol for it."""
+
+    peer: Peer
+    task: asyncio.Task[None]
+
+    def __init__(self, accepted: socket.socket) -> None:
+        self.socket = accepted
+        self.connection: _Connection | None = None
+
+    def close(self) -> None:
+        """End it at once."""
+        if self.connection is not None:
+            self.connection.transport.abort()
+        else:
+            self.task.cancel()
+
+
+class _State(ServerState):
+    """What the connections of one server share."""
+
+    def __init__(self, refusals: Refusals, bounds: Bounds) -> None:
+        super().__init__()
+        self.refusals = refusals
+        self.bounds = bounds
+        self.peers = Peers(bounds.connections_max, bounds.connections_address_max, bounds.exempt)
+        self.draining = False
+        self.writing: set[_Connection] = set()
+        self._idle = asyncio.Event()
+
+    def date(self) -> None:
+        """Answers from now on carry this second's date."""
+        self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+    def cut_off_those_who_do_not_read(self, now: float) -> None:
+        """Close the connections whose other end took too little of what was written for too long."""
+        for connection in [each for each in self.writing if not each.is_read(now)]:
+            _log.info("a client that did not read its answer was cut off", extra={"client": connection.client})
+            connection.transport.abort()
+            self.writing.discard(connection)
+
+    def closed(self) -> None:
+        """A connection was closed."""
+        if self.draining and not self.connections:
+            self._idle.set()
+
+    async def wait_until_idle(self) -> None:
+        """Until the last connection is closed; only while draining."""
+        if self.connections:
+            await self._idle.wait()
+
+
+class _Connection(HttpToolsProtocol):
+    """One connection with deadlines.
+
+    `_deadline` runs while headers are awaited or a body is thrown away. Bodies that are wanted have `bodies.py`; idle
+    connections have uvicorn's.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: _State, newcomer: _Newcomer, *_unused: Any, **_named: Any
+    ) -> None:
+        super().__init__(config=config, server_state=server_state, app_state={})
+        self._shared = server_state
+        self._newcomer = newcomer
+        self._peer = newcomer.peer
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_headers = True
+        self._only_headers = True
+        self._header_bytes = 0
+        self._unparsed_bytes = 0
+        self._too_long = False
+        self._discarded = 0
+        self._closes_after_body = False
+        self._written = 0
+        self._taken = 0
+        self._taken_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock, unless it had to give way already."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._newcomer.connection = self
+        if self._peer.left or self._shared.draining:
+            self.transport.abort()
+            return
+        self._start_clock(limits.HTTP_HEADERS_MAX_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        super().connection_lost(exc)
+        self._stop_clock()
+        self._shared.writing.discard(self)
+        self._shared.peers.leave(self._peer)
+        self._shared.closed()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and look at how much of it were headers."""
+        if self._in_headers and self._deadline is None:
+            self._start_clock(limits.HTTP_HEADERS_MAX_S)
+        self._only_headers = self._in_headers
+        super().data_received(data)
+        if self._only_headers:
+            # The parser keeps a header to itself until it is complete.
+            self._unparsed_bytes += len(data)
+        if self._in_headers and (self._too_long or self._unparsed_bytes > limits.HTTP_HEADERS_BYTES_MAX):
+            self._reject(b"431 Request Header Fields Too Large", _headers_too_large())
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = 0
+        self._discarded = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Count."""
+        self._header_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count, and keep no more than may be kept."""
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > limits.HTTP_HEADERS_BYTES_MAX:
+            self._too_long = True
+            return
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The request can be answered from here on."""
+        if self._too_long:
+            return
+        self._in_headers = self._only_headers = False
+        self._unparsed_bytes = 0
+        self._stop_clock()
+        self._shared.peers.busy(self._peer)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand it over, or throw it away up to a limit."""
+        if self._too_long:
+            return
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > self._shared.bounds.body_bytes_max:
+                self.transport.close()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next request may come."""
+        if self._too_long:
+            return
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._await_next()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or throw away the rest of this one."""
+        super().on_response_complete()
+        if self.transport.is_closing() or not self.cycle.response_complete:
+            return
+        if self.cycle.more_body:
+            self._unset_keepalive_if_required()
+            self._start_clock(limits.HTTP_DISCARD_MAX_S)
+        else:
+            self._await_next()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.transport = cast("asyncio.Transport", _Lingering(self, cycle))
+        refusals = self._shared.refusals
+        if self._shared.draining:
+            cycle.keep_alive = False
+            app = refusals.application(refusals.stopping)
+        elif self._peer.crowded:
+            cycle.keep_alive = False
+            app = refusals.application(refusals.busy)
+        super()._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
+        """What is no HTTP; nobody knows its encoding."""
+        if not self.transport.is_closing():
+            error = invalid("This is not a valid HTTP/1.1 request.", code="malformed-http")
+            self._reject(b"400 Bad Request", error)
+
+    def write(self, data: bytes) -> None:
+        """Write a part of an answer, and see to it that it is read."""
+        self.transport.write(data)
+        self._written += len(data)
+        if self not in self._shared.writing:
+            self._taken, self._taken_at = self._written - len(data), self.loop.time()
+            self._shared.writing.add(self)
+
+    def is_read(self, now: float) -> bool:
+        """Whether the other end reads what is written, or has read all; by how much it took since it last did."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self._shared.writing.discard(self)
+            return True
+        taken = self._written - waiting
+        if taken - self._taken >= limits.HTTP_UNREAD_BYTES_MIN:
+            self._taken, self._taken_at = taken, now
+        return now - self._taken_at <= limits.HTTP_UNREAD_MAX_S
+
+    def _reject(self, status: bytes, error: DuoscopeError) -> None:
+        if self.transport.is_closing():
+            return
+        refusals = self._shared.refusals
+        content = refusals.content(error)
+        head = b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.write(head % (status, refusals.headers, len(content)) + content)
+        self.transport.close()
+
+    def close_after_body(self) -> None:
+        """Close when the rest of the body was thrown away, or took too long."""
+        self._closes_after_body = True
+
+    def _await_next(self) -> None:
+        self._stop_clock()
+        if self._closes_after_body:
+            self.transport.close()
+        self._in_headers = True
+        self._header_bytes = 0
+        if self.transport.is_closing():
+            return
+        self._shared.peers.idle(self._peer, self.loop.time())
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _start_clock(self, seconds: float) -> None:
+        self._stop_clock()
+        self._deadline = self.loop.call_later(seconds, self._too_late)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.transport.abort()
+
+
+class _Lingering:
+    """The transport as the answer to one request sees it: its `close` waits for the end of an unread body."""
+
+    def __init__(self, connection: _Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self.write = connection.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        """Close now, or when the client has sent what it is sending."""
+        if self._cycle.more_body:
+            self._connection.close_after_body()
+        else:
+            self._connection.transport.close()
+
+
+def _headers_too_large() -> DuoscopeError:
+    kibibytes = limits.HTTP_HEADERS_BYTES_MAX // 1024
+    return invalid(f"The request line and headers may have {kibibytes} KiB.", code="headers-too-large")

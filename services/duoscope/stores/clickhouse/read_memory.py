@@ -1,0 +1,102 @@
+"""What answers to reads hold in memory, from the rows of a query until the last byte is sent: a budget for each tenant
+and one for all.
+
+A request opens an account (`reading`); whatever is read in it counts, and is given back when the request is over.
+Without an account, as in background work, nothing counts.
+"""
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+
+
+class ReadMemory:
+    """Bytes held by answers of one process."""
+
+    def __init__(
+        self, tenant_bytes_max: int = limits.ANSWERS_TENANT_BYTES_MAX, bytes_max: int = limits.ANSWERS_BYTES_MAX
+    ) -> None:
+        self._tenant_bytes_max = tenant_bytes_max
+        self._bytes_max = bytes_max
+        self._held: Counter[UUID] = Counter()
+
+    @property
+    def held(self) -> int:
+        """Bytes in all."""
+        return self._held.total()
+
+    def take(self, tenant_id: UUID, size: int) -> None:
+        """Count bytes.
+
+        Raises:
+            DuoscopeError: RATE_LIMITED `answers-unread` beyond the tenant's budget, UNAVAILABLE `answers-full` beyond
+                that of all.
+        """
+        own = self._held[tenant_id]
+        # One answer is taken whatever its size, for a tenant that holds nothing: it is bounded itself.
+        if own and own + size > self._tenant_bytes_max:
+            raise DuoscopeError(
+                ErrorKind.RATE_LIMITED,
+                "answers-unread",
+                "Answers to your tenant that are being made or sent fill its share of memory: read them, ask for less "
+                "at once, or try again shortly.",
+                retry_after_s=limits.READ_RETRY_AFTER_S,
+            )
+        if self.held + size > self._bytes_max:
+            raise unavailable(
+                "Answers that are being made or sent fill the memory kept for them; try again shortly.",
+                code="answers-full",
+                retry_after_s=limits.READ_RETRY_AFTER_S,
+            )
+        self._held[tenant_id] += size
+
+    def give_back(self, tenant_id: UUID, size: int) -> None:
+        """Count them no more."""
+        self._held[tenant_id] -= size
+        if not self._held[tenant_id]:
+            del self._held[tenant_id]
+
+
+class Account:
+    """What one request holds."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[ReadMemory, UUID, int]] = []
+
+    def take(self, memory: ReadMemory, tenant_id: UUID, size: int) -> None:
+        """Count bytes until the request is over; raises as `ReadMemory.take` does."""
+        memory.take(tenant_id, size)
+        self._taken.append((memory, tenant_id, size))
+
+    def close(self) -> None:
+        """Give everything back."""
+        while self._taken:
+            memory, tenant_id, size = self._taken.pop()
+            memory.give_back(tenant_id, size)
+
+
+_account: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+@contextmanager
+def reading() -> Generator[Account]:
+    """An account for what is read within."""
+    account = Account()
+    token = _account.set(account)
+    try:
+        yield account
+    finally:
+        _account.reset(token)
+        account.close()
+
+
+def hold(memory: ReadMemory, tenant_id: UUID, size: int) -> None:
+    """Count bytes in the account that is open, if there is one; raises as `ReadMemory.take` does."""
+    account = _account.get()
+    if account is not None:
+        account.take(memory, tenant_id, size)

@@ -1,0 +1,76 @@
+"""How much of an item a list shows, and how much a page holds: SQL that cuts in the store what nobody should carry.
+
+A text is cut at a number of bytes, a JSON object with more is left out. A page ends where its items together would be
+larger than a page may be.
+"""
+
+from operator import itemgetter
+from typing import Any, Final, LiteralString, cast
+
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.limits import ANSWER_PAGE_BYTES_MAX, ANSWER_TEXT_BYTES_MAX
+from duoscope.stores.clickhouse import TelemetryReader
+
+WHOLE: Final[dict[str, object]] = {"cut_bytes": 2**40}
+"""What the SQL of this module binds where nothing is to be cut."""
+_TOO_LARGE: Final = "Code: 396"
+"""ClickHouse: the result has more bytes than `max_result_bytes`."""
+
+
+def text(column: LiteralString) -> LiteralString:
+    """A text, or its beginning; a character that was cut in two is replaced."""
+    return (
+        f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, "
+        f"toValidUTF8(substring({column}, 1, {{cut_bytes:UInt64}})))"
+    )
+
+
+def json_object(column: LiteralString) -> LiteralString:
+    """A JSON object, or an empty one in place of one that is too large: the beginning of an object is none."""
+    return f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, concat(char(123), char(125)))"
+
+
+def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
+    """Which of some columns are cut: each with the name that a reader knows it by."""
+    tests: list[LiteralString] = [
+        f"if(length({column}) > {{cut_bytes:UInt64}}, '{name}', '')" for name, column in columns
+    ]
+    return f"arrayFilter(name -> name != '', [{', '.join(tests)}])"
+
+
+async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object], *, name: str) -> list[dict[str, Any]]:
+    """Of the rows of a query, newest first by `ts` and `tie_breaker`, those that a page has room for, and one anyhow.
+
+    Adds `nth` (from 1), `found` (how many there were) and `last_ts` (the smallest `ts` of these). The first `offset`
+    are left out. `rows` has a column `row_bytes`.
+
+    Raises:
+        DuoscopeError: what `reader.query` raises.
+    """
+    bound = {"cut_bytes": ANSWER_TEXT_BYTES_MAX, "page_bytes": ANSWER_PAGE_BYTES_MAX} | parameters
+    settings = {"max_result_bytes": ANSWER_PAGE_BYTES_MAX}
+    try:
+        found = await reader.query(rows, bound, name=name, settings=settings)
+    except DuoscopeError as error:
+        # Seldom: then the store counts what has room. To have it always count would double the cost of a small page.
+        if _TOO_LARGE not in (error.detail or ""):
+            raise
+        return await reader.query(_counted(rows), bound, name=name)
+    found.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
+    for nth, row in enumerate(found, 1):
+        row |= {"nth": nth, "found": len(found), "last_ts": found[-1]["ts"]}
+    return found[cast("int", bound["offset"]) :]
+
+
+def _counted(rows: str) -> str:
+    numbered = (
+        "SELECT *, row_number() OVER (ORDER BY ts DESC, tie_breaker DESC) AS nth, count() OVER () AS found, "
+        f"min(ts) OVER () AS last_ts FROM ({rows})"
+    )
+    summed = (
+        f"SELECT *, sum(if(nth > {{offset:UInt64}}, row_bytes, 0)) OVER (ORDER BY nth) AS page_size FROM ({numbered})"
+    )
+    return (
+        f"SELECT * FROM ({summed}) WHERE nth > {{offset:UInt64}} "
+        "AND (page_size <= {page_bytes:UInt64} OR nth = {offset:UInt64} + 1) ORDER BY nth"
+    )

@@ -1,0 +1,96 @@
+"""Answers have a bound: pages of large items are shorter, large items are cut in lists and whole by their id."""
+
+import pytest
+
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.telemetry import cutting
+
+MIB = 2**20
+SENT = 24
+
+
+@pytest.fixture
+def large(otlp):
+    """Records of a megabyte, every other one with attributes of more than a list shows."""
+    now = now_unix_nano() - 10**9
+    attribute = "v" * 100_000
+    return otlp.logs(
+        "shop",
+        *(
+            {
+                "time_unix_nano": now + n,
+                "body": f"{n:03}" + "é" * (MIB // 2 - 10),
+                "attributes": {f"k{m}": attribute for m in range(n % 2)},
+            }
+            for n in range(SENT)
+        ),
+    )
+
+
+async def test_lists_are_bounded_and_items_are_whole_by_id(api, new_scope, deliver, large, monkeypatch):
+    scope = new_scope()
+    await deliver(scope, large)
+    headers = await api.headers(scope)
+    monkeypatch.setattr(cutting, "ANSWER_PAGE_BYTES_MAX", 4 * limits.ANSWER_TEXT_BYTES_MAX)
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = await api.client.post("/api/v1/logs/search", headers=headers, json={"limit": 1000, "cursor": cursor})
+        assert answer.status_code == 200, answer.text
+        assert len(answer.content) < 6 * limits.ANSWER_TEXT_BYTES_MAX
+        body = answer.json()
+        found, cursor, pages = found + body["items"], body["next_cursor"], pages + 1
+    assert [item["body"][:3] for item in found] == [f"{n:03}" for n in reversed(range(SENT))]
+    assert pages > SENT // 4
+    for item in found[:4]:
+        n = int(item["body"][:3])
+        assert len(item["body"].encode()) <= limits.ANSWER_TEXT_BYTES_MAX + 3
+        assert item["truncated"] == (["body", "attributes"] if n % 2 else ["body"])
+        assert item["attributes"] == {}
+        whole = (await api.client.get(f"/api/v1/logs/{item['id']}", headers=headers)).json()
+        assert whole["truncated"] == []
+        assert whole["body"] == f"{n:03}" + "é" * (MIB // 2 - 10)
+        assert set(whole["attributes"]) == {f"k{m}" for m in range(n % 2)}
+        for name in ("id", "timestamp", "resource", "scope", "service_name"):
+            assert whole[name] == item[name]
+    # A neighbour's id is as one that never was.
+    theirs = await api.headers(new_scope())
+    answers = [await api.client.get(f"/api/v1/logs/{record}", headers=theirs) for record in (found[0]["id"], "0f" * 16)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    for name in ("detail", "code"):
+        assert answers[0].json()[name] == answers[1].json()[name]
+    assert (await api.client.get("/api/v1/logs/xyz", headers=headers)).json()["code"] == "invalid-log-id"
+    assert api.services.telemetry.read_memory.held == 0
+
+
+async def test_an_answer_that_is_too_large_is_refused_in_words(api, new_scope, deliver, otlp, monkeypatch):
+    scope = new_scope()
+    await deliver(scope, otlp.logs("shop", {"time_unix_nano": now_unix_nano() - 1, "body": "x" * 1000}))
+    headers = await api.headers(scope)
+    monkeypatch.setattr(limits, "ANSWER_BYTES_MAX", 500)
+    answer = await api.client.post("/api/v1/logs/search", headers=headers, json={})
+    assert (answer.status_code, answer.json()["code"]) == (400, "answer-too-large")
+
+
+async def test_answers_are_refused_where_others_are_unread(api, new_scope, deliver, otlp):
+    scope = new_scope()
+    await deliver(scope, otlp.logs("shop", {"time_unix_nano": now_unix_nano() - 1, "body": "x"}))
+    headers = await api.headers(scope)
+    memory = api.services.telemetry.read_memory
+    memory.take(scope.tenant_id, limits.ANSWERS_TENANT_BYTES_MAX)
+    try:
+        answer = await api.client.post("/api/v1/logs/search", headers=headers, json={})
+        assert (answer.status_code, answer.json()["code"]) == (429, "answers-unread")
+        assert int(answer.headers["retry-after"]) > 0
+        neighbour = await api.headers(new_scope())
+        assert (await api.client.post("/api/v1/logs/search", headers=neighbour, json={})).status_code == 200
+    finally:
+        memory.give_back(scope.tenant_id, limits.ANSWERS_TENANT_BYTES_MAX)
+
+
+async def test_a_query_of_many_patterns_is_refused(api, new_scope):
+    headers = await api.headers(new_scope())
+    query = " ".join(["*a*b*"] * 99)
+    answer = await api.client.post("/api/v1/logs/search", headers=headers, json={"query": query})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query")
+    assert f"more than {limits.READ_PATTERNS_MAX} terms with a *" in answer.json()["detail"]

@@ -1,0 +1,113 @@
+"""Who may read now, and what answers may hold: shares of tenants."""
+
+import asyncio
+
+import pytest
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
+from duoscope.stores.clickhouse.read_memory import ReadMemory, hold, reading
+from duoscope.stores.clickhouse.read_slots import ReadSlots
+
+A, B, C, D = (new_id() for _ in range(4))
+
+
+class Readers:
+    """Queries that last until they are told to end; `began` has whose they were, in the order in which they began."""
+
+    def __init__(self, slots):
+        self._slots = slots
+        self.began, self._ends, self.tasks = [], [], []
+
+    async def ask(self, tenant):
+        end = asyncio.Event()
+        self.tasks.append(asyncio.create_task(self._read(tenant, end)))
+        self._ends.append((tenant, end))
+        await settle()
+
+    async def _read(self, tenant, end):
+        async with self._slots.taken(tenant) as threads:
+            self.began.append(tenant)
+            await end.wait()
+            return threads
+
+    async def end_first(self, tenant):
+        place = next(n for n, (whose, end) in enumerate(self._ends) if whose == tenant and not end.is_set())
+        self._ends[place][1].set()
+        await settle()
+
+    async def close(self):
+        for _, end in self._ends:
+            end.set()
+        return await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def settle():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_tenants_take_turns_and_have_a_share():
+    readers = Readers(ReadSlots(slots=4, kept=1, tenant_max=2, queue_max=5, wait_max_s=60))
+    for _ in range(5):
+        await readers.ask(A)
+    assert readers.began == [A, A]
+    await readers.ask(B)
+    await readers.ask(B)  # of four places the last is for who has none
+    assert readers.began == [A, A, B]
+    await readers.ask(C)
+    assert readers.began == [A, A, B, C]
+    await readers.ask(D)
+    await readers.end_first(C)
+    assert readers.began == [A, A, B, C, D]
+    await readers.end_first(A)
+    await readers.end_first(D)
+    await readers.end_first(A)
+    assert sorted(readers.began[5:]) == sorted([A, B])
+    threads = await readers.close()
+    assert threads[0] == limits.READ_THREADS_MAX
+    assert threads[1] == 1
+    assert not readers._slots._running
+    assert not readers._slots._waiting
+
+
+async def test_a_queue_is_short_and_a_wait_has_an_end():
+    readers = Readers(ReadSlots(slots=4, kept=1, tenant_max=1, queue_max=1, wait_max_s=60))
+    for _ in range(3):
+        await readers.ask(A)
+    error = readers.tasks[2].exception()
+    assert (error.kind, error.code) == (ErrorKind.RATE_LIMITED, "too-many-reads")
+    assert error.retry_after_s
+    readers.tasks[1].cancel()
+    await settle()
+    await readers.ask(A)
+    await readers.end_first(A)
+    assert readers.began == [A, A]
+    await readers.close()
+    slots = ReadSlots(slots=1, kept=0, tenant_max=1, queue_max=1, wait_max_s=0)
+    async with slots.taken(A):
+        with pytest.raises(DuoscopeError) as caught:
+            async with slots.taken(B):
+                pass
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.UNAVAILABLE, "reads-busy")
+    async with slots.taken(B):
+        pass
+    assert not slots._running
+    assert not slots._waiting
+
+
+def test_answers_have_a_budget_of_the_tenant_and_one_of_all():
+    memory = ReadMemory(tenant_bytes_max=100, bytes_max=250)
+    with reading():
+        hold(memory, A, 90)
+        with pytest.raises(DuoscopeError) as caught:
+            hold(memory, A, 20)
+        assert caught.value.code == "answers-unread"
+        hold(memory, B, 150)  # the first is taken whatever its size
+        with pytest.raises(DuoscopeError) as caught:
+            hold(memory, C, 20)
+        assert caught.value.code == "answers-full"
+    assert memory.held == 0
+    hold(memory, A, 1000)  # background work
+    assert memory.held == 0
