@@ -16,7 +16,7 @@ import pytest
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
 FREE_PORTS = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
-START_S = 60
+START_S = 240
 STOP_S = 15
 
 

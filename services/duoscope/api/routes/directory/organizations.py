@@ -5,22 +5,21 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, Settings, given
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import platform
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import organizations
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["organizations"]
+ROUTES: Final = Routes("organizations")
 
 
 class Organization(Struct, frozen=True):
@@ -78,13 +77,7 @@ class OrganizationPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-@post(
-    "/api/v1/organizations",
-    guards=[requires("organization:admin")],
-    tags=TAGS,
-    summary="Make an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/organizations", "Make an organization", "organization:admin", problems=WRITES)
 async def create_organization(
     request: Request[Principal, Any, Any], data: JSONBody[NewOrganization], services: Services
 ) -> MadeOrganization:
@@ -103,13 +96,7 @@ async def create_organization(
     return MadeOrganization(_shown(made.organization), made.workspace.workspace_id, made.tenant.tenant_id)
 
 
-@get(
-    "/api/v1/organizations",
-    guards=[requires("organization:read")],
-    tags=TAGS,
-    summary="List organizations",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/organizations", "List organizations", "organization:read", problems=LISTS)
 async def list_organizations(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -127,13 +114,7 @@ async def list_organizations(
         return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:read")],
-    tags=TAGS,
-    summary="Read an organization",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/organizations/{organization_id:uuid}", "Read an organization", "organization:read", problems=READS)
 async def get_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
@@ -145,12 +126,8 @@ async def get_organization(
     return _shown(found)
 
 
-@patch(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:write")],
-    tags=TAGS,
-    summary="Change an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.patch(
+    "/api/v1/organizations/{organization_id:uuid}", "Change an organization", "organization:write", problems=WRITES
 )
 async def change_organization(
     request: Request[Principal, Any, Any],
@@ -165,12 +142,8 @@ async def change_organization(
     return _shown(await platform.change_organization(services.metadata, request.user, organization_id, given(data)))
 
 
-@delete(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:delete")],
-    tags=TAGS,
-    summary="Delete an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.delete(
+    "/api/v1/organizations/{organization_id:uuid}", "Delete an organization", "organization:delete", problems=WRITES
 )
 async def delete_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
@@ -179,13 +152,12 @@ async def delete_organization(
     await platform.delete_organization(services.metadata, request.user, organization_id)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/organizations/{organization_id:uuid}/restore",
+    "Restore an organization",
+    "organization:delete",
+    problems=WRITES,
     status_code=200,
-    guards=[requires("organization:delete")],
-    tags=TAGS,
-    summary="Restore an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def restore_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
@@ -200,13 +172,3 @@ def _shown(organization: organizations.Organization) -> Organization:
 
 def _from_row(row: Record) -> Organization:
     return _shown(organizations.from_row(row))
-
-
-ROUTES: Final = (
-    create_organization,
-    list_organizations,
-    get_organization,
-    change_organization,
-    delete_organization,
-    restore_organization,
-)
