@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
@@ -52,15 +52,7 @@ async def add_workspace(
     made = await workspaces.create(
         tx, organization_id=organization_id, name=name, code=code or code_of(name), description=description
     )
-    await tell(
-        tx,
-        actor,
-        "workspace.created",
-        made.workspace_id,
-        organization_id=organization_id,
-        workspace_id=made.workspace_id,
-        after=told(made),
-    )
+    await audit.created(tx, actor, made)
     return made
 
 
@@ -76,17 +68,7 @@ async def change_workspace(
         after = await workspaces.save(tx, replace(before, **changes))
         if before.is_active and not after.is_active:
             await _require_place(tx, authority)
-        old, new = difference(before, after)
-        await tell(
-            tx,
-            authority.actor,
-            "workspace.changed",
-            workspace_id,
-            organization_id=authority.organization_id,
-            workspace_id=workspace_id,
-            before=old,
-            after=new,
-        )
+        await audit.changed(tx, authority.actor, before, after)
     return after
 
 
@@ -94,17 +76,11 @@ async def delete_workspace(store: MetadataStore, authority: Authority, workspace
     """NOT_FOUND, or CONFLICT `last-tenant`. Its tenants go with it, and come back with it."""
     async with store.open(authority.scope, "workspaces.delete") as tx:
         await organizations.serialise(tx, authority.organization_id)
-        if not await removal.delete(tx, "workspaces", workspace_id):
+        workspace = await workspaces.lock(tx, workspace_id)
+        if workspace is None or not await removal.delete(tx, "workspaces", workspace_id):
             raise not_found("workspace")
         await _require_place(tx, authority)
-        await tell(
-            tx,
-            authority.actor,
-            "workspace.deleted",
-            workspace_id,
-            organization_id=authority.organization_id,
-            workspace_id=workspace_id,
-        )
+        await audit.deleted(tx, authority.actor, workspace)
 
 
 async def restore_workspace(
@@ -117,15 +93,7 @@ async def restore_workspace(
             raise not_found("deleted workspace")
         found = await workspaces.get(tx, workspace_id)
         assert found is not None
-        await tell(
-            tx,
-            authority.actor,
-            "workspace.restored",
-            workspace_id,
-            organization_id=authority.organization_id,
-            workspace_id=workspace_id,
-            after=told(found),
-        )
+        await audit.restored(tx, authority.actor, found)
     return found
 
 
@@ -179,16 +147,7 @@ async def add_tenant(
         domain=domain,
         retention_days=retention_days,
     )
-    await tell(
-        tx,
-        actor,
-        "tenant.created",
-        made.tenant_id,
-        organization_id=made.organization_id,
-        workspace_id=made.workspace_id,
-        tenant_id=made.tenant_id,
-        after=told(made),
-    )
+    await audit.created(tx, actor, made)
     return made
 
 
@@ -217,18 +176,7 @@ async def change_tenant(store: MetadataStore, authority: Authority, tenant_id: U
             after = await tenants.save_place(tx, wanted)
         if before.is_active and not after.is_active:
             await _require_place(tx, authority)
-        old, new = difference(before, after)
-        await tell(
-            tx,
-            authority.actor,
-            "tenant.changed",
-            after.tenant_id,
-            organization_id=after.organization_id,
-            workspace_id=after.workspace_id,
-            tenant_id=after.tenant_id,
-            before=old,
-            after=new,
-        )
+        await audit.changed(tx, authority.actor, before, after)
     return after
 
 
@@ -240,15 +188,7 @@ async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: U
         if tenant is None or not await removal.delete(tx, "tenants", tenant_id):
             raise not_found("tenant")
         await _require_place(tx, authority)
-        await tell(
-            tx,
-            authority.actor,
-            "tenant.deleted",
-            tenant.tenant_id,
-            organization_id=tenant.organization_id,
-            workspace_id=tenant.workspace_id,
-            tenant_id=tenant.tenant_id,
-        )
+        await audit.deleted(tx, authority.actor, tenant)
 
 
 async def restore_tenant(
@@ -263,16 +203,7 @@ async def restore_tenant(
         assert found is not None
         if await workspaces.get(tx, found.workspace_id) is None:
             raise parent_deleted("workspace")
-        await tell(
-            tx,
-            authority.actor,
-            "tenant.restored",
-            found.tenant_id,
-            organization_id=found.organization_id,
-            workspace_id=found.workspace_id,
-            tenant_id=found.tenant_id,
-            after=told(found),
-        )
+        await audit.restored(tx, authority.actor, found)
     return found
 
 

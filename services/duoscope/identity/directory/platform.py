@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.codes import code_of
 from duoscope.kernel.actor import Actor
@@ -40,7 +40,7 @@ async def create_region(
     principal.require("region:write")
     async with store.open_platform(PLATFORM, "regions.create") as tx:
         region = await regions.create(tx, name=name, code=code or code_of(name), description=description)
-        await tell(tx, principal.actor, "region.created", region.region_id, organization_id=None, after=told(region))
+        await audit.created(tx, principal.actor, region)
     return region
 
 
@@ -52,8 +52,7 @@ async def change_region(store: MetadataStore, principal: Principal, region_id: U
         if before is None or before.deleted_at is not None:
             raise not_found("region")
         after = await regions.save(tx, replace(before, **changes))
-        old, new = difference(before, after)
-        await tell(tx, principal.actor, "region.changed", region_id, organization_id=None, before=old, after=new)
+        await audit.changed(tx, principal.actor, before, after)
     return after
 
 
@@ -61,11 +60,12 @@ async def delete_region(store: MetadataStore, principal: Principal, region_id: U
     """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
     principal.require("region:delete")
     async with store.open_platform(PLATFORM, "regions.delete") as tx:
-        if await regions.lock(tx, region_id) is None or not await removal.delete(tx, "regions", region_id):
+        region = await regions.lock(tx, region_id)
+        if region is None or not await removal.delete(tx, "regions", region_id):
             raise not_found("region")
         if await regions.has_organizations(tx, region_id):
             raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
-        await tell(tx, principal.actor, "region.deleted", region_id, organization_id=None)
+        await audit.deleted(tx, principal.actor, region)
 
 
 async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
@@ -76,7 +76,7 @@ async def restore_region(store: MetadataStore, principal: Principal, region_id: 
             raise not_found("deleted region")
         region = await regions.get(tx, region_id)
         assert region is not None
-        await tell(tx, principal.actor, "region.restored", region_id, organization_id=None, after=told(region))
+        await audit.restored(tx, principal.actor, region)
     return region
 
 
@@ -147,14 +147,7 @@ async def add_organization(
         code=code_of(tenant),
         retention_days=retention_days,
     )
-    await tell(
-        tx,
-        actor,
-        "organization.created",
-        made.organization_id,
-        organization_id=made.organization_id,
-        after=told(made) | {"workspace": told(place), "tenant": told(first)},
-    )
+    await audit.created(tx, actor, made, workspace=audit.audited_fields(place), tenant=audit.audited_fields(first))
     return NewOrganization(made, place, first)
 
 
@@ -166,7 +159,7 @@ async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
             raise not_found(f"region {code!r}")
         found = await regions.create(tx, name="Default", code=REGION_CODE)
         # Before the entry of the organization that is made next: nobody else can hold the chain of a new one.
-        await tell(tx, actor, "region.created", found.region_id, organization_id=None, after=told(found))
+        await audit.created(tx, actor, found)
     return found
 
 
@@ -191,16 +184,7 @@ async def change_organization(
         after = await organizations.save(tx, replace(before, **_with_policy(before, changes)))
         if before.is_active and not after.is_active:
             await require_platform_admin_left(tx)
-        old, new = difference(before, after)
-        await tell(
-            tx,
-            principal.actor,
-            "organization.changed",
-            organization_id,
-            organization_id=organization_id,
-            before=old,
-            after=new,
-        )
+        await audit.changed(tx, principal.actor, before, after)
     return after
 
 
@@ -219,10 +203,11 @@ async def delete_organization(store: MetadataStore, principal: Principal, organi
     """NOT_FOUND, or CONFLICT `last-platform-admin`."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.delete") as tx:
-        if not await removal.delete(tx, "organizations", organization_id):
+        found = await organizations.lock(tx, organization_id)
+        if found is None or not await removal.delete(tx, "organizations", organization_id):
             raise not_found("organization")
         await require_platform_admin_left(tx)
-        await tell(tx, principal.actor, "organization.deleted", organization_id, organization_id=organization_id)
+        await audit.deleted(tx, principal.actor, found)
 
 
 async def restore_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> Organization:
@@ -236,14 +221,7 @@ async def restore_organization(store: MetadataStore, principal: Principal, organ
         region = await regions.get(tx, found.region_id)
         if region is None or region.deleted_at is not None:
             raise parent_deleted("region")
-        await tell(
-            tx,
-            principal.actor,
-            "organization.restored",
-            organization_id,
-            organization_id=organization_id,
-            after=told(found),
-        )
+        await audit.restored(tx, principal.actor, found)
     return found
 
 

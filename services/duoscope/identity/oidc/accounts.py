@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import tell
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.directory import users as people
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.provider import Refused
@@ -132,12 +133,11 @@ class OidcUsers:
         actor: Actor,
         action: str,
     ) -> None:
-        await tell(
+        await audit.record(
             tx,
             dataclasses.replace(actor, user_id=user_id, email=identity.email),
             action,
-            user_id,
-            organization_id=provider.organization_id,
+            About.user(provider.organization_id, user_id),
             after={
                 "email": identity.email,
                 "identity_provider_id": provider.identity_provider_id,
@@ -191,12 +191,11 @@ async def _tell_role(  # noqa: PLR0917 - what the entry says
         "identity_provider_id": provider.identity_provider_id,
     }
     is_gone = action.endswith("taken")
-    await tell(
+    await audit.record(
         tx,
         actor,
         action,
-        user_role_id,
-        organization_id=provider.organization_id,
+        About("user-role", user_role_id, provider.organization_id),
         before=fields if is_gone else None,
         after=None if is_gone else fields,
     )

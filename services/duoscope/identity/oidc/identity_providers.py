@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
@@ -92,7 +92,7 @@ class IdentityProviders:
             )
             made = await identity_providers.create(tx, wanted)
             mapping = await self._set_group_roles(tx, authority, made, group_roles)
-            await _tell(tx, authority, "identity-provider.created", made, after=told(made) | _mapping_told(mapping))
+            await audit.created(tx, authority.actor, made, **_group_roles(mapping))
         return made, mapping
 
     async def change(
@@ -120,10 +120,8 @@ class IdentityProviders:
             mapping = old_mapping
             if group_roles is not None:
                 mapping = await self._set_group_roles(tx, authority, after, group_roles)
-            old, new = difference(before, after)
-            if mapping != old_mapping:
-                old, new = old | _mapping_told(old_mapping), new | _mapping_told(mapping)
-            await _tell(tx, authority, "identity-provider.changed", after, before=old, after=new)
+            more = (_group_roles(old_mapping), _group_roles(mapping)) if mapping != old_mapping else ()
+            await audit.changed(tx, authority.actor, before, after, *more)
         return after, mapping
 
     async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
@@ -133,7 +131,7 @@ class IdentityProviders:
             if found is None or found.deleted_at is not None:
                 raise not_found("identity provider")
             await identity_providers.save(tx, replace(found, deleted_at=now()))
-            await _tell(tx, authority, "identity-provider.deleted", found)
+            await audit.deleted(tx, authority.actor, found)
 
     async def restore(
         self, authority: Authority, identity_provider_id: UUID
@@ -147,7 +145,7 @@ class IdentityProviders:
             await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)
-            await _tell(tx, authority, "identity-provider.restored", restored, after=told(restored))
+            await audit.restored(tx, authority.actor, restored)
         return restored, mapping
 
     async def _set_group_roles(
@@ -197,29 +195,9 @@ def _checked_domains(domains: list[str]) -> tuple[str, ...]:
     return lowered
 
 
-def _mapping_told(mapping: list[GroupRole]) -> dict[str, Any]:
+def _group_roles(mapping: list[GroupRole]) -> dict[str, Any]:
     return {
         "group_roles": [
             {"group": each.group_name, "role_id": each.role_id, "tenant_id": each.tenant_id} for each in mapping
         ]
     }
-
-
-async def _tell(
-    tx: Transaction,
-    authority: Authority,
-    action: str,
-    provider: IdentityProvider,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        authority.actor,
-        action,
-        provider.identity_provider_id,
-        organization_id=provider.organization_id,
-        before=before,
-        after=after,
-    )
