@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
@@ -73,7 +73,7 @@ class EmailDomains:
             await _require_room(tx, authority.organization_id)
             with taken("email-domain", "name in your organization"):
                 claim = await _create(tx, authority.organization_id, domain)
-            await _tell(tx, authority.actor, "email-domain.created", claim, after=_told(claim))
+            await audit.record(tx, authority.actor, "email-domain.created", claim, after=_fields(claim))
         return claim
 
     async def verify(self, authority: Authority, email_domain_id: UUID) -> Verification:
@@ -106,7 +106,7 @@ class EmailDomains:
                     f"The record is right, but {claim.domain} is proven to be another organization's. Have that one "
                     "give it up, or ask those who run this instance.",
                 ) from error
-            await _tell_difference(tx, authority.actor, before, after)
+            await _record_proof(tx, authority.actor, before, after)
         return Verification(after, answer.texts, None)
 
     async def delete(self, authority: Authority, email_domain_id: UUID) -> None:
@@ -116,7 +116,7 @@ class EmailDomains:
             if claim is None:
                 raise not_found("e-mail domain")
             await email_domains.delete(tx, claim)
-            await _tell(tx, authority.actor, "email-domain.deleted", claim, before=_told(claim))
+            await audit.record(tx, authority.actor, "email-domain.deleted", claim, before=_fields(claim))
 
     async def _ask(self, claim: EmailDomain) -> TxtAnswer:
         if claim.organization_id in self._asking or len(self._asking) >= DNS_QUERIES_MAX:
@@ -164,13 +164,13 @@ async def verify_by_operator(
                     "email-domain-taken",
                     f"{domain} is proven to be of the organization {other.organization_id}. --take-over ends that.",
                 )
-            await _tell_difference(tx, actor, other, await email_domains.set_proof(tx, other, None))
+            await _record_proof(tx, actor, other, await email_domains.set_proof(tx, other, None))
         claim = await email_domains.lock_claim(tx, owner.organization_id, domain)
         if claim is None:
             claim = await _create(tx, owner.organization_id, domain)
-            await _tell(tx, actor, "email-domain.created", claim, after=_told(claim))
+            await audit.record(tx, actor, "email-domain.created", claim, after=_fields(claim))
         after = await email_domains.set_proof(tx, claim, "operator")
-        await _tell_difference(tx, actor, claim, after)
+        await _record_proof(tx, actor, claim, after)
         return after
 
 
@@ -195,25 +195,10 @@ async def _require_room(tx: Transaction, organization_id: UUID) -> None:
         )
 
 
-def _told(claim: EmailDomain) -> dict[str, Any]:
-    return {name: value for name, value in told(claim).items() if name != "token"}
+def _fields(claim: EmailDomain) -> dict[str, Any]:
+    return {name: value for name, value in audit.audited_fields(claim).items() if name != "token"}
 
 
-async def _tell_difference(tx: Transaction, actor: Actor, before: EmailDomain, after: EmailDomain) -> None:
-    old, new = difference(before, after)
-    action = "email-domain.verified" if after.verified_at is not None else "email-domain.taken-over"
-    await _tell(tx, actor, action, after, before=old, after={"domain": after.domain} | new)
-
-
-async def _tell(
-    tx: Transaction,
-    actor: Actor,
-    action: str,
-    claim: EmailDomain,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx, actor, action, claim.email_domain_id, organization_id=claim.organization_id, before=before, after=after
-    )
+async def _record_proof(tx: Transaction, actor: Actor, before: EmailDomain, after: EmailDomain) -> None:
+    action = "verified" if after.verified_at is not None else "taken-over"
+    await audit.changed(tx, actor, before, after, None, {"domain": after.domain}, action=action)
