@@ -5,10 +5,9 @@ that a role can hold. An issuer does not change: users are known by its subjects
 answered.
 """
 
-import re
 import secrets
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from duoscope.identity.audit import record as audit
@@ -16,6 +15,7 @@ from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Author
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.oidc.email_domains import is_domain
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id
@@ -24,8 +24,6 @@ from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
 from duoscope.net.urls import parse_url
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
-
-_DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
 class IdentityProviders:
@@ -190,7 +188,7 @@ def _checked_scopes(scopes: list[str]) -> tuple[str, ...]:
 def _checked_domains(domains: list[str]) -> tuple[str, ...]:
     lowered = tuple(dict.fromkeys(domain.lower() for domain in domains))
     for domain in lowered:
-        if not _DOMAIN.fullmatch(domain):
+        if not is_domain(domain):
             raise invalid(f"allowed_email_domains: {domain[:100]!r} is no domain such as example.com.")
     if not lowered:
         raise invalid("allowed_email_domains must name at least one domain.")
