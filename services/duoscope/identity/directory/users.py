@@ -12,7 +12,8 @@ from uuid import UUID
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
-from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
+from duoscope.identity.directory.organizations import require_platform_admin_left
+from duoscope.identity.directory.regions import PLATFORM
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users

@@ -10,8 +10,11 @@ from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, KeyWish, Made
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authentication import recovery
 from duoscope.identity.authorization.permissions import operator_over
-from duoscope.identity.directory import places, platform
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.organizations import add_organization
+from duoscope.identity.directory.regions import REGION_CODE, find_region
+from duoscope.identity.directory.tenants import add_tenant, change_tenant
+from duoscope.identity.directory.workspaces import add_workspace
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor, operator
@@ -87,8 +90,8 @@ async def make_tenant(
     """`create_tenant` within a platform transaction of the caller's."""
     found = await organizations.find(tx, code_of(organization))
     if found is None:
-        region = await platform.find_region(tx, actor, platform.REGION_CODE)
-        made = await platform.add_organization(
+        region = await find_region(tx, actor, REGION_CODE)
+        made = await add_organization(
             tx,
             actor,
             region_id=region.region_id,
@@ -99,11 +102,11 @@ async def make_tenant(
             retention_days=retention_days,
         )
         return made.tenant
-    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await places.add_workspace(
+    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await add_workspace(
         tx, actor, organization_id=found.organization_id, name=workspace
     )
     try:
-        return await places.add_tenant(
+        return await add_tenant(
             tx,
             actor,
             organization_id=found.organization_id,
@@ -283,7 +286,7 @@ async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days
     if tenant is None:
         raise _no_tenant()
     changes = {"retention_days": retention_days}
-    await places.change_tenant(store, operator_over(tenant.organization_id), tenant_id, changes)
+    await change_tenant(store, operator_over(tenant.organization_id), tenant_id, changes)
 
 
 async def _enter(tx: Transaction, tenant_id: UUID) -> Tenant:
