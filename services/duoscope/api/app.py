@@ -28,6 +28,7 @@ from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, pass
 from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
+    email_domains,
     identity_providers,
     invitations,
     organization_limits,
@@ -53,7 +54,7 @@ _ROUTED: Final = (
     *(health, login, passwords, sessions, devices, mfa, oidc, places),
     *(logs, traces, metrics, services, catalogue, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
-    *(identity_providers, audit_logs, api_keys),
+    *(identity_providers, email_domains, audit_logs, api_keys),
 )
 """Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (

@@ -14,7 +14,7 @@ from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, 
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import platform
+from duoscope.identity.directory import organizations as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import organizations
 from duoscope.stores.postgres import Record
@@ -82,7 +82,7 @@ async def create_organization(
     request: Request[Principal, Any, Any], data: JSONBody[NewOrganization], services: Services
 ) -> MadeOrganization:
     """For platform admins. It comes with the built-in roles, a workspace and a tenant; invite its first admin next."""
-    made = await platform.create_organization(
+    made = await rules.create_organization(
         services.metadata,
         request.user,
         region_id=data.region_id,
@@ -110,7 +110,7 @@ async def list_organizations(
 ) -> OrganizationPage:
     """Your own; all, for platform admins. Sorts: created_at, name, code."""
     filters = {"name": name, "code": code, "region_id": region_id, "is_active": is_active, "deleted": deleted}
-    async with platform.organizations_of(services.metadata, request.user) as tx:
+    async with rules.organizations_of(services.metadata, request.user) as tx:
         return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, _from_row))
 
 
@@ -119,7 +119,7 @@ async def get_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
     """Your own; any, for platform admins."""
-    async with platform.organizations_of(services.metadata, request.user) as tx:
+    async with rules.organizations_of(services.metadata, request.user) as tx:
         found = await organizations.find_by_id(tx, organization_id)
     if found is None:
         raise not_found("organization")
@@ -139,7 +139,7 @@ async def change_organization(
 
     Settings are replaced whole, but for `mfa_required`, whether its people need a second factor: it stays until given.
     """
-    return _shown(await platform.change_organization(services.metadata, request.user, organization_id, given(data)))
+    return _shown(await rules.change_organization(services.metadata, request.user, organization_id, given(data)))
 
 
 @ROUTES.delete(
@@ -149,7 +149,7 @@ async def delete_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> None:
     """For platform admins. Nobody of it can log in or send any more. It can be restored for 90 days."""
-    await platform.delete_organization(services.metadata, request.user, organization_id)
+    await rules.delete_organization(services.metadata, request.user, organization_id)
 
 
 @ROUTES.post(
@@ -163,7 +163,7 @@ async def restore_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
     """Take a deletion back."""
-    return _shown(await platform.restore_organization(services.metadata, request.user, organization_id))
+    return _shown(await rules.restore_organization(services.metadata, request.user, organization_id))
 
 
 def _shown(organization: organizations.Organization) -> Organization:

@@ -14,7 +14,7 @@ from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, 
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import platform
+from duoscope.identity.directory import regions as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import regions
 from duoscope.stores.postgres import Record
@@ -62,7 +62,7 @@ class RegionChange(Change):
 @ROUTES.post("/api/v1/regions", "Make a region", "region:write", problems=(400, 401, 403, 409, 503))
 async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
     """For platform admins. The code must be new."""
-    made = await platform.create_region(
+    made = await rules.create_region(
         services.metadata, request.user, name=data.name, code=data.code or "", description=data.description
     )
     return _shown(made)
@@ -100,13 +100,13 @@ async def change_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], data: JSONBody[RegionChange], services: Services
 ) -> Region:
     """For platform admins. Fields that are not given stay."""
-    return _shown(await platform.change_region(services.metadata, request.user, region_id, given(data)))
+    return _shown(await rules.change_region(services.metadata, request.user, region_id, given(data)))
 
 
 @ROUTES.delete("/api/v1/regions/{region_id:uuid}", "Delete a region", "region:delete", problems=WRITES)
 async def delete_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> None:
     """For platform admins. Refused while organizations are in it. It can be restored for 90 days."""
-    await platform.delete_region(services.metadata, request.user, region_id)
+    await rules.delete_region(services.metadata, request.user, region_id)
 
 
 @ROUTES.post(
@@ -116,7 +116,7 @@ async def restore_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services
 ) -> Region:
     """Take a deletion back."""
-    return _shown(await platform.restore_region(services.metadata, request.user, region_id))
+    return _shown(await rules.restore_region(services.metadata, request.user, region_id))
 
 
 def _shown(region: regions.Region) -> Region:

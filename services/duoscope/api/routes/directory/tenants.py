@@ -21,7 +21,7 @@ from duoscope.api.listing import (
 )
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import places
+from duoscope.identity.directory import tenants as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import tenants
 from duoscope.stores.postgres import Record
@@ -81,7 +81,7 @@ async def create_tenant(
 ) -> Tenant:
     """For holders of tenant:write organization-wide. The code must be new in the workspace."""
     authority = request.user.over_organization("tenant:write", organization_id)
-    made = await places.create_tenant(
+    made = await rules.create_tenant(
         services.metadata,
         authority,
         workspace_id=data.workspace_id,
@@ -143,7 +143,7 @@ async def change_tenant(
 ) -> Tenant:
     """A tenant's admins change their own; the organization's change any. Fields that are not given stay."""
     authority = request.user.over("tenant:write", organization_id)
-    return _shown(await places.change_tenant(services.metadata, authority, tenant_id, given(data)))
+    return _shown(await rules.change_tenant(services.metadata, authority, tenant_id, given(data)))
 
 
 @ROUTES.delete("/api/v1/tenants/{tenant_id:uuid}", "Delete a tenant", "tenant:delete", problems=WRITES)
@@ -155,7 +155,7 @@ async def delete_tenant(
 ) -> None:
     """For holders of tenant:delete organization-wide; not the last one. It can be restored for 90 days."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    await places.delete_tenant(services.metadata, authority, tenant_id)
+    await rules.delete_tenant(services.metadata, authority, tenant_id)
 
 
 @ROUTES.post(
@@ -169,7 +169,7 @@ async def restore_tenant(
 ) -> Tenant:
     """Take a deletion back."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    return _shown(await places.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
+    return _shown(await rules.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
 
 
 def _shown(tenant: tenants.Tenant) -> Tenant:

@@ -21,7 +21,7 @@ from duoscope.api.listing import (
 )
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import places
+from duoscope.identity.directory import workspaces as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import workspaces
 from duoscope.stores.postgres import Record
@@ -78,7 +78,7 @@ async def create_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. The code must be new in the organization."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    made = await places.create_workspace(
+    made = await rules.create_workspace(
         services.metadata,
         authority,
         name=data.name,
@@ -137,7 +137,7 @@ async def change_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. Fields that are not given stay."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    return _shown(await places.change_workspace(services.metadata, authority, workspace_id, given(data)))
+    return _shown(await rules.change_workspace(services.metadata, authority, workspace_id, given(data)))
 
 
 @ROUTES.delete("/api/v1/workspaces/{workspace_id:uuid}", "Delete a workspace", "workspace:delete", problems=WRITES)
@@ -149,7 +149,7 @@ async def delete_workspace(
 ) -> None:
     """For holders of workspace:delete organization-wide; not the last one. It can be restored for 90 days."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    await places.delete_workspace(services.metadata, authority, workspace_id)
+    await rules.delete_workspace(services.metadata, authority, workspace_id)
 
 
 @ROUTES.post(
@@ -167,7 +167,7 @@ async def restore_workspace(
 ) -> Workspace:
     """Take a deletion back."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    return _shown(await places.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
+    return _shown(await rules.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
 
 
 def _shown(workspace: workspaces.Workspace) -> Workspace:
