@@ -82,7 +82,7 @@ class Picky(Ingest):
 
     verdict = Accepted()
 
-    async def accept(self, principal, signal, raw):
+    async def accept(self, principal, signal, raw, sender=None):
         del principal, signal, raw
         return self.verdict
 
@@ -318,7 +318,7 @@ class Full(Ingest):
 
     error = DuoscopeError(ErrorKind.INTERNAL, "x", "x.")
 
-    async def accept(self, principal, signal, raw):
+    async def accept(self, principal, signal, raw, sender=None):
         del principal, signal, raw
         raise self.error
 
