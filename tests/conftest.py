@@ -7,7 +7,7 @@ as a process of its own, for what must be seen from outside. The fixtures are in
 
 import os
 
-pytest_plugins = ("support.stores", "support.otlp", "support.api", "support.up")
+pytest_plugins = ("support.stores", "support.otlp", "support.api", "support.up", "support.dns_server")
 
 os.environ["DUOSCOPE_BREACHED_PASSWORDS_URL"] = "off"
 """No process that a test starts asks anybody on the internet."""

@@ -26,7 +26,7 @@ LONG = "EXTREMES_N" in os.environ
 COUNT = int(os.environ.get("EXTREMES_N", "300"))
 SEED = int(os.environ.get("EXTREMES_SEED", "0")) or (random.getrandbits(32) if LONG else 1)
 TRANSPORTS = ("grpc", "protobuf", "json")
-SENDERS = 12
+SENDERS = 48 if LONG else 12
 BYSTANDS_EVERY = 4
 """Requests of extremes to one of the bystander's."""
 PATIENCE_S = 120

@@ -15,7 +15,7 @@ import httpx
 
 from duoscope.stores.embedded import EmbeddedPostgres
 
-START_S = 180
+START_S = 240
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
 THOROUGH = ROUNDS > 10
 """Whether this is `make faults`; a short form of it is part of the suite."""

@@ -112,6 +112,51 @@ async def test_it_takes_everything_organization_wide(api, admin, mine):
     assert (await api.client.get(one, headers=few)).status_code == 200
 
 
+async def test_a_neighbours_claim_of_a_domain_answers_as_one_that_never_was(api, admin, mine, theirs):
+    own, path = await admin(mine), "/api/v1/email-domains"
+
+    async def claim(headers):
+        answer = await api.client.post(path, json={"domain": "example.com"}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return f"{path}/{answer.json()['email_domain_id']}"
+
+    one = await claim(own)
+    reads = (path, one, f"{path}?domain=example&verified=false&sort=-created_at&limit=1")
+    alone = [(await api.client.get(read, headers=own)).content for read in reads]
+    foreign = await claim(await admin(theirs))
+    assert alone == [(await api.client.get(read, headers=own)).content for read in reads]
+    for method, ending in (("GET", ""), ("DELETE", ""), ("POST", "/verify")):
+        answers = [
+            await api.client.request(method, f"{claimed}{ending}", headers=own)
+            for claimed in (foreign, f"{path}/{new_id()}")
+        ]
+        assert answers[0].status_code == 404, method
+        assert answers[0].content == answers[1].content
+        assert answers[0].headers == answers[1].headers
+    async with api.services.metadata.open(mine, "test.tenant") as tx:
+        assert await tx.fetchval("SELECT count(*) FROM email_domains") == 0, "no tenant's transaction sees them"
+
+
+async def test_claims_and_proofs_of_domains_take_everything_organization_wide(api, admin, mine):
+    path, body = "/api/v1/email-domains", {"domain": "example.com"}
+    made = await api.client.post(path, json=body, headers=await admin(mine))
+    one = f"{path}/{made.json()['email_domain_id']}"
+    here = await api.headers(mine, *ROLE_PERMISSIONS)
+    few = await api.headers(
+        mine, *(f"identity-provider:{action}" for action in ("read", "write", "delete")), organization_wide=True
+    )
+    for headers, code in ((here, "permission-denied"), (few, "beyond-own-permissions")):
+        for response in (
+            await api.client.post(path, json=body, headers=headers),
+            await api.client.post(f"{one}/verify", headers=headers),
+        ):
+            assert (response.status_code, response.json()["code"]) == (403, code)
+    for request in (api.client.get(path, headers=here), api.client.get(one, headers=here)):
+        assert (await request).status_code == 403
+    assert (await api.client.get(one, headers=few)).status_code == 200
+    assert (await api.client.delete(one, headers=few)).status_code == 204
+
+
 async def test_a_neighbours_provider_answers_as_one_that_never_was(api, admin, mine, theirs):
     own = await admin(mine)
     made = await _create(api, own)

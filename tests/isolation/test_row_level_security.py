@@ -8,6 +8,7 @@ import pytest
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
+from support.store_errors import refused
 
 _PLATFORM = PlatformScope(reason="test")
 
@@ -72,7 +73,7 @@ async def test_a_tenant_sees_and_touches_its_own_rows_only(metadata_store, pair,
 async def test_a_foreign_insert_raises(metadata_store, pair):
     first, second = pair
     for foreign in (second, await _tenant(metadata_store)):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        with refused(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             async with metadata_store.open(first, "test.insert") as tx:
                 await tx.execute(
                     "INSERT INTO roles (organization_id, workspace_id, tenant_id, role_id, name) "
@@ -83,7 +84,7 @@ async def test_a_foreign_insert_raises(metadata_store, pair):
 
 async def test_a_row_cannot_be_moved_to_another_tenant(metadata_store, pair):
     first, second = pair
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with refused(asyncpg.InsufficientPrivilegeError):
         async with metadata_store.open(first, "test.move") as tx:
             await tx.execute("UPDATE users SET tenant_id = $1", second.tenant_id)
 
@@ -109,7 +110,7 @@ async def test_references_across_tenants_cannot_be_written_down(metadata_store, 
     scope = (first.organization_id, first.workspace_id, first.tenant_id)
     stranger = await _tenant(metadata_store)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(pytest.raises(asyncpg.ForeignKeyViolationError))
+        stack.enter_context(refused(asyncpg.ForeignKeyViolationError))
         tx = await stack.enter_async_context(metadata_store.open(first, "test.key"))
         await tx.execute(
             "INSERT INTO api_key_permissions (organization_id, workspace_id, tenant_id, api_key_id, permission) "
@@ -123,7 +124,7 @@ async def test_references_across_tenants_cannot_be_written_down(metadata_store, 
         (first.organization_id, second.tenant_id, first.tenant_id, asyncpg.ForeignKeyViolationError),
         (first.tenant_id, first.tenant_id, stranger.tenant_id, asyncpg.ForeignKeyViolationError),
     ):
-        with pytest.raises(error):
+        with refused(error):
             async with metadata_store.open(first, "test.role") as tx:
                 await tx.execute(
                     "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, "
@@ -134,7 +135,7 @@ async def test_references_across_tenants_cannot_be_written_down(metadata_store, 
 
 async def test_a_tenant_cannot_raise_itself_above_tenants(metadata_store, pair):
     first, _ = pair
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+    with refused(asyncpg.InsufficientPrivilegeError):
         async with metadata_store.open(first, "test.admin") as tx:
             await tx.execute("UPDATE users SET is_platform_admin = true")
     async with metadata_store.open(first, "test.built_in") as tx:
@@ -145,7 +146,7 @@ async def test_a_tenant_cannot_raise_itself_above_tenants(metadata_store, pair):
         (first.tenant_id, "region:write", asyncpg.ForeignKeyViolationError),
         (first.organization_id, "log:read", asyncpg.InsufficientPrivilegeError),
     ):
-        with pytest.raises(error):
+        with refused(error):
             async with metadata_store.open(first, "test.grant") as tx:
                 await tx.execute(
                     "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "

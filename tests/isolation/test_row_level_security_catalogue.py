@@ -20,7 +20,13 @@ WITHOUT_ROWS_OF_ANYBODY = {
 """May only shrink, but for what the platform alone may touch and names no tenant, such as hashes of requests."""
 NO_ROW_AT_ALL = {
     ("duoscope_service", name, "SELECT")
-    for name in ("identity_providers", "identity_provider_roles", "user_identities", "oidc_used_states")
+    for name in (
+        "identity_providers",
+        "identity_provider_roles",
+        "user_identities",
+        "oidc_used_states",
+        "email_domains",
+    )
 }
 """May be asked for rows and is shown none: no policy lets it."""
 COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")

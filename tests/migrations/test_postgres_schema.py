@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from duoscope.kernel.ids import new_id
 from duoscope.metadata.encryption_keys import SEALED
 from duoscope.stores.migrations import Migrator
 
@@ -54,6 +55,40 @@ async def test_up_down_up_again_gives_the_same_catalogue(blank_database):
     assert {row[1] for row in await _catalogue(blank_database)} == {"schema_migrations"}
     await migrator.up()
     assert await _catalogue(blank_database) == first
+
+
+async def test_domains_that_one_organization_alone_names_are_proven_by_the_migration(blank_database):
+    migrator = Migrator(postgres_admin_dsn=blank_database.admin_dsn)
+    await migrator.up()
+    await migrator.down("postgres", 17)
+    connection = await asyncpg.connect(blank_database.admin_dsn)
+    try:
+        region, shop, bank = new_id(), new_id(), new_id()
+        await connection.execute("INSERT INTO regions (region_id, name, code) VALUES ($1, 'R', 'r')", region)
+        for organization, code in ((shop, "shop"), (bank, "bank")):
+            await connection.execute(
+                "INSERT INTO organizations (organization_id, region_id, name, code) VALUES ($1, $2, $3, $3)",
+                *(organization, region, code),
+            )
+        for number, (organization, domains, is_deleted) in enumerate([
+            (shop, ["shop.example", "both.example"], False), (shop, ["Shop.example"], False),
+            (bank, ["both.example", "bank.example"], False), (bank, ["shop.example", "old.example"], True),
+        ]):  # fmt: skip
+            await connection.execute(
+                "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
+                "client_secret_encrypted, allowed_email_domains, deleted_at) "
+                "VALUES ($1, $2, $3, 'P', 'https://login.example', 'c', 'x', $4, CASE WHEN $5 THEN now() END)",
+                *(organization, new_id(), f"p-{number}", domains, is_deleted),
+            )
+        await migrator.up()
+        rows = await connection.fetch("SELECT organization_id, domain, verified_by, token FROM email_domains")
+        assert {(row["organization_id"], row["domain"], row["verified_by"]) for row in rows} == {
+            (shop, "shop.example", "migration"), (shop, "both.example", None),
+            (bank, "both.example", None), (bank, "bank.example", "migration"),
+        }  # fmt: skip
+        assert len({row["token"] for row in rows}) == len(rows) == 4
+    finally:
+        await connection.close()
 
 
 async def test_every_scoped_table_has_forced_row_level_security_and_policies_that_name_the_scope(owner):

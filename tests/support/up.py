@@ -20,7 +20,7 @@ class Up:
     """A `duoscope up` as a process of its own, on ports that were free."""
 
     COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
-    START_S = 180
+    START_S = 240
     STOP_S = 10
 
     def __init__(self, data_dir: Path) -> None:

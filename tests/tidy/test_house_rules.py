@@ -185,6 +185,27 @@ def work_that_repeats_is_a_job_of_the_driver(path: str, text: str) -> Iterator[s
                 yield f"line {node.lineno} starts {named}, which repeats: declare a Job, and start it with the Driver"
 
 
+DRIVERS = {
+    "asyncpg": "stores/",
+    "clickhouse_connect": "stores/",
+    "httpcore": "net/",
+    "cryptography.hazmat.primitives.ciphers": "secrets/sealer.py",
+}
+"""Libraries with errors, types and rules of their own that stay behind one door each."""
+
+
+def drivers_stay_behind_their_doors(path: str, text: str) -> Iterator[str]:
+    if not path.startswith(PACKAGE):
+        return
+    for node in ast.walk(ast.parse(text)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            for driver, door in DRIVERS.items():
+                if f"{name}.".startswith(f"{driver}.") and not path.startswith(f"{PACKAGE}{door}"):
+                    yield f"line {node.lineno} imports {name}, which only {door} does"
+
+
 RULES: dict[Rule, tuple[str, str]] = {
     arrows_point_downward: (f"{PACKAGE}kernel/x.py", '"""X."""\nfrom duoscope.stores import clickhouse\n'),
     modules_say_what_they_are_for: (f"{PACKAGE}kernel/x.py", "X = 1\n"),
@@ -195,6 +216,7 @@ RULES: dict[Rule, tuple[str, str]] = {
         f"{PACKAGE}telemetry/x.py",
         '"""X."""\nSQL = f"SELECT * FROM @logs WHERE body = {query}"\n',
     ),
+    drivers_stay_behind_their_doors: (f"{PACKAGE}receiver/x.py", '"""X."""\nimport asyncpg.exceptions\n'),
     work_that_repeats_is_a_job_of_the_driver: (
         f"{PACKAGE}worker/x.py",
         '"""X."""\ntask = asyncio.create_task(run())\n',

@@ -1,7 +1,7 @@
 """The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -28,6 +28,7 @@ from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, pass
 from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
+    email_domains,
     identity_providers,
     invitations,
     organization_limits,
@@ -49,6 +50,13 @@ from duoscope.net.bodies import GoneError
 from duoscope.net.proxies import trusted_proxies
 from duoscope.stores.clickhouse import TelemetryReader
 
+_ROUTED: Final = (
+    *(health, login, passwords, sessions, devices, mfa, oidc, places),
+    *(logs, traces, metrics, services, catalogue, receiving, usage),
+    *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
+    *(identity_providers, email_domains, audit_logs, api_keys),
+)
+"""Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (
     "Metrics, logs and traces of one tenant: the access token says which. Log in at /api/v1/auth/login and send the "
     "access token as `Authorization: Bearer <token>`. Programs read telemetry with an API key in its place, or as "
@@ -65,27 +73,10 @@ def create_app(services_: ApiServices) -> Litestar:
     tails = Tails(services_.stopping)
     app = ObservedApp(
         route_handlers=[
-            *(login.login, login.refresh, login.reauthenticate, login.logout, login.me),
-            *(*passwords.ROUTES, *sessions.ROUTES, *devices.ROUTES, *link_pages.ROUTES),
-            *(logs.search, logs.tail, logs.get_record),
-            *(traces.search, traces.get_trace),
-            *metrics.ROUTES,
-            *prometheus.ROUTES,
-            *(*receiving.ROUTES, *usage.ROUTES),
-            *(*services.ROUTES, *catalogue.ROUTES),
+            *link_pages.ROUTES,
             start_page.start_page,
-            *(health.live, health.ready, health.metrics),
-            *(*mfa.ROUTES, *oidc.ROUTES, *identity_providers.ROUTES),
-            *(audit_logs.list_audit_logs, *api_keys.ROUTES),
-            *(
-                *regions.ROUTES,
-                *organizations.ROUTES,
-                *organization_limits.ROUTES,
-                *workspaces.ROUTES,
-                *tenants.ROUTES,
-                *places.ROUTES,
-            ),
-            *(*users.ROUTES, *roles.ROUTES, *permissions.ROUTES, *invitations.ROUTES),
+            *prometheus.ROUTES,
+            *(handler for module in _ROUTED for handler in module.ROUTES.handlers),
         ],
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),

@@ -6,7 +6,7 @@ The telemetry reads are for machines with an API key as well (api/api_key_auth.p
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from litestar.connection import ASGIConnection
@@ -106,7 +106,10 @@ def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Actor:
     )
 
 
-def requires(permission: str) -> Callable[[ASGIConnection[Any, Principal, Any, Any], BaseRouteHandler], None]:
+Guard: TypeAlias = Callable[[ASGIConnection[Any, Principal, Any, Any], BaseRouteHandler], None]
+
+
+def requires(permission: str) -> Guard:
     """A guard: FORBIDDEN for a principal without the permission."""
 
     def guard(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:

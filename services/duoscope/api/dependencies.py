@@ -16,6 +16,7 @@ from duoscope.identity.authentication.sessions import Sessions
 from duoscope.identity.authentication.signing_keys import SigningKeys
 from duoscope.identity.directory.invitations import Invitations
 from duoscope.identity.directory.organization_limits import Quota
+from duoscope.identity.oidc.email_domains import EmailDomains
 from duoscope.identity.oidc.identity_providers import IdentityProviders
 from duoscope.identity.oidc.login import OidcLogins
 from duoscope.identity.passwords.breached_passwords import BreachedPasswords
@@ -23,6 +24,7 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.organization_limits import OrganizationLimits
 from duoscope.kernel.settings import Settings
+from duoscope.net.dns import TxtRecords, parse_servers
 from duoscope.net.outbound import Outbound
 from duoscope.secrets.box import SecretBox
 from duoscope.secrets.keys import SecretKeys
@@ -42,6 +44,7 @@ class ApiServices:
         signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
         second_factors: multi-factor authentication.
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
+        email_domains: which e-mail domains are an organization's own.
         outbound: asks addresses that people configured.
         breached: knows breached passwords.
         api_keys: for machines that read telemetry.
@@ -61,6 +64,7 @@ class ApiServices:
     signing_keys: SigningKeys
     second_factors: SecondFactors
     identity_providers: IdentityProviders
+    email_domains: EmailDomains
     oidc: OidcLogins
     outbound: Outbound
     breached: BreachedPasswords
@@ -124,6 +128,7 @@ async def assemble(
         signing_keys=signing_keys,
         second_factors=second_factors,
         identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks), quota=quota),
+        email_domains=EmailDomains(metadata, TxtRecords(parse_servers(settings.dns_servers))),
         oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url, quota=quota),
         outbound=outbound,
         breached=breached,

@@ -101,10 +101,10 @@ def dropped_tables(sql: str) -> list[str]:
 
 
 def _with_migrator(settings: Settings, work: Callable[["Migrator"], Awaitable[T]]) -> T:
-    from duoscope.runtime import serve
+    from duoscope.runtime import serve, stores
 
     async def run() -> T:
-        async with serve.migrator(settings) as migrator:
+        async with stores.migrator(settings) as migrator:
             return await work(migrator)
 
     return serve.run(run())

@@ -1,4 +1,4 @@
-"""`duoscope admin`: sessions ended, and a password that counts for a while where the organization takes none."""
+"""`duoscope admin`: sessions ended, e-mail domains proven, a password that counts where the organization takes none."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from typing import Final
@@ -63,4 +63,35 @@ def allow_password(settings: Settings, email: str, hours: int) -> None:
     click.echo(f"The password of {email} counts for {hours} {'hour' if hours == 1 else 'hours'}.")
 
 
-COMMANDS: Final = (end_sessions, allow_password)
+@click.command("verify-domain")
+@click.argument("domain")
+@click.option("--organization", required=True, help="Code of the organization whose domain it is; see list-tenants.")
+@click.option("--take-over", is_flag=True, help="End another organization's proof of it.")
+@settings_options("data_dir")
+@json_option
+def verify_domain(settings: Settings, domain: str, organization: str, *, take_over: bool, as_json: bool) -> None:
+    """Say that an e-mail domain is an organization's, so that its identity providers may vouch for addresses there.
+
+    In place of the DNS record with which its admins can prove that themselves.
+    """
+    from duoscope.identity.oidc import email_domains
+    from duoscope.kernel.actor import operator
+    from duoscope.metadata.email_domains import EmailDomain
+    from duoscope.runtime import serve
+
+    async def run() -> EmailDomain:
+        async with open_store(settings) as store:
+            return await email_domains.verify_by_operator(
+                store, operator(), organization=organization, domain=domain, takes_over=take_over
+            )
+
+    claim = serve.run(run())
+    if as_json:
+        output.emit_json(
+            {"email_domain_id": claim.email_domain_id, "domain": claim.domain, "verified_by": claim.verified_by}
+        )
+        return
+    click.echo(f"{claim.domain} is the organization's, by {claim.verified_by}.")
+
+
+COMMANDS: Final = (end_sessions, allow_password, verify_domain)

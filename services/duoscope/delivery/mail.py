@@ -8,7 +8,6 @@ sealed while they wait, and a link for a forgotten password is made only when it
 
 import asyncio
 import logging
-import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import aiosmtplib
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from prometheus_client import Counter
 
 from duoscope.kernel import clock
@@ -34,6 +31,7 @@ from duoscope.kernel.settings import Settings
 from duoscope.metadata import mail_outbox
 from duoscope.metadata.mail_outbox import Waiting
 from duoscope.secrets.keys import SecretKeys
+from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 SEND_TIMEOUT_S: Final = 20.0
@@ -44,7 +42,6 @@ RETRY_MAX_S: Final = 3600.0
 MAIL_AGE_MAX_S: Final = 3 * 24 * 3600.0
 """How long a mail is tried."""
 BATCH_MAX: Final = 20
-_NONCE_BYTES: Final = 12
 _PERMANENT_FROM: Final = 500
 _PORTS: Final = {"smtps": 465, "smtp": 587, "smtp+plaintext": 25}
 
@@ -110,7 +107,7 @@ class Mailer:
     def __init__(self, settings: Settings, keys: SecretKeys, *, tls: ssl.SSLContext | None = None) -> None:
         self._server = SmtpServer.parse(settings.smtp_url) if settings.smtp_url else None
         self._from = settings.mail_from
-        self._ciphers = [AESGCM(key) for key in keys.derive("mail-outbox")]
+        self._sealer = keys.sealer("mail-outbox")
         self._tls = tls
 
     @property
@@ -133,8 +130,7 @@ class Mailer:
         if self._server is None:
             return False
         mail_id = new_id()
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._ciphers[0].encrypt(nonce, text.encode(), mail_id.bytes)
+        sealed = self._sealer.seal(text.encode(), mail_id.bytes)
         await mail_outbox.add(
             tx, mail_id=mail_id, organization_id=organization_id, recipient=to, subject=subject, sealed_text=sealed
         )
@@ -174,13 +170,10 @@ class Mailer:
 
     def unseal(self, waiting: Waiting) -> str:
         """The text of a mail; UndeliverableError if none of the keys opens it."""
-        nonce, sealed = waiting.sealed_text[:_NONCE_BYTES], waiting.sealed_text[_NONCE_BYTES:]
-        for cipher in self._ciphers:
-            try:
-                return cipher.decrypt(nonce, sealed, waiting.mail_id.bytes).decode()
-            except InvalidTag:
-                continue
-        raise UndeliverableError("sealed under a secret that this process does not have")
+        try:
+            return self._sealer.open(waiting.sealed_text, waiting.mail_id.bytes).decode()
+        except SealBrokenError as error:
+            raise UndeliverableError("sealed under a secret that this process does not have") from error
 
     def _message(self, to: str, subject: str, text: str, mail_id: UUID) -> EmailMessage:
         try:

@@ -214,6 +214,12 @@ SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
 """Rows of one page of a telemetry search."""
 
+EMAIL_DOMAINS_OF_ORGANIZATION_MAX: Final = 200
+"""E-mail domains that an organization may claim, proven or not."""
+
+DNS_QUERIES_MAX: Final = 16
+"""Organizations that wait for an answer of DNS at one time, one query each, in one process."""
+
 LIST_LIMIT_DEFAULT: Final = 50
 LIST_LIMIT_MAX: Final = 200
 """Rows of one page of a metadata list."""

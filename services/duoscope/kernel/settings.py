@@ -57,6 +57,8 @@ class Settings:
             `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
         outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
             providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
+        dns_servers: servers that are asked for the records that prove e-mail domains, by address, such as
+            `10.0.0.53,127.0.0.1:5353`; empty means those of the system.
         breached_passwords_url: service that is asked too whether a new password was stolen elsewhere, by the first
             five digits of its SHA-1, such as https://api.pwnedpasswords.com/range; `off`, the default: nobody is asked,
             the list that is shipped decides alone.
@@ -86,6 +88,7 @@ class Settings:
     ingest_limits: str = ""
     organization_limits: str = ""
     outbound_networks: str = ""
+    dns_servers: str = ""
     breached_passwords_url: AddressOrOff = "off"
     log_level: str = "INFO"
 

@@ -74,12 +74,17 @@ _IS_OPEN = (
     "SELECT FROM organizations o WHERE o.organization_id = users.organization_id AND o.is_active "
     "AND o.deleted_at IS NULL)"
 )
-# Platform admins cannot come through an organization's provider, and an operator may let somebody in for a while.
+# Platform admins cannot come through an organization's provider, and an operator may let somebody in for a while. A
+# provider of domains that nobody has proven forbids nothing, and neither does one for addresses of such a domain.
 _SSO_SLUG = (
     "(SELECT min(p.slug) FROM identity_providers p JOIN organizations o USING (organization_id) "
     "WHERE p.organization_id = users.organization_id AND p.is_active AND p.deleted_at IS NULL "
     "AND o.settings -> 'sso_required' = 'true' AND NOT users.is_platform_admin "
-    "AND coalesce(users.password_until < now(), true))"
+    "AND coalesce(users.password_until < now(), true) AND EXISTS (SELECT FROM email_domains d "
+    "WHERE d.organization_id = p.organization_id AND d.domain = ANY (p.allowed_email_domains) "
+    "AND d.verified_at IS NOT NULL) AND (lower(split_part(users.email, '@', 2)) <> ALL (p.allowed_email_domains) "
+    "OR EXISTS (SELECT FROM email_domains d WHERE d.organization_id = p.organization_id "
+    "AND d.domain = lower(split_part(users.email, '@', 2)) AND d.verified_at IS NOT NULL)))"
 )
 _LOGIN = (
     "SELECT organization_id, tenant_id, user_id, password_hash, password_expires_at, "

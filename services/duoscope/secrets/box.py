@@ -7,16 +7,11 @@ database opens nothing, and the secret can be changed without touching a single 
 """
 
 import base64
-import binascii
 import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -24,12 +19,10 @@ from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, encryption_keys
 from duoscope.metadata.encryption_keys import SEALED, EncryptionKey, SealedColumn, SealedValue
 from duoscope.secrets.keys import SecretKeys
+from duoscope.secrets.sealer import SealBrokenError, Sealer, new_key
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _FORMAT: Final = "v1"
-_KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
-"""Random: a key may seal 2**32 values (NIST SP 800-38D, section 8.3)."""
 RESEAL_ROWS_MAX: Final = 200
 """Values sealed anew in one transaction; what it does not reach, the next does, also after a kill."""
 _PLATFORM: Final = PlatformScope(reason="the secret box's keys are the platform's")
@@ -202,7 +195,7 @@ class SecretBox:
             await encryption_keys.remove_row(tx, column, value)
 
     async def _make(self, tx: Transaction, version: int) -> EncryptionKey:
-        sealed = self._wrap(version, AESGCM.generate_key(_KEY_BYTES * 8))
+        sealed = self._wrap(version, new_key())
         await encryption_keys.create(tx, version, sealed)
         return EncryptionKey(version, sealed, is_retired=False)
 
@@ -256,15 +249,13 @@ def _parse(sealed: str) -> tuple[int, str]:
 
 
 def _encrypt(key: bytes, plaintext: bytes, place: Place) -> str:
-    nonce = os.urandom(_NONCE_BYTES)
-    return base64.urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, plaintext, _authenticated(place))).decode()
+    return base64.urlsafe_b64encode(Sealer([key]).seal(plaintext, _authenticated(place))).decode()
 
 
 def _decrypt(key: bytes, body: str, place: Place) -> bytes:
     try:
-        raw = base64.b64decode(body, altchars=b"-_", validate=True)
-        return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _authenticated(place))
-    except (InvalidTag, ValueError, binascii.Error) as error:
+        return Sealer([key]).open(base64.b64decode(body, altchars=b"-_", validate=True), _authenticated(place))
+    except (SealBrokenError, ValueError) as error:
         raise _broken(f"a sealed value does not open in {place}") from error
 
 

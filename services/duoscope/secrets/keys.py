@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
+from duoscope.secrets.sealer import Sealer
 
 SECRET_BYTES_MIN = 32
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
@@ -53,6 +54,10 @@ class SecretKeys:
             HKDF(algorithm=SHA256(), length=32, salt=None, info=f"duoscope/{purpose}".encode()).derive(secret)
             for secret in self.secrets
         )
+
+    def sealer(self, purpose: str) -> Sealer:
+        """Returns what encrypts for one purpose: with the current secret's key, while all keys decrypt."""
+        return Sealer(self.derive(purpose))
 
 
 def _read_or_make(path: Path) -> str:

@@ -51,7 +51,8 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
 )
 _BUSY = (
@@ -191,7 +192,8 @@ class MetadataStore:
             name: what the work is called in PostgreSQL's views and logs, such as `api_keys.list`.
 
         Raises:
-            DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`.
+            DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`; INTERNAL
+                `metadata-store-error` for any other error of the driver that leaves the block.
         """
         # One round trip: the values are UUIDs printed by us, the name is a constant.
         if isinstance(scope, OrganizationScope):
@@ -294,7 +296,9 @@ class MetadataStore:
             # asyncpg's word for a connection that went away between two statements.
             if connection is None or _is_gone(connection):
                 raise _away(error) from error
-            raise
+            raise _refused(error) from error
+        except asyncpg.PostgresError as error:
+            raise _refused(error) from error
         finally:
             if connection is not None:
                 await self._release(connection)
@@ -325,6 +329,16 @@ def _away(error: Exception) -> DuoscopeError:
         "The metadata store is not available; try again shortly.",
         code="metadata-store-unavailable",
         retry_after_s=RETRY_AFTER_S,
+        detail=f"{type(error).__name__}: {error}",
+    )
+
+
+def _refused(error: Exception) -> DuoscopeError:
+    """For what no retry mends: a statement that is wrong, or one that a policy or a key forbids and nobody foresaw."""
+    return DuoscopeError(
+        ErrorKind.INTERNAL,
+        "metadata-store-error",
+        "The metadata store refused a statement of duoscope's own; tell your operator.",
         detail=f"{type(error).__name__}: {error}",
     )
 

@@ -8,9 +8,11 @@ retention. May run twice at once.
 import logging
 from typing import Final
 
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.kernel.actor import system
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, removal
+from duoscope.metadata import removal
 from duoscope.stores.postgres import MetadataStore
 
 _log = logging.getLogger(__name__)
@@ -26,14 +28,8 @@ async def purge_deleted(metadata: MetadataStore) -> int:
         async with metadata.open_purge(_REASON, "worker.purge") as tx:
             gone = await removal.purge(tx, resource)
             for organization_id, identifier in () if resource in _UNTOLD else sorted(gone, key=str):
-                await audit_logs.record(
-                    tx,
-                    system("purge"),
-                    action=f"{resource}.purged",
-                    resource_type=resource,
-                    resource_id=identifier,
-                    organization_id=organization_id,
-                )
+                about = About(resource, identifier, organization_id)
+                await audit.record(tx, system("purge"), f"{resource}.purged", about)
         if gone:
             _log.info("purged", extra={"resource": resource, "count": len(gone)})
         removed += len(gone)

@@ -12,6 +12,7 @@ from duoscope.kernel.actor import Actor, operator, system
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import audit_logs
+from support.store_errors import refused
 
 _PLATFORM = PlatformScope(reason="test")
 _ACTOR = Actor(new_id(), "ada@example.com", "user", "192.0.2.1", "curl/8", new_id())
@@ -107,7 +108,7 @@ async def test_no_service_changes_or_removes_an_entry_or_a_chain(metadata_store,
     )
     for statement in statements:
         for opened in (metadata_store.open(scope, "test.x"), metadata_store.open_platform(_PLATFORM, "test.x")):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            with refused(asyncpg.InsufficientPrivilegeError):
                 async with opened as tx:
                     await tx.execute(statement)
     owner = await asyncpg.connect(database.admin_dsn)
@@ -127,7 +128,7 @@ async def test_a_tenant_reads_its_own_entries_and_writes_to_its_own_organization
     async with metadata_store.open(scope, "test.read") as tx:
         assert [row["tenant_id"] for row in await tx.fetch("SELECT tenant_id FROM audit_logs")] == [scope.tenant_id]
     for organization_id in (stranger.organization_id, None):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        with refused(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             async with metadata_store.open(scope, "test.foreign") as tx:
                 await audit_logs.record(
                     tx, _ACTOR, action="thing.created", resource_type="thing", resource_id="2",

@@ -229,7 +229,7 @@ async def _token(owner, api) -> str:
     row = await owner.fetchrow("SELECT * FROM mail_outbox ORDER BY mail_id DESC LIMIT 1")
     mailer = api.services.invitations._mailer
     sealed = row["sealed_text"]
-    text = mailer._ciphers[0].decrypt(sealed[:12], sealed[12:], row["mail_id"].bytes).decode()
+    text = mailer._sealer.open(sealed, row["mail_id"].bytes).decode()
     return re.search(r"#(tfi-\S+)", text)[1]
 
 

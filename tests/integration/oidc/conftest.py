@@ -31,7 +31,9 @@ from werkzeug.serving import make_server
 
 from duoscope.api.app import create_app
 from duoscope.api.dependencies import assemble
+from duoscope.identity.oidc.email_domains import verify_by_operator
 from duoscope.identity.operators import administration
+from duoscope.kernel.actor import operator
 from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.secrets.keys import SecretKeys
@@ -293,11 +295,13 @@ def provider(monkeypatch) -> Generator[Provider]:
 
 
 @pytest.fixture
-async def services(metadata_store, telemetry_store, hasher):
+async def services(metadata_store, telemetry_store, hasher, zone):
     made = await assemble(
         metadata_store,
         telemetry_store,
-        settings=Settings(outbound_networks="127.0.0.0/8", breached_passwords_url="off"),
+        settings=Settings(
+            outbound_networks="127.0.0.0/8", breached_passwords_url="off", dns_servers=f"127.0.0.1:{zone.port}"
+        ),
         keys=SecretKeys((b"s" * 32,)),
         hasher=hasher,
         public_url="http://duoscope.test",
@@ -317,8 +321,9 @@ async def browser(services):
 class Acme:
     """An organization with a tenant, an admin, and an identity provider."""
 
-    def __init__(self, services, browser, provider, tenant) -> None:
+    def __init__(self, services, browser, provider, tenant, code) -> None:
         self.services, self.browser, self.provider, self.tenant = services, browser, provider, tenant
+        self.code = code
         self.headers: dict[str, str] = {}
         self.registered: dict = {}
 
@@ -330,7 +335,11 @@ class Acme:
         async with self.services.metadata.open(self.scope, "test.role") as tx:
             return str(await tx.fetchval("SELECT role_id FROM roles WHERE name = $1", name))
 
-    async def register(self, *mapping: tuple[str, str], **fields) -> dict:
+    async def prove(self, domain: str) -> None:
+        await verify_by_operator(self.services.metadata, operator(), organization=self.code, domain=domain)
+
+    async def register(self, *mapping: tuple[str, str], proves: bool = True, **fields) -> dict:
+        """The provider, for domains that are proven to be the organization's."""
         roles = [
             {"group": group, "role_id": await self.role_id(role), "tenant_id": str(self.tenant.tenant_id)}
             for group, role in mapping
@@ -343,6 +352,8 @@ class Acme:
             "allowed_email_domains": ["Example.com"],
             "group_roles": roles,
         }
+        for domain in (body | fields)["allowed_email_domains"] if proves else ():
+            await self.prove(domain)
         response = await self.browser.post("/api/v1/identity-providers", json=body | fields, headers=self.headers)
         assert response.status_code == 201, response.text
         self.registered = response.json()
@@ -392,7 +403,7 @@ def found(services, browser, provider):
         tenant = await administration.create_tenant(
             services.metadata, organization=name, workspace="W", tenant="T", mfa_required=False
         )
-        acme = Acme(services, browser, provider, tenant)
+        acme = Acme(services, browser, provider, tenant, name.lower())
         await administration.create_user(
             services.metadata,
             services.hasher,

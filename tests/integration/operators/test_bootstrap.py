@@ -37,6 +37,18 @@ async def owner(database):
     await connection.close()
 
 
+async def test_all_that_the_first_start_makes_is_in_the_audit_log(metadata_store, hasher, owner, tmp_path):
+    made = (await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)).credentials
+    rows = await owner.fetch("SELECT action, actor_kind, content FROM audit_logs ORDER BY audit_log_id")
+    actions = ["region.created", "organization.created", "user.created", "api-key.created"]
+    assert [(row["action"], row["actor_kind"]) for row in rows] == [(action, "system") for action in actions]
+    user = json.loads(rows[2]["content"])
+    assert (user["tenant_id"], user["after"]["email"], user["after"]["role"]) == (
+        made.tenant_id, made.admin_email, "admin",
+    )  # fmt: skip
+    assert made.admin_password not in str(rows)
+
+
 async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret_keys, signing_keys, tmp_path):
     first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
     assert first.created

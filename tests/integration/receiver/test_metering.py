@@ -17,12 +17,13 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.scope import OrganizationScope
 from duoscope.metadata import removal
+from duoscope.receiver.decoder import CUTS as CUT_REASONS
 from duoscope.receiver.decoder import REASONS
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
-from duoscope.telemetry.usage.reasons import EXPLANATIONS
+from duoscope.telemetry.usage.reasons import CUTS, EXPLANATIONS
 
 VIEWS = {
     "traces": ("traces",),
@@ -188,8 +189,9 @@ async def test_rejections_say_why_newest_first_with_filters_and_pages(ingest, pr
 
 
 def test_every_reason_has_an_explanation():
-    assert set(EXPLANATIONS) == {*REASONS, REFUSED}
-    for template in EXPLANATIONS.values():
+    assert set(EXPLANATIONS) | set(CUTS) == {*REASONS, REFUSED}
+    assert set(CUTS) == CUT_REASONS
+    for template in (*EXPLANATIONS.values(), *CUTS.values()):
         assert template.format(**dataclasses.asdict(IngestLimits()))
 
 
@@ -273,8 +275,8 @@ async def test_a_tenants_own_limits_are_heard_of_and_shown(ingest, verifier, pri
         {"time_unix_nano": now, "body": "", "attributes": dict.fromkeys("abcd", 1)},
     )
     answer = await ingest.accept(changed, LOGS, otlp.logs("s", *records).SerializeToString())
-    assert answer.rejected == 2
-    assert "more than 3 attributes" in answer.message
+    assert answer.rejected == 0
+    assert "1 kept, but cut: more than 3 attributes" in answer.message
     assert "more than 10 bytes" in answer.message
 
     def gauges(*hosts):

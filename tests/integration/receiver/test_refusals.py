@@ -6,6 +6,9 @@ import gzip
 from collections import Counter
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import httpx
 import pytest
 
@@ -166,6 +169,53 @@ async def test_what_was_refused_over_grpc(export, told, otlp, inhabited, metadat
         },
         {("logs", 200): 1, ("logs", 429): 1, ("traces", 429): 1, ("traces", 400): 1, ("traces", 413): 2},
     )
+
+
+async def _sent_as(encoding, port, key):
+    """The gRPC status of a call whose message is compressed so, sent as HTTP/2: grpcio's client knows no such name."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    connection.initiate_connection()
+    path = f"/{LOGS.grpc_service}/Export"
+    headers = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test", "te": "trailers"}
+    headers |= {"content-type": "application/grpc", "grpc-encoding": encoding, "x-api-key": key}
+    connection.send_headers(1, list(headers.items()))
+    connection.send_data(1, b"\x01\x00\x00\x00\x08squeezed", end_stream=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        while True:
+            writer.write(connection.data_to_send())
+            for event in connection.receive_data(await reader.read(65536)):
+                if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                    answer = dict(event.headers)
+                    if "grpc-status" in answer:
+                        return answer["grpc-status"]
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "snappy", "deflate", "unheard-of"])
+async def test_compressions_that_grpc_does_not_take_are_counted(
+    ingest, told, inhabited, verifier, monkeypatch, encoding
+):
+    counted, count = asyncio.Semaphore(0), refusals.Refusals.count
+
+    def noted(self, *what):
+        count(self, *what)
+        counted.release()
+
+    monkeypatch.setattr(refusals.Refusals, "count", noted)
+    server = GrpcServer(ingest)
+    await server.start("127.0.0.1", 0)
+    assert await _sent_as(encoding, server.port, inhabited.key.api_key) in {"12", "13"}  # UNIMPLEMENTED, INTERNAL
+    assert await _sent_as(encoding, server.port, "no key of ours") in {"12", "13"}
+    verifier._verified.clear()  # the call ends before its key is known
+    assert await _sent_as(encoding, server.port, inhabited.key.api_key) in {"12", "13"}
+    async with asyncio.timeout(20):
+        await counted.acquire()
+        await counted.acquire()
+    await server.stop(1)
+    assert await told() == ({("logs", "unsupported-encoding"): 2}, {("logs", 415): 2})
 
 
 async def test_a_key_from_a_wrong_address(ingest, told, inhabited, metadata_store, verifier, client):

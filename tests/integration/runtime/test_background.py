@@ -25,7 +25,7 @@ from duoscope.receiver.durability.leases import Claims
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.transport.http_server import HttpApplication
-from duoscope.runtime import serve
+from duoscope.runtime import stores
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
@@ -85,9 +85,9 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     """A receiver, with a driver in which every job runs that there is."""
     driver = BreakableDriver()
     lock = DataDirectoryLock.acquire(tmp_path)
-    postgres = serve.KeptPostgres(await EmbeddedPostgres.start(tmp_path), tmp_path)
-    driver.start(serve.KEEP_POSTGRES, postgres.keep)
-    driver.start(serve.VERIFY_SCHEMA, lambda: serve.verify_later(metadata_store, asyncio.Event()))
+    postgres = stores.KeptPostgres(await EmbeddedPostgres.start(tmp_path), tmp_path)
+    driver.start(stores.KEEP_POSTGRES, postgres.keep)
+    driver.start(stores.VERIFY_SCHEMA, lambda: stores.verify_later(metadata_store, asyncio.Event()))
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     upkeep.start(driver)

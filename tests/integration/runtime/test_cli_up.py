@@ -16,7 +16,7 @@ import pytest
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
 FREE_PORTS = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
-START_S = 60
+START_S = 240
 STOP_S = 15
 
 
@@ -93,6 +93,10 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
         assert "in use by another duoscope" in _run("up", *FREE_PORTS, "--data-dir", str(data_dir), code=1)
         assert "in use by another duoscope" in _run("migrate", "status", "--data-dir", str(data_dir), code=1)
         assert known["tenant_id"] in _run("admin", "list-tenants", "--data-dir", str(data_dir))
+        proves = ("admin", "verify-domain", "Example.com", "--data-dir", str(data_dir), "--organization")
+        assert "example.com is the organization's, by operator." in _run(*proves, "default")
+        assert json.loads(_run(*proves, "default", "--json"))["verified_by"] == "operator"
+        assert "No such organization" in _run(*proves, "nobody", code=1)
 
         said = _run("demo", "--duration", "2", "--rate", "20", "--data-dir", str(data_dir))
         counted = re.search(r"Done: (\d+) spans, (\d+) log records, (\d+) metric points accepted", said)

@@ -8,7 +8,7 @@ import pytest
 from duoscope.background.driver import Driver
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.settings import Settings
-from duoscope.runtime import serve
+from duoscope.runtime import stores
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.stores.migrations import Migrator
 
@@ -36,13 +36,13 @@ async def test_only_a_receiver_starts_without_postgres(away):
     address, start = away
     settings = Settings(postgres_dsn=address.service_dsn)
     stop = asyncio.Event()
-    for parts in (serve.PARTS, frozenset({"api"}), frozenset({"worker"}), frozenset({"receiver", "api"})):
+    for parts in (stores.PARTS, frozenset({"api"}), frozenset({"worker"}), frozenset({"receiver", "api"})):
         async with AsyncExitStack() as stack:
             with pytest.raises(DuoscopeError) as refused:
-                await serve._open_metadata(settings, parts, stop, Driver(), stack)
+                await stores.open_metadata(settings, parts, stop, Driver(), stack)
             assert refused.value.kind is ErrorKind.UNAVAILABLE
     async with AsyncExitStack() as stack:
-        store = await serve._open_metadata(settings, frozenset({"receiver"}), stop, Driver(), stack)
+        store = await stores.open_metadata(settings, frozenset({"receiver"}), stop, Driver(), stack)
         with pytest.raises(DuoscopeError):
             await store.ping()
         await start()
@@ -54,7 +54,7 @@ async def test_a_receiver_ends_when_postgres_comes_back_with_another_schema(away
     address, start = away
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
-        await serve._open_metadata(
+        await stores.open_metadata(
             Settings(postgres_dsn=address.service_dsn), frozenset({"receiver"}), stop, Driver(), stack
         )
         await Migrator(postgres_admin_dsn=(await start()).admin_dsn).down("postgres", 7)

@@ -4,15 +4,17 @@ import asyncio
 import logging
 from typing import Annotated, Final
 
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from msgspec import Meta, Struct
 from prometheus_client import generate_latest
 
-from duoscope.api.authentication import OPEN, PUBLIC
 from duoscope.api.dependencies import ApiServices, Check
+from duoscope.api.routing import Routes
 from duoscope.kernel.errors import DuoscopeError
+
+ROUTES: Final = Routes("health")
 
 _log = logging.getLogger(__name__)
 CHECK_TIMEOUT_S: Final = 3.0
@@ -33,13 +35,13 @@ class Readiness(Struct, frozen=True):
     parts: Annotated[dict[str, str], Meta(examples=[{"postgres": _READY, "clickhouse": _READY}])]
 
 
-@get("/health/live", opt=PUBLIC, security=OPEN, tags=["health"], summary="Is the process alive?", sync_to_thread=False)
+@ROUTES.get("/health/live", "Is the process alive?", public=True, sync_to_thread=False)
 def live() -> Health:
     """200 as long as the process can answer at all."""
     return Health("live")
 
 
-@get("/health/ready", opt=PUBLIC, security=OPEN, tags=["health"], summary="Can requests be served?")
+@ROUTES.get("/health/ready", "Can requests be served?", public=True)
 async def ready(services: NamedDependency[SkipValidation[ApiServices]]) -> Response[Readiness]:
     """200 when every part is ready, 503 otherwise."""
     checks = {"postgres": services.metadata.ping, "clickhouse": services.telemetry.ping, **services.readiness}
@@ -49,14 +51,7 @@ async def ready(services: NamedDependency[SkipValidation[ApiServices]]) -> Respo
     return Response(Readiness(_READY if is_ready else "not ready", parts), status_code=200 if is_ready else 503)
 
 
-@get(
-    "/metrics",
-    opt=PUBLIC,
-    security=OPEN,
-    tags=["health"],
-    summary="The process's own metrics",
-    media_type=_METRICS_MEDIA_TYPE,
-)
+@ROUTES.get("/metrics", "The process's own metrics", public=True, media_type=_METRICS_MEDIA_TYPE)
 async def metrics(services: NamedDependency[SkipValidation[ApiServices]]) -> bytes:
     """Prometheus text."""
     return await asyncio.to_thread(generate_latest, services.registry)

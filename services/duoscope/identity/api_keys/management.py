@@ -15,7 +15,7 @@ from uuid import UUID
 
 from duoscope.identity.api_keys import form
 from duoscope.identity.api_keys.form import NewKey
-from duoscope.identity.audit import record
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Held, require_held
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.passwords.hashing import SlowHasher
@@ -126,8 +126,7 @@ class ApiKeyManagement:
             await api_keys.change(tx, after)
             stored = await api_keys.get(tx, api_key_id)
             assert stored is not None
-            was, is_ = record.difference(before, stored)
-            await _tell(tx, holder.actor, "api-key.changed", stored, was, is_)
+            await audit.changed(tx, holder.actor, before, stored)
             return stored
 
     async def rotate(self, holder: Holder, api_key_id: UUID, *, grace_s: int = GRACE_DEFAULT_S) -> Made:
@@ -178,7 +177,7 @@ async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, w
     )
     key = await api_keys.get(tx, api_key_id)
     assert key is not None
-    await _tell(tx, actor, "api-key.created", key, None, record.told(key))
+    await audit.created(tx, actor, key)
     return Made(key, new.presented)
 
 
@@ -192,8 +191,7 @@ async def rotate(
     await api_keys.rotate(tx, before, secret_hash=secret_hash, grace_s=float(grace_s))
     after = await api_keys.get(tx, api_key_id)
     assert after is not None
-    was, is_ = record.difference(before, after)
-    await _tell(tx, actor, "api-key.rotated", after, was, is_)
+    await audit.changed(tx, actor, before, after, action="rotated")
     return Made(after, new.presented)
 
 
@@ -209,8 +207,7 @@ async def revoke(
     await api_keys.revoke(tx, before.key_id, reason=reason, revoked_by=revoked_by)
     after = await api_keys.get(tx, api_key_id)
     assert after is not None
-    was, is_ = record.difference(before, after)
-    await _tell(tx, actor, "api-key.revoked", after, was, is_)
+    await audit.changed(tx, actor, before, after, action="revoked")
     return after
 
 
@@ -223,22 +220,6 @@ async def _living(tx: Transaction, api_key_id: UUID) -> ApiKey:
             ErrorKind.CONFLICT, "api-key-revoked", "This API key was revoked, which is for good; make another one."
         )
     return key
-
-
-async def _tell(  # noqa: PLR0917 - what happened to what
-    tx: Transaction, actor: Actor, action: str, key: ApiKey, before: Fields, after: Fields
-) -> None:
-    await record.tell(
-        tx,
-        actor,
-        action,
-        key.api_key_id,
-        organization_id=key.organization_id,
-        workspace_id=key.workspace_id,
-        tenant_id=key.tenant_id,
-        before=before,
-        after=after,
-    )
 
 
 def _check(rate_limit: int | None, expires_at: datetime | None) -> None:

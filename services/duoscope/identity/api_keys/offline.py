@@ -15,17 +15,14 @@ import dataclasses
 import json
 import logging
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from duoscope.secrets.keys import SecretKeys
+from duoscope.secrets.sealer import SealBrokenError
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +30,6 @@ FILE: Final = "api-keys.cache"
 BYTES_MAX: Final = 64 * 1024 * 1024
 _PURPOSE: Final = "api-key-offline"
 _FORM: Final = b"duoscope api keys 1"
-_NONCE_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +59,24 @@ class OfflineKeys:
 
     def __init__(self, data_dir: Path, keys: SecretKeys) -> None:
         self._path = data_dir / FILE
-        self._keys = keys.derive(_PURPOSE)
+        self._sealer = keys.sealer(_PURPOSE)
 
     def read(self) -> list[OfflineKey]:
         """What was written last; nothing where there is no file, or none that this instance wrote."""
         try:
             with self._path.open("rb") as file:
                 sealed = file.read(BYTES_MAX)  # cut short, it does not pass its authentication
-            return [_key(entry) for entry in json.loads(self._opened(sealed))]
+            return [_key(entry) for entry in json.loads(self._sealer.open(sealed, _FORM))]
         except FileNotFoundError:
             return []
-        except (OSError, InvalidTag, ValueError, TypeError, KeyError) as error:
+        except (OSError, SealBrokenError, ValueError, TypeError, KeyError) as error:
             _log.warning("%s is not used", self._path, extra={"detail": f"{type(error).__name__}: {error}"})
             return []
 
     def write(self, entries: Sequence[OfflineKey]) -> None:
         """Replace the file, at once or not at all; one that cannot be written is logged."""
         plain = json.dumps([_shown(entry) for entry in entries]).encode()
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + AESGCM(self._keys[0]).encrypt(nonce, plain, _FORM)
+        sealed = self._sealer.seal(plain, _FORM)
         fresh = self._path.with_name(f"{FILE}.{os.getpid()}.new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,15 +87,6 @@ class OfflineKeys:
             fresh.replace(self._path)
         except OSError as error:
             _log.warning("%s cannot be written", self._path, extra={"detail": str(error)})
-
-    def _opened(self, sealed: bytes) -> bytes:
-        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        for key in self._keys:
-            try:
-                return AESGCM(key).decrypt(nonce, rest, _FORM)
-            except InvalidTag:
-                continue
-        raise InvalidTag
 
 
 _IDS: Final = ("organization_id", "workspace_id", "tenant_id", "api_key_id")

@@ -1,56 +1,157 @@
-"""What a change looks like in the audit log: the fields that differ, before and after."""
+"""The one way into the audit log: an entry reads its resource and its place from the row that it is about.
 
-from dataclasses import asdict
-from typing import Any, ClassVar, Protocol
+`created`, `changed`, `deleted` and `restored` take the rows of a change; `record` any other action. No caller names an
+organization, workspace or tenant: a row has its own, so an entry cannot be filed under that of another. The class of a
+row names the kind of resource: a `UserRole` is a `user-role`, identified by its `user_role_id`. `About` stands in for a
+row that a caller does not have.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Final, Protocol, Self
 from uuid import UUID
 
 from duoscope.kernel.actor import Actor
 from duoscope.metadata import audit_logs
+from duoscope.metadata.audit_logs import Result
 from duoscope.stores.postgres import Transaction
 
-_UNTOLD = frozenset({"created_at", "updated_at"})
+_NOT_AUDITED: Final = frozenset({"created_at", "updated_at"})
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+Fields = Mapping[str, Any]
 
 
-class _Row(Protocol):
-    """A dataclass."""
+class Row(Protocol):
+    """A dataclass of metadata/ that stands for one resource."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-def told(row: _Row) -> dict[str, Any]:
-    """A row as the audit log tells it."""
-    return {name: value for name, value in asdict(row).items() if name not in _UNTOLD}
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an entry is about. Without an organization it belongs to the platform's own chain."""
+
+    kind: str
+    resource_id: UUID | str
+    organization_id: UUID | None
+    workspace_id: UUID | None = None
+    tenant_id: UUID | None = None
+
+    @classmethod
+    def user(cls, organization_id: UUID, user_id: UUID) -> Self:
+        """A user as the organization's: no single tenant's search shows the entry."""
+        return cls("user", user_id, organization_id)
+
+    @classmethod
+    def row(cls, row: Row) -> Self:
+        """A row's kind, id and place; a row without an `organization_id` is the platform's."""
+        name = _WORD.sub("_", type(row).__name__).lower()
+        return cls(
+            name.replace("_", "-"),
+            getattr(row, f"{name}_id"),
+            getattr(row, "organization_id", None),
+            getattr(row, "workspace_id", None),
+            getattr(row, "tenant_id", None),
+        )
 
 
-def difference(before: _Row, after: _Row) -> tuple[dict[str, Any], dict[str, Any]]:
+def audited_fields(row: Row) -> dict[str, Any]:
+    """A row as the audit log shows it: all fields but the times that the database keeps."""
+    return {name: value for name, value in asdict(row).items() if name not in _NOT_AUDITED}
+
+
+def difference(before: Row, after: Row) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields that differ: as they were, and as they are."""
-    old, new = told(before), told(after)
-    changed = [name for name in new if new[name] != old.get(name)]
-    return {name: old.get(name) for name in changed}, {name: new[name] for name in changed}
+    old, new = audited_fields(before), audited_fields(after)
+    names = [name for name in new if new[name] != old.get(name)]
+    return {name: old.get(name) for name in names}, {name: new[name] for name in names}
 
 
-async def tell(
+async def created(tx: Transaction, actor: Actor, row: Row, **more: object) -> None:
+    """Record that a resource was created. `more` is what was created along with it."""
+    about = About.row(row)
+    await record(tx, actor, f"{about.kind}.created", about, after=audited_fields(row) | more)
+
+
+async def changed(  # noqa: PLR0917 - the row before and after, and what belongs to each
+    tx: Transaction,
+    actor: Actor,
+    before: Row,
+    after: Row,
+    more_before: Fields | None = None,
+    more_after: Fields | None = None,
+    *,
+    action: str = "changed",
+) -> None:
+    """Record the fields of a resource that a change made differ.
+
+    Args:
+        tx: the transaction that makes the change.
+        actor: who makes it.
+        before: the row as it was.
+        after: the row as it is.
+        more_before: what belongs to the resource and is not in its row, as it was.
+        more_after: the same as it is.
+        action: a more telling word than `changed`, such as `rotated`.
+    """
+    about = About.row(after)
+    old, new = difference(before, after)
+    await record(
+        tx,
+        actor,
+        f"{about.kind}.{action}",
+        about,
+        before=old | dict(more_before or {}),
+        after=new | dict(more_after or {}),
+    )
+
+
+async def deleted(tx: Transaction, actor: Actor, row: Row) -> None:
+    """Record that a resource was deleted, softly: what it was is in the entries before."""
+    about = About.row(row)
+    await record(tx, actor, f"{about.kind}.deleted", about)
+
+
+async def restored(tx: Transaction, actor: Actor, row: Row) -> None:
+    """Record that a resource's deletion was taken back."""
+    about = About.row(row)
+    await record(tx, actor, f"{about.kind}.restored", about, after=audited_fields(row))
+
+
+async def record(
     tx: Transaction,
     actor: Actor,
     action: str,
-    resource_id: UUID,
+    about: About | Row,
     *,
-    organization_id: UUID | None,
-    workspace_id: UUID | None = None,
-    tenant_id: UUID | None = None,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
+    before: Fields | None = None,
+    after: Fields | None = None,
+    result: Result = "success",
 ) -> None:
-    """Write the audit entry of a change that succeeds when `m` does: its action names the resource, `user.created`."""
+    """Write one entry, which is there when, and only when, the transaction commits.
+
+    Args:
+        tx: a transaction of the resource's organization, or a platform one.
+        actor: who did it.
+        action: `<what>.<past participle>`, such as `password.reset`.
+        about: the row that it was done to, or what stands in for it.
+        before: the fields that changed, or all of them, as they were.
+        after: as they are now.
+        result: `failure` for what was refused, `error` for what broke.
+    """
+    found = about if isinstance(about, About) else About.row(about)
     await audit_logs.record(
         tx,
         actor,
         action=action,
-        resource_type=action.partition(".")[0],
-        resource_id=resource_id,
-        organization_id=organization_id,
-        workspace_id=workspace_id,
-        tenant_id=tenant_id,
+        resource_type=found.kind,
+        resource_id=found.resource_id,
+        organization_id=found.organization_id,
+        workspace_id=found.workspace_id,
+        tenant_id=found.tenant_id,
         before=before,
         after=after,
+        result=result,
     )

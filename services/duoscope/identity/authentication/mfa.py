@@ -17,6 +17,8 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.authentication import notices, totp
 from duoscope.identity.authentication.reauthentication import Reauthentication
 from duoscope.identity.authentication.second_factor import MISSING, Attempt
@@ -29,7 +31,7 @@ from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, mfa_secrets, user_sessions, users
+from duoscope.metadata import mfa_secrets, user_sessions, users
 from duoscope.metadata.mfa_secrets import MfaSecret
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.secrets.keys import SecretKeys
@@ -121,7 +123,7 @@ class SecondFactors:
                 tx, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
             ):
                 raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
-            await _record(tx, principal.actor, organization_id, principal.user_id, "enrolled")
+            await audit.record(tx, principal.actor, "mfa.enrolled", About.user(organization_id, principal.user_id))
         uri = totp.uri(secret, principal.actor.email)
         return Enrolment(secret, uri, totp.qr_svg(uri))
 
@@ -265,15 +267,9 @@ class SecondFactors:
                 return False
             del left[typed[0]]
             await mfa_secrets.set_backup_codes(tx, current, await self._seal_backup_hashes(tx, current, left))
-            await audit_logs.record(
-                tx,
-                actor,
-                action="mfa.backup-code-used",
-                resource_type="user",
-                resource_id=secret.user_id,
-                organization_id=secret.organization_id,
-                after={"backup_codes_left_count": len(left)},
-            )
+            about = About.user(secret.organization_id, secret.user_id)
+            after = {"backup_codes_left_count": len(left)}
+            await audit.record(tx, actor, "mfa.backup-code-used", about, after=after)
         return True
 
     async def _take_totp(self, tx: Transaction, secret: MfaSecret, typed: str) -> bool:
@@ -319,18 +315,11 @@ class SecondFactors:
         await end_all_in(
             tx, actor, organization_id, user_id, reason=f"mfa-{what}", except_session_id=principal.session_id
         )
-        await _record(tx, actor, organization_id, user_id, what)
+        await audit.record(tx, actor, f"mfa.{what}", About.user(organization_id, user_id))
 
     async def _record_failure(self, tx: Transaction, actor: Actor, secret: MfaSecret) -> None:
-        await audit_logs.record(
-            tx,
-            actor,
-            action="mfa.presented",
-            resource_type="user",
-            resource_id=secret.user_id,
-            organization_id=secret.organization_id,
-            result="failure",
-        )
+        about = About.user(secret.organization_id, secret.user_id)
+        await audit.record(tx, actor, "mfa.presented", about, result="failure")
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
         return self._store.open_platform(_PERSON, name)
@@ -350,18 +339,7 @@ async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, organization_id:
         raise _conflict("mfa-not-enabled", "The user has no second factor.")
     await notices.second_factor_changed(tx, mailer, organization_id, user_id, actor)
     await end_all_in(tx, actor, organization_id, user_id, reason="mfa-reset")
-    await _record(tx, actor, organization_id, user_id, "reset")
-
-
-async def _record(tx: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, what: str) -> None:
-    await audit_logs.record(
-        tx,
-        actor,
-        action=f"mfa.{what}",
-        resource_type="user",
-        resource_id=user_id,
-        organization_id=organization_id,
-    )
+    await audit.record(tx, actor, "mfa.reset", About.user(organization_id, user_id))
 
 
 def _secret_place(organization_id: UUID, mfa_id: UUID) -> Place:

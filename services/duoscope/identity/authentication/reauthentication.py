@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.authentication.sso import refuse_password
 from duoscope.identity.authentication.throttle import Throttle
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, users
+from duoscope.metadata import users
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore
 
@@ -54,15 +56,8 @@ class Reauthentication:
             raise
         if login is None or not right:
             async with self._store.open_platform(_ONESELF, "reauthentication.failed") as tx:
-                await audit_logs.record(
-                    tx,
-                    principal.actor,
-                    action="password.presented",
-                    resource_type="user",
-                    resource_id=principal.user_id,
-                    organization_id=principal.scope.organization_id,
-                    result="failure",
-                )
+                about = About.user(principal.scope.organization_id, principal.user_id)
+                await audit.record(tx, principal.actor, "password.presented", about, result="failure")
             raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
         if login.password_has_expired:
             raise DuoscopeError(

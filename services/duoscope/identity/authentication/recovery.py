@@ -9,10 +9,13 @@ import dataclasses
 import hashlib
 import re
 import secrets
+from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
 from duoscope.delivery.mail import Letter, Mailer
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.authentication import notices
 from duoscope.identity.authentication.session_ends import end_all_in
 from duoscope.identity.authentication.sessions import printable
@@ -26,7 +29,6 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
-    audit_logs,
     credentials,
     email_verifications,
     mail_outbox,
@@ -123,7 +125,7 @@ class Recovery:
             user_agent=waiting.context.get("user_agent"),
             request_id=UUID(waiting.context["request_id"]),
         )
-        await _record(tx, asker, "password.reset-requested", to.organization_id, to.user_id)
+        await audit.record(tx, asker, "password.reset-requested", About.user(to.organization_id, to.user_id))
         return Letter(
             to.email,
             "Set another duoscope password",
@@ -151,14 +153,10 @@ class Recovery:
             to = await self._reset_addressee(tx, token)
             organization_id, user_id = to.organization_id, to.user_id
             actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
-            await credentials.replace_password(tx, organization_id, user_id, password_hash)
-            await password_reset_tokens.use_all(tx, organization_id, user_id)
             await credentials.verify_email(tx, organization_id, user_id, to.email)
-            await trusted_devices.remove_all(tx, organization_id, user_id)
             await self._throttle.vouch(tx, account=to.email, address=actor.ip_address)
             await notices.password_changed(tx, self._mailer, organization_id, user_id, actor)
-            await end_all_in(tx, actor, organization_id, user_id, reason="password-reset")
-            await _record(tx, actor, "password.reset", organization_id, user_id)
+            await reset_password(tx, actor, organization_id, user_id, password_hash)
 
     async def change(
         self, current: str, password: str, *, organization_id: UUID, session_id: UUID, actor: Actor
@@ -190,7 +188,9 @@ class Recovery:
             raise
         if not right:
             async with self._platform("recovery.change_failed") as tx:
-                await _record(tx, actor, "password.changed", organization_id, user_id, result="failure")
+                await audit.record(
+                    tx, actor, "password.changed", About.user(organization_id, user_id), result="failure"
+                )
             raise _not_current()
         if password == current:
             raise invalid("The new password is the old one.", code="password-unchanged")
@@ -206,7 +206,7 @@ class Recovery:
             await end_all_in(
                 tx, actor, organization_id, user_id, reason="password-changed", except_session_id=session_id
             )
-            await _record(tx, actor, "password.changed", organization_id, user_id)
+            await audit.record(tx, actor, "password.changed", About.user(organization_id, user_id))
 
     async def send_verification(self, *, organization_id: UUID, actor: Actor) -> None:
         """Send the signed-in user a link that shows that they read the mail of their address.
@@ -222,7 +222,7 @@ class Recovery:
                 raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
             await self._charge_link(tx, to.email, actor)
             await self.queue_verification(tx, to)
-            await _record(tx, actor, "email.verification-sent", organization_id, actor.user_id)
+            await audit.record(tx, actor, "email.verification-sent", About.user(organization_id, actor.user_id))
 
     async def change_address(self, principal: Principal, email: str) -> None:
         """Send a link to an address that becomes the signed-in user's when it is followed, and tell the present one.
@@ -243,7 +243,7 @@ class Recovery:
             await email_verifications.cancel_changes(tx, *ids)
             await self.queue_verification(tx, dataclasses.replace(to, email=email), in_session_id=principal.session_id)
             await notices.address_asked_for(tx, self._mailer, *ids, principal.actor, email)
-            await _record(tx, principal.actor, "email.change-requested", *ids, after={"email": email})
+            await audit.record(tx, principal.actor, "email.change-requested", About.user(*ids), after={"email": email})
 
     async def queue_verification(self, tx: Transaction, to: Addressee, *, in_session_id: UUID | None = None) -> None:
         """A link for an address; in a transaction that does more, such as making the user.
@@ -298,7 +298,7 @@ class Recovery:
     async def _verify(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
         ids = found.organization_id, found.user_id
         if done := await credentials.verify_email(tx, *ids, found.email):
-            await _record(tx, who, "email.verified", *ids)
+            await audit.record(tx, who, "email.verified", About.user(*ids))
         return done
 
     async def _take(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
@@ -311,7 +311,7 @@ class Recovery:
         await password_reset_tokens.use_all(tx, *ids)
         await end_all_in(tx, who, *ids, reason="email-changed", except_session_id=found.asked_in_session_id)
         old, new = {"email": before.email}, {"email": found.email}
-        await _record(tx, who, "email.changed", *ids, before=old, after=new)
+        await audit.record(tx, who, "email.changed", About.user(*ids), before=old, after=new)
         return True
 
     async def _charge_link(self, tx: Transaction, email: str, actor: Actor) -> None:
@@ -339,28 +339,21 @@ class Recovery:
         return self._store.open_platform(_NOBODY_YET, name)
 
 
-async def _record(
+async def reset_password(
     tx: Transaction,
     actor: Actor,
-    action: str,
     organization_id: UUID,
     user_id: UUID,
+    password_hash: str,
     *,
-    result: audit_logs.Result = "success",
-    before: dict[str, str] | None = None,
-    after: dict[str, str] | None = None,
+    expires_at: datetime | None = None,
 ) -> None:
-    await audit_logs.record(
-        tx,
-        actor,
-        action=action,
-        resource_type="user",
-        resource_id=user_id,
-        organization_id=organization_id,
-        result=result,
-        before=before,
-        after=after,
-    )
+    """Set a password without the one before, and end what that one opened: sessions, devices and links to reset it."""
+    await users.set_password(tx, user_id, password_hash, expires_at=expires_at)
+    await password_reset_tokens.use_all(tx, organization_id, user_id)
+    await trusted_devices.remove_all(tx, organization_id, user_id)
+    await end_all_in(tx, actor, organization_id, user_id, reason="password-reset")
+    await audit.record(tx, actor, "password.reset", About.user(organization_id, user_id))
 
 
 def _hash(token: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.authentication.refresh_tokens import hashed
 from duoscope.identity.authorization.permissions import Claims
 from duoscope.kernel.actor import Actor
@@ -62,7 +64,9 @@ async def record_begun(
     """
     for each in sorted({begun, *former}):
         if each == begun:
-            await record(tx, actor, "session.created", begun.organization_id, begun.session_id, after=after)
+            await audit.record(
+                tx, actor, "session.created", About("session", begun.session_id, begun.organization_id), after=after
+            )
         else:
             await end(tx, actor, each.organization_id, each.user_id, each.session_id, reason=reason)
 
@@ -84,7 +88,8 @@ async def end(
     await refresh_tokens.revoke_families(tx, organization_id, user_id, session_id=session_id)
     if ended:
         result: audit_logs.Result = "failure" if is_alarm else "success"
-        await record(tx, actor, "session.ended", organization_id, session_id, after={"reason": reason}, result=result)
+        about = About("session", session_id, organization_id)
+        await audit.record(tx, actor, "session.ended", about, after={"reason": reason}, result=result)
     return ended
 
 
@@ -105,7 +110,7 @@ async def end_all_in(
     await refresh_tokens.revoke_families(tx, organization_id, user_id, except_session_id=except_session_id)
     if count:
         after = {"reason": reason, "sessions": count}
-        await record(tx, actor, "session.ended", organization_id, user_id, after=after)
+        await audit.record(tx, actor, "session.ended", About("session", user_id, organization_id), after=after)
     return count
 
 
@@ -128,15 +133,8 @@ async def end_all_of_organization(
         with_platform_admins=with_platform_admins,
     )
     await refresh_tokens.revoke_sessions(tx, organization_id, ended)
-    await audit_logs.record(
-        tx,
-        actor,
-        action="session.ended",
-        resource_type="organization",
-        resource_id=organization_id,
-        organization_id=organization_id,
-        after={"reason": reason, "sessions": len(ended)},
-    )
+    about = About("organization", organization_id, organization_id)
+    await audit.record(tx, actor, "session.ended", about, after={"reason": reason, "sessions": len(ended)})
     return len(ended)
 
 
@@ -149,37 +147,12 @@ async def forget_device(tx: Transaction, actor: Actor, organization_id: UUID, us
         return False
     for session_id in ended:
         await refresh_tokens.revoke_families(tx, organization_id, user_id, session_id=session_id)
-    await audit_logs.record(
+    await audit.record(
         tx,
         actor,
-        action="trusted-device.removed",
-        resource_type="trusted-device",
-        resource_id=device_id,
-        organization_id=organization_id,
+        "trusted-device.removed",
+        About("trusted-device", device_id, organization_id),
         before={"device_name": device.device_name},
         after={"sessions_ended": len(ended)},
     )
     return True
-
-
-async def record(
-    tx: Transaction,
-    actor: Actor,
-    action: str,
-    organization_id: UUID,
-    resource_id: UUID,
-    *,
-    after: Mapping[str, Any],
-    result: audit_logs.Result = "success",
-) -> None:
-    """Write a session's entry in the audit log."""
-    await audit_logs.record(
-        tx,
-        actor,
-        action=action,
-        resource_type="session",
-        resource_id=resource_id,
-        organization_id=organization_id,
-        after=after,
-        result=result,
-    )

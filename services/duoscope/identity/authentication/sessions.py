@@ -16,6 +16,8 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.authentication import notices, session_ends
 from duoscope.identity.authentication.access_tokens import AccessTokens, TokenPair
 from duoscope.identity.authentication.known_clients import KnownClients
@@ -38,7 +40,6 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
-    audit_logs,
     credentials,
     permissions,
     refresh_tokens,
@@ -439,13 +440,11 @@ class Sessions:
             organization_id = login.organization_id if login else None
             user_id = login.user_id if login else UUID(int=0)
             await credentials.count_failure(tx, organization_id or UUID(int=0), user_id)
-            await audit_logs.record(
+            await audit.record(
                 tx,
                 actor,
-                action="session.created",
-                resource_type="session",
-                resource_id=login.user_id if login else "unknown",
-                organization_id=organization_id,
+                "session.created",
+                About("session", login.user_id if login else "unknown", organization_id),
                 after={"reason": reason if login else "unknown-account"},
                 result="failure",
             )

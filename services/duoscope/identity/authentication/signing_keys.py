@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from duoscope.background.driver import Driver, Job, Running
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.kernel.actor import Actor, system
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, signing_keys
+from duoscope.metadata import signing_keys
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -134,15 +136,8 @@ class SigningKeys:
         await signing_keys.create(tx, kid, sealed, active_in_s=in_s)
         await signing_keys.expire_others(tx, kid, after_s=0.0 if revoke else in_s + VERIFIES_AFTER_S)
         await signing_keys.forget_expired(tx)
-        await audit_logs.record(
-            tx,
-            actor,
-            action="signing-key.rotated",
-            resource_type="signing-key",
-            resource_id=kid,
-            organization_id=None,
-            after={"others_revoked": revoke},
-        )
+        about = About("signing-key", kid, None)
+        await audit.record(tx, actor, "signing-key.rotated", about, after={"others_revoked": revoke})
         return kid
 
 

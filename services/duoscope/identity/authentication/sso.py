@@ -6,7 +6,8 @@ admins, who cannot come through one, keep their passwords, and an operator may l
 
 from typing import Final
 
-from duoscope.identity.audit.record import tell
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import rfc3339
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user
@@ -42,11 +43,5 @@ async def allow_password(store: MetadataStore, actor: Actor, email: str, *, life
         if login is None:
             raise no_such_user()
         until = await users.allow_password(tx, login, lifetime_s=lifetime_s)
-        await tell(
-            tx,
-            actor,
-            "user.password-allowed",
-            login.user_id,
-            organization_id=login.organization_id,
-            after={"until": rfc3339(until)},
-        )
+        user = About.user(login.organization_id, login.user_id)
+        await audit.record(tx, actor, "user.password-allowed", user, after={"until": rfc3339(until)})

@@ -6,7 +6,7 @@ A tenant's own limits stand in its settings. Its admins cannot raise them: they 
 from collections.abc import Mapping
 from uuid import UUID
 
-from duoscope.identity.audit.record import tell
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import ingest_limits
 from duoscope.kernel.actor import Actor
@@ -53,16 +53,8 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
         before = _found(await tenants.lock(tx, tenant_id))
         own = ingest_limits.changed(before.own_limits, changes)
         after = await tenants.set_limits(tx, tenant_id, own)
-        await tell(
-            tx,
-            actor,
-            "tenant.changed",
-            tenant_id,
-            organization_id=before.organization_id,
-            workspace_id=before.workspace_id,
-            tenant_id=tenant_id,
-            before={"limits": before.own_limits},
-            after={"limits": own},
+        await audit.record(
+            tx, actor, "tenant.changed", before, before={"limits": before.own_limits}, after={"limits": own}
         )
     return after
 

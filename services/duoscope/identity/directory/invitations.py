@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
-from duoscope.identity.audit.record import tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority, combined, lacking
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.roles import assignable, check_expiry, workspace_of
@@ -130,7 +130,7 @@ class Invitations:
                 roles_expire_at=roles_expire_at,
             )
             await self._send(tx, made, organization.name, given, token)
-            await _tell(tx, authority.actor, "invitation.created", made, after=_summary(made))
+            await audit.record(tx, authority.actor, "invitation.created", made, after=_summary(made))
         return Sent(made, self._link(token))
 
     async def resend(self, authority: Authority, invitation_id: UUID, *, needs_mail: bool = True) -> Sent:
@@ -160,7 +160,7 @@ class Invitations:
                 invited_by=_inviter(authority),
             )
             await self._send(tx, renewed, organization.name, given, token)
-            await _tell(tx, authority.actor, "invitation.resent", renewed, after=_summary(renewed))
+            await audit.record(tx, authority.actor, "invitation.resent", renewed, after=_summary(renewed))
         return Sent(renewed, self._link(token))
 
     async def revoke(self, authority: Authority, invitation_id: UUID) -> None:
@@ -168,7 +168,7 @@ class Invitations:
         async with self._store.open(authority.scope, "invitations.revoke") as tx:
             found = await _lock_open(tx, invitation_id)
             await invitations.revoke(tx, invitation_id)
-            await _tell(tx, authority.actor, "invitation.revoked", found, before=_summary(found))
+            await audit.record(tx, authority.actor, "invitation.revoked", found, before=_summary(found))
 
     async def accept(self, actor: Actor, token: str, *, first_name: str, last_name: str, password: str) -> Accepted:
         """Make the user, with a name and a password of their own choice, and give the roles.
@@ -211,17 +211,8 @@ class Invitations:
             await invitations.accept(tx, found.invitation_id, user.user_id)
             who = Actor(user.user_id, user.email, "user", actor.ip_address, actor.user_agent, actor.request_id)
             if is_new:
-                await tell(
-                    tx,
-                    who,
-                    "user.created",
-                    user.user_id,
-                    organization_id=found.organization_id,
-                    workspace_id=found.workspace_id,
-                    tenant_id=found.tenant_id,
-                    after=told(user),
-                )
-            await _tell(tx, who, "invitation.accepted", found, after=_summary(found))
+                await audit.created(tx, who, user)
+            await audit.record(tx, who, "invitation.accepted", found, after=_summary(found))
         return Accepted(user.user_id, user.email, found.organization_id, found.tenant_id, is_new)
 
     async def _acceptable(self, tx: Transaction, token: str) -> tuple[Invitation, list[Role]]:
@@ -336,25 +327,3 @@ def _summary(invitation: Invitation) -> dict[str, Any]:
         "expires_at": invitation.expires_at,
         "roles_expire_at": invitation.roles_expire_at,
     }
-
-
-async def _tell(
-    tx: Transaction,
-    actor: Actor,
-    action: str,
-    invitation: Invitation,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        actor,
-        action,
-        invitation.invitation_id,
-        organization_id=invitation.organization_id,
-        workspace_id=invitation.workspace_id,
-        tenant_id=invitation.tenant_id,
-        before=before,
-        after=after,
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import tell
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import organization_limits
 from duoscope.kernel.actor import Actor
@@ -105,19 +105,14 @@ async def change(
         DuoscopeError: NOT_FOUND; INVALID for a limit that there is not, or a number that it cannot be.
     """
     async with store.open_platform(_LIMITS, "organization_limits.change") as tx:
-        if await organizations.lock(tx, organization_id) is None:
+        organization = await organizations.lock(tx, organization_id)
+        if organization is None:
             raise not_found("organization")
         before = await rows.own(tx, organization_id)
         after = organization_limits.changed(before, changes)
         await rows.save(tx, organization_id, after)
-        await tell(
-            tx,
-            actor,
-            "organization.changed",
-            organization_id,
-            organization_id=organization_id,
-            before={"limits": before},
-            after={"limits": after},
+        await audit.record(
+            tx, actor, "organization.changed", organization, before={"limits": before}, after={"limits": after}
         )
         return await _holding(tx, organization_id)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.users import require_another_admin
@@ -61,7 +61,7 @@ async def create(
             description=description,
             permissions=permissions,
         )
-        await _tell_of_role(tx, authority, "role.created", role, after=told(role))
+        await audit.created(tx, authority.actor, role)
     return role
 
 
@@ -80,8 +80,7 @@ async def change(store: MetadataStore, authority: Authority, role_id: UUID, chan
         authority.require_held((*before.permissions, *wanted.permissions), before.tenant_id, until=NOW)
         authority.require_held({*wanted.permissions} - {*before.permissions}, before.tenant_id)
         after = await roles.save(tx, wanted)
-        old, new = difference(before, after)
-        await _tell_of_role(tx, authority, "role.changed", after, before=old, after=new)
+        await audit.changed(tx, authority.actor, before, after)
     return after
 
 
@@ -91,7 +90,7 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
         role = await _lock(tx, role_id)
         authority.require_held(role.permissions, role.tenant_id, until=NOW)
         await removal.delete(tx, "roles", role_id)
-        await _tell_of_role(tx, authority, "role.deleted", role)
+        await audit.deleted(tx, authority.actor, role)
 
 
 async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
@@ -103,7 +102,7 @@ async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, 
         authority.require_held(role.permissions, role.tenant_id)
         await quota.require_room(tx, authority.organization_id, "roles", restores=True)
         await removal.restore(tx, "roles", role_id)
-        await _tell_of_role(tx, authority, "role.restored", role, after=told(role))
+        await audit.restored(tx, authority.actor, role)
     return replace(role, deleted_at=None)
 
 
@@ -138,7 +137,7 @@ async def assign(
             role=role,
             expires_at=expires_at,
         )
-        await _tell_of_assignment(tx, authority, "user-role.assigned", made, after=_summary(made))
+        await audit.record(tx, authority.actor, "user-role.assigned", made, after=_summary(made))
     return made
 
 
@@ -172,8 +171,7 @@ async def set_expiry(
         if not await user_roles.set_expiry(tx, user_role_id, expires_at):
             raise not_yours()
         after = replace(before, expires_at=expires_at)
-        old, new = difference(before, after)
-        await _tell_of_assignment(tx, authority, "user-role.changed", after, before=old, after=new)
+        await audit.changed(tx, authority.actor, before, after)
     return after
 
 
@@ -188,7 +186,7 @@ async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_r
         await require_another_admin(tx, authority.organization_id, user_id, before)
         if not await user_roles.delete(tx, user_role_id):
             raise not_yours()
-        await _tell_of_assignment(tx, authority, "user-role.taken", before, before=_summary(before))
+        await audit.record(tx, authority.actor, "user-role.taken", before, before=_summary(before))
 
 
 async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
@@ -245,47 +243,3 @@ def _summary(role: UserRole) -> dict[str, Any]:
         "role_name": role.role_name,
         "expires_at": role.expires_at,
     }
-
-
-async def _tell_of_role(
-    tx: Transaction,
-    authority: Authority,
-    action: str,
-    role: Role,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        authority.actor,
-        action,
-        role.role_id,
-        organization_id=role.organization_id,
-        workspace_id=role.workspace_id,
-        tenant_id=role.tenant_id,
-        before=before,
-        after=after,
-    )
-
-
-async def _tell_of_assignment(
-    tx: Transaction,
-    authority: Authority,
-    action: str,
-    assigned: UserRole,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        authority.actor,
-        action,
-        assigned.user_role_id,
-        organization_id=assigned.organization_id,
-        workspace_id=assigned.workspace_id,
-        tenant_id=assigned.tenant_id,
-        before=before,
-        after=after,
-    )

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
-from duoscope.identity.directory.platform import PLATFORM, require_platform_admin_left
+from duoscope.identity.directory.organizations import require_platform_admin_left
+from duoscope.identity.directory.regions import PLATFORM
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
@@ -48,8 +49,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
             await _end_sessions(tx, after, "deactivated")
         if before.is_platform_admin and not (after.is_platform_admin and after.is_active):
             await require_platform_admin_left(tx)
-        old, new = difference(before, after)
-        await _tell(tx, authority, "user.changed", after, before=old, after=new)
+        await audit.changed(tx, authority.actor, before, after)
     return after
 
 
@@ -62,18 +62,7 @@ async def change_own_profile(store: MetadataStore, principal: Principal, changes
         if before is None or before.organization_id != principal.scope.organization_id:
             raise not_found("user")
         after = await users.save(tx, replace(before, **changes))
-        old, new = difference(before, after)
-        await tell(
-            tx,
-            principal.actor,
-            "user.changed",
-            after.user_id,
-            organization_id=after.organization_id,
-            workspace_id=after.workspace_id,
-            tenant_id=after.tenant_id,
-            before=old,
-            after=new,
-        )
+        await audit.changed(tx, principal.actor, before, after)
     return after
 
 
@@ -88,7 +77,7 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
         await _end_sessions(tx, user, "deleted")
         if user.is_platform_admin:
             await require_platform_admin_left(tx)
-        await _tell(tx, authority, "user.deleted", user)
+        await audit.deleted(tx, authority.actor, user)
 
 
 async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> User:
@@ -103,7 +92,7 @@ async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, 
             raise not_found("deleted user")
         user = await users.get(tx, user_id)
         assert user is not None
-        await _tell(tx, authority, "user.restored", user, after=told(user))
+        await audit.restored(tx, authority.actor, user)
     return user
 
 
@@ -198,25 +187,3 @@ async def _end_sessions(tx: Transaction, user: User, reason: str) -> None:
     await user_sessions.act_as(tx, user.user_id)
     await email_verifications.cancel_changes(tx, user.organization_id, user.user_id)
     await user_sessions.end_all(tx, user.organization_id, user.user_id, reason=reason)
-
-
-async def _tell(
-    tx: Transaction,
-    authority: Authority,
-    action: str,
-    user: User,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        authority.actor,
-        action,
-        user.user_id,
-        organization_id=user.organization_id,
-        workspace_id=user.workspace_id,
-        tenant_id=user.tenant_id,
-        before=before,
-        after=after,
-    )

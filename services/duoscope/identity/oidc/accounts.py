@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import tell
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.directory import users as people
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.provider import Refused
@@ -17,7 +18,7 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import credentials, identity_providers, organizations, user_roles, users
+from duoscope.metadata import credentials, email_domains, identity_providers, organizations, user_roles, users
 from duoscope.metadata.identity_providers import EVERYBODY, GroupRole, IdentityProvider
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -62,6 +63,8 @@ class OidcUsers:
                     if role.group_name == EVERYBODY or role.group_name in identity.groups
                 ]
                 user_id = await identity_providers.user_of_subject(tx, provider, identity.subject)
+                if user_id is None:
+                    await _require_proof(tx, provider, identity)
                 user_id = user_id or await self._link(tx, provider, identity, actor)
                 user_id = user_id or await self._make(tx, provider, identity, wanted, actor, nobodys)
                 login = await users.find_login_by_id(tx, provider.organization_id, user_id)
@@ -130,12 +133,11 @@ class OidcUsers:
         actor: Actor,
         action: str,
     ) -> None:
-        await tell(
+        await audit.record(
             tx,
             dataclasses.replace(actor, user_id=user_id, email=identity.email),
             action,
-            user_id,
-            organization_id=provider.organization_id,
+            About.user(provider.organization_id, user_id),
             after={
                 "email": identity.email,
                 "identity_provider_id": provider.identity_provider_id,
@@ -189,15 +191,24 @@ async def _tell_role(  # noqa: PLR0917 - what the entry says
         "identity_provider_id": provider.identity_provider_id,
     }
     is_gone = action.endswith("taken")
-    await tell(
+    await audit.record(
         tx,
         actor,
         action,
-        user_role_id,
-        organization_id=provider.organization_id,
+        About("user-role", user_role_id, provider.organization_id),
         before=fields if is_gone else None,
         after=None if is_gone else fields,
     )
+
+
+async def _require_proof(tx: Transaction, provider: IdentityProvider, identity: Identity) -> None:
+    """Whoever is found or made by an address: anybody may run a provider that vouches for other people's."""
+    if not await email_domains.is_proven(tx, provider.organization_id, _domain_of(identity)):
+        raise Refused("the domain of the e-mail address is not proven to be the organization's")
+
+
+def _domain_of(identity: Identity) -> str:
+    return identity.email.rpartition("@")[2].lower()
 
 
 def _check_email(provider: IdentityProvider, identity: Identity) -> None:
@@ -205,5 +216,5 @@ def _check_email(provider: IdentityProvider, identity: Identity) -> None:
         raise Refused("the provider names no usable e-mail address")
     if not identity.email_verified:
         raise Refused("the provider has not verified the e-mail address")
-    if identity.email.rpartition("@")[2].lower() not in provider.allowed_email_domains:
+    if _domain_of(identity) not in provider.allowed_email_domains:
         raise Refused("the domain of the e-mail address is not among allowed_email_domains")

@@ -5,17 +5,17 @@ that a role can hold. An issuer does not change: users are known by its subjects
 answered.
 """
 
-import re
 import secrets
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.oidc.email_domains import is_domain
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.ids import new_id
@@ -24,8 +24,6 @@ from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
 from duoscope.net.urls import parse_url
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
-
-_DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 
 
 class IdentityProviders:
@@ -94,7 +92,7 @@ class IdentityProviders:
             )
             made = await identity_providers.create(tx, wanted)
             mapping = await self._set_group_roles(tx, authority, made, group_roles)
-            await _tell(tx, authority, "identity-provider.created", made, after=told(made) | _mapping_told(mapping))
+            await audit.created(tx, authority.actor, made, **_group_roles(mapping))
         return made, mapping
 
     async def change(
@@ -122,10 +120,8 @@ class IdentityProviders:
             mapping = old_mapping
             if group_roles is not None:
                 mapping = await self._set_group_roles(tx, authority, after, group_roles)
-            old, new = difference(before, after)
-            if mapping != old_mapping:
-                old, new = old | _mapping_told(old_mapping), new | _mapping_told(mapping)
-            await _tell(tx, authority, "identity-provider.changed", after, before=old, after=new)
+            more = (_group_roles(old_mapping), _group_roles(mapping)) if mapping != old_mapping else ()
+            await audit.changed(tx, authority.actor, before, after, *more)
         return after, mapping
 
     async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
@@ -135,7 +131,7 @@ class IdentityProviders:
             if found is None or found.deleted_at is not None:
                 raise not_found("identity provider")
             await identity_providers.save(tx, replace(found, deleted_at=now()))
-            await _tell(tx, authority, "identity-provider.deleted", found)
+            await audit.deleted(tx, authority.actor, found)
 
     async def restore(
         self, authority: Authority, identity_provider_id: UUID
@@ -149,7 +145,7 @@ class IdentityProviders:
             await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)
-            await _tell(tx, authority, "identity-provider.restored", restored, after=told(restored))
+            await audit.restored(tx, authority.actor, restored)
         return restored, mapping
 
     async def _set_group_roles(
@@ -192,36 +188,16 @@ def _checked_scopes(scopes: list[str]) -> tuple[str, ...]:
 def _checked_domains(domains: list[str]) -> tuple[str, ...]:
     lowered = tuple(dict.fromkeys(domain.lower() for domain in domains))
     for domain in lowered:
-        if not _DOMAIN.fullmatch(domain):
+        if not is_domain(domain):
             raise invalid(f"allowed_email_domains: {domain[:100]!r} is no domain such as example.com.")
     if not lowered:
         raise invalid("allowed_email_domains must name at least one domain.")
     return lowered
 
 
-def _mapping_told(mapping: list[GroupRole]) -> dict[str, Any]:
+def _group_roles(mapping: list[GroupRole]) -> dict[str, Any]:
     return {
         "group_roles": [
             {"group": each.group_name, "role_id": each.role_id, "tenant_id": each.tenant_id} for each in mapping
         ]
     }
-
-
-async def _tell(
-    tx: Transaction,
-    authority: Authority,
-    action: str,
-    provider: IdentityProvider,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    await tell(
-        tx,
-        authority.actor,
-        action,
-        provider.identity_provider_id,
-        organization_id=provider.organization_id,
-        before=before,
-        after=after,
-    )

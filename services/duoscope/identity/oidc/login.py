@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import time
@@ -23,9 +22,7 @@ from typing import Any, Final, LiteralString, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from duoscope.identity.audit import record as audit
 from duoscope.identity.authentication.session_ends import SessionId
 from duoscope.identity.authentication.sessions import Sessions, TokenPair
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
@@ -36,18 +33,18 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import audit_logs, identity_providers
+from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import IdentityProvider
 from duoscope.net.outbound import Outbound
 from duoscope.secrets.box import Place, SecretBox
 from duoscope.secrets.keys import SecretKeys
+from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore
 
 LOGIN_LIFETIME_S: Final = 600
 """From the start to the callback."""
 _PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_NONCE_BYTES: Final = 12
 _CODE_CHARS_MAX: Final = 4096
 
 
@@ -99,7 +96,7 @@ class OidcLogins:
         self._sessions = sessions
         self._client = OidcClient(outbound)
         self._users = OidcUsers(store, hasher, quota)
-        self._cookie_keys = keys.derive("oidc-login")
+        self._cookie = keys.sealer("oidc-login")
         self._public_url = public_url.rstrip("/")
 
     @property
@@ -259,13 +256,11 @@ class OidcLogins:
 
     async def _tell_refusal(self, provider: IdentityProvider, actor: Actor, reason: str) -> None:
         async with self._platform("oidc.refused") as tx:
-            await audit_logs.record(
+            await audit.record(
                 tx,
                 actor,
-                action="session.created",
-                resource_type="identity-provider",
-                resource_id=provider.identity_provider_id,
-                organization_id=provider.organization_id,
+                "session.created",
+                provider,
                 after={"methods": ["oidc"], "reason": reason},
                 result="failure",
             )
@@ -275,19 +270,14 @@ class OidcLogins:
         return f"{self._public_url}/api/v1/auth/oidc/{provider.slug}/callback"
 
     def _sealed(self, begun: _Begun) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
         text = json.dumps(dataclasses.asdict(begun)).encode()
-        return base64.urlsafe_b64encode(nonce + AESGCM(self._cookie_keys[0]).encrypt(nonce, text, b"oidc")).decode()
+        return base64.urlsafe_b64encode(self._cookie.seal(text, b"oidc")).decode()
 
     def _opened(self, cookie: str | None) -> _Begun | None:
-        for key in self._cookie_keys if cookie else ():
-            try:
-                raw = base64.urlsafe_b64decode(cookie or "")
-                text = AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], b"oidc")
-            except (InvalidTag, ValueError):
-                continue
-            return _Begun(**json.loads(text))
-        return None
+        try:
+            return _Begun(**json.loads(self._cookie.open(base64.urlsafe_b64decode(cookie or ""), b"oidc")))
+        except (SealBrokenError, ValueError):
+            return None
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
         return self._store.open_platform(_PLATFORM, name)

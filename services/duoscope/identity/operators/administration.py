@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from duoscope.identity.api_keys import form, management
 from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, KeyWish, Made
-from duoscope.identity.audit.record import tell, told
-from duoscope.identity.authentication.session_ends import end_all_in
+from duoscope.identity.audit import record as audit
+from duoscope.identity.authentication import recovery
 from duoscope.identity.authorization.permissions import operator_over
-from duoscope.identity.directory import places, platform
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.organizations import add_organization
+from duoscope.identity.directory.regions import REGION_CODE, find_region
+from duoscope.identity.directory.tenants import add_tenant, change_tenant
+from duoscope.identity.directory.workspaces import add_workspace
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor, operator
@@ -21,12 +23,9 @@ from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
     api_keys,
-    audit_logs,
     organizations,
-    password_reset_tokens,
     roles,
     tenants,
-    trusted_devices,
     user_roles,
     users,
     workspaces,
@@ -91,8 +90,8 @@ async def make_tenant(
     """`create_tenant` within a platform transaction of the caller's."""
     found = await organizations.find(tx, code_of(organization))
     if found is None:
-        region = await platform.find_region(tx, actor, platform.REGION_CODE)
-        made = await platform.add_organization(
+        region = await find_region(tx, actor, REGION_CODE)
+        made = await add_organization(
             tx,
             actor,
             region_id=region.region_id,
@@ -103,11 +102,11 @@ async def make_tenant(
             retention_days=retention_days,
         )
         return made.tenant
-    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await places.add_workspace(
+    place = await workspaces.find(tx, found.organization_id, code_of(workspace)) or await add_workspace(
         tx, actor, organization_id=found.organization_id, name=workspace
     )
     try:
-        return await places.add_tenant(
+        return await add_tenant(
             tx,
             actor,
             organization_id=found.organization_id,
@@ -148,16 +147,15 @@ async def create_user(
         await (rules or PasswordRules()).check(password, email=email)
     password_hash = await hasher.hash(password)
     async with store.open_platform(_OPERATOR, "admin.create_user") as tx:
-        tenant = await _enter(tx, tenant_id)
-        user = await make_user(
-            tx, email=email, password_hash=password_hash, password_expires_at=password_expires_at, role=role
+        await _enter(tx, tenant_id)
+        return await make_user(
+            tx, operator(), email=email, password_hash=password_hash, password_expires_at=password_expires_at, role=role
         )
-        await _tell(tx, "user.created", user.user_id, tenant, after=told(user) | {"role": role})
-    return user
 
 
 async def make_user(
     tx: Transaction,
+    actor: Actor,
     *,
     email: str,
     password_hash: str,
@@ -165,7 +163,7 @@ async def make_user(
     role: str,
     is_platform_admin: bool = False,
 ) -> User:
-    """`create_user` within a platform transaction that has entered the tenant."""
+    """`create_user` within a platform transaction that has entered the tenant, with its audit entry."""
     chosen = await roles.find(tx, role)
     if chosen is None:
         raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
@@ -188,6 +186,7 @@ async def make_user(
         )
     else:
         await roles.assign(tx, user.user_id, chosen)
+    await audit.created(tx, actor, user, role=role)
     return user
 
 
@@ -275,18 +274,8 @@ async def reset_password(
         login = await users.find_login(tx, email)
         if login is None:
             raise no_such_user()
-        ids = login.organization_id, login.user_id
-        await users.set_password(tx, login.user_id, password_hash, expires_at=password_expires_at)
-        await password_reset_tokens.use_all(tx, *ids)
-        await trusted_devices.remove_all(tx, *ids)
-        await end_all_in(tx, operator(), *ids, reason="password-reset")
-        await audit_logs.record(
-            tx,
-            operator(),
-            action="password.reset",
-            resource_type="user",
-            resource_id=login.user_id,
-            organization_id=login.organization_id,
+        await recovery.reset_password(
+            tx, operator(), login.organization_id, login.user_id, password_hash, expires_at=password_expires_at
         )
 
 
@@ -297,7 +286,7 @@ async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days
     if tenant is None:
         raise _no_tenant()
     changes = {"retention_days": retention_days}
-    await places.change_tenant(store, operator_over(tenant.organization_id), tenant_id, changes)
+    await change_tenant(store, operator_over(tenant.organization_id), tenant_id, changes)
 
 
 async def _enter(tx: Transaction, tenant_id: UUID) -> Tenant:
@@ -306,19 +295,6 @@ async def _enter(tx: Transaction, tenant_id: UUID) -> Tenant:
         raise _no_tenant()
     await tenants.enter(tx, tenant)
     return tenant
-
-
-async def _tell(tx: Transaction, action: str, resource_id: UUID, tenant: Tenant, *, after: dict[str, Any]) -> None:
-    await tell(
-        tx,
-        operator(),
-        action,
-        resource_id,
-        organization_id=tenant.organization_id,
-        workspace_id=tenant.workspace_id,
-        tenant_id=tenant.tenant_id,
-        after=after,
-    )
 
 
 def _no_tenant() -> DuoscopeError:

@@ -17,12 +17,14 @@ from uuid import UUID
 
 from duoscope.identity.api_keys import form, management
 from duoscope.identity.api_keys.management import KeyWish
+from duoscope.identity.audit import record as audit
+from duoscope.identity.audit.record import About
 from duoscope.identity.operators import administration
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import generated
 from duoscope.kernel.actor import system
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import api_keys, audit_logs, organizations, tenants, users
+from duoscope.metadata import api_keys, organizations, tenants, users
 from duoscope.stores.postgres import MetadataStore
 
 ADMIN_EMAIL = "admin@duoscope.local"
@@ -105,6 +107,7 @@ async def bootstrap(
             await tenants.enter(tx, tenant)
             await administration.make_user(
                 tx,
+                system("first start"),
                 email=admin_email,
                 password_hash=await hasher.hash(password),
                 password_expires_at=expires_at,
@@ -174,14 +177,8 @@ async def _with_password(
         elif login.password_has_expired and renews:
             found = replace(known, admin_password=password, admin_password_expires_at=_shown(expires_at))
             await users.set_password(tx, login.user_id, await hasher.hash(password), expires_at=expires_at)
-            await audit_logs.record(
-                tx,
-                system("a trial's start"),
-                action="password.reset",
-                resource_type="user",
-                resource_id=login.user_id,
-                organization_id=login.organization_id,
-            )
+            user = About.user(login.organization_id, login.user_id)
+            await audit.record(tx, system("a trial's start"), "password.reset", user)
         else:
             return known
         # Before the commit: a kill in between leaves one that does not work, in the place of one that does not either.

@@ -5,8 +5,9 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.identity.authorization.permissions import Authority, operator_over
-from duoscope.identity.directory import platform
 from duoscope.identity.directory.invitations import Invitations, Sent
+from duoscope.identity.directory.organizations import add_organization
+from duoscope.identity.directory.regions import REGION_CODE, find_region
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import not_found
 from duoscope.kernel.scope import PlatformScope
@@ -33,15 +34,15 @@ async def create_organization(
     store: MetadataStore,
     *,
     name: str,
-    region: str = platform.REGION_CODE,
+    region: str = REGION_CODE,
     workspace: str = "Default",
     tenant: str = "Default",
     mfa_required: bool = True,
 ) -> MadeOrganization:
     """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
     async with store.open_platform(_OPERATOR, "admin.create_organization") as tx:
-        found = await platform.find_region(tx, operator(), region)
-        made = await platform.add_organization(
+        found = await find_region(tx, operator(), region)
+        made = await add_organization(
             tx,
             operator(),
             region_id=found.region_id,

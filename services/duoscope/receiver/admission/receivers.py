@@ -11,7 +11,6 @@ import time
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 from prometheus_client import Gauge
 
 from duoscope.background.driver import Driver, Job, Running
@@ -29,7 +28,7 @@ BEAT_MAX_S: Final = 2.0
 """How long PostgreSQL may take for it."""
 
 _SCOPE: Final = PlatformScope(reason="receivers share the limits of tenants")
-_AWAY: Final = (DuoscopeError, TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AWAY: Final = (DuoscopeError, TimeoutError)
 
 
 class Receivers:

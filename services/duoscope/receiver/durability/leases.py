@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 from prometheus_client import Counter
 
 from duoscope.background.driver import Driver, Job, Running
@@ -80,7 +79,7 @@ class Claims:
             async with asyncio.timeout(limits.INGEST_CLAIM_WAIT_S):
                 async with self._metadata.open_platform(_SCOPE, "receiver.claims") as tx:
                     result = await work(tx)
-        except (DuoscopeError, TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (DuoscopeError, TimeoutError) as error:
             _log.warning("cannot claim requests, and go on without: %r", error)
             self._away_until = time.monotonic() + limits.INGEST_CLAIM_PAUSE_S
             return None

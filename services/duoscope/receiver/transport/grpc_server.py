@@ -5,6 +5,9 @@ answer would be UNKNOWN with Python text inside) and never become objects twice.
 without a limit, before anyone was authenticated. And a method takes a stream, which on the wire is the same as the one
 message that clients send: so the handler runs when the headers are there, and only who holds a key gets to send more
 than a flow-control window.
+
+A compression that grpcio does not know it refuses itself, whatever its options, and takes its name out of the metadata.
+The handler still runs, and is cancelled at once: that is how we know of such a call, and count it for its tenant.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from typing import Any, Final
 import grpc
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.net.addresses import Network, peer_address
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.net.tls import TlsFiles
@@ -31,6 +34,8 @@ _log = logging.getLogger(__name__)
 _ENDPOINTS: Final = {signal.name: f"gRPC {signal.name}" for signal in SIGNALS}
 _LAST_ANSWERS_S: Final = 0.5
 _CANCELLED_AFTER_S: Final = 0.05
+_AT_ONCE_S: Final = 1.0
+"""A call that ends within it, before its message, was refused by grpcio; later, its client is taken to have gone."""
 
 _PENDING_MAX: Final = 4000
 """Calls that grpcio holds before our code sees them, each at most a flow-control window; it cancels the others, which
@@ -135,17 +140,28 @@ class GrpcServer:
         return export
 
     async def _answer(self, signal: Signal, context: _Context) -> bytes:
+        called_at = asyncio.get_running_loop().time()
         try:
             headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             address = client_behind(peer_address(context.peer()), headers.get(FORWARDED_FOR, ""), self._trusted)
             endpoint = _ENDPOINTS[signal.name]
-            principal = await self._ingest.authenticate(headers, signal, address, endpoint)
+            unread = False
+            try:
+                principal = await self._ingest.authenticate(headers, signal, address, endpoint)
+            except asyncio.CancelledError:
+                unread = self._is_refused(called_at)
+                if not unread:
+                    raise
+                principal = await self._ingest.authenticate(headers, signal, address, endpoint)  # for whom to count it
             with (
                 self._ingest.answering(principal, signal, address, endpoint),
                 self._ingest.enter(principal, signal) as entry,
             ):
+                if unread:
+                    raise _not_decompressed()  # noqa: TRY301 - to be noted as any answer is
                 with Reservation(entry) as reservation:
-                    raw = await _read(signal, context, reservation)
+                    message = await self._read(signal, context, reservation, called_at)
+                    raw = await inflate(message, GZIP, reservation) if message.startswith(GZIP_MAGIC) else message
                 entry.settle()
                 accepted = await self._ingest.accept(principal, signal, raw, Sender(headers.get(IDEMPOTENCY_KEY, "")))
         except DuoscopeError as error:
@@ -155,22 +171,36 @@ class GrpcServer:
             return await _abort(context, unexpected())
         return response(signal, accepted).SerializeToString()
 
+    async def _read(self, signal: Signal, context: _Context, reservation: Reservation, called_at: float) -> bytes:
+        """The one message of a call, as it came."""
+        reservation.resize(limits.INGEST_GRPC_WINDOW_BYTES)
+        try:
+            async with asyncio.timeout(limits.HTTP_BODY_MAX_S):
+                message: Any = await context.read()
+        except TimeoutError:
+            raise too_slow() from None
+        except asyncio.CancelledError:
+            if self._is_refused(called_at):
+                raise _not_decompressed() from None
+            raise
+        if not isinstance(message, bytes):
+            await _be_refused()
+            raise invalid(
+                f"The call holds no {signal.request.DESCRIPTOR.name}; OTLP sends exactly one.", code="malformed-request"
+            )
+        reservation.resize(len(message))
+        return message
 
-async def _read(signal: Signal, context: _Context, reservation: Reservation) -> bytes:
-    """The one message of a call, inflated."""
-    reservation.resize(limits.INGEST_GRPC_WINDOW_BYTES)
-    try:
-        async with asyncio.timeout(limits.HTTP_BODY_MAX_S):
-            message: Any = await context.read()
-    except TimeoutError:
-        raise too_slow() from None
-    if not isinstance(message, bytes):
-        await _be_refused()
-        raise invalid(
-            f"The call holds no {signal.request.DESCRIPTOR.name}; OTLP sends exactly one.", code="malformed-request"
-        )
-    reservation.resize(len(message))
-    return await inflate(message, GZIP, reservation) if message.startswith(GZIP_MAGIC) else message
+    def _is_refused(self, called_at: float) -> bool:
+        """Whether a call that was cancelled just now, before its message, was so by grpcio."""
+        return not self._draining and asyncio.get_running_loop().time() - called_at < _AT_ONCE_S
+
+
+def _not_decompressed() -> DuoscopeError:
+    """Goes nowhere, as grpcio has answered, but to the counts of what was answered."""
+    return DuoscopeError(
+        ErrorKind.UNSUPPORTED_MEDIA, "unsupported-encoding", "Over gRPC, send messages compressed with gzip, or plain."
+    )
 
 
 async def _be_refused() -> None:

@@ -52,7 +52,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "malformed-gzip": "the body is no gzip",
     "malformed-zstd": "the body is no zstd",
     "unsupported-media-type": "neither protobuf nor JSON",
-    "unsupported-encoding": "neither gzip nor zstd",
+    "unsupported-encoding": "neither gzip nor, over HTTP, zstd; or a gRPC call that its client ended at once",
     "request-too-slow": "the request did not arrive in time; clients send it again",
     "request-elsewhere": "another receiver was storing the same request; clients send it again",
     "spool-full": "the telemetry store was away and the receiver's disk share full; clients send the request again",

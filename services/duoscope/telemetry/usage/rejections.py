@@ -33,7 +33,11 @@ class Rejection(Struct, frozen=True):
     explanation: Annotated[str, Meta(description="The reason in words, with the tenant's present limits.")]
     requests: Annotated[int, Meta(description="That held such items, or were refused whole.")]
     items: Annotated[
-        int, Meta(description="That were left out of requests; 0 where requests were refused whole: nobody counted.")
+        int,
+        Meta(
+            description="That were left out of requests, or, for reasons that end in `-cut`, kept with less than sent; "
+            "0 where requests were refused whole: nobody counted."
+        ),
     ]
 
 

@@ -4,19 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, delete, get
+from litestar import Request
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.metadata import trusted_devices, user_sessions
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["devices"]
+ROUTES: Final = Routes("devices")
 
 
 class Device(Struct, frozen=True):
@@ -37,7 +37,7 @@ class DevicePage(Struct, frozen=True):
     next_cursor: str | None
 
 
-@get("/api/v1/devices", tags=TAGS, summary="List your trusted devices", responses=documented(400, 401, 503))
+@ROUTES.get("/api/v1/devices", "List your trusted devices", problems=(400, 401, 503))
 async def list_devices(
     request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
 ) -> DevicePage:
@@ -47,12 +47,7 @@ async def list_devices(
         return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, _shown))
 
 
-@delete(
-    "/api/v1/devices/{device_id:uuid}",
-    tags=TAGS,
-    summary="Trust a device no more",
-    responses=documented(401, 403, 404, 503),
-)
+@ROUTES.delete("/api/v1/devices/{device_id:uuid}", "Trust a device no more", problems=(401, 403, 404, 503))
 async def remove_device(request: Request[Principal, Any, Any], device_id: FromPath[UUID], services: Services) -> None:
     """Its token works no more, and its sessions end. 404 for what is not a device of yours.
 
@@ -67,6 +62,3 @@ async def remove_device(request: Request[Principal, Any, Any], device_id: FromPa
 
 def _shown(row: Record) -> Device:
     return Device(**{name: row[name] for name in Device.__struct_fields__})
-
-
-ROUTES: Final = (list_devices, remove_device)

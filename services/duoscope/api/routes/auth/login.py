@@ -1,24 +1,26 @@
 """Logging in and out."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duoscope.api.authentication import OPEN, PUBLIC, WITHOUT_MFA, caller, presented_claims
+from duoscope.api.authentication import WITHOUT_MFA, caller, presented_claims
 from duoscope.api.dependencies import ApiServices
-from duoscope.api.problems import documented
+from duoscope.api.routing import Routes
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.authentication.known_clients import LIFETIME_S
 from duoscope.identity.authentication.sessions import TokenPair
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.metadata import users
+
+ROUTES: Final = Routes("auth")
 
 Services = NamedDependency[SkipValidation[ApiServices]]
 
@@ -97,15 +99,7 @@ class Me(Struct, frozen=True):
     permissions: Annotated[list[str], Meta(examples=[["log:read", "metric:read", "trace:read"]])]
 
 
-@post(
-    "/api/v1/auth/login",
-    opt=PUBLIC,
-    security=OPEN,
-    status_code=200,
-    tags=["auth"],
-    summary="Log in",
-    responses=documented(400, 401, 403, 429, 503),
-)
+@ROUTES.post("/api/v1/auth/login", "Log in", problems=(400, 401, 403, 429, 503), public=True, status_code=200)
 async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Response[Tokens]:
     """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
 
@@ -136,15 +130,7 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
     return Response(tokens_of(pair), cookies=_cookies(services, pair))
 
 
-@post(
-    "/api/v1/auth/refresh",
-    opt=PUBLIC,
-    security=OPEN,
-    status_code=200,
-    tags=["auth"],
-    summary="Get new tokens",
-    responses=documented(400, 401, 503),
-)
+@ROUTES.post("/api/v1/auth/refresh", "Get new tokens", problems=(400, 401, 503), public=True, status_code=200)
 async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
     """Exchange a refresh token. One that was used before ends the whole session.
 
@@ -153,13 +139,12 @@ async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest
     return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/reauthenticate",
+    "Show once more who you are",
+    problems=(400, 401, 403, 409, 429, 503),
     opt=WITHOUT_MFA,
     status_code=200,
-    tags=["auth"],
-    summary="Show once more who you are",
-    responses=documented(400, 401, 403, 409, 429, 503),
 )
 async def reauthenticate(
     request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
@@ -174,20 +159,13 @@ async def reauthenticate(
     return tokens_of(await services.sessions.begin_again(request.user, shown))
 
 
-@post(
-    "/api/v1/auth/logout",
-    opt=WITHOUT_MFA,
-    status_code=204,
-    tags=["auth"],
-    summary="Log out",
-    responses=documented(400, 401, 503),
-)
+@ROUTES.post("/api/v1/auth/logout", "Log out", problems=(400, 401, 503), opt=WITHOUT_MFA, status_code=204)
 async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> None:
     """End the session of a refresh token; its access tokens stop at once. DELETE /api/v1/sessions ends all of yours."""
     await services.sessions.logout(data.refresh_token, actor=request.user.actor)
 
 
-@get("/api/v1/auth/me", opt=WITHOUT_MFA, tags=["auth"], summary="Who am I?", responses=documented(401, 503))
+@ROUTES.get("/api/v1/auth/me", "Who am I?", problems=(401, 503), opt=WITHOUT_MFA)
 async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
     """The user, the tenant and the permissions of the access token."""
     principal = request.user

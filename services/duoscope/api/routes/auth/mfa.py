@@ -5,17 +5,17 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from duoscope.api.authentication import WITHOUT_MFA, requires
+from duoscope.api.authentication import WITHOUT_MFA
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter
-from duoscope.api.problems import documented
+from duoscope.api.routing import WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 
-TAGS: Final = ["mfa"]
+ROUTES: Final = Routes("mfa")
 
 Code = Annotated[
     str,
@@ -81,18 +81,17 @@ class BackupCodes(Struct, frozen=True):
     backup_codes: Annotated[list[str], Meta(examples=[["0qkg-5fri-3fqe", "1gue-z6xq-6cfl"]])]
 
 
-@get("/api/v1/auth/mfa", opt=WITHOUT_MFA, tags=TAGS, summary="Your second factor", responses=documented(401, 503))
+@ROUTES.get("/api/v1/auth/mfa", "Your second factor", problems=(401, 503), opt=WITHOUT_MFA)
 async def status(request: Request[Principal, Any, Any], services: Services) -> MfaStatus:
     """Whether you have one, and whether your organization requires it."""
     return msgspec.convert(await services.second_factors.status(request.user), MfaStatus, from_attributes=True)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/mfa/enrolment",
+    "Begin to enrol a second factor",
+    problems=(400, 401, 403, 409, 429, 503),
     opt=WITHOUT_MFA,
-    tags=TAGS,
-    summary="Begin to enrol a second factor",
-    responses=documented(400, 401, 403, 409, 429, 503),
 )
 async def enrol(
     request: Request[Principal, Any, Any], data: JSONBody[NewEnrolment], services: Services
@@ -102,25 +101,20 @@ async def enrol(
     return MfaEnrolment(made.secret, made.otpauth_uri, made.qr_svg)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/mfa/confirmation",
+    "Confirm the enrolment",
+    problems=(400, 401, 403, 409, 429, 503),
     opt=WITHOUT_MFA,
     status_code=200,
-    tags=TAGS,
-    summary="Confirm the enrolment",
-    responses=documented(400, 401, 403, 409, 429, 503),
 )
 async def confirm(request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services) -> BackupCodes:
     """By a code of the app. From now on every login wants one; your other sessions end. Keep the backup codes."""
     return BackupCodes(await services.second_factors.confirm(request.user, data.mfa_code))
 
 
-@post(
-    "/api/v1/auth/mfa/backup-codes",
-    status_code=200,
-    tags=TAGS,
-    summary="Get new backup codes",
-    responses=documented(400, 401, 403, 409, 429, 503),
+@ROUTES.post(
+    "/api/v1/auth/mfa/backup-codes", "Get new backup codes", problems=(400, 401, 403, 409, 429, 503), status_code=200
 )
 async def renew_backup_codes(
     request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services
@@ -129,25 +123,20 @@ async def renew_backup_codes(
     return BackupCodes(await services.second_factors.renew_backup_codes(request.user, data.mfa_code))
 
 
-@post(
-    "/api/v1/auth/mfa/disable",
-    status_code=204,
-    tags=TAGS,
-    summary="Do without a second factor",
-    responses=documented(400, 401, 403, 409, 429, 503),
+@ROUTES.post(
+    "/api/v1/auth/mfa/disable", "Do without a second factor", problems=(400, 401, 403, 409, 429, 503), status_code=204
 )
 async def disable(request: Request[Principal, Any, Any], data: JSONBody[MfaDisabling], services: Services) -> None:
     """Unless your organization requires one. Your other sessions end."""
     await services.second_factors.disable(request.user, data.password, data.mfa_code)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/users/{user_id:uuid}/mfa/reset",
+    "Take away a user's second factor",
+    "user:admin",
+    problems=WRITES,
     status_code=204,
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Take away a user's second factor",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def reset(
     request: Request[Principal, Any, Any],
@@ -158,6 +147,3 @@ async def reset(
     """For one who lost it. Whoever does so holds all that the user holds. The user's sessions end, and a mail tells."""
     authority = request.user.over("user:admin", organization_id)
     await services.second_factors.reset(authority, user_id)
-
-
-ROUTES: Final = (status, enrol, confirm, renew_backup_codes, disable, reset)

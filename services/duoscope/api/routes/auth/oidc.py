@@ -3,21 +3,21 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response
 from litestar.datastructures import Cookie
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
-from duoscope.api.authentication import OPEN, PUBLIC, caller, presented_claims
+from duoscope.api.authentication import caller, presented_claims
 from duoscope.api.bodies import Services
-from duoscope.api.problems import documented
 from duoscope.api.routes.auth.login import Tokens
+from duoscope.api.routing import Routes
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.oidc.login import LOGIN_LIFETIME_S, Start
 
-TAGS: Final = ["auth"]
+ROUTES: Final = Routes("auth")
 _NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 _FRESH: Final = (
     "Have the provider ask for credentials even of who is signed in there; right after, you may do what asks for it."
@@ -40,17 +40,15 @@ class LoginLocation(Struct, frozen=True):
     location: Annotated[str, Meta(description="The provider's, to be opened in the browser that asked.")]
 
 
-@get(
+@ROUTES.get(
     "/api/v1/auth/oidc/{slug:str}/start",
-    opt=PUBLIC,
-    security=OPEN,
-    status_code=302,
-    tags=TAGS,
-    summary="Log in through an identity provider",
+    "Log in through an identity provider",
     responses={
-        302: ResponseSpec(None, description="To the provider, with a cookie that binds the login to this browser."),
-        **documented(400, 404, 503),
+        302: ResponseSpec(None, description="To the provider, with a cookie that binds the login to this browser.")
     },
+    problems=(400, 404, 503),
+    public=True,
+    status_code=302,
 )
 async def start(
     slug: FromPath[str],
@@ -66,14 +64,12 @@ async def start(
     return Redirect(begun.location, status_code=302, cookies=[_cookie(services, begun)], headers=_NO_STORE)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/oidc/{slug:str}/start",
-    opt=PUBLIC,
-    security=OPEN,
+    "Log in through an identity provider from a session",
+    problems=(400, 404, 503),
+    public=True,
     status_code=200,
-    tags=TAGS,
-    summary="Log in through an identity provider from a session",
-    responses=documented(400, 404, 503),
 )
 async def start_from(
     request: Request[Any, Any, Any], slug: FromPath[str], data: JSONBody[LoginStart], services: Services
@@ -88,13 +84,11 @@ async def start_from(
     return Response(LoginLocation(begun.location), cookies=[_cookie(services, begun)], headers=_NO_STORE)
 
 
-@get(
+@ROUTES.get(
     "/api/v1/auth/oidc/{slug:str}/callback",
-    opt=PUBLIC,
-    security=OPEN,
-    tags=TAGS,
-    summary="Come back from an identity provider",
-    responses=documented(400, 401, 404, 503),
+    "Come back from an identity provider",
+    problems=(400, 401, 404, 503),
+    public=True,
 )
 async def callback(
     request: Request[Any, Any, Any],
@@ -138,6 +132,3 @@ def _cookie(services: Services, begun: Start) -> Cookie:
 def _cookie_name(*, is_secure: bool) -> str:
     # With the prefix, no other host of the domain can plant one.
     return "__Host-duoscope-oidc" if is_secure else "duoscope-oidc"
-
-
-ROUTES: Final = (start, start_from, callback)

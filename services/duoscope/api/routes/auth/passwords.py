@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any, Final
 
-from litestar import Request, post
+from litestar import Request
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from duoscope.api.authentication import OPEN, PUBLIC, caller
+from duoscope.api.authentication import caller
 from duoscope.api.bodies import Services
-from duoscope.api.problems import documented
+from duoscope.api.routing import Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.passwords.rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
-TAGS: Final = ["auth"]
+ROUTES: Final = Routes("auth")
 _REQUEST_CHARS_MAX: Final = 1024
 
 NewPassword = Annotated[
@@ -64,14 +64,12 @@ class Accepted(Struct, frozen=True):
     detail: Annotated[str, Meta(examples=["If the address has an account, a mail with a link is on its way."])]
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/password/forgotten",
-    opt=PUBLIC,
-    security=OPEN,
+    "Ask for a link to set another password",
+    problems=(400, 409, 429, 503),
+    public=True,
     status_code=202,
-    tags=TAGS,
-    summary="Ask for a link to set another password",
-    responses=documented(400, 409, 429, 503),
 )
 async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], services: Services) -> Accepted:
     """Sends a link to the address, if it has an account; the answer is the same if not.
@@ -82,14 +80,8 @@ async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], 
     return Accepted("If the address has an account, a mail with a link is on its way.")
 
 
-@post(
-    "/api/v1/auth/password/reset",
-    opt=PUBLIC,
-    security=OPEN,
-    status_code=204,
-    tags=TAGS,
-    summary="Set another password by a link",
-    responses=documented(400, 503),
+@ROUTES.post(
+    "/api/v1/auth/password/reset", "Set another password by a link", problems=(400, 503), public=True, status_code=204
 )
 async def reset(request: Request[Any, Any, Any], data: JSONBody[Reset], services: Services) -> None:
     """Sets the password of the account that the link was sent for.
@@ -99,12 +91,8 @@ async def reset(request: Request[Any, Any, Any], data: JSONBody[Reset], services
     await services.recovery.reset(data.token, data.password, actor=caller(request))
 
 
-@post(
-    "/api/v1/auth/password/change",
-    status_code=204,
-    tags=TAGS,
-    summary="Change your password",
-    responses=documented(400, 401, 403, 429, 503),
+@ROUTES.post(
+    "/api/v1/auth/password/change", "Change your password", problems=(400, 401, 403, 429, 503), status_code=204
 )
 async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], services: Services) -> None:
     """Wants the current password, and ends your other sessions. 403 `current-password-wrong`."""
@@ -117,13 +105,7 @@ async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], 
     )
 
 
-@post(
-    "/api/v1/auth/email",
-    status_code=202,
-    tags=TAGS,
-    summary="Change your address",
-    responses=documented(400, 401, 403, 409, 429, 503),
-)
+@ROUTES.post("/api/v1/auth/email", "Change your address", problems=(400, 401, 403, 409, 429, 503), status_code=202)
 async def change_address(
     request: Request[Principal, Any, Any], data: JSONBody[NewAddress], services: Services
 ) -> Accepted:
@@ -135,12 +117,8 @@ async def change_address(
     return Accepted("A mail with a link is on its way to the new address; your address changes when it is followed.")
 
 
-@post(
-    "/api/v1/auth/email-verification",
-    status_code=202,
-    tags=TAGS,
-    summary="Have your address verified",
-    responses=documented(401, 409, 429, 503),
+@ROUTES.post(
+    "/api/v1/auth/email-verification", "Have your address verified", problems=(401, 409, 429, 503), status_code=202
 )
 async def send_verification(request: Request[Principal, Any, Any], services: Services) -> Accepted:
     """Sends you a link that works once, for a day. 409 `email-verified`, or `mail-not-configured`."""
@@ -149,14 +127,12 @@ async def send_verification(request: Request[Principal, Any, Any], services: Ser
     return Accepted("A mail with a link is on its way.")
 
 
-@post(
+@ROUTES.post(
     "/api/v1/auth/email-verification/confirm",
-    opt=PUBLIC,
-    security=OPEN,
+    "Verify an address by its link",
+    problems=(400, 409, 503),
+    public=True,
     status_code=204,
-    tags=TAGS,
-    summary="Verify an address by its link",
-    responses=documented(400, 409, 503),
 )
 async def confirm(request: Request[Any, Any, Any], data: JSONBody[Confirmation], services: Services) -> None:
     """The address is its user's from now on. If they asked for another than theirs, their other sessions end.
@@ -165,6 +141,3 @@ async def confirm(request: Request[Any, Any, Any], data: JSONBody[Confirmation],
     more.
     """
     await services.recovery.verify(data.token, actor=caller(request))
-
-
-ROUTES: Final = (forgotten, reset, change, change_address, send_verification, confirm)

@@ -3,16 +3,16 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from duoscope.api.bodies import Services
-from duoscope.api.problems import documented
+from duoscope.api.routing import Routes
 from duoscope.identity.authentication.access_tokens import ACCESS_LIFETIME_S
 from duoscope.identity.authorization.permissions import Principal
 
-TAGS: Final = ["auth"]
+ROUTES: Final = Routes("auth")
 
 
 class Place(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Switched(Struct, frozen=True):
     expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
 
 
-@get("/api/v1/auth/tenants", tags=TAGS, summary="Where may I work?", responses=documented(401, 503))
+@ROUTES.get("/api/v1/auth/tenants", "Where may I work?", problems=(401, 503))
 async def list_places(request: Request[Principal, Any, Any], services: Services) -> Places:
     """The active tenants in which you hold a role, there or organization-wide."""
     found = await services.access.places(request.user)
@@ -54,18 +54,9 @@ async def list_places(request: Request[Principal, Any, Any], services: Services)
     )
 
 
-@post(
-    "/api/v1/auth/switch",
-    status_code=200,
-    tags=TAGS,
-    summary="Work in another tenant",
-    responses=documented(400, 401, 404, 503),
-)
+@ROUTES.post("/api/v1/auth/switch", "Work in another tenant", problems=(400, 401, 404, 503), status_code=200)
 async def switch(request: Request[Principal, Any, Any], data: JSONBody[Switch], services: Services) -> Switched:
     """An access token for another tenant of your organization, in the same session. 404 where you hold no role."""
     grant = await services.access.grant(request.user, data.tenant_id)
     token = services.tokens.issue(grant, user_id=request.user.user_id, session_id=request.user.session_id)
     return Switched(token, "Bearer", ACCESS_LIFETIME_S)
-
-
-ROUTES: Final = (list_places, switch)

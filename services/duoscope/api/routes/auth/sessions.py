@@ -4,21 +4,20 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, delete, get
+from litestar import Request
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.identity.authentication import session_admin
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.metadata import user_sessions
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["sessions"]
+ROUTES: Final = Routes("sessions")
 _METHODS: Final = (
     "How you showed who you are: password, otp, backup-code, device (a trusted one); oidc, and mfa where the identity "
     "provider said that it asked for more than one factor."
@@ -57,7 +56,7 @@ class Ended(Struct, frozen=True):
     sessions: Annotated[int, Meta(description="How many.", examples=[3])]
 
 
-@get("/api/v1/sessions", tags=TAGS, summary="List your sessions", responses=documented(400, 401, 503))
+@ROUTES.get("/api/v1/sessions", "List your sessions", problems=(400, 401, 503))
 async def list_sessions(
     request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
 ) -> SessionPage:
@@ -75,12 +74,7 @@ async def list_sessions(
         return SessionPage(*await listing.page(tx, user_sessions.LISTING, paging, {"is_live": True}, shown))
 
 
-@delete(
-    "/api/v1/sessions/{session_id:uuid}",
-    tags=TAGS,
-    summary="End one of your sessions",
-    responses=documented(401, 403, 404, 503),
-)
+@ROUTES.delete("/api/v1/sessions/{session_id:uuid}", "End one of your sessions", problems=(401, 403, 404, 503))
 async def end_session(request: Request[Principal, Any, Any], session_id: FromPath[UUID], services: Services) -> None:
     """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours.
 
@@ -92,7 +86,7 @@ async def end_session(request: Request[Principal, Any, Any], session_id: FromPat
     await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
 
 
-@delete("/api/v1/sessions", tags=TAGS, summary="Log out everywhere", responses=documented(400, 401, 403, 503))
+@ROUTES.delete("/api/v1/sessions", "Log out everywhere", problems=LISTS)
 async def end_sessions(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -113,13 +107,8 @@ async def end_sessions(
     )
 
 
-@delete(
-    "/api/v1/users/{user_id:uuid}/sessions",
-    status_code=200,
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="End the sessions of a user",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.delete(
+    "/api/v1/users/{user_id:uuid}/sessions", "End the sessions of a user", "user:admin", problems=READS, status_code=200
 )
 async def end_sessions_of_user(
     request: Request[Principal, Any, Any],
@@ -132,13 +121,12 @@ async def end_sessions_of_user(
     return Ended(await session_admin.end_of_user(services.metadata, authority, user_id))
 
 
-@delete(
+@ROUTES.delete(
     "/api/v1/organizations/{organization_id:uuid}/sessions",
+    "End the sessions of an organization",
+    "user:admin",
+    problems=READS,
     status_code=200,
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="End the sessions of an organization",
-    responses=documented(400, 401, 403, 404, 503),
 )
 async def end_sessions_of_organization(
     request: Request[Principal, Any, Any],
@@ -151,6 +139,3 @@ async def end_sessions_of_organization(
     authority = request.user.over_organization("user:admin", organization_id)
     kept = request.user.session_id if keep_current else None
     return Ended(await session_admin.end_of_organization(services.metadata, authority, except_session_id=kept))
-
-
-ROUTES: Final = (list_sessions, end_session, end_sessions, end_sessions_of_user, end_sessions_of_organization)

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from litestar import Request, get, patch, post
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import NameFilter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, GRACE_MAX_S, ApiKeyManagement, KeyWish, Made
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import invalid, not_found
@@ -28,7 +27,7 @@ Permission = Literal[
     "traces:write", "metrics:write", "logs:write", "monitors:report", "traces:read", "metrics:read", "logs:read"
 ]
 Status = Literal["active", "rotated", "revoked", "expired"]
-_TAGS: Final = ["api-keys"]
+ROUTES: Final = Routes("api-keys")
 
 # PostgreSQL keeps no NUL in a text.
 _TEXT: Final = r"^[^\x00]*$"
@@ -139,13 +138,7 @@ class Revocation(Struct, forbid_unknown_fields=True):
     ]
 
 
-@post(
-    "/api/v1/api-keys",
-    guards=[requires("api-key:write")],
-    tags=_TAGS,
-    summary="Make an API key",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.post("/api/v1/api-keys", "Make an API key", "api-key:write", problems=LISTS)
 async def create_api_key(
     request: Request[Principal, Any, Any], data: JSONBody[NewApiKey], services: Services
 ) -> ApiKeyWithSecret:
@@ -161,13 +154,7 @@ async def create_api_key(
     return _with_secret(await _management(services).create(request.user, wish))
 
 
-@get(
-    "/api/v1/api-keys",
-    guards=[requires("api-key:read")],
-    tags=_TAGS,
-    summary="List API keys",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/api-keys", "List API keys", "api-key:read", problems=LISTS)
 async def list_api_keys(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -183,13 +170,7 @@ async def list_api_keys(
         return ApiKeyPage(*await listing.page(tx, api_keys.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/api-keys/{api_key_id:uuid}",
-    guards=[requires("api-key:read")],
-    tags=_TAGS,
-    summary="Read an API key",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/api-keys/{api_key_id:uuid}", "Read an API key", "api-key:read", problems=READS)
 async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], services: Services) -> ApiKey:
     """One key, without its secret."""
     async with services.metadata.open(request.user.scope, "api_keys.get") as tx:
@@ -199,13 +180,7 @@ async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPat
     return _shown(key)
 
 
-@patch(
-    "/api/v1/api-keys/{api_key_id:uuid}",
-    guards=[requires("api-key:write")],
-    tags=_TAGS,
-    summary="Change an API key",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/api-keys/{api_key_id:uuid}", "Change an API key", "api-key:write", problems=WRITES)
 async def change_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[ApiKeyChange], services: Services
 ) -> ApiKey:
@@ -216,13 +191,12 @@ async def change_api_key(
     return _shown(await _management(services).change(request.user, api_key_id, fields))
 
 
-@post(
+@ROUTES.post(
     "/api/v1/api-keys/{api_key_id:uuid}/rotate",
+    "Give an API key another secret",
+    "api-key:write",
+    problems=WRITES,
     status_code=200,
-    guards=[requires("api-key:write")],
-    tags=_TAGS,
-    summary="Give an API key another secret",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def rotate_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Rotation], services: Services
@@ -235,13 +209,8 @@ async def rotate_api_key(
     return _with_secret(made)
 
 
-@post(
-    "/api/v1/api-keys/{api_key_id:uuid}/revoke",
-    status_code=200,
-    guards=[requires("api-key:delete")],
-    tags=_TAGS,
-    summary="Revoke an API key",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.post(
+    "/api/v1/api-keys/{api_key_id:uuid}/revoke", "Revoke an API key", "api-key:delete", problems=READS, status_code=200
 )
 async def revoke_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Revocation], services: Services
@@ -250,12 +219,8 @@ async def revoke_api_key(
     return _shown(await _management(services).revoke(request.user, api_key_id, reason=data.reason))
 
 
-@get(
-    "/api/v1/api-keys/{api_key_id:uuid}/usage",
-    guards=[requires("api-key:read")],
-    tags=_TAGS,
-    summary="Look at what an API key was used for",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.get(
+    "/api/v1/api-keys/{api_key_id:uuid}/usage", "Look at what an API key was used for", "api-key:read", problems=READS
 )
 async def list_api_key_usage(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], services: Services, paging: PagingDependency
@@ -289,9 +254,3 @@ def _from_row(row: Record) -> ApiKey:
 
 def _with_secret(made: Made) -> ApiKeyWithSecret:
     return ApiKeyWithSecret(**_fields(made.key), api_key=made.presented)
-
-
-ROUTES: Final = (
-    *(create_api_key, list_api_keys, get_api_key, change_api_key),
-    *(rotate_api_key, revoke_api_key, list_api_key_usage),
-)

@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from litestar import Request, get
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 from msgspec import Meta, Struct
 
-from duoscope.api.authentication import requires
 from duoscope.api.dependencies import ApiServices
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
@@ -19,6 +18,8 @@ from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs
 from duoscope.metadata.audit_logs import AuditFilter, AuditLog, Result
 from duoscope.telemetry.times import unix_nano
+
+ROUTES: Final = Routes("audit-logs")
 
 _READ: Final = "audit-log:read"
 _PLATFORM: Final = PlatformScope(reason="a platform admin reads the platform's audit log")
@@ -34,13 +35,7 @@ class AuditLogPage(Struct, frozen=True):
     next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for more.")]
 
 
-@get(
-    "/api/v1/audit-logs",
-    guards=[requires(_READ)],
-    tags=["audit-logs"],
-    summary="Search the audit log",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/audit-logs", "Search the audit log", _READ, problems=LISTS)
 async def list_audit_logs(  # noqa: PLR0917 - each is a parameter of the query
     request: Request[Principal, Any, Any],
     services: Services,

@@ -5,22 +5,21 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, DeletedAt, IsActive, Name, Services, given, items
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.metadata import identity_providers
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["identity-providers"]
+ROUTES: Final = Routes("identity-providers")
 _TEXT: Final = r"^[^\x00]*$"
 
 Issuer = Annotated[
@@ -176,13 +175,7 @@ class IdentityProviderChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@post(
-    "/api/v1/identity-providers",
-    guards=[requires("identity-provider:write")],
-    tags=TAGS,
-    summary="Make an identity provider",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.post("/api/v1/identity-providers", "Make an identity provider", "identity-provider:write", problems=READS)
 async def create_identity_provider(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewIdentityProvider],
@@ -196,13 +189,7 @@ async def create_identity_provider(
     return _shown(services, *await services.identity_providers.create(authority, **fields))
 
 
-@get(
-    "/api/v1/identity-providers",
-    guards=[requires("identity-provider:read")],
-    tags=TAGS,
-    summary="List identity providers",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/identity-providers", "List identity providers", "identity-provider:read", problems=READS)
 async def list_identity_providers(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -220,12 +207,11 @@ async def list_identity_providers(
         return IdentityProviderPage(*await listing.page(tx, identity_providers.LISTING, paging, filters, _from_row))
 
 
-@get(
+@ROUTES.get(
     "/api/v1/identity-providers/{identity_provider_id:uuid}",
-    guards=[requires("identity-provider:read")],
-    tags=TAGS,
-    summary="Read an identity provider",
-    responses=documented(400, 401, 403, 404, 503),
+    "Read an identity provider",
+    "identity-provider:read",
+    problems=READS,
 )
 async def get_identity_provider(
     request: Request[Principal, Any, Any],
@@ -242,12 +228,11 @@ async def get_identity_provider(
         return _shown(services, found, await identity_providers.group_roles(tx, identity_provider_id))
 
 
-@patch(
+@ROUTES.patch(
     "/api/v1/identity-providers/{identity_provider_id:uuid}",
-    guards=[requires("identity-provider:write")],
-    tags=TAGS,
-    summary="Change an identity provider",
-    responses=documented(400, 401, 403, 404, 503),
+    "Change an identity provider",
+    "identity-provider:write",
+    problems=READS,
 )
 async def change_identity_provider(
     request: Request[Principal, Any, Any],
@@ -264,12 +249,11 @@ async def change_identity_provider(
     return _shown(services, *await services.identity_providers.change(authority, identity_provider_id, changes))
 
 
-@delete(
+@ROUTES.delete(
     "/api/v1/identity-providers/{identity_provider_id:uuid}",
-    guards=[requires("identity-provider:delete")],
-    tags=TAGS,
-    summary="Delete an identity provider",
-    responses=documented(400, 401, 403, 404, 503),
+    "Delete an identity provider",
+    "identity-provider:delete",
+    problems=READS,
 )
 async def delete_identity_provider(
     request: Request[Principal, Any, Any],
@@ -282,13 +266,12 @@ async def delete_identity_provider(
     await services.identity_providers.delete(authority, identity_provider_id)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/identity-providers/{identity_provider_id:uuid}/restore",
+    "Restore an identity provider",
+    "identity-provider:delete",
+    problems=READS,
     status_code=200,
-    guards=[requires("identity-provider:delete")],
-    tags=TAGS,
-    summary="Restore an identity provider",
-    responses=documented(400, 401, 403, 404, 503),
 )
 async def restore_identity_provider(
     request: Request[Principal, Any, Any],
@@ -335,9 +318,3 @@ def _shown(
 
 def _from_row(row: Record) -> IdentityProviderSummary:
     return msgspec.convert(identity_providers.from_row(row), IdentityProviderSummary, from_attributes=True)
-
-
-ROUTES: Final = (
-    *(create_identity_provider, list_identity_providers, get_identity_provider),
-    *(change_identity_provider, delete_identity_provider, restore_identity_provider),
-)

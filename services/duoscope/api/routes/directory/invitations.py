@@ -5,22 +5,22 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
-from duoscope.api.authentication import OPEN, PUBLIC, caller, requires
+from duoscope.api.authentication import caller
 from duoscope.api.bodies import Email, LastName, PersonName, Services
 from duoscope.api.listing import OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.invitations import ROLES_MAX
 from duoscope.kernel.errors import invalid, not_found
 from duoscope.metadata import invitations
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["invitations"]
+ROUTES: Final = Routes("invitations")
 
 
 class Invitation(Struct, frozen=True):
@@ -81,13 +81,7 @@ class Accepted(Struct, frozen=True):
     is_new_user: Annotated[bool, Meta(description="False: the account was there and keeps its name and password.")]
 
 
-@post(
-    "/api/v1/invitations",
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Invite somebody",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/invitations", "Invite somebody", "user:admin", problems=WRITES)
 async def create_invitation(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewInvitation],
@@ -109,13 +103,7 @@ async def create_invitation(
     return _shown(sent.invitation)
 
 
-@get(
-    "/api/v1/invitations",
-    guards=[requires("user:read")],
-    tags=TAGS,
-    summary="List invitations",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/invitations", "List invitations", "user:read", problems=READS)
 async def list_invitations(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -135,13 +123,7 @@ async def list_invitations(
         return InvitationPage(*await listing.page(tx, invitations.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/invitations/{invitation_id:uuid}",
-    guards=[requires("user:read")],
-    tags=TAGS,
-    summary="Read an invitation",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/invitations/{invitation_id:uuid}", "Read an invitation", "user:read", problems=READS)
 async def get_invitation(
     request: Request[Principal, Any, Any],
     invitation_id: FromPath[UUID],
@@ -157,13 +139,12 @@ async def get_invitation(
     return _shown(found)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/invitations/{invitation_id:uuid}/resend",
+    "Send an invitation again",
+    "user:admin",
+    problems=WRITES,
     status_code=200,
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Send an invitation again",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def resend_invitation(
     request: Request[Principal, Any, Any],
@@ -176,13 +157,7 @@ async def resend_invitation(
     return _shown((await services.invitations.resend(authority, invitation_id)).invitation)
 
 
-@delete(
-    "/api/v1/invitations/{invitation_id:uuid}",
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Revoke an invitation",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/invitations/{invitation_id:uuid}", "Revoke an invitation", "user:admin", problems=WRITES)
 async def revoke_invitation(
     request: Request[Principal, Any, Any],
     invitation_id: FromPath[UUID],
@@ -194,14 +169,8 @@ async def revoke_invitation(
     await services.invitations.revoke(authority, invitation_id)
 
 
-@post(
-    "/api/v1/invitations/accept",
-    opt=PUBLIC,
-    security=OPEN,
-    status_code=200,
-    tags=TAGS,
-    summary="Accept an invitation",
-    responses=documented(400, 409, 503),
+@ROUTES.post(
+    "/api/v1/invitations/accept", "Accept an invitation", problems=(400, 409, 503), public=True, status_code=200
 )
 async def accept_invitation(
     request: Request[Any, Any, Any], data: JSONBody[Acceptance], services: Services
@@ -223,9 +192,3 @@ def _shown(invitation: invitations.Invitation) -> Invitation:
 
 def _from_row(row: Record) -> Invitation:
     return _shown(invitations.from_row(row))
-
-
-ROUTES: Final = (
-    *(create_invitation, list_invitations, get_invitation, resend_invitation, revoke_invitation),
-    accept_invitation,
-)

@@ -4,20 +4,19 @@ import dataclasses
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, get, patch
+from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Services, given
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import organization_limits
 from duoscope.identity.directory.organization_limits import Holding
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.organization_limits import RATES, rates
 
-TAGS: Final = ["organizations"]
+ROUTES: Final = Routes("organizations")
 
 _Count = Annotated[int, Meta(description="So many it may have.", examples=[50])]
 _Rate = Annotated[int, Meta(description="All of its tenants together, a second; 0 is no limit.", examples=[1_000_000])]
@@ -68,12 +67,11 @@ class LimitsOfOrganization(Struct, frozen=True):
     used: Annotated[dict[str, int], Meta(description="How many there are.", examples=[{"tenants": 3}])]
 
 
-@get(
+@ROUTES.get(
     "/api/v1/organizations/{organization_id:uuid}/limits",
-    guards=[requires("organization:read")],
-    tags=TAGS,
-    summary="Read an organization's limits",
-    responses=documented(400, 401, 403, 404, 503),
+    "Read an organization's limits",
+    "organization:read",
+    problems=READS,
 )
 async def get_organization_limits(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
@@ -85,12 +83,11 @@ async def get_organization_limits(
     return _shown(services, await organization_limits.as_seen_by(services.metadata, request.user, organization_id))
 
 
-@patch(
+@ROUTES.patch(
     "/api/v1/organizations/{organization_id:uuid}/limits",
-    guards=[requires("organization:admin")],
-    tags=TAGS,
-    summary="Change an organization's limits",
-    responses=documented(400, 401, 403, 404, 503),
+    "Change an organization's limits",
+    "organization:admin",
+    problems=READS,
 )
 async def change_organization_limits(
     request: Request[Principal, Any, Any],
@@ -121,6 +118,3 @@ def _shown(services: Services, holding: Holding) -> LimitsOfOrganization:
         holding.own,
         holding.used,
     )
-
-
-ROUTES: Final = (get_organization_limits, change_organization_limits)

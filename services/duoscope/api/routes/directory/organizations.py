@@ -5,22 +5,21 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, Settings, given
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import platform
+from duoscope.identity.directory import organizations as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import organizations
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["organizations"]
+ROUTES: Final = Routes("organizations")
 
 
 class Organization(Struct, frozen=True):
@@ -78,18 +77,12 @@ class OrganizationPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-@post(
-    "/api/v1/organizations",
-    guards=[requires("organization:admin")],
-    tags=TAGS,
-    summary="Make an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/organizations", "Make an organization", "organization:admin", problems=WRITES)
 async def create_organization(
     request: Request[Principal, Any, Any], data: JSONBody[NewOrganization], services: Services
 ) -> MadeOrganization:
     """For platform admins. It comes with the built-in roles, a workspace and a tenant; invite its first admin next."""
-    made = await platform.create_organization(
+    made = await rules.create_organization(
         services.metadata,
         request.user,
         region_id=data.region_id,
@@ -103,13 +96,7 @@ async def create_organization(
     return MadeOrganization(_shown(made.organization), made.workspace.workspace_id, made.tenant.tenant_id)
 
 
-@get(
-    "/api/v1/organizations",
-    guards=[requires("organization:read")],
-    tags=TAGS,
-    summary="List organizations",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/organizations", "List organizations", "organization:read", problems=LISTS)
 async def list_organizations(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -123,34 +110,24 @@ async def list_organizations(
 ) -> OrganizationPage:
     """Your own; all, for platform admins. Sorts: created_at, name, code."""
     filters = {"name": name, "code": code, "region_id": region_id, "is_active": is_active, "deleted": deleted}
-    async with platform.organizations_of(services.metadata, request.user) as tx:
+    async with rules.organizations_of(services.metadata, request.user) as tx:
         return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:read")],
-    tags=TAGS,
-    summary="Read an organization",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/organizations/{organization_id:uuid}", "Read an organization", "organization:read", problems=READS)
 async def get_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
     """Your own; any, for platform admins."""
-    async with platform.organizations_of(services.metadata, request.user) as tx:
+    async with rules.organizations_of(services.metadata, request.user) as tx:
         found = await organizations.find_by_id(tx, organization_id)
     if found is None:
         raise not_found("organization")
     return _shown(found)
 
 
-@patch(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:write")],
-    tags=TAGS,
-    summary="Change an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.patch(
+    "/api/v1/organizations/{organization_id:uuid}", "Change an organization", "organization:write", problems=WRITES
 )
 async def change_organization(
     request: Request[Principal, Any, Any],
@@ -162,36 +139,31 @@ async def change_organization(
 
     Settings are replaced whole, but for `mfa_required`, whether its people need a second factor: it stays until given.
     """
-    return _shown(await platform.change_organization(services.metadata, request.user, organization_id, given(data)))
+    return _shown(await rules.change_organization(services.metadata, request.user, organization_id, given(data)))
 
 
-@delete(
-    "/api/v1/organizations/{organization_id:uuid}",
-    guards=[requires("organization:delete")],
-    tags=TAGS,
-    summary="Delete an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.delete(
+    "/api/v1/organizations/{organization_id:uuid}", "Delete an organization", "organization:delete", problems=WRITES
 )
 async def delete_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> None:
     """For platform admins. Nobody of it can log in or send any more. It can be restored for 90 days."""
-    await platform.delete_organization(services.metadata, request.user, organization_id)
+    await rules.delete_organization(services.metadata, request.user, organization_id)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/organizations/{organization_id:uuid}/restore",
+    "Restore an organization",
+    "organization:delete",
+    problems=WRITES,
     status_code=200,
-    guards=[requires("organization:delete")],
-    tags=TAGS,
-    summary="Restore an organization",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def restore_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
     """Take a deletion back."""
-    return _shown(await platform.restore_organization(services.metadata, request.user, organization_id))
+    return _shown(await rules.restore_organization(services.metadata, request.user, organization_id))
 
 
 def _shown(organization: organizations.Organization) -> Organization:
@@ -200,13 +172,3 @@ def _shown(organization: organizations.Organization) -> Organization:
 
 def _from_row(row: Record) -> Organization:
     return _shown(organizations.from_row(row))
-
-
-ROUTES: Final = (
-    create_organization,
-    list_organizations,
-    get_organization,
-    change_organization,
-    delete_organization,
-    restore_organization,
-)

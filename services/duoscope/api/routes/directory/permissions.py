@@ -5,21 +5,20 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get
+from litestar import Request
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import permissions
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["permissions"]
+ROUTES: Final = Routes("permissions")
 
 
 class Permission(Struct, frozen=True):
@@ -41,13 +40,7 @@ class PermissionPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-@get(
-    "/api/v1/permissions",
-    guards=[requires("permission:read")],
-    tags=TAGS,
-    summary="List permissions",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/permissions", "List permissions", "permission:read", problems=LISTS)
 async def list_permissions(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -62,13 +55,7 @@ async def list_permissions(
         return PermissionPage(*await listing.page(tx, permissions.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/permissions/{permission_id:uuid}",
-    guards=[requires("permission:read")],
-    tags=TAGS,
-    summary="Read a permission",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/permissions/{permission_id:uuid}", "Read a permission", "permission:read", problems=READS)
 async def get_permission(
     request: Request[Principal, Any, Any], permission_id: FromPath[UUID], services: Services
 ) -> Permission:
@@ -82,6 +69,3 @@ async def get_permission(
 
 def _from_row(row: Record) -> Permission:
     return msgspec.convert(permissions.from_row(row), Permission, from_attributes=True)
-
-
-ROUTES: Final = (list_permissions, get_permission)

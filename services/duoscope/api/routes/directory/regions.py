@@ -5,22 +5,21 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, given
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import platform
+from duoscope.identity.directory import regions as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import regions
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["regions"]
+ROUTES: Final = Routes("regions")
 
 
 class Region(Struct, frozen=True):
@@ -60,28 +59,16 @@ class RegionChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@post(
-    "/api/v1/regions",
-    guards=[requires("region:write")],
-    tags=TAGS,
-    summary="Make a region",
-    responses=documented(400, 401, 403, 409, 503),
-)
+@ROUTES.post("/api/v1/regions", "Make a region", "region:write", problems=(400, 401, 403, 409, 503))
 async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
     """For platform admins. The code must be new."""
-    made = await platform.create_region(
+    made = await rules.create_region(
         services.metadata, request.user, name=data.name, code=data.code or "", description=data.description
     )
     return _shown(made)
 
 
-@get(
-    "/api/v1/regions",
-    guards=[requires("region:read")],
-    tags=TAGS,
-    summary="List regions",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/regions", "List regions", "region:read", problems=LISTS)
 async def list_regions(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -98,13 +85,7 @@ async def list_regions(
         return RegionPage(*await listing.page(tx, regions.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/regions/{region_id:uuid}",
-    guards=[requires("region:read")],
-    tags=TAGS,
-    summary="Read a region",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/regions/{region_id:uuid}", "Read a region", "region:read", problems=READS)
 async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> Region:
     """One region, deleted or not."""
     async with services.metadata.open(request.user.scope, "regions.get") as tx:
@@ -114,45 +95,28 @@ async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[
     return _shown(found)
 
 
-@patch(
-    "/api/v1/regions/{region_id:uuid}",
-    guards=[requires("region:write")],
-    tags=TAGS,
-    summary="Change a region",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/regions/{region_id:uuid}", "Change a region", "region:write", problems=WRITES)
 async def change_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], data: JSONBody[RegionChange], services: Services
 ) -> Region:
     """For platform admins. Fields that are not given stay."""
-    return _shown(await platform.change_region(services.metadata, request.user, region_id, given(data)))
+    return _shown(await rules.change_region(services.metadata, request.user, region_id, given(data)))
 
 
-@delete(
-    "/api/v1/regions/{region_id:uuid}",
-    guards=[requires("region:delete")],
-    tags=TAGS,
-    summary="Delete a region",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/regions/{region_id:uuid}", "Delete a region", "region:delete", problems=WRITES)
 async def delete_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> None:
     """For platform admins. Refused while organizations are in it. It can be restored for 90 days."""
-    await platform.delete_region(services.metadata, request.user, region_id)
+    await rules.delete_region(services.metadata, request.user, region_id)
 
 
-@post(
-    "/api/v1/regions/{region_id:uuid}/restore",
-    status_code=200,
-    guards=[requires("region:delete")],
-    tags=TAGS,
-    summary="Restore a region",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.post(
+    "/api/v1/regions/{region_id:uuid}/restore", "Restore a region", "region:delete", problems=READS, status_code=200
 )
 async def restore_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services
 ) -> Region:
     """Take a deletion back."""
-    return _shown(await platform.restore_region(services.metadata, request.user, region_id))
+    return _shown(await rules.restore_region(services.metadata, request.user, region_id))
 
 
 def _shown(region: regions.Region) -> Region:
@@ -161,6 +125,3 @@ def _shown(region: regions.Region) -> Region:
 
 def _from_row(row: Record) -> Region:
     return _shown(regions.from_row(row))
-
-
-ROUTES: Final = (create_region, list_regions, get_region, change_region, delete_region, restore_region)

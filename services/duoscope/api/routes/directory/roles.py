@@ -5,22 +5,21 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, DeletedAt, Description, Name, Services, given
 from duoscope.api.listing import DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import roles
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["roles"]
+ROUTES: Final = Routes("roles")
 
 Permissions = Annotated[
     list[str],
@@ -75,13 +74,7 @@ class RoleChange(Change):
     permissions: Permissions | UnsetType = UNSET
 
 
-@post(
-    "/api/v1/roles",
-    guards=[requires("role:write")],
-    tags=TAGS,
-    summary="Make a role",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/roles", "Make a role", "role:write", problems=WRITES)
 async def create_role(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewRole],
@@ -102,13 +95,7 @@ async def create_role(
     return _shown(made)
 
 
-@get(
-    "/api/v1/roles",
-    guards=[requires("role:read")],
-    tags=TAGS,
-    summary="List roles",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/roles", "List roles", "role:read", problems=READS)
 async def list_roles(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -130,13 +117,7 @@ async def list_roles(
         return RolePage(*await listing.page(tx, roles.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/roles/{role_id:uuid}",
-    guards=[requires("role:read")],
-    tags=TAGS,
-    summary="Read a role",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/roles/{role_id:uuid}", "Read a role", "role:read", problems=READS)
 async def get_role(
     request: Request[Principal, Any, Any],
     role_id: FromPath[UUID],
@@ -152,13 +133,7 @@ async def get_role(
     return _shown(found)
 
 
-@patch(
-    "/api/v1/roles/{role_id:uuid}",
-    guards=[requires("role:write")],
-    tags=TAGS,
-    summary="Change a role",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/roles/{role_id:uuid}", "Change a role", "role:write", problems=WRITES)
 async def change_role(
     request: Request[Principal, Any, Any],
     role_id: FromPath[UUID],
@@ -174,13 +149,7 @@ async def change_role(
     return _shown(await rules.change(services.metadata, authority, role_id, changes))
 
 
-@delete(
-    "/api/v1/roles/{role_id:uuid}",
-    guards=[requires("role:delete")],
-    tags=TAGS,
-    summary="Delete a role",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/roles/{role_id:uuid}", "Delete a role", "role:delete", problems=WRITES)
 async def delete_role(
     request: Request[Principal, Any, Any],
     role_id: FromPath[UUID],
@@ -192,14 +161,7 @@ async def delete_role(
     await rules.delete(services.metadata, authority, role_id)
 
 
-@post(
-    "/api/v1/roles/{role_id:uuid}/restore",
-    status_code=200,
-    guards=[requires("role:delete")],
-    tags=TAGS,
-    summary="Restore a role",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/roles/{role_id:uuid}/restore", "Restore a role", "role:delete", problems=WRITES, status_code=200)
 async def restore_role(
     request: Request[Principal, Any, Any],
     role_id: FromPath[UUID],
@@ -217,6 +179,3 @@ def _shown(role: roles.Role) -> Role:
 
 def _from_row(row: Record) -> Role:
     return _shown(roles.from_row(row))
-
-
-ROUTES: Final = (create_role, list_roles, get_role, change_role, delete_role, restore_role)

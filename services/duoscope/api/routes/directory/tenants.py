@@ -5,12 +5,11 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Code, DeletedAt, IsActive, Name, RetentionDays, Services, ShortText, given
 from duoscope.api.listing import (
     ActiveFilter,
@@ -20,14 +19,14 @@ from duoscope.api.listing import (
     OrganizationParameter,
     PagingDependency,
 )
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import places
+from duoscope.identity.directory import tenants as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import tenants
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["tenants"]
+ROUTES: Final = Routes("tenants")
 
 
 class Tenant(Struct, frozen=True):
@@ -73,13 +72,7 @@ class TenantChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@post(
-    "/api/v1/tenants",
-    guards=[requires("tenant:write")],
-    tags=TAGS,
-    summary="Make a tenant",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/tenants", "Make a tenant", "tenant:write", problems=WRITES)
 async def create_tenant(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewTenant],
@@ -88,7 +81,7 @@ async def create_tenant(
 ) -> Tenant:
     """For holders of tenant:write organization-wide. The code must be new in the workspace."""
     authority = request.user.over_organization("tenant:write", organization_id)
-    made = await places.create_tenant(
+    made = await rules.create_tenant(
         services.metadata,
         authority,
         workspace_id=data.workspace_id,
@@ -101,13 +94,7 @@ async def create_tenant(
     return _shown(made)
 
 
-@get(
-    "/api/v1/tenants",
-    guards=[requires("tenant:read")],
-    tags=TAGS,
-    summary="List tenants",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/tenants", "List tenants", "tenant:read", problems=READS)
 async def list_tenants(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -130,13 +117,7 @@ async def list_tenants(
         return TenantPage(*await listing.page(tx, tenants.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/tenants/{tenant_id:uuid}",
-    guards=[requires("tenant:read")],
-    tags=TAGS,
-    summary="Read a tenant",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/tenants/{tenant_id:uuid}", "Read a tenant", "tenant:read", problems=READS)
 async def get_tenant(
     request: Request[Principal, Any, Any],
     tenant_id: FromPath[UUID],
@@ -152,13 +133,7 @@ async def get_tenant(
     return _shown(found)
 
 
-@patch(
-    "/api/v1/tenants/{tenant_id:uuid}",
-    guards=[requires("tenant:write")],
-    tags=TAGS,
-    summary="Change a tenant",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/tenants/{tenant_id:uuid}", "Change a tenant", "tenant:write", problems=WRITES)
 async def change_tenant(
     request: Request[Principal, Any, Any],
     tenant_id: FromPath[UUID],
@@ -168,16 +143,10 @@ async def change_tenant(
 ) -> Tenant:
     """A tenant's admins change their own; the organization's change any. Fields that are not given stay."""
     authority = request.user.over("tenant:write", organization_id)
-    return _shown(await places.change_tenant(services.metadata, authority, tenant_id, given(data)))
+    return _shown(await rules.change_tenant(services.metadata, authority, tenant_id, given(data)))
 
 
-@delete(
-    "/api/v1/tenants/{tenant_id:uuid}",
-    guards=[requires("tenant:delete")],
-    tags=TAGS,
-    summary="Delete a tenant",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/tenants/{tenant_id:uuid}", "Delete a tenant", "tenant:delete", problems=WRITES)
 async def delete_tenant(
     request: Request[Principal, Any, Any],
     tenant_id: FromPath[UUID],
@@ -186,16 +155,11 @@ async def delete_tenant(
 ) -> None:
     """For holders of tenant:delete organization-wide; not the last one. It can be restored for 90 days."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    await places.delete_tenant(services.metadata, authority, tenant_id)
+    await rules.delete_tenant(services.metadata, authority, tenant_id)
 
 
-@post(
-    "/api/v1/tenants/{tenant_id:uuid}/restore",
-    status_code=200,
-    guards=[requires("tenant:delete")],
-    tags=TAGS,
-    summary="Restore a tenant",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.post(
+    "/api/v1/tenants/{tenant_id:uuid}/restore", "Restore a tenant", "tenant:delete", problems=WRITES, status_code=200
 )
 async def restore_tenant(
     request: Request[Principal, Any, Any],
@@ -205,7 +169,7 @@ async def restore_tenant(
 ) -> Tenant:
     """Take a deletion back."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    return _shown(await places.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
+    return _shown(await rules.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
 
 
 def _shown(tenant: tenants.Tenant) -> Tenant:
@@ -214,6 +178,3 @@ def _shown(tenant: tenants.Tenant) -> Tenant:
 
 def _from_row(row: Record) -> Tenant:
     return _shown(tenants.from_row(row))
-
-
-ROUTES: Final = (create_tenant, list_tenants, get_tenant, change_tenant, delete_tenant, restore_tenant)

@@ -5,15 +5,14 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, DeletedAt, LastName, PersonName, Services, ShortText, given
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles
 from duoscope.identity.directory import users as people
@@ -21,7 +20,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.metadata import user_roles, users
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["users"]
+ROUTES: Final = Routes("users")
 
 
 class User(Struct, frozen=True):
@@ -115,13 +114,7 @@ class UserRoleChange(Struct, forbid_unknown_fields=True):
     expires_at: ExpiresAt
 
 
-@get(
-    "/api/v1/users",
-    guards=[requires("user:read")],
-    tags=TAGS,
-    summary="List users",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/users", "List users", "user:read", problems=READS)
 async def list_users(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -152,13 +145,7 @@ async def list_users(
         return UserPage(*await listing.page(tx, users.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/users/{user_id:uuid}",
-    guards=[requires("user:read")],
-    tags=TAGS,
-    summary="Read a user",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/users/{user_id:uuid}", "Read a user", "user:read", problems=READS)
 async def get_user(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -174,24 +161,13 @@ async def get_user(
     return _shown(found)
 
 
-@patch(
-    "/api/v1/users/me",
-    tags=TAGS,
-    summary="Change your profile",
-    responses=documented(400, 401, 503),
-)
+@ROUTES.patch("/api/v1/users/me", "Change your profile", problems=(400, 401, 503))
 async def change_me(request: Request[Principal, Any, Any], data: JSONBody[ProfileChange], services: Services) -> User:
     """Everybody's own name, picture, time zone and language. Fields that are not given stay."""
     return _shown(await people.change_own_profile(services.metadata, request.user, given(data)))
 
 
-@patch(
-    "/api/v1/users/{user_id:uuid}",
-    guards=[requires("user:write")],
-    tags=TAGS,
-    summary="Change a user",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/users/{user_id:uuid}", "Change a user", "user:write", problems=WRITES)
 async def change_user(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -204,13 +180,7 @@ async def change_user(
     return _shown(await people.change(services.metadata, authority, user_id, given(data)))
 
 
-@delete(
-    "/api/v1/users/{user_id:uuid}",
-    guards=[requires("user:delete")],
-    tags=TAGS,
-    summary="Delete a user",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/users/{user_id:uuid}", "Delete a user", "user:delete", problems=WRITES)
 async def delete_user(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -222,14 +192,7 @@ async def delete_user(
     await people.delete(services.metadata, authority, user_id)
 
 
-@post(
-    "/api/v1/users/{user_id:uuid}/restore",
-    status_code=200,
-    guards=[requires("user:delete")],
-    tags=TAGS,
-    summary="Restore a user",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/users/{user_id:uuid}/restore", "Restore a user", "user:delete", problems=WRITES, status_code=200)
 async def restore_user(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -241,13 +204,7 @@ async def restore_user(
     return _shown(await people.restore(services.metadata, authority, user_id, quota=services.quota))
 
 
-@get(
-    "/api/v1/users/{user_id:uuid}/roles",
-    guards=[requires("user:read")],
-    tags=TAGS,
-    summary="List the roles of a user",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/users/{user_id:uuid}/roles", "List the roles of a user", "user:read", problems=READS)
 async def list_user_roles(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -267,13 +224,7 @@ async def list_user_roles(
         return UserRolePage(*await listing.page(tx, user_roles.LISTING, paging, filters, _role_from_row))
 
 
-@post(
-    "/api/v1/users/{user_id:uuid}/roles",
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Give a user a role",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/users/{user_id:uuid}/roles", "Give a user a role", "user:admin", problems=WRITES)
 async def assign_role(
     request: Request[Principal, Any, Any],
     user_id: FromPath[UUID],
@@ -292,12 +243,11 @@ async def assign_role(
     return _role_shown(made)
 
 
-@patch(
+@ROUTES.patch(
     "/api/v1/users/{user_id:uuid}/roles/{user_role_id:uuid}",
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Move the end of a user's role",
-    responses=documented(400, 401, 403, 404, 409, 503),
+    "Move the end of a user's role",
+    "user:admin",
+    problems=WRITES,
 )
 async def change_user_role(  # noqa: PLR0917 - path, body and query
     request: Request[Principal, Any, Any],
@@ -312,12 +262,8 @@ async def change_user_role(  # noqa: PLR0917 - path, body and query
     return _role_shown(await roles.set_expiry(services.metadata, authority, user_id, user_role_id, data.expires_at))
 
 
-@delete(
-    "/api/v1/users/{user_id:uuid}/roles/{user_role_id:uuid}",
-    guards=[requires("user:admin")],
-    tags=TAGS,
-    summary="Take a role from a user",
-    responses=documented(400, 401, 403, 404, 409, 503),
+@ROUTES.delete(
+    "/api/v1/users/{user_id:uuid}/roles/{user_role_id:uuid}", "Take a role from a user", "user:admin", problems=WRITES
 )
 async def take_role(
     request: Request[Principal, Any, Any],
@@ -345,9 +291,3 @@ def _role_shown(role: user_roles.UserRole) -> UserRole:
 
 def _role_from_row(row: Record) -> UserRole:
     return _role_shown(user_roles.from_row(row))
-
-
-ROUTES: Final = (
-    *(list_users, get_user, change_me, change_user, delete_user, restore_user),
-    *(list_user_roles, assign_role, change_user_role, take_role),
-)

@@ -5,12 +5,11 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, patch, post
+from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, Settings, given
 from duoscope.api.listing import (
     ActiveFilter,
@@ -20,14 +19,14 @@ from duoscope.api.listing import (
     OrganizationParameter,
     PagingDependency,
 )
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory import places
+from duoscope.identity.directory import workspaces as rules
 from duoscope.kernel.errors import not_found
 from duoscope.metadata import workspaces
 from duoscope.stores.postgres import Record
 
-TAGS: Final = ["workspaces"]
+ROUTES: Final = Routes("workspaces")
 
 
 class Workspace(Struct, frozen=True):
@@ -70,13 +69,7 @@ class WorkspaceChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@post(
-    "/api/v1/workspaces",
-    guards=[requires("workspace:write")],
-    tags=TAGS,
-    summary="Make a workspace",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.post("/api/v1/workspaces", "Make a workspace", "workspace:write", problems=WRITES)
 async def create_workspace(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewWorkspace],
@@ -85,7 +78,7 @@ async def create_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. The code must be new in the organization."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    made = await places.create_workspace(
+    made = await rules.create_workspace(
         services.metadata,
         authority,
         name=data.name,
@@ -96,13 +89,7 @@ async def create_workspace(
     return _shown(made)
 
 
-@get(
-    "/api/v1/workspaces",
-    guards=[requires("workspace:read")],
-    tags=TAGS,
-    summary="List workspaces",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/workspaces", "List workspaces", "workspace:read", problems=READS)
 async def list_workspaces(
     request: Request[Principal, Any, Any],
     services: Services,
@@ -124,13 +111,7 @@ async def list_workspaces(
         return WorkspacePage(*await listing.page(tx, workspaces.LISTING, paging, filters, _from_row))
 
 
-@get(
-    "/api/v1/workspaces/{workspace_id:uuid}",
-    guards=[requires("workspace:read")],
-    tags=TAGS,
-    summary="Read a workspace",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/workspaces/{workspace_id:uuid}", "Read a workspace", "workspace:read", problems=READS)
 async def get_workspace(
     request: Request[Principal, Any, Any],
     workspace_id: FromPath[UUID],
@@ -146,13 +127,7 @@ async def get_workspace(
     return _shown(found)
 
 
-@patch(
-    "/api/v1/workspaces/{workspace_id:uuid}",
-    guards=[requires("workspace:write")],
-    tags=TAGS,
-    summary="Change a workspace",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.patch("/api/v1/workspaces/{workspace_id:uuid}", "Change a workspace", "workspace:write", problems=WRITES)
 async def change_workspace(
     request: Request[Principal, Any, Any],
     workspace_id: FromPath[UUID],
@@ -162,16 +137,10 @@ async def change_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. Fields that are not given stay."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    return _shown(await places.change_workspace(services.metadata, authority, workspace_id, given(data)))
+    return _shown(await rules.change_workspace(services.metadata, authority, workspace_id, given(data)))
 
 
-@delete(
-    "/api/v1/workspaces/{workspace_id:uuid}",
-    guards=[requires("workspace:delete")],
-    tags=TAGS,
-    summary="Delete a workspace",
-    responses=documented(400, 401, 403, 404, 409, 503),
-)
+@ROUTES.delete("/api/v1/workspaces/{workspace_id:uuid}", "Delete a workspace", "workspace:delete", problems=WRITES)
 async def delete_workspace(
     request: Request[Principal, Any, Any],
     workspace_id: FromPath[UUID],
@@ -180,16 +149,15 @@ async def delete_workspace(
 ) -> None:
     """For holders of workspace:delete organization-wide; not the last one. It can be restored for 90 days."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    await places.delete_workspace(services.metadata, authority, workspace_id)
+    await rules.delete_workspace(services.metadata, authority, workspace_id)
 
 
-@post(
+@ROUTES.post(
     "/api/v1/workspaces/{workspace_id:uuid}/restore",
+    "Restore a workspace",
+    "workspace:delete",
+    problems=WRITES,
     status_code=200,
-    guards=[requires("workspace:delete")],
-    tags=TAGS,
-    summary="Restore a workspace",
-    responses=documented(400, 401, 403, 404, 409, 503),
 )
 async def restore_workspace(
     request: Request[Principal, Any, Any],
@@ -199,7 +167,7 @@ async def restore_workspace(
 ) -> Workspace:
     """Take a deletion back."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    return _shown(await places.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
+    return _shown(await rules.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
 
 
 def _shown(workspace: workspaces.Workspace) -> Workspace:
@@ -208,13 +176,3 @@ def _shown(workspace: workspaces.Workspace) -> Workspace:
 
 def _from_row(row: Record) -> Workspace:
     return _shown(workspaces.from_row(row))
-
-
-ROUTES: Final = (
-    create_workspace,
-    list_workspaces,
-    get_workspace,
-    change_workspace,
-    delete_workspace,
-    restore_workspace,
-)

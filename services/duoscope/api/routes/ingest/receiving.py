@@ -4,13 +4,12 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import Request, get, patch
+from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Change, Services, given
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.api.searching import Reader
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import ingest_limits
@@ -22,7 +21,7 @@ from duoscope.telemetry.usage.cardinality import Cardinality
 from duoscope.telemetry.usage.metering import Signal
 from duoscope.telemetry.usage.rejections import Per, RejectionPage, RejectionQuestion
 
-TAGS: Final = ["ingest"]
+ROUTES: Final = Routes("ingest")
 _WORST_DEFAULT: Final = 20
 
 _ItemsRate = Annotated[
@@ -96,25 +95,13 @@ class TenantLimits(Struct, frozen=True):
     ]
 
 
-@get(
-    "/api/v1/ingest/limits",
-    guards=[requires("tenant:read")],
-    tags=TAGS,
-    summary="What the tenant may send",
-    responses=documented(401, 403, 503),
-)
+@ROUTES.get("/api/v1/ingest/limits", "What the tenant may send", "tenant:read", problems=(401, 403, 503))
 async def get_limits(request: Request[Principal, Any, Any], services: Services) -> Limits:
     """The limits that hold for the tenant you are in. Those who run the instance set them."""
     return _shown(await _limits(request, services))
 
 
-@get(
-    "/api/v1/tenants/{tenant_id:uuid}/limits",
-    guards=[requires("tenant:read")],
-    tags=TAGS,
-    summary="Read a tenant's limits",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/tenants/{tenant_id:uuid}/limits", "Read a tenant's limits", "tenant:read", problems=READS)
 async def get_tenant_limits(
     request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], services: Services
 ) -> TenantLimits:
@@ -123,12 +110,8 @@ async def get_tenant_limits(
     return _of_tenant(services, tenant)
 
 
-@patch(
-    "/api/v1/tenants/{tenant_id:uuid}/limits",
-    guards=[requires("organization:admin")],
-    tags=TAGS,
-    summary="Change a tenant's limits",
-    responses=documented(400, 401, 403, 404, 503),
+@ROUTES.patch(
+    "/api/v1/tenants/{tenant_id:uuid}/limits", "Change a tenant's limits", "organization:admin", problems=READS
 )
 async def change_tenant_limits(
     request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[LimitsChange], services: Services
@@ -144,13 +127,7 @@ async def change_tenant_limits(
     return _of_tenant(services, tenant)
 
 
-@get(
-    "/api/v1/ingest/rejections",
-    guards=[requires("tenant:read")],
-    tags=TAGS,
-    summary="What was rejected, and why",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/ingest/rejections", "What was rejected, and why", "tenant:read", problems=LISTS)
 async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     request: Request[Principal, Any, Any],
     reader: Reader,
@@ -176,13 +153,7 @@ async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     return await rejections.rejections(reader, await _limits(request, services), asked)
 
 
-@get(
-    "/api/v1/ingest/cardinality",
-    guards=[requires("metric:read")],
-    tags=TAGS,
-    summary="Active series and what makes them so many",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/ingest/cardinality", "Active series and what makes them so many", "metric:read", problems=LISTS)
 async def get_cardinality(
     request: Request[Principal, Any, Any],
     reader: Reader,
@@ -211,6 +182,3 @@ def _of_tenant(services: Services, tenant: Tenant) -> TenantLimits:
 
 def _shown(applied: IngestLimits) -> Limits:
     return Limits(**asdict(applied))
-
-
-ROUTES: Final = (get_limits, get_tenant_limits, change_tenant_limits, list_rejections, get_cardinality)

@@ -3,29 +3,24 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from litestar import Request, get
+from litestar import Request
 from litestar.params import QueryParameter
 
-from duoscope.api.authentication import requires
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter
-from duoscope.api.problems import documented
+from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import not_found
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.telemetry.usage import metering
 from duoscope.telemetry.usage.metering import Grouping, Per, Signal, UsagePage, UsageQuestion
 
+ROUTES: Final = Routes("usage")
+
 _READ: Final = "tenant:read"
 
 
-@get(
-    "/api/v1/usage",
-    guards=[requires(_READ)],
-    tags=["usage"],
-    summary="Requests, bytes and items by hour or day",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/usage", "Requests, bytes and items by hour or day", _READ, problems=READS)
 async def get_usage(  # noqa: PLR0917 - each is a parameter of the query
     request: Request[Principal, Any, Any],
     services: Services,
@@ -81,6 +76,3 @@ async def get_usage(  # noqa: PLR0917 - each is a parameter of the query
         cursor=cursor,
     )
     return await metering.usage([(scope, services.telemetry.bind(scope)) for scope in scopes], asked)
-
-
-ROUTES: Final = (get_usage,)

@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any, Final
 
-from litestar import get
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import QueryParameter
 
-from duoscope.api.authentication import requires
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, Reader, StartParameter
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from duoscope.telemetry import catalogue
 from duoscope.telemetry.times import time_range
+
+ROUTES: Final = Routes("services")
 
 _READS: Final = {"traces": "trace:read", "logs": "log:read", "metrics": "metric:read"}
 _Service = Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")]
@@ -30,13 +30,7 @@ _requires_the_signal.permission = "trace:read"  # pyright: ignore[reportFunction
 _requires_the_signal.described = "of `signal`: `trace:read`, `log:read` or `metric:read`"  # pyright: ignore[reportFunctionMemberAccess]
 
 
-@get(
-    "/api/v1/operations",
-    guards=[requires("trace:read")],
-    tags=["services"],
-    summary="List operations",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/operations", "List operations", "trace:read", problems=LISTS)
 async def list_operations(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
     start: StartParameter = None,
@@ -51,13 +45,7 @@ async def list_operations(  # noqa: PLR0917 - parameters of the query
     return await catalogue.list_operations(reader, times, service=service, prefix=prefix, limit=limit, cursor=cursor)
 
 
-@get(
-    "/api/v1/attributes",
-    guards=[_requires_the_signal],
-    tags=["services"],
-    summary="List attributes",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/attributes", "List attributes", guard=_requires_the_signal, problems=LISTS)
 async def list_attributes(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
     signal: Annotated[catalogue.Signal, QueryParameter(description="Of which signal.")],
@@ -73,6 +61,3 @@ async def list_attributes(  # noqa: PLR0917 - parameters of the query
     return await catalogue.list_attributes(
         reader, times, signal, service=service, prefix=prefix, limit=limit, cursor=cursor
     )
-
-
-ROUTES: Final = (list_operations, list_attributes)

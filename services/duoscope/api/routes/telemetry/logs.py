@@ -2,15 +2,15 @@
 
 from typing import Annotated, Any, Final, cast
 
-from litestar import MediaType, Request, get, post
+from litestar import MediaType, Request
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
-from duoscope.api.authentication import requires, still_permitted
+from duoscope.api.authentication import still_permitted
 from duoscope.api.log_streams import Tails
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import LogSearch, Reader
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
@@ -19,37 +19,29 @@ from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import time_range
 
-_READ: Final = requires("log:read")
+ROUTES: Final = Routes("logs")
 
 
-@post(
-    "/api/v1/logs/search",
-    status_code=200,
-    guards=[_READ],
-    tags=["logs"],
-    summary="Search log records",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.post("/api/v1/logs/search", "Search log records", "log:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
     """Records of a time range, newest first. Follow `next_cursor` for more: pages stay complete while data arrives."""
     times = time_range(data.start, data.end)
     return await logs.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
 
 
-@get(
+@ROUTES.get(
     "/api/v1/logs/tail",
-    guards=[_READ],
-    tags=["logs"],
-    summary="Follow log records",
+    "Follow log records",
+    "log:read",
     responses={
         200: ResponseSpec(
             str,
             description="A stream of events that goes on.",
             generate_examples=False,
             media_type=cast("MediaType", "text/event-stream"),
-        ),
-        **documented(400, 401, 403, 429, 503),
+        )
     },
+    problems=(400, 401, 403, 429, 503),
 )
 async def tail(
     request: Request[Principal, Any, Any],
@@ -70,13 +62,7 @@ async def tail(
     return ServerSentEvent(tails.stream(request.user.scope.tenant_id, batches, allowed))
 
 
-@get(
-    "/api/v1/logs/{record_id:str}",
-    guards=[_READ],
-    tags=["logs"],
-    summary="Read a log record",
-    responses=documented(400, 401, 403, 404, 429, 503),
-)
+@ROUTES.get("/api/v1/logs/{record_id:str}", "Read a log record", "log:read", problems=(400, 401, 403, 404, 429, 503))
 async def get_record(
     record_id: Annotated[str, PathParameter(description="`id` of a record that a search or tail showed.")],
     reader: Reader,

@@ -2,27 +2,19 @@
 
 from typing import Annotated, Final
 
-from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
-from duoscope.api.authentication import requires
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, MetricsQuery, Reader, StartParameter
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.telemetry.metrics import exemplars
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.times import time_range
 
-_READ: Final = requires("metric:read")
+ROUTES: Final = Routes("metrics")
 
 
-@get(
-    "/api/v1/metrics",
-    guards=[_READ],
-    tags=["metrics"],
-    summary="List metrics",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/metrics", "List metrics", "metric:read", problems=LISTS)
 async def list_metrics(
     reader: Reader,
     prefix: Annotated[str, QueryParameter(max_length=1024, description="Of the name.")] = "",
@@ -34,14 +26,7 @@ async def list_metrics(
     return await metrics.list_metrics(reader, prefix=prefix, service=service, limit=limit, cursor=cursor)
 
 
-@post(
-    "/api/v1/metrics/query",
-    status_code=200,
-    guards=[_READ],
-    tags=["metrics"],
-    summary="Query a metric over time",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.post("/api/v1/metrics/query", "Query a metric over time", "metric:read", problems=LISTS, status_code=200)
 async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricResult:
     """Points in steps over the time range, a series for each combination of the attributes to group by."""
     return await metrics.query(
@@ -57,13 +42,7 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
     )
 
 
-@get(
-    "/api/v1/metrics/exemplars",
-    guards=[_READ],
-    tags=["metrics"],
-    summary="List exemplars of a metric",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)
 async def list_exemplars(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
     metric: Annotated[str, QueryParameter(min_length=1, max_length=1024, description="Its name.")],
@@ -79,6 +58,3 @@ async def list_exemplars(  # noqa: PLR0917 - parameters of the query
     return await exemplars.list_exemplars(
         reader, times, metric, service=service, least=min_value, limit=limit, cursor=cursor
     )
-
-
-ROUTES: Final = (list_metrics, query, list_exemplars)

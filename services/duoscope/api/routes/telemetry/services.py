@@ -2,46 +2,30 @@
 
 from typing import Annotated, Final
 
-from litestar import get
 from litestar.params import QueryParameter
 
-from duoscope.api.authentication import requires
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, Reader, StartParameter
 from duoscope.telemetry import services, span_metrics
 from duoscope.telemetry.times import time_range
 
+ROUTES: Final = Routes("services")
 
-@get(
-    "/api/v1/services",
-    guards=[requires("trace:read")],
-    tags=["services"],
-    summary="List services",
-    responses=documented(400, 401, 403, 503),
-)
+
+@ROUTES.get("/api/v1/services", "List services", "trace:read", problems=LISTS)
 async def list_services(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceList:
     """Services that sent anything in the time range, with their requests, errors and durations."""
     return await services.list_services(reader, time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS))
 
 
-@get(
-    "/api/v1/service-map",
-    guards=[requires("trace:read")],
-    tags=["services"],
-    summary="Who calls whom",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.get("/api/v1/service-map", "Who calls whom", "trace:read", problems=LISTS)
 async def service_map(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceMap:
     """Calls between services in the time range, found by joining spans with their parents."""
     return await services.service_map(reader, time_range(start, end, max_ns=services.MAP_RANGE_MAX_NS))
 
 
-@get(
-    "/api/v1/service-figures",
-    guards=[requires("trace:read")],
-    tags=["services"],
-    summary="Requests, errors and durations of a service over time",
-    responses=documented(400, 401, 403, 503),
+@ROUTES.get(
+    "/api/v1/service-figures", "Requests, errors and durations of a service over time", "trace:read", problems=LISTS
 )
 async def service_figures(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
@@ -62,6 +46,3 @@ async def service_figures(  # noqa: PLR0917 - parameters of the query
     return await span_metrics.service_figures(
         reader, time_range(start, end), service, operation=operation, kind=kind, step=step
     )
-
-
-ROUTES: Final = (list_services, service_map, service_figures)

@@ -2,39 +2,24 @@
 
 from typing import Annotated, Final
 
-from litestar import get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from duoscope.api.authentication import requires
-from duoscope.api.problems import documented
+from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.api.searching import Reader, TraceSearch
 from duoscope.telemetry import traces
 from duoscope.telemetry.times import time_range
 
-_READ: Final = requires("trace:read")
+ROUTES: Final = Routes("traces")
 
 
-@post(
-    "/api/v1/traces/search",
-    status_code=200,
-    guards=[_READ],
-    tags=["traces"],
-    summary="Search traces",
-    responses=documented(400, 401, 403, 503),
-)
+@ROUTES.post("/api/v1/traces/search", "Search traces", "trace:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePage:
     """Traces that have a span in the time range that meets the query, by the newest such span, newest first."""
     times = time_range(data.start, data.end)
     return await traces.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
 
 
-@get(
-    "/api/v1/traces/{trace_id:str}",
-    guards=[_READ],
-    tags=["traces"],
-    summary="Read a trace",
-    responses=documented(400, 401, 403, 404, 503),
-)
+@ROUTES.get("/api/v1/traces/{trace_id:str}", "Read a trace", "trace:read", problems=READS)
 async def get_trace(
     trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")],
     reader: Reader,

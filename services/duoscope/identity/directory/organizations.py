@@ -1,26 +1,26 @@
-"""Regions and organizations, which are the platform admins', each change with its audit entry."""
+"""Organizations: made and deleted by platform admins, changed by their own admins too, each with its audit entry.
+
+Nothing may leave an organization without a tenant to log in to, nor the platform without an admin.
+"""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.identity.audit.record import difference, tell, told
-from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.audit import record as audit
+from duoscope.identity.authorization.permissions import Authority, Principal
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.regions import PLATFORM, require_region
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
-from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
 from duoscope.metadata.organizations import Organization
-from duoscope.metadata.regions import Region
 from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.workspaces import Workspace
 from duoscope.stores.postgres import MetadataStore, Transaction
 
-PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
-REGION_CODE: Final = "default"
 _POLICIES: Final = ("mfa_required", "sso_required")
 
 
@@ -31,53 +31,6 @@ class NewOrganization:
     organization: Organization
     workspace: Workspace
     tenant: Tenant
-
-
-async def create_region(
-    store: MetadataStore, principal: Principal, *, name: str, code: str, description: str
-) -> Region:
-    """CONFLICT for a code that is taken."""
-    principal.require("region:write")
-    async with store.open_platform(PLATFORM, "regions.create") as tx:
-        region = await regions.create(tx, name=name, code=code or code_of(name), description=description)
-        await tell(tx, principal.actor, "region.created", region.region_id, organization_id=None, after=told(region))
-    return region
-
-
-async def change_region(store: MetadataStore, principal: Principal, region_id: UUID, changes: dict[str, Any]) -> Region:
-    """NOT_FOUND, or CONFLICT for a code that is taken."""
-    principal.require("region:write")
-    async with store.open_platform(PLATFORM, "regions.change") as tx:
-        before = await regions.lock(tx, region_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("region")
-        after = await regions.save(tx, replace(before, **changes))
-        old, new = difference(before, after)
-        await tell(tx, principal.actor, "region.changed", region_id, organization_id=None, before=old, after=new)
-    return after
-
-
-async def delete_region(store: MetadataStore, principal: Principal, region_id: UUID) -> None:
-    """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
-    principal.require("region:delete")
-    async with store.open_platform(PLATFORM, "regions.delete") as tx:
-        if await regions.lock(tx, region_id) is None or not await removal.delete(tx, "regions", region_id):
-            raise not_found("region")
-        if await regions.has_organizations(tx, region_id):
-            raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
-        await tell(tx, principal.actor, "region.deleted", region_id, organization_id=None)
-
-
-async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
-    """NOT_FOUND for one that is not deleted."""
-    principal.require("region:delete")
-    async with store.open_platform(PLATFORM, "regions.restore") as tx:
-        if not await removal.restore(tx, "regions", region_id):
-            raise not_found("deleted region")
-        region = await regions.get(tx, region_id)
-        assert region is not None
-        await tell(tx, principal.actor, "region.restored", region_id, organization_id=None, after=told(region))
-    return region
 
 
 def organizations_of(store: MetadataStore, principal: Principal) -> AbstractAsyncContextManager[Transaction]:
@@ -102,7 +55,7 @@ async def create_organization(
     """CONFLICT for a code that is taken, NOT_FOUND for the region."""
     principal.require("organization:admin")
     async with store.open_platform(PLATFORM, "organizations.create") as tx:
-        await _require_region(tx, region_id)
+        await require_region(tx, region_id)
         return await add_organization(
             tx,
             principal.actor,
@@ -147,27 +100,8 @@ async def add_organization(
         code=code_of(tenant),
         retention_days=retention_days,
     )
-    await tell(
-        tx,
-        actor,
-        "organization.created",
-        made.organization_id,
-        organization_id=made.organization_id,
-        after=told(made) | {"workspace": told(place), "tenant": told(first)},
-    )
+    await audit.created(tx, actor, made, workspace=audit.audited_fields(place), tenant=audit.audited_fields(first))
     return NewOrganization(made, place, first)
-
-
-async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
-    """The region of that code. The default one is made where it is missing; NOT_FOUND for another."""
-    found = await regions.find(tx, code)
-    if found is None:
-        if code != REGION_CODE:
-            raise not_found(f"region {code!r}")
-        found = await regions.create(tx, name="Default", code=REGION_CODE)
-        # Before the entry of the organization that is made next: nobody else can hold the chain of a new one.
-        await tell(tx, actor, "region.created", found.region_id, organization_id=None, after=told(found))
-    return found
 
 
 async def change_organization(
@@ -187,20 +121,11 @@ async def change_organization(
         if before is None or before.deleted_at is not None:
             raise not_found("organization")
         if "region_id" in changes:
-            await _require_region(tx, changes["region_id"])
+            await require_region(tx, changes["region_id"])
         after = await organizations.save(tx, replace(before, **_with_policy(before, changes)))
         if before.is_active and not after.is_active:
             await require_platform_admin_left(tx)
-        old, new = difference(before, after)
-        await tell(
-            tx,
-            principal.actor,
-            "organization.changed",
-            organization_id,
-            organization_id=organization_id,
-            before=old,
-            after=new,
-        )
+        await audit.changed(tx, principal.actor, before, after)
     return after
 
 
@@ -219,10 +144,11 @@ async def delete_organization(store: MetadataStore, principal: Principal, organi
     """NOT_FOUND, or CONFLICT `last-platform-admin`."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.delete") as tx:
-        if not await removal.delete(tx, "organizations", organization_id):
+        found = await organizations.lock(tx, organization_id)
+        if found is None or not await removal.delete(tx, "organizations", organization_id):
             raise not_found("organization")
         await require_platform_admin_left(tx)
-        await tell(tx, principal.actor, "organization.deleted", organization_id, organization_id=organization_id)
+        await audit.deleted(tx, principal.actor, found)
 
 
 async def restore_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> Organization:
@@ -236,14 +162,7 @@ async def restore_organization(store: MetadataStore, principal: Principal, organ
         region = await regions.get(tx, found.region_id)
         if region is None or region.deleted_at is not None:
             raise parent_deleted("region")
-        await tell(
-            tx,
-            principal.actor,
-            "organization.restored",
-            organization_id,
-            organization_id=organization_id,
-            after=told(found),
-        )
+        await audit.restored(tx, principal.actor, found)
     return found
 
 
@@ -258,10 +177,20 @@ async def require_platform_admin_left(tx: Transaction) -> None:
         )
 
 
-async def _require_region(tx: Transaction, region_id: UUID) -> None:
-    region = await regions.lock(tx, region_id)
-    if region is None or region.deleted_at is not None:
-        raise not_found("region")
+async def require_organization(tx: Transaction, organization_id: UUID) -> None:
+    """NOT_FOUND unless there is one that is not deleted."""
+    if await organizations.get(tx, organization_id) is None:
+        raise not_found("organization")
+
+
+async def require_place(tx: Transaction, authority: Authority) -> None:
+    """CONFLICT `last-tenant` unless an active tenant is left to log in to."""
+    if not await organizations.has_a_place_to_work(tx, authority.organization_id):
+        raise DuoscopeError(
+            ErrorKind.CONFLICT,
+            "last-tenant",
+            "The organization would be left without an active tenant, and nobody could log in; make another first.",
+        )
 
 
 def parent_deleted(parent: str) -> DuoscopeError:

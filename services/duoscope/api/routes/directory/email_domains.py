@@ -1,0 +1,188 @@
+"""E-mail domains: which are an organization's own, so that its identity providers may vouch for addresses of theirs."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from litestar import Request
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from duoscope.api import listing
+from duoscope.api.bodies import Services
+from duoscope.api.listing import OrganizationParameter, PagingDependency
+from duoscope.api.routing import READS, WRITES, Routes
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.oidc.email_domains import record_name, record_text
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import email_domains
+from duoscope.stores.postgres import Record
+
+ROUTES: Final = Routes("email-domains")
+
+DomainFilter = Annotated[str | None, QueryParameter(description="Part of the domain, in any case.", max_length=253)]
+VerifiedFilter = Annotated[bool | None, QueryParameter(description="Proven ones, or those that are not.")]
+
+
+class EmailDomain(Struct, frozen=True):
+    """A domain that an organization claims, and what proves it."""
+
+    organization_id: UUID
+    email_domain_id: UUID
+    domain: Annotated[str, Meta(examples=["example.com"])]
+    record_name: Annotated[
+        str,
+        Meta(
+            description="Where to publish a TXT record that proves it.",
+            examples=["_duoscope-verification.example.com"],
+        ),
+    ]
+    record_text: Annotated[
+        str,
+        Meta(description="What the record says.", examples=["duoscope-verification=3fQ2vY0cX1n7m5kq9sW8rT4uJ6hB2dLa"]),
+    ]
+    is_verified: Annotated[bool, Meta(description="Whether it is proven, and so counts.")]
+    verified_at: datetime | None
+    verified_by: Annotated[
+        str | None,
+        Meta(
+            description="`dns`: the record; `operator`: a command; `migration`: no other organization named it before "
+            "proofs were asked for."
+        ),
+    ]
+    created_at: datetime
+    updated_at: datetime
+
+
+class EmailDomainVerification(Struct, frozen=True):
+    """What DNS said, and what came of it."""
+
+    email_domain: EmailDomain
+    found: Annotated[list[str], Meta(description="Texts of the TXT records at `record_name`, up to 20.")]
+    problem: Annotated[str | None, Meta(description="Why DNS did not say; null where it did.")]
+
+
+class EmailDomainPage(Struct, frozen=True):
+    """E-mail domains, and the cursor of the next page."""
+
+    items: list[EmailDomain]
+    next_cursor: str | None
+
+
+class NewEmailDomain(Struct, forbid_unknown_fields=True):
+    """A domain to be claimed."""
+
+    domain: Annotated[
+        str,
+        Meta(
+            max_length=253,
+            description="What follows the @ of addresses; internationalized ones in their ASCII form (xn--…).",
+            examples=["example.com"],
+        ),
+    ]
+
+
+@ROUTES.post("/api/v1/email-domains", "Claim an e-mail domain", "identity-provider:write", problems=WRITES)
+async def create_email_domain(
+    request: Request[Principal, Any, Any],
+    data: JSONBody[NewEmailDomain],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> EmailDomain:
+    """It counts once it is proven. As with identity providers, this takes everything organization-wide."""
+    authority = request.user.over_organization("identity-provider:write", organization_id)
+    return _shown(await services.email_domains.claim(authority, data.domain))
+
+
+@ROUTES.get("/api/v1/email-domains", "List e-mail domains", "identity-provider:read", problems=READS)
+async def list_email_domains(
+    request: Request[Principal, Any, Any],
+    services: Services,
+    paging: PagingDependency,
+    *,
+    domain: DomainFilter = None,
+    verified: VerifiedFilter = None,
+    organization_id: OrganizationParameter = None,
+) -> EmailDomainPage:
+    """Those that the organization claims, proven or not. Sorts: domain, created_at."""
+    authority = request.user.over_organization("identity-provider:read", organization_id)
+    filters = {"domain": domain, "verified": verified}
+    async with services.metadata.open(authority.scope, "email_domains.list") as tx:
+        return EmailDomainPage(*await listing.page(tx, email_domains.LISTING, paging, filters, _from_row))
+
+
+@ROUTES.get(
+    "/api/v1/email-domains/{email_domain_id:uuid}", "Read an e-mail domain", "identity-provider:read", problems=READS
+)
+async def get_email_domain(
+    request: Request[Principal, Any, Any],
+    email_domain_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> EmailDomain:
+    """One claim, with the record that proves it."""
+    authority = request.user.over_organization("identity-provider:read", organization_id)
+    async with services.metadata.open(authority.scope, "email_domains.get") as tx:
+        found = await email_domains.get(tx, email_domain_id)
+    if found is None:
+        raise not_found("e-mail domain")
+    return _shown(found)
+
+
+@ROUTES.post(
+    "/api/v1/email-domains/{email_domain_id:uuid}/verify",
+    "Prove an e-mail domain",
+    "identity-provider:write",
+    problems=(*WRITES, 429),
+    status_code=200,
+)
+async def verify_email_domain(
+    request: Request[Principal, Any, Any],
+    email_domain_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> EmailDomainVerification:
+    """Ask DNS for the TXT record once, and tell what was found there.
+
+    DNS is asked at no other time: a domain that is proven stays so until it is deleted here, whatever becomes of the
+    record.
+    """
+    authority = request.user.over_organization("identity-provider:write", organization_id)
+    came = await services.email_domains.verify(authority, email_domain_id)
+    return EmailDomainVerification(_shown(came.claim), list(came.found), came.problem)
+
+
+@ROUTES.delete(
+    "/api/v1/email-domains/{email_domain_id:uuid}",
+    "Give up an e-mail domain",
+    "identity-provider:delete",
+    problems=READS,
+)
+async def delete_email_domain(
+    request: Request[Principal, Any, Any],
+    email_domain_id: FromPath[UUID],
+    services: Services,
+    organization_id: OrganizationParameter = None,
+) -> None:
+    """Nobody is linked or made by addresses of the domain any more; who was linked before signs in as ever."""
+    authority = request.user.over_organization("identity-provider:delete", organization_id)
+    await services.email_domains.delete(authority, email_domain_id)
+
+
+def _shown(claim: email_domains.EmailDomain) -> EmailDomain:
+    return EmailDomain(
+        claim.organization_id,
+        claim.email_domain_id,
+        claim.domain,
+        record_name(claim.domain),
+        record_text(claim),
+        claim.verified_at is not None,
+        claim.verified_at,
+        claim.verified_by,
+        claim.created_at,
+        claim.updated_at,
+    )
+
+
+def _from_row(row: Record) -> EmailDomain:
+    return _shown(email_domains.from_row(row))

@@ -1,0 +1,84 @@
+"""Regions, which are the platform admins', each change with its audit entry."""
+
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from duoscope.identity.audit import record as audit
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory.codes import code_of
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import regions, removal
+from duoscope.metadata.regions import Region
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+PLATFORM: Final = PlatformScope(reason="platform admins manage regions and organizations")
+REGION_CODE: Final = "default"
+
+
+async def create_region(
+    store: MetadataStore, principal: Principal, *, name: str, code: str, description: str
+) -> Region:
+    """CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.create") as tx:
+        region = await regions.create(tx, name=name, code=code or code_of(name), description=description)
+        await audit.created(tx, principal.actor, region)
+    return region
+
+
+async def change_region(store: MetadataStore, principal: Principal, region_id: UUID, changes: dict[str, Any]) -> Region:
+    """NOT_FOUND, or CONFLICT for a code that is taken."""
+    principal.require("region:write")
+    async with store.open_platform(PLATFORM, "regions.change") as tx:
+        before = await regions.lock(tx, region_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("region")
+        after = await regions.save(tx, replace(before, **changes))
+        await audit.changed(tx, principal.actor, before, after)
+    return after
+
+
+async def delete_region(store: MetadataStore, principal: Principal, region_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.delete") as tx:
+        region = await regions.lock(tx, region_id)
+        if region is None or not await removal.delete(tx, "regions", region_id):
+            raise not_found("region")
+        if await regions.has_organizations(tx, region_id):
+            raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
+        await audit.deleted(tx, principal.actor, region)
+
+
+async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
+    """NOT_FOUND for one that is not deleted."""
+    principal.require("region:delete")
+    async with store.open_platform(PLATFORM, "regions.restore") as tx:
+        if not await removal.restore(tx, "regions", region_id):
+            raise not_found("deleted region")
+        region = await regions.get(tx, region_id)
+        assert region is not None
+        await audit.restored(tx, principal.actor, region)
+    return region
+
+
+async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
+    """The region of that code. The default one is made where it is missing; NOT_FOUND for another."""
+    found = await regions.find(tx, code)
+    if found is None:
+        if code != REGION_CODE:
+            raise not_found(f"region {code!r}")
+        found = await regions.create(tx, name="Default", code=REGION_CODE)
+        # Before the entry of the organization that is made next: nobody else can hold the chain of a new one.
+        await audit.created(tx, actor, found)
+    return found
+
+
+async def require_region(tx: Transaction, region_id: UUID) -> None:
+    """NOT_FOUND unless there is one that is not deleted; nobody deletes it until the transaction ends."""
+    region = await regions.lock(tx, region_id)
+    if region is None or region.deleted_at is not None:
+        raise not_found("region")

@@ -1,0 +1,94 @@
+"""Workspaces: made, changed, deleted and restored, each change with its audit entry.
+
+They are managed by whoever holds the permission organization-wide.
+"""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from duoscope.identity.audit import record as audit
+from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.organizations import require_organization, require_place
+from duoscope.kernel.actor import Actor
+from duoscope.kernel.errors import not_found
+from duoscope.metadata import organizations, removal, workspaces
+from duoscope.metadata.workspaces import Workspace
+from duoscope.stores.postgres import MetadataStore, Transaction
+
+
+async def create_workspace(
+    store: MetadataStore,
+    authority: Authority,
+    *,
+    name: str,
+    code: str,
+    description: str,
+    quota: Quota = DEFAULT_QUOTA,
+) -> Workspace:
+    """CONFLICT for a code taken in the organization, or `organization-limit-reached`."""
+    async with store.open(authority.scope, "workspaces.create") as tx:
+        await require_organization(tx, authority.organization_id)
+        await quota.require_room(tx, authority.organization_id, "workspaces")
+        return await add_workspace(
+            tx,
+            authority.actor,
+            organization_id=authority.organization_id,
+            name=name,
+            code=code,
+            description=description,
+        )
+
+
+async def add_workspace(
+    tx: Transaction, actor: Actor, *, organization_id: UUID, name: str, code: str = "", description: str = ""
+) -> Workspace:
+    """Make a workspace within a transaction of the caller's, with its audit entry. Its code is made of its name."""
+    made = await workspaces.create(
+        tx, organization_id=organization_id, name=name, code=code or code_of(name), description=description
+    )
+    await audit.created(tx, actor, made)
+    return made
+
+
+async def change_workspace(
+    store: MetadataStore, authority: Authority, workspace_id: UUID, changes: dict[str, Any]
+) -> Workspace:
+    """NOT_FOUND; CONFLICT for a code that is taken, or `last-tenant`."""
+    async with store.open(authority.scope, "workspaces.change") as tx:
+        await organizations.serialise(tx, authority.organization_id)
+        before = await workspaces.lock(tx, workspace_id)
+        if before is None or before.deleted_at is not None:
+            raise not_found("workspace")
+        after = await workspaces.save(tx, replace(before, **changes))
+        if before.is_active and not after.is_active:
+            await require_place(tx, authority)
+        await audit.changed(tx, authority.actor, before, after)
+    return after
+
+
+async def delete_workspace(store: MetadataStore, authority: Authority, workspace_id: UUID) -> None:
+    """NOT_FOUND, or CONFLICT `last-tenant`. Its tenants go with it, and come back with it."""
+    async with store.open(authority.scope, "workspaces.delete") as tx:
+        await organizations.serialise(tx, authority.organization_id)
+        workspace = await workspaces.lock(tx, workspace_id)
+        if workspace is None or not await removal.delete(tx, "workspaces", workspace_id):
+            raise not_found("workspace")
+        await require_place(tx, authority)
+        await audit.deleted(tx, authority.actor, workspace)
+
+
+async def restore_workspace(
+    store: MetadataStore, authority: Authority, workspace_id: UUID, *, quota: Quota = DEFAULT_QUOTA
+) -> Workspace:
+    """NOT_FOUND for one that is not deleted; CONFLICT `organization-limit-reached`."""
+    async with store.open(authority.scope, "workspaces.restore") as tx:
+        await quota.require_room(tx, authority.organization_id, "workspaces", restores=True)
+        if not await removal.restore(tx, "workspaces", workspace_id):
+            raise not_found("deleted workspace")
+        found = await workspaces.get(tx, workspace_id)
+        assert found is not None
+        await audit.restored(tx, authority.actor, found)
+    return found

@@ -1,0 +1,1 @@
+"""The parts that a process may consist of, one file each."""

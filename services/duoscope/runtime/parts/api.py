@@ -1,0 +1,54 @@
+"""The API: the first start where there was none, and the HTTP server."""
+
+import dataclasses
+from typing import ClassVar
+
+from duoscope.api.app import create_app
+from duoscope.api.dependencies import assemble
+from duoscope.api.listener import bounds_of, http_server
+from duoscope.identity.operators.bootstrap import bootstrap
+from duoscope.kernel import limits
+from duoscope.kernel.settings import Settings
+from duoscope.net.proxies import trusted_proxies
+from duoscope.runtime.descriptors import allow_open_files
+from duoscope.runtime.process import Process
+
+
+class ApiPart:
+    """See the module."""
+
+    http_port: ClassVar[str] = "api_port"
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_trial = settings.embedded_postgres and settings.embedded_clickhouse
+
+    async def start(self, process: Process) -> None:
+        """Make the first tenant where there is none, then listen."""
+        started = process.started
+        process.first_start = await bootstrap(
+            process.metadata,
+            process.hasher,
+            data_dir=process.settings.data_dir,
+            api_url=started.api_url,
+            otlp_grpc_endpoint=started.otlp_grpc_endpoint,
+            otlp_http_endpoint=started.otlp_http_endpoint,
+            is_trial=self._is_trial,
+        )
+        services = await assemble(
+            process.metadata,
+            process.telemetry,
+            settings=process.settings,
+            keys=process.keys,
+            hasher=process.hasher,
+            public_url=started.api_url,
+            stopping=process.stop,
+            api_keys=process.verifier,
+        )
+        process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
+        process.stack.push_async_callback(services.close)
+        application = create_app(dataclasses.replace(services, readiness=process.readiness))
+        trusted = trusted_proxies(process.settings.trusted_proxies)
+        bounds = bounds_of(min(limits.API_CONNECTIONS_MAX, allow_open_files()), trusted=trusted)
+        server = http_server(application, trusted, bounds=bounds)
+        await server.start(process.listening[self.http_port])
+        process.stack.push_async_callback(server.stop, limits.INGEST_DRAIN_MAX_S)

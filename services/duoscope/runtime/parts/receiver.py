@@ -1,0 +1,77 @@
+"""The receiver: OTLP over gRPC and HTTP, admission, batches and their way to ClickHouse."""
+
+import asyncio
+from typing import ClassVar
+
+from duoscope.kernel import limits
+from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.settings import Settings
+from duoscope.net import ports
+from duoscope.net.proxies import trusted_proxies
+from duoscope.net.tls import TlsFiles
+from duoscope.receiver.admission.receivers import Receivers
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.leases import Claims
+from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.transport.grpc_server import GrpcServer
+from duoscope.receiver.transport.http_server import HttpApplication, http_server
+from duoscope.runtime.descriptors import allow_open_files
+from duoscope.runtime.process import Process
+
+
+class ReceiverPart:
+    """See the module."""
+
+    http_port: ClassVar[str] = "otlp_http_port"
+
+    def __init__(self, settings: Settings) -> None:
+        """Reads the TLS files: INVALID where they do not fit."""
+        self._tls = TlsFiles.of(settings)
+
+    async def start(self, process: Process) -> None:
+        """Take up what the disk holds, then listen."""
+        ingest, receivers = await self._open_ingest(process)
+        process.readiness["ingest"] = ingest.ready
+        await self._listen(process, ingest, receivers)
+
+    async def _open_ingest(self, process: Process) -> tuple[Ingest, Receivers]:
+        """What takes requests, and what counts receivers; an embedded ClickHouse has one, so nobody counts."""
+        settings = process.settings
+        journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
+        receivers = Receivers(process.metadata, journal.receiver_id)
+        shared = not settings.embedded_clickhouse
+        ingest = Ingest(
+            process.telemetry,
+            process.verifier,
+            journal,
+            IngestLimits.parse(settings.ingest_limits),
+            Claims(process.metadata, journal.receiver_id) if shared else None,
+            receivers=lambda: receivers.count,
+            driver=process.driver,
+        )
+        await ingest.start()
+        process.stack.push_async_callback(ingest.close)
+        if shared:
+            await receivers.start(process.driver)
+            process.stack.push_async_callback(receivers.close)
+        return ingest, receivers
+
+    async def _listen(self, process: Process, ingest: Ingest, receivers: Receivers) -> None:
+        settings = process.settings
+        connections_max = min(limits.INGEST_CONNECTIONS_MAX, allow_open_files())
+        trusted = trusted_proxies(settings.trusted_proxies)
+        grpc = GrpcServer(ingest, self._tls, trusted, connections_max=connections_max)
+        http = http_server(HttpApplication(ingest, trusted), self._tls, trusted, connections_max=connections_max)
+        try:
+            await grpc.start(settings.host, settings.otlp_grpc_port)
+        except RuntimeError as error:
+            raise ports.taken(settings.host, {"otlp_grpc_port": settings.otlp_grpc_port}) from error
+        await http.start(process.listening[self.http_port])
+
+        async def drain() -> None:
+            """Stop all at once: none takes new requests while another finishes its last; others get its share."""
+            grace_s = limits.INGEST_DRAIN_MAX_S
+            await asyncio.gather(http.stop(grace_s), grpc.stop(grace_s), receivers.close())
+
+        process.stack.push_async_callback(drain)
+        process.bound(otlp_grpc_port=grpc.port)

@@ -1,0 +1,34 @@
+"""The worker: what is done at set times."""
+
+from typing import ClassVar
+
+from duoscope.delivery.mail import Mailer
+from duoscope.identity.authentication.recovery import Recovery
+from duoscope.kernel.settings import Settings
+from duoscope.runtime.process import Process
+from duoscope.worker.audit_shipping import start_audit_shipping
+from duoscope.worker.housekeeping import start_housekeeping
+from duoscope.worker.mail import start_mail
+
+
+class WorkerPart:
+    """See the module."""
+
+    http_port: ClassVar[str] = ""
+
+    def __init__(self, settings: Settings) -> None:
+        del settings
+
+    async def start(self, process: Process) -> None:
+        """Start the jobs."""
+        driver, metadata = process.driver, process.metadata
+        mailer = Mailer(process.settings, process.keys)
+        recovery = Recovery(metadata, process.hasher, mailer, process.keys, public_url=process.started.api_url)
+        writers = {"password-forgotten": recovery.write_reset}
+        jobs = (
+            *start_housekeeping(driver, metadata),
+            start_mail(driver, metadata, mailer, writers),
+            start_audit_shipping(driver, metadata, process.telemetry.records()),
+        )
+        for job in jobs:
+            process.stack.push_async_callback(job.stop)

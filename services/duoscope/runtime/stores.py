@@ -1,0 +1,210 @@
+"""The two stores of a process: embedded ones started and migrated, servers connected to and their schema verified."""
+
+import asyncio
+import dataclasses
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from duoscope.background.driver import FINISHED, Driver, Job, Next
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.files import keep_private
+from duoscope.kernel.settings import Settings
+from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
+from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget_missing_parts
+from duoscope.stores.migrations import Migrator, verify_schema
+from duoscope.stores.postgres import MetadataStore
+
+_log = logging.getLogger(__name__)
+
+PARTS: Final = frozenset({"receiver", "api", "worker"})
+RECEIVER_ALONE: Final = frozenset({"receiver"})
+KEEP_POSTGRES: Final = Job("keep-postgres-running", period_s=limits.EMBEDDED_POSTGRES_CHECK_S, jitter=0.0)
+VERIFY_SCHEMA: Final = Job("verify-postgres-schema", period_s=limits.EMBEDDED_POSTGRES_CHECK_S)
+
+
+async def open_telemetry(settings: Settings, parts: frozenset[str], stack: AsyncExitStack) -> TelemetryStore:
+    """The telemetry store. A receiver on its own starts while ClickHouse is away, and takes telemetry to its disk.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE unless it may be away; CONFLICT for a schema that is not this installation's.
+    """
+    telemetry = TelemetryStore(settings)
+    stack.push_async_callback(telemetry.close)
+    try:
+        verify_schema("clickhouse", await telemetry.applied_migrations())
+    except DuoscopeError as error:
+        if parts != RECEIVER_ALONE or error.kind is not ErrorKind.UNAVAILABLE:
+            raise
+        _log.warning("ClickHouse is away; telemetry goes to disk until it is back")
+    return telemetry
+
+
+@asynccontextmanager
+async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
+    """The migrator of both stores, embedded or servers.
+
+    Raises:
+        DuoscopeError: CONFLICT while a running duoscope owns the embedded stores.
+    """
+    async with AsyncExitStack() as stack:
+        lock(settings, stack)
+        settings, admin_dsn = await _own_stores(settings, Driver(), stack)
+        yield await stack.enter_async_context(_migrator(settings, admin_dsn))
+
+
+async def open_embedded(settings: Settings, parts: frozenset[str], driver: Driver, stack: AsyncExitStack) -> Settings:
+    """Start what is embedded and bring its schema up to date; servers are migrated by `duoscope migrate up`.
+
+    Args:
+        settings: say what is embedded.
+        parts: those of the process; an embedded store needs all of them in it.
+        driver: keeps the embedded PostgreSQL running.
+        stack: stops it.
+
+    Returns:
+        The settings with the address of the embedded PostgreSQL.
+
+    Raises:
+        DuoscopeError: INVALID `embedded-store-needs-one-process`.
+    """
+    embedded = [
+        name
+        for name, is_embedded in (
+            ("PostgreSQL", settings.embedded_postgres),
+            ("ClickHouse", settings.embedded_clickhouse),
+        )
+        if is_embedded
+    ]
+    if not embedded:
+        return settings
+    if parts != PARTS:
+        raise DuoscopeError(
+            ErrorKind.INVALID,
+            "embedded-store-needs-one-process",
+            f"{' and '.join(embedded)} would be embedded, and an embedded store belongs to one process. "
+            "Use `duoscope up`, or set DUOSCOPE_POSTGRES_DSN and DUOSCOPE_CLICKHOUSE_DSN to servers that the services "
+            "share.",
+        )
+    settings, admin_dsn = await _own_stores(settings, driver, stack)
+    async with _migrator(settings, admin_dsn) as migrations:
+        await migrations.up()
+    return settings
+
+
+async def open_metadata(
+    settings: Settings, parts: frozenset[str], stop: asyncio.Event, driver: Driver, stack: AsyncExitStack
+) -> MetadataStore:
+    """The metadata store. A receiver on its own starts without: the API keys it knew last go on working.
+
+    Args:
+        settings: with the address.
+        parts: those of the process.
+        stop: set when PostgreSQL comes back with a schema that is not this installation's.
+        driver: runs that later check of the schema.
+        stack: closes the store.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE unless it may be away; CONFLICT for a schema that is not this installation's.
+    """
+    may_be_away = parts == RECEIVER_ALONE
+    store = await MetadataStore.connect(
+        settings.postgres_dsn, component="-".join(sorted(parts)), may_be_away=may_be_away
+    )
+    stack.push_async_callback(store.close)
+    try:
+        verify_schema("postgres", await store.applied_migrations())
+    except DuoscopeError as error:
+        if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
+            raise
+        _log.warning("PostgreSQL is away; API keys that this receiver knew last go on working")
+        later = driver.start(VERIFY_SCHEMA, lambda: verify_later(store, stop))
+        stack.push_async_callback(later.stop)
+    return store
+
+
+async def verify_later(store: MetadataStore, stop: asyncio.Event) -> Next:
+    """Once PostgreSQL is back: end the process if its schema is another than this installation's."""
+    try:
+        verify_schema("postgres", await store.applied_migrations())
+    except DuoscopeError as error:
+        if error.kind is ErrorKind.UNAVAILABLE:
+            raise
+        _log.critical("stopping: %s", error.message)
+        stop.set()
+    return FINISHED
+
+
+@asynccontextmanager
+async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrator]:
+    account = await asyncio.to_thread(SchemaAccount.open, settings)
+    try:
+        yield Migrator(
+            postgres_admin_dsn=admin_dsn,
+            postgres_service_dsn=settings.postgres_dsn,
+            clickhouse=account,
+            cluster=settings.clickhouse_cluster,
+        )
+    finally:
+        await asyncio.to_thread(account.close)
+
+
+def lock(settings: Settings, stack: AsyncExitStack) -> None:
+    """Own the data directory before anything else, so that a second start is told of the first and nothing less.
+
+    Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
+    """
+    keep_private()
+    if settings.embedded_postgres or settings.embedded_clickhouse:
+        stack.callback(DataDirectoryLock.acquire(settings.data_dir).release)
+
+
+async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack) -> tuple[Settings, str]:
+    """Start the embedded PostgreSQL, where asked for.
+
+    Answers the settings to connect with and the DSN of the schema's owner.
+    """
+    if settings.embedded_postgres or settings.embedded_clickhouse:
+        _use_own_temporary_directory(settings)
+    if settings.embedded_clickhouse:
+        forgotten = await asyncio.to_thread(forget_missing_parts, settings.data_dir / "clickhouse")
+        if forgotten:
+            _log.warning("ClickHouse was killed amid %d INSERTs; what they did not store can be inserted", forgotten)
+    if not settings.embedded_postgres:
+        return settings, settings.postgres_admin_dsn or settings.postgres_dsn
+    server = await EmbeddedPostgres.start(settings.data_dir)
+    kept = KeptPostgres(server, settings.data_dir)
+    stack.push_async_callback(kept.stop)
+    stack.push_async_callback(driver.start(KEEP_POSTGRES, kept.keep).stop)
+    return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
+
+
+class KeptPostgres:
+    """The embedded PostgreSQL, started again whenever it dies."""
+
+    def __init__(self, server: EmbeddedPostgres, data_dir: Path) -> None:
+        self._server = server
+        self._data_dir = data_dir
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._server.stop()
+
+    async def keep(self) -> None:
+        """Start it again if it died. Raises UNAVAILABLE while it does not start."""
+        if not self._server.running:
+            _log.error("the embedded PostgreSQL died; starting it again")
+            self._server = await EmbeddedPostgres.start(self._data_dir)
+
+
+def _use_own_temporary_directory(settings: Settings) -> None:
+    """Batches pass through temporary files on their way into the embedded engine; what a kill left is removed here."""
+    folder = settings.data_dir / "tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
