@@ -83,7 +83,7 @@ class Picky(Ingest):
     verdict = Accepted()
 
     async def accept(self, principal, signal, raw, sender=None):
-        del principal, signal, raw
+        del principal, signal, raw, sender
         return self.verdict
 
 
@@ -319,7 +319,7 @@ class Full(Ingest):
     error = DuoscopeError(ErrorKind.INTERNAL, "x", "x.")
 
     async def accept(self, principal, signal, raw, sender=None):
-        del principal, signal, raw
+        del principal, signal, raw, sender
         raise self.error
 
 
