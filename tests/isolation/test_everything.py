@@ -21,8 +21,9 @@ from duoscope.kernel.scope import PlatformScope
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
-_SHARED = {"region_id", "permission_id", "slug"}
-"""Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin."""
+_SHARED = {"region_id", "permission_id", "slug", "name"}
+"""Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, and `name` a label
+of Prometheus, which all may ask for."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail"}
 """Of the process, or without end; test_routes.py follows a tail."""
 _TEST = PlatformScope(reason="a test")
@@ -104,8 +105,10 @@ def inhabit(api, admin, deliver, otlp):
             otlp.logs("checkout", {"time_unix_nano": _START_NS, "body": "refused", "trace_id": trace_id}),
             otlp.spans("checkout", span),
         )
+        found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
             "headers": headers,
+            "record_id": found.json()["items"][0]["id"],
             "user_id": me["user_id"],
             "user_role_id": held["user_role_id"],
             "role_id": role["role_id"],
@@ -118,6 +121,7 @@ def inhabit(api, admin, deliver, otlp):
             # A login over the network makes one; of what has none, any id will do.
             "device_id": str(new_id()),
             "region_id": regions[0]["region_id"],
+            "name": "job",
             "permission_id": permissions[0]["permission_id"],
             "trace_id": trace_id.hex(),
             "tenant_id": str(scope.tenant_id),
@@ -133,14 +137,17 @@ def world(api, operations, admin, inhabit):
     return SimpleNamespace(client=api.client, operations=operations, admin=admin, inhabit=inhabit)
 
 
-def _query(names: set[str]) -> dict[str, str]:
+def _query(path: str, names: set[str]) -> dict[str, str]:
     known = {"start": str(_START_NS), "end": str(_START_NS + 3600 * 10**9), "metric": "depth", "limit": "50",
-             "signal": "logs", "service": "checkout"}  # fmt: skip
+             "signal": "logs", "service": "checkout", "query": "up", "match[]": "up", "step": "60"}  # fmt: skip
+    if path.startswith("/api/v1/prom/"):  # Prometheus tells time in seconds
+        known |= {"start": str(_START_NS // 10**9), "end": str(_START_NS // 10**9 + 3600)}
     return {name: value for name, value in known.items() if name in names}
 
 
 def _unknown(ids: dict[str, str]) -> dict[str, str]:
-    return {name: new_id().hex if name == "trace_id" else str(new_id()) for name in ids}
+    made = {"trace_id": new_id().hex, "record_id": f"{_START_NS:016x}{random.getrandbits(64):016x}"}
+    return {name: made.get(name) or str(new_id()) for name in ids}
 
 
 async def test_every_read_is_the_same_bytes_with_and_without_a_neighbour(world, mine, theirs, queries):
@@ -159,7 +166,7 @@ async def test_every_read_is_the_same_bytes_with_and_without_a_neighbour(world, 
         for path, names, query in reads:
             assert not set(names) - set(own), f"{path}: say in this file what these are"
             for who, headers in readers.items():
-                answer = await world.client.get(path.format(**own), params=_query(query), headers=headers)
+                answer = await world.client.get(path.format(**own), params=_query(path, query), headers=headers)
                 answers[who, path] = (answer.status_code, answer.content)
         return answers
 

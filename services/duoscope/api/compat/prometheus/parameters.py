@@ -199,6 +199,7 @@ def documents(*names: str, required: Sequence[str] = (), form: bool = False) -> 
         for name in names
     }
 
+    @dataclass  # without it, nothing calls __post_init__
     class Documented(Operation):
         def __post_init__(self) -> None:
             if form:
