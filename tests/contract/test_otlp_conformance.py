@@ -82,8 +82,8 @@ class Picky(Ingest):
 
     verdict = Accepted()
 
-    async def accept(self, principal, signal, raw):
-        del principal, signal, raw
+    async def accept(self, principal, signal, raw, sender=None):
+        del principal, signal, raw, sender
         return self.verdict
 
 
@@ -318,8 +318,8 @@ class Full(Ingest):
 
     error = DuoscopeError(ErrorKind.INTERNAL, "x", "x.")
 
-    async def accept(self, principal, signal, raw):
-        del principal, signal, raw
+    async def accept(self, principal, signal, raw, sender=None):
+        del principal, signal, raw, sender
         raise self.error
 
 

@@ -330,8 +330,8 @@ class Gate(Ingest):
         super().__init__(*parts)
         self.opened, self.entered = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def accept(self, principal, signal, raw):
-        del principal, signal, raw
+    async def accept(self, principal, signal, raw, sender):
+        del principal, signal, raw, sender
         self.entered.release()
         await self.opened.wait()
         return Accepted()

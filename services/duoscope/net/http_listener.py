@@ -112,8 +112,9 @@ class HttpServer:
     async def stop(self, grace_s: float) -> None:
         """Take no new connection or request; answer those under way for `grace_s`, then cut them off."""
         assert self._listening is not None
-        asyncio.get_running_loop().remove_reader(self._listening)
-        self._listening.close()
+        if not self._state.draining:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
         self._state.draining = True
         for handshake in self._handshakes:
             handshake.cancel()
