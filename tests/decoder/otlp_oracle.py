@@ -391,7 +391,10 @@ def _point(metric, point, heading, faults):
     )
 
 
-OF_METRICS = ("service_name", "resource", "scope_name", "scope_version", "scope_attributes")
+OF_METRICS = (
+    "service_name", "resource", "scope_name", "scope_version", "scope_attributes", "resource_schema_url",
+    "scope_schema_url",
+)  # fmt: skip
 
 
 def _expected_metrics(message, due):

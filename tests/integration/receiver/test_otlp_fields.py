@@ -324,6 +324,28 @@ async def test_every_field_of_gauges_and_sums(stored, otlp):
     ]
 
 
+async def test_points_of_every_type_keep_the_schema_urls_they_came_under(stored, otlp):
+    """Two scopes of one resource, then another resource: each point has those of its own."""
+    kinds = {"metrics": "gauge", "histograms": "histogram"}
+    kinds |= {"exponential_histograms": "exponential_histogram", "summaries": "summary"}
+    request = otlp.metrics("s")
+    del request.resource_metrics[:]
+    expected = []
+    for r, s in ((0, 0), (0, 1), (1, 0)):
+        if not s:
+            of_resource = request.resource_metrics.add(schema_url=f"https://example.com/{r}")
+        scope_metrics = of_resource.scope_metrics.add(schema_url=f"https://example.com/{r}/{s}")
+        for kind in kinds.values():
+            metric = scope_metrics.metrics.add(name=f"m{r}{s}")
+            point = getattr(metric, kind).data_points.add(time_unix_nano=NOW)
+            if kind == "gauge":
+                point.as_int = 1
+        expected.append((f"m{r}{s}", of_resource.schema_url, scope_metrics.schema_url))
+    reader = await stored(request)
+    for view in kinds:
+        assert await rows_of(reader, view, "metric_name, resource_schema_url, scope_schema_url") == expected
+
+
 async def test_every_field_of_histograms(stored, otlp):
     request = otlp.metrics("s", Metric(name="h", unit="s"))
     histogram = request.resource_metrics[0].scope_metrics[0].metrics[0].histogram

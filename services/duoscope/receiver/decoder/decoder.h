@@ -255,15 +255,15 @@ bool series_admit(series *s, uint64_t hash, uint64_t max);
 #define DICT(name) {name, "LowCardinality(String)", DICTIONARY, 4, 0}
 #define ORIGIN_COLUMNS                                                                                               \
   OWNER_COLUMNS, DICT("service_name"), DICT("resource"), DICT("scope_name"), DICT("scope_version"),                   \
-      DICT("scope_attributes")
+      DICT("scope_attributes"), DICT("resource_schema_url"), DICT("scope_schema_url")
 #define FULL_ORIGIN_COLUMNS                                                                                          \
-  ORIGIN_COLUMNS, DICT("resource_schema_url"), DICT("scope_schema_url"),                                              \
+  ORIGIN_COLUMNS,                                                                                                     \
       {"resource_dropped_attributes_count", "UInt32", FIXED, 4, 0},                                                   \
       {"scope_dropped_attributes_count", "UInt32", FIXED, 4, 0}
 enum {
   C_ORGANIZATION, C_WORKSPACE, C_TENANT, C_RETENTION, C_SERVICE, C_RESOURCE, C_SCOPE_NAME, C_SCOPE_VERSION,
-  C_SCOPE_ATTRIBUTES, ORIGIN_END,
-  C_RESOURCE_URL = ORIGIN_END, C_SCOPE_URL, C_RESOURCE_DROPPED, C_SCOPE_DROPPED, FULL_ORIGIN_END
+  C_SCOPE_ATTRIBUTES, C_RESOURCE_URL, C_SCOPE_URL, ORIGIN_END,
+  C_RESOURCE_DROPPED = ORIGIN_END, C_SCOPE_DROPPED, FULL_ORIGIN_END
 };
 #define TIME_TYPE "DateTime64(9, 'UTC')"
 

@@ -157,14 +157,13 @@ void put_origin(decoder *d, size_t number) {
   table *t = &d->tables[number];
   uint32_t *words = d->seen[number].words;
   const origin *o = &d->origin;
-  bool full = d->signal != METRICS;
   if (d->seen[number].origin != o->serial) {
     const bytes texts[ORIGIN_WORDS] = {buffer_bytes(&o->service), buffer_bytes(&o->resource), o->scope_name,
                                        o->scope_version, buffer_bytes(&o->scope_attributes), o->resource_url, o->scope_url};
     // A resource's texts are looked up once: it may be large, and its scopes many.
     static const bool of_resource[ORIGIN_WORDS] = {[0] = true, [1] = true, [5] = true};
     bool met = d->seen[number].resource == o->resource_serial;
-    for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++)
+    for (size_t i = 0; i < ORIGIN_WORDS; i++)
       if (!(met && of_resource[i])) words[i] = word(t, C_SERVICE + i, texts[i]);
     d->seen[number].origin = o->serial;
     d->seen[number].resource = o->resource_serial;
@@ -173,8 +172,8 @@ void put_origin(decoder *d, size_t number) {
   put(t, C_WORKSPACE, d->owner.workspace_id, 16);
   put(t, C_TENANT, d->owner.tenant_id, 16);
   put_u16(t, C_RETENTION, (uint16_t)d->owner.retention_days);
-  for (size_t i = 0; i < (full ? ORIGIN_WORDS : ORIGIN_WORDS - 2); i++) put_u32(t, C_SERVICE + i, words[i]);
-  if (full) {
+  for (size_t i = 0; i < ORIGIN_WORDS; i++) put_u32(t, C_SERVICE + i, words[i]);
+  if (d->signal != METRICS) {
     put_u32(t, C_RESOURCE_DROPPED, o->resource_dropped);
     put_u32(t, C_SCOPE_DROPPED, o->scope_dropped);
   }
