@@ -43,18 +43,6 @@ KNOWN: Final = {
     "map_databases": "K11",
     # A browser of another origin.
     "http_browser": "K13",
-    # In work.
-    "utf8_broken_json": "K3",
-    "wrong_endpoint": "K3",
-    "logs_alike_without_times": "K5",
-    "service_name_not_text": "K8",
-    "attribute_large": "K10",
-    "metric_no_recorded_value": "K14",
-    "metric_large_integers": "K15",
-    "metric_names_and_units": "K15",
-    "metric_one_name_many_shapes": "K15",
-    "metric_percentiles_asked": "K15",
-    "metric_writers_share_a_series": "K15",
 }
 """Cases that may fail, with their kinds."""
 
