@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
 # Each worker has stores of its own; a file stays with one of them. WORKERS=0: all in this process, for a debugger.
-WORKERS ?= 3
+WORKERS ?= 2
 # pip says nothing for a long while, or far too much: a dot a package is enough to see that it is alive.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \

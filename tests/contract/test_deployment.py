@@ -4,12 +4,11 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import clickhouse_connect
 import pytest
 import yaml
 
 from duoscope.kernel.settings import load
-from duoscope.stores.clickhouse import INGESTED, VIEWS
+from duoscope.stores.clickhouse import INGESTED, VIEWS, SchemaAccount
 from duoscope.stores.clickhouse.rehearsal import PREFIX as REHEARSALS
 from duoscope.stores.migrations.clickhouse_sql import split
 
@@ -29,11 +28,12 @@ def accounts():
     return ET.parse(ACCOUNTS).getroot()
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    client = clickhouse_connect.get_client(interface="chdb", path=str(tmp_path_factory.mktemp("engine")))
-    yield client
-    client.close()
+@pytest.fixture
+def engine(telemetry_store):
+    # The process has one engine: a second one with another folder is refused.
+    account = SchemaAccount.open(telemetry_store._settings)
+    yield account._client
+    account.close()
 
 
 def _stored_tables() -> set[str]:
