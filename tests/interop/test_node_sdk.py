@@ -183,6 +183,9 @@ def test_traces(sent, tenant, stranger, eventually, assert_sees_nothing):
 
 def test_logs(sent, tenant, eventually):
     found = eventually(lambda: len(all_found := tenant.logs(f"service:{sent.service}")) == len(BODIES) and all_found)
+    for record in found:
+        assert record.pop("id")
+        assert not record.pop("truncated", None)
     assert found == [
         {
             "timestamp": sent.at(n),

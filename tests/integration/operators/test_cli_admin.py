@@ -64,7 +64,7 @@ def test_migrations_go_down_and_up_again(migrated):
     assert migrated("migrate", "plan") == "Nothing to apply.\n"
     assert migrated("migrate", "up") == "Both stores are up to date.\n"
     last = max(e["version"] for e in json.loads(migrated("migrate", "status", "--json")) if e["store"] == "clickhouse")
-    arguments = ("migrate", "down", "--store", "clickhouse", "--to", str(last - 1))
+    arguments = ("migrate", "down", "--store", "clickhouse", "--to", "4")
     assert "Stopped." in migrated(*arguments, stdin="n\n", code=130)
     said = migrated(*arguments, "--yes")
     assert "all rows are lost in: " in said
