@@ -101,10 +101,10 @@ async def test_pings_of_a_real_client(serve):
     there, back = FrameCounter(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")), FrameCounter(0)
 
     async def relay(reader, writer, counter):
-        while data := await reader.read(65536):
-            counter.feed(data)
-            writer.write(data)
-        writer.close()
+        with contextlib.closing(writer):
+            while data := await reader.read(65536):
+                counter.feed(data)
+                writer.write(data)
 
     async with serve() as send:
         host, port = send.grpc_target.split(":")

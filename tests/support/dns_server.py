@@ -1,6 +1,7 @@
 """A DNS server in loopback: over UDP, and over TCP for what UDP has no room for. Messages are those of the wire."""
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -69,12 +70,12 @@ class Zone(asyncio.DatagramProtocol):
         return truncated.to_wire()
 
     async def serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        (length,) = struct.unpack("!H", await reader.readexactly(2))
-        wire = self.answer(await reader.readexactly(length), "tcp")
-        if wire is not None:
-            writer.write(struct.pack("!H", len(wire)) + wire)
-            await writer.drain()
-        writer.close()
+        with contextlib.closing(writer):
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            wire = self.answer(await reader.readexactly(length), "tcp")
+            if wire is not None:
+                writer.write(struct.pack("!H", len(wire)) + wire)
+                await writer.drain()
 
 
 def _quoted(text: str) -> str:

@@ -1,6 +1,7 @@
 """Requests to configured addresses: never into our own network, whatever a name, a number or a provider says."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -56,10 +57,10 @@ async def server():
 
     async def serve(reader, writer):
         told.connections += 1
-        told.requests.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(told.answer)
-        await writer.drain()
-        writer.close()
+        with contextlib.closing(writer):
+            told.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(told.answer)
+            await writer.drain()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     told.port = listening.sockets[0].getsockname()[1]
@@ -150,8 +151,10 @@ async def test_who_is_silent_delays_their_own_share_and_nobody_else(server):
     """Neither by requests that are never answered nor by those that wait behind them."""
     taken = asyncio.Queue()
 
-    async def say_nothing(_, writer):
+    async def say_nothing(reader, writer):
         taken.put_nowait(writer)
+        with contextlib.closing(writer):
+            await reader.read()
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]

@@ -59,7 +59,16 @@ async def test_a_key_reaches_nothing_but_telemetry(api, manager):
     document = (await api.client.get("/schema/openapi.json")).json()
     reads = tuple(
         f"/api/v1/{read}"
-        for read in ("logs/", "traces/", "service", "metrics", "operations", "attributes", "ingest/cardinality")
+        for read in (
+            "logs/",
+            "traces/",
+            "service",
+            "metrics",
+            "operations",
+            "attributes",
+            "ingest/cardinality",
+            "prom/",
+        )
     )
     tried = 0
     for path, operations in document["paths"].items():

@@ -1,6 +1,7 @@
 """Passwords that were stolen elsewhere: the list that is shipped, and a real service of the range protocol."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets
@@ -43,19 +44,19 @@ class Range:
         self.silent = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.requests.append(head)
-        if self.silent:
-            await reader.read()
-        else:
-            prefix = head.split()[1].rsplit("/", 1)[1]
-            entries = [(STOLEN, 17), (PADDING, 0), *((secrets.token_hex(), n) for n in range(800))]
-            digits = [(hashlib.sha1(each.encode()).hexdigest().upper(), count) for each, count in entries]
-            body = "\r\n".join(f"{d[5:]}:{count}" for d, count in digits if count != 17 or d.startswith(prefix))
-            answer = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
-            writer.write(answer.encode())
-            await writer.drain()
-        writer.close()
+        with contextlib.closing(writer):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.requests.append(head)
+            if self.silent:
+                await reader.read()
+            else:
+                prefix = head.split()[1].rsplit("/", 1)[1]
+                entries = [(STOLEN, 17), (PADDING, 0), *((secrets.token_hex(), n) for n in range(800))]
+                digits = [(hashlib.sha1(each.encode()).hexdigest().upper(), count) for each, count in entries]
+                body = "\r\n".join(f"{d[5:]}:{count}" for d, count in digits if count != 17 or d.startswith(prefix))
+                answer = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+                writer.write(answer.encode())
+                await writer.drain()
 
 
 @pytest.fixture

@@ -198,13 +198,13 @@ async def _sent_as(encoding, port, key):
 async def test_compressions_that_grpc_does_not_take_are_counted(
     ingest, told, inhabited, verifier, monkeypatch, encoding
 ):
-    counted, count = asyncio.Semaphore(0), refusals.Refusals.count
+    counted, count = asyncio.Semaphore(0), refusals.RejectionCounter.count
 
     def noted(self, *what):
         count(self, *what)
         counted.release()
 
-    monkeypatch.setattr(refusals.Refusals, "count", noted)
+    monkeypatch.setattr(refusals.RejectionCounter, "count", noted)
     server = GrpcServer(ingest)
     await server.start("127.0.0.1", 0)
     assert await _sent_as(encoding, server.port, inhabited.key.api_key) in {"12", "13"}  # UNIMPLEMENTED, INTERNAL

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from litestar import Response
@@ -22,10 +22,12 @@ _MS: Final = 1000
 _NS_PER_MS: Final = 1_000_000
 
 
-async def _in_time(parameters: Parameters, work: Awaitable[Answer]) -> Answer:
+async def _in_time(parameters: Parameters, work: Callable[[], Awaitable[Answer]]) -> Answer:
     seconds = min(parameters.duration_ms("timeout", PROMQL_TIMEOUT_S * _MS) / _MS, PROMQL_TIMEOUT_S)
+    if seconds <= 0:
+        raise ExpressionError('invalid parameter "timeout": it must be above 0')
     try:
-        return await asyncio.wait_for(work, seconds)
+        return await asyncio.wait_for(work(), seconds)
     except TimeoutError:
         raise ExpressionError(
             f"query timed out after {seconds:g} s: ask for less time, or fewer series", "timeout"
@@ -57,7 +59,7 @@ async def _instant(parameters: Parameters, reader: TelemetryReader) -> Response[
     limit = parameters.number("limit")
     node = parse.parse(expression)
     storage = ClickHouseStorage(reader)
-    answer = await _in_time(parameters, engine.instant(storage, expression, node, at_ms, lookback_ms))
+    answer = await _in_time(parameters, lambda: engine.instant(storage, expression, node, at_ms, lookback_ms))
     stats = _stats(parameters, began, answer)
     return await asyncio.to_thread(of_answer, answer, is_range=False, limit=limit, stats=stats)
 
@@ -71,7 +73,9 @@ async def _range(parameters: Parameters, reader: TelemetryReader) -> Response[by
     engine.steps(start, end, step)
     node = parse.parse(expression)
     storage = ClickHouseStorage(reader)
-    answer = await _in_time(parameters, engine.over_range(storage, expression, node, start, end, step, lookback_ms))
+    answer = await _in_time(
+        parameters, lambda: engine.over_range(storage, expression, node, start, end, step, lookback_ms)
+    )
     stats = _stats(parameters, began, answer)
     return await asyncio.to_thread(of_answer, answer, is_range=True, limit=limit, stats=stats)
 
