@@ -1,9 +1,9 @@
 """The metadata store: PostgreSQL behind row level security, handed out one scoped transaction at a time.
 
-The pool is private. `open` is one transaction that acts for one tenant, `open_platform` one that may cross tenants: it
-takes the role `duoscope_platform`, to which a few tables have policies of its own. Between them is the transaction of
-one whole organization, as `duoscope_organization`. Nobody gets a connection without saying for whom. The store refuses
-to work as a role that row level security does not bind.
+The pool is private. `open` is one transaction that acts for one tenant; `open_platform` one that may cross tenants,
+with the role `duoscope_platform`, for which a few tables have their own policies. Between them is the transaction of
+one whole organization, with the role `duoscope_organization`. No code gets a connection without a scope. The store
+refuses to work with a role that bypasses row level security.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 from duoscope.stores import notifications
 
 UniqueViolationError = asyncpg.UniqueViolationError
-"""What a statement raises that would write a key twice; callers turn it into a conflict."""
+"""Raised by a statement that would write a key twice; callers turn it into a conflict."""
 
 Record = asyncpg.Record
 
@@ -37,9 +37,9 @@ ACQUIRE_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 15
 COMMAND_TIMEOUT_S = 20.0
-"""Client side, above the server's own: for a server that no longer answers at all."""
+"""On the client's side, above the server's own: for a server that no longer answers at all."""
 CLEANUP_TIMEOUT_S = 5.0
-"""For each step of giving a connection back; one that takes longer is thrown away."""
+"""For each step of returning a connection to the pool; one that takes longer is closed."""
 LOCK_TIMEOUT_S = 5
 RETRY_AFTER_S = 2.0
 
@@ -87,17 +87,18 @@ class Transaction:
         self._connection = connection
 
     async def fetch(self, sql: LiteralString, *values: object) -> list[asyncpg.Record]:
-        """All rows."""
+        """Run a query and return all rows."""
         return await self._connection.fetch(sql, *values)
 
     async def fetchrow(self, sql: LiteralString, *values: object) -> asyncpg.Record | None:
-        """The first row, if any."""
+        """Run a query and return the first row, if any."""
         return await self._connection.fetchrow(sql, *values)
 
     async def fetchrow_of_organization(self, sql: LiteralString, organization_id: UUID) -> asyncpg.Record | None:
-        """The first row of numbers of the whole organization, for comparing with a limit: the transaction's own, $1.
+        """Run a query over the whole organization, the transaction's own ($1), and return the first row: numbers to
+        compare with a limit.
 
-        A tenant's transaction steps up to its organization for this statement, a platform's one sees it anyway.
+        A tenant's transaction takes the organization's role for this statement; a platform transaction needs no change.
         """
         role = await self._connection.fetchval("SELECT current_user")
         if role == PLATFORM_ROLE:
@@ -109,7 +110,7 @@ class Transaction:
         return row
 
     async def fetchval(self, sql: LiteralString, *values: object) -> Any:
-        """The first column of the first row, or None."""
+        """Run a query and return the first column of the first row, or None."""
         return await self._connection.fetchval(sql, *values)
 
     async def execute(self, sql: LiteralString, *values: object) -> int:
