@@ -114,13 +114,13 @@ class Transaction:
         return await self._connection.fetchval(sql, *values)
 
     async def execute(self, sql: LiteralString, *values: object) -> int:
-        """Run a statement; answers how many rows it touched."""
+        """Run a statement. Returns how many rows it changed."""
         _, _, touched = (await self._connection.execute(sql, *values)).rpartition(" ")
         return int(touched) if touched.isdigit() else 0
 
 
 class MetadataStore:
-    """Hands out transactions; safe for concurrent use within one event loop."""
+    """Hands out transactions. Safe for concurrent use within one event loop."""
 
     def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
         self._pool = pool
@@ -136,18 +136,18 @@ class MetadataStore:
         component: str = "api",
         may_be_away: bool = False,
     ) -> Self:
-        """Connect as the services' role.
+        """Connect with the services' role.
 
         Args:
             dsn: of the server.
-            connections_max: how many at the most.
+            connections_max: the maximum number of connections.
             component: shows in PostgreSQL's views.
-            may_be_away: answer also while the server does not: every use is UNAVAILABLE until it does. The role is then
-                looked at before the first use.
+            may_be_away: return even while the server is down: every use then raises UNAVAILABLE, and the role is
+                checked before the first use.
 
         Raises:
             DuoscopeError: UNAVAILABLE while the server does not answer; INVALID `metadata-store-role` for a role that
-                could see past row level security, `metadata-store-refused` for one that may not connect.
+                bypasses row level security, `metadata-store-refused` for one that may not connect.
         """
         pool = asyncpg.create_pool(
             dsn,
@@ -178,7 +178,7 @@ class MetadataStore:
         return store
 
     async def close(self) -> None:
-        """Close the connections; transactions that still run are given a few seconds."""
+        """Close the connections. Running transactions get a few seconds to end."""
         try:
             await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_TIMEOUT_S)
         except TimeoutError:
@@ -186,11 +186,11 @@ class MetadataStore:
 
     @asynccontextmanager
     async def open(self, scope: Scope | OrganizationScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction that acts for `scope` and nobody else; commits unless the block raises.
+        """Open one transaction that acts for `scope` only. It commits unless the block raises.
 
         Args:
             scope: the tenant, or the organization as a whole.
-            name: what the work is called in PostgreSQL's views and logs, such as `api_keys.list`.
+            name: the name of the work in PostgreSQL's views and logs, such as `api_keys.list`.
 
         Raises:
             DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`; INTERNAL
@@ -213,14 +213,16 @@ class MetadataStore:
 
     @asynccontextmanager
     async def open_platform(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction across tenants, for the few functions that are given leave; otherwise like `open`."""
+        """Open one transaction across tenants, for the few functions that have a `PlatformScope`. Otherwise like
+        `open`.
+        """
         assert scope.reason
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PLATFORM_ROLE}") as transaction:
             yield transaction
 
     @asynccontextmanager
     async def open_purge(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction that sees, across tenants, only what was deleted so long ago that it may be removed."""
+        """Open one transaction that sees, across tenants, only what was deleted so long ago that it may be removed."""
         assert scope.reason
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PURGE_ROLE}") as transaction:
             yield transaction
@@ -228,11 +230,13 @@ class MetadataStore:
     async def listen(
         self, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
     ) -> None:
-        """Hear notices on a connection of its own until it is lost: UNAVAILABLE then. See `stores/notifications.py`."""
+        """Listen to notifications on a connection of its own until it is lost, which raises UNAVAILABLE. See
+        `stores/notifications.py`.
+        """
         await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
     async def ping(self) -> None:
-        """Answers when the server does; raises UNAVAILABLE otherwise."""
+        """Return if the server answers; raise UNAVAILABLE otherwise."""
         async with self._connection() as connection:
             await connection.fetchval("SELECT 1")
 
@@ -335,7 +339,7 @@ def _away(error: Exception) -> DuoscopeError:
 
 
 def _refused(error: Exception) -> DuoscopeError:
-    """For what no retry mends: a statement that is wrong, or one that a policy or a key forbids and nobody foresaw."""
+    """The error for what no retry mends: a wrong statement, or one that a policy or a key forbids unexpectedly."""
     return DuoscopeError(
         ErrorKind.INTERNAL,
         "metadata-store-error",
