@@ -185,6 +185,9 @@ READ_PATTERNS_MAX: Final = 20
 ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 """What the items of one page may take as stored; a page that would be larger is shorter."""
 
+ANSWER_ITEM_BYTES_MAX: Final = 16 * 1024 * 1024
+"""What one span may take on a page of its own, as JSON; of a larger one the beginning is shown."""
+
 ANSWER_TEXT_BYTES_MAX: Final = 64 * 1024
 """What a list shows of a body or of the attributes of one item; read by its id, an item has all."""
 

@@ -131,6 +131,11 @@ class TelemetryReader:
 
 
 def _size(column: Sequence[Any]) -> int:
-    """About how many bytes a column of a result holds: texts whole, everything else as a word."""
+    """About how many bytes a column of a result holds: texts whole, also those in arrays; all else as a word."""
     words = _WORD_BYTES * len(column)
-    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words
+    first = next((value for value in column if value), None)
+    if isinstance(first, str | bytes):
+        return words + sum(len(value) for value in column if value)
+    if isinstance(first, list):
+        return words + sum(_size(cast("list[Any]", value)) for value in column if value)
+    return words
