@@ -127,7 +127,7 @@ async def pages_of(api, headers, ask, member):
 
 async def test_pages_of_a_trace_beyond_every_bound_have_every_span_once(api, new_scope, deliver, otlp):
     scope = new_scope()
-    request = spans(otlp, 90, attributes={f"k{n}": ATTRIBUTE for n in range(4)})
+    request = spans(otlp, 66, attributes={f"k{n}": ATTRIBUTE for n in range(4)})
     await deliver(scope, request)
     headers = await api.headers(scope)
     sent = [span.span_id.hex() for span in request.resource_spans[0].scope_spans[0].spans]
