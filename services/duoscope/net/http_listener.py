@@ -183,9 +183,9 @@ class HttpServer:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
         self._state.date()
         self._state.cut_off_those_who_do_not_read(loop.time())
-        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
 
 class _Newcomer:
@@ -224,7 +224,7 @@ class _State(ServerState):
 
     def cut_off_those_who_do_not_read(self, now: float) -> None:
         """Close the connections whose other end took too little of what was written for too long."""
-        for connection in [each for each in self.writing if not each.is_read(now)]:
+        for connection in [each for each in tuple(self.writing) if not each.is_read(now)]:  # who is read leaves
             _log.info("a client that did not read its answer was cut off", extra={"client": connection.client})
             connection.transport.abort()
             self.writing.discard(connection)
