@@ -188,6 +188,9 @@ READ_PATTERNS_MAX: Final = 20
 ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 """Stored size of the items of one page; a page that would exceed it is shorter."""
 
+ANSWER_ITEM_BYTES_MAX: Final = 16 * 1024 * 1024
+"""What one span may take on a page of its own, as JSON; of a larger one the beginning is shown."""
+
 ANSWER_TEXT_BYTES_MAX: Final = 64 * 1024
 """How much of a body, or of the attributes, of one item a list shows; a request by id returns all."""
 

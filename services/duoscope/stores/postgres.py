@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, LiteralString, Self
 from uuid import UUID
 
@@ -122,8 +122,9 @@ class Transaction:
 class MetadataStore:
     """Hands out transactions. Safe for concurrent use within one event loop."""
 
-    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, probes: asyncpg.Pool, dsn: str) -> None:
         self._pool = pool
+        self._probes = probes
         self._dsn = dsn
         self._is_role_safe = False
 
@@ -149,25 +150,31 @@ class MetadataStore:
             DuoscopeError: UNAVAILABLE while the server does not answer; INVALID `metadata-store-role` for a role that
                 bypasses row level security, `metadata-store-refused` for one that may not connect.
         """
-        pool = asyncpg.create_pool(
-            dsn,
-            min_size=0,
-            max_size=connections_max,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            init=_set_up,
-            reset=_reset,
-            server_settings={
-                "application_name": f"duoscope-{component}",
-                "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
-                "lock_timeout": f"{LOCK_TIMEOUT_S}s",
-                "idle_in_transaction_session_timeout": "60s",
-            },
-        )
-        store = cls(pool, dsn)
+
+        def made(connections_max: int) -> asyncpg.Pool:
+            return asyncpg.create_pool(
+                dsn,
+                min_size=0,
+                max_size=connections_max,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                init=_set_up,
+                reset=_reset,
+                server_settings={
+                    "application_name": f"duoscope-{component}",
+                    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+                    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+                    "idle_in_transaction_session_timeout": "60s",
+                },
+            )
+
+        # A health check waits for no transaction: a pool that is busy is no server that is away.
+        pool, probes = made(connections_max), made(1)
+        store = cls(pool, probes, dsn)
         try:
             await pool
-            await store.ping()
+            await probes
+            await _answered(store._connection(pool))
         except DuoscopeError as error:
             if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
                 await store.close()
@@ -179,10 +186,11 @@ class MetadataStore:
 
     async def close(self) -> None:
         """Close the connections. Running transactions get a few seconds to end."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_TIMEOUT_S)
-        except TimeoutError:
-            self._pool.terminate()
+        for pool in (self._probes, self._pool):
+            try:
+                await asyncio.wait_for(pool.close(), timeout=STATEMENT_TIMEOUT_S)
+            except TimeoutError:
+                pool.terminate()
 
     @asynccontextmanager
     async def open(self, scope: Scope | OrganizationScope, name: LiteralString) -> AsyncGenerator[Transaction]:
@@ -236,13 +244,12 @@ class MetadataStore:
         await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
     async def ping(self) -> None:
-        """Return if the server answers; raise UNAVAILABLE otherwise."""
-        async with self._connection() as connection:
-            await connection.fetchval("SELECT 1")
+        """Return if the server answers, however busy this store is; raise UNAVAILABLE otherwise."""
+        await _answered(self._connection(self._probes))
 
     async def applied_migrations(self) -> dict[int, str]:
         """Checksums of the migrations that this database has, by version; empty for a database without any."""
-        async with self._connection() as connection:
+        async with self._connection(self._pool) as connection:
             try:
                 rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
             except asyncpg.UndefinedTableError:
@@ -262,7 +269,7 @@ class MetadataStore:
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncGenerator[Transaction]:
-        async with self._connection() as connection:
+        async with self._connection(self._pool) as connection:
             try:
                 await connection.execute(begin)
                 yield Transaction(connection)
@@ -274,10 +281,10 @@ class MetadataStore:
                 raise
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
+    async def _connection(self, pool: asyncpg.Pool) -> AsyncGenerator[asyncpg.Connection]:
         connection: asyncpg.Connection | None = None
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             if not self._is_role_safe:
                 await self._refuse_unsafe_role(connection)
             yield connection
@@ -306,14 +313,20 @@ class MetadataStore:
             raise _refused(error) from error
         finally:
             if connection is not None:
-                await self._release(connection)
+                await _release(pool, connection)
 
-    async def _release(self, connection: asyncpg.Connection) -> None:
-        try:
-            await asyncio.shield(self._pool.release(connection, timeout=CLEANUP_TIMEOUT_S))
-        except (*_AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # The pool has thrown it away. What the work came to stands, be it committed or its own error.
-            _log.warning("connection to PostgreSQL lost", extra={"detail": f"{type(error).__name__}: {error}"})
+
+async def _answered(opened: AbstractAsyncContextManager[asyncpg.Connection]) -> None:
+    async with opened as connection:
+        await connection.fetchval("SELECT 1")
+
+
+async def _release(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    try:
+        await asyncio.shield(pool.release(connection, timeout=CLEANUP_TIMEOUT_S))
+    except (*_AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # The pool has thrown it away. What the work came to stands, be it committed or its own error.
+        _log.warning("connection to PostgreSQL lost", extra={"detail": f"{type(error).__name__}: {error}"})
 
 
 def _begin(name: str) -> str:

@@ -132,6 +132,11 @@ class TelemetryReader:
 
 
 def _size(column: Sequence[Any]) -> int:
-    """The approximate size of a result's column in bytes: the length of texts, a word for any other value."""
+    """The approximate size of a result's column in bytes: the length of texts, also in arrays; a word for all else."""
     words = _WORD_BYTES * len(column)
-    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words
+    first = next((value for value in column if value), None)
+    if isinstance(first, str | bytes):
+        return words + sum(len(value) for value in column if value)
+    if isinstance(first, list):
+        return words + sum(_size(cast("list[Any]", value)) for value in column if value)
+    return words
