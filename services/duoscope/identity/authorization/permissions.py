@@ -118,12 +118,12 @@ class Located(Protocol):
 
     @property
     def organization_id(self) -> UUID:
-        """Its organization."""
+        """The organization of the tenant."""
         ...
 
     @property
     def workspace_id(self) -> UUID:
-        """Its workspace."""
+        """The workspace of the tenant."""
         ...
 
     @property

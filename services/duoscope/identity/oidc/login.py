@@ -72,7 +72,7 @@ class _Begun:
 
     @property
     def asked_anew_s(self) -> float | None:
-        """When the provider was asked to authenticate again, if it was."""
+        """The time when the provider was asked to authenticate again, if it was."""
         return self.expires_at - LOGIN_LIFETIME_S if self.fresh else None
 
 
