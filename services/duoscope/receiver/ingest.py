@@ -22,8 +22,9 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver import answering
 from duoscope.receiver.admission.limits import Admission, InFlightRequest
+from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.answering import RequestOutcome
-from duoscope.receiver.batching import Batcher, Budget, Request
+from duoscope.receiver.batching import Batcher, Request
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.journal import Journal

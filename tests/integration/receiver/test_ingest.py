@@ -7,7 +7,7 @@ import pytest
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.receiver.batching import Budget
+from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
