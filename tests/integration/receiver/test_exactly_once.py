@@ -9,7 +9,8 @@ from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
-from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
+from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 

@@ -90,14 +90,14 @@ async def test_what_follows_an_answer_that_nobody_heard_is_a_retry(ingest, princ
 
 async def test_what_follows_a_client_that_gave_up_is_a_retry(ingest, principal, undated, stored, monkeypatch):
     reached, go_on = asyncio.Event(), asyncio.Event()
-    insert = ingest._spool.insert
+    insert = ingest._inserter.insert
 
     async def held_up(batch):
         reached.set()
         await go_on.wait()
         await insert(batch)
 
-    monkeypatch.setattr(ingest._spool, "insert", held_up)
+    monkeypatch.setattr(ingest._inserter, "insert", held_up)
     impatient = asyncio.create_task(ingest.accept(principal, LOGS, undated))
     await reached.wait()
     impatient.cancel()

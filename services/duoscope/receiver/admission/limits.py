@@ -380,12 +380,13 @@ class Admission:
 class InFlightRequest(MemoryShare):
     """A request on its way: counts as in flight, and holds its pledge until `settle`."""
 
-    __slots__ = ("_group", "_pledges")
+    __slots__ = ("_group", "_pledges", "_tenant")
 
     def __init__(
         self, budget: Budget, account: TenantLimiter, group: Group, pledges: list[tuple[RateMeter, tuple[float, float]]]
     ) -> None:
         super().__init__(budget, account)
+        self._tenant = account
         self._group = group
         self._pledges = pledges
 
@@ -402,7 +403,7 @@ class InFlightRequest(MemoryShare):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.settle()
-        self._account.in_flight -= 1
+        self._tenant.in_flight -= 1
         self._group.in_flight -= 1
 
 
