@@ -1,4 +1,6 @@
-"""What signing in reads and changes of a user's row. Platform transactions: nobody is signed in yet."""
+"""The columns of a user's row that signing in reads and changes. Needs platform transactions: nobody is signed in
+yet.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,7 +11,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A living user of a living organization, whom mail can reach."""
+    """An existing user of an existing organization, whom mail can reach."""
 
     organization_id: UUID
     user_id: UUID
@@ -28,19 +30,19 @@ _ADDRESSEE = (
 
 
 async def find_addressee(tx: Transaction, email: str) -> Addressee | None:
-    """By address, without regard to case."""
+    """Find a user by address, ignoring case."""
     row = await tx.fetchrow(f"{_ADDRESSEE} AND lower(u.email) = lower($1)", email)
     return Addressee(**dict(row)) if row else None
 
 
 async def get_addressee(tx: Transaction, organization_id: UUID, user_id: UUID) -> Addressee | None:
-    """By id."""
+    """Find a user by id."""
     row = await tx.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", organization_id, user_id)
     return Addressee(**dict(row)) if row else None
 
 
 async def count_failure(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """One more wrong password since the last right one: for people to see, it locks nobody out."""
+    """Count one more wrong password since the last correct one. The count is for display and locks nobody out."""
     await tx.execute(
         "UPDATE users SET failed_attempts = least(failed_attempts, 1000000) + 1 "
         "WHERE organization_id = $1 AND user_id = $2",
@@ -51,7 +53,9 @@ async def count_failure(tx: Transaction, organization_id: UUID, user_id: UUID) -
 async def replace_password(
     tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str, *, instead_of: str | None = None
 ) -> bool:
-    """Set the hash of one that its user chose; False if `instead_of` is not the hash any more: somebody was quicker."""
+    """Set the hash of a password that its user chose. Returns False if `instead_of` is no longer the current hash:
+    another change came first.
+    """
     touched = await tx.execute(
         "UPDATE users SET password_hash = $3, password_expires_at = NULL, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL "
@@ -62,7 +66,7 @@ async def replace_password(
 
 
 async def rehash_password(tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str) -> None:
-    """Set another hash of the same password, which keeps its end if it has one."""
+    """Set a new hash of the same password. The password's expiry does not change."""
     await tx.execute(
         "UPDATE users SET password_hash = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *(organization_id, user_id, password_hash),
@@ -70,7 +74,7 @@ async def rehash_password(tx: Transaction, organization_id: UUID, user_id: UUID,
 
 
 async def verify_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> bool:
-    """The user reads the mail of this address; False if theirs is another one by now."""
+    """Record that the user reads mail at this address. Returns False if the user has another address by now."""
     touched = await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = coalesce(email_verified_at, now()) "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND lower(email) = lower($3)",
@@ -80,7 +84,7 @@ async def verify_email(tx: Transaction, organization_id: UUID, user_id: UUID, em
 
 
 async def replace_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> None:
-    """Another address, whose mail the user reads. CONFLICT for one that is another user's by now."""
+    """Set a new address, at which the user reads mail. Raises CONFLICT if it belongs to another user by now."""
     with taken("user", "e-mail address"):
         await tx.execute(
             "UPDATE users SET email = $3, email_verified = true, email_verified_at = now() "

@@ -1,4 +1,6 @@
-"""Links that show who reads the mail of an address: rows only, found by hash. Platform transactions, but where told."""
+"""Links that show that a user reads the mail of an address: rows only, found by hash. Functions need platform
+transactions unless noted otherwise.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,9 +11,10 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class EmailVerification:
-    """A row of `email_verifications` that can be used.
+    """A usable row of `email_verifications`.
 
-    `asked_in_session_id` names the session that asked for the address to become its user's; None for one that is.
+    `asked_in_session_id` is the session that requested a change to this address; None if the address is already the
+    user's.
     """
 
     organization_id: UUID
@@ -31,7 +34,7 @@ async def create(
     lifetime_s: float,
     asked_in_session_id: UUID | None = None,
 ) -> None:
-    """Store one."""
+    """Store a link."""
     await tx.execute(
         "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at, "
         "asked_in_session_id) VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)",
@@ -40,7 +43,7 @@ async def create(
 
 
 async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
-    """One that was not used and has not expired; kept from others until the transaction ends."""
+    """A link that was not used and has not expired, locked until the transaction ends."""
     row = await tx.fetchrow(
         "SELECT organization_id, verification_id, user_id, email, asked_in_session_id FROM email_verifications "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
@@ -50,7 +53,7 @@ async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
 
 
 async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """None of the user's works any more."""
+    """Invalidate all links of the user."""
     await tx.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
         *(organization_id, user_id),
@@ -60,9 +63,9 @@ async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None
 async def cancel_changes(
     tx: Transaction, organization_id: UUID, user_id: UUID | None, *, except_session_id: UUID | None = None
 ) -> None:
-    """No other address that was asked for, but in one session where told, becomes the user's any more.
+    """Cancel pending changes of address, except those requested in `except_session_id`.
 
-    None: of all users of the organization. A scoped transaction acts as the one user.
+    Without `user_id`, for all users of the organization. A scoped transaction acts as the one user.
     """
     await tx.execute(
         "UPDATE email_verifications SET is_used = true "
@@ -73,7 +76,7 @@ async def cancel_changes(
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:
-    """Remove those that expired a day ago or more; answers how many."""
+    """Remove links that expired a day ago or more. Returns how many."""
     return await tx.execute(
         "DELETE FROM email_verifications WHERE (organization_id, verification_id) IN ("
         "SELECT organization_id, verification_id FROM email_verifications "

@@ -1,6 +1,6 @@
-"""Sessions: rows only. One begins with a login; `session_id` is also the family of its refresh tokens.
+"""Sessions: rows only. A session begins with a login; `session_id` is also the family of its refresh tokens.
 
-Row level security shows a scoped transaction the sessions of one user: `act_as` says whose.
+Row level security shows a scoped transaction the sessions of one user, which `act_as` sets.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that goes on. `authenticated_s_ago` is None where nobody knows when its user showed who they are."""
+    """An active session. `authenticated_s_ago` is None if it is not known when the user last authenticated."""
 
     methods: frozenset[str]
     authenticated_s_ago: float | None
@@ -38,7 +38,7 @@ LISTING: Final = Listing(
 
 
 async def act_as(tx: Transaction, user_id: UUID) -> None:
-    """Let the rest of a scoped transaction see what is this user's own: sessions, devices, links."""
+    """Let the rest of a scoped transaction see the user's own rows: sessions, devices, links."""
     await tx.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
 
 
@@ -58,7 +58,7 @@ async def create(
     lifetime_s: float,
     authenticated_s_ago: float | None = 0.0,
 ) -> None:
-    """Begin one; a platform transaction, because whoever logs in has no scope yet."""
+    """Begin a session. Needs a platform transaction, because a user who logs in has no scope yet."""
     await tx.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
         "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "
@@ -70,7 +70,7 @@ async def create(
 
 
 async def get_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> LiveSession | None:
-    """A session of this user, if it goes on. A scoped transaction acts as the user from here on."""
+    """An active session of this user, or None. From here on a scoped transaction acts as the user."""
     await act_as(tx, user_id)
     row = await tx.fetchrow(
         "SELECT methods, extract(epoch FROM now() - authenticated_at)::float8 AS authenticated_s_ago, device_id "
@@ -82,7 +82,7 @@ async def get_live(tx: Transaction, organization_id: UUID, user_id: UUID, sessio
 
 
 async def add_method(tx: Transaction, organization_id: UUID, session_id: UUID, method: str) -> None:
-    """Its user has shown in another way, too, who they are."""
+    """Record that the session's user has authenticated with another method, too."""
     await tx.execute(
         "UPDATE user_sessions SET methods = methods || $3::text "
         "WHERE organization_id = $1 AND session_id = $2 AND NOT $3 = ANY (methods)",
@@ -91,7 +91,9 @@ async def add_method(tx: Transaction, organization_id: UUID, session_id: UUID, m
 
 
 async def lock_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> float | None:
-    """Keep a session that goes on from ending before the transaction does; seconds it has left, or None."""
+    """Lock an active session so that it cannot end before the transaction does. Returns the seconds it has left, or
+    None.
+    """
     return await tx.fetchval(
         "SELECT extract(epoch FROM expires_at - now())::float8 FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now() "
@@ -101,7 +103,7 @@ async def lock_live(tx: Transaction, organization_id: UUID, user_id: UUID, sessi
 
 
 async def touch(tx: Transaction, organization_id: UUID, session_id: UUID) -> None:
-    """It was refreshed."""
+    """Record that the session was refreshed."""
     await tx.execute(
         "UPDATE user_sessions SET updated_at = now() WHERE organization_id = $1 AND session_id = $2",
         *(organization_id, session_id),
@@ -109,7 +111,7 @@ async def touch(tx: Transaction, organization_id: UUID, session_id: UUID) -> Non
 
 
 async def origins(tx: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
-    """Address and user agent of a user's latest sessions, ended ones included."""
+    """Addresses and user agents of a user's latest sessions, including ended ones."""
     rows = await tx.fetch(
         "SELECT coalesce(ip_address, '') AS ip_address, coalesce(user_agent, '') AS user_agent FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT $3",
@@ -119,7 +121,7 @@ async def origins(tx: Transaction, organization_id: UUID, user_id: UUID, *, rows
 
 
 async def end(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID, *, reason: str) -> bool:
-    """End one; False if the user has no such session that goes on."""
+    """End a session. Returns False if the user has no such active session."""
     touched = await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active",
@@ -131,7 +133,7 @@ async def end(tx: Transaction, organization_id: UUID, user_id: UUID, session_id:
 async def end_on_device(
     tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID, *, reason: str
 ) -> list[UUID]:
-    """End those on one device; answers which."""
+    """End the sessions on one device. Returns their ids."""
     rows = await tx.fetch(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND is_active RETURNING session_id",
@@ -143,7 +145,7 @@ async def end_on_device(
 async def end_all(
     tx: Transaction, organization_id: UUID, user_id: UUID, *, reason: str, except_session_id: UUID | None = None
 ) -> int:
-    """End a user's sessions, but one where told; answers how many."""
+    """End all sessions of a user except `except_session_id`. Returns how many."""
     return await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $3 "
         "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
@@ -159,7 +161,9 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> list[UUID]:
-    """End those of an organization's users, but one where told, in a platform transaction; answers which."""
+    """End all sessions of an organization's users except `except_session_id`. Needs a platform transaction. Returns
+    their ids.
+    """
     rows = await tx.fetch(
         "UPDATE user_sessions s SET is_active = false, ended_at = now(), ended_reason = $2 FROM users u "
         "WHERE s.organization_id = $1 AND s.is_active AND s.session_id IS DISTINCT FROM $3 "
@@ -171,7 +175,7 @@ async def end_all_of_organization(
 
 
 async def purge_ended(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
-    """Remove sessions that ended so long ago; a platform transaction. Answers how many."""
+    """Remove sessions that ended that long ago. Needs a platform transaction. Returns how many."""
     return await tx.execute(
         "DELETE FROM user_sessions WHERE (organization_id, session_id) IN ("
         "SELECT organization_id, session_id FROM user_sessions "

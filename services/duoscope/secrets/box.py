@@ -2,8 +2,8 @@
 
 A sealed value reads `v1.<key version>.<nonce and ciphertext, base64url>`. Table, column and primary key are
 authenticated along with it, so a value copied to another row does not open. Data keys are random and stay in PostgreSQL
-(`encryption_keys`), sealed in their turn by a key derived from the instance's secret, which is not there: a copy of the
-database opens nothing, and the secret can be changed without touching a single sealed value.
+(`encryption_keys`), themselves sealed with a key derived from the instance's secret, which is not in the database: a
+copy of the database opens nothing, and the secret can be changed without touching a single sealed value.
 """
 
 import base64
@@ -24,7 +24,7 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 _FORMAT: Final = "v1"
 RESEAL_ROWS_MAX: Final = 200
-"""Values sealed anew in one transaction; what it does not reach, the next does, also after a kill."""
+"""Values sealed again in one transaction; the next transaction continues with the rest, also after a kill."""
 _PLATFORM: Final = PlatformScope(reason="the secret box's keys are the platform's")
 
 RowKey = tuple[UUID | str, ...]
@@ -32,7 +32,7 @@ RowKey = tuple[UUID | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where alone a sealed value opens: one column of one row, which its primary key names."""
+    """The only place in which a sealed value opens: one column of the row with one primary key."""
 
     table: str
     column: str
@@ -41,12 +41,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SecretKeyRotation:
-    """What a change of the data key did.
+    """The result of a change of the data key.
 
     Attributes:
         version: of the key that now seals.
-        resealed: values that were sealed anew.
-        forgotten: older keys that were removed for good.
+        resealed: number of values that were sealed again.
+        forgotten: number of older keys that were removed for good.
     """
 
     version: int
@@ -63,7 +63,7 @@ class SecretBox:
         self._data_keys: dict[int, bytes] = {}
 
     async def prepare(self) -> None:
-        """Make the first data key if there is none yet; at every start.
+        """Make the first data key if there is none yet. Called at every start.
 
         Raises:
             DuoscopeError: INVALID `secret-key` if the newest data key was sealed by a secret that is no longer given.
@@ -76,12 +76,15 @@ class SecretBox:
             self._unwrap(found)
 
     async def seal(self, tx: Transaction, plaintext: bytes, place: Place) -> str:
-        """The sealed text for one column of one row.
+        """Seal a value for one column of one row.
 
         Args:
-            tx: the transaction that stores it: until it ends, the data key does not change.
+            tx: the transaction that stores it; the data key does not change until it ends.
             plaintext: any bytes.
             place: where it is stored.
+
+        Returns:
+            The sealed text.
         """
         await encryption_keys.lock_shared(tx)
         newest = await encryption_keys.newest(tx)
@@ -90,11 +93,11 @@ class SecretBox:
         return _seal(newest.version, self._unwrap(newest), plaintext, place)
 
     async def open(self, tx: Transaction, sealed: str, place: Place) -> bytes:
-        """The plaintext again.
+        """Open a sealed value.
 
         Raises:
-            DuoscopeError: INTERNAL `secret-unreadable` for what was altered, moved from another row, or sealed with a
-                key that is gone.
+            DuoscopeError: INTERNAL `secret-unreadable` for a value that was altered, moved from another row, or sealed
+                with a key that is gone.
         """
         version, body = _parse(sealed)
         if version not in self._data_keys:
@@ -107,9 +110,9 @@ class SecretBox:
         return _decrypt(data_key, body, place)
 
     async def rotate(self, actor: Actor) -> SecretKeyRotation:
-        """Make a new data key and seal everything with it. Stopped at any point, `resume` finishes it."""
+        """Make a new data key and seal everything with it. If it is interrupted, `resume` finishes it."""
         async with self._store.open_platform(_PLATFORM, "secret_box.rotate") as tx:
-            # Whoever sealed with the old key has committed when this is granted; whoever seals next sees the new one.
+            # Once this is granted, every writer that sealed with the old key has committed; later ones see the new key.
             await encryption_keys.lock_alone(tx)
             last = await encryption_keys.newest(tx)
             version = last.version + 1 if last else 1
@@ -125,7 +128,9 @@ class SecretBox:
         return await self.resume()
 
     async def resume(self) -> SecretKeyRotation:
-        """Seal with the newest data key what is not yet, and wrap the data keys with the instance's first secret."""
+        """Seal the remaining values with the newest data key, and wrap the data keys with the instance's first
+        secret.
+        """
         async with self._store.open_platform(_PLATFORM, "secret_box.rewrap") as tx:
             keys = await encryption_keys.list_all(tx)
             if not keys:
@@ -142,10 +147,13 @@ class SecretBox:
             return replace(done, forgotten=await encryption_keys.forget_retired(tx))
 
     async def abandon(self, actor: Actor) -> list[int]:
-        """For an instance whose secret is lost: give up what nobody can open any more, so that it can start again.
+        """Give up every secret that can no longer be opened, so that an instance that lost its secret can start again.
 
-        Users enrol second factors anew, providers are out of service until they get their client secrets again, access
-        tokens are signed with new keys. Answers the versions of the data keys given up; none if all can be opened.
+        Users then enrol second factors again, providers stay disabled until they get their client secrets again, and
+        access tokens are signed with new keys.
+
+        Returns:
+            The versions of the data keys that were given up; none if all can be opened.
         """
         async with self._store.open_platform(_PLATFORM, "secret_box.abandon") as tx:
             await encryption_keys.lock_alone(tx)
@@ -171,7 +179,7 @@ class SecretBox:
             return lost
 
     async def is_unfinished(self) -> bool:
-        """Whether a rotation was stopped before its end, or data keys wait to be wrapped by the first secret."""
+        """Whether a rotation was interrupted, or data keys wait to be wrapped with the first secret."""
         async with self._store.open_platform(_PLATFORM, "secret_box.status") as tx:
             keys = await encryption_keys.list_all(tx)
         return any(not each.is_retired for each in keys[1:]) or not all(map(self._is_wrapped_by_first, keys))

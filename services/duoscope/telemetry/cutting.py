@@ -4,6 +4,8 @@ A text is cut at a number of bytes, a JSON object with more is left out. A page 
 larger than a page may be.
 """
 
+from bisect import bisect_right
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, LiteralString, cast
 
@@ -15,6 +17,8 @@ WHOLE: Final[dict[str, object]] = {"cut_bytes": 2**40}
 """What the SQL of this module binds where nothing is to be cut."""
 _TOO_LARGE: Final = "Code: 396"
 """ClickHouse: the result has more bytes than `max_result_bytes`."""
+_NO_MEMORY: Final = "Code: 241"
+"""ClickHouse: the query needs more than `max_memory_usage`, as sorting a page of very large rows does."""
 
 
 def text(column: LiteralString) -> LiteralString:
@@ -53,13 +57,54 @@ async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object]
         found = await reader.query(rows, bound, name=name, settings=settings)
     except DuoscopeError as error:
         # Seldom: then the store counts what has room. To have it always count would double the cost of a small page.
-        if _TOO_LARGE not in (error.detail or ""):
+        if not _is_too_large(error):
             raise
         return await reader.query(_counted(rows), bound, name=name)
     found.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
     for nth, row in enumerate(found, 1):
         row |= {"nth": nth, "found": len(found), "last_ts": found[-1]["ts"]}
     return found[cast("int", bound["offset"]) :]
+
+
+async def beginning(
+    reader: TelemetryReader, columns: str, of: str, parameters: dict[str, object], limit: int, *, name: str
+) -> tuple[list[dict[str, Any]], bool]:
+    """Of the rows of a query, the first that a page has room for, and one anyhow; and whether there are more.
+
+    Args:
+        reader: the tenant's.
+        columns: all that is read, without `row_bytes` and what it is made of.
+        of: `SIZE FROM … ORDER BY … LIMIT {rows:UInt64}`, in a stable order, where SIZE has a column `row_bytes`.
+        parameters: without `rows`.
+        limit: rows of a page of small ones.
+        name: shows in the query log.
+
+    Raises:
+        DuoscopeError: what `reader.query` raises.
+    """
+    rows, one_more = f"SELECT {columns}, {of}", parameters | {"rows": limit + 1}
+    try:
+        found = await reader.query(rows, one_more, name=name, settings={"max_result_bytes": ANSWER_PAGE_BYTES_MAX})
+    except DuoscopeError as error:
+        if not _is_too_large(error):
+            raise
+    else:
+        return found[:limit], len(found) > limit
+    # The store computes sizes without carrying what they are of.
+    sizes = await reader.query(f"SELECT {of}", one_more, name=name)
+    fitting = _having_room([size["row_bytes"] for size in sizes[:limit]])
+    return await reader.query(rows, parameters | {"rows": fitting}, name=name), len(sizes) > fitting
+
+
+def _is_too_large(error: DuoscopeError) -> bool:
+    """Whether a query failed since its rows together are too large."""
+    return any(code in (error.detail or "") for code in (_TOO_LARGE, _NO_MEMORY))
+
+
+def _having_room(sizes: list[int]) -> int:
+    """How many of some items, from the first, a page has room for: one at least, where there are any."""
+    fitting = bisect_right(list(accumulate(sizes)), ANSWER_PAGE_BYTES_MAX)
+    return max(fitting, min(1, len(sizes)))
 
 
 def _counted(rows: str) -> str:

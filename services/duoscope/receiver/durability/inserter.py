@@ -1,8 +1,10 @@
 """Inserts batches into ClickHouse, and knows whether it is away. The committer and the spool share the one inserter."""
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Generator
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -11,10 +13,12 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.receiver.durability.batch import Batch
+from duoscope.receiver.durability.journal import CorruptBatchError
 from duoscope.receiver.durability.sifting import without_refused
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
+
 _inserts = Counter("duoscope_ingest_inserts", "INSERTs into ClickHouse", ["table", "outcome"])
 _insert_seconds = Histogram(
     "duoscope_ingest_insert_seconds",
@@ -23,6 +27,11 @@ _insert_seconds = Histogram(
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )
 _away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take INSERTs and batches go to disk")
+_errors = Counter(
+    "duoscope_ingest_batch_errors",
+    "Tries to store a batch that ended in an error nobody foresaw; the batch waits on disk",
+)
+_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptBatchError, FileNotFoundError)
 
 _NOT_THE_DATA: Final = frozenset({
     60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
@@ -30,6 +39,17 @@ _NOT_THE_DATA: Final = frozenset({
     74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
 })  # fmt: skip
 """Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
+
+
+@contextlib.contextmanager
+def errors_counted() -> Generator[None]:
+    """Count errors of duoscope itself: what a store, a disk or an operator may do is counted elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, _FORESEEN):
+            _errors.inc()
+        raise
 
 
 class Inserter:
@@ -65,12 +85,13 @@ class Inserter:
             DuoscopeError: UNAVAILABLE.
             RejectedByStoreError: never will be, and for no item of it.
         """
-        for table in [insert.table for insert in batch.inserts]:
-            try:
-                await self._insert(batch, table)
-            except RejectedByStoreError as error:
-                batch = await self._without_refused(batch, table, error)
-                await self._insert(batch, table)
+        with errors_counted():
+            for table in [insert.table for insert in batch.inserts]:
+                try:
+                    await self._insert(batch, table)
+                except RejectedByStoreError as error:
+                    batch = await self._without_refused(batch, table, error)
+                    await self._insert(batch, table)
         self.commits += bool(batch.inserts)
         return batch
 

@@ -24,7 +24,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.durability.batch import Batch
-from duoscope.receiver.durability.inserter import Inserter
+from duoscope.receiver.durability.inserter import Inserter, errors_counted
 from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, CorruptBatchError, Journal
 from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
@@ -243,14 +243,17 @@ class Spool:
 
     async def _replay(self, path: Path) -> None:
         try:
-            batch = await asyncio.to_thread(self._journal.read, path)
+            with errors_counted():
+                batch = await asyncio.to_thread(self._journal.read, path)
         except FileNotFoundError:  # inserted late, or dropped by an operator
             return
         except CorruptBatchError:
             await self.set_aside(path, "the file is torn or was changed")
             return
         try:
-            await self._inserter.insert(await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED))
+            with errors_counted():
+                missing = await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED)
+            await self._inserter.insert(missing)
         except RejectedByStoreError as error:
             await self.set_aside(path, str(error))
         else:

@@ -38,10 +38,13 @@ from duoscope.telemetry.language import Signal, compile_query, fields_of
 from duoscope.telemetry.metrics import distributions, numbers
 from duoscope.telemetry.metrics.frames import Frame, Series, framed, second
 from duoscope.telemetry.sql.increments import IN_RANGE, WITH_VALUE
-from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 SERVICES_SHOWN_MAX: Final = 100
 UNITS_NAMED_MAX: Final = 20
+SCHEMA_URLS_NAMED_MAX: Final = 20
+_SCHEMA_URLS_NS: Final = 3600 * SECOND_NS
+"""How much of the range schema URLs are looked for in: rollups do not have them, and points may be many."""
 
 _NUMBER = ("avg", "sum", "min", "max", "count", "last")
 _DISTRIBUTION = ("count", "sum", "avg", "rate", "increase")
@@ -86,6 +89,13 @@ class MetricPage(Struct, frozen=True):
     next_cursor: str | None
 
 
+class SchemaUrls(Struct, frozen=True):
+    """Which versions of the semantic conventions points name, those of the resource and those of the scope."""
+
+    resource: Annotated[list[str], Meta(examples=[["https://opentelemetry.io/schemas/1.30.0"]])]
+    scope: list[str]
+
+
 class MetricResult(Struct, frozen=True):
     """Points over time."""
 
@@ -97,6 +107,13 @@ class MetricResult(Struct, frozen=True):
         Meta(
             description="Those in which points of this name and type came as well, which are left out; see `unit`. "
             f"The latest {UNITS_NAMED_MAX}."
+        ),
+    ]
+    schema_urls: Annotated[
+        SchemaUrls,
+        Meta(
+            description="Of points like these, of the last hour of the range, or the hour before the metric was last "
+            f"seen. The first {SCHEMA_URLS_NAMED_MAX} of each by name."
         ),
     ]
     aggregation: str
@@ -201,7 +218,7 @@ async def query(
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     rows: list[dict[str, Any]] = []
-    shown_unit, others = "", []
+    shown_unit, others, schema_urls = "", [], SchemaUrls([], [])
     if shape:
         known = list(dict.fromkeys(row["unit_text"] for row in shapes if row["kind"] == kind))
         shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
@@ -213,12 +230,15 @@ async def query(
             rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
         else:
             rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
+        last_ns = max(row["last_ns"] for row in shapes if row["kind"] == kind)
+        schema_urls = await _schema_urls(reader, frame, shape["kind"], last_ns)
     series, truncated = await items.decoded(rows, frame.series)
     return MetricResult(
         metric=metric,
         type=kind,
         unit=shown_unit,
         other_units=others,
+        schema_urls=schema_urls,
         aggregation=chosen,
         step_s=frame.step_s,
         start=second(frame.start_s),
@@ -247,6 +267,24 @@ async def _units(
         found = [row["found"] for row in rows] or known
     shown = asked if asked is not None else found[0]
     return shown, [each for each in found if not _alike(each, shown)][:UNITS_NAMED_MAX]
+
+
+async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_seen_ns: int) -> SchemaUrls:
+    end_ns = min(frame.end_s * SECOND_NS, last_seen_ns + 1)
+    names = ", ".join(
+        f"arraySort(arrayFilter(url -> url != '', groupUniqArray({SCHEMA_URLS_NAMED_MAX + 1})"
+        f"(toString({column}_schema_url)))) AS {column}"
+        for column in ("resource", "scope")
+    )
+    rows = await reader.query(
+        f"SELECT {names} FROM @{_VIEWS[kind]} WHERE {frame.where} AND {IN_RANGE} "
+        f"AND {'metric_type = {metric_type:String}' if _VIEWS[kind] == 'metrics' else 'true'}",
+        frame.parameters
+        | {"metric_type": kind}
+        | {"read_from_ns": max(frame.start_s * SECOND_NS, end_ns - _SCHEMA_URLS_NS, 0), "end_ns": max(end_ns, 0)},
+        name="metrics.schema_urls",
+    )
+    return SchemaUrls(*(rows[0][column][:SCHEMA_URLS_NAMED_MAX] for column in ("resource", "scope")))
 
 
 def _alike(unit: str, other: str) -> bool:
