@@ -81,15 +81,15 @@ class Ingest:
         defaults: IngestLimits | None = None,
         claims: IngestLeases | None = None,
         *,
+        driver: Driver,
         receivers: Callable[[], int] = lambda: 1,
-        driver: Driver | None = None,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
-        process's; one of its own unless given.
+        process's.
         """
-        self._driver = driver or Driver()
+        self._driver = driver
         self._claims = claims
         self._jobs: list[Running] = []
         self._keys = keys

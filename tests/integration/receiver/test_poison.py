@@ -52,7 +52,7 @@ def refusing(telemetry_store):
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
     """Of three tenants."""
     journal = Journal.open(tmp_path / "keys")
-    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal)
+    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
     await ingest.start()
     people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
     found = [await ingest.authenticate({"x-api-key": each.key.api_key}, TRACES) for each in people]

@@ -37,7 +37,13 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     async def running(folder="one"):
         journal = Journal.open(tmp_path / folder)
         claims = IngestLeases(metadata_store, journal.receiver_id)
-        made = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, claims=claims)
+        made = Ingest(
+            telemetry_store,
+            ApiKeyVerifier(metadata_store, hasher, secret_keys),
+            journal,
+            claims=claims,
+            driver=Driver(),
+        )
         await made.start()
         try:
             yield made
