@@ -38,7 +38,7 @@ from duoscope.metadata import (
 )
 from duoscope.metadata.credentials import Addressee
 from duoscope.metadata.email_verifications import EmailVerification
-from duoscope.metadata.mail_outbox import Waiting
+from duoscope.metadata.mail_outbox import LeasedMail
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -94,7 +94,7 @@ class Recovery:
                     context=context,
                 )
 
-    async def write_reset(self, tx: Transaction, waiting: Waiting) -> Letter | None:
+    async def write_reset(self, tx: Transaction, waiting: LeasedMail) -> Letter | None:
         """The mail with the link, made when it is about to be sent; None for an address that has no account."""
         to = await credentials.find_addressee(tx, waiting.recipient)
         login = await users.find_login(tx, waiting.recipient)
