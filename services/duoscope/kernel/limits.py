@@ -71,7 +71,7 @@ INGEST_NESTING_MAX: Final = 32
 """Levels of arrays and lists within one value."""
 
 INGEST_BUCKETS_MAX: Final = 10_000
-"""Buckets, bounds or quantiles of one point; LIST_MAX in decoder/points.c."""
+"""Buckets, bounds or quantiles of one point; LIST_MAX in decoder/rows/distributions.c."""
 
 INGEST_ITEMS_MAX: Final = 1_000_000
 """Resources, scopes, metrics and items of one request: two bytes each would be enough to fill the memory with rows."""

@@ -1,7 +1,7 @@
-"""How much of an item a list shows, and how much a page holds: SQL that cuts in the store what nobody should carry.
+"""Limits how much of an item a list shows and how much a page holds, with SQL that cuts in the store.
 
-A text is cut at a number of bytes, a JSON object with more is left out. A page ends where its items together would be
-larger than a page may be.
+A text is cut at a number of bytes; a JSON object with more is left out. A page ends where its items together would
+exceed its size.
 """
 
 from bisect import bisect_right
@@ -14,15 +14,15 @@ from duoscope.kernel.limits import ANSWER_PAGE_BYTES_MAX, ANSWER_TEXT_BYTES_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 
 WHOLE: Final[dict[str, object]] = {"cut_bytes": 2**40}
-"""What the SQL of this module binds where nothing is to be cut."""
+"""The parameters of this module's SQL when nothing is to be cut."""
 _TOO_LARGE: Final = "Code: 396"
-"""ClickHouse: the result has more bytes than `max_result_bytes`."""
+"""ClickHouse's error code when the result exceeds `max_result_bytes`."""
 _NO_MEMORY: Final = "Code: 241"
-"""ClickHouse: the query needs more than `max_memory_usage`, as sorting a page of very large rows does."""
+"""ClickHouse's error code when the query exceeds `max_memory_usage`, as sorting a page of very large rows does."""
 
 
 def text(column: LiteralString) -> LiteralString:
-    """A text, or its beginning; a character that was cut in two is replaced."""
+    """SQL of a text, or its beginning; a character that was cut in two is replaced."""
     return (
         f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, "
         f"toValidUTF8(substring({column}, 1, {{cut_bytes:UInt64}})))"
@@ -30,12 +30,12 @@ def text(column: LiteralString) -> LiteralString:
 
 
 def json_object(column: LiteralString) -> LiteralString:
-    """A JSON object, or an empty one in place of one that is too large: the beginning of an object is none."""
+    """SQL of a JSON object, or an empty one if it is too large: the beginning of an object is not an object."""
     return f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, concat(char(123), char(125)))"
 
 
 def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
-    """Which of some columns are cut: each with the name that a reader knows it by."""
+    """SQL of the cut columns, each with the name that the API gives it."""
     tests: list[LiteralString] = [
         f"if(length({column}) > {{cut_bytes:UInt64}}, '{name}', '')" for name, column in columns
     ]
@@ -43,20 +43,20 @@ def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
 
 
 async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object], *, name: str) -> list[dict[str, Any]]:
-    """Of the rows of a query, newest first by `ts` and `tie_breaker`, those that a page has room for, and one anyhow.
+    """Read the rows of a query that fit on a page, newest first by `ts` and `tie_breaker`; at least one.
 
-    Adds `nth` (from 1), `found` (how many there were) and `last_ts` (the smallest `ts` of these). The first `offset`
-    are left out. `rows` has a column `row_bytes`.
+    Adds `nth` (from 1), `found` (how many rows there were) and `last_ts` (the smallest `ts` of these). The first
+    `offset` rows are left out. `rows` must have a column `row_bytes`.
 
     Raises:
-        DuoscopeError: what `reader.query` raises.
+        DuoscopeError: as `reader.query` does.
     """
     bound = {"cut_bytes": ANSWER_TEXT_BYTES_MAX, "page_bytes": ANSWER_PAGE_BYTES_MAX} | parameters
     settings = {"max_result_bytes": ANSWER_PAGE_BYTES_MAX}
     try:
         found = await reader.query(rows, bound, name=name, settings=settings)
     except DuoscopeError as error:
-        # Seldom: then the store counts what has room. To have it always count would double the cost of a small page.
+        # Rare: then the store counts how many rows fit. Counting always would double the cost of a small page.
         if not _is_too_large(error):
             raise
         return await reader.query(_counted(rows), bound, name=name)

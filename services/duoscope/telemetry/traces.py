@@ -1,4 +1,4 @@
-"""Traces: one by its id, and search by the spans that match."""
+"""Traces: one by its id, and search by matching spans."""
 
 from typing import Annotated, Any, Final, LiteralString
 
@@ -22,12 +22,12 @@ from duoscope.telemetry.times import TimeRange
 TRACE_SPANS_MAX: Final = 10_000
 """Spans of one page of a trace."""
 TRACE_SERVICES_MAX: Final = 1000
-"""Services of one trace that are named."""
+"""The maximum number of services of one trace that are named."""
 TRACE_ID_BYTES: Final = 16
 
 
 class SpanEvent(Struct, frozen=True):
-    """What happened at a moment of a span."""
+    """An event at a moment of a span."""
 
     timestamp: Time
     name: str
@@ -36,7 +36,7 @@ class SpanEvent(Struct, frozen=True):
 
 
 class SpanLink(Struct, frozen=True):
-    """Another span this one is related to."""
+    """A link from a span to another span."""
 
     trace_id: TraceId
     span_id: SpanId
@@ -98,7 +98,7 @@ class Trace(Struct, frozen=True):
 
 
 class TraceSummary(Struct, frozen=True):
-    """What a list shows of a trace: of all of it, also of what lies outside the searched range.
+    """A trace as shown in a list: all of it, also the part outside the searched range.
 
     The root is the span without a parent, or else the earliest span there is.
     """
@@ -114,14 +114,14 @@ class TraceSummary(Struct, frozen=True):
 
 
 class TracePage(Struct, frozen=True):
-    """Traces by the newest of their spans that match, newest first."""
+    """One page of traces, ordered by their newest matching span, newest first."""
 
     items: list[TraceSummary]
     next_cursor: str | None
     hint: Hint = None
 
 
-# A trace has a row a day, and until they are merged one an INSERT.
+# A trace has one row per day, and until these are merged one per INSERT.
 _SERVICES = f"arraySort(groupUniqArrayArray({TRACE_SERVICES_MAX})(service_names))"
 _ROOT = "(argMinMerge(s.root_service), argMinMerge(s.root_name))"
 _SUMMARY = f"""
@@ -130,7 +130,7 @@ _SUMMARY = f"""
     sum(s.span_count) AS span_count,
     sum(s.error_count) AS error_count,
     {_SERVICES} AS services, {_ROOT} AS root"""
-# Equal for spans of one start and id that no reader could tell apart.
+# Equal for spans of one start and id that a reader could not tell apart.
 _TIE_BREAKER = f"""cityHash64(
     parent_span_id, trace_state, flags, span_name, span_kind, service_name, duration_nano, status_code, status_message,
     span_attributes_json, dropped_attributes_count, dropped_events_count, dropped_links_count, `events.timestamp`,
@@ -203,10 +203,10 @@ _SPANS_FROM = """timestamp >= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
 
 
 async def get(reader: TelemetryReader, trace_id: str, *, cursor: str | None = None) -> Trace:
-    """A trace with everything its spans carry; with a cursor, the spans after those of the page before.
+    """Read a trace with everything its spans carry; with a cursor, the spans after those of the previous page.
 
     Raises:
-        DuoscopeError: INVALID for what cannot be a trace id, and for the cursor; NOT_FOUND; UNAVAILABLE.
+        DuoscopeError: INVALID for an invalid trace id or cursor; NOT_FOUND; UNAVAILABLE.
     """
     identifier = trace_id.lower()
     if len(identifier) != 2 * TRACE_ID_BYTES or set(identifier) - set("0123456789abcdef"):
@@ -222,7 +222,7 @@ async def get(reader: TelemetryReader, trace_id: str, *, cursor: str | None = No
         raise not_found("trace")
     summary = found[0]
     times = TimeRange(summary["start_unix_nano"], summary["last_unix_nano"])
-    # Not all of so many are named: the spans of every service are looked through.
+    # If there are very many, not all are named: the spans of every service would have to be read.
     among = "" if len(summary["services"]) == TRACE_SERVICES_MAX else " AND service_name IN {services:Array(String)}"
     where = f"{TimeRange.CONDITION}{among} AND trace_id = toFixedString(unhex({{trace_id:String}}), 16)"
     parameters = times.parameters | {"trace_id": identifier, "services": summary["services"]}
@@ -278,7 +278,7 @@ async def search(
     limit: int = SEARCH_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> TracePage:
-    """Traces that have a span in the range that meets the query. A cursor stays with its first page's range.
+    """Search traces with a matching span in the range. A cursor keeps its first page's range.
 
     Raises:
         DuoscopeError: INVALID for the query, the limit or the cursor; UNAVAILABLE.
@@ -307,12 +307,12 @@ async def search(
 async def _newest(
     reader: TelemetryReader, times: TimeRange, condition: Condition | None, limit: int, after: list[Any] | None
 ) -> list[dict[str, Any]]:
-    """Traces by their newest span that matches, after a position (that span's time, the trace's id)."""
+    """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     parameters = times.parameters | (condition.parameters if condition else {}) | {"rows": limit}
     if after:
         parameters |= {"last_ns": after[0], "last_id": after[1]}
-        # What the pages before have shown, and everything that matched later than they ended, is not shown again.
+        # Traces on previous pages, and those that matched later than these pages ended, are not shown again.
         shown = f"SELECT trace_id FROM @traces WHERE {where} AND NOT ({_NOT_AFTER})"
         where = f"{where} AND {_NOT_AFTER} AND trace_id NOT IN ({shown})"
     return await reader.query(
@@ -335,10 +335,10 @@ _NOT_AFTER = (
 
 
 async def _summaries(reader: TelemetryReader, trace_ids: list[str]) -> tuple[list[TraceSummary], int]:
-    """Summaries of traces, of as many from the first as a page has room for, and how many these are."""
+    """Summaries of the first traces that fit on a page, and how many traces these are."""
     if not trace_ids:
         return [], 0
-    # Of every day that is kept: spans of one trace may be far apart, and a day without them costs a look at its keys.
+    # Searches every day that is kept: spans of one trace may be far apart, and a day without them costs little.
     rows, more = await cutting.beginning(
         reader,
         f"trace_id AS id, {_SUMMARY}",

@@ -1,4 +1,4 @@
-"""What was refused of a tenant's telemetry, by minute, hour or day, signal, API key and reason."""
+"""Rejections of a tenant's telemetry, by minute, hour or day, signal, API key and reason."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
@@ -24,7 +24,7 @@ _POSITION: Final = (_SECONDS, _SECONDS, _SECONDS, Text("[a-z]{1,16}"), Text("[0-
 
 
 class Rejection(Struct, frozen=True):
-    """What of one key and signal was left out, cut or refused for one reason: items of requests, or requests whole."""
+    """Rejections and cuts of one key, signal and reason: of items, or of whole requests."""
 
     start: Annotated[str, Meta(description="Of the minute, hour or day, UTC.", examples=["2026-11-21T08:15:00Z"])]
     signal: Annotated[str, Meta(examples=["metrics"])]
@@ -45,7 +45,7 @@ class Rejection(Struct, frozen=True):
 
 
 class RejectionPage(Struct, frozen=True):
-    """Newest first."""
+    """One page of rejections, newest first."""
 
     items: list[Rejection]
     next_cursor: str | None
@@ -53,7 +53,7 @@ class RejectionPage(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RejectionQuestion:
-    """What is asked for. `signal`, `api_key_id` and `reason` are filters."""
+    """The parameters of a query of rejections. `signal`, `api_key_id` and `reason` are filters."""
 
     start: str | None
     end: str | None
@@ -66,7 +66,7 @@ class RejectionQuestion:
 
 
 async def rejections(reader: TelemetryReader, applied: IngestLimits, asked: RejectionQuestion) -> RejectionPage:
-    """What was left out in the minutes, hours or days that the range touches; 24 hours unless `start` says.
+    """Read the rejections in the minutes, hours or days that overlap the range; by default the last 24 hours.
 
     Args:
         reader: of the tenant.
