@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -68,9 +69,9 @@ class Place:
     permissions: frozenset[str]
 
 
-async def places_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Place]:
-    """What `grants_of` finds, with names; in an organization's transaction."""
-    grants = {grant.tenant_id: grant for grant in await grants_of(tx, organization_id, user_id)}
+async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
+    """Returns the tenants that `grants_of` finds, with their names; needs a transaction of the organization."""
+    grants = {grant.tenant_id: grant for grant in await grants_of(tx, user)}
     rows = await tx.fetch(
         "SELECT w.workspace_id, w.name AS workspace_name, t.tenant_id, t.name AS tenant_name "
         "FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) WHERE t.tenant_id = ANY($1) "
@@ -148,8 +149,8 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
     )
 
 
-async def grants_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Grant]:
-    """The active tenants in which a user has a role, oldest assignment first.
+async def grants_of(tx: Transaction, user: UserRef) -> list[Grant]:
+    """Returns the active tenants in which a user has a role, oldest assignment first.
 
     A platform transaction; or the organization's, or a tenant's, which shows what of it is theirs.
     """
@@ -170,7 +171,7 @@ async def grants_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> li
             AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
         GROUP BY 1, 2, 3 ORDER BY since, t.tenant_id
         """,
-        *(organization_id, user_id),
+        *user,
     )
     return [
         Grant(row["organization_id"], row["workspace_id"], row["tenant_id"], frozenset(row["permissions"]))

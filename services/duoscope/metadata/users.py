@@ -8,6 +8,7 @@ from uuid import UUID
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
@@ -43,6 +44,11 @@ class User:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def ref(self) -> UserRef:
+        """The user as other functions take it."""
+        return UserRef(self.organization_id, self.user_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -62,6 +68,11 @@ class Login:
     is_platform_admin: bool
     is_open: bool
     sso_slug: str | None
+
+    @property
+    def user(self) -> UserRef:
+        """The user who logs in."""
+        return UserRef(self.organization_id, self.user_id)
 
 
 _COLUMNS = (
@@ -192,11 +203,11 @@ async def find_first_admin_email(tx: Transaction, organization_id: UUID) -> str 
     )
 
 
-async def find_login_by_id(tx: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
-    """For a session that goes on."""
+async def find_login_by_id(tx: Transaction, user: UserRef) -> Login | None:
+    """Returns what a login of the user is checked against, or None if there is no such living user."""
     row = await tx.fetchrow(
         f"{_LOGIN} WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
-        *(organization_id, user_id),
+        *user,
     )
     return Login(**dict(row)) if row else None
 
@@ -210,12 +221,12 @@ async def allow_password(tx: Transaction, login: Login, *, lifetime_s: float) ->
     )
 
 
-async def record_login(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Note a success."""
+async def record_login(tx: Transaction, user: UserRef) -> None:
+    """Records a successful login: the time of it, and that no failures count any more."""
     await tx.execute(
         "UPDATE users SET failed_attempts = 0, locked_until = NULL, last_login_at = now() "
         "WHERE organization_id = $1 AND user_id = $2",
-        *(organization_id, user_id),
+        *user,
     )
 
 

@@ -8,11 +8,12 @@ row that a caller does not have.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar, Final, Protocol, Self
 from uuid import UUID
 
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.metadata import audit_logs
 from duoscope.metadata.audit_logs import Result
 from duoscope.stores.postgres import Transaction
@@ -35,14 +36,20 @@ class About:
 
     kind: str
     resource_id: UUID | str
+    _: KW_ONLY
     organization_id: UUID | None
     workspace_id: UUID | None = None
     tenant_id: UUID | None = None
 
     @classmethod
-    def user(cls, organization_id: UUID, user_id: UUID) -> Self:
+    def user(cls, user: UserRef) -> Self:
         """A user as the organization's: no single tenant's search shows the entry."""
-        return cls("user", user_id, organization_id)
+        return cls("user", user.user_id, organization_id=user.organization_id)
+
+    @classmethod
+    def session(cls, session: SessionRef) -> Self:
+        """A session as the organization's, like its user."""
+        return cls("session", session.session_id, organization_id=session.organization_id)
 
     @classmethod
     def row(cls, row: Row) -> Self:
@@ -51,9 +58,9 @@ class About:
         return cls(
             name.replace("_", "-"),
             getattr(row, f"{name}_id"),
-            getattr(row, "organization_id", None),
-            getattr(row, "workspace_id", None),
-            getattr(row, "tenant_id", None),
+            organization_id=getattr(row, "organization_id", None),
+            workspace_id=getattr(row, "workspace_id", None),
+            tenant_id=getattr(row, "tenant_id", None),
         )
 
 

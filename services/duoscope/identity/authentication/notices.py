@@ -1,12 +1,12 @@
 """What users are told by mail without having asked: that somebody signed in, or that their password is another."""
 
 from typing import Final
-from uuid import UUID
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.throttle import network_of
 from duoscope.kernel import clock
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata import credentials, user_sessions
 from duoscope.stores.postgres import Transaction
 
@@ -18,60 +18,52 @@ _NOT_YOU = (
 )
 
 
-async def is_new_client(tx: Transaction, organization_id: UUID, user_id: UUID, actor: Actor) -> bool:
-    """Whether the user never signed in from this kind of client in this network; the first time ever is not new."""
-    seen = await user_sessions.origins(tx, organization_id, user_id, rows_max=ORIGINS_MAX)
+async def is_new_client(tx: Transaction, user: UserRef, actor: Actor) -> bool:
+    """Returns whether the user never signed in from this kind of client in this network; the first login is not new."""
+    seen = await user_sessions.origins(tx, user, rows_max=ORIGINS_MAX)
     here = network_of(actor.ip_address), actor.user_agent or ""
     return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
-async def new_device(tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
-    """Somebody signed in from a client that the user never used before."""
+async def new_device(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
+    """Tells the user that somebody signed in from a client that they never used before."""
     text = f"your account was signed in to from a client that we have not seen with it before.\n\n{_client(actor)}"
-    await _tell(tx, mailer, organization_id, user_id, subject="New sign-in to your duoscope account", text=text)
+    await _tell(tx, mailer, user, subject="New sign-in to your duoscope account", text=text)
 
 
-async def password_changed(tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
-    """The password was changed or reset, and other sessions were ended."""
+async def password_changed(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
+    """Tells the user that their password was changed or reset, and other sessions were ended."""
     text = f"the password of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
-    await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope password was changed", text=text)
+    await _tell(tx, mailer, user, subject="Your duoscope password was changed", text=text)
 
 
-async def second_factor_changed(
-    tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor
-) -> None:
-    """The second factor or its backup codes are others now, or there is none any more."""
+async def second_factor_changed(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
+    """Tells the user that their second factor or its backup codes were changed or removed."""
     text = f"the second factor of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
-    await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope second factor was changed", text=text)
+    await _tell(tx, mailer, user, subject="Your duoscope second factor was changed", text=text)
 
 
-async def address_asked_for(  # noqa: PLR0917 - as the others, and the address
-    tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
-) -> None:
-    """Another address is to be the account's; to the present one."""
+async def address_asked_for(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor, email: str) -> None:
+    """Tells the present address of the account that another one is to replace it."""
     text = (
         f"somebody, probably you, asked for {email} to become the address of your account. That happens when the link "
         "sent there is followed. Another password, another address asked for, or all sessions ended, prevents it.\n\n"
         f"{_client(actor)}"
     )
-    await _tell(tx, mailer, organization_id, user_id, subject="Another address for your duoscope account?", text=text)
+    await _tell(tx, mailer, user, subject="Another address for your duoscope account?", text=text)
 
 
-async def address_changes(  # noqa: PLR0917 - as the others, and the address
-    tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
-) -> None:
-    """It is from now on; to the one that was, before it is replaced."""
+async def address_changes(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor, email: str) -> None:
+    """Tells the present address that another one replaces it now; call this before the change."""
     text = f"the address of your account is {email} from now on, and its other sessions were ended.\n\n{_client(actor)}"
-    await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope address was changed", text=text)
+    await _tell(tx, mailer, user, subject="Your duoscope address was changed", text=text)
 
 
-async def _tell(
-    tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, *, subject: str, text: str
-) -> None:
-    to = await credentials.get_addressee(tx, organization_id, user_id)
+async def _tell(tx: Transaction, mailer: Mailer, user: UserRef, *, subject: str, text: str) -> None:
+    to = await credentials.get_addressee(tx, user)
     if to is not None:
         await mailer.queue(
-            tx, organization_id=organization_id, to=to.email, subject=subject, text=f"Hello,\n\n{text}\n{_NOT_YOU}"
+            tx, organization_id=user.organization_id, to=to.email, subject=subject, text=f"Hello,\n\n{text}\n{_NOT_YOU}"
         )
 
 

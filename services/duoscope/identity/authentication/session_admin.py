@@ -8,6 +8,7 @@ from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, A
 from duoscope.identity.directory import users as people
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import no_such_user, not_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, users
 from duoscope.stores.postgres import MetadataStore
@@ -18,18 +19,19 @@ _SESSIONS: Final = PlatformScope(reason="a session is its user's, and works in s
 
 
 async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID) -> int:
-    """End all sessions of a user; answers how many.
+    """Ends all sessions of a user. Returns the number ended.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`.
     """
     await people.require_manageable(store, authority, user_id)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_user") as tx:
-        return await session_ends.end_all_in(tx, authority.actor, authority.organization_id, user_id, reason=BY_ADMIN)
+        user = UserRef(authority.organization_id, user_id)
+        return await session_ends.end_all_in(tx, authority.actor, user, reason=BY_ADMIN)
 
 
 async def end_of_organization(store: MetadataStore, authority: Authority, *, except_session_id: UUID | None) -> int:
-    """End the sessions of all users of the organization, but one where told; answers how many.
+    """Ends the sessions of all users of the organization except `except_session_id`. Returns the number ended.
 
     Those of platform admins end only if the authority is one.
 
@@ -52,14 +54,26 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
 
 
 async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | None, organization: str | None) -> int:
-    """End the sessions of whoever has the address, or of all users of the organization of that code. NOT_FOUND."""
+    """Ends the sessions of the user with that address or, without one, of all users of an organization.
+
+    Args:
+        store: the metadata store.
+        actor: the operator.
+        email: the address of the user.
+        organization: the code of the organization, where no address is given.
+
+    Returns:
+        The number of sessions ended.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the user or the organization.
+    """
     async with store.open_platform(_SESSIONS, "session_admin.end_by_operator") as tx:
         if email is not None:
             login = await users.find_login(tx, email)
             if login is None:
                 raise no_such_user()
-            ids = login.organization_id, login.user_id
-            return await session_ends.end_all_in(tx, actor, *ids, reason=BY_OPERATOR)
+            return await session_ends.end_all_in(tx, actor, login.user, reason=BY_OPERATOR)
         found = await organizations.find(tx, organization or "")
         if found is None:
             raise not_found(f"organization with the code {organization!r}")

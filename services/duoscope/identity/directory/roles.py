@@ -11,6 +11,7 @@ from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.users import require_another_admin
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata import removal, roles, tenants, user_roles, users
 from duoscope.metadata.roles import Role
 from duoscope.metadata.user_roles import UserRole
@@ -126,7 +127,7 @@ async def assign(
     async with store.open(authority.scope, "user_roles.assign") as tx:
         if await users.get(tx, user_id) is None:
             raise not_found("user")
-        role = await assignable(tx, authority, role_id, tenant_id, until=expires_at)
+        role = await assignable(tx, authority, role_id, tenant_id=tenant_id, until=expires_at)
         workspace_id = await workspace_of(tx, tenant_id)
         made = await user_roles.create(
             tx,
@@ -142,9 +143,13 @@ async def assign(
 
 
 async def assignable(
-    tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None, *, until: datetime | None
+    tx: Transaction, authority: Authority, role_id: UUID, *, tenant_id: UUID | None, until: datetime | None
 ) -> Role:
-    """A living role that belongs in that place, all of which the authority holds there, and until then."""
+    """Returns a role that belongs in that tenant (or, for None, organization-wide) and that the authority may give.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` for more than the authority holds there until then.
+    """
     role = await roles.get(tx, role_id)
     if role is None or role.deleted_at is not None or role.tenant_id not in {None, tenant_id}:
         raise not_found("role")
@@ -153,9 +158,9 @@ async def assignable(
 
 
 async def set_expiry(
-    store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
+    store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
 ) -> UserRole:
-    """Move the end of an assignment, one's own included: a later one is a grant, and checked like one.
+    """Moves the end of an assignment, one's own included: a later one is a grant, and checked like one.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN as for `take`; CONFLICT `last-admin`: an end given to the last one is a
@@ -163,11 +168,11 @@ async def set_expiry(
     """
     check_expiry(expires_at)
     async with store.open(authority.scope, "user_roles.change") as tx:
-        before = await _assignment(tx, authority, user_id, user_role_id)
+        before = await _assignment(tx, authority, user_id=user_id, user_role_id=user_role_id)
         if before.expires_at is not None and (expires_at is None or expires_at > before.expires_at):
             authority.require_held(before.permissions, before.tenant_id, until=expires_at)
         if expires_at is not None:
-            await require_another_admin(tx, authority.organization_id, user_id, before)
+            await require_another_admin(tx, UserRef(authority.organization_id, user_id), before)
         if not await user_roles.set_expiry(tx, user_role_id, expires_at):
             raise not_yours()
         after = replace(before, expires_at=expires_at)
@@ -175,15 +180,15 @@ async def set_expiry(
     return after
 
 
-async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID) -> None:
-    """Take a role away.
+async def take(store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> None:
+    """Takes a role away from a user.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `role-of-organization`; CONFLICT `last-admin`.
     """
     async with store.open(authority.scope, "user_roles.take") as tx:
-        before = await _assignment(tx, authority, user_id, user_role_id)
-        await require_another_admin(tx, authority.organization_id, user_id, before)
+        before = await _assignment(tx, authority, user_id=user_id, user_role_id=user_role_id)
+        await require_another_admin(tx, UserRef(authority.organization_id, user_id), before)
         if not await user_roles.delete(tx, user_role_id):
             raise not_yours()
         await audit.record(tx, authority.actor, "user-role.taken", before, before=_summary(before))
@@ -228,8 +233,8 @@ async def _lock(tx: Transaction, role_id: UUID) -> Role:
     return role
 
 
-async def _assignment(tx: Transaction, authority: Authority, user_id: UUID, user_role_id: UUID) -> UserRole:
-    found = await user_roles.get(tx, user_id, user_role_id)
+async def _assignment(tx: Transaction, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> UserRole:
+    found = await user_roles.get(tx, user_id=user_id, user_role_id=user_role_id)
     if found is None:
         raise not_found("user role")
     authority.require_held(found.permissions, found.tenant_id, until=NOW)

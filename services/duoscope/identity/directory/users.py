@@ -15,6 +15,7 @@ from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.organizations import require_platform_admin_left
 from duoscope.identity.directory.regions import PLATFORM
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
@@ -43,7 +44,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
         before = await _lock(tx, authority, user_id)
         wanted = replace(before, **changes)
         if before.is_active and not wanted.is_active:
-            await require_another_admin(tx, authority.organization_id, user_id)
+            await require_another_admin(tx, UserRef(authority.organization_id, user_id))
         after = await users.save(tx, wanted)
         if before.is_active and not after.is_active:
             await _end_sessions(tx, after, "deactivated")
@@ -71,7 +72,7 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
     await require_over(store, authority, user_id)
     async with _opened(store, authority, "users.delete") as tx:
         user = await _lock(tx, authority, user_id)
-        await require_another_admin(tx, authority.organization_id, user_id)
+        await require_another_admin(tx, UserRef(authority.organization_id, user_id))
         if not await removal.delete(tx, "users", user_id):
             raise not_found("user")
         await _end_sessions(tx, user, "deleted")
@@ -128,15 +129,13 @@ async def require_manageable(store: MetadataStore, authority: Authority, user_id
         await _lock(tx, authority, user_id)
 
 
-async def require_another_admin(
-    tx: Transaction, organization_id: UUID, user_id: UUID, role: UserRole | None = None
-) -> None:
-    """CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role of theirs) gone.
+async def require_another_admin(tx: Transaction, user: UserRef, role: UserRole | None = None) -> None:
+    """Raises CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role) gone.
 
     Two admins who remove one another at the same time wait for each other here.
     """
-    await organizations.serialise(tx, organization_id)
-    if await user_roles.leaves_no_admin(tx, user_id, user_role_id=role.user_role_id if role else None):
+    await organizations.serialise(tx, user.organization_id)
+    if await user_roles.leaves_no_admin(tx, user.user_id, user_role_id=role.user_role_id if role else None):
         raise DuoscopeError(
             ErrorKind.CONFLICT,
             "last-admin",
@@ -185,5 +184,5 @@ async def _is_of_organization(tx: Transaction, authority: Authority, user_id: UU
 async def _end_sessions(tx: Transaction, user: User, reason: str) -> None:
     """So that they do not go on where they were when the user comes back, nor what was asked for in them."""
     await user_sessions.act_as(tx, user.user_id)
-    await email_verifications.cancel_changes(tx, user.organization_id, user.user_id)
-    await user_sessions.end_all(tx, user.organization_id, user.user_id, reason=reason)
+    await email_verifications.cancel_changes(tx, user.ref)
+    await user_sessions.end_all(tx, user.ref, reason=reason)

@@ -182,7 +182,9 @@ def _checked(domain: str) -> str:
 
 
 async def _create(tx: Transaction, organization_id: UUID, domain: str) -> EmailDomain:
-    return await email_domains.create(tx, organization_id, new_id(), domain, secrets.token_urlsafe(24))
+    return await email_domains.create(
+        tx, organization_id=organization_id, email_domain_id=new_id(), domain=domain, token=secrets.token_urlsafe(24)
+    )
 
 
 async def _require_room(tx: Transaction, organization_id: UUID) -> None:

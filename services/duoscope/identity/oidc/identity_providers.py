@@ -157,7 +157,7 @@ class IdentityProviders:
     ) -> list[GroupRole]:
         mapping: list[GroupRole] = []
         for group, role_id, tenant_id in wanted:
-            role = await roles.assignable(tx, authority, role_id, tenant_id, until=None)
+            role = await roles.assignable(tx, authority, role_id, tenant_id=tenant_id, until=None)
             workspace_id = await roles.workspace_of(tx, tenant_id)
             mapping.append(GroupRole(group, role_id, role.owner_id, workspace_id, tenant_id))
         await identity_providers.set_group_roles(tx, provider, mapping)

@@ -274,9 +274,7 @@ async def reset_password(
         login = await users.find_login(tx, email)
         if login is None:
             raise no_such_user()
-        await recovery.reset_password(
-            tx, operator(), login.organization_id, login.user_id, password_hash, expires_at=password_expires_at
-        )
+        await recovery.reset_password(tx, operator(), login.user, password_hash, expires_at=password_expires_at)
 
 
 async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:

@@ -55,9 +55,7 @@ async def remove_device(request: Request[Principal, Any, Any], device_id: FromPa
     """
     principal = request.user
     principal.require_recent()
-    await services.sessions.forget_device(
-        principal.actor, principal.scope.organization_id, principal.user_id, device_id
-    )
+    await services.sessions.forget_device(principal.actor, principal.user, device_id)
 
 
 def _shown(row: Record) -> Device:

@@ -83,7 +83,7 @@ async def end_session(request: Request[Principal, Any, Any], session_id: FromPat
     principal = request.user
     if session_id != principal.session_id:
         principal.require_recent()
-    await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
+    await services.sessions.end(principal.actor, principal.user.session(session_id))
 
 
 @ROUTES.delete("/api/v1/sessions", "Log out everywhere", problems=LISTS)
@@ -101,8 +101,7 @@ async def end_sessions(
     principal.require_recent()
     await services.sessions.end_all(
         principal.actor,
-        principal.scope.organization_id,
-        principal.user_id,
+        principal.user,
         except_session_id=principal.session_id if keep_current else None,
     )
 

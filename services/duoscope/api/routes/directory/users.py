@@ -259,7 +259,10 @@ async def change_user_role(  # noqa: PLR0917 - path, body and query
 ) -> UserRole:
     """Null takes the end away. The last admin's role gets none."""
     authority = request.user.over("user:admin", organization_id)
-    return _role_shown(await roles.set_expiry(services.metadata, authority, user_id, user_role_id, data.expires_at))
+    changed = await roles.set_expiry(
+        services.metadata, authority, user_id=user_id, user_role_id=user_role_id, expires_at=data.expires_at
+    )
+    return _role_shown(changed)
 
 
 @ROUTES.delete(
@@ -274,7 +277,7 @@ async def take_role(
 ) -> None:
     """Counts at once. The last admin keeps the role."""
     authority = request.user.over("user:admin", organization_id)
-    await roles.take(services.metadata, authority, user_id, user_role_id)
+    await roles.take(services.metadata, authority, user_id=user_id, user_role_id=user_role_id)
 
 
 def _shown(user: users.User) -> User:
