@@ -2,24 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.kernel.refs import UserRef
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """A row of `permissions`."""
+class Permission(Struct, frozen=True):
+    """Something that can be permitted."""
 
     permission_id: UUID
-    resource: str
-    action: str
-    name: str
+    resource: Annotated[str, Meta(examples=["log"])]
+    action: Annotated[str, Meta(examples=["read"])]
+    name: Annotated[str, Meta(examples=["log:read"])]
     description: str
-    is_platform: bool
+    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can carry it.")]
     created_at: datetime
 
 
@@ -58,15 +59,14 @@ async def list_all(tx: Transaction) -> list[Permission]:
     return [from_row(row) for row in await tx.fetch("SELECT * FROM permissions ORDER BY name")]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A tenant that a user may work in, as people call it."""
+class Place(Struct, frozen=True):
+    """A tenant in which a user holds a role, with the names that people know it by."""
 
     workspace_id: UUID
-    workspace_name: str
+    workspace_name: Annotated[str, Meta(examples=["Shop"])]
     tenant_id: UUID
-    tenant_name: str
-    permissions: frozenset[str]
+    tenant_name: Annotated[str, Meta(examples=["Production"])]
+    permissions: Annotated[list[str], Meta(examples=[["log:read"]])]
 
 
 async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
@@ -78,7 +78,7 @@ async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
         "ORDER BY w.name, t.name, t.tenant_id",
         list(grants),
     )
-    return [Place(**dict(row), permissions=grants[row["tenant_id"]].permissions) for row in rows]
+    return [Place(**dict(row), permissions=sorted(grants[row["tenant_id"]].permissions)) for row in rows]
 
 
 async def platform_names(tx: Transaction) -> frozenset[str]:

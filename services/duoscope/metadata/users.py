@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.refs import UserRef
+from duoscope.metadata.columns import DeletedAt
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
@@ -19,15 +22,14 @@ _DOT_ATOM: Final = r"""[^\s@.,:;<>()\[\]\\"]+(?:\.[^\s@.,:;<>()\[\]\\"]+)*"""
 _EMAIL: Final = re.compile(f"{_DOT_ATOM}@{_DOT_ATOM}")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """A row of `users`, without what only a login needs."""
+class User(Struct, frozen=True):
+    """Somebody who works here."""
 
     organization_id: UUID
     workspace_id: UUID | None
-    tenant_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="Where the user is at home; null for the organization's own.")]
     user_id: UUID
-    email: str
+    email: Annotated[str, Meta(examples=["ada@example.com"])]
     first_name: str
     last_name: str
     avatar_url: str
@@ -40,7 +42,7 @@ class User:
     locked_until: datetime | None
     last_login_at: datetime | None
     is_platform_admin: bool
-    deleted_at: datetime | None
+    deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
 

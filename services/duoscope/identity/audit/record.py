@@ -9,8 +9,10 @@ row that a caller does not have.
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 from uuid import UUID
+
+from msgspec import Struct, structs
 
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.refs import SessionRef, UserRef
@@ -24,10 +26,14 @@ _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 Fields = Mapping[str, Any]
 
 
-class Row(Protocol):
+class Dataclass(Protocol):
     """A dataclass of metadata/ that stands for one resource."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Row: TypeAlias = Dataclass | Struct
+"""What stands for one resource: a dataclass, or a struct where it is the API's answer too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class About:
 
 def audited_fields(row: Row) -> dict[str, Any]:
     """A row as the audit log shows it: all fields but the times that the database keeps."""
-    return {name: value for name, value in asdict(row).items() if name not in _NOT_AUDITED}
+    fields = structs.asdict(row) if isinstance(row, Struct) else asdict(row)
+    return {name: value for name, value in fields.items() if name not in _NOT_AUDITED}
 
 
 def difference(before: Row, after: Row) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Annotated, Final, LiteralString
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit import record as audit
@@ -43,14 +45,15 @@ DEVICE_TRUSTED_FOR: Final = timedelta(days=30)
 _PERSON: Final = PlatformScope(reason="a second factor is a person's, and shown before there is a scope")
 
 
-@dataclass(frozen=True, slots=True)
-class MfaStatus:
-    """What a user has. `is_required` is the organization's policy."""
+class MfaStatus(Struct, frozen=True):
+    """What a user has of a second factor."""
 
     is_enabled: bool
     enabled_at: datetime | None
-    backup_codes_left: int
-    is_required: bool
+    backup_codes_left: Annotated[int, Meta(examples=[10])]
+    is_required: Annotated[
+        bool, Meta(description="Your organization's policy; without a second factor you may then only enrol one.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ Nothing may leave an organization without a tenant to log in to, nor the platfor
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority, Principal

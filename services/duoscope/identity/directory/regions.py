@@ -1,8 +1,9 @@
 """Regions, which are the platform admins', each change with its audit entry."""
 
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal

@@ -5,9 +5,10 @@ account. The last admin of a tenant or an organization, and the last platform ad
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any, Final, LiteralString
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking

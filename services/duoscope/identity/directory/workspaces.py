@@ -3,9 +3,10 @@
 They are managed by whoever holds the permission organization-wide.
 """
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority

@@ -108,7 +108,9 @@ async def list_email_domains(
     authority = request.user.over_organization("identity-provider:read", organization_id)
     filters = {"domain": domain, "verified": verified}
     async with services.metadata.open(authority.scope, "email_domains.list") as tx:
-        return EmailDomainPage(*await listing.page(tx, email_domains.LISTING, paging, filters, _from_row))
+        return EmailDomainPage(
+            *await listing.page(tx, email_domains.LISTING, paging, filters, answer=EmailDomain, read=_read)
+        )
 
 
 @ROUTES.get(
@@ -184,5 +186,5 @@ def _shown(claim: email_domains.EmailDomain) -> EmailDomain:
     )
 
 
-def _from_row(row: Record) -> EmailDomain:
+def _read(row: Record) -> EmailDomain:
     return _shown(email_domains.from_row(row))
