@@ -6,6 +6,9 @@ problem details (RFC 9457), `receiver/status.py` to OTLP statuses.
 """
 
 from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ErrorKind(Enum):
@@ -60,6 +63,13 @@ def invalid(message: str, *, code: str = "invalid-request", detail: str | None =
 def not_found(resource: str) -> DuoscopeError:
     """The same answer for what does not exist and for what the caller may not know exists."""
     return DuoscopeError(ErrorKind.NOT_FOUND, "not-found", f"No such {resource}.")
+
+
+def require_found(found: T | None, resource: str) -> T:
+    """Returns what was found. Raises NOT_FOUND if it is None."""
+    if found is None:
+        raise not_found(resource)
+    return found
 
 
 def no_such_user() -> DuoscopeError:

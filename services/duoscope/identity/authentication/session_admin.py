@@ -6,8 +6,9 @@ from uuid import UUID
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import users as people
+from duoscope.identity.directory.organizations import organization_of_code
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import no_such_user, not_found
+from duoscope.kernel.errors import no_such_user, require_found
 from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, users
@@ -41,8 +42,7 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
     """
     authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as tx:
-        if await organizations.get(tx, authority.organization_id) is None:
-            raise not_found("organization")
+        require_found(await organizations.get(tx, authority.organization_id), "organization")
         return await session_ends.end_all_of_organization(
             tx,
             authority.actor,
@@ -74,9 +74,7 @@ async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | No
             if login is None:
                 raise no_such_user()
             return await session_ends.end_all_in(tx, actor, login.user, reason=BY_OPERATOR)
-        found = await organizations.find(tx, organization or "")
-        if found is None:
-            raise not_found(f"organization with the code {organization!r}")
+        found = await organization_of_code(tx, organization or "")
         return await session_ends.end_all_of_organization(
             tx, actor, found.organization_id, reason=BY_OPERATOR, with_platform_admins=True
         )

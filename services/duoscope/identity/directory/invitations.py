@@ -23,7 +23,7 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations, organizations, roles, tenants, user_roles, users
@@ -105,9 +105,7 @@ class Invitations:
         authority.require_place(tenant_id)
         token = _new_token()
         async with self._store.open(authority.scope, "invitations.create") as tx:
-            organization = await organizations.get(tx, authority.organization_id)
-            if organization is None:
-                raise not_found("organization")
+            organization = require_found(await organizations.get(tx, authority.organization_id), "organization")
             given = [
                 await assignable(tx, authority, role_id, tenant_id=tenant_id, until=roles_expire_at)
                 for role_id in dict.fromkeys(role_ids)
@@ -295,9 +293,7 @@ async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role])
 
 
 async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
-    found = await invitations.lock(tx, invitation_id)
-    if found is None:
-        raise not_found("invitation")
+    found = require_found(await invitations.lock(tx, invitation_id), "invitation")
     if found.status not in {"open", "expired"}:
         raise DuoscopeError(
             ErrorKind.CONFLICT, "invitation-closed", f"This invitation was {found.status} already; make another."

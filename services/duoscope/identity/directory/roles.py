@@ -8,9 +8,10 @@ from uuid import UUID
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.soft_deletion import require_deleted, require_living
 from duoscope.identity.directory.users import require_another_admin
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
 from duoscope.kernel.refs import UserRef
 from duoscope.metadata import removal, roles, tenants, user_roles, users
 from duoscope.metadata.roles import Role
@@ -97,9 +98,7 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
 async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
     """Take a deletion back: whoever held the role holds it again. Errors as for `change`."""
     async with store.open(authority.scope, "roles.restore") as tx:
-        role = await roles.lock(tx, role_id)
-        if role is None or role.deleted_at is None:
-            raise not_found("deleted role")
+        role = require_deleted(await roles.lock(tx, role_id), "role")
         authority.require_held(role.permissions, role.tenant_id)
         await quota.require_room(tx, authority.organization_id, "roles", restores=True)
         await removal.restore(tx, "roles", role_id)
@@ -125,8 +124,7 @@ async def assign(
     check_expiry(expires_at)
     authority.require_place(tenant_id)
     async with store.open(authority.scope, "user_roles.assign") as tx:
-        if await users.get(tx, user_id) is None:
-            raise not_found("user")
+        require_found(await users.get(tx, user_id), "user")
         role = await assignable(tx, authority, role_id, tenant_id=tenant_id, until=expires_at)
         workspace_id = await workspace_of(tx, tenant_id)
         made = await user_roles.create(
@@ -198,9 +196,7 @@ async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
     """The workspace of a living tenant that the transaction sees; None for none; NOT_FOUND."""
     if tenant_id is None:
         return None
-    tenant = await tenants.get(tx, tenant_id)
-    if tenant is None:
-        raise not_found("tenant")
+    tenant = require_found(await tenants.get(tx, tenant_id), "tenant")
     return tenant.workspace_id
 
 
@@ -220,9 +216,7 @@ def not_yours() -> DuoscopeError:
 
 
 async def _lock(tx: Transaction, role_id: UUID) -> Role:
-    seen = await roles.get(tx, role_id)
-    if seen is None or seen.deleted_at is not None:
-        raise not_found("role")
+    seen = require_living(await roles.get(tx, role_id), "role")
     if seen.role_type is not None:
         raise DuoscopeError(
             ErrorKind.CONFLICT, "built-in-role", "Built-in roles stay as they are; make a custom one instead."
@@ -234,9 +228,7 @@ async def _lock(tx: Transaction, role_id: UUID) -> Role:
 
 
 async def _assignment(tx: Transaction, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> UserRole:
-    found = await user_roles.get(tx, user_id=user_id, user_role_id=user_role_id)
-    if found is None:
-        raise not_found("user role")
+    found = require_found(await user_roles.get(tx, user_id=user_id, user_role_id=user_role_id), "user role")
     authority.require_held(found.permissions, found.tenant_id, until=NOW)
     return found
 

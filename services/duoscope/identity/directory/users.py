@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.organizations import require_platform_admin_left
 from duoscope.identity.directory.regions import PLATFORM
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
 from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
+from duoscope.metadata import email_verifications, organizations, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
 from duoscope.net.urls import parse_url
@@ -74,8 +75,7 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
     async with _opened(store, authority, "users.delete") as tx:
         user = await _lock(tx, authority, user_id)
         await require_another_admin(tx, UserRef(authority.organization_id, user_id))
-        if not await removal.delete(tx, "users", user_id):
-            raise not_found("user")
+        await soft_deletion.delete(tx, "users", user, user_id)
         await _end_sessions(tx, user, "deleted")
         if user.is_platform_admin:
             await require_platform_admin_left(tx)
@@ -90,10 +90,9 @@ async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, 
     await require_over(store, authority, user_id, gives=True)
     async with _opened(store, authority, "users.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "users", restores=True)
-        if not await _is_of_organization(tx, authority, user_id) or not await removal.restore(tx, "users", user_id):
+        if not await _is_of_organization(tx, authority, user_id):
             raise not_found("deleted user")
-        user = await users.get(tx, user_id)
-        assert user is not None
+        user = await soft_deletion.restore(tx, "users", user_id, users.get)
         await audit.restored(tx, authority.actor, user)
     return user
 
@@ -108,8 +107,7 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
     """
     async with store.open(authority.scope, "users.see") as tx:
         seen = await users.find(tx, user_id)
-    if seen is None:
-        raise not_found("user")
+    seen = require_found(seen, "user")
     if authority.is_platform_admin:
         return
     # Read for the comparison only, and in the whole organization: a role in a sister tenant counts as well.
@@ -165,8 +163,7 @@ async def _lock(tx: Transaction, authority: Authority, user_id: UUID) -> User:
     """The living user, who was seen, to be changed."""
     user = await users.lock(tx, user_id)
     if user is None:
-        if await users.get(tx, user_id) is None:
-            raise not_found("user")
+        require_found(await users.get(tx, user_id), "user")
         raise DuoscopeError(
             ErrorKind.FORBIDDEN,
             "user-not-at-home",

@@ -15,9 +15,10 @@ from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Author
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.soft_deletion import require_deleted, require_living
 from duoscope.identity.oidc.email_domains import is_domain
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
@@ -109,9 +110,7 @@ class IdentityProviders:
         if "allowed_email_domains" in changes:
             changes["allowed_email_domains"] = _checked_domains(changes["allowed_email_domains"])
         async with self._store.open(authority.scope, "identity_providers.change") as tx:
-            before = await identity_providers.lock(tx, identity_provider_id)
-            if before is None or before.deleted_at is not None:
-                raise not_found("identity provider")
+            before = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             if client_secret is not None:
                 place = Place("identity_providers", "client_secret_encrypted", _key(before))
                 changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), place)
@@ -127,9 +126,7 @@ class IdentityProviders:
     async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
         """Nobody signs in through it any more; what it gave stays until it is removed for good. NOT_FOUND."""
         async with self._store.open(authority.scope, "identity_providers.delete") as tx:
-            found = await identity_providers.lock(tx, identity_provider_id)
-            if found is None or found.deleted_at is not None:
-                raise not_found("identity provider")
+            found = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             await identity_providers.save(tx, replace(found, deleted_at=now()))
             await audit.deleted(tx, authority.actor, found)
 
@@ -139,9 +136,7 @@ class IdentityProviders:
         """Take a deletion back. NOT_FOUND for one that is not deleted; FORBIDDEN `beyond-own-permissions`."""
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "identity_providers.restore") as tx:
-            found = await identity_providers.lock(tx, identity_provider_id)
-            if found is None or found.deleted_at is None:
-                raise not_found("deleted identity provider")
+            found = require_deleted(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)

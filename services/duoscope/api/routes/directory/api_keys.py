@@ -17,7 +17,7 @@ from duoscope.api.listing import NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, GRACE_MAX_S, ApiKeyManagement, KeyWish, Made
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import api_key_usage_logs, api_keys
 from duoscope.metadata.api_key_usage_logs import UsageLog
 from duoscope.metadata.api_keys import ADDRESSES_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, RATE_LIMIT_MAX
@@ -175,8 +175,7 @@ async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPat
     """One key, without its secret."""
     async with services.metadata.open(request.user.scope, "api_keys.get") as tx:
         key = await api_keys.get(tx, api_key_id)
-    if key is None:
-        raise not_found("API key")
+    key = require_found(key, "API key")
     return shown(key, ApiKey)
 
 
@@ -227,8 +226,7 @@ async def list_api_key_usage(
 ) -> ApiKeyUsagePage:
     """Requests of the last 30 days, added up over a few seconds by endpoint and address. 403 is a wrong address."""
     async with services.metadata.open(request.user.scope, "api_keys.usage") as tx:
-        if await api_keys.get(tx, api_key_id) is None:
-            raise not_found("API key")
+        require_found(await api_keys.get(tx, api_key_id), "API key")
         filters = {"api_key_id": api_key_id}
         return ApiKeyUsagePage(*await listing.page(tx, api_key_usage_logs.LISTING, paging, filters, answer=UsageLog))
 

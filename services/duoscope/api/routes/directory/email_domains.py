@@ -14,7 +14,7 @@ from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.oidc.email_domains import record_name, record_text
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import email_domains
 from duoscope.stores.postgres import Record
 
@@ -126,8 +126,7 @@ async def get_email_domain(
     authority = request.user.over_organization("identity-provider:read", organization_id)
     async with services.metadata.open(authority.scope, "email_domains.get") as tx:
         found = await email_domains.get(tx, email_domain_id)
-    if found is None:
-        raise not_found("e-mail domain")
+    found = require_found(found, "e-mail domain")
     return _shown(found)
 
 

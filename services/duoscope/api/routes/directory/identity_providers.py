@@ -15,7 +15,7 @@ from duoscope.api.bodies import Change, Name, Services, given, items
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import identity_providers
 from duoscope.metadata.columns import DeletedAt, IsActive
 
@@ -224,9 +224,7 @@ async def get_identity_provider(
     """One provider, deleted or not, with what its groups mean."""
     authority = request.user.over_organization("identity-provider:read", organization_id)
     async with services.metadata.open(authority.scope, "identity_providers.get") as tx:
-        found = await identity_providers.get(tx, identity_provider_id)
-        if found is None:
-            raise not_found("identity provider")
+        found = require_found(await identity_providers.get(tx, identity_provider_id), "identity provider")
         return _shown(services, found, await identity_providers.group_roles(tx, identity_provider_id))
 
 

@@ -15,7 +15,7 @@ from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.invitations import ROLES_MAX
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import invitations
 
 ROUTES: Final = Routes("invitations")
@@ -132,8 +132,7 @@ async def get_invitation(
     authority = request.user.over("user:read", organization_id)
     async with services.metadata.open(authority.scope, "invitations.get") as tx:
         found = await invitations.get(tx, invitation_id)
-    if found is None:
-        raise not_found("invitation")
+    found = require_found(found, "invitation")
     return shown(found, Invitation)
 
 

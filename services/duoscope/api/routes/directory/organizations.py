@@ -13,7 +13,7 @@ from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFi
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import organizations as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import organizations
 from duoscope.metadata.columns import IsActive, Settings
 from duoscope.metadata.organizations import Organization
@@ -105,9 +105,7 @@ async def get_organization(
     """Your own; any, for platform admins."""
     async with rules.organizations_of(services.metadata, request.user) as tx:
         found = await organizations.find_by_id(tx, organization_id)
-    if found is None:
-        raise not_found("organization")
-    return found
+    return require_found(found, "organization")
 
 
 @ROUTES.patch(

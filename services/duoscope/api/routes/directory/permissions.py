@@ -12,7 +12,7 @@ from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
 from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import permissions
 from duoscope.metadata.permissions import Permission
 
@@ -48,6 +48,4 @@ async def get_permission(
     """One permission."""
     async with services.metadata.open(request.user.scope, "permissions.get") as tx:
         found = await permissions.get(tx, permission_id)
-    if found is None:
-        raise not_found("permission")
-    return found
+    return require_found(found, "permission")

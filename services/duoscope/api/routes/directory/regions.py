@@ -13,7 +13,7 @@ from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFi
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import regions as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import regions
 from duoscope.metadata.columns import IsActive
 from duoscope.metadata.regions import Region
@@ -75,9 +75,7 @@ async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[
     """One region, deleted or not."""
     async with services.metadata.open(request.user.scope, "regions.get") as tx:
         found = await regions.get(tx, region_id)
-    if found is None:
-        raise not_found("region")
-    return found
+    return require_found(found, "region")
 
 
 @ROUTES.patch("/api/v1/regions/{region_id:uuid}", "Change a region", "region:write", problems=WRITES)

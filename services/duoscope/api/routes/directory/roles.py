@@ -14,7 +14,7 @@ from duoscope.api.listing import DeletedFilter, NameFilter, OrganizationParamete
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import roles
 from duoscope.metadata.columns import DeletedAt
 
@@ -127,8 +127,7 @@ async def get_role(
     authority = request.user.over("role:read", organization_id)
     async with services.metadata.open(authority.scope, "roles.get") as tx:
         found = await roles.get(tx, role_id)
-    if found is None:
-        raise not_found("role")
+    found = require_found(found, "role")
     return shown(found, Role)
 
 

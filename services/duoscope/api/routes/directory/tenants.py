@@ -21,7 +21,7 @@ from duoscope.api.listing import (
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import tenants as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import tenants
 from duoscope.metadata.columns import DeletedAt, IsActive
 
@@ -129,8 +129,7 @@ async def get_tenant(
     authority = request.user.over("tenant:read", organization_id)
     async with services.metadata.open(authority.scope, "tenants.get") as tx:
         found = await tenants.find_by_id(tx, tenant_id)
-    if found is None:
-        raise not_found("tenant")
+    found = require_found(found, "tenant")
     return shown(found, Tenant)
 
 

@@ -15,7 +15,7 @@ from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles
 from duoscope.identity.directory import users as people
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import user_roles, users
 from duoscope.metadata.users import User
 
@@ -130,9 +130,7 @@ async def get_user(
     authority = request.user.over("user:read", organization_id)
     async with services.metadata.open(authority.scope, "users.get") as tx:
         found = await users.find(tx, user_id)
-    if found is None:
-        raise not_found("user")
-    return found
+    return require_found(found, "user")
 
 
 @ROUTES.patch("/api/v1/users/me", "Change your profile", problems=(400, 401, 503))
@@ -193,8 +191,7 @@ async def list_user_roles(
     authority = request.user.over("user:read", organization_id)
     filters = {"user_id": user_id, "tenant_id": tenant_id, "role_id": role_id}
     async with services.metadata.open(authority.scope, "user_roles.list") as tx:
-        if await users.find(tx, user_id) is None:
-            raise not_found("user")
+        require_found(await users.find(tx, user_id), "user")
         return UserRolePage(*await listing.page(tx, user_roles.LISTING, paging, filters, answer=UserRole))
 
 

@@ -20,7 +20,7 @@ from duoscope.api.listing import (
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import workspaces as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import workspaces
 from duoscope.metadata.columns import IsActive, Settings
 from duoscope.metadata.workspaces import Workspace
@@ -105,9 +105,7 @@ async def get_workspace(
     authority = request.user.over("workspace:read", organization_id)
     async with services.metadata.open(authority.scope, "workspaces.get") as tx:
         found = await workspaces.find_by_id(tx, workspace_id)
-    if found is None:
-        raise not_found("workspace")
-    return found
+    return require_found(found, "workspace")
 
 
 @ROUTES.patch("/api/v1/workspaces/{workspace_id:uuid}", "Change a workspace", "workspace:write", problems=WRITES)
