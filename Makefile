@@ -12,12 +12,12 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz extremes faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare breached-passwords clean
+.PHONY: help run demo test conformance schemathesis fuzz extremes faults interop-collector lint format bench bench-fairness bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-NATIVE := $(wildcard services/duoscope/receiver/decoder/*.[ch]) hatch_build.py
+NATIVE := $(wildcard $(addprefix services/duoscope/receiver/decoder/,*.[ch] */*.[ch])) hatch_build.py
 
 .venv/.run: pyproject.toml constraints.txt $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
@@ -85,6 +85,9 @@ bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the A
 
 bench-fairness: .venv/.dev ## Measure whether a tenant far beyond its limit is felt by another.
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+otlp-fields: .venv/.dev ## Write the decoder's tables of OTLP's fields anew, when the protocol has grown.
+	@$(BIN)/python tools/otlp_fields.py
 
 breached-passwords: .venv/.dev ## Make the list of breached passwords that is shipped from the package that it comes from.
 	@rm -rf .venv/breached

@@ -24,10 +24,21 @@ class Compile(BuildHookInterface):
         """Compile; `version` is the kind of build, `build_data` tells hatchling what came of it."""
         del version
         root = Path(self.root)
-        sources = sorted(str(source) for source in (root / FOLDER).glob("*.c"))
+        sources = sorted(str(source) for source in (root / FOLDER).rglob("*.c"))
         with tempfile.TemporaryDirectory() as cache:
             subprocess.run(  # noqa: S603 - all of it is from here
-                [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", str(root / LIBRARY), *sources, "-lm"],
+                [
+                    sys.executable,
+                    "-m",
+                    "ziglang",
+                    "cc",
+                    *FLAGS,
+                    f"-I{root / FOLDER}",
+                    "-o",
+                    str(root / LIBRARY),
+                    *sources,
+                    "-lm",
+                ],
                 check=True,
                 env=os.environ | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
             )

@@ -1,5 +1,7 @@
 -- Views and rollups as they were. Points without a value stay: a version before this one takes them for zeros.
-ALTER TABLE metrics_v3_to_metrics_v3_hourly MODIFY QUERY
+DROP VIEW IF EXISTS metrics_v3_to_metrics_v3_hourly;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metrics_v3_hourly TO metrics_v3_hourly AS
 SELECT
     organization_id,
     workspace_id,
@@ -19,7 +21,9 @@ FROM metrics_v3
 WHERE metric_type = 'gauge' OR temporality = 'delta' OR NOT is_monotonic
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, metric_type, temporality, is_monotonic, hour;
 
-ALTER TABLE metrics_v3_to_metric_counter_totals MODIFY QUERY
+DROP VIEW IF EXISTS metrics_v3_to_metric_counter_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metric_counter_totals TO metric_counter_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -36,7 +40,9 @@ SELECT
 FROM metrics_v3
 WHERE metric_type = 'counter' AND temporality != 'delta';
 
-ALTER TABLE metric_histograms_to_metric_histogram_totals MODIFY QUERY
+DROP VIEW IF EXISTS metric_histograms_to_metric_histogram_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_histograms_to_metric_histogram_totals TO metric_histogram_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -57,7 +63,9 @@ SELECT
 FROM metric_histograms
 WHERE temporality != 'delta';
 
-ALTER TABLE metric_exponential_histograms_to_metric_exponential_histogram_totals MODIFY QUERY
+DROP VIEW IF EXISTS metric_exponential_histograms_to_metric_exponential_histogram_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_exponential_histograms_to_metric_exponential_histogram_totals TO metric_exponential_histogram_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -83,7 +91,9 @@ SELECT
 FROM metric_exponential_histograms
 WHERE temporality != 'delta';
 
-ALTER TABLE metric_histograms_to_metric_histogram_sums MODIFY QUERY
+DROP VIEW IF EXISTS metric_histograms_to_metric_histogram_sums;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_histograms_to_metric_histogram_sums TO metric_histogram_sums AS
 SELECT
     organization_id,
     workspace_id,
@@ -102,7 +112,9 @@ FROM metric_histograms AS points
 WHERE temporality = 'delta'
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, timestamp, metric_name, service_name, bucket_bounds;
 
-ALTER TABLE metric_exponential_histograms_to_metric_exponential_histogram_sums MODIFY QUERY
+DROP VIEW IF EXISTS metric_exponential_histograms_to_metric_exponential_histogram_sums;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_exponential_histograms_to_metric_exponential_histogram_sums TO metric_exponential_histogram_sums AS
 SELECT
     organization_id,
     workspace_id,

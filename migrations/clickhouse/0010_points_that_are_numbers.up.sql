@@ -14,7 +14,10 @@ ALTER TABLE metric_exponential_histogram_sums ADD COLUMN IF NOT EXISTS summed_co
 
 -- Flag 1 of a point is NO_RECORDED_VALUE: its series ended, or has no value at this time. It is stored, since a reader may
 -- want to know that; but no rollup takes it in, nor a value that is no number.
-ALTER TABLE metrics_v3_to_metrics_v3_hourly MODIFY QUERY
+-- A view is made anew: after MODIFY QUERY it deduplicates under another name until the server starts again.
+DROP VIEW IF EXISTS metrics_v3_to_metrics_v3_hourly;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metrics_v3_hourly TO metrics_v3_hourly AS
 SELECT
     organization_id,
     workspace_id,
@@ -34,7 +37,9 @@ FROM metrics_v3
 WHERE (metric_type = 'gauge' OR temporality = 'delta' OR NOT is_monotonic) AND bitAnd(flags, 1) = 0 AND isFinite(value)
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, metric_name, service_name, metric_type, temporality, is_monotonic, hour;
 
-ALTER TABLE metrics_v3_to_metric_counter_totals MODIFY QUERY
+DROP VIEW IF EXISTS metrics_v3_to_metric_counter_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metrics_v3_to_metric_counter_totals TO metric_counter_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -52,7 +57,9 @@ SELECT
 FROM metrics_v3
 WHERE metric_type = 'counter' AND temporality != 'delta' AND bitAnd(flags, 1) = 0 AND isFinite(value);
 
-ALTER TABLE metric_histograms_to_metric_histogram_totals MODIFY QUERY
+DROP VIEW IF EXISTS metric_histograms_to_metric_histogram_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_histograms_to_metric_histogram_totals TO metric_histogram_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -73,7 +80,9 @@ SELECT
 FROM metric_histograms
 WHERE temporality != 'delta' AND bitAnd(flags, 1) = 0;
 
-ALTER TABLE metric_exponential_histograms_to_metric_exponential_histogram_totals MODIFY QUERY
+DROP VIEW IF EXISTS metric_exponential_histograms_to_metric_exponential_histogram_totals;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_exponential_histograms_to_metric_exponential_histogram_totals TO metric_exponential_histogram_totals AS
 SELECT
     organization_id,
     workspace_id,
@@ -99,7 +108,9 @@ SELECT
 FROM metric_exponential_histograms
 WHERE temporality != 'delta' AND bitAnd(flags, 1) = 0;
 
-ALTER TABLE metric_histograms_to_metric_histogram_sums MODIFY QUERY
+DROP VIEW IF EXISTS metric_histograms_to_metric_histogram_sums;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_histograms_to_metric_histogram_sums TO metric_histogram_sums AS
 SELECT
     organization_id,
     workspace_id,
@@ -119,7 +130,9 @@ FROM metric_histograms AS points
 WHERE temporality = 'delta' AND bitAnd(flags, 1) = 0
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, timestamp, metric_name, service_name, bucket_bounds;
 
-ALTER TABLE metric_exponential_histograms_to_metric_exponential_histogram_sums MODIFY QUERY
+DROP VIEW IF EXISTS metric_exponential_histograms_to_metric_exponential_histogram_sums;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metric_exponential_histograms_to_metric_exponential_histogram_sums TO metric_exponential_histogram_sums AS
 SELECT
     organization_id,
     workspace_id,

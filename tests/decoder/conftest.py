@@ -1,10 +1,14 @@
-"""Requests for the decoder, and what it is held against; the modules beside this file are imported by their names."""
+"""Requests for the decoder, and what it is held against.
+
+The modules beside this file, and those in `tools/`, are imported by their names.
+"""
 
 import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import otlp_oracle

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "decoder.h"
-#include "json.h"
+#include "json/transcoded.h"
 
 void duoscope_close(decoder *d);
 decoder *duoscope_open(int signal);

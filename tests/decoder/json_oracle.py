@@ -11,9 +11,9 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from otlp_oracle import twins
 from otlp_requests import Maker, tag
-from test_json_fields import IDS, holds_items, is_judged
 
 from duoscope.receiver.signals import SIGNALS
+from otlp_fields import IDS, holds_items, is_judged
 
 REQUESTS = {signal.kind: signal.request for signal in SIGNALS}
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

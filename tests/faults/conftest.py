@@ -18,20 +18,20 @@ import sending
 
 from duoscope.kernel.clock import now
 
-_rows = pytest.StashKey[list]()
+_rows, _felt = pytest.StashKey[list](), pytest.StashKey[list]()
 _names = iter(range(10_000))
 RECEIVERS = 2
 
 
 def pytest_configure(config):
-    config.stash[_rows] = []
+    config.stash[_rows], config.stash[_felt] = [], []
 
 
 def table(rows):
     """Lines of Markdown."""
     cells = [
-        [field.name for field in dataclasses.fields(auditing.Row)],
-        *([f"{v:,}" if isinstance(v, int) else v for v in dataclasses.astuple(row)] for row in rows),
+        [field.name.replace("_", " ") for field in dataclasses.fields(rows[0])],
+        *([f"{v:,}" if isinstance(v, int | float) else v for v in dataclasses.astuple(row)] for row in rows),
     ]
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     cells.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
@@ -55,6 +55,10 @@ def pytest_terminal_summary(terminalreporter, config):
     )
     for line in table(rows):
         terminalreporter.write_line(line)
+    if felt := config.stash[_felt]:
+        terminalreporter.section("faults: what a bystander felt of strangers, in milliseconds")
+        for line in table(felt):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +143,17 @@ def load(otlp, request):
         return sending.Load(otlp, tenant, receivers, **options)
 
     return make
+
+
+@pytest.fixture
+def feel(request, say):
+    """Writes a row of what a bystander felt."""
+
+    def write(row):
+        say(f"{row.stranger}: p99 {row.p99_before} ms before, {row.p99_during} ms during, {row.refused} refused")
+        request.config.stash[_felt].append(row)
+
+    return write
 
 
 @pytest.fixture

@@ -179,15 +179,20 @@ class Deployment:
         return json.loads((self.folder / "api" / "credentials.json").read_text())
 
     def tenant(self, name):
-        """A new tenant: its key, its key's id, and a way to read it over the API."""
-        arguments = ("--organization", "Faults", "--mfa-optional", "--json")
-        made = json.loads(self.run("admin", "create-tenant", name, *arguments))
-        tenant_id = made["tenant_id"]
-        key = json.loads(self.run("admin", "create-api-key", "--name", name, "--tenant", tenant_id, "--json"))
-        email = f"{name}@example.com"
-        arguments = ("--tenant", tenant_id, "--role", "admin", "--generate", "--json")
-        user = json.loads(self.run("admin", "create-user", email, *arguments))
-        return Tenant(self, name, key["api_key"], key.get("api_key_id", ""), email, user["password"])
+        """A new tenant."""
+        return made_tenant(self, name)
+
+
+def made_tenant(deployment, name):
+    """A new tenant: its key, its key's id, and a way to read it over the API."""
+    arguments = ("--organization", "Faults", "--mfa-optional", "--json")
+    made = json.loads(deployment.run("admin", "create-tenant", name, *arguments))
+    tenant_id = made["tenant_id"]
+    key = json.loads(deployment.run("admin", "create-api-key", "--name", name, "--tenant", tenant_id, "--json"))
+    email = f"{name}@example.com"
+    arguments = ("--tenant", tenant_id, "--role", "admin", "--generate", "--json")
+    user = json.loads(deployment.run("admin", "create-user", email, *arguments))
+    return Tenant(deployment, name, key["api_key"], key.get("api_key_id", ""), email, user["password"])
 
 
 @dataclass

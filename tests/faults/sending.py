@@ -42,6 +42,8 @@ class Books:
     rejected: set[int] = field(default_factory=set)
     retries: int = 0
     unexpected: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    """How long each request took that was acknowledged, from its first try."""
 
     @property
     def unknown(self):
@@ -140,12 +142,14 @@ class Load:
                 time.sleep(self._pause_s)
 
     def _send(self, wire, number, kind, raw):
-        deadline = time.monotonic() + self._patience_s
+        began = time.monotonic()
+        deadline = began + self._patience_s
         while time.monotonic() < deadline:
             outcome = wire.send(kind, raw)
             if isinstance(outcome, int):
                 with self._lock:
                     self.books.acknowledged[number] = outcome
+                    self.books.seconds.append(time.monotonic() - began)
                 if random.random() < self._duplicates:
                     wire.send(kind, raw)
                     wire.turn()

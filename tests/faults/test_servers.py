@@ -21,7 +21,7 @@ FLOW = 15
 only_thorough = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
 
 
-def settle(deployment, timeout_s=60):
+def settle(deployment, timeout_s=180):
     """Until nothing waits on any disk."""
     deadline = time.monotonic() + timeout_s
     while any(receiver.batches(suffix) for receiver in deployment.receivers for suffix in (".spooled", ".batch")):
@@ -92,7 +92,7 @@ def test_the_store_stops_answering(deployment, tenant, load, audit):
         time.sleep(45)
         deployment.front.signal(signal.SIGCONT)
         sending.wait_for(FLOW, timeout_s=120)
-    settle(deployment, 120)
+    settle(deployment)
     audit("SIGSTOP of the store, 45 s", tenant, sending.books)
 
 

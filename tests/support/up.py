@@ -28,6 +28,7 @@ class Up:
         self.api_port, self.grpc_port, self.http_port = free_ports(3)
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
 
     @property
     def api_url(self) -> str:
@@ -57,7 +58,10 @@ class Up:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.COMMAND, "up", *options, "--data-dir", str(self.data_dir)], stdout=log, stderr=log
+                [*self.COMMAND, "up", *options, "--data-dir", str(self.data_dir)],
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
             )
         while not self._ready():
             assert self.process.poll() is None, self.log.read_text()
@@ -94,7 +98,7 @@ class Up:
             text=True,
             check=False,
             timeout=self.START_S,
-            env=dict(os.environ),
+            env=os.environ | self.environment,
         )
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr

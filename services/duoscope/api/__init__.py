@@ -1,1 +1,1 @@
-"""The HTTP API: a Litestar app over the stores, one route module a resource."""
+"""The HTTP API: a Litestar app over the stores, one route module per resource."""

@@ -41,7 +41,7 @@ _SETTINGS_BYTES_MAX = 64 * 1024
 
 
 def shown(row: object, answer: type[T]) -> T:
-    """Returns a row as the API's answer, which has fewer fields than the row: the others stay inside."""
+    """Return a row as the API's answer, which has fewer fields than the row: the others stay inside."""
     return msgspec.convert(row, answer, from_attributes=True)
 
 

@@ -6,14 +6,14 @@ from litestar.datastructures import Cookie
 
 
 def cookie_name(name: str, *, is_secure: bool) -> str:
-    """Returns the name of a cookie, with the prefix that binds it to this host where people come over https."""
+    """Return the name of a cookie, with the prefix that binds it to this host where people come over https."""
     return f"__Host-duoscope-{name}" if is_secure else f"duoscope-{name}"
 
 
 def own_cookie(
     name: str, value: str, *, lifetime_s: int, is_secure: bool, same_site: Literal["lax", "strict"]
 ) -> Cookie:
-    """Returns a cookie for this host alone.
+    """Return a cookie for this host alone.
 
     Args:
         name: what it is for, in a word.

@@ -76,7 +76,7 @@ async def page(
     answer: type[T],
     read: Callable[[Record], object] = dict,
 ) -> tuple[list[T], str | None]:
-    """Returns one page of what the transaction may see, and the cursor of the next page.
+    """Return one page of what the transaction may see, and the cursor of the next page.
 
     Args:
         tx: the transaction to read in.

@@ -1,1 +1,1 @@
-"""All periodic work of a process: one driver runs it, watches it and tells of it."""
+"""The periodic work of a process: one driver runs it, watches it and reports on it."""

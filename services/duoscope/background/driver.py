@@ -1,12 +1,11 @@
-"""Runs the jobs that a process repeats in the background, so that none can end without a word.
+"""Runs the jobs that a process repeats in the background, so that none of them can end unnoticed.
 
 A job is declared once, as a constant of the module that does the work, and started with `Driver.start`. One turn is one
 call of its coroutine function. Whatever a turn raises is logged and counted, and the next turn comes all the same: an
-error that nobody foresaw must not stop mail, purges or copies of the audit log until a restart. `ready` names the jobs
-that missed several turns in a row. No other module starts a task that repeats (tests/tidy).
+unforeseen error must not stop mail, purges or copies of the audit log until a restart. `ready` names the jobs that
+missed several turns in a row. No other module starts a task that repeats (tests/tidy).
 
-A turn takes no arguments: it reads what is to be done from where it is stored, and may run in several processes at the
-same time.
+A turn takes no arguments: it reads its work from where it is stored, and may run in several processes at the same time.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from duoscope.kernel.errors import DuoscopeError, unavailable
 _log = logging.getLogger(__name__)
 
 MISSES_MAX: Final = 3
-"""So many failed turns in a row are told by readiness."""
+"""After this many failed turns in a row, readiness reports the job."""
 RETRY_MAX_S: Final = 60.0
 """The first turn after a failure comes after the period, or after this where the period is longer."""
 TURN_MAX_S: Final = 900.0
@@ -84,13 +83,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What a turn may return: the next one comes `in_s` seconds later, instead of after the job's period."""
+    """What a turn may return: the next turn begins `in_s` seconds later, instead of after the job's period."""
 
     in_s: float
 
 
 AGAIN: Final = Next(0.0)
-"""There is more to do."""
+"""There is more to do: the next turn begins at once."""
 FINISHED: Final = Next(math.inf)
 """No further turn, unless `activate` asks for one."""
 
@@ -98,13 +97,13 @@ Turn = Callable[[], Awaitable[Next | None]]
 
 
 class Running:
-    """A job that runs. Made by `Driver.start`.
+    """A job that was started with `Driver.start`.
 
     Attributes:
         job: its declaration.
         run: one turn.
-        misses: how many turns failed one after another, up to now.
-        stopping: set when the job is told to stop; a long turn may look at it.
+        misses: how many turns failed in a row until now.
+        stopping: set when the job is told to stop; a long turn may check it.
     """
 
     def __init__(self, job: Job, run: Turn) -> None:
@@ -121,7 +120,7 @@ class Running:
         self._task.add_done_callback(self._ended)
 
     def activate(self) -> asyncio.Future[None]:
-        """Begin a turn now, or right after the one under way.
+        """Begin a turn now, or right after the current one.
 
         Returns:
             A future that is done when that turn is over, however it ended. It need not be awaited.
@@ -134,12 +133,12 @@ class Running:
         return self._asked
 
     def note_progress(self) -> None:
-        """Within a turn that goes on for long: say that it fares well."""
+        """Report progress from within a long turn, so that readiness does not take it for hanging."""
         self._turn_began = time.monotonic()
         self._succeeded()
 
     def problem(self) -> str | None:
-        """A sentence for operators on what is wrong with the job, or None. It holds no text of an exception."""
+        """Describe to operators what is wrong with the job, or return None. Contains no text of an exception."""
         if self._task.done() and not self.stopping.is_set():
             return f"The job {self.job.name} has ended; restart the process."
         if self.misses >= MISSES_MAX:
@@ -149,7 +148,7 @@ class Running:
         return None
 
     async def stop(self) -> None:
-        """Begin no further turn, and return when the one under way is over; see `Job.stop_s`. May be called twice."""
+        """Begin no further turn, and return when the current one is over; see `Job.stop_s`. May be called twice."""
         self.stopping.set()
         self._activated.set()
         if self._task.done() or self._task is asyncio.current_task():
@@ -157,7 +156,7 @@ class Running:
         timeout_s = None if math.isinf(self.job.stop_s) else self.job.stop_s
         _, running = await asyncio.wait({self._task}, timeout=timeout_s)
         while running:
-            # Again and again: code below may take a cancellation for an answer that came at the same moment.
+            # Cancel repeatedly: code below may take a cancellation for an answer that came at the same moment.
             self._task.cancel()
             _, running = await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
 
@@ -180,14 +179,15 @@ class Running:
             return
 
     async def _turn(self) -> float:
-        """One turn; returns the pause after it, in seconds before jitter."""
+        """Run one turn. Returns the pause after it, in seconds before jitter."""
         self._activated.clear()
         asked, self._asked = self._asked, None
         began = self._turn_began = time.monotonic()
         try:
             following = await self.run()
         except asyncio.CancelledError as error:
-            # Somebody stops this task, or what the turn waited for was cancelled: then it is a failure like any other.
+            # Either this task is being stopped, or what the turn waited for was cancelled: then it is an ordinary
+            # failure.
             if self.stopping.is_set() or _is_cancelled():
                 raise
             self._failed(error)
@@ -254,7 +254,7 @@ class Driver:
         return [running for running in self._running.values() if not running.stopping.is_set()]
 
     def activate(self, name: str) -> asyncio.Future[None]:
-        """Begin a turn of the job `name` now; see `Running.activate`. KeyError if no such job was started."""
+        """Begin a turn of the job `name` now; see `Running.activate`. Raises KeyError if no such job was started."""
         return self._running[name].activate()
 
     def problems(self) -> list[str]:
@@ -262,7 +262,7 @@ class Driver:
         return [problem for running in self.running if (problem := running.problem())]
 
     async def ready(self) -> None:
-        """Raise UNAVAILABLE `background-jobs-failing`, naming the jobs, unless all fare well."""
+        """Raise UNAVAILABLE `background-jobs-failing`, naming the failing jobs, unless there are none."""
         if problems := self.problems():
             raise unavailable(" ".join(problems), code="background-jobs-failing", retry_after_s=_RETRY_AFTER_S)
 

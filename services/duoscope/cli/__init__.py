@@ -1,7 +1,7 @@
-"""The command `duoscope`: one file a command group.
+"""The command `duoscope`: one file per command group.
 
 Modules here import nothing heavy at their top: stores, gRPC and the telemetry SDK are imported inside the commands that
-need them, so that `duoscope --help` and the first line of `duoscope up` come at once.
+need them, so that `duoscope --help` and the first line of `duoscope up` appear at once.
 """
 
 import os
@@ -32,7 +32,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
-"""128 + SIGINT, as shells count."""
+"""128 + SIGINT, by the convention of shells."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -52,11 +52,11 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
     )
 )
 def cli() -> None:
-    """OTLP metrics, logs and traces into ClickHouse; who may see what in PostgreSQL.
+    """Store OTLP metrics, logs and traces in ClickHouse, and users and permissions in PostgreSQL.
 
     Start with [bold]duoscope up[/]: it needs nothing else. Options that are settings, such as --data-dir and the ports,
-    can be given as the environment variables that their help names; addresses of store servers and secrets are given as
-    variables only (see docs/operations.md).
+    can also be given as the environment variables that their help names. Addresses of store servers and secrets are
+    environment variables only (see docs/operations.md).
     """
 
 
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def run(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one answer a kind of end
-    """Run one command line; answers the exit code: 0, 2 for wrong usage or settings, 1 for any other failure."""
+    """Run one command line. Returns the exit code: 0, 2 for wrong usage or settings, 1 for any other failure."""
     try:
         result = cli.main(args=list(args) if args is not None else None, prog_name="duoscope", standalone_mode=False)
     except UsageError as error:
@@ -95,7 +95,7 @@ def run(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one answer
         output.fail(error.message, detail=error.detail, error=error)
         return USAGE_ERROR if error.kind is ErrorKind.INVALID else 1
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has seen enough. Python would complain once more at its exit.
+        # The reader of our output, such as `head`, has closed it. Python would report that again at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for people

@@ -1,6 +1,6 @@
-"""`duoscope admin`: what an operator with access to the metadata store does, across tenants.
+"""`duoscope admin`: commands for an operator with access to the metadata store, across tenants.
 
-Works beside a running duoscope: it connects to the same PostgreSQL, embedded or not.
+They work while duoscope runs: they connect to the same PostgreSQL, embedded or not.
 """
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
@@ -39,9 +39,9 @@ _PASSWORD_OPTIONS: Final = "The password is asked for unless --generate or --pas
 
 @click.group()
 def admin() -> None:
-    """Tenants, users and API keys, from the command line.
+    """Manage tenants, users and API keys.
 
-    Whoever can reach the metadata store may use this. It works beside a running duoscope.
+    Anyone who can reach the metadata store can use these commands. They work while duoscope runs.
     """
 
 
@@ -52,7 +52,7 @@ def _tenant_option(command: Command) -> Command:
 
 
 def mfa_option(command: Command) -> Command:
-    """Whether an organization that is made wants a second factor."""
+    """Add the options that say whether a new organization requires a second factor."""
     return click.option(
         "--mfa-required/--mfa-optional",
         default=True,
@@ -97,7 +97,7 @@ def create_tenant(
     mfa_required: bool,
     as_json: bool,
 ) -> None:
-    """Make a tenant, with its organization and workspace if they are new."""
+    """Create a tenant, with its organization and workspace if they are new."""
     from duoscope.identity.operators import administration
 
     tenant = _with_store(
@@ -122,7 +122,7 @@ def create_tenant(
 @settings_options("data_dir")
 @json_option
 def list_tenants(settings: Settings, *, as_json: bool) -> None:
-    """List all tenants, by the organizations and workspaces they are in."""
+    """List all tenants with their organizations and workspaces."""
     from duoscope.identity.operators import administration, organizations
 
     async def found(store: "MetadataStore", _: object) -> "tuple[list[Tenant], dict[UUID, tuple[str, str]]]":
@@ -144,7 +144,7 @@ def list_tenants(settings: Settings, *, as_json: bool) -> None:
 @settings_options("data_dir")
 @json_option
 def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **options: Any) -> None:
-    """Make a user."""
+    """Create a user."""
     from duoscope.identity.operators import administration
 
     as_json = options.pop("as_json")
@@ -190,7 +190,7 @@ def create_api_key(
     *,
     as_json: bool,
 ) -> None:
-    """Make a key with which a collector or SDK sends telemetry for a tenant. It is shown once."""
+    """Create an API key with which a collector or SDK sends telemetry for a tenant. It is shown once."""
     from duoscope.identity.operators import administration
 
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
@@ -250,10 +250,10 @@ def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) 
 @settings_options("data_dir")
 @json_option
 def rotate_api_key(settings: Settings, key_id: str, grace_hours: int, *, as_json: bool) -> None:
-    """Give a key another secret by its id (tfk-…, the part before the dot). It is shown once.
+    """Give an API key a new secret, by its id (tfk-…, the part before the dot). The secret is shown once.
 
-    Both secrets work until the grace period is over, so that collectors can change over one by one. The secret before
-    the last rotation, if its own grace is not over yet, ends at once.
+    Both secrets work until the grace period is over, so that collectors can change over one by one. A secret from
+    before the last rotation stops working at once.
     """
     from duoscope.identity.operators import administration
 
@@ -274,7 +274,7 @@ def rotate_api_key(settings: Settings, key_id: str, grace_hours: int, *, as_json
 @click.option("--reason", default="revoked by an operator", show_default=True, help="Kept with the key.")
 @settings_options("data_dir")
 def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
-    """Revoke a key for good by its id (tfk-…, the part before the dot). Receivers notice within 2 seconds."""
+    """Revoke an API key for good, by its id (tfk-…, the part before the dot). Receivers refuse it within 2 seconds."""
     from duoscope.identity.operators import administration
 
     key_id = key_id.partition(".")[0]
@@ -288,7 +288,7 @@ def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
 @settings_options("data_dir")
 @json_option
 def reset_password(settings: Settings, email: str, **options: Any) -> None:
-    """Give a user another password."""
+    """Set a new password for a user."""
     from duoscope.identity.operators import administration
 
     as_json = options.pop("as_json")
@@ -311,7 +311,7 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
 @click.argument("days", type=_RETENTION, metavar="DAYS")
 @settings_options("data_dir")
 def set_retention(settings: Settings, tenant_id: UUID, days: str) -> None:
-    """Keep a tenant's telemetry for another number of days. Applies to what arrives from now on."""
+    """Set the number of days for which a tenant's telemetry is kept. Applies to telemetry that arrives from now on."""
     from duoscope.identity.operators import administration
 
     _with_store(
@@ -324,10 +324,10 @@ def set_retention(settings: Settings, tenant_id: UUID, days: str) -> None:
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> "AsyncGenerator[MetadataStore]":
-    """The metadata store, beside whatever runs over it; its schema must be this installation's.
+    """Open the metadata store of a running or stopped duoscope; its schema must be this installation's.
 
     Raises:
-        DuoscopeError: NOT_FOUND for a data folder that nothing was ever started in, rather than making one there.
+        DuoscopeError: NOT_FOUND for a data folder in which nothing was ever started, rather than creating one there.
     """
     from contextlib import AsyncExitStack
 
@@ -362,7 +362,7 @@ def _with_store(settings: Settings, work: "Callable[[MetadataStore, SlowHasher],
 
 
 def _password(*, generate: bool, password_stdin: bool) -> tuple[str, datetime | None]:
-    """A password, and when it ends if it was made here."""
+    """The password to set, and when it expires if it was generated here."""
     from duoscope.identity.passwords.rules import generated
 
     if generate and password_stdin:

@@ -1,4 +1,4 @@
-"""`duoscope admin verify-audit`: whether anybody edited the audit log."""
+"""`duoscope admin verify-audit`: checks whether the audit log was edited."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import json
@@ -33,11 +33,11 @@ _SHOWN_MAX = 50
 @settings_options("data_dir")
 @json_option
 def verify_audit(settings: Settings, anchors: Path | None, *, as_json: bool) -> int:
-    """Check every chain of the audit log, in PostgreSQL and in ClickHouse's copy; exit code 1 if something is found.
+    """Check every chain of the audit log, in PostgreSQL and in ClickHouse's copy. Exit code 1 if something is found.
 
-    Finds entries that were edited, removed, inserted or cut off at the end. Whoever owns both stores can forge a chain
-    in both: only heads noted elsewhere (--anchors) prove that they did not. An embedded ClickHouse belongs to the
-    running duoscope: stop that one first to have the copy compared.
+    Finds entries that were edited, removed, inserted or cut off at the end. The owner of both stores can forge a chain
+    in both: only heads recorded elsewhere (--anchors) prove that this did not happen. An embedded ClickHouse belongs to
+    the running duoscope: stop it first to have the copy compared.
     """
     from duoscope.runtime import serve
 

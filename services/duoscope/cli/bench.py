@@ -14,9 +14,9 @@ _CHECKOUT = Path(__file__).resolve().parents[3]
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
-    """Measure the ingest path: CPU, memory and disk an item.
+    """Measure the ingest path: CPU, memory and disk per item.
 
-    Runs benchmarks/ingest.py of the checkout over an embedded stack of its own; arguments are passed on.
+    Runs benchmarks/ingest.py of the checkout over its own embedded stack and passes the arguments on.
     """
     if not (_CHECKOUT / "benchmarks" / "ingest.py").is_file():
         raise DuoscopeError(

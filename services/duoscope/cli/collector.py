@@ -1,4 +1,4 @@
-"""`duoscope admin collector-config`: the configuration that a first start prints, again."""
+"""`duoscope admin collector-config`: prints the configuration of the first start again."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from duoscope.kernel.settings import Settings
 def collector_config(settings: Settings, api_key: str | None) -> None:
     """Print a complete configuration for an OpenTelemetry collector that sends here.
 
-    Addresses and key are those that the first start left in credentials.json in the data folder.
+    Addresses and key come from credentials.json, which the first start wrote to the data folder.
     """
     known = credentials.read(settings.data_dir)
     key = api_key or known.get("api_key")
@@ -29,7 +29,7 @@ def collector_config(settings: Settings, api_key: str | None) -> None:
             "`duoscope admin create-api-key` makes one.",
         )
     host = welcome.reached_at(settings.host)
-    # The scheme is today's: certificates may have come since the first start.
+    # The scheme follows the current settings: certificates may have been added since the first start.
     grpc = urlsplit(known.get("otlp_grpc_endpoint", "")).netloc or f"{host}:{settings.otlp_grpc_port}"
     http = urlsplit(known.get("otlp_http_endpoint", "")).netloc or f"{host}:{settings.otlp_http_port}"
     scheme = "https" if settings.otlp_tls_cert else "http"

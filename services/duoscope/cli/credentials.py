@@ -1,4 +1,4 @@
-"""What the first start left in `<data folder>/credentials.json`, for the commands that go on from there."""
+"""Reads `<data folder>/credentials.json`, which the first start wrote, for commands that need it."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from duoscope.kernel.errors import invalid
 
 
 def read(data_dir: Path) -> dict[str, str]:
-    """Its values by name (identity/operators/bootstrap.py, Credentials); none where there is no such file.
+    """Its values by name (identity/operators/bootstrap.py, Credentials); empty if there is no such file.
 
     Raises:
         DuoscopeError: INVALID for a file that cannot be read.

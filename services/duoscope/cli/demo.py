@@ -1,4 +1,4 @@
-"""`duoscope demo`: a minute of other people's telemetry, for someone who wants to see data now."""
+"""`duoscope demo`: half a minute of simulated telemetry, for a first look at some data."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import importlib.util
@@ -30,7 +30,7 @@ PLAIN_PROGRESS_EVERY_S: Final = 5
 _NAMES: Final = {"spans": "spans", "logs": "log records", "points": "metric points"}
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 ENDED_AGO_NS: Final = 200_000_000
-"""A request ends a little before it is sent, so that the message it left is handled in the past too."""
+"""A request ends a little before it is sent, so that the message it queued is also handled in the past."""
 
 
 @click.command()
@@ -83,11 +83,11 @@ def demo(  # noqa: PLR0917 - each is an option
     duration: int,
     rate: int,
 ) -> None:
-    """Send traces, logs and metrics of a pretend shop to a running duoscope.
+    """Send traces, logs and metrics of a simulated shop to a running duoscope.
 
-    Eight services, through the OpenTelemetry SDK and OTLP over gRPC, with errors and slow calls among them. Address and
-    key come from the credentials.json that the first start left in the data folder. Ends by itself; Ctrl-C ends it
-    sooner.
+    Eight services send through the OpenTelemetry SDK and OTLP over gRPC, with errors and slow calls among them. Address
+    and key come from credentials.json, which the first start wrote to the data folder. The demo ends by itself; Ctrl-C
+    ends it sooner.
     """
     if (cert_file is None) != (key_file is None):
         raise invalid("--cert-file and --key-file are needed together.")
@@ -134,7 +134,9 @@ def demo(  # noqa: PLR0917 - each is an option
 
 
 def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int) -> list[str]:
-    """Play requests at an even pace until the time is over or Ctrl-C; the trace ids of those that failed come first."""
+    """Play requests at an even pace until the time is over or Ctrl-C. Returns the trace ids, those of failed requests
+    first.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -177,9 +179,9 @@ def _counted(counts: "Counts") -> str:
 
 
 def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
-    """The commands that read back what was sent."""
+    """Print the commands that read back what was sent."""
     api = known.get("api_url", "http://127.0.0.1:8080")
-    # Without a password in the file the admin has their own.
+    # Without a password in the file, the admin has set their own.
     login = (
         "import getpass, json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
         "p = c['admin_password'] or getpass.getpass(c['admin_email'] + ', password: '); "
@@ -200,12 +202,12 @@ def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> Non
 
 
 def is_over(expires_at: str) -> bool:
-    """Whether that time, as credentials.json has it, is over; an empty one is not."""
+    """Whether that time, as written in credentials.json, has passed. An empty one never passes."""
     return bool(expires_at) and datetime.fromisoformat(expires_at) <= now()
 
 
 def searches() -> list[tuple[str, dict[str, object]]]:
-    """The reads that the demo suggests: a path and a body."""
+    """The reads that the demo suggests: a path and a body each."""
     return [
         ("/api/v1/logs/search", {"query": "severity>=error", "limit": 5}),
         (
@@ -220,5 +222,5 @@ def _url(endpoint: str) -> str:
 
 
 def _quiet() -> None:
-    """The SDK logs each failed export; the count at the end says it once."""
+    """Silence the SDK, which logs each failed export; the count at the end reports them once."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

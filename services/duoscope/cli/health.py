@@ -1,4 +1,4 @@
-"""`duoscope health`: one answer about a running part, made for health checks of containers."""
+"""`duoscope health`: checks one running part, for health checks of containers."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import asyncio
@@ -21,16 +21,16 @@ OK: Final = 200
 @click.argument("part", type=click.Choice(["api", "receiver", "worker"]))
 @settings_options("host", "api_port", "otlp_grpc_port", "otlp_http_port")
 def health(settings: Settings, part: str) -> None:
-    """Exit with 0 if a part that runs on this machine is well, else with 1.
+    """Exit with 0 if a part that runs on this machine is healthy, else with 1.
 
-    The API answers on /health/ready; the receiver takes connections on both ports and, without TLS, answers over
-    HTTP; the worker listens on nothing, so what is checked is that it can reach its metadata store.
+    The API answers on /health/ready. The receiver accepts connections on both ports and, without TLS, answers over
+    HTTP. The worker has no port, so the check is whether it can reach its metadata store.
     """
     if part == "api":
         _expect(settings, settings.api_port, "/health/ready", OK)
     elif part == "receiver":
         if settings.otlp_tls_cert:
-            # A handshake would need a name and perhaps a certificate, which a check on the same machine has not.
+            # A handshake would need a name and perhaps a certificate, which a check on the same machine does not have.
             _connect(settings, settings.otlp_http_port)
         else:
             _expect(settings, settings.otlp_http_port, "/v1/traces", METHOD_NOT_ALLOWED)

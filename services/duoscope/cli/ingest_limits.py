@@ -1,4 +1,4 @@
-"""`duoscope admin show-limits` and `set-limits`: what a tenant may send, and what an organization may have and send."""
+"""`duoscope admin show-limits` and `set-limits`: the limits of a tenant or an organization."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from collections.abc import Awaitable, Callable
@@ -39,9 +39,9 @@ def _whose(command: Callable[..., None]) -> Callable[..., None]:
 @settings_options("data_dir")
 @json_option
 def show_limits(settings: Settings, tenant_id: UUID | None, organization: str | None, *, as_json: bool) -> None:
-    """Show what a tenant may send, or an organization may have and send, and which of that is its own.
+    """Show the limits of a tenant or an organization, and which of them are its own.
 
-    The others are the instance's defaults, as this command's environment has them. Of rates and active series, 0 is no
+    The others are the instance's defaults, from this command's environment. For rates and active series, 0 means no
     limit.
     """
     from duoscope.identity.directory import ingest_limits as limits_of_tenants
@@ -62,11 +62,11 @@ def show_limits(settings: Settings, tenant_id: UUID | None, organization: str | 
 def set_limits(
     settings: Settings, tenant_id: UUID | None, organization: str | None, changes: tuple[str, ...], *, as_json: bool
 ) -> None:
-    """Give a tenant limits of its own, such as `items_per_second=20000`; `items_per_second=default` takes one away.
+    """Set limits of a tenant, such as `items_per_second=20000`; `items_per_second=default` restores the default.
 
-    Or an organization, such as `tenants=200`.
+    For an organization, such as `tenants=200`.
 
-    show-limits lists the names; 0 is no limit. Running receivers hear of it at once.
+    show-limits lists the names; 0 means no limit. Running receivers apply the change at once.
     """
     from duoscope.identity.directory import ingest_limits as limits_of_tenants
 

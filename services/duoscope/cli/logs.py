@@ -1,4 +1,4 @@
-"""The process's own log: one line a record on stderr, key=value, for people and log collectors alike."""
+"""The process's own log: one line per record on stderr, key=value, for people and log collectors alike."""
 
 import json
 import logging
@@ -11,14 +11,14 @@ from typing import Final
 _BARE = re.compile(r"[\w.:/@+-]+")
 _STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "taskName"}
 _QUIET: Final = ("asyncio", "clickhouse_connect", "grpc", "uvicorn", "urllib3")
-"""Libraries whose routine is not worth a line, unless all is asked for."""
+"""Libraries whose routine messages are logged only at DEBUG."""
 
 
 class KeyValueFormatter(logging.Formatter):
-    """`time=… level=… logger=… message=…`, then what was given as `extra`, then an exception, all on one line."""
+    """`time=… level=… logger=… message=…`, then the `extra` values, then an exception, all on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format one record as one line."""
         instant = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         pairs: dict[str, object] = {
             "time": f"{instant}.{int(record.msecs):03d}Z",
@@ -33,7 +33,7 @@ class KeyValueFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send every record of `level` or above to stderr; call once a process."""
+    """Send every record of `level` or above to stderr. Call it once per process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

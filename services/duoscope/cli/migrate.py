@@ -1,4 +1,4 @@
-"""`duoscope migrate`: the schema of both stores, forwards, backwards, and how far it is."""
+"""`duoscope migrate`: the schema of both stores: upgrade, downgrade, state."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import re
@@ -22,12 +22,12 @@ _DROPPED = re.compile(r"\bDROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?([\w,\s]+?)(?:\s+CAS
 
 @click.group()
 def migrate() -> None:
-    """Bring the schema of both stores up to date, or look at it.
+    """Bring the schema of both stores up to date, or show its state.
 
-    `duoscope up` migrates embedded stores by itself; these commands open such stores too, so stop it first. Servers
-    are migrated by `duoscope migrate up`, once before the services start; it needs DUOSCOPE_POSTGRES_ADMIN_DSN, the
-    schema's owner, and DUOSCOPE_CLICKHOUSE_ADMIN_DSN. One migration runs at a time; one that was killed goes on where
-    it was.
+    `duoscope up` migrates embedded stores by itself; these commands open such stores too, so stop it first. Migrate
+    servers with `duoscope migrate up`, once before the services start; it needs DUOSCOPE_POSTGRES_ADMIN_DSN, the
+    schema's owner, and DUOSCOPE_CLICKHOUSE_ADMIN_DSN. One migration runs at a time; an interrupted one resumes where it
+    stopped.
     """
 
 
@@ -56,7 +56,7 @@ def migrate_status(settings: Settings, *, as_json: bool) -> None:
 @settings_options("data_dir")
 @json_option
 def migrate_plan(settings: Settings, *, as_json: bool) -> None:
-    """List what `migrate up` would apply."""
+    """List the migrations that `migrate up` would apply."""
     require_data(settings)
     _show(_with_migrator(settings, lambda migrator: migrator.plan()), as_json=as_json, empty="Nothing to apply.")
 
@@ -95,7 +95,7 @@ def migrate_down(settings: Settings, store: str, to: int, *, yes: bool) -> None:
 
 
 def dropped_tables(sql: str) -> list[str]:
-    """The tables that a down file drops, but for Null tables, which hold no rows."""
+    """The tables that a down file drops, without Null tables, which hold no rows."""
     names = [name.strip() for found in _DROPPED.findall(sql) for name in found.split(",")]
     return [name for name in names if name and not name.startswith("otlp_")]
 

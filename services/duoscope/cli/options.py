@@ -1,4 +1,4 @@
-"""The options that stand for settings: each has the name of its setting and of the environment variable."""
+"""Options that stand for settings: each has the name of its setting and of the environment variable."""
 
 import functools
 import os
@@ -37,7 +37,7 @@ _DEFAULTS: Final = Settings(data_dir=Path("duoscope-data"))
 
 
 def settings_options(*names: str) -> Callable[[Command], Command]:
-    """Give a command these settings as options; it gets all settings, the environment's included, as `settings`."""
+    """Give a command these settings as options. It gets all settings, including the environment's, as `settings`."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -54,7 +54,7 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
 
 
 def json_option(command: Command) -> Command:
-    """`--json`, for scripts."""
+    """Add `--json`, for scripts."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
@@ -75,7 +75,7 @@ def _option(name: str) -> Callable[[Command], Command]:
 
 
 def require_data(settings: Settings) -> None:
-    """Refuse a data folder that nothing was ever started in, rather than making stores there to look at.
+    """Refuse a data folder in which nothing was ever started, rather than creating stores there.
 
     Raises:
         DuoscopeError: NOT_FOUND; says how to name another folder.

@@ -1,4 +1,6 @@
-"""What commands print: readable on a terminal, plain and unwrapped when piped, JSON for scripts; errors on stderr."""
+"""The output of commands: readable on a terminal, plain and unwrapped when piped, JSON for scripts; errors on
+stderr.
+"""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import dataclasses
@@ -15,7 +17,7 @@ import rich_click as click
 
 
 def fail(message: str, *, hint: str = "", detail: str | None = None, error: Exception | None = None) -> None:
-    """One red line; below it what may help; the traceback only for who asked for DUOSCOPE_LOG_LEVEL=DEBUG."""
+    """Print one red line, below it a hint, and with DUOSCOPE_LOG_LEVEL=DEBUG the traceback."""
     click.secho(f"Error: {message}", fg="red", err=True)
     if detail and detail not in message:
         click.secho(f"  Cause: {' '.join(detail.split())[:500]}", dim=True, err=True)
@@ -26,12 +28,12 @@ def fail(message: str, *, hint: str = "", detail: str | None = None, error: Exce
 
 
 def emit_json(value: Any) -> None:
-    """A dataclass, a list of them, or plain values, as indented JSON; ids and times become text."""
+    """Print a dataclass, a list of them, or plain values, as indented JSON; ids and times become text."""
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Rows under headings. Piped, the columns are aligned with spaces and never cut or wrapped."""
+    """Print rows under headings. When piped, the columns are aligned with spaces and never cut or wrapped."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not texts:
         click.echo(empty)

@@ -1,4 +1,4 @@
-"""`duoscope admin`: organizations, invitations, and who can do what."""
+"""`duoscope admin`: organizations, invitations, and access."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duoscope.identity.directory.invitations import Invitations, Sent
     from duoscope.identity.operators.organizations import MadeOrganization
     from duoscope.metadata.invitations import Overview
-    from duoscope.metadata.user_roles import Access
+    from duoscope.metadata.user_roles import Assignment
     from duoscope.stores.postgres import MetadataStore
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ T = TypeVar("T")
 @settings_options("data_dir")
 @json_option
 def create_organization(settings: Settings, name: str, region: str, *, mfa_required: bool, as_json: bool) -> None:
-    """Make an organization with a first workspace and tenant."""
+    """Create an organization with a first workspace and tenant."""
     from duoscope.identity.operators import organizations
     from duoscope.runtime import serve
 
@@ -68,7 +68,7 @@ def create_organization(settings: Settings, name: str, region: str, *, mfa_requi
 def invite(
     settings: Settings, email: str, organization: str, role: str, tenant_id: UUID | None, *, as_json: bool
 ) -> None:
-    """Invite somebody. The link is printed, and mailed where a mail server is configured."""
+    """Invite a user. The link is printed, and sent by mail if a mail server is configured."""
     from duoscope.identity.operators import organizations
 
     sent = _with_invitations(
@@ -85,7 +85,7 @@ def invite(
 @settings_options("data_dir")
 @json_option
 def list_invitations(settings: Settings, organization: str | None, *, as_json: bool) -> None:
-    """List invitations, newest first: to whom, to what, and whether they are open; never their links."""
+    """List invitations, newest first: address, roles and state; never their links."""
     from duoscope.identity.operators import organizations
     from duoscope.runtime import serve
 
@@ -118,9 +118,9 @@ def list_invitations(settings: Settings, organization: str | None, *, as_json: b
 @settings_options("data_dir")
 @json_option
 def resend_invitation(settings: Settings, invitation_id: UUID, *, as_json: bool) -> None:
-    """Give an invitation, open or expired, a new link, which ends the one before; see list-invitations for its id.
+    """Give an open or expired invitation a new link, which replaces the old one. See list-invitations for its id.
 
-    The link is printed, and mailed where a mail server is configured.
+    The link is printed, and sent by mail if a mail server is configured.
     """
     from duoscope.identity.operators import organizations
 
@@ -150,11 +150,11 @@ def revoke_invitation(settings: Settings, invitation_id: UUID) -> None:
 @settings_options("data_dir")
 @json_option
 def list_access(settings: Settings, organization: str | None, *, as_json: bool) -> None:
-    """List who can do what: users, their roles, where and until when."""
+    """List users with their roles, where they apply, and until when."""
     from duoscope.identity.operators import organizations
     from duoscope.runtime import serve
 
-    async def run() -> "list[Access]":
+    async def run() -> "list[Assignment]":
         async with open_store(settings) as store:
             return await organizations.list_access(store, organization=organization)
 
@@ -205,7 +205,7 @@ def _show_link(sent: "Sent", done: str, *, as_json: bool) -> None:
 
 
 def _api_url(settings: Settings) -> str:
-    """Where the API of this data folder was at its first start; this command may not have been told its port."""
+    """The API's address at the first start of this data folder; this command may not know its port."""
     try:
         return json.loads((settings.data_dir / "credentials.json").read_text("utf-8"))["api_url"]
     except (OSError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""`duoscope admin`: keys changed, and second factors taken away for who lost them."""
+"""`duoscope admin`: key rotation, and removal of lost second factors."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from typing import TYPE_CHECKING
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 @settings_options("data_dir")
 @json_option
 def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as_json: bool) -> None:
-    """Make a new data key and encrypt every stored secret with it, beside running services.
+    """Make a new data key and encrypt every stored secret with it, while the services run.
 
-    Stopped at any point, it is finished with --resume. After DUOSCOPE_SECRET_KEY (or secret.key) got a new secret in
-    front of the old one, --resume seals the data keys with the new one; then the old one may go.
+    If it is interrupted, --resume finishes it. After you put a new secret in front of the old one in
+    DUOSCOPE_SECRET_KEY (or secret.key), --resume encrypts the data keys with the new one; then you can remove the old
+    one.
     """
     from duoscope.runtime import serve
 
@@ -69,7 +70,7 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as
 @settings_options("data_dir")
 @json_option
 def rotate_signing_key(settings: Settings, *, revoke: bool, as_json: bool) -> None:
-    """Make a new key for access tokens. Running services notice within seconds and go on."""
+    """Make a new signing key for access tokens. Running services use it within seconds."""
     from duoscope.runtime import serve
 
     kid = serve.run(_rotate_signing_key(settings, revoke=revoke))
@@ -84,7 +85,7 @@ def rotate_signing_key(settings: Settings, *, revoke: bool, as_json: bool) -> No
 @click.argument("email")
 @settings_options("data_dir")
 def reset_mfa(settings: Settings, email: str) -> None:
-    """Take away a user's second factor, for one who lost it, and end their sessions."""
+    """Remove a user's lost second factor, and end their sessions."""
     from duoscope.runtime import serve
 
     serve.run(_reset_mfa(settings, email))

@@ -1,4 +1,4 @@
-"""`up`, `receiver`, `api`, `worker`: run until a signal says stop."""
+"""`up`, `receiver`, `api`, `worker`: run until a signal stops them."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import asyncio
@@ -34,7 +34,7 @@ def up(settings: Settings) -> int:
     """Run everything in this process: receiver, API and worker.
 
     Stores without an address are embedded: PostgreSQL as a child process, ClickHouse inside this one, their data in the
-    data folder. Ctrl-C stops it cleanly.
+    data folder. Ctrl-C stops everything cleanly.
     """
     return _run(settings, frozenset({"receiver", "api", "worker"}))
 
@@ -61,7 +61,7 @@ def worker(settings: Settings) -> int:
 
 
 def _run_apart(settings: Settings, part: str) -> int:
-    """Run one part, which works only over servers: `up` is for embedded stores."""
+    """Run one part, which needs store servers: `up` is for embedded stores."""
     missing = [
         f"DUOSCOPE_{store}_DSN"
         for store, embedded in (("POSTGRES", settings.embedded_postgres), ("CLICKHOUSE", settings.embedded_clickhouse))
@@ -96,7 +96,7 @@ async def _serve(settings: Settings, parts: frozenset[str]) -> int:
 
     def on_started(started: "Started") -> None:
         ready.set()
-        # What is loaded now stays: walking through it again and again was 4% of the CPU of ingest.
+        # Objects loaded until now are permanent: scanning them again and again was 4% of the CPU of ingest.
         gc.collect()
         gc.freeze()
         welcome.ready(started, parts)
@@ -113,7 +113,7 @@ async def _serve(settings: Settings, parts: frozenset[str]) -> int:
 
 
 def _on_signals(stop: Callable[[], object]) -> None:
-    """The first SIGINT or SIGTERM stops cleanly; the second leaves at once (what was acknowledged is stored)."""
+    """The first SIGINT or SIGTERM stops cleanly; the second stops at once (acknowledged telemetry is stored)."""
     asked = False
 
     def handle() -> None:

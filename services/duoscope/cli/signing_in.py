@@ -1,4 +1,6 @@
-"""`duoscope admin`: sessions ended, e-mail domains proven, a password that counts where the organization takes none."""
+"""`duoscope admin`: ends sessions, proves e-mail domains, and allows a password where the organization requires single
+sign-on.
+"""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from typing import Final
@@ -50,7 +52,9 @@ def end_sessions(settings: Settings, email: str | None, organization: str | None
 )
 @settings_options("data_dir")
 def allow_password(settings: Settings, email: str, hours: int) -> None:
-    """Let a user log in with their password for a while, whose organization takes none (sso_required)."""
+    """Let a user log in with their password for a while, though their organization requires single sign-on
+    (sso_required).
+    """
     from duoscope.identity.authentication import sso
     from duoscope.kernel.actor import operator
     from duoscope.runtime import serve
@@ -70,9 +74,10 @@ def allow_password(settings: Settings, email: str, hours: int) -> None:
 @settings_options("data_dir")
 @json_option
 def verify_domain(settings: Settings, domain: str, organization: str, *, take_over: bool, as_json: bool) -> None:
-    """Say that an e-mail domain is an organization's, so that its identity providers may vouch for addresses there.
+    """Confirm that an e-mail domain belongs to an organization, so that its identity providers may vouch for addresses
+    in it.
 
-    In place of the DNS record with which its admins can prove that themselves.
+    This replaces the DNS record with which its admins can prove that themselves.
     """
     from duoscope.identity.oidc import email_domains
     from duoscope.kernel.actor import operator

@@ -1,4 +1,4 @@
-"""`duoscope admin spool`: batches on a receiver's disk. Works beside the running receiver, which looks for changes."""
+"""`duoscope admin spool`: batches on a receiver's disk. Works while the receiver runs, which checks for changes."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def spool() -> None:
-    """Batches on a receiver's disk: what waits for ClickHouse, and what was set aside.
+    """Manage batches on a receiver's disk: those that wait for ClickHouse, and those that were set aside.
 
-    Telemetry that was acknowledged while ClickHouse was away is inserted by itself when it is back. A batch that is
-    torn, changed, or refused by ClickHouse is set aside as poison: look into why, then replay or drop it. Use the
-    data folder of the receiver that holds it.
+    Telemetry that was acknowledged while ClickHouse was down is inserted automatically when it is back. A batch that is
+    torn, modified, or refused by ClickHouse is set aside as poison: find out why, then replay or drop it. Use the data
+    folder of the receiver that holds it.
     """
 
 
@@ -61,7 +61,7 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
 @settings_options("data_dir")
 @json_option
 def show(settings: Settings, name: str, *, as_json: bool) -> None:
-    """Show what a batch holds, whose it is, and the whole of why it was set aside."""
+    """Show a batch's content, its tenants, and the full reason why it was set aside."""
     from duoscope.receiver.durability.journal import POISON, SPOOLED, WRITTEN, CorruptBatchError
 
     journal = _journal(settings)
@@ -102,7 +102,7 @@ def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
 @click.option("--all", "everything", is_flag=True, help="Everything that was set aside.")
 @settings_options("data_dir")
 def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> None:
-    """Have poison batches inserted again. What is still torn or refused is set aside once more."""
+    """Insert poison batches again. Those that are still torn or refused are set aside once more."""
     from duoscope.receiver.durability.journal import POISON
 
     journal = _journal(settings)
@@ -132,7 +132,7 @@ def drop(settings: Settings, names: tuple[str, ...], *, yes: bool) -> None:
 
 
 def _poison(journal: "Journal", names: "Sequence[str]") -> "list[Path]":
-    """The files of poison batches: of all of them, or nothing is done."""
+    """The files of the named poison batches. If one of them does not exist, nothing is done."""
     from duoscope.receiver.durability.journal import POISON
 
     paths: list[Path] = []

@@ -1,4 +1,4 @@
-"""What `duoscope up` and its sisters tell the person who started them."""
+"""What `duoscope up` and the other services print for the person who started them."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import shlex
@@ -79,23 +79,23 @@ service:
 """
 
 
-# Compared, not bound.
+# The host is compared, not bound.
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def reached_at(host: str) -> str:
-    """Where this machine reaches what listens on `host`, as addresses have it."""
+    """The address at which a client on this machine reaches what listens on `host`, in the form of a URL's host."""
     return _EVERYWHERE.get(host) or (f"[{host}]" if ":" in host else host)
 
 
 def is_first_start(settings: Settings) -> bool:
-    """Whether there is an embedded PostgreSQL to be made."""
+    """Whether the embedded PostgreSQL does not exist yet."""
     return settings.embedded_postgres and not (settings.data_dir / "postgres").exists()
 
 
 def starting(settings: Settings, version: str, parts: frozenset[str]) -> None:
-    """The first line, printed before anything slow is even imported."""
+    """Print the first line, before anything slow is imported."""
     what = "" if len(parts) > 1 else f" {next(iter(parts))}"
     click.echo(f"duoscope {version}{what}: starting, data folder {settings.data_dir}")
     if is_first_start(settings):
@@ -104,7 +104,7 @@ def starting(settings: Settings, version: str, parts: frozenset[str]) -> None:
 
 
 def ready(started: "Started", parts: frozenset[str]) -> None:
-    """Where everything is; with the credentials if this start made them, which is the only time they are shown."""
+    """Print all addresses, and the credentials if this start made them: the only time they are shown."""
     first = started.first_start
     if first is not None and first.created and first.credentials is not None:
         _introduce(started, first.credentials, first)
@@ -169,7 +169,7 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
 
 
 def collector_configuration(settings: Settings, *, grpc: str, http: str, key: str) -> str:
-    """A complete file for a collector that sends to `settings`' receiver; only certificates are left to be named."""
+    """A complete configuration for a collector that sends to `settings`' receiver; only certificates must be added."""
     tls = "insecure: true"
     if settings.otlp_tls_cert:
         tls = "ca_file: /path/to/authority.pem # who signed duoscope's certificate; not needed for a public authority"
@@ -186,7 +186,7 @@ def collector_configuration(settings: Settings, *, grpc: str, http: str, key: st
 
 
 def _say_end(started: "Started", credentials: "Credentials") -> None:
-    """How to get a password that stays, while there is none."""
+    """Print how to set a permanent password, while there is none."""
     if credentials.admin_password_expires_at:
         click.echo(
             f"The password works until {credentials.admin_password_expires_at}. For one that stays: "
@@ -195,13 +195,15 @@ def _say_end(started: "Started", credentials: "Credentials") -> None:
 
 
 def command(settings: Settings, arguments: str) -> str:
-    """A command that can be pasted: this program as it was called, as it need not be in the PATH, on this data."""
+    """A command that can be pasted: this program as it was called, since it may not be in the PATH, on this data
+    folder.
+    """
     program = sys.argv[0] if Path(sys.argv[0]).name == "duoscope" else "duoscope"
     return f"{program} {arguments} --data-dir {shlex.quote(str(settings.data_dir))}"
 
 
 def _frame(title: str, lines: list[str]) -> None:
-    """A panel where it fits the terminal; plain lines where it does not, or where the output goes to a file."""
+    """Print a panel if it fits the terminal; plain lines if it does not, or if the output goes to a file."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text

@@ -1,1 +1,1 @@
-"""Messages outward, through an outbox that outlives the process."""
+"""Outgoing messages, through an outbox that survives the process."""

@@ -1,9 +1,10 @@
-"""Mail to people: written into an outbox in the transaction of the change it tells of, sent once that has committed.
+"""Mail to users: written to an outbox in the transaction of the change it reports, and sent once that has committed.
 
-`Mailer.queue` is what a change calls. The worker calls `deliver_due`, which leases what is due, sends it and tries it
-for MAIL_AGE_MAX_S: a mail is never lost and never sent for a change that was rolled back. A worker that dies between
-the server's yes and ours sends it again, under the same Message-ID. Texts hold links that open an account: they are
-sealed while they wait, and a link for a forgotten password is made only when its mail is sent (`writers`).
+`Mailer.queue` is what a change calls. The worker calls `deliver_due`, which leases due mails, sends them, and retries
+each for MAIL_AGE_MAX_S: a mail is never lost and never sent for a change that was rolled back. If a worker dies after
+the server accepted a mail and before that is recorded, the mail is sent again, with the same Message-ID. Texts contain
+links that open an account, so they are encrypted while they wait. A link for a forgotten password is made only when its
+mail is sent (`writers`).
 """
 
 import asyncio
@@ -29,18 +30,18 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata import mail_outbox
-from duoscope.metadata.mail_outbox import Waiting
+from duoscope.metadata.mail_outbox import LeasedMail
 from duoscope.secrets.keys import SecretKeys
 from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 SEND_TIMEOUT_S: Final = 20.0
 LEASE_S: Final = 120.0
-"""Longer than any conversation with the server takes: connecting, greeting, TLS, login and data time out one by one."""
+"""Longer than any conversation with the server takes: connecting, greeting, TLS, login and data have a timeout each."""
 RETRY_FIRST_S: Final = 15.0
 RETRY_MAX_S: Final = 3600.0
 MAIL_AGE_MAX_S: Final = 3 * 24 * 3600.0
-"""How long a mail is tried."""
+"""How long delivery of a mail is retried."""
 BATCH_MAX: Final = 20
 _PERMANENT_FROM: Final = 500
 _PORTS: Final = {"smtps": 465, "smtp": 587, "smtp+plaintext": 25}
@@ -52,20 +53,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is sent to whom."""
+    """A mail: its recipient, subject and text."""
 
     to: str
     subject: str
     text: str = field(repr=False)
 
 
-Writer = Callable[[Transaction, Waiting], Awaitable[Letter | None]]
-"""Writes a mail of its kind when it is about to be sent, in a platform transaction; None: there is nothing to send."""
+Writer = Callable[[Transaction, LeasedMail], Awaitable[Letter | None]]
+"""Writes a mail of its kind when it is about to be sent, in a platform transaction. Returns None if there is nothing to
+send."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """What DUOSCOPE_SMTP_URL says."""
+    """The mail server that DUOSCOPE_SMTP_URL names."""
 
     host: str
     port: int
@@ -75,7 +77,12 @@ class SmtpServer:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """INVALID `invalid-settings` for a URL of another form; the message does not repeat it, for its password."""
+        """Parse DUOSCOPE_SMTP_URL.
+
+        Raises:
+            DuoscopeError: INVALID `invalid-settings` for a URL of another form. The message does not repeat the URL,
+                because it may hold a password.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -102,7 +109,11 @@ class UndeliverableError(Exception):
 
 
 class Mailer:
-    """Writes to the outbox, and sends. Made from settings of a wrong form: INVALID `invalid-settings`."""
+    """Writes mails to the outbox, and sends them.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-settings`, when it is made from malformed settings.
+    """
 
     def __init__(self, settings: Settings, keys: SecretKeys, *, tls: ssl.SSLContext | None = None) -> None:
         self._server = SmtpServer.parse(settings.smtp_url) if settings.smtp_url else None
@@ -112,11 +123,11 @@ class Mailer:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is a server to send through."""
+        """Whether a mail server is configured."""
         return self._server is not None
 
     def require(self) -> None:
-        """CONFLICT `mail-not-configured` unless there is: for what is of no use without its mail."""
+        """Raise CONFLICT `mail-not-configured` if no mail server is configured: for actions that need their mail."""
         if self._server is None:
             raise DuoscopeError(
                 ErrorKind.CONFLICT,
@@ -126,7 +137,9 @@ class Mailer:
             )
 
     async def queue(self, tx: Transaction, *, organization_id: UUID, to: str, subject: str, text: str) -> bool:
-        """Send when `m` commits. False: nothing will be sent, because no server is configured."""
+        """Queue a mail, to be sent once `tx` commits. Returns False if no server is configured, so nothing will be
+        sent.
+        """
         if self._server is None:
             return False
         mail_id = new_id()
@@ -137,11 +150,11 @@ class Mailer:
         return True
 
     async def send(self, to: str, subject: str, text: str, *, mail_id: UUID | None = None) -> None:
-        """Send at once.
+        """Send a mail at once.
 
         Raises:
-            UndeliverableError: it never will be.
-            DuoscopeError: UNAVAILABLE `mail-server-unavailable` for everything that may pass; CONFLICT as `require`.
+            UndeliverableError: it can never be delivered.
+            DuoscopeError: UNAVAILABLE `mail-server-unavailable` for every failure that may pass; CONFLICT as `require`.
         """
         self.require()
         assert self._server is not None
@@ -165,11 +178,11 @@ class Mailer:
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused) as error:
             raise self._failed(error, is_permanent=error.code >= _PERMANENT_FROM) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            # Refused logins and senders are mended in the settings, not in the mail.
+            # The operator corrects refused logins and senders in the settings; the mail itself is not at fault.
             raise self._failed(error, is_permanent=False) from error
 
-    def unseal(self, waiting: Waiting) -> str:
-        """The text of a mail; UndeliverableError if none of the keys opens it."""
+    def unseal(self, waiting: LeasedMail) -> str:
+        """Decrypt the text of a mail. Raises UndeliverableError if no key opens it."""
         try:
             return self._sealer.open(waiting.sealed_text, waiting.mail_id.bytes).decode()
         except SealBrokenError as error:
@@ -186,7 +199,7 @@ class Mailer:
             raise UndeliverableError("not an address that mail can be sent to") from error
         message["Date"] = format_datetime(clock.now())
         message["Message-ID"] = f"<{mail_id}@{self._from.rpartition('@')[2]}>"
-        # Machines must not answer it (RFC 3834).
+        # Tells automatic responders not to answer (RFC 3834).
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         return message
@@ -208,9 +221,9 @@ class Mailer:
 async def deliver_due(
     store: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer], *, stopping: asyncio.Event | None = None
 ) -> int:
-    """Send what is due, up to BATCH_MAX; answers how many mails were leased. May run in several workers at once.
+    """Send due mails, up to BATCH_MAX. Returns how many mails were leased. May run in several workers at once.
 
-    When `stopping` is set, the rest is left to whoever comes after the lease has run out.
+    When `stopping` is set, the rest waits until its lease has expired.
     """
     if not mailer.is_configured:
         return 0
@@ -235,9 +248,9 @@ async def deliver_due(
 
 
 async def _attempt(
-    store: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer], waiting: Waiting
+    store: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer], waiting: LeasedMail
 ) -> tuple[str, str | None, bool]:
-    """What became of it, for the metric; the problem, if any; whether that is the end of it."""
+    """Try to deliver one mail. Returns the outcome, for the metric; the problem, if any; whether that is final."""
     try:
         if waiting.kind == "text":
             letter = Letter(waiting.recipient, waiting.subject, mailer.unseal(waiting))

@@ -1,5 +1,5 @@
-"""A small fleet of pretend services, for people who want to see data before they have sent any of their own.
+"""A small fleet of simulated services, for users who want to see data before they have sent any of their own.
 
-`fleet` says what the services do and plays requests through them; `sender` turns what happened into spans, log records
-and metric points with the OpenTelemetry SDK and its exporters. Needs the extra `demo`.
+`fleet` defines the services and plays requests through them; `sender` turns the calls into spans, log records and
+metric points with the OpenTelemetry SDK and its exporters. Needs the extra `demo`.
 """

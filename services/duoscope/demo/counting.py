@@ -1,8 +1,9 @@
-"""Exporters that try until the receiver accepts, and count what it has, around the SDK's own.
+"""Exporters around the SDK's own that retry until the receiver accepts, and count what it accepted.
 
 The SDK gives up a batch after a few seconds, and a receiver on a busy machine may take longer than that.
 
-The services of the fleet share one connection a signal, so a provider that shuts down must not close it for the others.
+The services of the fleet share one connection per signal, so a provider that shuts down must not close it for the
+others.
 """
 
 import threading
@@ -18,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 RETRY_MAX_S: Final = 60.0
-"""How long a batch is tried again."""
+"""How long a batch is retried."""
 RETRY_PAUSE_S: Final = 1.0
 
 
@@ -35,7 +36,7 @@ class Counts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, signal: str, number: int, export: Callable[[], bool]) -> bool:
-        """Run `export` until it succeeds or RETRY_MAX_S are over, and count; exporters do it from their threads."""
+        """Run `export` until it succeeds or RETRY_MAX_S are over, and count. Exporters call it from their threads."""
         give_up_at = time.monotonic() + RETRY_MAX_S
         while not (success := export()):
             self.failing = True
@@ -48,14 +49,14 @@ class Counts:
 
 
 class CountingSpans(SpanExporter):
-    """Counts spans."""
+    """Exports and counts spans."""
 
     def __init__(self, exporter: SpanExporter, counts: Counts) -> None:
         self._exporter = exporter
         self._counts = counts
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Hand on and count."""
+        """Export a batch and count it."""
         sent = self._counts.add("spans", len(spans), lambda: self._exporter.export(spans) is SpanExportResult.SUCCESS)
         return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
@@ -63,19 +64,19 @@ class CountingSpans(SpanExporter):
         """Leave the shared connection open."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the name is the interface
-        """Nothing is held back here."""
+        """Do nothing: nothing is buffered here."""
         return True
 
 
 class CountingLogs(LogRecordExporter):
-    """Counts log records."""
+    """Exports and counts log records."""
 
     def __init__(self, exporter: LogRecordExporter, counts: Counts) -> None:
         self._exporter = exporter
         self._counts = counts
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Hand on and count."""
+        """Export a batch and count it."""
         sent = self._counts.add(
             "logs", len(batch), lambda: self._exporter.export(batch) is LogRecordExportResult.SUCCESS
         )
@@ -85,12 +86,12 @@ class CountingLogs(LogRecordExporter):
         """Leave the shared connection open."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the name is the interface
-        """Nothing is held back here."""
+        """Do nothing: nothing is buffered here."""
         return True
 
 
 class CountingMetrics(MetricExporter):
-    """Counts metric points."""
+    """Exports and counts metric points."""
 
     def __init__(self, exporter: MetricExporter, counts: Counts) -> None:
         super().__init__()
@@ -98,7 +99,7 @@ class CountingMetrics(MetricExporter):
         self._counts = counts
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Hand on and count."""
+        """Export a batch and count it."""
         points = sum(
             len(metric.data.data_points)
             for resource in metrics_data.resource_metrics
@@ -116,5 +117,5 @@ class CountingMetrics(MetricExporter):
         """Leave the shared connection open."""
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the name is the interface
-        """Nothing is held back here."""
+        """Do nothing: nothing is buffered here."""
         return True

@@ -1,6 +1,6 @@
-"""The pretend services: what calls what, how long it takes, how it fails. Knows nothing of telemetry.
+"""The simulated services: their calls, durations and failures. Knows nothing of telemetry.
 
-`play` runs one request through the fleet and answers what happened as a tree of calls with times in nanoseconds.
+`play` runs one request through the fleet and returns what happened as a tree of calls with times in nanoseconds.
 """
 
 import random
@@ -12,7 +12,7 @@ Value = str | int | float | bool
 
 NANOSECONDS_PER_MS: Final = 1_000_000
 NETWORK_MS: Final = (0.2, 2.0)
-"""What a call between services takes on the way there, and again on the way back."""
+"""Network time of a call between services, each way."""
 
 SERVICES: Final = {
     "frontend": "3.2.0",
@@ -29,7 +29,7 @@ SERVICES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How an operation goes wrong, now and then."""
+    """A way in which an operation sometimes fails."""
 
     probability: float
     exception: str
@@ -42,15 +42,15 @@ class Operation:
     """Work of one service.
 
     Attributes:
-        service: whose it is.
+        service: the service's name.
         name: the span's name.
         median_ms: its own time, without that of the operations it calls.
         kind: what starts it: a request, a message, or the service itself calling a database.
         attributes: fixed attributes of its span.
         calls: operations it runs, one after the other.
         failure: how it may fail; it then fails its caller too, unless that tolerates it.
-        optional: the caller goes on without it.
-        logs: what it writes when all went well, with {order} and the like filled in.
+        optional: the caller continues without it.
+        logs: the log messages of a success, with {order} and the like filled in.
     """
 
     service: str
@@ -66,7 +66,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operation that has happened; `failed` says with what, `caused_by_call` that it was a call it made."""
+    """An operation that has run. `failed` is its failure; `caused_by_call` says that a call it made was the cause."""
 
     operation: Operation
     start_ns: int
@@ -78,7 +78,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request through the fleet: who asked for what, and the tree of calls it became."""
+    """One request through the fleet: the user, the operation, and the tree of calls."""
 
     user_id: int
     order_id: int
@@ -218,7 +218,7 @@ ENTRANCES: Final = (
     (25, _http("frontend", "GET", "/cart", 4, _CART, _PRODUCTS, logs="GET /cart answered in {ms} ms")),
     (25, _http("frontend", "POST", "/checkout", 8, _CHECKOUT, logs="POST /checkout answered in {ms} ms")),
 )
-"""What people ask the fleet for, with how often."""
+"""The operations that users request, with their weights."""
 
 
 def play(rng: random.Random, end_ns: int) -> Request:

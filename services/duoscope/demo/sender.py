@@ -1,4 +1,4 @@
-"""Turns what happened in the fleet into telemetry, as each service would: the OpenTelemetry SDK, OTLP over gRPC."""
+"""Turns the fleet's calls into telemetry, as each service would: with the OpenTelemetry SDK and OTLP over gRPC."""
 
 import random
 import socket
@@ -37,12 +37,12 @@ BATCH_DELAY_MS: Final = 1000
 CHECK_TIMEOUT_S: Final = 5
 EXPORT_TIMEOUT_S: Final = 5
 CLOSE_TIMEOUT_S: Final = 10
-"""For everything that is left, of all services together, when the receiver has gone."""
+"""For all remaining data of all services together, when the receiver is gone."""
 CLOSE_BUSY_TIMEOUT_S: Final = 60
-"""The same while the receiver is there, and has a lot to do."""
+"""The same while the receiver is reachable but busy."""
 CLOSE_LOOK_EVERY_S: Final = 0.5
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""As the semantic conventions advise for http.server.request.duration; the SDK's own are made for milliseconds."""
+"""Recommended by the semantic conventions for http.server.request.duration; the SDK's own are for milliseconds."""
 NANOSECONDS_PER_S: Final = 1_000_000_000
 NANOSECONDS_PER_MS: Final = 1_000_000
 
@@ -56,19 +56,21 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files' contents: who signed the receiver's certificate, if not whom the system trusts; what we show."""
+    """Contents of PEM files: the authority of the receiver's certificate, if the system does not trust it, and our own
+    certificate and key.
+    """
 
     authority: bytes | None = None
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """As grpc takes them."""
+        """The same in grpc's form."""
         return grpc.ssl_channel_credentials(self.authority, self.key, self.certificate)
 
 
 def check(endpoint: str, api_key: str, tls: Tls) -> None:
-    """Send an empty request, to say at once what would otherwise show as lost data half a minute later.
+    """Send an empty request, to report at once what would otherwise show as lost data half a minute later.
 
     Raises:
         DuoscopeError: UNAVAILABLE when nothing answers; UNAUTHENTICATED or FORBIDDEN for the key.
@@ -119,7 +121,7 @@ def _refusal(endpoint: str, error: Any, *, tls: Tls) -> DuoscopeError:
             retry_after_s=CHECK_TIMEOUT_S,
             detail=f"{code.name}: {said}",
         )
-    # A handshake that fails for want of our certificate looks like any connection that is closed.
+    # A handshake that fails because we sent no certificate looks like any closed connection.
     asked = endpoint.startswith("https:") and tls.certificate is None
     show = " If it asks for clients' certificates, show one: --cert-file and --key-file." if asked else ""
     return unavailable(
@@ -133,7 +135,7 @@ def _refusal(endpoint: str, error: Any, *, tls: Tls) -> DuoscopeError:
 
 @dataclass(slots=True)
 class _Exporters:
-    """One connection a signal, shared by all services."""
+    """One connection per signal, shared by all services."""
 
     spans: OTLPSpanExporter
     logs: OTLPLogExporter
@@ -153,7 +155,7 @@ class _Exporters:
 
 
 class _Service:
-    """One pretend service's SDK: its resource, its tracer, logger and instruments."""
+    """The SDK of one simulated service: its resource, tracer, logger and instruments."""
 
     def __init__(self, name: str, version: str, exporters: _Exporters, counts: Counts, rng: random.Random) -> None:
         resource = Resource.create(
@@ -213,7 +215,7 @@ class _Service:
 
 
 class FleetSender:
-    """Sends requests' telemetry; `counts` says what the receiver took. Close it to send what is left."""
+    """Sends the telemetry of requests; `counts` has what the receiver accepted. Close it to send the rest."""
 
     def __init__(self, endpoint: str, api_key: str, tls: Tls, rng: random.Random) -> None:
         self.counts = Counts()
@@ -227,15 +229,16 @@ class FleetSender:
         }
 
     def send(self, request: Request) -> str:
-        """Hand one request's spans, logs and measurements to the SDK; answers its trace id."""
+        """Pass one request's spans, logs and measurements to the SDK. Returns its trace id."""
         return trace.format_trace_id(self._emit(request, request.call, Context(), None))
 
     def close(self) -> None:
-        """Send what is left and disconnect; what is not sent within CLOSE_BUSY_TIMEOUT_S counts as lost.
+        """Send the remaining data and disconnect; what is not sent within CLOSE_BUSY_TIMEOUT_S counts as lost.
 
-        Where nobody listens any more, CLOSE_TIMEOUT_S are enough.
+        If the receiver is gone, CLOSE_TIMEOUT_S are enough.
 
-        One service's SDK after the other would wait for its own timeouts, 24 times over when the receiver has gone.
+        Shutting down one service's SDK after the other would take each one's own timeouts, 24 in all when the receiver
+        is gone.
         """
         closing = [
             threading.Thread(target=close, daemon=True)
@@ -251,7 +254,7 @@ class FleetSender:
         ):
             left[0].join(CLOSE_LOOK_EVERY_S)
         self.counts.ended.set()
-        # Ends retries that still wait, so that their batches are counted before anybody reads the counts.
+        # Ends retries that still wait, so that their batches are counted before the counts are read.
         self._exporters.spans.shutdown()
         self._exporters.logs.shutdown()
         self._exporters.metrics.shutdown()
@@ -272,7 +275,7 @@ class FleetSender:
         called_by_other = caller is not None and caller != operation.service and operation.kind == "server"
         outgoing: Span | None = None
         if called_by_other and caller is not None:
-            # The caller's own view of the call, which the callee's span hangs below.
+            # The caller's own view of the call; the callee's span is its child.
             outgoing = self._services[caller].tracer.start_span(
                 operation.name,
                 context,
@@ -281,7 +284,7 @@ class FleetSender:
                 start_time=call.start_ns - NANOSECONDS_PER_MS // 5,
             )
             context = trace.set_span_in_context(outgoing, context)
-        # What handles a message is a trace of its own in many systems; here it is a child that also links its cause.
+        # In many systems handling a message is a separate trace; here it is a child that also links its cause.
         links = [trace.Link(trace.get_current_span(context).get_span_context())] if operation.kind == "consumer" else []
         span = service.tracer.start_span(
             operation.name,

@@ -1,1 +1,3 @@
-"""What every other part stands on: scope, errors, settings, clock, ids, limits. Imports nothing of ours."""
+"""What every other package is built on: scope, errors, settings, clock, ids, limits. Imports no other package of
+duoscope.
+"""

@@ -1,4 +1,4 @@
-"""Who is behind a change, and from where: what the audit log says of every entry's author."""
+"""The author of a change, and where the request came from, as the audit log records them in every entry."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,12 +14,11 @@ class Actor:
     """The author of a change.
 
     Attributes:
-        user_id: the user, or the API key for the kind `api-key`; None for operators, the system and whoever failed to
-            sign in.
-        email: as presented or known, at most; a name for those without an address, such as the key's.
-        kind: `operator` is somebody at the command line, `system` is duoscope itself.
-        ip_address, user_agent: of the request, as far as there was one; of the system, which part of it acted.
-        request_id: joins the entries of one request, and the process's log.
+        user_id: the user, or the API key for the kind `api-key`; None for operators, the system and failed sign-ins.
+        email: the address as presented or as known; for an author without an address a name, such as the key's.
+        kind: `operator` is a person at the command line, `system` is duoscope itself.
+        ip_address, user_agent: of the request, if there was one; for the system, the part that acted.
+        request_id: links the entries of one request, and the process's log.
     """
 
     user_id: UUID | None
@@ -31,10 +30,10 @@ class Actor:
 
 
 def operator() -> Actor:
-    """Somebody at the command line, of whom no more is known than that they can reach the stores."""
+    """The actor for a person at the command line, about whom nothing is known except that they can reach the stores."""
     return Actor(None, "", "operator")
 
 
 def system(part: str) -> Actor:
-    """Duoscope itself, which has no address either; `part` of it, such as `first start` or `purge`."""
+    """The actor for duoscope itself. `part` names the acting part, such as `first start` or `purge`."""
     return Actor(None, "", "system", user_agent=f"duoscope ({part})")

@@ -15,5 +15,5 @@ def now_unix_nano() -> int:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2026-01-31T12:00:00.000000Z`: in UTC with microseconds, so that texts sort as the times do."""
+    """Format a time as `2026-01-31T12:00:00.000000Z`: in UTC with microseconds, so that texts sort as the times do."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

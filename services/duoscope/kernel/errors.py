@@ -1,8 +1,8 @@
 """The closed set of ways in which a request can fail.
 
-Raise `DuoscopeError` with a kind, a stable code and a message written for the person or program outside. What only an
-operator may read goes to `detail`, which is logged and never sent. Edges map kinds once: `api/problems.py` to HTTP
-problem details (RFC 9457), `receiver/status.py` to OTLP statuses.
+Raise `DuoscopeError` with a kind, a stable code and a message for the user or program outside. Text for operators only
+goes to `detail`, which is logged and never sent. Each edge maps kinds once: `api/problems.py` to HTTP problem details
+(RFC 9457), `receiver/status.py` to OTLP statuses.
 """
 
 from enum import Enum
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class ErrorKind(Enum):
-    """What went wrong, in the terms both HTTP and gRPC can express."""
+    """The kinds of failure, in terms that both HTTP and gRPC can express."""
 
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
@@ -56,27 +56,27 @@ class DuoscopeError(Exception):
 
 
 def invalid(message: str, *, code: str = "invalid-request", detail: str | None = None) -> DuoscopeError:
-    """The request is wrong and will stay wrong: the message says where and what to change."""
+    """The error for a request that is wrong and will stay wrong: the message says where, and what to change."""
     return DuoscopeError(ErrorKind.INVALID, code, message, detail=detail)
 
 
 def not_found(resource: str) -> DuoscopeError:
-    """The same answer for what does not exist and for what the caller may not know exists."""
+    """The same error for a resource that does not exist and for one whose existence the caller may not know."""
     return DuoscopeError(ErrorKind.NOT_FOUND, "not-found", f"No such {resource}.")
 
 
 def require_found(found: T | None, resource: str) -> T:
-    """Returns what was found. Raises NOT_FOUND if it is None."""
+    """Return what was found. Raises NOT_FOUND if it is None."""
     if found is None:
         raise not_found(resource)
     return found
 
 
 def no_such_user() -> DuoscopeError:
-    """For operators at the command line, who may know who there is."""
+    """The error for operators at the command line, who may know which users exist."""
     return not_found("user; `duoscope admin list-access` lists those who hold a role")
 
 
 def unavailable(message: str, *, code: str, retry_after_s: float, detail: str | None = None) -> DuoscopeError:
-    """A store is away or too busy; the same request may succeed later."""
+    """The error for a store that is down or too busy; the same request may succeed later."""
     return DuoscopeError(ErrorKind.UNAVAILABLE, code, message, detail=detail, retry_after_s=retry_after_s)

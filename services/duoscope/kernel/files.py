@@ -1,4 +1,4 @@
-"""Where the files that come with the package lie, and that those which a process writes are its account's alone."""
+"""Where the package's own files are installed, and how files that a process writes are kept private."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,16 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def keep_private() -> None:
-    """Let nobody but this account read what this process and its children write from now on: modes 0600 and 0700.
+    """Make files that this process and its children write readable by its account only: modes 0600 and 0700.
 
-    A folder of mode 0700 protects what is in it until somebody copies, mounts or backs it up elsewhere.
+    A folder of mode 0700 protects its content only until it is copied, mounted or backed up elsewhere.
     """
     os.umask(0o077)
 
 
 def shipped(name: str) -> Path:
-    """The folder `migrations` or `proto` of this installation: beside it in a checkout, inside it in a wheel."""
+    """The folder `migrations` or `proto` of this installation: beside the package in a checkout, inside it in a
+    wheel.
+    """
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parents[1] / name

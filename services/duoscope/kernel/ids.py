@@ -1,7 +1,7 @@
 """Identifiers: UUIDv7 (RFC 9562, section 5.7), so that ids of new rows sort by time of creation.
 
-The 12 bits after the milliseconds are their fraction (section 6.2, method 3): ids that one process makes in a
-millisecond, such as of the audit log's entries of one transaction, sort in their order too.
+The 12 bits after the milliseconds are their fraction (section 6.2, method 3). So ids that one process makes within a
+millisecond, such as those of audit entries in one transaction, also sort in order.
 """
 
 import os
@@ -12,7 +12,9 @@ _MS_NS = 1_000_000
 
 
 def new_id() -> UUID:
-    """A UUIDv7: 48 bits of Unix milliseconds, 12 bits of their fraction (quarters of a microsecond), 62 random bits."""
+    """Make a UUIDv7: 48 bits of Unix milliseconds, 12 bits of their fraction (quarters of a microsecond), 62 random
+    bits.
+    """
     unix_ms, rest_ns = divmod(time.time_ns(), _MS_NS)
     fraction = (rest_ns << 12) // _MS_NS
     random_bits = int.from_bytes(os.urandom(8)) >> 2

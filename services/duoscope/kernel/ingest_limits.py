@@ -1,7 +1,7 @@
-"""What a tenant may send: how much at a time, how many series, how large an item.
+"""The ingest limits of a tenant: rates, number of series, sizes of items.
 
-The instance has defaults (`DUOSCOPE_INGEST_LIMITS`), a tenant may have values of its own in its settings, under
-`limits`. They hold over all receivers: each lets in its share of the rates (receiver/admission/receivers.py).
+The instance has defaults (`DUOSCOPE_INGEST_LIMITS`); a tenant may have its own values in its settings, under `limits`.
+They apply to all receivers together: each admits its share of the rates (receiver/admission/receivers.py).
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from duoscope.kernel.errors import invalid
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """What holds for a tenant. Of those that say so, 0 means no limit.
+    """The limits that apply to a tenant. Where noted, 0 means no limit.
 
     Attributes:
         items_per_second, bytes_per_second: of the tenant: spans, log records and points; request bytes after
-            decompression. 0: no limit.
+        decompression. 0: no limit.
         key_items_per_second, key_bytes_per_second: the same for each of its API keys. 0: no limit.
-        burst_seconds: how many seconds' worth may come at once. A request that is larger is refused for good.
-        requests_in_flight: requests of the tenant that are read or not answered yet.
+        burst_seconds: how many seconds' worth may come at once. A larger request is refused permanently.
+        requests_in_flight: requests of the tenant that are being read or not answered yet.
         active_series: metric series seen in the last 30 to 60 minutes, by each receiver. 0: no limit.
         attributes: of one resource, scope or item, and events, links or exemplars of one item.
         attribute_bytes, body_bytes: one attribute's value and one log body, as stored.
@@ -53,9 +53,9 @@ class IngestLimits:
         return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
-        """These, with a tenant's own values in place of some.
+        """These limits, with some replaced by a tenant's own values.
 
-        What another version of duoscope wrote and this one does not know is left out.
+        Values that another version of duoscope wrote and this one does not know are ignored.
         """
         known = {name: value for name, value in own.items() if _is_valid(name, value)}
         return dataclasses.replace(self, **known) if known else self
@@ -78,7 +78,9 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
 
 
 def check(name: str, value: object) -> int:
-    """The value itself; INVALID for a limit that there is not, or a number that it cannot be."""
+    """Return the value, if it is a valid one for the limit `name`. Raises INVALID for an unknown limit or a value out
+    of range.
+    """
     if name not in _RANGES:
         raise invalid(f"There is no limit {name!r}; there are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
@@ -89,7 +91,7 @@ def check(name: str, value: object) -> int:
 
 
 def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, int]:
-    """A tenant's own values after `changes`, in which None takes a value away, so that the instance's holds again.
+    """A tenant's own values after `changes`. None in `changes` removes a value, so that the instance's applies again.
 
     Raises:
         DuoscopeError: INVALID.

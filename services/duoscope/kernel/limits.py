@@ -11,14 +11,14 @@ INGEST_REQUEST_BYTES_MAX: Final = 64 * 1024 * 1024
 """One OTLP request after decompression (OTLP 1.11 recommends 64 MiB)."""
 
 INGEST_UNPACK_THREADS_MAX: Final = 2
-"""Threads that decompress bodies and make protobuf of JSON."""
+"""Threads that decompress bodies and convert JSON to protobuf."""
 
 INGEST_ZSTD_WINDOW_LOG_MAX: Final = 25
 """2**25 is 32 MiB, the window of the collector's best zstd level; a decoder holds one window."""
 
 HTTP_BODY_PAUSE_MAX_S: Final = 15.0
 HTTP_BODY_MAX_S: Final = 60.0
-"""How long a sender may pause in the middle of a request, and how long it may take for all of it."""
+"""How long a sender may pause in the middle of a request, and how long the whole request may take."""
 
 HTTP_HEADERS_MAX_S: Final = 10.0
 """How long a connection may take for its TLS handshake, and then for the headers of a request."""
@@ -27,14 +27,15 @@ HTTP_IDLE_MAX_S: Final = 75.0
 """How long an HTTP connection is kept open between two requests."""
 
 HTTP_DISCARD_MAX_S: Final = 10.0
-"""How long the rest of a refused body is read and thrown away, so that its sender gets to see the answer."""
+"""How long the rest of a refused body is read and discarded, so that its sender receives the answer."""
 
 HTTP_HEADERS_BYTES_MAX: Final = 16 * 1024
 """Request line and headers, or gRPC metadata, of one request."""
 
 HTTP_UNREAD_MAX_S: Final = 15.0
 HTTP_UNREAD_BYTES_MIN: Final = 64 * 1024
-"""Whoever does not read as much of an answer in as long, nor all that was written, is cut off."""
+"""A client that reads less than this of an answer within this time is disconnected, unless it has read all that was
+written."""
 
 INGEST_CONNECTIONS_MAX: Final = 2048
 INGEST_CONNECTIONS_ADDRESS_MAX: Final = 1024
@@ -49,14 +50,15 @@ API_REQUEST_BYTES_MAX: Final = 1024 * 1024
 
 OPEN_FILES_WANTED: Final = 16_384
 OPEN_FILES_KEPT: Final = 4096
-"""File descriptors a process asks the system for, and those of them that no connection gets: they are for the embedded
-stores and the journal. Where the system gives fewer, half of them are kept, and the ports share the rest."""
+"""File descriptors that a process requests from the system, and how many of them are reserved for the embedded stores
+and the journal. If the system grants fewer, half are reserved, and the ports share the rest."""
 
 INGEST_GRPC_STREAMS_MAX: Final = 100
 """Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""
 
 INGEST_GRPC_WINDOW_BYTES: Final = 64 * 1024
-"""What a gRPC request is taken to hold while its message arrives: its flow-control window, before its size is known."""
+"""The memory that a gRPC request is counted with while its message arrives and its size is not known: its flow-control
+window."""
 
 INGEST_ATTRIBUTES_MAX: Final = 1000
 """Attributes of one resource, scope or item; events or links of one span; exemplars of one point."""
@@ -69,7 +71,7 @@ INGEST_NESTING_MAX: Final = 32
 """Levels of arrays and lists within one value."""
 
 INGEST_BUCKETS_MAX: Final = 10_000
-"""Buckets, bounds or quantiles of one point; LIST_MAX in decoder/points.c."""
+"""Buckets, bounds or quantiles of one point; LIST_MAX in decoder/rows/distributions.c."""
 
 INGEST_ITEMS_MAX: Final = 1_000_000
 """Resources, scopes, metrics and items of one request: two bytes each would be enough to fill the memory with rows."""
@@ -87,7 +89,7 @@ INGEST_DECODE_THREADS_MAX: Final = 2
 """Threads that decode requests and write batches to disk."""
 
 INGEST_CATALOGUE_PERIOD_S: Final = 30.0
-"""How often a receiver writes to the catalogue that a metric is there."""
+"""How often a receiver records in the catalogue that a metric exists."""
 
 INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
 """Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
@@ -101,8 +103,8 @@ STORE_DISK_FREE_BYTES_MIN: Final = 256 * 1024 * 1024
 
 INGEST_SPOOL_LOOK_S: Final = 10.0
 INGEST_SPOOL_TRIES_MAX: Final = 30
-"""How often the spool looks for files that an operator put back; and how often one batch may fail, with others that go
-in between, before it is set aside: minutes, in which what is too much for the store now may have become less."""
+"""How often the spool looks for files that an operator put back; and how often one batch may fail, while others
+succeed, before it is set aside: minutes, in which a store that is overloaded now may recover."""
 
 INGEST_COMMIT_MAX_S: Final = 20.0
 INGEST_LEDGER_MAX_S: Final = 5.0
@@ -112,44 +114,45 @@ INGEST_STORE_SILENCE_MAX_S: Final = 60
 """How long a ClickHouse server may be silent on a connection. Well below the 300 s after which a collector gives up."""
 
 INGEST_CLAIM_S: Final = 120.0
-"""How long a receiver has to store what it claimed, or to come back if it died: longer than an INSERT and a restart may
+"""How long a receiver has to store what it leased, or to come back if it died: longer than an INSERT and a restart may
 take, and well below the 300 s after which a collector gives up."""
 
 INGEST_CLAIM_WAIT_S: Final = 2.0
 INGEST_CLAIM_PAUSE_S: Final = 5.0
-"""How long PostgreSQL may take to note claims, and how long it is left alone after it did not."""
+"""How long PostgreSQL may take to record leases, and how long it is not asked again after it failed to."""
 
 INGEST_BATCH_ROWS_MAX: Final = 500_000
-"""Rows after which a batch takes no further request: a request of small items makes many times its bytes of them."""
+"""Rows after which a batch accepts no further request: the rows of many small items take many times their request
+bytes."""
 
 INGEST_SPOOL_RETRY_AFTER_S: Final = 30.0
 INGEST_SPOOL_PAUSE_MIN_S: Final = 0.5
 INGEST_SPOOL_PAUSE_MAX_S: Final = 10.0
-"""How long the spool waits before it tries a store again that is away."""
+"""How long the spool waits before it tries an unavailable store again."""
 
 INGEST_INSERT_MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
-"""What one INSERT may take in ClickHouse."""
+"""Memory that one INSERT may use in ClickHouse."""
 
 INGEST_PARTITIONS_MAX: Final = 1000
 """Of one INSERT: a day and a retention each. All days of all retentions are fewer."""
 
 INGEST_SPLITS_MAX: Final = 200
-"""Tries to find the refused items of one request; what is not told apart by then is refused with them."""
+"""Attempts to find the refused items of one request; items not isolated by then are refused with them."""
 
 EMBEDDED_POSTGRES_CHECK_S: Final = 1.0
-"""How often the embedded PostgreSQL is looked at; one that died is started again."""
+"""How often the embedded PostgreSQL is checked; one that died is started again."""
 
 INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Request bytes that one batch carries at the most, unless a single request is larger."""
+"""Request bytes that one batch holds at most, unless a single request is larger."""
 
 INGEST_BATCH_WAIT_MAX_S: Final = 0.2
-"""How long the first request of a batch waits for company."""
+"""How long the first request of a batch waits for others."""
 
 INGEST_BATCHES_PER_SIGNAL_MAX: Final = 2
-"""Batches of one signal on their way: one is decoded while the one before it is inserted."""
+"""Batches of one signal in progress: one is decoded while the previous one is inserted."""
 
 INGEST_INSERT_RETRY_PAUSES_S: Final = (0.2, 1.0)
-"""How long an INSERT waits before each new try while ClickHouse is away; then the spool takes it."""
+"""How long an INSERT waits before each new try while ClickHouse is down; then the batch goes to the spool."""
 
 INGEST_DRAIN_MAX_S: Final = 8.0
 """How long a stop waits for requests that were accepted."""
@@ -158,57 +161,60 @@ INGEST_QUEUE_BYTES_MAX: Final = 128 * 1024 * 1024
 """Request bytes held in memory over all tenants; above it clients are told to retry."""
 
 INGEST_RETRY_AFTER_S: Final = 2.0
-"""What a client is told when the receiver is full or the store is away."""
+"""The time to retry after that a client gets when the receiver is full or the store is down."""
 
 AUTHENTICATED_AGE_MAX_S: Final = 300
-"""How long ago a user may have shown who they are to end other sessions, forget devices or change their address."""
+"""How recent a login must be to end other sessions, forget devices or change the address."""
 
 READ_RETRY_AFTER_S: Final = 2.0
-"""What a reader is told when the API has no room for it at the moment."""
+"""The time to retry after that a reader gets when the API has no room for it."""
 
 READS_MAX: Final = 6
 READS_KEPT: Final = 2
 READS_TENANT_MAX: Final = 2
-"""Queries of telemetry at work in one process, those of them that only tenants without any other get, and how many
-those of one tenant may be."""
+"""Queries of telemetry at work in one process; how many of them are reserved for tenants that have none; how many one
+tenant may have."""
 
 READS_WAITING_TENANT_MAX: Final = 16
 READ_WAIT_MAX_S: Final = 10.0
-"""How many queries of one tenant may wait for a place, and for how long."""
+"""How many queries of one tenant may wait for a slot, and for how long."""
 
 READ_THREADS_MAX: Final = 2
-"""Threads of one query, where the tenant has no other at work."""
+"""Threads of one query if the tenant has no other at work."""
 
 READ_PATTERNS_MAX: Final = 20
-"""Terms with a * of one search text: each is compared with every row."""
+"""Terms with a * in one search text: each is compared with every row."""
 
 ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
-"""What the items of one page may take as stored; a page that would be larger is shorter."""
+"""Stored size of the items of one page; a page that would exceed it is shorter."""
+
+ANSWER_ITEM_BYTES_MAX: Final = 16 * 1024 * 1024
+"""What one span may take on a page of its own, as JSON; of a larger one the beginning is shown."""
 
 ANSWER_TEXT_BYTES_MAX: Final = 64 * 1024
-"""What a list shows of a body or of the attributes of one item; read by its id, an item has all."""
+"""How much of a body, or of the attributes, of one item a list shows; a request by id returns all."""
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-"""One answer of the API, as JSON."""
+"""Size of one answer of the API, as JSON."""
 
 ANSWER_CHUNK_BYTES: Final = 64 * 1024
-"""An answer is handed to its connection in parts of this size."""
+"""An answer is passed to its connection in parts of this size."""
 
 ANSWERS_TENANT_BYTES_MAX: Final = 64 * 1024 * 1024
 ANSWERS_BYTES_MAX: Final = 256 * 1024 * 1024
-"""What answers to one tenant, and to all, may hold in memory while they are made and until they were read."""
+"""Memory that answers to one tenant, and to all, may hold from their making until they are read."""
 
 LOG_STREAMS_MAX: Final = 50
 LOG_STREAMS_TENANT_MAX: Final = 10
 LOG_STREAMS_KEPT: Final = 10
-"""Log streams of one process, which ask a query a second each; those of one tenant; and the last of them, which only
-tenants without any get."""
+"""Log streams of one process, each with one query per second; of one tenant; and how many are reserved for tenants that
+have none."""
 
 LOG_STREAM_MAX_S: Final = 900.0
 LOG_STREAM_CHECK_S: Final = 0.5
 LOG_STREAMS_RETRY_AFTER_S: Final = 10.0
-"""How long a log stream lasts at the most, how often it is asked whether its reader still may read, and what is said
-where there is no room for another."""
+"""How long a log stream lasts at most, how often its reader's permission is checked, and the time to retry after when
+there is no room for another."""
 
 SEARCH_LIMIT_DEFAULT: Final = 100
 SEARCH_LIMIT_MAX: Final = 1000
@@ -218,26 +224,26 @@ EMAIL_DOMAINS_OF_ORGANIZATION_MAX: Final = 200
 """E-mail domains that an organization may claim, proven or not."""
 
 DNS_QUERIES_MAX: Final = 16
-"""Organizations that wait for an answer of DNS at one time, one query each, in one process."""
+"""Organizations that may wait for a DNS answer at one time in one process, with one query each."""
 
 LIST_LIMIT_DEFAULT: Final = 50
 LIST_LIMIT_MAX: Final = 200
 """Rows of one page of a metadata list."""
 
 QUERY_TEXT_CHARS_MAX: Final = 8192
-"""Length of a search text a person wrote."""
+"""Length of a search text."""
 
 PROMQL_NESTING_MAX: Final = 100
 PROMQL_CHAINED_MAX: Final = 500
-"""Brackets within each other and operators of one PromQL expression: its parser works on the machine's stack, and above
-about 4,000 of either the process would end."""
+"""Nested brackets, and operators, of one PromQL expression: its parser is recursive, and above about 4,000 of either
+the process would crash."""
 
 PROMQL_POINTS_MAX: Final = 10_000_000
 PROMQL_CELLS_MAX: Final = 20_000_000
 PROMQL_SERIES_MAX: Final = 50_000
 PROMQL_HISTOGRAMS_MAX: Final = 200_000
-"""Points that one PromQL query may read, values (series by steps) that one part of it may have, series, and points that
-are exponential histograms."""
+"""Bounds of one PromQL query: points read, values (series by steps) of one part of it, series, and points of
+exponential histograms."""
 
 PROMQL_TIMEOUT_S: Final = 60
 """How long one PromQL query may take in all."""
@@ -249,11 +255,11 @@ METRIC_SERIES_MAX: Final = 500
 """Series that one metric query may return."""
 
 GENERATED_PASSWORD_S: Final = 24 * 3600
-"""How long a password works that duoscope made for somebody."""
+"""How long a generated password is valid."""
 
 BREACHED_ANSWER_MAX_S: Final = 2.0
 BREACHED_PAUSE_S: Final = 300.0
-"""How long the service that knows breached passwords may take to answer, and is left alone after it did not."""
+"""How long the service for breached passwords may take to answer, and how long it is not asked after it failed to."""
 
 TELEMETRY_CONNECT_MAX_S: Final = 5
 """How long a connection to a ClickHouse server may take."""
@@ -263,5 +269,4 @@ TELEMETRY_QUERY_MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
 TELEMETRY_QUERY_ROWS_MAX: Final = 2_000_000_000
 TELEMETRY_QUERY_BYTES_MAX: Final = 256 * 1024 * 1024 * 1024
 TELEMETRY_QUERY_RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Bounds of one read in ClickHouse: how long, in how much memory, over how many rows and bytes, with how large a
-result."""
+"""Bounds of one read in ClickHouse: time, memory, rows and bytes read, and size of the result."""

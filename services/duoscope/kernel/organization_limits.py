@@ -1,8 +1,8 @@
-"""What an organization may have and send, all of its tenants together: a tenant's limits do not multiply by tenants.
+"""The limits of an organization, over all its tenants together, so that limits do not multiply with tenants.
 
-The instance has defaults (`DUOSCOPE_ORGANIZATION_LIMITS`), an organization may have values of its own. Counts hold for
-what the organization makes. Rates hold over all of its tenants, and over all receivers; an organization without a rate
-of its own may send as much as the largest of its tenants.
+The instance has defaults (`DUOSCOPE_ORGANIZATION_LIMITS`); an organization may have its own values. Counts apply to
+what the organization creates. Rates apply to all of its tenants and all receivers together; an organization without a
+rate of its own may send as much as its largest tenant.
 """
 
 import dataclasses
@@ -14,24 +14,26 @@ from duoscope.kernel.errors import invalid
 from duoscope.kernel.ingest_limits import IngestLimits
 
 RATES: Final = ("items_per_second", "bytes_per_second", "requests_in_flight")
-"""Named as a tenant's are (kernel/ingest_limits.py), which they add up."""
+"""The rates, with the same names as a tenant's (kernel/ingest_limits.py)."""
 LARGEST: Final = "largest."
-"""Before the name of a rate: that of the largest tenant, which holds where the organization has none of its own."""
+"""Prefix of the name of a rate: the rate of the largest tenant, which applies if the organization has none of its
+own."""
 _DELETED_TIMES: Final = 4
-"""What was deleted and can be restored counts too, this many times later: so that making and deleting has an end."""
+"""Existing resources, and deleted ones that can be restored, may together be this many times the limit: so that
+creating and deleting cannot go on without end."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationLimits:
-    """What holds for an organization.
+    """The limits that apply to an organization.
 
     Attributes:
         workspaces, tenants, roles, identity_providers: of its own; built-in roles are not counted.
-        users: with an account, and open invitations besides.
-        invitations: that are open.
-        api_keys: that are not revoked, of all tenants.
-        items_per_second, bytes_per_second, requests_in_flight: of all tenants together. None: as much as the largest
-            of its tenants may; 0 for the first two: no limit.
+        users: those with an account, and open invitations.
+        invitations: open ones.
+        api_keys: of all tenants, without revoked ones.
+        items_per_second, bytes_per_second, requests_in_flight: of all tenants together. None: as much as the largest of
+        its tenants may; 0 for the first two: no limit.
     """
 
     workspaces: int = 20
@@ -59,12 +61,18 @@ class OrganizationLimits:
         return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
-        """These, with an organization's own values in place of some; what is not known here is left out."""
+        """These limits, with some replaced by an organization's own values. Unknown names are ignored."""
         known = {name: value for name, value in own.items() if _is_valid(name, value)}
         return dataclasses.replace(self, **known) if known else self
 
     def allows(self, name: str, living: int, kept: int) -> bool:
-        """Whether another one may be made, where there are so many, and so many with those that can be restored."""
+        """Whether one more may be created.
+
+        Args:
+            name: the limit.
+            living: how many exist.
+            kept: how many exist or can be restored.
+        """
         most: int = getattr(self, name)
         return living < most and kept < most * _DELETED_TIMES
 
@@ -80,7 +88,9 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
 
 
 def check(name: str, value: object) -> int:
-    """The value itself; INVALID for a limit that there is not, or a number that it cannot be."""
+    """Return the value, if it is a valid one for the limit `name`. Raises INVALID for an unknown limit or a value out
+    of range.
+    """
     if name not in _RANGES:
         raise invalid(f"There is no limit {name!r} of an organization; there are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
@@ -91,7 +101,7 @@ def check(name: str, value: object) -> int:
 
 
 def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, int]:
-    """An organization's own values after `changes`, in which None takes a value away.
+    """An organization's own values after `changes`. None in `changes` removes a value.
 
     Raises:
         DuoscopeError: INVALID.
@@ -108,12 +118,12 @@ def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, 
 def rates(
     own: tuple[tuple[str, int], ...], defaults: IngestLimits, of_tenant: IngestLimits | None = None
 ) -> tuple[int, int, int]:
-    """The RATES that hold for all tenants of an organization together; 0 is no limit.
+    """The RATES that apply to all tenants of an organization together; 0 means no limit.
 
     Args:
-        own: the organization's rates, and those of its largest tenant, as a key's credential has them.
-        defaults: what a tenant without limits of its own may send.
-        of_tenant: what the tenant may that sends.
+        own: the organization's rates, and those of its largest tenant, as in a key's credential.
+        defaults: the limits of a tenant without limits of its own.
+        of_tenant: the limits of the sending tenant.
     """
     known = dict(own)
 
@@ -131,7 +141,7 @@ def rates(
 def with_largest(
     own: Mapping[str, int], limits_of_tenants: Sequence[Mapping[str, object]]
 ) -> tuple[tuple[str, int], ...]:
-    """The organization's own rates, and for the others those of its largest tenant: what `rates` takes."""
+    """The organization's own rates, and for the others those of its largest tenant, in the form that `rates` takes."""
     found = {name: value for name, value in own.items() if name in RATES}
     most = largest(limits_of_tenants)
     found |= {f"{LARGEST}{name}": value for name, value in most.items() if name not in found}
@@ -139,7 +149,7 @@ def with_largest(
 
 
 def largest(limits_of_tenants: Sequence[Mapping[str, object]]) -> dict[str, int]:
-    """Of each rate the largest that a tenant has of its own; 0, no limit, is the largest of all."""
+    """For each rate, the largest value that a tenant has of its own; 0, no limit, counts as the largest."""
     found: dict[str, int] = {}
     for own in limits_of_tenants:
         for name in RATES:

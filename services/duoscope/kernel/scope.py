@@ -1,8 +1,8 @@
-"""Who a piece of work acts for.
+"""The tenant that a piece of work acts for.
 
 A `Scope` names one tenant with its whole ancestry. It is built in three places only: API authentication, ingest
-authentication, and the worker's fan-out over tenants; a tidy test keeps it so. There is no default and no "None means
-all". Work that crosses tenants takes a `PlatformScope`, which says why and which few functions accept.
+authentication, and the worker's fan-out over tenants; a tidy test enforces this. There is no default and no "None means
+all". Work that crosses tenants takes a `PlatformScope`, which states a reason and which few functions accept.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class OrganizationScope:
-    """One organization as a whole: for managing its people and its hierarchy, never its telemetry.
+    """One organization as a whole: for managing its users and its hierarchy, never its telemetry.
 
-    Made in one place: identity/authorization/permissions.py, where a request holds a permission organization-wide.
+    Built in one place: identity/authorization/permissions.py, when a request holds a permission organization-wide.
     """
 
     organization_id: UUID
@@ -30,7 +30,7 @@ class OrganizationScope:
 
 @dataclass(frozen=True, slots=True)
 class PlatformScope:
-    """Leave to work across tenants. `reason` is a short constant phrase and shows in the stores' logs."""
+    """Permission to work across tenants. `reason` is a short constant phrase and shows in the stores' logs."""
 
     reason: str
 

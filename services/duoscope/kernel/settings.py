@@ -1,7 +1,7 @@
 """Configuration: frozen, typed, read from the environment in this one place.
 
-Every variable starts with `DUOSCOPE_`; one that is not known here is refused, so that a typing mistake shows at the
-start and not as a silent default. `duoscope up` and its sisters pass the options of the same names as overrides.
+Every variable starts with `DUOSCOPE_`; an unknown one is refused, so that a typing mistake shows at the start and not
+as a silent default. `duoscope up` and the other services pass the options of the same names as overrides.
 """
 
 import difflib
@@ -29,39 +29,39 @@ AddressOrOff: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a process was told. Attribute `x_y` is the variable `DUOSCOPE_X_Y`.
+    """The settings of a process. Attribute `x_y` is the variable `DUOSCOPE_X_Y`.
 
     Attributes:
         host: address to listen on.
         api_port, otlp_grpc_port, otlp_http_port: TCP ports; 0 asks for a free one.
-        metrics_port: where a receiver or worker that runs apart shows its metrics; 0: nowhere. The API has /metrics.
+        metrics_port: where a separate receiver or worker serves its metrics; 0: nowhere. The API has /metrics.
         otlp_tls_cert, otlp_tls_key: PEM files for both OTLP ports; empty means plain text.
         otlp_tls_client_ca: PEM file of authorities, one of which must have signed a client's certificate; empty means
             that clients need none.
         data_dir: everything the embedded stores and the process keep on disk.
-        postgres_dsn: server of the services' role; empty means embedded.
+        postgres_dsn: server, with the role of the services; empty means embedded.
         postgres_admin_dsn: role that owns the schema, for migrations; empty means the embedded superuser.
         clickhouse_dsn: server for the services; empty means embedded.
         clickhouse_admin_dsn: account that may change the schema; empty means the same as clickhouse_dsn.
         clickhouse_cluster: cluster name for Replicated tables and ON CLUSTER; empty means a single node.
         secret_key: key material (32 bytes or more, text) for tokens and keyed hashes; empty means a file in data_dir.
-        api_key_outage_s: seconds that API keys which were verified go on working while PostgreSQL is away.
-        public_url: address of the API as people reach it; empty means http://host:api_port.
-        trusted_proxies: addresses or networks, separated by commas, whose X-Forwarded-For is believed; empty: nobody's.
-        smtp_url: server that takes our mail: smtps://user:password@host (TLS), smtp://... (STARTTLS, insisted on) or
+        api_key_outage_s: seconds that verified API keys keep working while PostgreSQL is down.
+        public_url: address of the API as users reach it; empty means http://host:api_port.
+        trusted_proxies: addresses or networks, separated by commas, whose X-Forwarded-For is trusted; empty: none.
+        smtp_url: server for outgoing mail: smtps://user:password@host (TLS), smtp://... (STARTTLS, required) or
             smtp+plaintext://host (no TLS, for a relay on the same machine); empty means that no mail is sent.
-        mail_from: address our mail comes from.
-        ingest_limits: what tenants may send that have no limits of their own, such as
+        mail_from: sender address of outgoing mail.
+        ingest_limits: ingest limits of tenants that have no limits of their own, such as
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
-        organization_limits: what organizations may have that have no limits of their own, such as
+        organization_limits: limits of organizations that have no limits of their own, such as
             `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
-        outbound_networks: networks of our own, separated by commas, that requests to configured addresses (identity
-            providers) may reach all the same; http is taken for loopback ones. Empty: public addresses and https only.
-        dns_servers: servers that are asked for the records that prove e-mail domains, by address, such as
+        outbound_networks: own networks, separated by commas, that requests to configured addresses (identity providers)
+            may reach all the same; http is allowed for loopback ones. Empty: public addresses and https only.
+        dns_servers: DNS servers for the records that prove e-mail domains, by address, such as
             `10.0.0.53,127.0.0.1:5353`; empty means those of the system.
-        breached_passwords_url: service that is asked too whether a new password was stolen elsewhere, by the first
-            five digits of its SHA-1, such as https://api.pwnedpasswords.com/range; `off`, the default: nobody is asked,
-            the list that is shipped decides alone.
+        breached_passwords_url: service that also checks whether a new password was stolen elsewhere, by the first five
+            digits of its SHA-1, such as https://api.pwnedpasswords.com/range. With `off`, the default, the built-in
+            list decides alone.
         log_level: Python logging level name.
     """
 
@@ -104,7 +104,11 @@ class Settings:
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Path | None] | None = None) -> Settings:
-    """Read settings from `environment` (normally os.environ); `overrides` (option values, None = not given) win.
+    """Read the settings.
+
+    Args:
+        environment: normally os.environ.
+        overrides: values of command-line options, which take precedence; None means not given.
 
     Raises:
         DuoscopeError: INVALID with the variable's name for an unknown variable or a value of the wrong form.
@@ -133,7 +137,9 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
 
 
 def _misfit(error: str, values: Mapping[str, object]) -> DuoscopeError:
-    """What is wrong with a value, by the description of its type: msgspec names the field, in a path such as `$.x`."""
+    """The error for a value of the wrong form, from its type's description: msgspec names the field in a path such as
+    `$.x`.
+    """
     found = re.search(r"`\$\.(\w+)`$", error)
     if found is None:
         return _invalid(error)

@@ -1,1 +1,1 @@
-"""One module a resource: its SQL and its types. Functions take an open transaction and never a connection."""
+"""One module per resource: its SQL and its types. Functions take an open transaction and never a connection."""

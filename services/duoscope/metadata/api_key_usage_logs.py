@@ -1,4 +1,4 @@
-"""What API keys were used for. One row tells of many requests, counted in memory by whoever served them."""
+"""The usage log of API keys. One row stands for many requests, counted in memory by the process that served them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ KEPT_DAYS: Final = 30
 class Use:
     """Requests of one kind with one key since the last write.
 
-    `status_code` is what they were answered, of gRPC the like of it in HTTP; 499 where the client left before.
+    `status_code` is the HTTP status of the answer, for gRPC the equivalent one; 499 if the client disconnected first.
     """
 
     tenant_id: UUID
@@ -31,7 +31,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class UsageLog:
-    """A row of `api_key_usage_logs`: so many requests up to `created_at`."""
+    """A row of `api_key_usage_logs`: the number of requests up to `created_at`."""
 
     usage_id: UUID
     api_key_id: UUID
@@ -44,11 +44,11 @@ class UsageLog:
 
 
 async def record(tx: Transaction, uses: Sequence[Use]) -> None:
-    """Write down uses of any tenants' keys, and when and where each key was used last: a platform transaction.
+    """Store the uses of any tenants' keys, and when and where each key was last used. Needs a platform transaction.
 
-    A key that is gone meanwhile is left out.
+    Keys that have been deleted meanwhile are left out.
     """
-    # In one order, whoever writes: two receivers that know the same keys would otherwise wait for each other.
+    # All writers use one order: two receivers that know the same keys would otherwise wait for each other.
     await tx.execute(
         "SELECT FROM api_keys WHERE api_key_id = ANY ($1::uuid[]) ORDER BY api_key_id FOR NO KEY UPDATE",
         [use.api_key_id for use in uses],
@@ -91,16 +91,16 @@ LISTING: Final = Listing(
     sorts={"created_at": datetime},
     filters={"api_key_id": "api_key_id = ?"},
 )
-"""How uses may be listed."""
+"""The sorts and filters of the usage list."""
 
 
 def from_row(row: Record) -> UsageLog:
-    """A row that LISTING selected."""
+    """Build a UsageLog from a row that LISTING selected."""
     return UsageLog(**dict(row))
 
 
 async def forget_old(tx: Transaction, rows_max: int) -> int:
-    """Remove up to so many rows older than KEPT_DAYS, across tenants; answers how many."""
+    """Remove up to `rows_max` rows older than KEPT_DAYS, across tenants. Returns how many."""
     return await tx.execute(
         "DELETE FROM api_key_usage_logs WHERE (tenant_id, usage_id) IN (SELECT tenant_id, usage_id "
         "FROM api_key_usage_logs WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT $2)",

@@ -1,4 +1,4 @@
-"""API keys: rows and permissions. What a key looks like and how one is verified is identity's business."""
+"""API keys: rows and permissions. The form of a key and its verification are in identity/api_keys/."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from duoscope.net.addresses import Network, parse_networks
 from duoscope.stores.postgres import Record, Transaction
 
 PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
-"""Of a key that sends, which is what a key is for unless somebody says otherwise."""
+"""The default permissions of a key: to send telemetry."""
 READ_PERMISSIONS: Final = frozenset({"traces:read", "metrics:read", "logs:read"})
 ALL_PERMISSIONS: Final = PERMISSIONS | READ_PERMISSIONS
 
@@ -25,7 +25,7 @@ DESCRIPTION_CHARS_MAX: Final = 2000
 REASON_CHARS_MAX: Final = 500
 ADDRESSES_MAX: Final = 100
 RATE_LIMIT_MAX: Final = 10_000_000
-"""Requests a minute."""
+"""In requests per minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,18 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a presented key is checked against.
+    """The stored data that a presented key is checked against.
 
     Attributes:
-        is_valid: whether the key as such works now.
-        valid_for_s: how long yet; None for one without an end.
+        is_valid: whether the key can be used now.
+        valid_for_s: seconds until it expires; None for a key without expiry.
         secret_hash: of the current secret.
-        previous_secret_hash: of the one before the last rotation; None when there is none or its grace is over.
-        previous_valid_for_s: how long that one works yet.
-        own_limits: of the tenant, by name; where it has none of its own, the instance's hold.
-        organization_limits: rates of the whole organization, by name: of its own, or `largest.` and the name of those
-            that the largest of its tenants has of its own.
+        previous_secret_hash: of the secret before the last rotation; None when there is none or its grace period is
+            over.
+        previous_valid_for_s: seconds until that one stops working.
+        own_limits: the tenant's own limits, by name; for all others the instance's apply.
+        organization_limits: rates of the whole organization, by name: its own, or, prefixed `largest.`, the largest
+            that one of its tenants has of its own.
     """
 
     organization_id: UUID
@@ -114,11 +115,11 @@ LISTING: Final = Listing(
         "AND p.api_key_id = api_keys.api_key_id AND p.permission = ?)",
     },
 )
-"""How keys may be listed."""
+"""The sorts and filters of the list of keys."""
 
 
 def from_row(row: Record) -> ApiKey:
-    """A row that LISTING selected."""
+    """Build an ApiKey from a row that LISTING selected."""
     values = dict(row)
     values["permissions"] = tuple(row["permissions"])
     values["allowed_addresses"] = tuple(row["allowed_addresses"])
@@ -126,7 +127,7 @@ def from_row(row: Record) -> ApiKey:
 
 
 def check_permissions(permissions: Iterable[str]) -> tuple[str, ...]:
-    """Sorted, without repetition; INVALID for none at all or one that does not exist."""
+    """Sort the permissions and remove repetitions. Raises INVALID if there is none, or one does not exist."""
     chosen = tuple(sorted(set(permissions)))
     if not chosen or not ALL_PERMISSIONS.issuperset(chosen):
         raise invalid(f"permissions must be one or more of {', '.join(sorted(ALL_PERMISSIONS))}.")
@@ -134,7 +135,9 @@ def check_permissions(permissions: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
-    """As CIDR, sorted, without repetition; INVALID for what is neither an address nor a network, or too many."""
+    """Convert to CIDR, sort, and remove repetitions. Raises INVALID for what is neither an address nor a network, or if
+    there are too many.
+    """
     try:
         networks = parse_networks(addresses)
     except ValueError as error:
@@ -159,7 +162,7 @@ async def create(
     rate_limit: int | None = None,
     allowed_addresses: Iterable[str] = (),
 ) -> UUID:
-    """Make one in the transaction's tenant; answers its api_key_id."""
+    """Create a key in the transaction's tenant. Returns its api_key_id."""
     chosen = check_permissions(permissions)
     api_key_id = new_id()
     with taken("api-key", "key_id"):
@@ -179,31 +182,31 @@ async def create(
 
 
 async def get(tx: Transaction, api_key_id: UUID) -> ApiKey | None:
-    """The key, if the transaction may see it."""
+    """The key, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE api_key_id = $1", api_key_id)
     return from_row(row) if row else None
 
 
 async def lock(tx: Transaction, api_key_id: UUID) -> ApiKey | None:
-    """The key, if the transaction may see it, kept from other changes until the transaction ends."""
+    """The key, locked until the transaction ends, or None if the transaction may not see it."""
     await tx.execute("SELECT FROM api_keys WHERE api_key_id = $1 FOR UPDATE", api_key_id)
     return await get(tx, api_key_id)
 
 
 async def find(tx: Transaction, key_id: str) -> ApiKey | None:
-    """By `tfk-...`, if the transaction may see it."""
+    """Find a key by `tfk-...`. Returns None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = $1", key_id)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[ApiKey]:
-    """Those the transaction may see, newest first."""
+    """The keys that the transaction may see, newest first."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM api_keys ORDER BY api_key_id DESC")
     return [from_row(row) for row in rows]
 
 
 async def change(tx: Transaction, key: ApiKey) -> None:
-    """Write name, description, rate_limit, allowed_addresses and expires_at as `key` has them."""
+    """Save name, description, rate_limit, allowed_addresses and expires_at as `key` has them."""
     await tx.execute(
         "UPDATE api_keys SET name = $3, description = $4, rate_limit = $5, allowed_addresses = $6::text[]::cidr[], "
         "expires_at = $7, status = CASE WHEN status = 'expired' THEN 'active' ELSE status END "
@@ -214,7 +217,7 @@ async def change(tx: Transaction, key: ApiKey) -> None:
 
 
 async def rotate(tx: Transaction, key: ApiKey, *, secret_hash: str, grace_s: float) -> None:
-    """Give the key another secret; the present one goes on working for `grace_s`, one from before that does not."""
+    """Give the key a new secret. The current one keeps working for `grace_s`; an earlier one stops working."""
     await tx.execute(
         "UPDATE api_keys SET secret_hash = $3, previous_secret_hash = CASE WHEN $4 > 0 THEN secret_hash END, "
         "rotated_at = now(), grace_period_expires_at = now() + make_interval(secs => $4) "
@@ -224,7 +227,7 @@ async def rotate(tx: Transaction, key: ApiKey, *, secret_hash: str, grace_s: flo
 
 
 async def revoke(tx: Transaction, key_id: str, *, reason: str, revoked_by: UUID | None = None) -> UUID | None:
-    """Revoke by key_id; its api_key_id, or None if the transaction sees no such key that still works.
+    """Revoke a key by key_id. Returns its api_key_id, or None if the transaction sees no such valid key.
 
     `revoked_by` is a user of the key's own organization.
     """
@@ -236,12 +239,12 @@ async def revoke(tx: Transaction, key_id: str, *, reason: str, revoked_by: UUID 
 
 
 async def find_credential(tx: Transaction, key_id: str) -> Credential | None:
-    """By key_id, which names no tenant: a platform transaction."""
+    """Find a credential by key_id, which names no tenant. Needs a platform transaction."""
     return (await find_credentials(tx, [key_id])).get(key_id)
 
 
 async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str, Credential]:
-    """Of many keys, by key_id: a platform transaction."""
+    """Find the credentials of many keys, by key_id. Needs a platform transaction."""
     rows = await tx.fetch(
         """
         SELECT k.organization_id, k.workspace_id, k.tenant_id, k.api_key_id, k.key_id, k.name, k.secret_hash,

@@ -1,6 +1,6 @@
-"""The chains of the audit log as a whole: their heads, how far they are shipped to ClickHouse, their entries in order.
+"""The chains of the audit log: their heads, how far they are shipped to ClickHouse, their entries in order.
 
-Across organizations: everything here takes a platform transaction.
+Everything here works across organizations and needs a platform transaction.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ FIRST_PREVIOUS_HASH: Final = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The head of a chain: its last entry, and how far ClickHouse has it."""
+    """The head of a chain: its last entry, and the last entry that ClickHouse has."""
 
     organization_id: UUID
     sequence: int
@@ -27,7 +27,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of `audit_logs`, whole."""
+    """A complete row of `audit_logs`."""
 
     organization_id: UUID
     sequence: int
@@ -51,12 +51,12 @@ class Entry:
 
     @property
     def right_hash(self) -> str:
-        """What `hash` must be, given the rest of the row."""
+        """The correct value of `hash`, given the rest of the row."""
         return chained_hash(self.organization_id, self.sequence, self.previous_hash, self.content)
 
 
 def chained_hash(organization_id: UUID, sequence: int, previous_hash: str, content: str) -> str:
-    """SHA-256 of `organization_id:sequence:previous_hash:content`, as the trigger of migration 0005 makes it."""
+    """SHA-256 of `organization_id:sequence:previous_hash:content`, as the trigger of migration 0005 computes it."""
     return hashlib.sha256(f"{organization_id}:{sequence}:{previous_hash}:{content}".encode()).hexdigest()
 
 
@@ -67,7 +67,7 @@ async def list_all(tx: Transaction) -> list[Chain]:
 
 
 async def entries(tx: Transaction, organization_id: UUID, *, after: int, up_to: int, limit: int) -> list[Entry]:
-    """The next entries of a chain behind the number `after`, in order."""
+    """The next entries of a chain after the number `after`, in order."""
     rows = await tx.fetch(
         "SELECT * FROM audit_logs WHERE organization_id = $1 AND sequence > $2 AND sequence <= $3 "
         "ORDER BY sequence LIMIT $4",
@@ -77,7 +77,7 @@ async def entries(tx: Transaction, organization_id: UUID, *, after: int, up_to: 
 
 
 async def list_unshipped(tx: Transaction) -> Sequence[UUID]:
-    """Chains with entries that ClickHouse may not have."""
+    """The organizations whose chains have entries that ClickHouse may not have."""
     rows = await tx.fetch("SELECT organization_id FROM audit_chains WHERE shipped_sequence < sequence ORDER BY 1")
     return [row["organization_id"] for row in rows]
 
@@ -85,7 +85,7 @@ async def list_unshipped(tx: Transaction) -> Sequence[UUID]:
 async def begin_shipping(tx: Transaction, organization_id: UUID, *, entries_max: int) -> tuple[int, int, bool] | None:
     """The part of a chain to ship next: the last number shipped, the last one to ship, and whether it was begun before.
 
-    A part that was begun and not finished comes again exactly as it was. None when there is nothing to ship.
+    A part that was begun and not finished is returned again exactly as it was. None when there is nothing to ship.
     """
     row = await tx.fetchrow(
         "SELECT sequence, shipped_sequence, shipping_sequence FROM audit_chains WHERE organization_id = $1 FOR UPDATE",
@@ -104,7 +104,7 @@ async def begin_shipping(tx: Transaction, organization_id: UUID, *, entries_max:
 
 
 async def finish_shipping(tx: Transaction, organization_id: UUID, sequence: int) -> None:
-    """ClickHouse has everything up to `sequence`."""
+    """Record that ClickHouse has everything up to `sequence`."""
     await tx.execute(
         "UPDATE audit_chains SET shipped_sequence = $2 "
         "WHERE organization_id = $1 AND shipping_sequence = $2 AND shipped_sequence < $2",

@@ -1,8 +1,8 @@
-"""The audit log: entries written in the transaction of the change that they tell of.
+"""The audit log: entries written in the transaction of the change that they record.
 
 An entry's text is canonical JSON. PostgreSQL numbers and chains it (migration 0005): entry N of an organization hashes
 its own text together with the hash of entry N - 1. `record` locks the organization's chain until the transaction ends,
-so call it last, after everything slow; where one transaction writes to two chains, the organization's comes first.
+so call it last, after everything slow. If one transaction writes to two chains, the organization's comes first.
 """
 
 import json
@@ -21,7 +21,7 @@ from duoscope.stores.postgres import Transaction
 Result = Literal["success", "failure", "error"]
 
 PLATFORM_CHAIN: Final = UUID("ffffffff-ffff-ffff-ffff-ffffffffffff")
-"""Stands in organization_id for what concerns no organization, such as making a region."""
+"""The organization_id of entries that concern no organization, such as creating a region."""
 EMAIL_CHARS_MAX: Final = 320
 USER_AGENT_CHARS_MAX: Final = 512
 RESOURCE_CHARS_MAX: Final = 256
@@ -29,7 +29,7 @@ RESOURCE_CHARS_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """An entry as a search shows it: without its place in the chain, which tells how much others do."""
+    """An entry in a search result: without its position in the chain, which would reveal how active others are."""
 
     audit_log_id: UUID
     timestamp: datetime
@@ -52,7 +52,9 @@ class AuditLog:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries; None asks nothing. `action` ends in `*` for all that begin with the rest."""
+    """The filters of a search; None means no filter. An `action` that ends in `*` matches all that begin with the
+    rest.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
@@ -79,21 +81,22 @@ async def record(
     after: Mapping[str, Any] | None = None,
     result: Result = "success",
 ) -> UUID:
-    """Write one entry; answers its id. It is there when, and only when, the transaction commits.
+    """Write one entry, which is stored if and only if the transaction commits. Returns its id.
 
     Args:
         tx: a scoped transaction of the organization, or a platform one.
-        actor: who did it.
+        actor: the author.
         action: `<resource>.<past participle>`, such as `user.created`.
-        resource_type: what kind of thing it was done to, as permissions call it: `user`, `api-key`.
-        resource_id: which one.
-        organization_id: whose chain; None for the platform's own, which only a platform transaction may write to.
-        workspace_id: where it happened.
-        tenant_id: where it happened. Without one, the entry is the organization's, and no tenant's search shows it.
-        before: the fields that changed, or all of them, as they were. Secrets are taken out by the names of their keys
-            (metadata/redaction.py), and sizes are bounded.
-        after: as they are now.
-        result: `failure` for what was refused, `error` for what broke.
+        resource_type: the kind of resource, with its name in permissions: `user`, `api-key`.
+        resource_id: the id of the resource.
+        organization_id: the organization of the chain; None for the platform's own, which needs a platform transaction.
+        workspace_id: the workspace of the change.
+        tenant_id: the tenant of the change. Without one, the entry is the organization's, and no tenant's search shows
+            it.
+        before: the old values of the changed fields, or of all. Secrets are redacted by the names of their keys
+            (metadata/redaction.py), and sizes are limited.
+        after: the new values.
+        result: `failure` for a refused action, `error` for one that broke.
     """
     audit_log_id = new_id()
     content = canonical(
@@ -139,14 +142,14 @@ _SEARCH: Final = """
 async def search(
     tx: Transaction, wanted: AuditFilter, *, organization_id: UUID | None, before: UUID | None, limit: int
 ) -> list[AuditLog]:
-    """Entries that the transaction may see, newest first.
+    """Search the entries that the transaction may see, newest first.
 
     Args:
         tx: of a tenant, or of its organization for the entries of all its tenants.
-        wanted: which.
-        organization_id: whose; None for the platform's own.
-        before: the last audit_log_id of the page before.
-        limit: how many at the most.
+        wanted: the filters.
+        organization_id: the organization; None for the platform's own entries.
+        before: the last audit_log_id of the previous page.
+        limit: the maximum number of entries.
     """
     rows = await tx.fetch(
         _SEARCH,

@@ -1,4 +1,4 @@
-"""Turns a violated unique key into the conflict that a client can understand."""
+"""Turns the violation of a unique key into a conflict that the client can understand."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ CODE_REMEDY: Final = "it is made of the name unless given: choose another name o
 
 @contextmanager
 def taken(resource: str, what: str, remedy: str = "") -> Generator[None]:
-    """Around one INSERT or UPDATE: CONFLICT `<resource>-exists` if `what` is taken by another row."""
+    """Wrap one INSERT or UPDATE. Raises CONFLICT `<resource>-exists` if another row already has `what`."""
     try:
         yield
     except UniqueViolationError as error:

@@ -1,4 +1,6 @@
-"""What signing in reads and changes of a user's row. Platform transactions: nobody is signed in yet."""
+"""The columns of a user's row that signing in reads and changes. Needs platform transactions: nobody is signed in
+yet.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,7 +12,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A living user of a living organization, whom mail can reach."""
+    """An existing user of an existing organization, whom mail can reach."""
 
     organization_id: UUID
     user_id: UUID
@@ -34,19 +36,19 @@ _ADDRESSEE = (
 
 
 async def find_addressee(tx: Transaction, email: str) -> Addressee | None:
-    """By address, without regard to case."""
+    """Find a user by address, ignoring case."""
     row = await tx.fetchrow(f"{_ADDRESSEE} AND lower(u.email) = lower($1)", email)
     return Addressee(**dict(row)) if row else None
 
 
 async def get_addressee(tx: Transaction, user: UserRef) -> Addressee | None:
-    """Returns the user, if both the user and the organization are active."""
+    """Return the user, if both the user and the organization are active."""
     row = await tx.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", *user)
     return Addressee(**dict(row)) if row else None
 
 
 async def count_failure(tx: Transaction, user: UserRef) -> None:
-    """Counts one more wrong password since the last right one. People see the number; it locks nobody out."""
+    """Count one more wrong password since the last right one. People see the number; it locks nobody out."""
     await tx.execute(
         "UPDATE users SET failed_attempts = least(failed_attempts, 1000000) + 1 "
         "WHERE organization_id = $1 AND user_id = $2",
@@ -57,7 +59,7 @@ async def count_failure(tx: Transaction, user: UserRef) -> None:
 async def replace_password(
     tx: Transaction, user: UserRef, password_hash: str, *, instead_of: str | None = None
 ) -> bool:
-    """Sets the hash of a password that the user chose. Returns False if the hash is no longer `instead_of`."""
+    """Set the hash of a password that the user chose. Returns False if the hash is no longer `instead_of`."""
     touched = await tx.execute(
         "UPDATE users SET password_hash = $3, password_expires_at = NULL, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL "
@@ -68,7 +70,7 @@ async def replace_password(
 
 
 async def rehash_password(tx: Transaction, user: UserRef, password_hash: str) -> None:
-    """Sets another hash of the same password, which keeps its expiry if it has one."""
+    """Set another hash of the same password, which keeps its expiry if it has one."""
     await tx.execute(
         "UPDATE users SET password_hash = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *(*user, password_hash),
@@ -76,7 +78,7 @@ async def rehash_password(tx: Transaction, user: UserRef, password_hash: str) ->
 
 
 async def verify_email(tx: Transaction, user: UserRef, email: str) -> bool:
-    """Records that the user reads the mail of an address. Returns False if the user has another address by now."""
+    """Record that the user reads the mail of an address. Returns False if the user has another address by now."""
     touched = await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = coalesce(email_verified_at, now()) "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND lower(email) = lower($3)",
@@ -86,7 +88,7 @@ async def verify_email(tx: Transaction, user: UserRef, email: str) -> bool:
 
 
 async def replace_email(tx: Transaction, user: UserRef, email: str) -> None:
-    """Gives the user another address, whose mail they read. Raises CONFLICT if it is another user's by now."""
+    """Give the user another address, whose mail they read. Raises CONFLICT if it is another user's by now."""
     with taken("user", "e-mail address"):
         await tx.execute(
             "UPDATE users SET email = $3, email_verified = true, email_verified_at = now() "

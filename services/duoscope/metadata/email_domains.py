@@ -1,4 +1,4 @@
-"""Domains of e-mail addresses that organizations claim, and which of the claims are proven."""
+"""E-mail domains that organizations claim, and which of the claims are proven."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ Proof: TypeAlias = Literal["dns", "operator", "migration"]
 
 @dataclass(frozen=True, slots=True)
 class EmailDomain:
-    """A row of `email_domains`; `token` is what the DNS record says, and no secret once it is published."""
+    """A row of `email_domains`. `token` is the text of the DNS record, and not secret once it is published."""
 
     organization_id: UUID
     email_domain_id: UUID
@@ -38,18 +38,18 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> EmailDomain:
-    """A row of the listing, or of the table."""
+    """Build an EmailDomain from a row of the listing or of the table."""
     return EmailDomain(**dict(row))
 
 
 async def get(tx: Transaction, email_domain_id: UUID) -> EmailDomain | None:
-    """The claim, if the transaction may see it."""
+    """The claim, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM email_domains WHERE email_domain_id = $1", email_domain_id)
     return from_row(row) if row else None
 
 
 async def lock(tx: Transaction, email_domain_id: UUID) -> EmailDomain | None:
-    """Like `get`, to be changed."""
+    """Like `get`, locked for a change."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM email_domains WHERE email_domain_id = $1 FOR UPDATE", email_domain_id
     )
@@ -57,7 +57,7 @@ async def lock(tx: Transaction, email_domain_id: UUID) -> EmailDomain | None:
 
 
 async def lock_claim(tx: Transaction, organization_id: UUID, domain: str) -> EmailDomain | None:
-    """The organization's claim of a domain, to be changed."""
+    """The organization's claim of a domain, locked for a change."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM email_domains WHERE organization_id = $1 AND domain = $2 FOR UPDATE",
         *(organization_id, domain),
@@ -66,7 +66,7 @@ async def lock_claim(tx: Transaction, organization_id: UUID, domain: str) -> Ema
 
 
 async def lock_proven(tx: Transaction, domain: str) -> EmailDomain | None:
-    """The claim that is proven, whosever it is, to be changed; a platform transaction."""
+    """The proven claim of a domain, of any organization, locked for a change. Needs a platform transaction."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM email_domains WHERE domain = $1 AND verified_at IS NOT NULL FOR UPDATE", domain
     )
@@ -81,7 +81,7 @@ async def count(tx: Transaction, organization_id: UUID) -> int:
 async def create(
     tx: Transaction, *, organization_id: UUID, email_domain_id: UUID, domain: str, token: str
 ) -> EmailDomain:
-    """Stores a claim that nothing proves yet. Raises UniqueViolationError if the organization has claimed it before."""
+    """Store a claim that nothing proves yet. Raises UniqueViolationError if the organization has claimed it before."""
     row = await tx.fetchrow(
         "INSERT INTO email_domains (organization_id, email_domain_id, domain, token) VALUES ($1, $2, $3, $4) "
         f"RETURNING {_COLUMNS}",
@@ -92,7 +92,9 @@ async def create(
 
 
 async def set_proof(tx: Transaction, claim: EmailDomain, proof: Proof | None) -> EmailDomain:
-    """Proven from now on, or for None no more. UniqueViolationError where another organization has proven it."""
+    """Set the proof of a claim, or remove it with None. Raises UniqueViolationError if another organization has proven
+    the domain.
+    """
     row = await tx.fetchrow(
         "UPDATE email_domains SET verified_by = $3, verified_at = CASE WHEN $3::text IS NULL THEN NULL ELSE now() END "
         f"WHERE organization_id = $1 AND email_domain_id = $2 RETURNING {_COLUMNS}",
@@ -103,7 +105,7 @@ async def set_proof(tx: Transaction, claim: EmailDomain, proof: Proof | None) ->
 
 
 async def delete(tx: Transaction, claim: EmailDomain) -> None:
-    """The claim and its proof are gone."""
+    """Delete the claim and its proof."""
     await tx.execute(
         "DELETE FROM email_domains WHERE organization_id = $1 AND email_domain_id = $2",
         *(claim.organization_id, claim.email_domain_id),
@@ -111,7 +113,7 @@ async def delete(tx: Transaction, claim: EmailDomain) -> None:
 
 
 async def is_proven(tx: Transaction, organization_id: UUID, domain: str) -> bool:
-    """Whether the organization has proven that the domain is its own."""
+    """Whether the organization has proven that it owns the domain."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM email_domains WHERE organization_id = $1 AND domain = $2 "

@@ -1,4 +1,6 @@
-"""Links that show who reads the mail of an address: rows only, found by hash. Platform transactions, but where told."""
+"""Links that show that a user reads the mail of an address: rows only, found by hash. Functions need platform
+transactions unless noted otherwise.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,9 +12,10 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class EmailVerification:
-    """A row of `email_verifications` that can be used.
+    """A usable row of `email_verifications`.
 
-    `asked_in_session_id` names the session that asked for the address to become its user's; None for one that is.
+    `asked_in_session_id` is the session that requested a change to this address; None if the address is already the
+    user's.
     """
 
     organization_id: UUID
@@ -37,7 +40,7 @@ async def create(
     lifetime_s: float,
     asked_in_session_id: UUID | None = None,
 ) -> None:
-    """Store one."""
+    """Store a link."""
     await tx.execute(
         "INSERT INTO email_verifications (organization_id, verification_id, user_id, token, email, expires_at, "
         "asked_in_session_id) VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)",
@@ -46,7 +49,7 @@ async def create(
 
 
 async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
-    """One that was not used and has not expired; kept from others until the transaction ends."""
+    """A link that was not used and has not expired, locked until the transaction ends."""
     row = await tx.fetchrow(
         "SELECT organization_id, verification_id, user_id, email, asked_in_session_id FROM email_verifications "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
@@ -56,7 +59,7 @@ async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
 
 
 async def use_all(tx: Transaction, user: UserRef) -> None:
-    """Marks all verification links of a user as used."""
+    """Mark all verification links of a user as used."""
     await tx.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
         *user,
@@ -64,7 +67,7 @@ async def use_all(tx: Transaction, user: UserRef) -> None:
 
 
 async def cancel_changes(tx: Transaction, user: UserRef, *, except_session_id: UUID | None = None) -> None:
-    """Cancels the changes of address that a user has asked for, except those asked for in `except_session_id`.
+    """Cancel the changes of address that a user has asked for, except those asked for in `except_session_id`.
 
     A scoped transaction acts as that user.
     """
@@ -78,7 +81,7 @@ async def cancel_changes(tx: Transaction, user: UserRef, *, except_session_id: U
 async def cancel_changes_of_organization(
     tx: Transaction, organization_id: UUID, *, except_session_id: UUID | None = None
 ) -> None:
-    """Cancels the changes of address of all users of an organization, except those asked for in one session."""
+    """Cancel the changes of address of all users of an organization, except those asked for in one session."""
     await tx.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND NOT is_used "
         "AND asked_in_session_id IS NOT NULL AND asked_in_session_id IS DISTINCT FROM $2",
@@ -87,7 +90,7 @@ async def cancel_changes_of_organization(
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:
-    """Remove those that expired a day ago or more; answers how many."""
+    """Remove links that expired a day ago or more. Returns how many."""
     return await tx.execute(
         "DELETE FROM email_verifications WHERE (organization_id, verification_id) IN ("
         "SELECT organization_id, verification_id FROM email_verifications "

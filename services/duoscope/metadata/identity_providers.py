@@ -1,4 +1,4 @@
-"""OpenID providers of organizations, which group there means which role here, and whom their subjects are here."""
+"""OpenID providers of organizations, the roles that their groups give, and the users that their subjects belong to."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +33,9 @@ class IdentityProvider:
 
 @dataclass(frozen=True, slots=True)
 class GroupRole:
-    """A row of `identity_provider_roles`: members of the group hold the role there; without a tenant, everywhere."""
+    """A row of `identity_provider_roles`: members of the group hold the role in the tenant; without a tenant,
+    organization-wide.
+    """
 
     group_name: str
     role_id: UUID
@@ -53,7 +55,7 @@ class GivenRole:
 
 _FORGETTING: Final = 0x64756F2D6F696463
 EVERYBODY: Final = "*"
-"""Stands for a group that whoever logs in through the provider is in."""
+"""The group of all users who log in through the provider."""
 _COLUMNS: Final[LiteralString] = (
     "organization_id, identity_provider_id, slug, name, issuer, client_id, client_secret_encrypted, scopes, "
     "allowed_email_domains, group_claim, acr_values, is_active, deleted_at, created_at, updated_at"
@@ -68,7 +70,7 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> IdentityProvider:
-    """A row of the listing, or of the table."""
+    """Build an IdentityProvider from a row of the listing or of the table."""
     values: dict[str, Any] = dict(row)
     for name in ("scopes", "allowed_email_domains", "acr_values"):
         values[name] = tuple(values[name])
@@ -76,7 +78,7 @@ def from_row(row: Record) -> IdentityProvider:
 
 
 async def get(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
-    """The provider, deleted or not, if the transaction may see it."""
+    """The provider, deleted or not, or None if the transaction may not see it."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1", identity_provider_id
     )
@@ -84,7 +86,7 @@ async def get(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider |
 
 
 async def lock(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider | None:
-    """Like `get`, to be changed."""
+    """Like `get`, locked for a change."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers WHERE identity_provider_id = $1 FOR UPDATE", identity_provider_id
     )
@@ -92,7 +94,7 @@ async def lock(tx: Transaction, identity_provider_id: UUID) -> IdentityProvider 
 
 
 async def find_open(tx: Transaction, slug: str) -> IdentityProvider | None:
-    """The one that a login names, if it and its organization are in service; a platform transaction."""
+    """The provider that a login names, if it and its organization are active. Needs a platform transaction."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM identity_providers p WHERE slug = $1 AND is_active AND deleted_at IS NULL AND EXISTS ("
         "SELECT FROM organizations o WHERE o.organization_id = p.organization_id AND o.is_active "
@@ -103,7 +105,7 @@ async def find_open(tx: Transaction, slug: str) -> IdentityProvider | None:
 
 
 async def create(tx: Transaction, provider: IdentityProvider) -> IdentityProvider:
-    """Store one, with its ids and slug; its times are the database's."""
+    """Store a provider with its ids and slug. The database sets its times."""
     row = await tx.fetchrow(
         "INSERT INTO identity_providers (organization_id, identity_provider_id, slug, name, issuer, client_id, "
         "client_secret_encrypted, scopes, allowed_email_domains, group_claim, is_active, acr_values) "
@@ -117,7 +119,7 @@ async def create(tx: Transaction, provider: IdentityProvider) -> IdentityProvide
 
 
 async def save(tx: Transaction, provider: IdentityProvider) -> IdentityProvider:
-    """Write what may change: not its issuer, whose subjects are known by it, nor its slug."""
+    """Save the columns that may change: not the issuer, which identifies its subjects, nor the slug."""
     row = await tx.fetchrow(
         "UPDATE identity_providers SET name = $2, client_id = $3, client_secret_encrypted = $4, scopes = $5, "
         "allowed_email_domains = $6, group_claim = $7, is_active = $8, deleted_at = $9, acr_values = $10 "
@@ -131,7 +133,7 @@ async def save(tx: Transaction, provider: IdentityProvider) -> IdentityProvider:
 
 
 async def group_roles(tx: Transaction, identity_provider_id: UUID) -> list[GroupRole]:
-    """What its groups mean, for roles and tenants that are not deleted."""
+    """The roles that its groups give, without deleted roles and tenants."""
     rows = await tx.fetch(
         "SELECT group_name, g.role_id, g.role_owner_id, g.workspace_id, g.tenant_id FROM identity_provider_roles g "
         "JOIN roles r ON r.organization_id = g.organization_id AND r.role_id = g.role_id AND r.deleted_at IS NULL "
@@ -144,7 +146,7 @@ async def group_roles(tx: Transaction, identity_provider_id: UUID) -> list[Group
 
 
 async def set_group_roles(tx: Transaction, provider: IdentityProvider, wanted: list[GroupRole]) -> None:
-    """These and no others."""
+    """Replace the roles that its groups give."""
     await tx.execute(
         "DELETE FROM identity_provider_roles WHERE identity_provider_id = $1", provider.identity_provider_id
     )
@@ -159,7 +161,7 @@ async def set_group_roles(tx: Transaction, provider: IdentityProvider, wanted: l
 
 
 async def user_of_subject(tx: Transaction, provider: IdentityProvider, subject: str) -> UUID | None:
-    """Whom the provider's subject is here."""
+    """The user that the provider's subject belongs to."""
     return await tx.fetchval(
         "UPDATE user_identities SET last_login_at = now() "
         "WHERE organization_id = $1 AND identity_provider_id = $2 AND subject = $3 RETURNING user_id",
@@ -168,7 +170,7 @@ async def user_of_subject(tx: Transaction, provider: IdentityProvider, subject: 
 
 
 async def link(tx: Transaction, provider: IdentityProvider, subject: str, user_id: UUID) -> bool:
-    """From now on the subject is this user; False if the user is another of the provider's subjects already."""
+    """Link the subject to the user. Returns False if the user already has another subject at the provider."""
     touched = await tx.execute(
         "INSERT INTO user_identities (organization_id, identity_provider_id, subject, user_id) "
         "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
@@ -178,8 +180,10 @@ async def link(tx: Transaction, provider: IdentityProvider, subject: str, user_i
 
 
 async def use_state(tx: Transaction, provider: IdentityProvider, state_hash: str, *, lifetime_s: float) -> bool:
-    """Use up the state of an authorization request; False if it was used before. Forgets some that are out of time."""
-    # One at a time: those that others remove at this moment need no second hand.
+    """Use up the state of an authorization request. Returns False if it was used before. Also removes some expired
+    states.
+    """
+    # Skips rows that another transaction removes at this moment.
     await tx.execute(
         "DELETE FROM oidc_used_states WHERE expires_at < now() AND (SELECT pg_try_advisory_xact_lock($1))",
         _FORGETTING,
@@ -193,7 +197,7 @@ async def use_state(tx: Transaction, provider: IdentityProvider, state_hash: str
 
 
 async def given_roles(tx: Transaction, provider: IdentityProvider, user_id: UUID) -> list[GivenRole]:
-    """Returns the roles that groups of the provider have given a user."""
+    """Return the roles that groups of the provider have given a user."""
     rows = await tx.fetch(
         "SELECT user_role_id, role_id, tenant_id FROM user_roles "
         "WHERE organization_id = $1 AND identity_provider_id = $2 AND user_id = $3",
@@ -203,7 +207,7 @@ async def given_roles(tx: Transaction, provider: IdentityProvider, user_id: UUID
 
 
 async def give_role(tx: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> GivenRole | None:
-    """Gives a user the role of a group. Returns None if the user holds that role there already: it stays their own."""
+    """Give a user the role of a group. Returns None if the user holds that role there already: it stays their own."""
     user_role_id = await tx.fetchval(
         "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
         "role_owner_id, identity_provider_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING "

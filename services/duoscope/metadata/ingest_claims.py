@@ -1,6 +1,6 @@
-"""Which receiver has which request in hand. All functions take a platform transaction: a batch is of many tenants.
+"""Leases of receivers on requests. All functions need a platform transaction: a batch has requests of many tenants.
 
-A key is a hash over tenant and bytes, and says nothing about either.
+A key is a hash over tenant and bytes, and reveals nothing about either.
 """
 
 import json
@@ -12,9 +12,10 @@ from duoscope.stores.postgres import Transaction
 
 
 async def take(tx: Transaction, receiver_id: UUID, keys: Sequence[UUID], *, lease_s: float) -> dict[UUID, Any]:
-    """Claim what nobody else has: answers the others' claims, with what their senders were told or None.
+    """Claim the requests that no other receiver has. Returns the others' claims, with the answer that their senders
+    got, or None.
 
-    In one order of keys, so that two receivers never wait for each other in a circle.
+    Keys are locked in one order, so that two receivers never wait for each other.
     """
     rows = await tx.fetch(
         """
@@ -40,7 +41,7 @@ async def take(tx: Transaction, receiver_id: UUID, keys: Sequence[UUID], *, leas
 
 
 async def hold(tx: Transaction, receiver_id: UUID, outcomes: Mapping[UUID, Any], *, for_s: float) -> None:
-    """Say what the senders of claimed requests are told, and keep the claims for longer."""
+    """Store the answers that senders of claimed requests got, and extend the claims."""
     await tx.execute(
         """
         UPDATE ingest_claims c SET expires_at = now() + make_interval(secs => $4), outcome = told.outcome
@@ -55,12 +56,12 @@ async def hold(tx: Transaction, receiver_id: UUID, outcomes: Mapping[UUID, Any],
 
 
 async def release(tx: Transaction, receiver_id: UUID, keys: Sequence[UUID]) -> None:
-    """Give up claims on requests that were refused after all."""
+    """Give up the claims on requests that were refused in the end."""
     await tx.execute(
         "DELETE FROM ingest_claims WHERE receiver_id = $1 AND claim_key = ANY ($2::uuid[])", receiver_id, list(keys)
     )
 
 
 async def forget_expired(tx: Transaction) -> None:
-    """Remove claims that bind nobody any more."""
+    """Remove expired claims."""
     await tx.execute("DELETE FROM ingest_claims WHERE expires_at < now() - interval '1 minute'")

@@ -1,4 +1,4 @@
-"""Invitations: to an organization, or to one of its tenants, with the roles that are given when one is accepted."""
+"""Invitations to an organization, or to one of its tenants, with the roles that they give when they are accepted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +40,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """An invitation as people read it in a list; no tenant for one to the whole organization."""
+    """An invitation as shown in a list; no tenant for one to the whole organization."""
 
     invitation_id: UUID
     organization: str
@@ -76,7 +76,7 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Invitation:
-    """A row of the listing, or of the table."""
+    """Build an Invitation from a row of the listing or of the table."""
     values: dict[str, Any] = dict(row)
     values["role_ids"] = tuple(values["role_ids"])
     return Invitation(**values)
@@ -95,7 +95,7 @@ async def create(
     invited_by: UserRef | None,
     roles_expire_at: datetime | None,
 ) -> Invitation:
-    """Creates an invitation. Raises CONFLICT if the address has an open one. `invited_by` is None for an operator."""
+    """Create an invitation. Raises CONFLICT if the address has an open one. `invited_by` is None for an operator."""
     invitation_id = new_id()
     inviter_organization, inviter = invited_by or (None, None)
     remedy = "send its link again (POST /api/v1/invitations/{id}/resend), or revoke it first (DELETE)"
@@ -119,13 +119,13 @@ async def create(
 
 
 async def get(tx: Transaction, invitation_id: UUID) -> Invitation | None:
-    """The invitation, if the transaction may see it."""
+    """The invitation, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1", invitation_id)
     return from_row(row) if row else None
 
 
 async def list_overview(tx: Transaction, organization: str | None) -> list[Overview]:
-    """Those in all organizations or in the one of that code, newest first: a platform transaction."""
+    """Invitations of all organizations, or of the one with that code, newest first. Needs a platform transaction."""
     rows = await tx.fetch(
         f"""
         SELECT i.invitation_id, o.code AS organization, i.email, w.name AS workspace, t.name AS tenant, i.status,
@@ -145,13 +145,13 @@ async def list_overview(tx: Transaction, organization: str | None) -> list[Overv
 
 
 async def lock(tx: Transaction, invitation_id: UUID) -> Invitation | None:
-    """The invitation, to be changed: nobody else changes it until the transaction ends."""
+    """The invitation, locked for a change until the transaction ends."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM invitations WHERE invitation_id = $1 FOR UPDATE", invitation_id)
     return from_row(row) if row else None
 
 
 async def lock_open(tx: Transaction, token_hash: str) -> Invitation | None:
-    """The open invitation of a token, which names no organization: a platform transaction."""
+    """The open invitation of a token, which names no organization. Needs a platform transaction."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM invitations WHERE token_hash = $1 AND accepted_at IS NULL AND revoked_at IS NULL "
         "AND expires_at > now() FOR UPDATE",
@@ -163,7 +163,7 @@ async def lock_open(tx: Transaction, token_hash: str) -> Invitation | None:
 async def renew(
     tx: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: UserRef | None
 ) -> Invitation:
-    """Replaces the token of an invitation and starts its lifetime anew. From now on its sender answers for it."""
+    """Replace the token of an invitation and start its lifetime anew. From now on its sender answers for it."""
     inviter_organization, inviter = invited_by or (None, None)
     row = await tx.fetchrow(
         "UPDATE invitations SET token_hash = $2, expires_at = now() + make_interval(secs => $3), invited_by = $4, "
@@ -175,12 +175,12 @@ async def renew(
 
 
 async def revoke(tx: Transaction, invitation_id: UUID) -> None:
-    """End it."""
+    """Revoke the invitation."""
     await tx.execute("UPDATE invitations SET revoked_at = now() WHERE invitation_id = $1", invitation_id)
 
 
 async def accept(tx: Transaction, invitation_id: UUID, *, user_id: UUID) -> None:
-    """Records that an invitation was used, and by whom."""
+    """Record that an invitation was used, and by whom."""
     await tx.execute(
         "UPDATE invitations SET accepted_at = now(), accepted_by = $2 WHERE invitation_id = $1", invitation_id, user_id
     )

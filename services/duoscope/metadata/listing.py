@@ -1,7 +1,7 @@
-"""Pages of rows, by keyset: a page begins after the last row of the one before, whatever was added or removed since.
+"""Pages of rows, by keyset: a page begins after the last row of the previous one, whatever was added or removed since.
 
-What a resource is listed by is a constant beside its SQL; nothing that a caller sends becomes SQL. Row level security
-decides which rows there are to list.
+How a resource may be listed is a constant beside its SQL; nothing that a client sends becomes SQL. Row level security
+decides which rows can be listed.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _BINDS: Final[tuple[LiteralString, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a resource may be listed.
+    """The possible sorts and filters of a resource.
 
     Attributes:
         name: of the resource, for cursors.
@@ -39,14 +39,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page.
+    """The page to read.
 
     Attributes:
-        column: what to sort by, one of the listing's.
-        is_descending: the other way round.
-        limit: rows at the most.
-        after: sort value and key of the last row of the page before.
-        filters: values by the listing's names; None is no filter.
+        column: the column to sort by, one of the listing's.
+        is_descending: whether to sort in descending order.
+        limit: the maximum number of rows.
+        after: sort value and key of the last row of the previous page.
+        filters: values by the listing's names; None means no filter.
     """
 
     column: str
@@ -57,14 +57,14 @@ class PageRequest:
 
 
 async def rows(tx: Transaction, listing: Listing, page: PageRequest) -> tuple[list[Record], bool]:
-    """The page's rows, and whether there are more behind it."""
+    """Read a page. Returns its rows, and whether there are more after it."""
     values: list[object] = []
     conditions: list[LiteralString] = ["true"]
     for name, value in page.filters.items():
         if value is not None:
             values.append(value)
             conditions.append(listing.filters[name].replace("?", _BINDS[len(values) - 1]))
-    # Looked up, so that what goes into the statement is the listing's constant.
+    # Looked up, so that the statement contains the listing's constant and not the caller's text.
     column: LiteralString = next(known for known in listing.sorts if known == page.column)
     direction: LiteralString = "DESC" if page.is_descending else "ASC"
     if page.after is not None:

@@ -1,8 +1,8 @@
-"""Counters of attempts, by a keyed hash of what is counted: rows only.
+"""Counters of login attempts, by a keyed hash of what is counted: rows only.
 
 The rules are in identity/authentication/throttle.py.
 
-All functions want a platform transaction, and lock the rows they touch in the order of their hashes.
+All functions need a platform transaction, and lock the rows they touch in the order of their hashes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A row of `login_attempts`. `blocked_s` is 0 for one that lets attempts through."""
+    """A row of `login_attempts`. `blocked_s` is 0 if it lets attempts through."""
 
     counter: bytes
     failures: int
@@ -25,10 +25,11 @@ class Counter:
 async def add(
     tx: Transaction, counters: Sequence[bytes], *, forget_s: float, known_for_s: float
 ) -> dict[bytes, Counter]:
-    """Count an attempt as a failure until it turns out otherwise; answers the counters with this one in them.
+    """Count an attempt as a failure until it turns out otherwise. Returns the counters including this attempt.
 
-    The transaction does not wait for the disk: a count that a crash forgets is worth less than that.
-    Keeps others from them until the transaction ends; one that is rolled back, such as over a block, counted nothing.
+    The transaction does not wait for the disk: a count lost in a crash costs less than the wait.
+    It locks the counters until the transaction ends; one that is rolled back, for example because of a block, counts
+    nothing.
     """
     rows = await tx.fetch(
         """
@@ -47,7 +48,7 @@ async def add(
 
 
 async def block(tx: Transaction, delays_s: Mapping[bytes, float]) -> dict[bytes, datetime]:
-    """Let no attempt through for so long; answers until when."""
+    """Block further attempts for the given times. Returns when the blocks end."""
     rows = await tx.fetch(
         """
         UPDATE login_attempts AS a SET blocked_until = now() + make_interval(secs => d.delay_s)
@@ -60,7 +61,7 @@ async def block(tx: Transaction, delays_s: Mapping[bytes, float]) -> dict[bytes,
 
 
 async def take_back(tx: Transaction, charged: Mapping[bytes, datetime | None]) -> None:
-    """One failure less, and no block where it is still the one that was set then."""
+    """Remove one failure, and the block if it is still the one that was set then."""
     await tx.execute(
         "SELECT FROM login_attempts WHERE counter = ANY ($1::bytea[]) ORDER BY counter FOR UPDATE", list(charged)
     )
@@ -75,7 +76,7 @@ async def take_back(tx: Transaction, charged: Mapping[bytes, datetime | None]) -
 
 
 async def forgive(tx: Transaction, counters: Sequence[bytes]) -> None:
-    """No failures; and whoever is counted there is known from now on."""
+    """Reset the failures, and mark the clients counted there as known from now on."""
     await tx.execute(
         """
         INSERT INTO login_attempts (counter, succeeded_at)
@@ -88,7 +89,7 @@ async def forgive(tx: Transaction, counters: Sequence[bytes]) -> None:
 
 
 async def purge(tx: Transaction, *, forget_s: float, known_for_s: float) -> int:
-    """Remove counters that no longer say anything; answers how many."""
+    """Remove counters that no longer matter. Returns how many."""
     return await tx.execute(
         "DELETE FROM login_attempts WHERE updated_at < now() - make_interval(secs => $1) "
         "AND coalesce(succeeded_at < now() - make_interval(secs => $2), true) AND blocked_until < now()",

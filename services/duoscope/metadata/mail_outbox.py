@@ -1,4 +1,4 @@
-"""Mail that waits to be sent: rows only. Who writes and who sends it is in delivery/mail.py and worker/mail.py."""
+"""Mail that waits to be sent: rows only. delivery/mail.py writes it, worker/mail.py sends it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +8,8 @@ from duoscope.stores.postgres import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A mail that was leased to be sent. `attempts` counts this one."""
+class LeasedMail:
+    """A mail that was leased to be sent. `attempts` includes this one."""
 
     organization_id: UUID | None
     mail_id: UUID
@@ -33,7 +33,9 @@ async def add(
     sealed_text: bytes = b"",
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Put one in; it goes out if and when the transaction commits. None for an organization: platform transactions."""
+    """Add a mail, which is sent if and when the transaction commits. Without an organization it needs a platform
+    transaction.
+    """
     await tx.execute(
         "INSERT INTO mail_outbox (organization_id, mail_id, kind, recipient, subject, sealed_text, context) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -41,8 +43,8 @@ async def add(
     )
 
 
-async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Waiting]:
-    """Those due, each for one sender: after `lease_s` without a word of it, it is due again."""
+async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[LeasedMail]:
+    """Lease due mails, each to one sender. A mail whose sender reports nothing within `lease_s` is due again."""
     rows = await tx.fetch(
         """
         UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2)
@@ -55,16 +57,16 @@ async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Waiti
         """,
         *(rows_max, lease_s),
     )
-    return [Waiting(**dict(row)) for row in rows]
+    return [LeasedMail(**dict(row)) for row in rows]
 
 
 async def remove(tx: Transaction, mail_id: UUID) -> None:
-    """It was sent, or there is nothing to send."""
+    """Remove a mail that was sent, or that is no longer needed."""
     await tx.execute("DELETE FROM mail_outbox WHERE mail_id = $1", mail_id)
 
 
 async def postpone(tx: Transaction, mail_id: UUID, *, delay_s: float, error: str) -> None:
-    """Try again later."""
+    """Try a mail again later."""
     await tx.execute(
         "UPDATE mail_outbox SET next_attempt_at = now() + make_interval(secs => $2), last_error = $3 "
         "WHERE mail_id = $1",
@@ -73,7 +75,7 @@ async def postpone(tx: Transaction, mail_id: UUID, *, delay_s: float, error: str
 
 
 async def give_up(tx: Transaction, mail_id: UUID, *, error: str) -> None:
-    """It cannot be delivered: the row stays for a while, its text does not."""
+    """Mark a mail as undeliverable: the row stays for a while, its text does not."""
     await tx.execute(
         "UPDATE mail_outbox SET failed_at = now(), last_error = $2, sealed_text = '' WHERE mail_id = $1",
         *(mail_id, error),
@@ -81,5 +83,5 @@ async def give_up(tx: Transaction, mail_id: UUID, *, error: str) -> None:
 
 
 async def purge_failed(tx: Transaction, *, older_than_s: float) -> int:
-    """Forget what was given up that long ago; answers how many rows went."""
+    """Remove mails that were given up that long ago. Returns how many."""
     return await tx.execute("DELETE FROM mail_outbox WHERE failed_at < now() - make_interval(secs => $1)", older_than_s)

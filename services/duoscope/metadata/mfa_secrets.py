@@ -1,4 +1,4 @@
-"""Second factors: one row a user; TOTP secret and backup codes are sealed by the secret box.
+"""Second factors: one row per user. The secret box seals TOTP secret and backup codes.
 
 The rules are in identity/authentication/mfa.py.
 """
@@ -12,18 +12,18 @@ from duoscope.kernel.refs import UserRef
 from duoscope.stores.postgres import Record, Transaction
 
 ATTEMPTS_FREE: Final = 5
-"""Wrong codes in a row before each further one costs time."""
+"""Wrong codes in a row after which each further one causes a pause."""
 LOCK_S: Final = 30.0
 LOCK_MAX_S: Final = 900.0
-"""The pause after the first wrong code that costs one, doubled with every further one, and its limit."""
+"""The first pause after a wrong code, which doubles with every further one, and its maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class MfaSecret:
-    """A row of `mfa_secrets`. `locked_for_s` is None unless codes are refused for that long yet.
+    """A row of `mfa_secrets`. `locked_for_s` is None unless codes are refused for that many more seconds.
 
-    The authenticator's clock is `clock_offset_steps` ahead of ours; `stray_step` and `stray_offset_steps` are of the
-    last code that was right for another offset.
+    The authenticator's clock is `clock_offset_steps` ahead of ours; `stray_step` and `stray_offset_steps` belong to the
+    last code that was correct for another offset.
     """
 
     organization_id: UUID
@@ -58,7 +58,7 @@ def _secret(row: Record | None) -> MfaSecret | None:
 
 
 async def get(tx: Transaction, user: UserRef) -> MfaSecret | None:
-    """Returns the second factor of a user, or None if there is none that the transaction may see."""
+    """Return the second factor of a user, or None if there is none that the transaction may see."""
     return _secret(
         await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2",
@@ -68,7 +68,7 @@ async def get(tx: Transaction, user: UserRef) -> MfaSecret | None:
 
 
 async def lock(tx: Transaction, user: UserRef) -> MfaSecret | None:
-    """Returns the second factor like `get`, and locks it: no other code of the user is checked until the commit."""
+    """Return the second factor like `get`, and lock it: no other code of the user is checked until the commit."""
     return _secret(
         await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 FOR UPDATE",
@@ -78,7 +78,7 @@ async def lock(tx: Transaction, user: UserRef) -> MfaSecret | None:
 
 
 async def is_required(tx: Transaction, organization_id: UUID) -> bool:
-    """Whether the organization's policy wants a second factor of everybody."""
+    """Whether the organization requires a second factor of all its users."""
     return bool(
         await tx.fetchval(
             "SELECT settings -> 'mfa_required' = 'true' FROM organizations WHERE organization_id = $1", organization_id
@@ -99,7 +99,7 @@ async def is_enabled(tx: Transaction, user: UserRef) -> bool:
 async def replace(
     tx: Transaction, *, organization_id: UUID, mfa_id: UUID, user_id: UUID, secret_encrypted: str
 ) -> bool:
-    """Begin an enrolment in place of one that was not confirmed; False if the user has a second factor."""
+    """Begin an enrolment in place of an unconfirmed one. Returns False if the user already has a second factor."""
     touched = await tx.execute(
         "INSERT INTO mfa_secrets AS old (organization_id, mfa_id, user_id, secret_encrypted) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (organization_id, user_id) DO UPDATE SET mfa_id = excluded.mfa_id, "
@@ -111,7 +111,7 @@ async def replace(
 
 
 async def enable(tx: Transaction, secret: MfaSecret, *, backup_codes_encrypted: str) -> bool:
-    """Confirm an enrolment; False if it is not the user's current one any more, or confirmed already."""
+    """Confirm an enrolment. Returns False if it is no longer the user's current one, or is already confirmed."""
     touched = await tx.execute(
         "UPDATE mfa_secrets SET is_enabled = true, enabled_at = now(), backup_codes_encrypted = $3, "
         "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2 AND NOT is_enabled",
@@ -121,7 +121,7 @@ async def enable(tx: Transaction, secret: MfaSecret, *, backup_codes_encrypted: 
 
 
 async def charge(tx: Transaction, secret: MfaSecret) -> None:
-    """Count an attempt before it is looked at; `accept_step` and `set_backup_codes` take the count back."""
+    """Count an attempt before it is checked; `accept_step` and `set_backup_codes` undo the count."""
     await tx.execute(
         "UPDATE mfa_secrets SET failed_attempts = failed_attempts + 1, "
         "locked_until = CASE WHEN failed_attempts + 1 >= $3 THEN clock_timestamp() + make_interval(secs => "
@@ -132,7 +132,9 @@ async def charge(tx: Transaction, secret: MfaSecret) -> None:
 
 
 async def accept_step(tx: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
-    """The code of a time step was right: it and all before it are used up, and that is how the clock goes."""
+    """Record that the code of a time step was correct: it and all earlier ones are used up, and the clock's offset is
+    known.
+    """
     await tx.execute(
         "UPDATE mfa_secrets SET last_step = $3, clock_offset_steps = $4, stray_step = NULL, stray_offset_steps = NULL, "
         "failed_attempts = 0, locked_until = NULL WHERE organization_id = $1 AND mfa_id = $2",
@@ -141,7 +143,7 @@ async def accept_step(tx: Transaction, secret: MfaSecret, step: int, *, offset_s
 
 
 async def note_stray(tx: Transaction, secret: MfaSecret, step: int, *, offset_steps: int) -> None:
-    """The code of a time step would be right if the clock went otherwise."""
+    """Record a code that would be correct if the clock had another offset."""
     await tx.execute(
         "UPDATE mfa_secrets SET stray_step = $3, stray_offset_steps = $4 WHERE organization_id = $1 AND mfa_id = $2",
         *(secret.organization_id, secret.mfa_id, step, offset_steps),
@@ -149,7 +151,7 @@ async def note_stray(tx: Transaction, secret: MfaSecret, step: int, *, offset_st
 
 
 async def set_backup_codes(tx: Transaction, secret: MfaSecret, backup_codes_encrypted: str) -> None:
-    """New ones, or those that are left after one was right."""
+    """Store new codes, or the remaining ones after one was used."""
     await tx.execute(
         "UPDATE mfa_secrets SET backup_codes_encrypted = $3, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND mfa_id = $2 AND is_enabled",
@@ -158,6 +160,6 @@ async def set_backup_codes(tx: Transaction, secret: MfaSecret, backup_codes_encr
 
 
 async def delete(tx: Transaction, user: UserRef) -> bool:
-    """Deletes the second factor of a user, confirmed or not. Returns False if the transaction may touch none."""
+    """Delete the second factor of a user, confirmed or not. Returns False if the transaction may touch none."""
     touched = await tx.execute("DELETE FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2", *user)
     return touched > 0

@@ -1,4 +1,4 @@
-"""Limits of organizations: those of their own, and what each has of what is limited."""
+"""Limits of organizations: their own limits, and the counts that are limited."""
 
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
@@ -9,7 +9,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are of something: alive, and with those that were deleted and can be restored."""
+    """The number of existing resources, and that number including deleted ones that can be restored."""
 
     living: int
     kept: int
@@ -29,13 +29,13 @@ _COUNT: Final[dict[str, LiteralString]] = {
 
 
 async def own(tx: Transaction, organization_id: UUID) -> dict[str, Any]:
-    """Those of the organization's own, if the transaction may see them."""
+    """The organization's own limits, if the transaction may see them."""
     found = await tx.fetchval("SELECT limits FROM organization_limits WHERE organization_id = $1", organization_id)
     return found or {}
 
 
 async def of_tenants(tx: Transaction, organization_id: UUID) -> list[dict[str, Any]]:
-    """Limits that tenants of the organization have of their own."""
+    """The limits that tenants of the organization have of their own."""
     rows = await tx.fetch(
         "SELECT settings -> 'limits' AS limits FROM tenants "
         "WHERE organization_id = $1 AND deleted_at IS NULL AND settings ? 'limits'",
@@ -45,7 +45,7 @@ async def of_tenants(tx: Transaction, organization_id: UUID) -> list[dict[str, A
 
 
 async def save(tx: Transaction, organization_id: UUID, limits: dict[str, int]) -> None:
-    """Give an organization limits of its own: a platform transaction. Receivers hear of it with the commit."""
+    """Store an organization's own limits. Needs a platform transaction. Receivers are notified with the commit."""
     await tx.execute(
         "INSERT INTO organization_limits (organization_id, limits) VALUES ($1, $2) "
         "ON CONFLICT (organization_id) DO UPDATE SET limits = excluded.limits, updated_at = now()",
@@ -54,7 +54,7 @@ async def save(tx: Transaction, organization_id: UUID, limits: dict[str, int]) -
 
 
 async def count(tx: Transaction, organization_id: UUID, name: str) -> Count:
-    """How many the whole organization has of it, whatever part of it the transaction is in."""
+    """Count a resource in the whole organization, even from a tenant's transaction."""
     row = await tx.fetchrow_of_organization(_COUNT[name], organization_id)
     assert row is not None
     return Count(row["living"], row["kept"])

@@ -1,4 +1,4 @@
-"""Organizations: whom the platform serves. A new one comes with its five built-in roles (a trigger makes them)."""
+"""Organizations: the customers of the platform. A trigger gives a new one its five built-in roles."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -44,14 +44,14 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Organization:
-    """A row of the listing, or of the table."""
+    """Build an Organization from a row of the listing or of the table."""
     return Organization(**dict(row))
 
 
 async def create(
     tx: Transaction, *, region_id: UUID, name: str, code: str, mfa_required: bool, description: str = ""
 ) -> Organization:
-    """Make one; a platform transaction only. CONFLICT for a code that is taken."""
+    """Create an organization. Needs a platform transaction. Raises CONFLICT for a code that is taken."""
     with taken("organization", "code", CODE_REMEDY):
         row = await tx.fetchrow(
             "INSERT INTO organizations (organization_id, region_id, name, code, description, settings) "
@@ -63,7 +63,7 @@ async def create(
 
 
 async def get(tx: Transaction, organization_id: UUID) -> Organization | None:
-    """The organization, if the transaction may see it."""
+    """The organization, or None if the transaction may not see it."""
     row = await tx.fetchrow(
         "SELECT * FROM organizations WHERE organization_id = $1 AND deleted_at IS NULL", organization_id
     )
@@ -71,42 +71,42 @@ async def get(tx: Transaction, organization_id: UUID) -> Organization | None:
 
 
 async def find_by_id(tx: Transaction, organization_id: UUID) -> Organization | None:
-    """The organization, deleted or not, if the transaction may see it."""
+    """The organization, deleted or not, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM organizations WHERE organization_id = $1", organization_id)
     return from_row(row) if row else None
 
 
 async def find(tx: Transaction, code: str) -> Organization | None:
-    """The organization of that code, if the transaction may see it."""
+    """The organization with that code, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM organizations WHERE code = $1 AND deleted_at IS NULL", code)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[Organization]:
-    """Those the transaction may see: its own, or all on the platform."""
+    """The organizations that the transaction may see: its own, or all on the platform."""
     rows = await tx.fetch("SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY organization_id")
     return [from_row(row) for row in rows]
 
 
 async def list_codes(tx: Transaction) -> dict[UUID, str]:
-    """Of those the transaction may see, deleted or not."""
+    """The codes of the organizations that the transaction may see, deleted or not."""
     rows = await tx.fetch("SELECT organization_id, code FROM organizations")
     return {row["organization_id"]: row["code"] for row in rows}
 
 
 async def any_exists(tx: Transaction) -> bool:
-    """Whether the platform has had its first start; deleted organizations count."""
+    """Whether the platform has had its first start. Deleted organizations count."""
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM organizations)"))
 
 
 async def lock(tx: Transaction, organization_id: UUID) -> Organization | None:
-    """The organization, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    """The organization, deleted or not, locked for a change until the transaction ends."""
     row = await tx.fetchrow("SELECT * FROM organizations WHERE organization_id = $1 FOR UPDATE", organization_id)
     return from_row(row) if row else None
 
 
 async def save(tx: Transaction, organization: Organization) -> Organization:
-    """Write what may be changed. CONFLICT for a code that is taken."""
+    """Save the columns that may change. Raises CONFLICT for a code that is taken."""
     with taken("organization", "code"):
         row = await tx.fetchrow(
             "UPDATE organizations SET region_id = $2, name = $3, code = $4, description = $5, settings = $6, "
@@ -119,20 +119,20 @@ async def save(tx: Transaction, organization: Organization) -> Organization:
 
 
 async def serialise(tx: Transaction, organization_id: UUID) -> None:
-    """Let those changes of an organization that must not cross each other happen one after the other.
+    """Serialize changes of an organization that must not happen at the same time.
 
-    Such as two admins who remove one another: each would still find the other.
+    For example two admins who remove each other: each would still see the other.
     """
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"organization {organization_id}")
 
 
 async def serialise_makings(tx: Transaction, organization_id: UUID) -> None:
-    """Let what is limited by number in an organization be made one after the other, or the limit would not hold."""
+    """Serialize the creation of resources that are limited in number, so that the limit holds."""
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"makings of {organization_id}")
 
 
 async def has_a_place_to_work(tx: Transaction, organization_id: UUID) -> bool:
-    """Whether an active tenant in an active workspace is left; without one nobody could log in."""
+    """Whether an active tenant in an active workspace remains; without one nobody could log in."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) "
@@ -144,5 +144,5 @@ async def has_a_place_to_work(tx: Transaction, organization_id: UUID) -> bool:
 
 
 async def enter(tx: Transaction, organization_id: UUID) -> None:
-    """Let the rest of a platform transaction act for one organization; see tenants.enter."""
+    """Restrict the rest of a platform transaction to one organization; see tenants.enter."""
     await tx.execute("SELECT set_config('app.organization_id', $1, true)", str(organization_id))

@@ -1,4 +1,4 @@
-"""Links for a forgotten password: rows only, found by hash. Platform transactions, as nobody is signed in."""
+"""Links for a forgotten password: rows only, found by hash. Needs platform transactions, as nobody is signed in."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,7 +10,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class PasswordResetToken:
-    """A row of `password_reset_tokens` that can be used."""
+    """A usable row of `password_reset_tokens`."""
 
     organization_id: UUID
     reset_id: UUID
@@ -26,7 +26,7 @@ class PasswordResetToken:
 async def create(
     tx: Transaction, *, organization_id: UUID, user_id: UUID, token_hash: str, email: str, lifetime_s: float
 ) -> None:
-    """Store one."""
+    """Store a link."""
     await tx.execute(
         "INSERT INTO password_reset_tokens (organization_id, reset_id, user_id, token, email, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))",
@@ -35,7 +35,7 @@ async def create(
 
 
 async def lock(tx: Transaction, token_hash: str) -> PasswordResetToken | None:
-    """One that was not used and has not expired; kept from others until the transaction ends."""
+    """A link that was not used and has not expired, locked until the transaction ends."""
     row = await tx.fetchrow(
         "SELECT organization_id, reset_id, user_id, email FROM password_reset_tokens "
         "WHERE token = $1 AND NOT is_used AND expires_at > now() FOR UPDATE",
@@ -45,7 +45,7 @@ async def lock(tx: Transaction, token_hash: str) -> PasswordResetToken | None:
 
 
 async def use_all(tx: Transaction, user: UserRef) -> None:
-    """Marks all password reset links of a user as used."""
+    """Mark all password reset links of a user as used."""
     await tx.execute(
         "UPDATE password_reset_tokens SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
         *user,
@@ -53,7 +53,7 @@ async def use_all(tx: Transaction, user: UserRef) -> None:
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:
-    """Remove those that expired a day ago or more; answers how many."""
+    """Remove links that expired a day ago or more. Returns how many."""
     return await tx.execute(
         "DELETE FROM password_reset_tokens WHERE (organization_id, reset_id) IN ("
         "SELECT organization_id, reset_id FROM password_reset_tokens "

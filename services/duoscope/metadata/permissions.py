@@ -26,7 +26,7 @@ class Permission(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a user may do in one tenant. `permissions` are names such as `log:read`."""
+    """The permissions of a user in one tenant, with names such as `log:read`."""
 
     organization_id: UUID
     workspace_id: UUID
@@ -44,18 +44,18 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Permission:
-    """A row of the listing, or of the table."""
+    """Build a Permission from a row of the listing or of the table."""
     return Permission(**dict(row))
 
 
 async def get(tx: Transaction, permission_id: UUID) -> Permission | None:
-    """One permission."""
+    """One permission by its id."""
     row = await tx.fetchrow("SELECT * FROM permissions WHERE permission_id = $1", permission_id)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[Permission]:
-    """Every permission there is."""
+    """All permissions."""
     return [from_row(row) for row in await tx.fetch("SELECT * FROM permissions ORDER BY name")]
 
 
@@ -70,7 +70,7 @@ class Place(Struct, frozen=True):
 
 
 async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
-    """Returns the tenants that `grants_of` finds, with their names; needs a transaction of the organization."""
+    """Return the tenants that `grants_of` finds, with their names; needs a transaction of the organization."""
     grants = {grant.tenant_id: grant for grant in await grants_of(tx, user)}
     rows = await tx.fetch(
         "SELECT w.workspace_id, w.name AS workspace_name, t.tenant_id, t.name AS tenant_name "
@@ -82,15 +82,15 @@ async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
 
 
 async def platform_names(tx: Transaction) -> frozenset[str]:
-    """The permissions that platform admins hold besides those of their roles."""
+    """The permissions that platform admins hold in addition to those of their roles."""
     return frozenset(row["name"] for row in await tx.fetch("SELECT name FROM permissions WHERE is_platform"))
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a user holds in the transaction's tenant; `organization_permissions` are held organization-wide.
+    """The permissions of a user in the transaction's tenant; `organization_permissions` are held organization-wide.
 
-    `ends` and `organization_ends` say when permissions end, for those that do.
+    `ends` and `organization_ends` have the expiry of those that expire.
     """
 
     email: str
@@ -102,7 +102,9 @@ class Held:
 
 
 async def held(tx: Transaction, user_id: UUID) -> Held | None:
-    """What an active user may do in the transaction's tenant now; None if any of them is inactive or gone."""
+    """The current permissions of an active user in the transaction's tenant. None if user, tenant, workspace or
+    organization is inactive or deleted.
+    """
     row = await tx.fetchrow(
         """
         WITH granted AS (
@@ -150,9 +152,9 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
 
 
 async def grants_of(tx: Transaction, user: UserRef) -> list[Grant]:
-    """Returns the active tenants in which a user has a role, oldest assignment first.
+    """Return the active tenants in which a user has a role, oldest assignment first.
 
-    A platform transaction; or the organization's, or a tenant's, which shows what of it is theirs.
+    Takes a platform transaction, or that of the organization or a tenant, which shows only the part that belongs to it.
     """
     rows = await tx.fetch(
         """

@@ -1,4 +1,4 @@
-"""Which receivers live. All functions take a platform transaction: receivers are nobody's data."""
+"""The running receivers. All functions need a platform transaction: receivers belong to no tenant."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from duoscope.stores.postgres import Transaction
 
 
 async def beat(tx: Transaction, receiver_id: UUID, *, for_s: float) -> int:
-    """Say that a receiver lives for so long; answers how many do, with it."""
+    """Record that a receiver runs for the next `for_s` seconds. Returns how many receivers run, including it."""
     others = await tx.fetchval(
         """
         WITH own AS (
@@ -22,7 +22,7 @@ async def beat(tx: Transaction, receiver_id: UUID, *, for_s: float) -> int:
 
 
 async def leave(tx: Transaction, receiver_id: UUID) -> None:
-    """The receiver takes no more requests. Those that never said so go with it."""
+    """Record that the receiver accepts no more requests. Removes receivers that expired, too."""
     await tx.execute(
         "DELETE FROM receivers WHERE receiver_id = $1 OR alive_until < now() - interval '1 hour'", receiver_id
     )

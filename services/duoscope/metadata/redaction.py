@@ -1,6 +1,6 @@
-"""What of a change may be written down: secrets taken out by the names of their keys, everything bounded in size.
+"""Redacts changes before they are recorded: secrets are removed by the names of their keys, sizes are limited.
 
-The result is plain JSON whose text is the same whenever it is made anew from itself: what the audit log's hashes need.
+The result is plain JSON that does not change when it is redacted again: the audit log's hashes need that.
 """
 
 import json
@@ -26,34 +26,34 @@ _SECRET: Final = re.compile(
 _HARMLESS: Final = re.compile(
     r"(_id|_ids|_at|_count|_name|_version|_prefix|_type|_s|_days|_policy|_required|_enabled|_endpoint|_url|_method)$"
 )
-"""Ends of names that speak about a secret and hold none: token_id, password_changed_at, token_endpoint."""
+"""Endings of names that mention a secret but hold none: token_id, password_changed_at, token_endpoint."""
 _IN_TEXT: Final = re.compile(
     r"tfk-[a-z2-7]{16}\.[0-9A-Za-z]+|tfr-[\w-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+|\$argon2\w+\$\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
-"""Our own keys and tokens, JWTs, password hashes and passwords in addresses, wherever they stand."""
+"""Our own keys and tokens, JWTs, password hashes and passwords in URLs, anywhere in a text."""
 
 
 def canonical(value: Any) -> str:
-    """JSON text with sorted keys, without spaces, in ASCII."""
+    """Serialize to JSON with sorted keys, without spaces, in ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def clean(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
-    """Text that every store takes: without NUL and lone surrogates, cut to a length, without secrets of known form."""
+    """Clean a text for every store: without NUL and lone surrogates, cut to a length, without secrets of known form."""
     text = text[: chars_max + 1].encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
     text = _IN_TEXT.sub(REDACTED, text)
     return text if len(text) <= chars_max else text[: chars_max - 1] + "…"
 
 
 def redacted(change: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """`before` or `after` of an entry, as it may be written down."""
+    """Redact `before` or `after` of an entry."""
     if change is None:
         return None
     shown = cast("dict[str, Any]", _plain(change, 0))
     size = len(canonical(shown))
     if size <= CHANGE_CHARS_MAX:
         return shown
-    # Which fields there were is worth more than the first of them in full.
+    # The names of all fields are worth more than the full value of the first.
     room = max(0, CHANGE_CHARS_MAX // max(1, len(shown)) - 100)
     short = {
         key: value if len(text := canonical(value)) <= room else f"[{len(text)} characters left out]"

@@ -42,7 +42,7 @@ async def create(
     lifetime_s: float,
     device_fingerprint: str | None = None,
 ) -> None:
-    """Store one; a platform transaction, because whoever logs in has no scope yet."""
+    """Store a token. Needs a platform transaction, because a user who logs in has no scope yet."""
     await tx.execute(
         "INSERT INTO refresh_tokens (organization_id, workspace_id, tenant_id, token_id, user_id, family_id, "
         "token_hash, device_fingerprint, expires_at) "
@@ -53,7 +53,7 @@ async def create(
 
 
 async def lock(tx: Transaction, token_hash: str) -> RefreshToken | None:
-    """Find by hash and keep others from using it until the transaction ends."""
+    """Find a token by hash and lock it until the transaction ends."""
     row = await tx.fetchrow(
         "SELECT organization_id, workspace_id, tenant_id, token_id, user_id, family_id, expires_at, "
         "expires_at <= now() AS is_expired, is_revoked, "
@@ -65,7 +65,7 @@ async def lock(tx: Transaction, token_hash: str) -> RefreshToken | None:
 
 
 async def mark_rotated(tx: Transaction, token: RefreshToken) -> None:
-    """Its successor has been issued."""
+    """Record that its successor has been issued."""
     await tx.execute(
         "UPDATE refresh_tokens SET rotated_at = clock_timestamp() WHERE tenant_id = $1 AND token_id = $2",
         *(token.tenant_id, token.token_id),
@@ -79,7 +79,7 @@ async def revoke_families(
     session_id: UUID | None = None,
     except_session_id: UUID | None = None,
 ) -> None:
-    """Revokes the tokens of one session of a user, or of all their sessions except `except_session_id`."""
+    """Revoke the tokens of one session of a user, or of all their sessions except `except_session_id`."""
     await tx.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
         "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked "
@@ -89,7 +89,7 @@ async def revoke_families(
 
 
 async def revoke_sessions(tx: Transaction, organization_id: UUID, session_ids: list[UUID]) -> None:
-    """Revokes the tokens of these sessions."""
+    """Revoke the tokens of these sessions."""
     await tx.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
         "WHERE organization_id = $1 AND family_id = ANY ($2) AND NOT is_revoked",
@@ -98,7 +98,7 @@ async def revoke_sessions(tx: Transaction, organization_id: UUID, session_ids: l
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:
-    """Remove up to `rows_max` tokens that expired a day ago or more; answers how many went."""
+    """Remove up to `rows_max` tokens that expired a day ago or more. Returns how many."""
     return await tx.execute(
         "DELETE FROM refresh_tokens WHERE (tenant_id, token_id) IN (SELECT tenant_id, token_id FROM refresh_tokens "
         "WHERE expires_at < now() - interval '1 day' LIMIT $1)",

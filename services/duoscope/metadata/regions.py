@@ -1,4 +1,4 @@
-"""Regions: the platform's own list of places."""
+"""Regions: the platform's list of locations."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -39,12 +39,12 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Region:
-    """A row of the listing, or of the table."""
+    """Build a Region from a row of the listing or of the table."""
     return Region(**dict(row))
 
 
 async def create(tx: Transaction, *, name: str, code: str, description: str = "") -> Region:
-    """Make one; a platform transaction only. CONFLICT for a code that is taken."""
+    """Create a region. Needs a platform transaction. Raises CONFLICT for a code that is taken."""
     with taken("region", "code", CODE_REMEDY):
         row = await tx.fetchrow(
             f"INSERT INTO regions (region_id, name, code, description) VALUES ($1, $2, $3, $4) RETURNING {_COLUMNS}",
@@ -55,13 +55,13 @@ async def create(tx: Transaction, *, name: str, code: str, description: str = ""
 
 
 async def find(tx: Transaction, code: str) -> Region | None:
-    """The region of that code."""
+    """The region with that code."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE code = $1 AND deleted_at IS NULL", code)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[Region]:
-    """All regions, by code: there are few."""
+    """All regions, ordered by code: there are few."""
     return [
         from_row(row)
         for row in await tx.fetch(f"SELECT {_COLUMNS} FROM regions WHERE deleted_at IS NULL ORDER BY code")
@@ -75,13 +75,13 @@ async def get(tx: Transaction, region_id: UUID) -> Region | None:
 
 
 async def lock(tx: Transaction, region_id: UUID) -> Region | None:
-    """The region, to be changed: nobody else changes it until the transaction ends."""
+    """The region, locked for a change until the transaction ends."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM regions WHERE region_id = $1 FOR UPDATE", region_id)
     return from_row(row) if row else None
 
 
 async def save(tx: Transaction, region: Region) -> Region:
-    """Write what may be changed. CONFLICT for a code that is taken."""
+    """Save the columns that may change. Raises CONFLICT for a code that is taken."""
     with taken("region", "code"):
         row = await tx.fetchrow(
             "UPDATE regions SET name = $2, code = $3, description = $4, is_active = $5 "
@@ -93,7 +93,7 @@ async def save(tx: Transaction, region: Region) -> Region:
 
 
 async def has_organizations(tx: Transaction, region_id: UUID) -> bool:
-    """Whether an organization lives in it; a platform transaction."""
+    """Whether an organization belongs to it. Needs a platform transaction."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM organizations WHERE region_id = $1 AND deleted_at IS NULL)", region_id

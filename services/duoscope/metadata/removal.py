@@ -1,4 +1,6 @@
-"""Soft deletion, alike for every resource that has it: deleted_at is set, and 90 days later the purge takes the row."""
+"""Soft deletion, the same for every resource that has it: deleted_at is set, and 90 days later the purge removes the
+row.
+"""
 
 from typing import Final, Literal, LiteralString
 from uuid import UUID
@@ -7,7 +9,7 @@ from duoscope.metadata.conflicts import taken
 from duoscope.stores.postgres import Transaction
 
 KEPT_DAYS: Final = 90
-"""As migration 0006 has it, whose policies let nothing younger be removed."""
+"""The same as in migration 0006, whose policies let nothing younger be removed."""
 
 _DELETE: Final[dict[str, LiteralString]] = {
     "regions": "UPDATE regions SET deleted_at = now() WHERE region_id = $1 AND deleted_at IS NULL",
@@ -25,7 +27,7 @@ _RESTORE: Final[dict[str, LiteralString]] = {
     "users": "UPDATE users SET deleted_at = NULL WHERE user_id = $1 AND deleted_at IS NOT NULL",
     "roles": "UPDATE roles SET deleted_at = NULL WHERE role_id = $1 AND deleted_at IS NOT NULL",
 }
-# Ancestors first: what hangs on them goes with them. A region goes when its last organization has.
+# Ancestors first: rows that depend on them go with them. A region goes when its last organization has.
 _PURGE: Final[dict[str, LiteralString]] = {
     "organization": "DELETE FROM organizations WHERE deleted_at IS NOT NULL "
     "RETURNING organization_id, organization_id AS id",
@@ -42,20 +44,22 @@ _PURGE: Final[dict[str, LiteralString]] = {
 
 Table = Literal["regions", "organizations", "workspaces", "tenants", "users", "roles"]
 PURGED: Final = tuple(_PURGE)
-"""What is purged, in that order."""
+"""The resources that are purged, in that order."""
 
 
 async def delete(tx: Transaction, table: Table, identifier: UUID) -> bool:
-    """Soft-delete one; False if the transaction may not, or sees no such row that lives."""
+    """Soft-delete a row. Returns False if the transaction may not, or sees no such row that exists."""
     return await tx.execute(_DELETE[table], identifier) > 0
 
 
 async def restore(tx: Transaction, table: Table, identifier: UUID) -> bool:
-    """Take the deletion back; False if the transaction may not, or sees no such deleted row. CONFLICT for users."""
+    """Undo a deletion. Returns False if the transaction may not, or sees no such deleted row. Raises CONFLICT for
+    users.
+    """
     with taken("user", "e-mail address"):
         return await tx.execute(_RESTORE[table], identifier) > 0
 
 
 async def purge(tx: Transaction, resource: str) -> list[tuple[UUID | None, UUID]]:
-    """Remove for good, in a purging transaction, which sees old deletions only; answers organizations and ids."""
+    """Remove rows for good, in a purging transaction, which sees old deletions only. Returns organizations and ids."""
     return [(row["organization_id"], row["id"]) for row in await tx.fetch(_PURGE[resource])]

@@ -1,4 +1,6 @@
-"""Roles: built-in ones that an organization's tenants share, and custom ones, of the organization or of one tenant."""
+"""Roles: built-in ones, which an organization's tenants share, and custom ones, of the organization or of one
+tenant.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +17,7 @@ BUILT_IN = ("admin", "developer", "viewer", "demo", "service")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A row of `roles` with its permissions. `owner_id` is the tenant, or else the organization that it belongs to."""
+    """A row of `roles` with its permissions. `owner_id` is the tenant or the organization that it belongs to."""
 
     organization_id: UUID
     role_id: UUID
@@ -52,14 +54,14 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Role:
-    """A row of the listing, or of the table."""
+    """Build a Role from a row of the listing or of the table."""
     values: dict[str, Any] = dict(row)
     values["permissions"] = tuple(values["permissions"])
     return Role(**values)
 
 
 async def find(tx: Transaction, name: str) -> Role | None:
-    """The role of that name in the transaction's tenant: its own, or its organization's."""
+    """The role with that name in the transaction's tenant: its own, or its organization's."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM roles WHERE organization_id = app_organization_id() AND deleted_at IS NULL "
         "AND owner_id IN (app_tenant_id(), app_organization_id()) AND name = $1 ORDER BY tenant_id IS NULL LIMIT 1",
@@ -69,19 +71,19 @@ async def find(tx: Transaction, name: str) -> Role | None:
 
 
 async def get(tx: Transaction, role_id: UUID) -> Role | None:
-    """The role, deleted or not, if the transaction may see it."""
+    """The role, deleted or not, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1", role_id)
     return from_row(row) if row else None
 
 
 async def lock(tx: Transaction, role_id: UUID) -> Role | None:
-    """The role, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
+    """The role, deleted or not, locked for a change. None also if the transaction sees it but may not change it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM roles WHERE role_id = $1 FOR UPDATE", role_id)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[Role]:
-    """Those the transaction may see."""
+    """The roles that the transaction may see."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM roles WHERE deleted_at IS NULL ORDER BY role_type IS NULL, name")
     return [from_row(row) for row in rows]
 
@@ -96,7 +98,7 @@ async def create(
     description: str,
     permissions: frozenset[str],
 ) -> Role:
-    """Make a custom one. CONFLICT for a name that the tenant, or the organization, has given already."""
+    """Create a custom role. Raises CONFLICT if the tenant, or the organization, already has a role of that name."""
     role_id = new_id()
     with taken("role", "name"):
         await tx.execute(
@@ -112,7 +114,7 @@ async def create(
 
 
 async def save(tx: Transaction, role: Role) -> Role:
-    """Write name, description and permissions of a custom role. CONFLICT for a name that is taken."""
+    """Save name, description and permissions of a custom role. Raises CONFLICT for a name that is taken."""
     with taken("role", "name"):
         await tx.execute(
             "UPDATE roles SET name = $2, description = $3 WHERE role_id = $1",
@@ -146,7 +148,7 @@ async def _set_permissions(
 
 
 async def assign(tx: Transaction, user_id: UUID, role: Role, *, expires_at: datetime | None = None) -> None:
-    """Give a user a role in the transaction's tenant. CONFLICT if they have it."""
+    """Give a user a role in the transaction's tenant. Raises CONFLICT if they already have it."""
     with taken("user-role", "role"):
         await tx.execute(
             "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "

@@ -1,4 +1,6 @@
-"""Signing keys of access tokens: rows only, for platform transactions. The rules of rotation are in identity."""
+"""Signing keys of access tokens: rows only, for platform transactions. The rules of rotation are in
+identity/authentication/signing_keys.py.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +12,7 @@ _LOCK: Final = 0x64756F2D7369676E
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A row of `signing_keys`. Ages are in seconds by the database's clock; below zero is in the future."""
+    """A row of `signing_keys`. Ages are in seconds by the database's clock; a negative age is in the future."""
 
     kid: str
     key_encrypted: str
@@ -20,12 +22,12 @@ class SigningKey:
 
 
 async def lock(tx: Transaction) -> None:
-    """Until the transaction ends, nobody else makes a key."""
+    """Prevent others from creating a key until the transaction ends."""
     await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
 
 
 async def list_live(tx: Transaction) -> list[SigningKey]:
-    """Those that still verify, newest first."""
+    """The keys that still verify, newest first."""
     rows = await tx.fetch(
         "SELECT kid, key_encrypted, extract(epoch FROM clock_timestamp() - active_at)::float8 AS active_for_s, "
         "extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_s, expires_at IS NOT NULL AS is_superseded "
@@ -35,7 +37,7 @@ async def list_live(tx: Transaction) -> list[SigningKey]:
 
 
 async def create(tx: Transaction, kid: str, key_encrypted: str, *, active_in_s: float) -> None:
-    """Store the next one, which signs after `active_in_s`."""
+    """Store the next key, which signs after `active_in_s`."""
     await tx.execute(
         "INSERT INTO signing_keys (kid, key_encrypted, active_at) "
         "VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))",
@@ -44,7 +46,7 @@ async def create(tx: Transaction, kid: str, key_encrypted: str, *, active_in_s: 
 
 
 async def expire_others(tx: Transaction, kid: str, *, after_s: float) -> None:
-    """All keys but this one stop verifying after `after_s`, or when they were to anyway."""
+    """Make all other keys stop verifying after `after_s`, or earlier if they were to."""
     await tx.execute(
         "UPDATE signing_keys SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2)) "
         "WHERE kid <> $1",
@@ -53,5 +55,5 @@ async def expire_others(tx: Transaction, kid: str, *, after_s: float) -> None:
 
 
 async def forget_expired(tx: Transaction) -> int:
-    """Remove those that verify nothing any more; answers how many."""
+    """Remove keys that no longer verify anything. Returns how many."""
     return await tx.execute("DELETE FROM signing_keys WHERE expires_at <= clock_timestamp()")

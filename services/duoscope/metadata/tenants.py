@@ -1,4 +1,4 @@
-"""Tenants: the units that are kept apart. A tenant's settings say how long its telemetry is kept."""
+"""Tenants: the units of isolation. A tenant's settings say how long its telemetry is kept."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +36,7 @@ class Tenant:
 
     @property
     def own_limits(self) -> dict[str, int]:
-        """What it may send where that is not the instance's default, by name (kernel/ingest_limits.py)."""
+        """The ingest limits that differ from the instance's defaults, by name (kernel/ingest_limits.py)."""
         return dict(self.settings.get("limits", {}))
 
 
@@ -56,12 +56,14 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Tenant:
-    """A row of the listing, or of the table."""
+    """Build a Tenant from a row of the listing or of the table."""
     return Tenant(**dict(row))
 
 
 def check_retention(days: int) -> int:
-    """The class itself; INVALID for what is none of kernel.limits.RETENTION_CLASSES_DAYS."""
+    """Return the number of days, if it is valid. Raises INVALID if it is not in
+    kernel.limits.RETENTION_CLASSES_DAYS.
+    """
     if days not in RETENTION_CLASSES_DAYS:
         raise invalid(f"retention_days must be one of {', '.join(map(str, RETENTION_CLASSES_DAYS))}.")
     return days
@@ -77,7 +79,9 @@ async def create(
     domain: str = "",
     retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> Tenant:
-    """Make one in a workspace that the transaction acts for. CONFLICT for a code taken in the workspace."""
+    """Create a tenant in a workspace that the transaction acts for. Raises CONFLICT for a code taken in the
+    workspace.
+    """
     with taken("tenant", "code", CODE_REMEDY):
         row = await tx.fetchrow(
             "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code, domain, settings) "
@@ -90,25 +94,25 @@ async def create(
 
 
 async def find_by_id(tx: Transaction, tenant_id: UUID) -> Tenant | None:
-    """The tenant, deleted or not, if the transaction may see it."""
+    """The tenant, deleted or not, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1", tenant_id)
     return from_row(row) if row else None
 
 
 async def get(tx: Transaction, tenant_id: UUID) -> Tenant | None:
-    """The tenant, if the transaction may see it."""
+    """The tenant, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 AND deleted_at IS NULL", tenant_id)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[Tenant]:
-    """Those the transaction may see: its workspace's, or all on the platform (for the worker's fan-out)."""
+    """The tenants that the transaction may see: its workspace's, or all on the platform (for the worker's fan-out)."""
     rows = await tx.fetch("SELECT * FROM tenants WHERE deleted_at IS NULL ORDER BY tenant_id")
     return [from_row(row) for row in rows]
 
 
 async def list_places(tx: Transaction) -> dict[UUID, tuple[str, str]]:
-    """By tenant: its organization's code and its workspace's name, for people who read a list of all tenants."""
+    """The organization's code and the workspace's name of each tenant, for a readable list of all tenants."""
     rows = await tx.fetch(
         "SELECT t.tenant_id, o.code AS organization, w.name AS workspace FROM tenants t "
         "JOIN organizations o USING (organization_id) JOIN workspaces w USING (organization_id, workspace_id)"
@@ -117,12 +121,12 @@ async def list_places(tx: Transaction) -> dict[UUID, tuple[str, str]]:
 
 
 async def list_with_deleted(tx: Transaction) -> list[Tenant]:
-    """Those the transaction may see, and those there were."""
+    """The tenants that the transaction may see, including deleted ones."""
     return [from_row(row) for row in await tx.fetch("SELECT * FROM tenants ORDER BY tenant_id")]
 
 
 async def set_limits(tx: Transaction, tenant_id: UUID, own: dict[str, int]) -> Tenant:
-    """Replace the limits that are the tenant's own; they are checked already."""
+    """Replace the tenant's own limits, which the caller has checked."""
     row = await tx.fetchrow(
         "UPDATE tenants SET settings = settings || jsonb_build_object('limits', $2::jsonb) WHERE tenant_id = $1 "
         "RETURNING *",
@@ -133,7 +137,7 @@ async def set_limits(tx: Transaction, tenant_id: UUID, own: dict[str, int]) -> T
 
 
 async def enter(tx: Transaction, tenant: Tenant) -> None:
-    """Let the rest of a platform transaction act for one tenant, so that scoped INSERTs know where they belong.
+    """Restrict the rest of a platform transaction to one tenant, so that scoped INSERTs get its ids.
 
     Grants nothing: a platform transaction sees every tenant before and after.
     """
@@ -145,13 +149,13 @@ async def enter(tx: Transaction, tenant: Tenant) -> None:
 
 
 async def lock(tx: Transaction, tenant_id: UUID) -> Tenant | None:
-    """The tenant, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    """The tenant, deleted or not, locked for a change until the transaction ends."""
     row = await tx.fetchrow("SELECT * FROM tenants WHERE tenant_id = $1 FOR UPDATE", tenant_id)
     return from_row(row) if row else None
 
 
 async def save(tx: Transaction, tenant: Tenant) -> Tenant:
-    """Write what a tenant may change of itself."""
+    """Save the columns that a tenant may change itself."""
     row = await tx.fetchrow(
         "UPDATE tenants SET name = $2, domain = $3, settings = $4 WHERE tenant_id = $1 RETURNING *",
         *(tenant.tenant_id, tenant.name, tenant.domain, tenant.settings),
@@ -161,7 +165,7 @@ async def save(tx: Transaction, tenant: Tenant) -> Tenant:
 
 
 async def save_place(tx: Transaction, tenant: Tenant) -> Tenant:
-    """Write what the organization decides about a tenant. CONFLICT for a code taken in the workspace."""
+    """Save the columns that the organization decides. Raises CONFLICT for a code taken in the workspace."""
     with taken("tenant", "code"):
         row = await tx.fetchrow(
             "UPDATE tenants SET code = $2, is_active = $3 WHERE tenant_id = $1 RETURNING *",

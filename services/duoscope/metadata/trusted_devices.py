@@ -1,4 +1,4 @@
-"""Devices whose users asked to be remembered there: rows only, found by the hash of the token that a device keeps."""
+"""Trusted devices of users: rows only, found by the hash of the token that a device keeps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +51,7 @@ async def create(
     device_name: str,
     lifetime_s: float,
 ) -> TrustedDevice:
-    """Remember one; a platform transaction."""
+    """Store a trusted device. Needs a platform transaction."""
     row = await tx.fetchrow(
         "INSERT INTO trusted_devices (organization_id, device_id, user_id, device_fingerprint, device_name, "
         "expires_at) VALUES ($1, $2, $3, $4, left($5, 200), now() + make_interval(secs => $6)) "
@@ -63,7 +63,7 @@ async def create(
 
 
 async def find(tx: Transaction, device_fingerprint: str) -> TrustedDevice | None:
-    """One that is remembered still; a platform transaction."""
+    """A device that is still trusted. Needs a platform transaction."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM trusted_devices WHERE device_fingerprint = $1 AND expires_at > now()",
         device_fingerprint,
@@ -72,7 +72,7 @@ async def find(tx: Transaction, device_fingerprint: str) -> TrustedDevice | None
 
 
 async def get(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevice | None:
-    """Returns a device of the user, or None if the user has no such device or its trust has expired."""
+    """Return a device of the user, or None if the user has no such device or its trust has expired."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM trusted_devices "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND expires_at > now()",
@@ -82,7 +82,7 @@ async def get(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevice 
 
 
 async def record_use(tx: Transaction, device: TrustedDevice, *, with_mfa: bool) -> None:
-    """Somebody signed in on it, with a second factor or without."""
+    """Record a login on it, with a second factor or without."""
     await tx.execute(
         "UPDATE trusted_devices SET last_used_at = now(), mfa_at = CASE WHEN $3 THEN now() ELSE mfa_at END "
         "WHERE organization_id = $1 AND device_id = $2",
@@ -91,7 +91,7 @@ async def record_use(tx: Transaction, device: TrustedDevice, *, with_mfa: bool) 
 
 
 async def remove(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevice | None:
-    """Deletes a device of the user. Returns it as it was, or None if the user has no such device."""
+    """Delete a device of the user. Returns it as it was, or None if the user has no such device."""
     row = await tx.fetchrow(
         f"DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 "
         f"RETURNING {_COLUMNS}",
@@ -101,12 +101,12 @@ async def remove(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevi
 
 
 async def remove_all(tx: Transaction, user: UserRef) -> int:
-    """Deletes all devices of a user. Returns the number deleted."""
+    """Delete all devices of a user. Returns the number deleted."""
     return await tx.execute("DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2", *user)
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:
-    """Remove those that are remembered no longer; a platform transaction. Answers how many."""
+    """Remove devices that are no longer trusted. Needs a platform transaction. Returns how many."""
     return await tx.execute(
         "DELETE FROM trusted_devices WHERE (organization_id, device_id) IN ("
         "SELECT organization_id, device_id FROM trusted_devices WHERE expires_at < now() LIMIT $1)",

@@ -1,4 +1,6 @@
-"""Who holds which role where, and until when. Without a tenant, a role is held in every tenant of the organization."""
+"""Role assignments: user, role, tenant, expiry. Without a tenant, a role is held in every tenant of the
+organization.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,8 +32,8 @@ class UserRole:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """An assignment as an operator reads it. No tenant: organization-wide."""
+class Assignment:
+    """An assignment as shown to an operator. Without a tenant it is organization-wide."""
 
     organization: str
     email: str
@@ -61,20 +63,20 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> UserRole:
-    """A row of the listing."""
+    """Build a UserRole from a row of the listing."""
     values: dict[str, Any] = dict(row)
     values["permissions"] = tuple(values["permissions"])
     return UserRole(**values)
 
 
 async def get(tx: Transaction, *, user_id: UUID, user_role_id: UUID) -> UserRole | None:
-    """Returns an assignment of the user, or None if the transaction sees no such assignment."""
+    """Return an assignment of the user, or None if the transaction sees no such assignment."""
     row = await tx.fetchrow(_SELECT + " WHERE ur.user_id = $1 AND ur.user_role_id = $2", user_id, user_role_id)
     return from_row(row) if row else None
 
 
 async def has(tx: Transaction, *, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
-    """Returns whether the user has the role in that tenant or, for None, organization-wide, be it expired or not."""
+    """Return whether the user has the role in that tenant or, for None, organization-wide, be it expired or not."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM user_roles WHERE user_id = $1 AND role_id = $2 "
@@ -85,7 +87,7 @@ async def has(tx: Transaction, *, user_id: UUID, role_id: UUID, tenant_id: UUID 
 
 
 async def of_user(tx: Transaction, user_id: UUID) -> list[UserRole]:
-    """All that the transaction may see and that has not expired."""
+    """The assignments that the transaction may see and that have not expired."""
     rows = await tx.fetch(_SELECT + " WHERE ur.user_id = $1 AND coalesce(ur.expires_at > now(), true)", user_id)
     return [from_row(row) for row in rows]
 
@@ -100,7 +102,7 @@ async def create(
     role: Role,
     expires_at: datetime | None = None,
 ) -> UserRole:
-    """Give a user a role. CONFLICT if they have it there."""
+    """Give a user a role. Raises CONFLICT if they already have it there."""
     user_role_id = new_id()
     with taken("user-role", "role in this place"):
         await tx.execute(
@@ -114,22 +116,22 @@ async def create(
 
 
 async def set_expiry(tx: Transaction, user_role_id: UUID, expires_at: datetime | None) -> bool:
-    """False if the transaction may not, or sees no such assignment."""
+    """Set the expiry. Returns False if the transaction may not, or sees no such assignment."""
     return (
         await tx.execute("UPDATE user_roles SET expires_at = $2 WHERE user_role_id = $1", user_role_id, expires_at) > 0
     )
 
 
 async def delete(tx: Transaction, user_role_id: UUID) -> bool:
-    """Take a role away; False if the transaction may not, or sees no such assignment."""
+    """Remove an assignment. Returns False if the transaction may not, or sees no such assignment."""
     return await tx.execute("DELETE FROM user_roles WHERE user_role_id = $1", user_role_id) > 0
 
 
 async def leaves_no_admin(tx: Transaction, user_id: UUID, *, user_role_id: UUID | None = None) -> bool:
-    """Whether a tenant, or the organization, would be without an admin if the user were gone, or one assignment was.
+    """Whether a tenant, or the organization, would have no admin without the user, or without one assignment.
 
-    An admin is an active user who holds the built-in role without an end: in the tenant or organization-wide, where the
-    organization's own admins do the latter.
+    An admin is an active user who holds the built-in role without an expiry: in the tenant or organization-wide. The
+    organization's own admins hold it organization-wide.
     """
     return bool(
         await tx.fetchval(
@@ -157,8 +159,10 @@ async def leaves_no_admin(tx: Transaction, user_id: UUID, *, user_role_id: UUID 
     )
 
 
-async def list_access(tx: Transaction, organization: str | None) -> list[Access]:
-    """Who holds what, of living users, in all organizations or in the one of that code: a platform transaction."""
+async def list_access(tx: Transaction, organization: str | None) -> list[Assignment]:
+    """The assignments of existing users, in all organizations or in the one with that code. Needs a platform
+    transaction.
+    """
     rows = await tx.fetch(
         """
         SELECT o.code AS organization, u.email, r.name AS role, w.name AS workspace, t.name AS tenant, ur.expires_at,
@@ -174,4 +178,4 @@ async def list_access(tx: Transaction, organization: str | None) -> list[Access]
         """,
         organization,
     )
-    return [Access(**dict(row)) for row in rows]
+    return [Assignment(**dict(row)) for row in rows]

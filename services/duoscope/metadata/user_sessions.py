@@ -1,6 +1,6 @@
-"""Sessions: rows only. One begins with a login; `session_id` is also the family of its refresh tokens.
+"""Sessions: rows only. A session begins with a login; `session_id` is also the family of its refresh tokens.
 
-Row level security shows a scoped transaction the sessions of one user: `act_as` says whose.
+Row level security shows a scoped transaction the sessions of one user, which `act_as` sets.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from duoscope.stores.postgres import Transaction
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that goes on. `authenticated_s_ago` is None where nobody knows when its user showed who they are."""
+    """An active session. `authenticated_s_ago` is None if it is not known when the user last authenticated."""
 
     methods: frozenset[str]
     authenticated_s_ago: float | None
@@ -39,7 +39,7 @@ LISTING: Final = Listing(
 
 
 async def act_as(tx: Transaction, user_id: UUID) -> None:
-    """Let the rest of a scoped transaction see what is this user's own: sessions, devices, links."""
+    """Let the rest of a scoped transaction see the user's own rows: sessions, devices, links."""
     await tx.execute("SELECT set_config('app.user_id', $1, true)", str(user_id))
 
 
@@ -57,7 +57,7 @@ async def create(
     lifetime_s: float,
     authenticated_s_ago: float | None = 0.0,
 ) -> None:
-    """Stores a new session; needs a platform transaction, because whoever logs in has no scope yet."""
+    """Store a new session; needs a platform transaction, because whoever logs in has no scope yet."""
     await tx.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
         "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "
@@ -69,7 +69,7 @@ async def create(
 
 
 async def get_live(tx: Transaction, session: SessionRef) -> LiveSession | None:
-    """Returns a session, or None if it has ended. A scoped transaction acts as its user from here on."""
+    """Return a session, or None if it has ended. A scoped transaction acts as its user from here on."""
     await act_as(tx, session.user_id)
     row = await tx.fetchrow(
         "SELECT methods, extract(epoch FROM now() - authenticated_at)::float8 AS authenticated_s_ago, device_id "
@@ -81,7 +81,7 @@ async def get_live(tx: Transaction, session: SessionRef) -> LiveSession | None:
 
 
 async def add_method(tx: Transaction, session: SessionRef, method: str) -> None:
-    """Records that the user of a session has authenticated by another method too."""
+    """Record that the user of a session has authenticated by another method too."""
     await tx.execute(
         "UPDATE user_sessions SET methods = methods || $3::text "
         "WHERE organization_id = $1 AND session_id = $2 AND NOT $3 = ANY (methods)",
@@ -90,7 +90,7 @@ async def add_method(tx: Transaction, session: SessionRef, method: str) -> None:
 
 
 async def lock_live(tx: Transaction, session: SessionRef) -> float | None:
-    """Locks a live session until the commit. Returns the seconds that it has left, or None if it has ended."""
+    """Lock a live session until the commit. Returns the seconds that it has left, or None if it has ended."""
     return await tx.fetchval(
         "SELECT extract(epoch FROM expires_at - now())::float8 FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now() "
@@ -100,7 +100,7 @@ async def lock_live(tx: Transaction, session: SessionRef) -> float | None:
 
 
 async def touch(tx: Transaction, session: SessionRef) -> None:
-    """Records that a session was refreshed now."""
+    """Record that a session was refreshed now."""
     await tx.execute(
         "UPDATE user_sessions SET updated_at = now() WHERE organization_id = $1 AND session_id = $2",
         *(session.organization_id, session.session_id),
@@ -108,7 +108,7 @@ async def touch(tx: Transaction, session: SessionRef) -> None:
 
 
 async def origins(tx: Transaction, user: UserRef, *, rows_max: int) -> set[tuple[str, str]]:
-    """Returns address and user agent of the latest sessions of a user, ended ones included."""
+    """Return address and user agent of the latest sessions of a user, ended ones included."""
     rows = await tx.fetch(
         "SELECT coalesce(ip_address, '') AS ip_address, coalesce(user_agent, '') AS user_agent FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT $3",
@@ -118,7 +118,7 @@ async def origins(tx: Transaction, user: UserRef, *, rows_max: int) -> set[tuple
 
 
 async def end(tx: Transaction, session: SessionRef, *, reason: str) -> bool:
-    """Ends a session. Returns False if the user has no such live session."""
+    """End a session. Returns False if the user has no such live session."""
     touched = await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active",
@@ -128,7 +128,7 @@ async def end(tx: Transaction, session: SessionRef, *, reason: str) -> bool:
 
 
 async def end_on_device(tx: Transaction, user: UserRef, device_id: UUID, *, reason: str) -> list[UUID]:
-    """Ends the sessions of a user on one device. Returns the ids of those that were ended."""
+    """End the sessions of a user on one device. Returns the ids of those that were ended."""
     rows = await tx.fetch(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND is_active RETURNING session_id",
@@ -138,7 +138,7 @@ async def end_on_device(tx: Transaction, user: UserRef, device_id: UUID, *, reas
 
 
 async def end_all(tx: Transaction, user: UserRef, *, reason: str, except_session_id: UUID | None = None) -> int:
-    """Ends all sessions of a user except `except_session_id`. Returns the number ended."""
+    """End all sessions of a user except `except_session_id`. Returns the number ended."""
     return await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $3 "
         "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
@@ -154,7 +154,7 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> list[UUID]:
-    """Ends all sessions of an organization except `except_session_id`; needs a platform transaction.
+    """End all sessions of an organization except `except_session_id`; needs a platform transaction.
 
     Returns:
         The ids of the sessions that were ended.
@@ -170,7 +170,7 @@ async def end_all_of_organization(
 
 
 async def purge_ended(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
-    """Remove sessions that ended so long ago; a platform transaction. Answers how many."""
+    """Remove sessions that ended that long ago. Needs a platform transaction. Returns how many."""
     return await tx.execute(
         "DELETE FROM user_sessions WHERE (organization_id, session_id) IN ("
         "SELECT organization_id, session_id FROM user_sessions "

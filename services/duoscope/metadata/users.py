@@ -1,4 +1,4 @@
-"""Users. An e-mail address, without regard to case, belongs to one living user on the whole platform."""
+"""Users. An e-mail address, ignoring case, belongs to one existing user on the whole platform."""
 
 import re
 from dataclasses import dataclass, field
@@ -54,11 +54,11 @@ class User(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a login is checked against.
+    """The stored data that a login is checked against.
 
     `is_open` is false for an account that is inactive or locked. `password_expires_at` is None for a password that its
-    user chose. `sso_slug` names the identity provider that the organization wants used in place of passwords; None
-    where passwords count.
+    user chose. `sso_slug` names the identity provider that the organization requires in place of passwords; None if
+    passwords are accepted.
     """
 
     organization_id: UUID
@@ -87,8 +87,8 @@ _IS_OPEN = (
     "SELECT FROM organizations o WHERE o.organization_id = users.organization_id AND o.is_active "
     "AND o.deleted_at IS NULL)"
 )
-# Platform admins cannot come through an organization's provider, and an operator may let somebody in for a while. A
-# provider of domains that nobody has proven forbids nothing, and neither does one for addresses of such a domain.
+# Platform admins cannot use an organization's provider, and an operator may let a user in for a while. A provider
+# without a proven domain forbids no passwords, and neither does one for addresses outside its proven domains.
 _SSO_SLUG = (
     "(SELECT min(p.slug) FROM identity_providers p JOIN organizations o USING (organization_id) "
     "WHERE p.organization_id = users.organization_id AND p.is_active AND p.deleted_at IS NULL "
@@ -125,24 +125,24 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> User:
-    """A row of the listing, or of the table."""
+    """Build a User from a row of the listing or of the table."""
     return User(**dict(row))
 
 
 def is_email(email: str) -> bool:
-    """Whether mail can be sent to it."""
+    """Whether mail can be sent to the address."""
     return len(email) <= EMAIL_CHARS_MAX and email.isprintable() and _EMAIL.fullmatch(email) is not None
 
 
 def check_email(email: str) -> str:
-    """The address itself; INVALID for what is none."""
+    """Return the address, if it is valid. Raises INVALID otherwise."""
     if not is_email(email):
         raise invalid("email must look like name@example.com.")
     return email
 
 
 async def has_email(tx: Transaction, email: str) -> bool:
-    """Whether a living user whom the transaction may see has this address."""
+    """Whether an existing user that the transaction may see has this address."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM users WHERE lower(email) = lower($1) AND deleted_at IS NULL "
@@ -162,7 +162,7 @@ async def create(
     is_platform_admin: bool = False,
     password_expires_at: datetime | None = None,
 ) -> User:
-    """Make one at home in the transaction's tenant. CONFLICT for an address that is taken."""
+    """Create a user whose home is the transaction's tenant. Raises CONFLICT for an address that is taken."""
     check_email(email)
     with taken("user", "e-mail address"):
         row = await tx.fetchrow(
@@ -176,19 +176,19 @@ async def create(
 
 
 async def get(tx: Transaction, user_id: UUID) -> User | None:
-    """The user, if the transaction may see it."""
+    """The user, or None if the transaction may not see them."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
     return from_row(row) if row else None
 
 
 async def list_all(tx: Transaction) -> list[User]:
-    """Those the transaction may see."""
+    """The users that the transaction may see."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL ORDER BY user_id")
     return [from_row(row) for row in rows]
 
 
 async def find_login(tx: Transaction, email: str) -> Login | None:
-    """By e-mail address, which names no tenant: a platform transaction."""
+    """Find a login by e-mail address, which names no tenant. Needs a platform transaction."""
     row = await tx.fetchrow(
         f"{_LOGIN} WHERE lower(email) = lower($1) AND deleted_at IS NULL",
         email,
@@ -197,7 +197,7 @@ async def find_login(tx: Transaction, email: str) -> Login | None:
 
 
 async def find_first_admin_email(tx: Transaction, organization_id: UUID) -> str | None:
-    """The present address of the organization's first user, a platform admin; None once they are deleted."""
+    """The current address of the organization's first user, a platform admin; None once they are deleted."""
     return await tx.fetchval(
         "SELECT email FROM (SELECT * FROM users WHERE organization_id = $1 ORDER BY user_id LIMIT 1) AS first "
         "WHERE is_platform_admin AND deleted_at IS NULL",
@@ -206,7 +206,7 @@ async def find_first_admin_email(tx: Transaction, organization_id: UUID) -> str 
 
 
 async def find_login_by_id(tx: Transaction, user: UserRef) -> Login | None:
-    """Returns what a login of the user is checked against, or None if there is no such living user."""
+    """Return what a login of the user is checked against, or None if there is no such living user."""
     row = await tx.fetchrow(
         f"{_LOGIN} WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
         *user,
@@ -215,7 +215,7 @@ async def find_login_by_id(tx: Transaction, user: UserRef) -> Login | None:
 
 
 async def allow_password(tx: Transaction, login: Login, *, lifetime_s: float) -> datetime:
-    """Let the password count for a while although the organization wants its provider used; answers until when."""
+    """Allow the password for a while although the organization requires its provider. Returns until when."""
     return await tx.fetchval(
         "UPDATE users SET password_until = now() + make_interval(secs => $3) "
         "WHERE organization_id = $1 AND user_id = $2 RETURNING password_until",
@@ -224,7 +224,7 @@ async def allow_password(tx: Transaction, login: Login, *, lifetime_s: float) ->
 
 
 async def record_login(tx: Transaction, user: UserRef) -> None:
-    """Records a successful login: the time of it, and that no failures count any more."""
+    """Record a successful login: the time of it, and that no failures count any more."""
     await tx.execute(
         "UPDATE users SET failed_attempts = 0, locked_until = NULL, last_login_at = now() "
         "WHERE organization_id = $1 AND user_id = $2",
@@ -235,7 +235,9 @@ async def record_login(tx: Transaction, user: UserRef) -> None:
 async def set_password(
     tx: Transaction, user_id: UUID, password_hash: str, *, expires_at: datetime | None = None
 ) -> bool:
-    """Replace the password and open an account locked by failures; False if the transaction sees no such user."""
+    """Replace the password, and unlock an account locked by failures. Returns False if the transaction sees no such
+    user.
+    """
     touched = await tx.execute(
         "UPDATE users SET password_hash = $2, password_expires_at = $3, failed_attempts = 0, locked_until = NULL "
         "WHERE user_id = $1 AND deleted_at IS NULL",
@@ -245,19 +247,19 @@ async def set_password(
 
 
 async def find(tx: Transaction, user_id: UUID) -> User | None:
-    """The user, deleted or not, if the transaction may see it."""
+    """The user, deleted or not, or None if the transaction may not see them."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1", user_id)
     return from_row(row) if row else None
 
 
 async def lock(tx: Transaction, user_id: UUID) -> User | None:
-    """The user, deleted or not, to be changed; None also for one that the transaction sees and may not change."""
+    """The user, deleted or not, locked for a change. None also if the transaction sees them but may not change them."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 FOR UPDATE", user_id)
     return from_row(row) if row else None
 
 
 async def save(tx: Transaction, user: User) -> User:
-    """Write what an admin may change."""
+    """Save the columns that an admin may change."""
     row = await tx.fetchrow(
         "UPDATE users SET first_name = $2, last_name = $3, avatar_url = $4, timezone = $5, language = $6, "
         f"is_active = $7, is_platform_admin = $8 WHERE user_id = $1 RETURNING {_COLUMNS}",
@@ -269,7 +271,7 @@ async def save(tx: Transaction, user: User) -> User:
 
 
 async def platform_admin_is_left(tx: Transaction) -> bool:
-    """Whether the platform still has an admin who could log in; a platform transaction."""
+    """Whether the platform still has an admin who can log in. Needs a platform transaction."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM users u JOIN organizations o USING (organization_id) "
@@ -280,7 +282,7 @@ async def platform_admin_is_left(tx: Transaction) -> bool:
 
 
 async def verify_email(tx: Transaction, user_id: UUID) -> None:
-    """A message to the address was read."""
+    """Record that a message to the address was read."""
     await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = now() WHERE user_id = $1 AND NOT email_verified",
         user_id,

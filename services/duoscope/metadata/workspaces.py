@@ -1,4 +1,4 @@
-"""Workspaces: parts of an organization."""
+"""Workspaces: subdivisions of an organization."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -38,12 +38,14 @@ LISTING: Final = Listing(
 
 
 def from_row(row: Record) -> Workspace:
-    """A row of the listing, or of the table."""
+    """Build a Workspace from a row of the listing or of the table."""
     return Workspace(**dict(row))
 
 
 async def create(tx: Transaction, *, organization_id: UUID, name: str, code: str, description: str = "") -> Workspace:
-    """Make one in an organization that the transaction acts for. CONFLICT for a code taken in the organization."""
+    """Create a workspace in an organization that the transaction acts for. Raises CONFLICT for a code taken in the
+    organization.
+    """
     with taken("workspace", "code", CODE_REMEDY):
         row = await tx.fetchrow(
             "INSERT INTO workspaces (organization_id, workspace_id, name, code, description) "
@@ -55,19 +57,19 @@ async def create(tx: Transaction, *, organization_id: UUID, name: str, code: str
 
 
 async def find_by_id(tx: Transaction, workspace_id: UUID) -> Workspace | None:
-    """The workspace, deleted or not, if the transaction may see it."""
+    """The workspace, deleted or not, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1", workspace_id)
     return from_row(row) if row else None
 
 
 async def get(tx: Transaction, workspace_id: UUID) -> Workspace | None:
-    """The workspace, if the transaction may see it."""
+    """The workspace, or None if the transaction may not see it."""
     row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 AND deleted_at IS NULL", workspace_id)
     return from_row(row) if row else None
 
 
 async def find(tx: Transaction, organization_id: UUID, code: str) -> Workspace | None:
-    """The organization's workspace of that code, if the transaction may see it."""
+    """The organization's workspace with that code, or None if the transaction may not see it."""
     row = await tx.fetchrow(
         "SELECT * FROM workspaces WHERE organization_id = $1 AND code = $2 AND deleted_at IS NULL",
         *(organization_id, code),
@@ -76,19 +78,19 @@ async def find(tx: Transaction, organization_id: UUID, code: str) -> Workspace |
 
 
 async def list_all(tx: Transaction) -> list[Workspace]:
-    """Those the transaction may see: its organization's, or all on the platform."""
+    """The workspaces that the transaction may see: its organization's, or all on the platform."""
     rows = await tx.fetch("SELECT * FROM workspaces WHERE deleted_at IS NULL ORDER BY workspace_id")
     return [from_row(row) for row in rows]
 
 
 async def lock(tx: Transaction, workspace_id: UUID) -> Workspace | None:
-    """The workspace, deleted or not, to be changed: nobody else changes it until the transaction ends."""
+    """The workspace, deleted or not, locked for a change until the transaction ends."""
     row = await tx.fetchrow("SELECT * FROM workspaces WHERE workspace_id = $1 FOR UPDATE", workspace_id)
     return from_row(row) if row else None
 
 
 async def save(tx: Transaction, workspace: Workspace) -> Workspace:
-    """Write what may be changed. CONFLICT for a code taken in the organization."""
+    """Save the columns that may change. Raises CONFLICT for a code taken in the organization."""
     with taken("workspace", "code"):
         row = await tx.fetchrow(
             "UPDATE workspaces SET name = $2, code = $3, description = $4, datasource_config = $5, is_active = $6 "

@@ -1,1 +1,1 @@
-"""Addresses, ports, TLS, and requests outward that cannot reach what they must not."""
+"""Addresses, ports, TLS, and outgoing requests that cannot reach internal networks."""

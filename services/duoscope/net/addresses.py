@@ -1,4 +1,4 @@
-"""Internet addresses: of a client, as a transport tells them, and the networks that somebody allowed."""
+"""Internet addresses: of clients, as the transports report them, and of networks in settings."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -10,7 +10,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def parse_address(text: str | None) -> Address | None:
-    """The address, without a zone; an IPv4 address that came over IPv6 as IPv4. None for what is no address."""
+    """Parse an IP address, without its zone. An IPv4 address that came over IPv6 becomes IPv4. Returns None if it is
+    invalid.
+    """
     if not text:
         return None
     try:
@@ -22,7 +24,7 @@ def parse_address(text: str | None) -> Address | None:
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks from addresses and CIDR, sorted, without repetition; an address is a network of one.
+    """Parse addresses and CIDR networks. Returns them sorted, without repetition; an address is a network of one.
 
     Raises:
         ValueError: names the text that is neither, or has bits set beyond its prefix.
@@ -37,13 +39,13 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def is_within(address: Address | None, networks: Iterable[Network]) -> bool:
-    """Whether one of the networks has the address; an unknown address is in none."""
+    """Whether one of the networks contains the address. No network contains an unknown address (None)."""
     return address is not None and any(address.version == n.version and address in n for n in networks)
 
 
 @lru_cache(maxsize=10_000)
 def peer_address(peer: str) -> str | None:
-    """The host of a gRPC peer: `ipv4:192.0.2.1:5000`, `ipv6:%5B2001:db8::1%5D:5000`; None for a Unix socket."""
+    """The host of a gRPC peer: `ipv4:192.0.2.1:5000`, `ipv6:%5B2001:db8::1%5D:5000`. None for a Unix socket."""
     kind, _, rest = unquote(peer).partition(":")
     if kind not in ("ipv4", "ipv6"):
         return None

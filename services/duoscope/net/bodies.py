@@ -1,4 +1,4 @@
-"""The clock of a request's body: how long its sender may pause, and how long it may take for all of it."""
+"""The clock of a request's body: how long its sender may pause, and how long the whole body may take."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,7 +10,7 @@ Message = MutableMapping[str, Any]
 
 
 class GoneError(Exception):
-    """The client went away before its request was here: nobody is left to answer, and nothing is wrong."""
+    """The client disconnected before its request had arrived: there is nobody to answer, and nothing is wrong."""
 
 
 class TimedBody:
@@ -22,11 +22,11 @@ class TimedBody:
         self._complete = False
 
     async def receive(self) -> Message:
-        """The next event.
+        """Receive the next ASGI event.
 
         Raises:
-            TimeoutError: the sender paused too long, or takes too long for all of it.
-            GoneError: the sender is gone.
+            TimeoutError: the sender paused too long, or the whole body takes too long.
+            GoneError: the client disconnected.
         """
         if self._complete:
             return await self._receive()

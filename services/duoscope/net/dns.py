@@ -1,4 +1,4 @@
-"""TXT records of the domain name system, asked for without blocking the event loop."""
+"""Queries for TXT records (DNS) that do not block the event loop."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from duoscope.kernel.errors import invalid
 from duoscope.net.addresses import parse_address
 
 ANSWER_S_MAX: Final = 5.0
-"""For all servers together, with what is asked again."""
+"""For all servers together, including repeated queries."""
 _ONE_SERVER_S: Final = 2.0
 RECORDS_MAX: Final = 20
 RECORD_CHARS_MAX: Final = 300
@@ -24,19 +24,19 @@ _PORT: Final = 53
 
 @dataclass(frozen=True, slots=True)
 class TxtAnswer:
-    """What was found at a name: the records' texts, and what was wrong if nobody could say."""
+    """The result of a query: the records' texts, or the problem if no server gave an answer."""
 
     texts: tuple[str, ...]
     problem: str | None = None
 
 
 def parse_servers(text: str) -> tuple[tuple[str, int], ...]:
-    """Addresses with ports of a setting such as `10.0.0.53, 127.0.0.1:5353, [::1]:53`.
+    """Parse a setting such as `10.0.0.53, 127.0.0.1:5353, [::1]:53` into addresses with ports.
 
-    Servers are not named, since names would have to be looked up.
+    Host names are refused, since they would have to be resolved first.
 
     Raises:
-        DuoscopeError: INVALID `invalid-settings` for what is no address.
+        DuoscopeError: INVALID `invalid-settings` for what is not an address.
     """
     try:
         return tuple(_server(part.strip()) for part in text.split(",") if part.strip())
@@ -62,15 +62,17 @@ def _server(text: str) -> tuple[str, int]:
 
 
 class TxtRecords:
-    """Asks the servers given, or those of the system for none."""
+    """Queries the given servers, or the system's if none are given."""
 
     def __init__(self, servers: tuple[tuple[str, int], ...] = ()) -> None:
         self._servers = servers
 
     async def find(self, name: str) -> TxtAnswer:
-        """The texts at a name, whole and in no order; none at all where the name has none."""
+        """Query the TXT records of a name. Returns their texts, whole and in no particular order; none if the name has
+        none.
+        """
         try:
-            # Reads the system's configuration, which may change while we run.
+            # Reads the system's configuration again, which may change while the process runs.
             resolver = await asyncio.to_thread(self._resolver)
             answer = await resolver.resolve(f"{name}.", "TXT", search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):

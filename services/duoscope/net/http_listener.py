@@ -1,10 +1,10 @@
-"""HTTP/1.1 connections of a port: how many, how slow, how long, and how they end. The API and OTLP/HTTP share it.
+"""HTTP/1.1 connections of a port: their number, their deadlines, and how they end. The API and OTLP/HTTP share it.
 
-uvicorn's protocol reads and writes HTTP/1.1; what it leaves open is closed here. A connection that sends its headers
-one byte at a time, or none, is cut off, and so is one that does not read its answer; headers have a size; the rest of a
-refused body is read for a while, since to close at once would reset the connection and take the answer with it;
-connections beyond the limit are told to come again, silent ones give way to them (`peers.py`); and a stop answers what
-is under way and closes the others.
+uvicorn's protocol reads and writes HTTP/1.1; this module closes the gaps that it leaves. A connection that sends its
+headers one byte at a time, or none, is cut off, and so is one that does not read its answer. Headers have a maximum
+size. The rest of a refused body is read for a while, since closing at once would reset the connection and lose the
+answer. Connections beyond the limit are told to retry, and silent ones give way to new ones (`peers.py`). A stop
+answers requests in progress and closes the other connections.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How a port says no, in the form that its clients read.
+    """The errors of a port, in the form that its clients understand.
 
     Attributes:
         application: answers every request with an error.
-        content: an error as the body of an answer to what is no HTTP.
+        content: the body of an answer to something that is not HTTP.
         headers: of that answer; each line ends in CRLF.
-        busy: what connections beyond the limit are told.
-        stopping: what is said to requests that come after a stop was asked for.
+        busy: the answer to connections beyond the limit.
+        stopping: the answer to requests that arrive after the stop began.
     """
 
     application: Callable[[DuoscopeError], Application]
@@ -59,13 +59,13 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a port's connections may be.
+    """The limits of a port's connections.
 
     Attributes:
         connections_max: in all.
         connections_address_max: from one address.
-        body_bytes_max: of a request that is refused before it was read.
-        exempt: networks of proxies, which speak for many and have no limit by address.
+        body_bytes_max: size of a body that is discarded after its request was refused.
+        exempt: networks of proxies, which serve many clients and have no limit by address.
     """
 
     connections_max: int
@@ -80,7 +80,7 @@ class HttpServer:
     def __init__(
         self, application: Application, refusals: Refusals, bounds: Bounds, *, context: ssl.SSLContext | None = None
     ) -> None:
-        """`context` makes it speak TLS and nothing else."""
+        """Create the server. With `context` it accepts TLS only."""
         self._config = uvicorn.Config(
             cast("Any", application),
             http=_Connection,
@@ -101,7 +101,7 @@ class HttpServer:
         self.port = 0
 
     async def start(self, listening: socket.socket) -> None:
-        """Listen on a bound socket, which is closed by `stop`."""
+        """Listen on a bound socket, which `stop` closes."""
         listening.setblocking(False)  # noqa: FBT003 - its only form
         listening.listen(self._bounds.connections_max)
         self._listening = listening
@@ -110,7 +110,7 @@ class HttpServer:
         self._sweep()
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new connection or request; answer those under way for `grace_s`, then cut them off."""
+        """Accept no new connection or request; answer requests in progress for `grace_s`, then cut them off."""
         assert self._listening is not None
         if not self._state.draining:
             asyncio.get_running_loop().remove_reader(self._listening)
@@ -125,7 +125,8 @@ class HttpServer:
                 await self._state.wait_until_idle()
         except TimeoutError:
             _log.warning("%d HTTP requests were cut off", len(self._state.tasks))
-        # Who reads a body sees its connection go; who waits for an INSERT is answered, unheard, when `Ingest` closes.
+        # A handler that reads a body notices that its connection is gone; one that waits for an INSERT gets its answer,
+        # which nobody reads, when `Ingest` closes.
         for connection in list(self._state.connections):
             connection.transport.abort()
         await self._state.wait_until_idle()
@@ -138,7 +139,7 @@ class HttpServer:
             asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        """Not the event loop's own server: that counts a connection only when its TLS handshake is over."""
+        """Accept connections. The event loop's own server would count a connection only after its TLS handshake."""
         loop = asyncio.get_running_loop()
         try:
             connection, address = listening.accept()
@@ -160,7 +161,9 @@ class HttpServer:
         newcomer.task.add_done_callback(lambda task: self._connected(task, newcomer))
 
     def _connected(self, task: asyncio.Task[None], newcomer: "_Newcomer") -> None:
-        """Not at the end of `_connect`: a task that has to give way before its first step runs none of it."""
+        """Called when `_connect` is done, and not at its end: a task that must give way before its first step runs none
+        of it.
+        """
         self._handshakes.discard(task)
         if newcomer.connection is None:
             newcomer.socket.close()
@@ -178,18 +181,18 @@ class HttpServer:
                 ssl_shutdown_timeout=_TLS_CLOSE_MAX_S if secure else None,
             )
         except (OSError, asyncio.CancelledError) as error:
-            # The other end speaks no TLS, or none that we take, or is gone.
+            # The other end does not speak TLS, or no version that we accept, or is gone.
             _log.debug("a connection to port %d came to nothing", self.port, exc_info=error)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
         self._state.date()
         self._state.cut_off_those_who_do_not_read(loop.time())
-        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
 
 class _Newcomer:
-    """A connection from its acceptance on, which may be before there is a protocol for it."""
+    """A connection since its acceptance, perhaps before it has a protocol."""
 
     peer: Peer
     task: asyncio.Task[None]
@@ -199,7 +202,7 @@ class _Newcomer:
         self.connection: _Connection | None = None
 
     def close(self) -> None:
-        """End it at once."""
+        """Close the connection at once."""
         if self.connection is not None:
             self.connection.transport.abort()
         else:
@@ -207,7 +210,7 @@ class _Newcomer:
 
 
 class _State(ServerState):
-    """What the connections of one server share."""
+    """State that the connections of one server share."""
 
     def __init__(self, refusals: Refusals, bounds: Bounds) -> None:
         super().__init__()
@@ -219,23 +222,23 @@ class _State(ServerState):
         self._idle = asyncio.Event()
 
     def date(self) -> None:
-        """Answers from now on carry this second's date."""
+        """Set this second's date for answers from now on."""
         self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     def cut_off_those_who_do_not_read(self, now: float) -> None:
-        """Close the connections whose other end took too little of what was written for too long."""
-        for connection in [each for each in self.writing if not each.is_read(now)]:
+        """Close the connections whose other end has read too little for too long."""
+        for connection in [each for each in tuple(self.writing) if not each.is_read(now)]:  # who is read leaves
             _log.info("a client that did not read its answer was cut off", extra={"client": connection.client})
             connection.transport.abort()
             self.writing.discard(connection)
 
     def closed(self) -> None:
-        """A connection was closed."""
+        """Note that a connection was closed."""
         if self.draining and not self.connections:
             self._idle.set()
 
     async def wait_until_idle(self) -> None:
-        """Until the last connection is closed; only while draining."""
+        """Wait until the last connection is closed. Only while draining."""
         if self.connections:
             await self._idle.wait()
 
@@ -243,8 +246,8 @@ class _State(ServerState):
 class _Connection(HttpToolsProtocol):
     """One connection with deadlines.
 
-    `_deadline` runs while headers are awaited or a body is thrown away. Bodies that are wanted have `bodies.py`; idle
-    connections have uvicorn's.
+    `_deadline` runs while headers are awaited or a body is discarded. Wanted bodies have `bodies.py`, idle connections
+    uvicorn's own timer.
     """
 
     def __init__(
@@ -267,7 +270,7 @@ class _Connection(HttpToolsProtocol):
         self._taken_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock, unless it had to give way already."""
+        """Start the clock, unless the connection already had to give way."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._newcomer.connection = self
         if self._peer.left or self._shared.draining:
@@ -284,7 +287,7 @@ class _Connection(HttpToolsProtocol):
         self._shared.closed()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and look at how much of it were headers."""
+        """Parse the data, and count how much of it were headers."""
         if self._in_headers and self._deadline is None:
             self._start_clock(limits.HTTP_HEADERS_MAX_S)
         self._only_headers = self._in_headers
@@ -296,19 +299,19 @@ class _Connection(HttpToolsProtocol):
             self._reject(b"431 Request Header Fields Too Large", _headers_too_large())
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Note that a request begins."""
         super().on_message_begin()
         self._in_headers = True
         self._header_bytes = 0
         self._discarded = 0
 
     def on_url(self, url: bytes) -> None:
-        """Count."""
+        """Count the bytes of the URL."""
         self._header_bytes += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count, and keep no more than may be kept."""
+        """Count the bytes of a header, and keep it unless there are too many."""
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > limits.HTTP_HEADERS_BYTES_MAX:
             self._too_long = True
@@ -316,7 +319,7 @@ class _Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The request can be answered from here on."""
+        """Note that the request can be answered from here on."""
         if self._too_long:
             return
         self._in_headers = self._only_headers = False
@@ -326,7 +329,7 @@ class _Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Hand it over, or throw it away up to a limit."""
+        """Pass on the data, or discard it up to a limit."""
         if self._too_long:
             return
         if self.cycle.response_complete:
@@ -336,7 +339,7 @@ class _Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The next request may come."""
+        """Note that the request has ended and the next may begin."""
         if self._too_long:
             return
         super().on_message_complete()
@@ -344,7 +347,7 @@ class _Connection(HttpToolsProtocol):
             self._await_next()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or throw away the rest of this one."""
+        """Wait for the next request, or discard the rest of this one."""
         super().on_response_complete()
         if self.transport.is_closing() or not self.cycle.response_complete:
             return
@@ -366,13 +369,13 @@ class _Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        """What is no HTTP; nobody knows its encoding."""
+        """Answer data that is not HTTP."""
         if not self.transport.is_closing():
             error = invalid("This is not a valid HTTP/1.1 request.", code="malformed-http")
             self._reject(b"400 Bad Request", error)
 
     def write(self, data: bytes) -> None:
-        """Write a part of an answer, and see to it that it is read."""
+        """Write a part of an answer, and watch that it is read."""
         self.transport.write(data)
         self._written += len(data)
         if self not in self._shared.writing:
@@ -380,7 +383,9 @@ class _Connection(HttpToolsProtocol):
             self._shared.writing.add(self)
 
     def is_read(self, now: float) -> bool:
-        """Whether the other end reads what is written, or has read all; by how much it took since it last did."""
+        """Whether the other end reads what is written, or has read all, judged by how much it took since the last
+        check.
+        """
         waiting = self.transport.get_write_buffer_size()
         if not waiting:
             self._shared.writing.discard(self)
@@ -400,7 +405,7 @@ class _Connection(HttpToolsProtocol):
         self.transport.close()
 
     def close_after_body(self) -> None:
-        """Close when the rest of the body was thrown away, or took too long."""
+        """Close once the rest of the body is discarded, or took too long."""
         self._closes_after_body = True
 
     def _await_next(self) -> None:

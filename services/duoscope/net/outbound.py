@@ -1,12 +1,12 @@
-"""Requests to addresses that people configured, such as identity providers: none of them may reach our own network.
+"""Requests to configured addresses, such as those of identity providers, which must not reach our own network.
 
-Every address that a name resolves to is looked at when the connection is made, against explicit lists, and the
-connection goes to the address that was looked at: a name that changes its mind in between (DNS rebinding) gains
-nothing. Redirects are not followed, proxies of the environment not used, answers bounded in size and time. It is https
-only, but for loopback addresses that the operator has allowed (DUOSCOPE_OUTBOUND_NETWORKS).
+Every address that a name resolves to is checked against explicit lists when the connection is made, and the connection
+goes to the checked address: a name that resolves differently a moment later (DNS rebinding) gains nothing. Redirects
+are not followed, proxies from the environment are not used, and answers are limited in size and time. Only https is
+allowed, except for loopback addresses that the operator permits (DUOSCOPE_OUTBOUND_NETWORKS).
 
-Whoever's requests are answered late, or never, delays their own: each share, such as an organization's, has so many
-requests and lookups of names under way, and those that wait for one wait among themselves.
+A slow or silent server delays only the requests of its own share, such as an organization's: each share has a limited
+number of requests and name lookups in progress, and those that wait wait within their share.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.net.urls import Url, parse_url
 
 TIMEOUT_S: Final = 10.0
-"""For a whole request, from the name's resolution to the answer's last byte."""
+"""For a whole request, from resolving the name to the answer's last byte."""
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 CONNECTIONS_MAX: Final = 400
 SHARE_REQUESTS_MAX: Final = 4
-"""Requests of one share under way at once."""
+"""Requests of one share in progress at once."""
 SHARE_WAITING_MAX: Final = 32
-"""Requests of one share that wait for one of them to end, for TIMEOUT_S at the most; further ones fail at once."""
+"""Requests of one share that wait for one of them to end, for at most TIMEOUT_S; further ones fail at once."""
 SHARE_LOOKUPS_MAX: Final = 2
-"""Names of one share that are looked up at once: a lookup goes on when nobody waits for it any more."""
+"""Name lookups of one share in progress at once: a lookup continues even when nobody waits for it any more."""
 LOOKUPS_MAX: Final = 128
-"""Of all shares together, each a thread."""
+"""Name lookups of all shares together; each takes a thread."""
 RETRY_AFTER_S: Final = 5.0
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -53,32 +53,32 @@ _FORBIDDEN_V4: Final = tuple(
         *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 )
-"""IANA's special-purpose registry, multicast and what is reserved."""
+"""IANA's special-purpose registry, multicast and reserved networks."""
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
-"""All there is of IPv6 outside special purposes: leaves out mapped addresses, NAT64 and local ones of every kind."""
+"""Global unicast IPv6: excludes mapped addresses, NAT64 and local ones of every kind."""
 _FORBIDDEN_V6: Final = tuple(
     ipaddress.IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
-"""Within it: protocol assignments with Teredo, documentation, and 6to4, which carries any IPv4 address."""
+"""Within it: protocol assignments with Teredo, documentation, and 6to4, which can carry any IPv4 address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever the status says."""
+    """An HTTP answer of any status."""
 
     status: int
     body: bytes = field(repr=False)
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; ValueError for anything else."""
+        """Parse the body as a JSON object. Raises ValueError for anything else."""
         value = json.loads(self.body)
         if not isinstance(value, dict):
             raise ValueError("the answer is no JSON object")  # noqa: TRY004 - like other bodies that are none
         return cast("dict[str, Any]", value)
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Networks of a setting, separated by commas or spaces.
+def allowed_networks(text: str) -> tuple[Network, ...]:
+    """Parse the networks of a setting, separated by commas or spaces.
 
     Raises:
         DuoscopeError: INVALID `invalid-settings`.
@@ -94,7 +94,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def is_reachable(address: Address, allowed: Iterable[Network] = ()) -> bool:
-    """Whether a request may go to the address: a public one, or one that the operator has allowed."""
+    """Whether a request may go to the address: a public one, or one that the operator permits."""
     if any(address in network for network in allowed if network.version == address.version):
         return True
     if isinstance(address, ipaddress.IPv4Address):
@@ -103,10 +103,10 @@ def is_reachable(address: Address, allowed: Iterable[Network] = ()) -> bool:
 
 
 class Outbound:
-    """An HTTP client for addresses that somebody else chose."""
+    """An HTTP client for addresses that users configure."""
 
     def __init__(self, networks: str = "") -> None:
-        allowed = parse_networks(networks)
+        allowed = allowed_networks(networks)
         self._shares: dict[Hashable, _Share] = {}
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())
@@ -124,18 +124,18 @@ class Outbound:
         content: bytes | None = None,
         share: Hashable = None,
     ) -> Answer:
-        """One request and its answer.
+        """Send one request and return its answer.
 
         Args:
             method: of the request.
-            url: whom to ask.
-            headers: besides those that every request has.
+            url: the address.
+            headers: in addition to those that every request has.
             content: the request's body.
-            share: whose it is, such as an organization's id: what is slow for one delays no other.
+            share: who pays for it, such as an organization's id: a slow server of one share does not delay others.
 
         Raises:
-            DuoscopeError: INVALID `address-refused` for a URL or an address that may not be asked; UNAVAILABLE
-                `outbound-failed` for what does not answer, or not within the limits.
+            DuoscopeError: INVALID `address-refused` for a URL or an address that is not allowed; UNAVAILABLE
+                `outbound-failed` if no answer comes within the limits.
         """
         parts = _checked(url)
         sent: dict[bytes | str, bytes | str] = {"host": parts.netloc, "user-agent": "duoscope"}
@@ -167,7 +167,7 @@ class Outbound:
 
     @asynccontextmanager
     async def _turn(self, url: str, share: Hashable) -> AsyncGenerator[None]:
-        """One of the share's places; UNAVAILABLE where none is free in time."""
+        """Hold one of the share's slots. Raises UNAVAILABLE if none is free in time."""
         mine = self._shares.setdefault(share, _Share())
         if mine.users >= SHARE_REQUESTS_MAX + SHARE_WAITING_MAX:
             raise _failed(url, f"{mine.users} requests wait already")
@@ -187,13 +187,13 @@ class Outbound:
                 del self._shares[share]
 
     async def close(self) -> None:
-        """Let go of idle connections."""
+        """Close idle connections."""
         for pool in self._pools.values():
             await pool.aclose()
 
 
 class _Share:
-    """What is under way for one of those who share the client."""
+    """The requests in progress of one share."""
 
     __slots__ = ("lookups", "places", "users")
 
@@ -207,10 +207,10 @@ _current: ContextVar[_Share] = ContextVar("outbound share")
 
 
 class _Guard(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that it has looked at, and to no others."""
+    """Connects only to addresses that it has checked."""
 
     def __init__(self, allowed: tuple[Network, ...], *, loopback_only: bool) -> None:
-        # Typed by hand: httpcore stands in for it where anyio is missing.
+        # Written out, since httpcore substitutes its own type where anyio is missing.
         self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
         self._allowed = allowed
         self._loopback_only = loopback_only
@@ -224,7 +224,7 @@ class _Guard(httpcore.AsyncNetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
         addresses = await _looked_up(host, port)
-        # All of them: a name with one good and one bad address is up to something.
+        # All addresses must be allowed: a name with one good and one bad address is suspicious.
         if not addresses or not all(map(self._may_be_asked, addresses)):
             raise _refused(f"{host} is at {', '.join(map(str, addresses))}, which requests may not go to.")
         last: Exception | None = None
@@ -252,10 +252,10 @@ def _pool(guard: _Guard, context: ssl.SSLContext) -> httpcore.AsyncConnectionPoo
 
 
 async def _looked_up(host: str, port: int) -> list[Address]:
-    """The addresses of a name, looked up in a thread of its own: those of the event loop are few, and others need them.
+    """Resolve a name in a thread of its own: the event loop has few threads, and others need them.
 
     Raises:
-        OSError: there is no such name, or too many lookups are under way.
+        OSError: there is no such name, or too many lookups are in progress.
     """
     share = _current.get()
     if share.lookups >= SHARE_LOOKUPS_MAX or _lookups.count >= LOOKUPS_MAX:
@@ -290,7 +290,7 @@ async def _looked_up(host: str, port: int) -> list[Address]:
 
 
 class _Lookups:
-    """How many lookups there are."""
+    """Counts the lookups in progress."""
 
     count = 0
 

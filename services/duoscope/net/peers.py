@@ -1,8 +1,8 @@
-"""Who holds the connections of a port: how many in all and by address, and which gives way when there are too many.
+"""The connections of a port: how many there are in all and by address, and which gives way when there are too many.
 
-A connection that has asked for nothing yet gives way to a new one, the oldest first, and so does one that has been idle
-for a while. What is being asked or answered is never cut off for others. So a flood of silent connections shuts nobody
-out, from whatever address it comes.
+A connection that has not sent a request yet gives way to a new one, the oldest first, and so does one that has been
+idle for a while. A request that is being received or answered is never cut off for others. So a flood of silent
+connections shuts nobody out, from whatever address it comes.
 """
 
 import ipaddress
@@ -12,9 +12,9 @@ from typing import Final
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 IDLE_SPARED_S: Final = 5.0
-"""A connection that was answered is left alone for so long: its client may be about to ask again."""
+"""How long a connection is spared after an answer: its client may be about to send another request."""
 _IPV6_PREFIX: Final = 64
-"""One customer has at least so many addresses of IPv6 to choose from; they count as one."""
+"""One customer usually has a whole network of this size; its addresses count as one."""
 _EXEMPT: Final = "proxies"
 
 
@@ -22,8 +22,8 @@ class Peer:
     """One connection.
 
     Args:
-        origin: what it counts under.
-        close: ends it at once.
+        origin: the address or network under which it counts.
+        close: closes it at once.
     """
 
     __slots__ = ("close", "crowded", "left", "origin")
@@ -51,7 +51,9 @@ class Peers:
     """The connections of one port."""
 
     def __init__(self, connections_max: int, address_max: int, exempt: Sequence[Network] = ()) -> None:
-        """`exempt` are networks, such as those of trusted proxies, whose addresses have no limit of their own."""
+        """Create an empty set. `exempt` are networks, such as those of trusted proxies, whose addresses have no limit
+        of their own.
+        """
         self._connections_max = connections_max
         self._address_max = address_max
         self._hard_max = connections_max + max(1, connections_max // 4)
@@ -62,11 +64,11 @@ class Peers:
         self.evicted = 0
 
     def admit(self, address: str | None, close: Callable[[], None], now: float) -> Peer | None:
-        """A place for a new connection; None where it is to be closed unheard.
+        """Admit a new connection. Returns None if it must be closed without an answer.
 
         Args:
-            address: the other end's.
-            close: ends the connection; called when it has to give way.
+            address: of the other end.
+            close: closes the connection; called when it has to give way.
             now: by the event loop's clock.
         """
         name = self._name(address)
@@ -77,7 +79,7 @@ class Peers:
         while self.count >= self._connections_max and self._make_way(self._fullest(), now):
             pass
         crowded = self.count >= self._connections_max or (limited and origin.count >= self._address_max)
-        # A quarter more are told so; what comes on top is not even that.
+        # A quarter more than the limit get an answer that says so; connections beyond that get none.
         if limited and origin.count >= self._address_hard_max:
             return self._refuse(name, origin)
         if self.count >= self._hard_max:
@@ -86,25 +88,25 @@ class Peers:
         origin.count += 1
         origin.silent[peer] = now
         self.count += 1
-        # Whoever gave way may have been the last of this address, whose place is then a new one.
+        # The connection that gave way may have been the last of this address, which then needs a new entry.
         self._origins[name] = origin
         return peer
 
     def busy(self, peer: Peer) -> None:
-        """It asks something, or is answered."""
+        """Note that a request of the connection is being received or answered."""
         origin = self._origins.get(peer.origin)
         if origin is not None and not peer.left:
             origin.silent.pop(peer, None)
             origin.idle.pop(peer, None)
 
     def idle(self, peer: Peer, now: float) -> None:
-        """It was answered and asks nothing."""
+        """Note that the connection's request was answered, and it has no other."""
         origin = self._origins.get(peer.origin)
         if origin is not None and not peer.left:
             origin.idle[peer] = now
 
     def leave(self, peer: Peer) -> None:
-        """It is closed."""
+        """Note that the connection is closed."""
         if peer.left:
             return
         peer.left = True
@@ -134,7 +136,7 @@ class Peers:
         return max(self._origins.values(), key=lambda origin: (len(origin.silent), len(origin.idle)))
 
     def _make_way(self, origin: _Origin, now: float) -> bool:
-        """Close the oldest that may be, and answer whether there was one."""
+        """Close the oldest connection that may be closed. Returns whether there was one."""
         victim = next(iter(origin.silent), None)
         if victim is None:
             victim, since = next(iter(origin.idle.items()), (None, now))

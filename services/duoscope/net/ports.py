@@ -1,4 +1,4 @@
-"""The ports that a process listens on: looked at all at once, before anything is made for a start that cannot be."""
+"""The ports that a process listens on, all checked at once before a start creates anything."""
 
 import socket
 
@@ -7,7 +7,7 @@ from duoscope.kernel.settings import Settings
 
 
 def asked_for(settings: Settings, parts: frozenset[str]) -> dict[str, int]:
-    """The ports that `parts` listen on, by setting; 0 for one that is still to be found."""
+    """The ports that `parts` listen on, by setting; 0 for a port that the system chooses."""
     names = ["otlp_http_port", "otlp_grpc_port"] if "receiver" in parts else []
     if "api" in parts:
         names.append("api_port")
@@ -17,10 +17,10 @@ def asked_for(settings: Settings, parts: frozenset[str]) -> dict[str, int]:
 
 
 def require_free(settings: Settings, parts: frozenset[str]) -> None:
-    """Raise unless all can be listened on.
+    """Raise unless the process can listen on all its ports.
 
     Raises:
-        DuoscopeError: INVALID for two that are the same, CONFLICT `address-in-use` that names all that are taken.
+        DuoscopeError: INVALID if two ports are the same, CONFLICT `address-in-use` with all ports in use.
     """
     ports = asked_for(settings, parts)
     _require_distinct(ports)
@@ -35,7 +35,7 @@ def require_free(settings: Settings, parts: frozenset[str]) -> None:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket on that address, which does not listen yet. OSError if it cannot be had."""
+    """Bind a socket to an address, without listening yet. Raises OSError if that fails."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -47,7 +47,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def taken(host: str, ports: dict[str, int]) -> DuoscopeError:
-    """The error for ports, by setting, that cannot be listened on."""
+    """The error for ports, by setting, that are in use."""
     addresses = " and ".join(f"{host}:{port}" for port in ports.values())
     options = " and ".join(f"--{name.replace('_', '-')} (or DUOSCOPE_{name.upper()})" for name in ports)
     state = (
@@ -63,7 +63,7 @@ def taken(host: str, ports: dict[str, int]) -> DuoscopeError:
 
 
 def _require_distinct(ports: dict[str, int]) -> None:
-    """Two of ours can be bound to one port, and then fail one another."""
+    """Two sockets of ours can be bound to one port, and then disturb each other."""
     names: dict[int, str] = {}
     for name, port in ports.items():
         if port and port in names:

@@ -1,5 +1,5 @@
-"""Which client a request is from: the connection's own address, unless a proxy that DUOSCOPE_TRUSTED_PROXIES names
-speaks for somebody else. What others write into X-Forwarded-For is not believed.
+"""The client that a request comes from: the connection's own address, unless a proxy that DUOSCOPE_TRUSTED_PROXIES
+names speaks for another. X-Forwarded-For from anyone else is ignored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _HEADER: Final = FORWARDED_FOR.encode()
 
 
 def trusted_proxies(setting: str) -> tuple[Network, ...]:
-    """The networks of the setting. INVALID `invalid-settings` for what is none."""
+    """Parse the networks of the setting. Raises INVALID `invalid-settings`."""
     try:
         return parse_networks(part for part in setting.replace(",", " ").split())
     except ValueError as error:
@@ -25,7 +25,7 @@ def trusted_proxies(setting: str) -> tuple[Network, ...]:
 
 
 def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
-    """The client's address, of an HTTP request whose `headers` are as ASGI has them: names in lower case, bytes."""
+    """The client's address of an HTTP request. `headers` are as ASGI has them: names in lower case, bytes."""
     if not trusted:
         return _numeric(peer)
     said = b",".join(value for name, value in headers if name == _HEADER)
@@ -33,14 +33,15 @@ def client_address(peer: str | None, headers: Iterable[tuple[bytes, bytes]], tru
 
 
 def client_behind(peer: str | None, forwarded_for: str, trusted: Sequence[Network]) -> str | None:
-    """The client's address.
+    """The client's address behind trusted proxies.
 
-    Proxies append whom they heard from, so the list is read from its end, over those that are trusted; the first that
-    is not is the client. A trusted proxy that says nothing, or nonsense, stands for itself.
+    Each proxy appends the address that it received the request from, so the list is read from its end, over trusted
+    proxies; the first address that is not trusted is the client. If a trusted proxy says nothing, or nonsense, its own
+    address is used.
 
     Args:
         peer: the other end of the connection.
-        forwarded_for: X-Forwarded-For as it was sent, of several headers one list; empty without.
+        forwarded_for: X-Forwarded-For as it was sent, several headers joined to one list; empty without.
         trusted: the proxies' networks.
     """
     if not trusted:
@@ -60,6 +61,6 @@ def client_behind(peer: str | None, forwarded_for: str, trusted: Sequence[Networ
 
 @lru_cache(maxsize=10_000)
 def _numeric(peer: str | None) -> str | None:
-    """In its usual form. Remembered, because ingest asks for every request and a client sends many."""
+    """The address in canonical form. Cached, because ingest needs it for every request and a client sends many."""
     address = parse_address(peer)
     return str(address) if address else peer

@@ -1,8 +1,8 @@
 """TLS for both OTLP ports: one certificate, one key, and for mutual TLS one file of client authorities.
 
-The files are looked at with every handshake and read again when they changed, so that a renewed certificate needs no
-restart. What is damaged or half-written is logged and not used: the last good certificate serves on. TLS 1.2 and 1.3
-only; sessions are not resumed, so that a client whose authority was removed does not come back on an old ticket.
+The files are checked at every handshake and read again when they changed, so that a renewed certificate needs no
+restart. A damaged or half-written file is logged and not used: the last valid certificate stays in use. TLS 1.2 and 1.3
+only; sessions are not resumed, so that a client whose authority was removed cannot return with an old ticket.
 """
 
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _expires = Gauge("duoscope_otlp_tls_certificate_expires_seconds", "Unix time at which the OTLP certificate expires")
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Of TLS 1.2, those with forward secrecy and authenticated encryption; all of TLS 1.3 have both."""
+"""For TLS 1.2, the ciphers with forward secrecy and authenticated encryption; all of TLS 1.3 have both."""
 
 _READS_MAX: Final = 3
 
@@ -45,7 +45,7 @@ class _Loaded:
 
 
 class TlsFiles:
-    """The certificate files of the OTLP ports. May be asked from any thread."""
+    """The certificate files of the OTLP ports. Safe to use from any thread."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         """Read the files.
@@ -62,7 +62,7 @@ class TlsFiles:
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """What the settings ask for; None is plain text.
+        """The files that the settings name, or None for plain text.
 
         Raises:
             DuoscopeError: INVALID for a certificate without a key or the like.
@@ -75,7 +75,7 @@ class TlsFiles:
         return cls(Path(certificate), Path(key), Path(client_ca) if client_ca else None)
 
     def http_context(self) -> ssl.SSLContext:
-        """A context for a listening socket, which takes what is current at each handshake."""
+        """A context for a listening socket, which uses the current certificate at each handshake."""
 
         def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             connection.context = self._current().context
@@ -85,7 +85,7 @@ class TlsFiles:
         return context
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
-        """Credentials for a gRPC port, which take what is current at each handshake."""
+        """Credentials for a gRPC port, which use the current certificate at each handshake."""
         served: list[_Loaded] = [self._current()]
 
         def changed() -> grpc.ServerCertificateConfiguration | None:
@@ -165,7 +165,7 @@ def _grpc_configuration(loaded: _Loaded) -> grpc.ServerCertificateConfiguration:
 
 
 def _check(certificate: bytes, key: bytes, client_ca: bytes | None) -> None:
-    """The key is that of the first certificate, and the authorities are certificates."""
+    """Check that the key belongs to the first certificate, and that the authorities are certificates."""
     try:
         leaf = x509.load_pem_x509_certificates(certificate)[0]
     except ValueError as error:
@@ -189,7 +189,7 @@ def _check(certificate: bytes, key: bytes, client_ca: bytes | None) -> None:
 
 
 def _no_password() -> str:
-    """Instead of OpenSSL's question on the terminal; `_check` has refused keys that need one."""
+    """Replaces OpenSSL's question on the terminal; `_check` has refused keys with a password."""
     return ""
 
 

@@ -1,8 +1,8 @@
-"""What counts as the address of a web server, wherever one is taken: from people, providers and settings alike.
+"""What counts as the address of a web server, wherever one is accepted: from users, providers and settings.
 
-RFC 3986 has ASCII alone, and so does this: an international name is written in its `xn--` form. Whoever reads letters
-and digits of other scripts as the ASCII ones that they resemble, as resolvers and HTTP clients do in ways of their own,
-disagrees with whoever has judged the address before.
+RFC 3986 allows ASCII only, and so does this module: an international name is written in its `xn--` form. Resolvers and
+HTTP clients differ in how they read letters and digits of other scripts that resemble ASCII, and so may disagree with
+the code that checked the address.
 """
 
 import ipaddress
@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 URL_CHARS_MAX: Final = 2048
 _PORT_MAX: Final = 65535
 _PLAIN: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.ASCII | re.IGNORECASE)
-"""Printable ASCII without what RFC 3986 leaves out: no space, quotes, angle brackets, backslash, caret, braces."""
+"""Printable ASCII without what RFC 3986 excludes: space, quotes, angle brackets, backslash, caret, braces."""
 _LABEL: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*\.?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An address that was judged. `netloc` is host and port as they were written; `host` has no brackets."""
+    """A checked address. `netloc` is host and port as they were written; `host` has no brackets."""
 
     scheme: str
     netloc: str
@@ -34,7 +34,7 @@ class Url:
 
 
 def parse_url(text: str, schemes: Collection[str] = ("https", "http")) -> Url:
-    """An absolute address with a host.
+    """Parse an absolute address with a host.
 
     Raises:
         ValueError: says what is wrong with the text, without repeating it.

@@ -1,1 +1,1 @@
-"""A process of duoscope: its parts, put together and taken down."""
+"""A process of duoscope: how its parts are started and stopped together."""

@@ -1,4 +1,4 @@
-"""File descriptors: how many the process may have open, and who they are for."""
+"""File descriptors: how many the process may have open, and how they are divided."""
 
 import resource
 
@@ -6,10 +6,12 @@ from duoscope.kernel import limits
 
 
 def allow_open_files() -> int:
-    """As many as the system lets us have: every connection is one, and the usual 1,024 is fewer than we take.
+    """Raise the limit of open files as far as the system allows: every connection is one, and the usual 1,024 is less
+    than we accept.
 
-    Answers how many connections each of three ports may then have, with what comes beyond a limit to be told so, while
-    enough are kept back for the stores.
+    Returns:
+        How many connections each of three ports may have, including those beyond a limit that are told so, while enough
+        descriptors are reserved for the stores.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.OPEN_FILES_WANTED

@@ -1,4 +1,4 @@
-"""How this process asks the system for memory."""
+"""How this process requests memory from the system."""
 
 import ctypes
 import os
@@ -19,11 +19,11 @@ _ENGINE_DECAY: Final = "dirty_decay_ms:10,muzzy_decay_ms:0"
 
 
 def return_what_is_freed() -> None:
-    """Let what requests and batches took go back to the system.
+    """Make freed memory of requests and batches return to the system.
 
-    Call it before threads are started and before the embedded engine is imported. glibc keeps megabytes that were freed
-    once in an arena per thread, for a next time, and the engine's allocator keeps them for ten seconds. Batches pass
-    through several threads here: measured by `make bench`, glibc's part was a fifth of the peak, the engine's a tenth.
+    Call it before threads are started and before the embedded engine is imported. glibc keeps megabytes of freed memory
+    in an arena per thread for later use, and the engine's allocator keeps them for ten seconds. Batches pass through
+    several threads here: measured by `make bench`, glibc's part was a fifth of the peak, the engine's a tenth.
     """
     os.environ.setdefault(_ENGINE_ALLOCATOR, _ENGINE_DECAY)
     if platform.libc_ver()[0] != "glibc":

@@ -1,4 +1,4 @@
-"""What the parts of one process share: its settings, stores and keys, and what is stopped at its end."""
+"""What the parts of one process share: its settings, stores and keys, and the stack of what is stopped at its end."""
 
 import asyncio
 import dataclasses
@@ -18,17 +18,17 @@ from duoscope.stores.clickhouse import TelemetryStore
 from duoscope.stores.postgres import MetadataStore
 
 _REACHED_AS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
-"""Addresses that stand for all of this machine's, by one that a client on it can use."""
+"""For each address that stands for all of this machine's, one that a client on it can use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What is reachable where, once everything is.
+    """Where a started process can be reached.
 
     Attributes:
-        settings: with the ports that were really bound.
-        first_start: what bootstrap made or found; None where it does not run.
-        api_url, otlp_grpc_endpoint, otlp_http_endpoint: for people and collectors on this machine.
+        settings: with the ports that were actually bound.
+        first_start: what bootstrap created or found; None if it did not run.
+        api_url, otlp_grpc_endpoint, otlp_http_endpoint: for users and collectors on this machine.
     """
 
     settings: Settings
@@ -46,7 +46,7 @@ class Process:
         settings: a part that binds a port writes its number here.
         parts: the names of the parts of this process.
         listening: the sockets of the HTTP ports by the names of their settings, bound before the stores open.
-        readiness: by name, what `/health/ready` asks.
+        readiness: the checks of `/health/ready`, by name.
         first_start: set by the part that runs bootstrap.
     """
 
@@ -65,7 +65,7 @@ class Process:
     first_start: FirstStart | None = None
 
     def bound(self, **ports: int) -> None:
-        """Note the ports that were bound, by the names of their settings."""
+        """Record the ports that were bound, by the names of their settings."""
         self.settings = dataclasses.replace(self.settings, **ports)
 
     @property
@@ -83,7 +83,7 @@ class Process:
 
 
 class Part(Protocol):
-    """One of the parts that a process may consist of; made from the settings before anything is opened.
+    """One of the parts that a process may consist of, created from the settings before anything is opened.
 
     Attributes:
         http_port: the name of the setting with the HTTP port that it listens on; empty if none.
@@ -92,7 +92,7 @@ class Part(Protocol):
     http_port: ClassVar[str]
 
     def __init__(self, settings: Settings) -> None:
-        """Read what the part needs from files. Raises INVALID where that cannot be."""
+        """Read what the part needs from files. Raises INVALID if it cannot."""
         ...
 
     async def start(self, process: Process) -> None:

@@ -65,7 +65,7 @@ async def serve(
 async def _open(
     settings: Settings, parts: frozenset[str], http_ports: list[str], stop: asyncio.Event, stack: AsyncExitStack
 ) -> Process:
-    """All that parts share. The data folder is owned first, and ports are bound before the stores open."""
+    """Open what all parts share. The data folder is locked first, and ports are bound before the stores open."""
     driver = Driver()
     stores.lock(settings, stack)
     ports.require_free(settings, parts)
@@ -106,7 +106,7 @@ def _verifier(
     driver: Driver,
     stack: AsyncExitStack,
 ) -> ApiKeyVerifier:
-    # Not the logins' hasher: a flood of wrong passwords must not delay a collector's first request.
+    # Not the hasher of logins: a flood of wrong passwords must not delay a collector's first request.
     hasher = SlowHasher()
     stack.callback(hasher.close)
     verifier = ApiKeyVerifier(

@@ -1,4 +1,6 @@
-"""The two stores of a process: embedded ones started and migrated, servers connected to and their schema verified."""
+"""The two stores of a process: embedded ones are started and migrated; for servers, the connection and schema are
+checked.
+"""
 
 import asyncio
 import dataclasses
@@ -29,10 +31,11 @@ VERIFY_SCHEMA: Final = Job("verify-postgres-schema", period_s=limits.EMBEDDED_PO
 
 
 async def open_telemetry(settings: Settings, parts: frozenset[str], stack: AsyncExitStack) -> TelemetryStore:
-    """The telemetry store. A receiver on its own starts while ClickHouse is away, and takes telemetry to its disk.
+    """Open the telemetry store. A separate receiver starts even while ClickHouse is down, and writes telemetry to its
+    disk.
 
     Raises:
-        DuoscopeError: UNAVAILABLE unless it may be away; CONFLICT for a schema that is not this installation's.
+        DuoscopeError: UNAVAILABLE if the store is down and must not be; CONFLICT for a schema of another version.
     """
     telemetry = TelemetryStore(settings)
     stack.push_async_callback(telemetry.close)
@@ -59,10 +62,10 @@ async def migrator(settings: Settings) -> AsyncGenerator[Migrator]:
 
 
 async def open_embedded(settings: Settings, parts: frozenset[str], driver: Driver, stack: AsyncExitStack) -> Settings:
-    """Start what is embedded and bring its schema up to date; servers are migrated by `duoscope migrate up`.
+    """Start the embedded stores and migrate them; servers are migrated by `duoscope migrate up`.
 
     Args:
-        settings: say what is embedded.
+        settings: say which stores are embedded.
         parts: those of the process; an embedded store needs all of them in it.
         driver: keeps the embedded PostgreSQL running.
         stack: stops it.
@@ -100,17 +103,18 @@ async def open_embedded(settings: Settings, parts: frozenset[str], driver: Drive
 async def open_metadata(
     settings: Settings, parts: frozenset[str], stop: asyncio.Event, driver: Driver, stack: AsyncExitStack
 ) -> MetadataStore:
-    """The metadata store. A receiver on its own starts without: the API keys it knew last go on working.
+    """Open the metadata store. A separate receiver starts even while PostgreSQL is down, with the API keys it last
+    verified.
 
     Args:
         settings: with the address.
         parts: those of the process.
-        stop: set when PostgreSQL comes back with a schema that is not this installation's.
+        stop: set when PostgreSQL comes back with a schema of another version.
         driver: runs that later check of the schema.
         stack: closes the store.
 
     Raises:
-        DuoscopeError: UNAVAILABLE unless it may be away; CONFLICT for a schema that is not this installation's.
+        DuoscopeError: UNAVAILABLE if the store is down and must not be; CONFLICT for a schema of another version.
     """
     may_be_away = parts == RECEIVER_ALONE
     store = await MetadataStore.connect(
@@ -129,7 +133,7 @@ async def open_metadata(
 
 
 async def verify_later(store: MetadataStore, stop: asyncio.Event) -> Next:
-    """Once PostgreSQL is back: end the process if its schema is another than this installation's."""
+    """Once PostgreSQL is back, end the process if the schema is not this installation's version."""
     try:
         verify_schema("postgres", await store.applied_migrations())
     except DuoscopeError as error:
@@ -155,9 +159,9 @@ async def _migrator(settings: Settings, admin_dsn: str) -> AsyncGenerator[Migrat
 
 
 def lock(settings: Settings, stack: AsyncExitStack) -> None:
-    """Own the data directory before anything else, so that a second start is told of the first and nothing less.
+    """Lock the data directory before anything else, so that a second start learns of the first and changes nothing.
 
-    Only the ports of a first start are looked at before (cli/serve.py): it leaves no folder if it cannot be.
+    Only the ports of a first start are checked earlier (cli/serve.py): a start that cannot succeed leaves no folder.
     """
     keep_private()
     if settings.embedded_postgres or settings.embedded_clickhouse:
@@ -165,9 +169,10 @@ def lock(settings: Settings, stack: AsyncExitStack) -> None:
 
 
 async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack) -> tuple[Settings, str]:
-    """Start the embedded PostgreSQL, where asked for.
+    """Start the embedded PostgreSQL, if it is used.
 
-    Answers the settings to connect with and the DSN of the schema's owner.
+    Returns:
+        The settings to connect with, and the DSN of the schema's owner.
     """
     if settings.embedded_postgres or settings.embedded_clickhouse:
         _use_own_temporary_directory(settings)
@@ -185,25 +190,27 @@ async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack)
 
 
 class KeptPostgres:
-    """The embedded PostgreSQL, started again whenever it dies."""
+    """The embedded PostgreSQL, which is started again whenever it dies."""
 
     def __init__(self, server: EmbeddedPostgres, data_dir: Path) -> None:
         self._server = server
         self._data_dir = data_dir
 
     async def stop(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         await self._server.stop()
 
     async def keep(self) -> None:
-        """Start it again if it died. Raises UNAVAILABLE while it does not start."""
+        """Start the server again if it died. Raises UNAVAILABLE if it does not start."""
         if not self._server.running:
             _log.error("the embedded PostgreSQL died; starting it again")
             self._server = await EmbeddedPostgres.start(self._data_dir)
 
 
 def _use_own_temporary_directory(settings: Settings) -> None:
-    """Batches pass through temporary files on their way into the embedded engine; what a kill left is removed here."""
+    """Use the data folder for the temporary files of batches on their way into the embedded engine, and remove those
+    that a kill left.
+    """
     folder = settings.data_dir / "tmp"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

@@ -1,1 +1,1 @@
-"""Key material of the process, and the sealing of secrets that must be read again."""
+"""Key material of the process, and the encryption of secrets that must be read again."""

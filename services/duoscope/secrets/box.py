@@ -2,8 +2,8 @@
 
 A sealed value reads `v1.<key version>.<nonce and ciphertext, base64url>`. Table, column and primary key are
 authenticated along with it, so a value copied to another row does not open. Data keys are random and stay in PostgreSQL
-(`encryption_keys`), sealed in their turn by a key derived from the instance's secret, which is not there: a copy of the
-database opens nothing, and the secret can be changed without touching a single sealed value.
+(`encryption_keys`), themselves sealed with a key derived from the instance's secret, which is not in the database: a
+copy of the database opens nothing, and the secret can be changed without touching a single sealed value.
 """
 
 import base64
@@ -24,15 +24,15 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 _FORMAT: Final = "v1"
 RESEAL_ROWS_MAX: Final = 200
-"""Values sealed anew in one transaction; what it does not reach, the next does, also after a kill."""
+"""Values sealed again in one transaction; the next transaction continues with the rest, also after a kill."""
 _PLATFORM: Final = PlatformScope(reason="the secret box's keys are the platform's")
 
 RowKey = tuple[UUID | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where alone a sealed value opens: one column of one row, which its primary key names."""
+class Cell:
+    """A table cell, the only one in which a sealed value opens: one column of the row with one primary key."""
 
     table: str
     column: str
@@ -41,12 +41,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SecretKeyRotation:
-    """What a change of the data key did.
+    """The result of a change of the data key.
 
     Attributes:
         version: of the key that now seals.
-        resealed: values that were sealed anew.
-        forgotten: older keys that were removed for good.
+        resealed: number of values that were sealed again.
+        forgotten: number of older keys that were removed for good.
     """
 
     version: int
@@ -63,7 +63,7 @@ class SecretBox:
         self._data_keys: dict[int, bytes] = {}
 
     async def prepare(self) -> None:
-        """Make the first data key if there is none yet; at every start.
+        """Make the first data key if there is none yet. Called at every start.
 
         Raises:
             DuoscopeError: INVALID `secret-key` if the newest data key was sealed by a secret that is no longer given.
@@ -75,26 +75,29 @@ class SecretBox:
                 found = await encryption_keys.newest(tx) or await self._make(tx, 1)
             self._unwrap(found)
 
-    async def seal(self, tx: Transaction, plaintext: bytes, place: Place) -> str:
-        """The sealed text for one column of one row.
+    async def seal(self, tx: Transaction, plaintext: bytes, cell: Cell) -> str:
+        """Seal a value for one column of one row.
 
         Args:
-            tx: the transaction that stores it: until it ends, the data key does not change.
+            tx: the transaction that stores it; the data key does not change until it ends.
             plaintext: any bytes.
-            place: where it is stored.
+            cell: where it is stored.
+
+        Returns:
+            The sealed text.
         """
         await encryption_keys.lock_shared(tx)
         newest = await encryption_keys.newest(tx)
         if newest is None:
             raise _broken("there is no data key: `prepare` has not run")
-        return _seal(newest.version, self._unwrap(newest), plaintext, place)
+        return _seal(newest.version, self._unwrap(newest), plaintext, cell)
 
-    async def open(self, tx: Transaction, sealed: str, place: Place) -> bytes:
-        """The plaintext again.
+    async def open(self, tx: Transaction, sealed: str, cell: Cell) -> bytes:
+        """Open a sealed value.
 
         Raises:
-            DuoscopeError: INTERNAL `secret-unreadable` for what was altered, moved from another row, or sealed with a
-                key that is gone.
+            DuoscopeError: INTERNAL `secret-unreadable` for a value that was altered, moved from another row, or sealed
+                with a key that is gone.
         """
         version, body = _parse(sealed)
         if version not in self._data_keys:
@@ -104,12 +107,12 @@ class SecretBox:
         data_key = self._data_keys.get(version)
         if data_key is None:
             raise _broken(f"no data key of version {version}")
-        return _decrypt(data_key, body, place)
+        return _decrypt(data_key, body, cell)
 
     async def rotate(self, actor: Actor) -> SecretKeyRotation:
-        """Make a new data key and seal everything with it. Stopped at any point, `resume` finishes it."""
+        """Make a new data key and seal everything with it. If it is interrupted, `resume` finishes it."""
         async with self._store.open_platform(_PLATFORM, "secret_box.rotate") as tx:
-            # Whoever sealed with the old key has committed when this is granted; whoever seals next sees the new one.
+            # Once this is granted, every writer that sealed with the old key has committed; later ones see the new key.
             await encryption_keys.lock_alone(tx)
             last = await encryption_keys.newest(tx)
             version = last.version + 1 if last else 1
@@ -125,7 +128,9 @@ class SecretBox:
         return await self.resume()
 
     async def resume(self) -> SecretKeyRotation:
-        """Seal with the newest data key what is not yet, and wrap the data keys with the instance's first secret."""
+        """Seal the remaining values with the newest data key, and wrap the data keys with the instance's first
+        secret.
+        """
         async with self._store.open_platform(_PLATFORM, "secret_box.rewrap") as tx:
             keys = await encryption_keys.list_all(tx)
             if not keys:
@@ -142,10 +147,13 @@ class SecretBox:
             return replace(done, forgotten=await encryption_keys.forget_retired(tx))
 
     async def abandon(self, actor: Actor) -> list[int]:
-        """For an instance whose secret is lost: give up what nobody can open any more, so that it can start again.
+        """Give up every secret that can no longer be opened, so that an instance that lost its secret can start again.
 
-        Users enrol second factors anew, providers are out of service until they get their client secrets again, access
-        tokens are signed with new keys. Answers the versions of the data keys given up; none if all can be opened.
+        Users then enrol second factors again, providers stay disabled until they get their client secrets again, and
+        access tokens are signed with new keys.
+
+        Returns:
+            The versions of the data keys that were given up; none if all can be opened.
         """
         async with self._store.open_platform(_PLATFORM, "secret_box.abandon") as tx:
             await encryption_keys.lock_alone(tx)
@@ -171,7 +179,7 @@ class SecretBox:
             return lost
 
     async def is_unfinished(self) -> bool:
-        """Whether a rotation was stopped before its end, or data keys wait to be wrapped by the first secret."""
+        """Whether a rotation was interrupted, or data keys wait to be wrapped with the first secret."""
         async with self._store.open_platform(_PLATFORM, "secret_box.status") as tx:
             keys = await encryption_keys.list_all(tx)
         return any(not each.is_retired for each in keys[1:]) or not all(map(self._is_wrapped_by_first, keys))
@@ -180,15 +188,15 @@ class SecretBox:
         async with self._store.open_platform(_PLATFORM, "secret_box.reseal") as tx:
             values = await encryption_keys.sealed_before(tx, column, f"{_FORMAT}.{version}.", RESEAL_ROWS_MAX)
             for value in values:
-                place = Place(column.table, column.column, value.key)
-                again = await self.seal(tx, await self.open(tx, value.sealed, place), place)
+                cell = Cell(column.table, column.column, value.key)
+                again = await self.seal(tx, await self.open(tx, value.sealed, cell), cell)
                 await encryption_keys.replace_sealed(tx, column, replace(value, sealed=again))
             return len(values)
 
     async def _give_up(self, tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
         if column.table == "identity_providers":
-            place = Place(column.table, column.column, value.key)
-            nothing = await self.seal(tx, b"", place)
+            cell = Cell(column.table, column.column, value.key)
+            nothing = await self.seal(tx, b"", cell)
             await encryption_keys.replace_sealed(tx, column, replace(value, sealed=nothing))
             await encryption_keys.put_out_of_service(tx, column, value)
         else:
@@ -201,7 +209,7 @@ class SecretBox:
 
     def _wrap(self, version: int, data_key: bytes) -> str:
         fingerprint, wrapping = next(iter(self._wrapping.items()))
-        return f"{fingerprint}.{_encrypt(wrapping, data_key, _place_of_key(version))}"
+        return f"{fingerprint}.{_encrypt(wrapping, data_key, _cell_of_key(version))}"
 
     def _unwrap(self, key: EncryptionKey) -> bytes:
         if key.version not in self._data_keys:
@@ -215,7 +223,7 @@ class SecretBox:
                     "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If that "
                     "is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
                 )
-            self._data_keys[key.version] = _decrypt(wrapping, body, _place_of_key(key.version))
+            self._data_keys[key.version] = _decrypt(wrapping, body, _cell_of_key(key.version))
         return self._data_keys[key.version]
 
     def _is_wrapped_by_first(self, key: EncryptionKey) -> bool:
@@ -226,16 +234,16 @@ def _fingerprint(key: bytes) -> str:
     return hashlib.blake2b(key, digest_size=8, person=b"duoscope-kek").hexdigest()
 
 
-def _place_of_key(version: int) -> Place:
-    return Place("encryption_keys", "key_encrypted", (str(version),))
+def _cell_of_key(version: int) -> Cell:
+    return Cell("encryption_keys", "key_encrypted", (str(version),))
 
 
-def _authenticated(place: Place) -> bytes:
-    return json.dumps([place.table, place.column, *map(str, place.key)]).encode()
+def _authenticated(cell: Cell) -> bytes:
+    return json.dumps([cell.table, cell.column, *map(str, cell.key)]).encode()
 
 
-def _seal(version: int, data_key: bytes, plaintext: bytes, place: Place) -> str:
-    return f"{_FORMAT}.{version}.{_encrypt(data_key, plaintext, place)}"
+def _seal(version: int, data_key: bytes, plaintext: bytes, cell: Cell) -> str:
+    return f"{_FORMAT}.{version}.{_encrypt(data_key, plaintext, cell)}"
 
 
 def _parse(sealed: str) -> tuple[int, str]:
@@ -248,15 +256,15 @@ def _parse(sealed: str) -> tuple[int, str]:
     raise _broken("a sealed value has an unknown form")
 
 
-def _encrypt(key: bytes, plaintext: bytes, place: Place) -> str:
-    return base64.urlsafe_b64encode(Sealer([key]).seal(plaintext, _authenticated(place))).decode()
+def _encrypt(key: bytes, plaintext: bytes, cell: Cell) -> str:
+    return base64.urlsafe_b64encode(Sealer([key]).seal(plaintext, _authenticated(cell))).decode()
 
 
-def _decrypt(key: bytes, body: str, place: Place) -> bytes:
+def _decrypt(key: bytes, body: str, cell: Cell) -> bytes:
     try:
-        return Sealer([key]).open(base64.b64decode(body, altchars=b"-_", validate=True), _authenticated(place))
+        return Sealer([key]).open(base64.b64decode(body, altchars=b"-_", validate=True), _authenticated(cell))
     except (SealBrokenError, ValueError) as error:
-        raise _broken(f"a sealed value does not open in {place}") from error
+        raise _broken(f"a sealed value does not open in {cell}") from error
 
 
 def _broken(detail: str) -> DuoscopeError:

@@ -1,7 +1,7 @@
-"""The process's key material, and the keys that are derived from it for one purpose each (HKDF, RFC 5869).
+"""The process's key material, and the keys derived from it for one purpose each (HKDF, RFC 5869).
 
-`DUOSCOPE_SECRET_KEY` holds it, or else `<data_dir>/secret.key`, made at the first start. Several secrets, separated by
-commas or white space, are a rotation under way: the first signs, all verify.
+`DUOSCOPE_SECRET_KEY` holds it, or else `<data_dir>/secret.key`, which the first start makes. Several secrets, separated
+by commas or white space, are a rotation in progress: the first signs, all verify.
 """
 
 import os
@@ -29,10 +29,10 @@ class SecretKeys:
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """From the settings, or from the file that this makes where it is missing.
+        """Load the secrets from the settings, or from the file, which is made if it does not exist.
 
         Raises:
-            DuoscopeError: INVALID `secret-key` for a secret that is too short to be one.
+            DuoscopeError: INVALID `secret-key` for a secret that is too short.
         """
         source = "DUOSCOPE_SECRET_KEY"
         text = settings.secret_key
@@ -49,14 +49,16 @@ class SecretKeys:
         return cls(values)
 
     def derive(self, purpose: str) -> tuple[bytes, ...]:
-        """32 bytes a secret, current first; keys of different purposes tell nothing of each other."""
+        """Derive a 32-byte key for one purpose from each secret, the current one first. Keys of different purposes
+        reveal nothing about each other.
+        """
         return tuple(
             HKDF(algorithm=SHA256(), length=32, salt=None, info=f"duoscope/{purpose}".encode()).derive(secret)
             for secret in self.secrets
         )
 
     def sealer(self, purpose: str) -> Sealer:
-        """Returns what encrypts for one purpose: with the current secret's key, while all keys decrypt."""
+        """The `Sealer` for one purpose: it encrypts with the current secret's key and decrypts with all."""
         return Sealer(self.derive(purpose))
 
 

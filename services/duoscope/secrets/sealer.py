@@ -1,6 +1,6 @@
-"""The one place that encrypts: AES-256-GCM with a random nonce, which lies in front of the ciphertext.
+"""The one place that encrypts: AES-256-GCM with a random nonce, which stands in front of the ciphertext.
 
-A sealed value opens only together with the bytes that it was bound to when it was sealed, such as the id of its row.
+A sealed value opens only together with the bytes to which it was bound when it was sealed, such as the id of its row.
 """
 
 import os
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-"""Random: a key may seal 2**32 values (NIST SP 800-38D, section 8.3)."""
+"""The nonce is random: a key may seal 2**32 values (NIST SP 800-38D, section 8.3)."""
 
 
 class SealBrokenError(Exception):
@@ -31,7 +31,7 @@ class Sealer:
         return nonce + self._ciphers[0].encrypt(nonce, plaintext, bound_to)
 
     def open(self, sealed: bytes, bound_to: bytes) -> bytes:
-        """Returns the plaintext again.
+        """Decrypt a value. Returns its plaintext.
 
         Raises:
             SealBrokenError: no key opens the value together with `bound_to`.
@@ -46,5 +46,5 @@ class Sealer:
 
 
 def new_key() -> bytes:
-    """Returns a random key for a `Sealer`."""
+    """Make a random key for a `Sealer`."""
     return AESGCM.generate_key(KEY_BYTES * 8)

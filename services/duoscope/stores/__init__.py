@@ -1,1 +1,1 @@
-"""The two stores: private pools and clients, handed out as handles that know their scope."""
+"""The two stores: private pools and clients, handed out as handles that are bound to a scope."""

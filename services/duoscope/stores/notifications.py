@@ -1,9 +1,8 @@
-"""Hears PostgreSQL's notices (NOTIFY) on a connection of its own, for as long as that one lives.
+"""Receives PostgreSQL's notifications (NOTIFY) on a connection of its own, as long as the connection lives.
 
-A notice sent while nobody listens is lost. So whoever listens does it in a background job, one connection a turn, and
-looks at everything again when a connection was made; one that died without a word is found by a heartbeat. A pooler
-between that shares connections by transaction (pgbouncer) passes no notices: name the server itself in
-DUOSCOPE_POSTGRES_DSN, or notices never come.
+A notification sent while nobody listens is lost. So a listener runs in a background job, one connection per turn, and
+reads everything again after it has connected. A heartbeat detects a connection that died silently. A pooler that shares
+connections by transaction (pgbouncer) does not pass on notifications: name the server itself in DUOSCOPE_POSTGRES_DSN.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from duoscope.kernel.errors import unavailable
 CONNECT_TIMEOUT_S: Final = 5.0
 HEARTBEAT_S: Final = 0.5
 HEARTBEAT_TIMEOUT_S: Final = 1.0
-"""Together with the heartbeat and the first pause under the 2 s in which a revocation is to be heard."""
+"""Together with the heartbeat and the first pause below the 2 s in which a revocation must be known."""
 RETRY_AFTER_S: Final = 2.0
 
 _LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -30,8 +29,8 @@ async def listen(
 
     Args:
         dsn: of the server.
-        channel: what to listen to.
-        heard: gets the text of each notice, in the event loop; must not block.
+        channel: the channel's name.
+        heard: gets the text of each notification, in the event loop; must not block.
         connected: awaited after the connection began to listen; what it raises ends the connection.
 
     Raises:

@@ -1,9 +1,9 @@
 """The metadata store: PostgreSQL behind row level security, handed out one scoped transaction at a time.
 
-The pool is private. `open` is one transaction that acts for one tenant, `open_platform` one that may cross tenants: it
-takes the role `duoscope_platform`, to which a few tables have policies of its own. Between them is the transaction of
-one whole organization, as `duoscope_organization`. Nobody gets a connection without saying for whom. The store refuses
-to work as a role that row level security does not bind.
+The pool is private. `open` is one transaction that acts for one tenant; `open_platform` one that may cross tenants,
+with the role `duoscope_platform`, for which a few tables have their own policies. Between them is the transaction of
+one whole organization, with the role `duoscope_organization`. No code gets a connection without a scope. The store
+refuses to work with a role that bypasses row level security.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, LiteralString, Self
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from duoscope.kernel.scope import OrganizationScope, PlatformScope, Scope
 from duoscope.stores import notifications
 
 UniqueViolationError = asyncpg.UniqueViolationError
-"""What a statement raises that would write a key twice; callers turn it into a conflict."""
+"""Raised by a statement that would write a key twice; callers turn it into a conflict."""
 
 Record = asyncpg.Record
 
@@ -37,9 +37,9 @@ ACQUIRE_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 15
 COMMAND_TIMEOUT_S = 20.0
-"""Client side, above the server's own: for a server that no longer answers at all."""
+"""On the client's side, above the server's own: for a server that no longer answers at all."""
 CLEANUP_TIMEOUT_S = 5.0
-"""For each step of giving a connection back; one that takes longer is thrown away."""
+"""For each step of returning a connection to the pool; one that takes longer is closed."""
 LOCK_TIMEOUT_S = 5
 RETRY_AFTER_S = 2.0
 
@@ -87,17 +87,18 @@ class Transaction:
         self._connection = connection
 
     async def fetch(self, sql: LiteralString, *values: object) -> list[asyncpg.Record]:
-        """All rows."""
+        """Run a query and return all rows."""
         return await self._connection.fetch(sql, *values)
 
     async def fetchrow(self, sql: LiteralString, *values: object) -> asyncpg.Record | None:
-        """The first row, if any."""
+        """Run a query and return the first row, if any."""
         return await self._connection.fetchrow(sql, *values)
 
     async def fetchrow_of_organization(self, sql: LiteralString, organization_id: UUID) -> asyncpg.Record | None:
-        """The first row of numbers of the whole organization, for comparing with a limit: the transaction's own, $1.
+        """Run a query over the whole organization, the transaction's own ($1), and return the first row: numbers to
+        compare with a limit.
 
-        A tenant's transaction steps up to its organization for this statement, a platform's one sees it anyway.
+        A tenant's transaction takes the organization's role for this statement; a platform transaction needs no change.
         """
         role = await self._connection.fetchval("SELECT current_user")
         if role == PLATFORM_ROLE:
@@ -109,20 +110,21 @@ class Transaction:
         return row
 
     async def fetchval(self, sql: LiteralString, *values: object) -> Any:
-        """The first column of the first row, or None."""
+        """Run a query and return the first column of the first row, or None."""
         return await self._connection.fetchval(sql, *values)
 
     async def execute(self, sql: LiteralString, *values: object) -> int:
-        """Run a statement; answers how many rows it touched."""
+        """Run a statement. Returns how many rows it changed."""
         _, _, touched = (await self._connection.execute(sql, *values)).rpartition(" ")
         return int(touched) if touched.isdigit() else 0
 
 
 class MetadataStore:
-    """Hands out transactions; safe for concurrent use within one event loop."""
+    """Hands out transactions. Safe for concurrent use within one event loop."""
 
-    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, probes: asyncpg.Pool, dsn: str) -> None:
         self._pool = pool
+        self._probes = probes
         self._dsn = dsn
         self._is_role_safe = False
 
@@ -135,38 +137,44 @@ class MetadataStore:
         component: str = "api",
         may_be_away: bool = False,
     ) -> Self:
-        """Connect as the services' role.
+        """Connect with the services' role.
 
         Args:
             dsn: of the server.
-            connections_max: how many at the most.
+            connections_max: the maximum number of connections.
             component: shows in PostgreSQL's views.
-            may_be_away: answer also while the server does not: every use is UNAVAILABLE until it does. The role is then
-                looked at before the first use.
+            may_be_away: return even while the server is down: every use then raises UNAVAILABLE, and the role is
+                checked before the first use.
 
         Raises:
             DuoscopeError: UNAVAILABLE while the server does not answer; INVALID `metadata-store-role` for a role that
-                could see past row level security, `metadata-store-refused` for one that may not connect.
+                bypasses row level security, `metadata-store-refused` for one that may not connect.
         """
-        pool = asyncpg.create_pool(
-            dsn,
-            min_size=0,
-            max_size=connections_max,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            init=_set_up,
-            reset=_reset,
-            server_settings={
-                "application_name": f"duoscope-{component}",
-                "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
-                "lock_timeout": f"{LOCK_TIMEOUT_S}s",
-                "idle_in_transaction_session_timeout": "60s",
-            },
-        )
-        store = cls(pool, dsn)
+
+        def made(connections_max: int) -> asyncpg.Pool:
+            return asyncpg.create_pool(
+                dsn,
+                min_size=0,
+                max_size=connections_max,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                init=_set_up,
+                reset=_reset,
+                server_settings={
+                    "application_name": f"duoscope-{component}",
+                    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+                    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+                    "idle_in_transaction_session_timeout": "60s",
+                },
+            )
+
+        # A health check waits for no transaction: a pool that is busy is no server that is away.
+        pool, probes = made(connections_max), made(1)
+        store = cls(pool, probes, dsn)
         try:
             await pool
-            await store.ping()
+            await probes
+            await _answered(store._connection(pool))
         except DuoscopeError as error:
             if not may_be_away or error.kind is not ErrorKind.UNAVAILABLE:
                 await store.close()
@@ -177,19 +185,20 @@ class MetadataStore:
         return store
 
     async def close(self) -> None:
-        """Close the connections; transactions that still run are given a few seconds."""
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=STATEMENT_TIMEOUT_S)
-        except TimeoutError:
-            self._pool.terminate()
+        """Close the connections. Running transactions get a few seconds to end."""
+        for pool in (self._probes, self._pool):
+            try:
+                await asyncio.wait_for(pool.close(), timeout=STATEMENT_TIMEOUT_S)
+            except TimeoutError:
+                pool.terminate()
 
     @asynccontextmanager
     async def open(self, scope: Scope | OrganizationScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction that acts for `scope` and nobody else; commits unless the block raises.
+        """Open one transaction that acts for `scope` only. It commits unless the block raises.
 
         Args:
             scope: the tenant, or the organization as a whole.
-            name: what the work is called in PostgreSQL's views and logs, such as `api_keys.list`.
+            name: the name of the work in PostgreSQL's views and logs, such as `api_keys.list`.
 
         Raises:
             DuoscopeError: UNAVAILABLE `metadata-store-unavailable` or `metadata-store-busy`; INTERNAL
@@ -212,14 +221,16 @@ class MetadataStore:
 
     @asynccontextmanager
     async def open_platform(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction across tenants, for the few functions that are given leave; otherwise like `open`."""
+        """Open one transaction across tenants, for the few functions that have a `PlatformScope`. Otherwise like
+        `open`.
+        """
         assert scope.reason
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PLATFORM_ROLE}") as transaction:
             yield transaction
 
     @asynccontextmanager
     async def open_purge(self, scope: PlatformScope, name: LiteralString) -> AsyncGenerator[Transaction]:
-        """One transaction that sees, across tenants, only what was deleted so long ago that it may be removed."""
+        """Open one transaction that sees, across tenants, only what was deleted so long ago that it may be removed."""
         assert scope.reason
         async with self._transaction(f"{_begin(name)}; SET LOCAL ROLE {PURGE_ROLE}") as transaction:
             yield transaction
@@ -227,17 +238,18 @@ class MetadataStore:
     async def listen(
         self, channel: LiteralString, *, heard: Callable[[str], None], connected: Callable[[], Awaitable[None]]
     ) -> None:
-        """Hear notices on a connection of its own until it is lost: UNAVAILABLE then. See `stores/notifications.py`."""
+        """Listen to notifications on a connection of its own until it is lost, which raises UNAVAILABLE. See
+        `stores/notifications.py`.
+        """
         await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
     async def ping(self) -> None:
-        """Answers when the server does; raises UNAVAILABLE otherwise."""
-        async with self._connection() as connection:
-            await connection.fetchval("SELECT 1")
+        """Return if the server answers, however busy this store is; raise UNAVAILABLE otherwise."""
+        await _answered(self._connection(self._probes))
 
     async def applied_migrations(self) -> dict[int, str]:
         """Checksums of the migrations that this database has, by version; empty for a database without any."""
-        async with self._connection() as connection:
+        async with self._connection(self._pool) as connection:
             try:
                 rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
             except asyncpg.UndefinedTableError:
@@ -257,7 +269,7 @@ class MetadataStore:
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncGenerator[Transaction]:
-        async with self._connection() as connection:
+        async with self._connection(self._pool) as connection:
             try:
                 await connection.execute(begin)
                 yield Transaction(connection)
@@ -269,10 +281,10 @@ class MetadataStore:
                 raise
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[asyncpg.Connection]:
+    async def _connection(self, pool: asyncpg.Pool) -> AsyncGenerator[asyncpg.Connection]:
         connection: asyncpg.Connection | None = None
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             if not self._is_role_safe:
                 await self._refuse_unsafe_role(connection)
             yield connection
@@ -301,14 +313,20 @@ class MetadataStore:
             raise _refused(error) from error
         finally:
             if connection is not None:
-                await self._release(connection)
+                await _release(pool, connection)
 
-    async def _release(self, connection: asyncpg.Connection) -> None:
-        try:
-            await asyncio.shield(self._pool.release(connection, timeout=CLEANUP_TIMEOUT_S))
-        except (*_AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            # The pool has thrown it away. What the work came to stands, be it committed or its own error.
-            _log.warning("connection to PostgreSQL lost", extra={"detail": f"{type(error).__name__}: {error}"})
+
+async def _answered(opened: AbstractAsyncContextManager[asyncpg.Connection]) -> None:
+    async with opened as connection:
+        await connection.fetchval("SELECT 1")
+
+
+async def _release(pool: asyncpg.Pool, connection: asyncpg.Connection) -> None:
+    try:
+        await asyncio.shield(pool.release(connection, timeout=CLEANUP_TIMEOUT_S))
+    except (*_AWAY, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # The pool has thrown it away. What the work came to stands, be it committed or its own error.
+        _log.warning("connection to PostgreSQL lost", extra={"detail": f"{type(error).__name__}: {error}"})
 
 
 def _begin(name: str) -> str:
@@ -334,7 +352,7 @@ def _away(error: Exception) -> DuoscopeError:
 
 
 def _refused(error: Exception) -> DuoscopeError:
-    """For what no retry mends: a statement that is wrong, or one that a policy or a key forbids and nobody foresaw."""
+    """The error for what no retry mends: a wrong statement, or one that a policy or a key forbids unexpectedly."""
     return DuoscopeError(
         ErrorKind.INTERNAL,
         "metadata-store-error",

@@ -1,4 +1,6 @@
-"""Which services, operations and attributes there are, for whoever writes a search. By day: a row a name and day."""
+"""The services, operations and attributes of a tenant, for writing searches. Stored by day: one row per name and
+day.
+"""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -17,7 +19,7 @@ _Day = Annotated[str, Meta(description="The last day (UTC) on which it was sent.
 
 
 class Attribute(Struct, frozen=True):
-    """A name that searches take as `field`."""
+    """An attribute's name, in the form that searches take as `field`."""
 
     name: Annotated[str, Meta(examples=["http.route"])]
     place: Annotated[
@@ -31,14 +33,14 @@ class Attribute(Struct, frozen=True):
 
 
 class AttributePage(Struct, frozen=True):
-    """By name."""
+    """One page of attributes, ordered by name."""
 
     items: list[Attribute]
     next_cursor: str | None
 
 
 class Operation(Struct, frozen=True):
-    """A name that spans of a service have."""
+    """A span name of a service."""
 
     service: str
     name: Annotated[str, Meta(examples=["GET /api/orders/{id}"])]
@@ -46,7 +48,7 @@ class Operation(Struct, frozen=True):
 
 
 class OperationPage(Struct, frozen=True):
-    """By service and name."""
+    """One page of operations, ordered by service and name."""
 
     items: list[Operation]
     next_cursor: str | None
@@ -62,7 +64,7 @@ async def list_attributes(
     limit: int = LIST_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> AttributePage:
-    """Attributes of a signal, or of one service's, on the days of the range, whose names start with `prefix`.
+    """List the attributes of a signal, or of one service, on the days of the range, whose names start with `prefix`.
 
     Raises:
         DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
@@ -99,7 +101,7 @@ async def list_operations(
     limit: int = LIST_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> OperationPage:
-    """Operations of all services, or of one, on the days of the range, whose names start with `prefix`.
+    """List the operations of all services, or of one, on the days of the range, whose names start with `prefix`.
 
     Raises:
         DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
@@ -127,9 +129,10 @@ async def list_operations(
 
 
 async def signals_by_service(reader: TelemetryReader, times: TimeRange, services_max: int) -> dict[str, set[str]]:
-    """Which logs and metrics services sent on the days of the range; the first `services_max` by name.
+    """The services that sent logs or metrics on the days of the range, with these signals; the first `services_max` by
+    name.
 
-    Spans are left to the figures, which know the minute.
+    Spans are left to the RED metrics, which are exact to the minute.
     """
     rows = await reader.query(
         "SELECT toString(service_name) AS name, groupUniqArray(toString(signal)) AS signals FROM @catalogue "

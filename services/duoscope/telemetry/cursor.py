@@ -1,4 +1,4 @@
-"""Opaque cursors: where a page ended, and of which search, so that a cursor is refused by any other."""
+"""Opaque cursors: the end of a page and the search it belongs to, so that any other search refuses it."""
 
 import base64
 import binascii
@@ -17,19 +17,19 @@ CURSOR_CHARS_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A part that is a whole number from `low` to `high`, both included."""
+    """A part of a position: an integer from `low` to `high`, both included."""
 
     low: int
     high: int
 
     def admits(self, part: object) -> bool:
-        """Whether a part is such a number."""
+        """Whether a part is such an integer."""
         return type(part) is int and self.low <= part <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A part that is a text which a store takes, of the form of `pattern`."""
+    """A part of a position: a text that a store accepts, matching `pattern`."""
 
     pattern: str = "(?s:.*)"
 
@@ -48,9 +48,9 @@ UINT64: Final = Whole(0, 2**64 - 1)
 
 
 def encode(search: tuple[object, ...], position: list[str | int]) -> str | None:
-    """A cursor for the page after `position` of `search`, whose parts identify it by their text.
+    """Make a cursor for the page after `position` of `search`, whose parts identify it by their text.
 
-    None where the position's texts are too long for a cursor that `decode` would take.
+    Returns None if the position's texts are too long for a cursor that `decode` would accept.
     """
     if any(isinstance(part, str) and not Text().admits(part) for part in position):
         return None
@@ -59,10 +59,11 @@ def encode(search: tuple[object, ...], position: list[str | int]) -> str | None:
 
 
 def decode(cursor: str, search: tuple[object, ...], parts: tuple[Whole | Text, ...]) -> list[Any]:
-    """The position, whose parts are as `parts` say. Anyone can make up a cursor, so nothing in it is believed.
+    """Decode a cursor into its position, whose parts must match `parts`. Anyone can forge a cursor, so every part is
+    checked.
 
     Raises:
-        DuoscopeError: INVALID `invalid-cursor`, the same for what is no cursor and for that of another search.
+        DuoscopeError: INVALID `invalid-cursor`, for an invalid cursor and for that of another search alike.
     """
     if len(cursor) > CURSOR_CHARS_MAX:
         raise refused()
@@ -83,7 +84,8 @@ def decode(cursor: str, search: tuple[object, ...], parts: tuple[Whole | Text, .
 def decode_in_range(
     cursor: str, search: tuple[object, ...], parts: tuple[Whole | Text, ...]
 ) -> tuple[TimeRange, list[Any]]:
-    """The first page's range, which is no longer than a request may ask for, and the position: a time in it, `parts`.
+    """Decode a cursor into the first page's range, no longer than a request may ask for, and the position: a time in
+    it, and `parts`.
 
     Raises:
         DuoscopeError: INVALID `invalid-cursor`.
@@ -99,7 +101,7 @@ def _fingerprint(search: tuple[object, ...]) -> str:
 
 
 def refused() -> DuoscopeError:
-    """What is said to a cursor that no page of this search gave."""
+    """The error for a cursor that no page of this search returned."""
     return invalid(
         "The cursor does not belong to this search. Repeat it unchanged, or leave the cursor out to start again.",
         code="invalid-cursor",

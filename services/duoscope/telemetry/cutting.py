@@ -1,9 +1,11 @@
-"""How much of an item a list shows, and how much a page holds: SQL that cuts in the store what nobody should carry.
+"""Limits how much of an item a list shows and how much a page holds, with SQL that cuts in the store.
 
-A text is cut at a number of bytes, a JSON object with more is left out. A page ends where its items together would be
-larger than a page may be.
+A text is cut at a number of bytes; a JSON object with more is left out. A page ends where its items together would
+exceed its size.
 """
 
+from bisect import bisect_right
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, LiteralString, cast
 
@@ -12,13 +14,15 @@ from duoscope.kernel.limits import ANSWER_PAGE_BYTES_MAX, ANSWER_TEXT_BYTES_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 
 WHOLE: Final[dict[str, object]] = {"cut_bytes": 2**40}
-"""What the SQL of this module binds where nothing is to be cut."""
+"""The parameters of this module's SQL when nothing is to be cut."""
 _TOO_LARGE: Final = "Code: 396"
-"""ClickHouse: the result has more bytes than `max_result_bytes`."""
+"""ClickHouse's error code when the result exceeds `max_result_bytes`."""
+_NO_MEMORY: Final = "Code: 241"
+"""ClickHouse's error code when the query exceeds `max_memory_usage`, as sorting a page of very large rows does."""
 
 
 def text(column: LiteralString) -> LiteralString:
-    """A text, or its beginning; a character that was cut in two is replaced."""
+    """SQL of a text, or its beginning; a character that was cut in two is replaced."""
     return (
         f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, "
         f"toValidUTF8(substring({column}, 1, {{cut_bytes:UInt64}})))"
@@ -26,12 +30,12 @@ def text(column: LiteralString) -> LiteralString:
 
 
 def json_object(column: LiteralString) -> LiteralString:
-    """A JSON object, or an empty one in place of one that is too large: the beginning of an object is none."""
+    """SQL of a JSON object, or an empty one if it is too large: the beginning of an object is not an object."""
     return f"if(length({column}) <= {{cut_bytes:UInt64}}, {column}, concat(char(123), char(125)))"
 
 
 def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
-    """Which of some columns are cut: each with the name that a reader knows it by."""
+    """SQL of the cut columns, each with the name that the API gives it."""
     tests: list[LiteralString] = [
         f"if(length({column}) > {{cut_bytes:UInt64}}, '{name}', '')" for name, column in columns
     ]
@@ -39,27 +43,68 @@ def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
 
 
 async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object], *, name: str) -> list[dict[str, Any]]:
-    """Of the rows of a query, newest first by `ts` and `tie_breaker`, those that a page has room for, and one anyhow.
+    """Read the rows of a query that fit on a page, newest first by `ts` and `tie_breaker`; at least one.
 
-    Adds `nth` (from 1), `found` (how many there were) and `last_ts` (the smallest `ts` of these). The first `offset`
-    are left out. `rows` has a column `row_bytes`.
+    Adds `nth` (from 1), `found` (how many rows there were) and `last_ts` (the smallest `ts` of these). The first
+    `offset` rows are left out. `rows` must have a column `row_bytes`.
 
     Raises:
-        DuoscopeError: what `reader.query` raises.
+        DuoscopeError: as `reader.query` does.
     """
     bound = {"cut_bytes": ANSWER_TEXT_BYTES_MAX, "page_bytes": ANSWER_PAGE_BYTES_MAX} | parameters
     settings = {"max_result_bytes": ANSWER_PAGE_BYTES_MAX}
     try:
         found = await reader.query(rows, bound, name=name, settings=settings)
     except DuoscopeError as error:
-        # Seldom: then the store counts what has room. To have it always count would double the cost of a small page.
-        if _TOO_LARGE not in (error.detail or ""):
+        # Rare: then the store counts how many rows fit. Counting always would double the cost of a small page.
+        if not _is_too_large(error):
             raise
         return await reader.query(_counted(rows), bound, name=name)
     found.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
     for nth, row in enumerate(found, 1):
         row |= {"nth": nth, "found": len(found), "last_ts": found[-1]["ts"]}
     return found[cast("int", bound["offset"]) :]
+
+
+async def beginning(
+    reader: TelemetryReader, columns: str, of: str, parameters: dict[str, object], limit: int, *, name: str
+) -> tuple[list[dict[str, Any]], bool]:
+    """Of the rows of a query, the first that a page has room for, and one anyhow; and whether there are more.
+
+    Args:
+        reader: the tenant's.
+        columns: all that is read, without `row_bytes` and what it is made of.
+        of: `SIZE FROM … ORDER BY … LIMIT {rows:UInt64}`, in a stable order, where SIZE has a column `row_bytes`.
+        parameters: without `rows`.
+        limit: rows of a page of small ones.
+        name: shows in the query log.
+
+    Raises:
+        DuoscopeError: what `reader.query` raises.
+    """
+    rows, one_more = f"SELECT {columns}, {of}", parameters | {"rows": limit + 1}
+    try:
+        found = await reader.query(rows, one_more, name=name, settings={"max_result_bytes": ANSWER_PAGE_BYTES_MAX})
+    except DuoscopeError as error:
+        if not _is_too_large(error):
+            raise
+    else:
+        return found[:limit], len(found) > limit
+    # The store computes sizes without carrying what they are of.
+    sizes = await reader.query(f"SELECT {of}", one_more, name=name)
+    fitting = _having_room([size["row_bytes"] for size in sizes[:limit]])
+    return await reader.query(rows, parameters | {"rows": fitting}, name=name), len(sizes) > fitting
+
+
+def _is_too_large(error: DuoscopeError) -> bool:
+    """Whether a query failed since its rows together are too large."""
+    return any(code in (error.detail or "") for code in (_TOO_LARGE, _NO_MEMORY))
+
+
+def _having_room(sizes: list[int]) -> int:
+    """How many of some items, from the first, a page has room for: one at least, where there are any."""
+    fitting = bisect_right(list(accumulate(sizes)), ANSWER_PAGE_BYTES_MAX)
+    return max(fitting, min(1, len(sizes)))
 
 
 def _counted(rows: str) -> str:

@@ -1,4 +1,4 @@
-"""What log records, spans and lists of them share in the API: resource, scope, page."""
+"""What log records, spans and lists of them share in the API: resource, scope, page limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Hint = Annotated[
 
 
 class Resource(Struct, frozen=True):
-    """Who sent it."""
+    """The entity that sent an item."""
 
     attributes: Attributes
     dropped_attributes_count: int
@@ -42,7 +42,7 @@ class Resource(Struct, frozen=True):
 
 
 class InstrumentationScope(Struct, frozen=True):
-    """The library that recorded it."""
+    """The library that recorded an item."""
 
     name: str
     version: str
@@ -57,18 +57,18 @@ COLUMNS = (
     "resource, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version, "
     "scope_attributes, scope_dropped_attributes_count, scope_schema_url"
 )
-"""All of a row's resource and scope."""
+"""All columns of a row's resource and scope."""
 
 SHOWN: Final = (
     f"{cutting.json_object('resource')} AS shown_resource, resource_dropped_attributes_count, resource_schema_url, "
     f"scope_name, scope_version, {cutting.json_object('scope_attributes')} AS shown_scope_attributes, "
     "scope_dropped_attributes_count, scope_schema_url"
 )
-"""What `Origins` reads of a row of logs or traces."""
+"""The columns that `Origins` reads of a row of logs or traces."""
 
 
 class Origins:
-    """Resources and scopes of the rows of one answer; each that repeats is decoded once."""
+    """Resources and scopes of the rows of one answer; a repeated one is decoded once."""
 
     def __init__(self) -> None:
         self._resources: dict[tuple[Any, ...], Resource] = {}
@@ -97,19 +97,19 @@ class Origins:
 
 
 def checked_limit(limit: int, maximum: int) -> int:
-    """The limit of a page; INVALID outside 1 to `maximum`."""
+    """Check the limit of a page. Raises INVALID outside 1 to `maximum`."""
     if not 1 <= limit <= maximum:
         raise invalid(f"`limit` must be from 1 to {maximum}, not {limit}.")
     return limit
 
 
 def hint(query: str, signal: Signal, times: TimeRange, *, found: bool) -> str:
-    """What is said to a query that found nothing, or only something with `or_text`."""
+    """The hint for a query that found nothing, or only something with `or_text`."""
     if found:
         return hint_at_text(query, signal)
     return hint_at_nothing(query, signal, values.rfc3339(times.start_ns), values.rfc3339(times.end_ns))
 
 
 async def decoded(rows: list[dict[str, Any]], decode: Callable[[list[dict[str, Any]]], Made]) -> Made:
-    """Run `decode` in a thread: a large page takes milliseconds that the event loop should not miss."""
+    """Run `decode` in a thread: a large page takes milliseconds, too long for the event loop."""
     return await asyncio.to_thread(decode, rows)

@@ -50,7 +50,7 @@ class LogRecord(Struct, frozen=True):
 
 
 class LogPage(Struct, frozen=True):
-    """Newest first."""
+    """One page of log records, newest first."""
 
     items: list[LogRecord]
     next_cursor: str | None
@@ -58,9 +58,10 @@ class LogPage(Struct, frozen=True):
 
 
 ALIKE_MAX: Final = 10_000
-"""Of records equal in everything, time included, pages show about this many: each page reads all before it again."""
-# Equal for records that no reader could tell apart, so that a cursor may count them instead of naming one: all that a
-# record consists of but its timestamp.
+"""Of records that are equal in everything, time included, pages show about this many: each page reads all previous ones
+again."""
+# Equal for records that a reader could not tell apart, so that a cursor may count them instead of naming one:
+# everything that a record consists of except its timestamp.
 _TIE_BREAKER = (
     "cityHash64(observed_timestamp, severity_number, severity_text, service_name, body, body_kind, event_name, "
     "trace_id, span_id, trace_flags, log_attributes_json, dropped_attributes_count, "
@@ -75,7 +76,7 @@ _CUT: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
 COLUMNS: Final = (
     "toUnixTimestamp64Nano(timestamp) AS ts, toUnixTimestamp64Nano(observed_timestamp) AS observed_ts, "
     f"severity_number, severity_text, service_name, {cutting.text('body')} AS shown_body, "
-    # The beginning of a structure is none.
+    # The beginning of a structure is not a structure.
     "if(length(body) > {cut_bytes:UInt64} AND body_kind IN ('array_value', 'kvlist_value'), 'string_value', body_kind) "
     "AS shown_kind, event_name, trace_id, span_id, trace_flags, "
     f"{cutting.json_object('log_attributes_json')} AS shown_attributes, dropped_attributes_count, {items.SHOWN}, "
@@ -83,8 +84,8 @@ COLUMNS: Final = (
     " length(shown_body) + length(shown_attributes) + length(shown_resource) "
     f"+ length(shown_scope_attributes) + 500 AS row_bytes, {_TIE_BREAKER} AS tie_breaker"
 )
-"""What `records` reads of a row, and `ts` with `tie_breaker`, which no two records share that can be told apart."""
-# The table is in the order of five minutes: this order reads its end and stops.
+"""The columns that `records` reads, and `ts` with `tie_breaker`, which differ for any two distinguishable records."""
+# The table is ordered by five minutes: this order reads its end and stops.
 _NEWEST_FIRST = "toStartOfFiveMinutes(timestamp) DESC, timestamp DESC"
 _BEFORE = (
     "timestamp <= fromUnixTimestamp64Nano({last_ts:Int64}, 'UTC') "
@@ -103,10 +104,10 @@ async def search(
     limit: int = SEARCH_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> LogPage:
-    """Records of a time range that meet a query, newest first; records of one nanosecond in a stable order.
+    """Search records of a time range, newest first; records of the same nanosecond come in a stable order.
 
-    A cursor stays with its first page's range, and records that arrive meanwhile move nothing. A query that finds
-    nothing is tried again with what looks like attributes as text: people paste `user_id=42`.
+    A cursor keeps its first page's range, so records that arrive meanwhile do not shift the pages. A query that finds
+    nothing is tried again with terms that look like attributes also matching text: users paste `user_id=42`.
 
     Raises:
         DuoscopeError: INVALID for the query, the limit or the cursor; UNAVAILABLE.
@@ -144,9 +145,9 @@ async def _newest(
     *,
     name: str,
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The newest rows of a range after a position (timestamp, tie-breaker, rows equal to these already seen).
+    """The newest rows of a range after a position (timestamp, tie-breaker, number of equal rows already seen).
 
-    Answers as many as were asked for, or as have room on a page, and whether there are more.
+    Returns as many as requested, or as fit on a page, and whether there are more.
     """
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     parameters = times.parameters | (condition.parameters if condition else {})
@@ -159,7 +160,7 @@ async def _newest(
     in_order = f"FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}}"
     rows = await cutting.page(reader, f"SELECT {COLUMNS} {in_order}", parameters, name=name)
     if rows and rows[0]["found"] > wanted and any(r["ts"] == r["last_ts"] and r["nth"] <= wanted for r in rows):
-        # The page ends among records of one nanosecond, of which the table's order gave any: read all of these.
+        # The page ends within records of one nanosecond, in which the table has no order: read all of these.
         all_of_these = (
             f"SELECT {COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
             "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}"
@@ -170,10 +171,10 @@ async def _newest(
 
 
 async def get(reader: TelemetryReader, record_id: str) -> LogRecord:
-    """A record by its id, whole.
+    """A record by its id, with nothing cut.
 
     Raises:
-        DuoscopeError: INVALID for what cannot be an id; NOT_FOUND; UNAVAILABLE.
+        DuoscopeError: INVALID for an invalid id; NOT_FOUND; UNAVAILABLE.
     """
     if not _ID.fullmatch(record_id):
         raise invalid("The id of a log record has 32 hexadecimal digits.", code="invalid-log-id")
@@ -191,7 +192,7 @@ async def get(reader: TelemetryReader, record_id: str) -> LogRecord:
 
 
 def records(rows: list[dict[str, Any]]) -> list[LogRecord]:
-    """Rows of `COLUMNS` as records."""
+    """Turn rows of `COLUMNS` into records."""
     origins = Origins()
     return [
         LogRecord(

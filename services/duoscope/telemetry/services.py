@@ -1,4 +1,6 @@
-"""Services: how they do, which signals they send, and who calls whom. Figures by minute and the catalogue tell it."""
+"""Services: their RED metrics, the signals they send, and their calls. Based on span metrics by minute and the
+catalogue.
+"""
 
 from typing import Annotated, Any, Final
 
@@ -14,9 +16,9 @@ EDGES_MAX: Final = 2000
 SERVICES_RANGE_MAX_NS: Final = 31 * 86_400 * SECOND_NS
 MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
 MAP_SPANS_MAX: Final = 2_000_000
-"""Spans that one map joins; of more, every n-th trace is taken."""
+"""Spans that one map joins; if there are more, every n-th trace is used."""
 MAP_REACH_NS: Final = 900 * SECOND_NS
-"""How far outside the range the caller of a call in it is looked for."""
+"""How far outside the range the caller of a call is searched."""
 
 _DurationNs = Annotated[
     int | None, Meta(description="Nanoseconds, to 9%; null without requests.", examples=[12_345_678])
@@ -39,7 +41,7 @@ class Service(Struct, frozen=True):
 
 
 class ServiceList(Struct, frozen=True):
-    """By name."""
+    """The services, ordered by name."""
 
     items: list[Service]
     truncated: Annotated[bool, Meta(description=f"Whether there are more than {SERVICES_MAX}.")]
@@ -58,7 +60,7 @@ class ServiceEdge(Struct, frozen=True):
 
 
 class ServiceMap(Struct, frozen=True):
-    """Who calls whom, busiest first."""
+    """The calls between services, busiest first."""
 
     nodes: list[str]
     edges: list[ServiceEdge]
@@ -78,9 +80,9 @@ _SAMPLE = "cityHash64(trace_id) % {one_in:UInt64} = 0"
 _AROUND = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
 _SERVES = "span_kind IN ('server', 'consumer')"
-# A span counts once, as a call of the service that its caller belongs to: the client's (or producer's) span of the same
-# id, where both sides of a call share one as with Zipkin; else its parent. Where several spans have the parent's id,
-# one of the own service is it, for then nothing was called; else the one that serves, the earliest.
+# A span counts once, as a call from the service of its caller: the client's (or producer's) span with the same id,
+# where both sides of a call share one as with Zipkin; else its parent. If several spans have the parent's id, one of
+# the own service is the parent, and nothing was called; else the serving one, the earliest.
 _EDGES = f"""
 SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_name), to_service, parent.service)
         AS from_service,
@@ -108,7 +110,7 @@ GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service 
 
 
 async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceList:
-    """Every service that sent spans in the minutes of the range, or anything on its days."""
+    """List every service that sent spans in the minutes of the range, or anything on its days."""
     parameters = minutes_of(times) | {"rows": SERVICES_MAX + 1}
     requests = await reader.query(_REQUESTS, parameters, name="services.requests")
     signals = await catalogue.signals_by_service(reader, times, SERVICES_MAX + 1)
@@ -123,7 +125,9 @@ async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceLis
 
 
 async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
-    """Who called whom in the range: spans are joined with their callers, all or a sample of whole traces."""
+    """Find the calls between services in the range: spans are joined with their callers, all spans or a sample of whole
+    traces.
+    """
     spans = (await reader.query(_COUNT, times.parameters, name="service_map.count"))[0]["spans"]
     one_in = max(1, -(-spans // MAP_SPANS_MAX))
     around = {"from_ns": max(0, times.start_ns - MAP_REACH_NS), "to_ns": min(2**63 - 1, times.end_ns + MAP_REACH_NS)}

@@ -1,4 +1,4 @@
-"""Figures of a service by step: requests, errors and durations, from the rollup of spans by minute.
+"""RED metrics of a service by step: requests, errors and durations, from the rollup of spans by minute.
 
 Durations are counted in buckets that are 9% wide, so a percentile is off by less than that.
 """
@@ -26,7 +26,7 @@ IN_MINUTES: Final = "minute >= toDateTime({start_s:Int64}, 'UTC') AND minute < t
 
 
 class Figure(Struct, frozen=True):
-    """One step."""
+    """The RED metrics of one step."""
 
     time: Annotated[str, Meta(description="Start of the step.", examples=["2026-01-31T12:00:00Z"])]
     count: int
@@ -39,7 +39,9 @@ class Figure(Struct, frozen=True):
 
 
 class ServiceFigures(Struct, frozen=True):
-    """Requests, or the spans of an operation or kind, over time. Steps without any are left out."""
+    """The RED metrics of a service over time: of its requests, or of the spans of an operation or kind. Empty steps are
+    left out.
+    """
 
     service: str
     operation: str | None
@@ -65,13 +67,13 @@ async def service_figures(
     kind: SpanKind | None = None,
     step: str | int | None = None,
 ) -> ServiceFigures:
-    """What a service did, by step.
+    """Read the RED metrics of a service, by step.
 
     Args:
         reader: the tenant's.
         times: the range, which is widened to whole steps.
         service: its name.
-        operation: a span name; with it or a kind every such span counts, without them the service's requests.
+        operation: a span name. With it or a kind, all such spans count; without them, the service's requests.
         kind: of the spans.
         step: whole minutes, as for metrics.
 
@@ -105,7 +107,7 @@ async def service_figures(
 
 
 def minutes_of(times: TimeRange) -> dict[str, object]:
-    """What IN_MINUTES binds: the range widened to whole minutes."""
+    """The parameters of IN_MINUTES: the range widened to whole minutes."""
     minute_ns = MINUTE_S * SECOND_NS
     return {
         "start_s": times.start_ns // minute_ns * MINUTE_S,

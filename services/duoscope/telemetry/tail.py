@@ -1,8 +1,8 @@
-"""A tail of log records: what arrives, whatever times it carries.
+"""A tail of log records: all that arrives from now on, whatever timestamps it carries.
 
-A record has no time of arrival. ClickHouse numbers the blocks that it stores, and keeps a row's number through merges:
-so what arrived since a look are the rows of blocks that no part had then (docs/adr/0015). Looks cost little while
-nothing arrives, and read the parts with new blocks alone when something does.
+A record has no time of arrival. ClickHouse numbers the blocks that it stores, and keeps a row's block number through
+merges: so the records that arrived since the last look are the rows of blocks that no part had then (docs/adr/0015). A
+look costs little while nothing arrives, and otherwise reads only the parts with new blocks.
 """
 
 import asyncio
@@ -21,27 +21,29 @@ from duoscope.telemetry.logs import COLUMNS, LogRecord, records
 
 TAIL_INTERVAL_S: Final = 1.0
 TAIL_ROWS_MAX: Final = 500
-"""Records a look shows; more than that a second no one reads."""
+"""Records that one look shows; nobody can read more than that per second."""
 
 
 class TailBatch(Struct, frozen=True):
-    """What arrived between two looks, oldest first. `gap`: more arrived than a look shows; the oldest are missing."""
+    """The records that arrived between two looks, oldest first. `gap`: more arrived than a look shows, and the oldest
+    are missing.
+    """
 
     items: list[LogRecord]
     gap: bool
 
 
 class KnownBlocks:
-    """Which blocks have been seen, as ranges of numbers by partition."""
+    """The blocks seen so far, as ranges of numbers by partition."""
 
     def __init__(self) -> None:
         self._ranges: dict[str, list[tuple[int, int]]] = {}
 
     def add(self, parts: Iterable[Blocks]) -> list[Blocks]:
-        """Take in what parts hold; answers which of it was not known.
+        """Add the blocks of parts. Returns those that were not known.
 
-        A part that was merged of others covers the numbers between them, too. ClickHouse merges no parts between which
-        a block might still come, so these were given to no block of the partition, and never will be.
+        A merged part also covers the numbers between its parts. ClickHouse merges no parts between which a block might
+        still arrive, so no block of the partition has these numbers, or ever will.
         """
         return [fresh for part in parts for fresh in self._add(part)]
 
@@ -70,15 +72,16 @@ async def tail(
     *,
     wait: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[TailBatch]:
-    """What arrives from now on, a batch a look (an empty one too, as a sign of life); never ends by itself.
+    """Yield what arrives from now on, one batch per look (also an empty one, as a sign of life). Never ends by itself.
 
-    A look shows the TAIL_ROWS_MAX latest, by their own times, of what arrived since the one before. `wait` is awaited
-    between looks.
+    A look shows the TAIL_ROWS_MAX latest records, by their timestamps, that arrived since the previous look. `wait` is
+    awaited between looks.
 
     Raises:
         DuoscopeError: INVALID for the query; UNAVAILABLE.
     """
-    # There is no empty answer that could be tried again: what looks like attributes is met by the text from the start.
+    # A tail cannot be tried again when it finds nothing, so terms that look like attributes also match text from the
+    # start.
     condition = compile_query(query, Signal.LOGS, or_text=True)
     pause = wait or _pause
     clock = asyncio.get_running_loop().time
@@ -94,7 +97,7 @@ async def tail(
             rows = await _arrived(reader, condition, unread) if unread else []
             unread = []
         except DuoscopeError as error:
-            # The tenant has no place for a query just now: the next look reads these, too.
+            # The tenant has no slot for a query at this moment: the next look reads these blocks, too.
             if error.code not in BUSY_CODES:
                 raise
         gap = bool(rows) and min(len(rows), TAIL_ROWS_MAX) < rows[0]["found"]
@@ -106,7 +109,7 @@ async def _pause() -> None:
     await asyncio.sleep(TAIL_INTERVAL_S)
 
 
-# Parts without new blocks are left out before any of their rows are read.
+# Parts without new blocks are excluded before any of their rows are read.
 _NEW = """
     arrayExists((p, low, high) -> p = block_partition AND part_last_block >= low AND part_first_block <= high,
         {partitions:Array(String)}, {lows:Array(Int64)}, {highs:Array(Int64)})

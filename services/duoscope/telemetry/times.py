@@ -1,4 +1,4 @@
-"""The times a query is about: from `start`, included, to `end`, excluded, in nanoseconds since the Unix epoch."""
+"""Time ranges of queries: from `start`, included, to `end`, excluded, in nanoseconds since the Unix epoch."""
 
 import re
 from dataclasses import dataclass
@@ -42,17 +42,17 @@ class TimeRange:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What CONDITION needs."""
+        """The parameters of CONDITION."""
         return {"start_ns": self.start_ns, "end_ns": self.end_ns}
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length of the range."""
         return (self.end_ns - self.start_ns) / SECOND_NS
 
 
 def time_range(start: str | int | None, end: str | int | None, *, max_ns: int = RANGE_MAX_NS) -> TimeRange:
-    """The range a request asks for; without an end until now, without a start the hour before the end.
+    """The time range of a request. `end` defaults to now, `start` to an hour before the end.
 
     Raises:
         DuoscopeError: INVALID for a time of another form, an end not after the start, a range above `max_ns`.
@@ -67,7 +67,7 @@ def time_range(start: str | int | None, end: str | int | None, *, max_ns: int = 
 
 
 def unix_nano(value: str | int, name: str) -> int:
-    """A time from RFC 3339 with up to nine digits of a second, or from nanoseconds since the Unix epoch.
+    """Parse a time: RFC 3339 with up to nine fractional digits, or nanoseconds since the Unix epoch.
 
     Raises:
         DuoscopeError: INVALID naming the parameter.
@@ -91,7 +91,7 @@ def unix_nano(value: str | int, name: str) -> int:
 
 
 def duration_ns(text: str) -> int | None:
-    """`250ms`, `1.5s`, `2h` in nanoseconds; None for another form."""
+    """Parse `250ms`, `1.5s`, `2h` into nanoseconds; None for another form."""
     found = _DURATION.fullmatch(text)
     return round(float(found.group(1)) * _UNIT_NS[found.group(2)]) if found else None
 

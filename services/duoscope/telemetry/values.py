@@ -1,8 +1,8 @@
-"""OTLP values as they are stored, turned back into typed JSON values. The only place that knows the stored forms.
+"""Turns stored OTLP values back into typed JSON values. Only this module knows the stored forms.
 
-Attributes are kept as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values.c). Out of
-here come JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for what JSON has no number for),
-texts, arrays, objects; bytes are `{"bytes_value": "<base64>"}`, so that nobody takes them for a text.
+Attributes are stored as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values.c). This
+module returns JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for those that JSON cannot
+represent), texts, arrays, objects. Bytes are `{"bytes_value": "<base64>"}`, so that they are not taken for a text.
 """
 
 import base64
@@ -40,7 +40,7 @@ def typed(text: str, kind: str) -> Value:
 
 
 def attributes(text: str) -> dict[str, Value]:
-    """Attributes of anything that has some: the object behind their JSON."""
+    """The attributes of an item, from their stored JSON."""
     return cast("dict[str, Value]", _expand(json.loads(text))) if text else {}
 
 
@@ -66,7 +66,7 @@ _BYTES: Final = "@otlp.bytes_value"
 
 
 def _expand(value: Any) -> Value:
-    """Say of bytes that they are bytes."""
+    """Replace the stored form of bytes by the API's."""
     if isinstance(value, list):
         return [_expand(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
@@ -78,7 +78,7 @@ def _expand(value: Any) -> Value:
 
 
 def _is_base64(text: str) -> bool:
-    """Whether it may be what the decoder wrote, and not a sender's own key that happens to look like ours."""
+    """Whether it may be what the decoder wrote, and not a sender's own key that happens to look the same."""
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error:

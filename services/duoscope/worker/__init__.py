@@ -1,1 +1,1 @@
-"""Work that nobody asks for at the moment it is done: housekeeping now, evaluation and deliveries to come."""
+"""Background work that belongs to no request: mail, purges, copies of the audit log."""

@@ -1,8 +1,8 @@
-"""Brings the audit log's entries to ClickHouse, each exactly once, every few seconds.
+"""Copies the audit log's entries to ClickHouse, each exactly once, every few seconds.
 
-PostgreSQL notes what part of a chain is about to be inserted before it is: a part whose end is unknown, after a kill or
-an INSERT without an answer, is looked for in ClickHouse and otherwise repeated exactly, under the same deduplication
-token. Two workers at once do the same part and store it once.
+PostgreSQL records which part of a chain is about to be inserted. If the outcome is unknown, after a kill or an INSERT
+without an answer, the part is looked up in ClickHouse and otherwise repeated exactly, under the same deduplication
+token. If two workers do the same part at once, it is stored once.
 """
 
 import logging
@@ -25,10 +25,10 @@ _NOBODY: Final = UUID(int=0)
 
 
 async def ship_audit_logs(metadata: MetadataStore, records: RecordWriter) -> int:
-    """Ship all that waits; answers how many entries that was. May run twice at once.
+    """Copy all waiting entries. Returns how many entries that was. May run twice at once.
 
     Raises:
-        DuoscopeError: UNAVAILABLE while a store is away; the next run goes on from there.
+        DuoscopeError: UNAVAILABLE while a store is down; the next run continues from there.
     """
     count = 0
     async with metadata.open_platform(_SHIPPING, "worker.unshipped_audit") as tx:
@@ -64,7 +64,7 @@ async def _ship_part(metadata: MetadataStore, records: RecordWriter, organizatio
 
 
 def _row(entry: Entry) -> AuditRow:
-    # An organization's own entries lie in a place that no tenant's view can name: tables take no row without one.
+    # Entries of the organization itself are filed under ids that no tenant's view can name: a table's row needs some.
     return AuditRow(
         organization_id=entry.organization_id,
         workspace_id=entry.workspace_id or entry.organization_id,
@@ -85,7 +85,7 @@ def _row(entry: Entry) -> AuditRow:
 
 
 def start_audit_shipping(driver: Driver, metadata: MetadataStore, records: RecordWriter) -> Running:
-    """Ship every few seconds, until the job is stopped."""
+    """Start a job that copies entries every few seconds."""
 
     async def run() -> None:
         if count := await ship_audit_logs(metadata, records):

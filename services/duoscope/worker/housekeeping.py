@@ -1,4 +1,4 @@
-"""What the worker does at set times: forget what signing in left behind, and what was deleted long ago."""
+"""Periodic removal of what sign-ins left behind, and of what was deleted long ago."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -25,15 +25,15 @@ _log = logging.getLogger(__name__)
 FORGET_ENDED_TOKENS: Final = Job("forget-ended-tokens", period_s=3600.0, at_once=True, turn_max_s=3600.0)
 PURGE_DELETED: Final = Job("purge-deleted", period_s=3600.0, at_once=True, turn_max_s=3600.0)
 ROWS_MAX: Final = 10_000
-"""Removed in one transaction; the rest goes in the next ones."""
+"""Rows removed in one transaction; the rest goes in the next ones."""
 SESSION_KEPT_S: Final = 90 * 24 * 3600.0
-"""An ended session is kept so long: it tells whether a client is new to its user."""
+"""How long an ended session is kept: it shows whether a client is new to its user."""
 MAIL_KEPT_S: Final = 30 * 24 * 3600.0
 _REASON: Final = PlatformScope(reason="what signing in left behind is removed for all tenants")
 
 
 async def forget_ended_tokens(metadata: MetadataStore) -> int:
-    """Remove tokens, links, sessions, devices, counters and mail that serve nobody any more; answers how many rows.
+    """Remove tokens, links, sessions, devices, counters and mail that are no longer of use. Returns how many rows.
 
     May run twice at once.
     """
@@ -58,7 +58,7 @@ async def forget_ended_tokens(metadata: MetadataStore) -> int:
 
 
 def start_housekeeping(driver: Driver, metadata: MetadataStore) -> list[Running]:
-    """Forget and purge every hour, until the jobs are stopped."""
+    """Start the jobs that forget and purge every hour."""
 
     async def forget() -> None:
         removed = await forget_ended_tokens(metadata)

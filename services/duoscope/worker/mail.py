@@ -8,12 +8,12 @@ from duoscope.delivery.mail import BATCH_MAX, Mailer, Writer, deliver_due
 from duoscope.stores.postgres import MetadataStore
 
 DELIVER_MAIL: Final = Job("deliver-mail", period_s=1.0, at_once=True, retry_s=5.0, turn_max_s=3600.0, stop_s=3.0)
-"""The outbox is looked at by one small indexed query. A mail under way is given a few seconds at a stop: one that was
-taken and not settled would be sent twice."""
+"""Each turn is one small indexed query. At a stop, a mail in progress gets a few seconds: one that was accepted but not
+recorded would be sent twice."""
 
 
 def start_mail(driver: Driver, metadata: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer]) -> Running:
-    """Deliver what is due, until the job is stopped."""
+    """Start the job that delivers due mail."""
 
     async def run() -> Next | None:
         leased = await deliver_due(metadata, mailer, writers, stopping=running.stopping)

@@ -1,8 +1,8 @@
 """Removes for good what was deleted 90 days ago: organizations, workspaces, tenants, users, roles, old invitations.
 
-Works as the database role duoscope_purge, to which row level security shows nothing younger: a mistake in here cannot
-remove what may still be restored. What hangs on a row goes with it. Audit entries stay, and telemetry goes by its own
-retention. May run twice at once.
+Works with the database role duoscope_purge, to which row level security shows nothing younger: a mistake here cannot
+remove what may still be restored. Rows that depend on a removed row go with it. Audit entries stay, and telemetry
+expires by its own retention. May run twice at once.
 """
 
 import logging
@@ -18,11 +18,11 @@ from duoscope.stores.postgres import MetadataStore
 _log = logging.getLogger(__name__)
 _REASON: Final = PlatformScope(reason="what was deleted 90 days ago is removed for all organizations")
 _UNTOLD: Final = frozenset({"invitation"})
-"""Ended invitations only clutter lists; their own end was told."""
+"""Kinds whose removal is not audited: ended invitations only clutter lists, and their end has its own entry."""
 
 
 async def purge_deleted(metadata: MetadataStore) -> int:
-    """Remove what is due, each kind in a transaction with its audit entries; answers how many rows were named."""
+    """Remove due rows, each kind in a transaction with its audit entries. Returns how many rows were named."""
     removed = 0
     for resource in removal.PURGED:
         async with metadata.open_purge(_REASON, "worker.purge") as tx:

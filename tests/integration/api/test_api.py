@@ -2,6 +2,7 @@
 
 import logging
 import re
+from contextlib import AsyncExitStack
 
 import jsonschema_rs
 
@@ -9,6 +10,8 @@ from duoscope.api import openapi_page
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import API_REQUEST_BYTES_MAX as BODY_BYTES_MAX
+from duoscope.kernel.scope import PlatformScope
+from duoscope.stores.postgres import POOL_CONNECTIONS_MAX
 
 PROBLEM = "application/problem+json"
 
@@ -167,3 +170,12 @@ async def test_the_example_of_every_body_is_one_that_the_document_allows(api):
     told = {path: openapi_page._example(document, form, 0) for path, form in bodies}
     assert told["/api/v1/tenants/{tenant_id}/limits"]["items_per_second"] == 20_000
     assert "cursor" not in told["/api/v1/logs/search"]
+
+
+async def test_a_pool_that_is_busy_is_no_server_that_is_away(api):
+    async with AsyncExitStack() as transactions:
+        for _ in range(POOL_CONNECTIONS_MAX):
+            opened = api.services.metadata.open_platform(PlatformScope(reason="a test"), "test.busy")
+            await transactions.enter_async_context(opened)
+        ready = await api.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["parts"]["postgres"]) == (200, "ready")

@@ -85,6 +85,15 @@ async def test_half_a_request_has_an_end(api, monkeypatch, caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def test_who_has_read_all_is_let_be(api, monkeypatch, caplog):
+    monkeypatch.setattr(http_listener, "_SWEEP_S", 0.01)
+    async with listening(api.app) as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        for _ in range(3):
+            assert (await client.get("/health/live")).status_code == 200
+            await until(lambda: not server._state.writing)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_who_does_not_read_is_cut_off(monkeypatch, caplog):
     monkeypatch.setattr(limits, "HTTP_UNREAD_MAX_S", 0.1)
     monkeypatch.setattr(http_listener, "_SWEEP_S", 0.05)

@@ -188,6 +188,22 @@ async def test_rejections_say_why_newest_first_with_filters_and_pages(ingest, pr
     await get(path, "metric:read", status=403)
 
 
+async def test_what_was_cut_is_nothing_that_was_left_out(ingest, principal, otlp, get):
+    now, long = now_unix_nano(), "x" * 2_000_000
+    whole, cut = {"time_unix_nano": now, "body": "x"}, {"time_unix_nano": now, "body": long, "attributes": {"a": long}}
+    raw = otlp.logs("s", whole, cut, cut, {"time_unix_nano": 1, "body": long}).SerializeToString()
+    answer = await ingest.accept(principal, LOGS, raw)
+    assert answer.rejected == 1
+    shown = (await get("/api/v1/ingest/rejections?per=day"))["items"]
+    assert {each["reason"]: (each["requests"], each["items"], each["items_cut"]) for each in shown} == {
+        "time-out-of-range": (1, 1, 0),
+        "body-cut": (1, 0, 2),
+        "attribute-cut": (1, 0, 2),
+    }
+    (used,) = (await get("/api/v1/usage"))["items"]
+    assert (used["items"], used["stored"]) == (4, 3)
+
+
 def test_every_reason_has_an_explanation():
     assert set(EXPLANATIONS) | set(CUTS) == {*REASONS, REFUSED}
     assert set(CUTS) == CUT_REASONS

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import xxhash
+from prometheus_client import REGISTRY
 
 from duoscope.background.driver import Driver
 from duoscope.cli import run
@@ -13,6 +14,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
 from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability import sifting
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.durability.spool import Spool
@@ -232,3 +234,27 @@ async def test_points_and_their_catalogues(committer, requests_of, refusing, pri
         mine = sum(2 for request in requests if request.principal is who)
         poison = sum(b"poison" in request.raw for request in requests if request.principal is who)
         assert row["n"] == 2 * (mine - poison)
+
+
+async def test_an_error_that_nobody_foresaw_is_counted_and_loses_nothing(  # noqa: PLR0917
+    committer, requests_of, refusing, there, principals, tmp_path, monkeypatch
+):
+    def errors():
+        return REGISTRY.get_sample_value("duoscope_ingest_batch_errors_total")
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    requests, before = requests_of(), errors()
+    async with refusing(*CONSTRAINTS["base"]), committer() as made, asyncio.timeout(WAIT_S):
+        with monkeypatch.context() as broken:
+            broken.setattr(sifting, "only_rows", fail)
+            await made.commit(requests)
+            while errors() < before + 2:  # at once, and again from the disk  # noqa: ASYNC110 - counters tell nobody
+                await asyncio.sleep(0.02)
+            assert [*(tmp_path / "journal").glob("*.spooled")]
+        while [*(tmp_path / "journal").glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
+            await asyncio.sleep(0.02)
+    assert [request.done.result().items for request in requests] == [SPANS] * len(requests)
+    await has_what_was_sound(there, requests, principals)
+    assert not [*(tmp_path / "journal").glob("*.poison")]

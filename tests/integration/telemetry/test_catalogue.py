@@ -201,3 +201,21 @@ async def test_who_reads_a_signal_sees_its_attributes_alone(api, new_scope):
     assert (await api.client.get("/api/v1/metrics/exemplars", headers=headers)).status_code == 400
     found = await api.client.get("/api/v1/service-figures?service=a%2Fb", headers=headers)
     assert (found.status_code, found.json()["service"], found.json()["points"]) == (200, "a/b", [])
+
+
+async def test_an_exemplar_of_half_a_span_shows_the_half_that_there_is(api, deliver, otlp, new_scope):
+    scope, trace, span_id = new_scope(), b"t" * 16, b"s" * 8
+    halves = [(trace, b""), (b"", span_id), (trace, bytes(8)), (bytes(16), span_id), (b"", b""), (trace, span_id)]
+    made = [
+        Exemplar(time_unix_nano=NOW - n, as_double=n, trace_id=of_trace, span_id=of_span)
+        for n, (of_trace, of_span) in enumerate(halves)
+    ]
+    gauge = Gauge(data_points=[NumberDataPoint(time_unix_nano=NOW, as_double=1, exemplars=made)])
+    await deliver(scope, otlp.metrics("cart", Metric(name="g", gauge=gauge)))
+    asked = {"metric": "g", "start": NOW - S, "end": NOW + 1}
+    answer = await api.client.get("/api/v1/metrics/exemplars", headers=await api.headers(scope), params=asked)
+    shown = [(item["trace_id"], item["span_id"]) for item in answer.json()["items"]]
+    there = ("74" * 16, "73" * 8)
+    assert shown == [
+        (there[0], None), (None, there[1]), (there[0], None), (None, there[1]), (None, None), there
+    ]  # fmt: skip

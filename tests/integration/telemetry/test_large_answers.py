@@ -94,3 +94,106 @@ async def test_a_query_of_many_patterns_is_refused(api, new_scope):
     answer = await api.client.post("/api/v1/logs/search", headers=headers, json={"query": query})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query")
     assert f"more than {limits.READ_PATTERNS_MAX} terms with a *" in answer.json()["detail"]
+
+
+TRACE = bytes(15) + b"\x07"
+ATTRIBUTE = "v" * 200_000
+
+
+def spans(otlp, number, **fields):
+    """Spans of a trace, whose ids count from 1; every third one twice."""
+    start = now_unix_nano() - 10**9
+    plain = {"trace_id": TRACE, "name": "large", "start_time_unix_nano": start, "end_time_unix_nano": start + 1}
+    made = [plain | {"span_id": n.to_bytes(8, "big")} | fields for n in range(1, number + 1)]
+    return otlp.spans("shop", *(span for n, span in enumerate(made) for _ in range(1 + (n % 3 == 0))))
+
+
+async def pages_of(api, headers, ask, member):
+    """The items of all pages, and how large each page was."""
+    found, sizes, cursor = [], [], None
+    while not sizes or cursor:
+        answer = await ask(cursor)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        sizes.append(len(answer.content))
+        assert sizes[-1] <= limits.ANSWER_BYTES_MAX
+        cursor = body["next_cursor"]
+        if member == "spans":
+            assert body["truncated"] == (cursor is not None or len(sizes) > 1)
+        found += body[member]
+    assert api.services.telemetry.read_memory.held == 0
+    return found, sizes
+
+
+async def test_pages_of_a_trace_beyond_every_bound_have_every_span_once(api, new_scope, deliver, otlp):
+    scope = new_scope()
+    request = spans(otlp, 66, attributes={f"k{n}": ATTRIBUTE for n in range(4)})
+    await deliver(scope, request)
+    headers = await api.headers(scope)
+    sent = [span.span_id.hex() for span in request.resource_spans[0].scope_spans[0].spans]
+    assert len(sent) * 4 * len(ATTRIBUTE) > limits.TELEMETRY_QUERY_RESULT_BYTES_MAX
+
+    async def ask(cursor):
+        query = {"cursor": cursor} if cursor else {}
+        return await api.client.get(f"/api/v1/traces/{TRACE.hex()}", headers=headers, params=query)
+
+    found, sizes = await pages_of(api, headers, ask, "spans")
+    assert [span["span_id"] for span in found] == sent
+    assert all(span["attributes"] == {f"k{n}": ATTRIBUTE for n in range(4)} for span in found)
+    assert all(span["truncated"] == [] for span in found)
+    assert max(sizes) <= limits.ANSWER_PAGE_BYTES_MAX
+    assert len(sizes) == 1 + (len(sent) - 1) // (limits.ANSWER_PAGE_BYTES_MAX // (4 * len(ATTRIBUTE) + 2000))
+
+
+async def test_a_span_larger_than_an_answer_shows_its_beginning(api, new_scope, deliver, otlp):
+    scope = new_scope()
+    request = spans(otlp, 3, status=2)
+    middle = request.resource_spans[0].scope_spans[0].spans[2]
+    middle.name = "\x01" * 11_000_000
+    for n in range(60):
+        middle.events.add(name=f"event {n}", attributes=otlp.attributes({"text": ATTRIBUTE}))
+        middle.links.add(trace_id=TRACE, span_id=bytes([1] * 8), attributes=otlp.attributes({"text": ATTRIBUTE}))
+    await deliver(scope, request)
+    headers = await api.headers(scope)
+
+    async def ask(cursor):
+        query = {"cursor": cursor} if cursor else {}
+        return await api.client.get(f"/api/v1/traces/{TRACE.hex()}", headers=headers, params=query)
+
+    found, sizes = await pages_of(api, headers, ask, "spans")
+    assert [int(span["span_id"], 16) for span in found] == [1, 1, 2, 3]
+    assert [span["truncated"] for span in found] == [[], [], ["name", "events", "links"], []]
+    shown = found[2]
+    assert shown["name"] == "\x01" * limits.ANSWER_TEXT_BYTES_MAX
+    assert [event["name"] for event in shown["events"]] == [f"event {n}" for n in range(len(shown["events"]))]
+    assert 0 < len(shown["events"]) < 60
+    assert 0 < len(shown["links"]) < 60
+    assert max(sizes) <= limits.ANSWER_ITEM_BYTES_MAX
+
+
+async def test_pages_of_traces_of_many_services_have_every_trace_once(api, new_scope, deliver, otlp, monkeypatch):
+    scope = new_scope()
+    start = now_unix_nano() - 10**9
+    for n in range(1, 13):
+        await deliver(
+            scope,
+            *(
+                otlp.spans(
+                    f"{service} {'s' * 3000}",
+                    {"trace_id": n.to_bytes(16, "big"), "span_id": bytes([service + 1] * 8), "name": "x",
+                     "start_time_unix_nano": start + n, "end_time_unix_nano": start + n},
+                )
+                for service in range(2)
+            ),
+        )  # fmt: skip
+    headers = await api.headers(scope)
+    monkeypatch.setattr(cutting, "ANSWER_PAGE_BYTES_MAX", 30_000)
+
+    async def ask(cursor):
+        return await api.client.post("/api/v1/traces/search", headers=headers, json={"limit": 10, "cursor": cursor})
+
+    found, sizes = await pages_of(api, headers, ask, "items")
+    assert [int(trace["trace_id"], 16) for trace in found] == list(range(12, 0, -1))
+    assert [trace["span_count"] for trace in found] == [2] * 12
+    assert len(sizes) == 4
+    assert max(sizes) <= 31_000

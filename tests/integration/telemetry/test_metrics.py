@@ -18,6 +18,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.ids import new_id
 from duoscope.telemetry.metrics import query
 from duoscope.telemetry.times import TimeRange
 
@@ -253,3 +254,35 @@ async def test_list(tenant, points, otlp):
     assert found[3].last_seen == query.values.rfc3339(at(5))
     assert [m.name for m in (await query.list_metrics(tenant.reader, prefix="x.")).items] == ["x.one", "x.two"]
     assert [m.type for m in (await query.list_metrics(tenant.reader, service="c")).items] == ["histogram"]
+
+
+async def test_a_query_names_the_schema_urls_of_its_points(tenant, points, otlp, deliver, api):
+    kinds = {
+        "gauge": {"gauge": Gauge(data_points=points((5, 1, {})))},
+        "counter": {"sum": Sum(aggregation_temporality=DELTA, data_points=points((5, 1, {})))},
+        "histogram": {"histogram": _histogram(DELTA, (5, 1, [1, 0, 0, 0]))},
+    }
+    for service, of_resource, of_scope in (("a", "r/1", "s/1"), ("b", "r/2", ""), ("c", "", "s/2")):
+        request = otlp.metrics(service, *(Metric(name=name, **data) for name, data in kinds.items()))
+        request.resource_metrics[0].schema_url = of_resource
+        request.resource_metrics[0].scope_metrics[0].schema_url = of_scope
+        await deliver(tenant.scope, request)
+    headers = await api.headers(tenant.scope)
+
+    async def shown(**options):
+        asked = {"start": at(0), "end": at(60), "step": "1m"} | options
+        answer = await api.client.post("/api/v1/metrics/query", headers=headers, json=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["schema_urls"]
+
+    for name in kinds:
+        assert await shown(metric=name) == {"resource": ["r/1", "r/2"], "scope": ["s/1", "s/2"]}
+        assert await shown(metric=name, query="service:b") == {"resource": ["r/2"], "scope": []}
+        # From rollups, which do not have them; and of days in which the metric was seen before the last hour.
+        found = await shown(metric=name, step="1h", end=at(3600 * 3), group_by=["service"])
+        assert found == {"resource": ["r/1", "r/2"], "scope": ["s/1", "s/2"]}
+        assert await shown(metric=name, start=at(-7200), end=at(-3600)) == {"resource": [], "scope": []}
+    assert await shown(metric="never sent") == {"resource": [], "scope": []}
+    neighbour = await api.headers(type(tenant.scope)(*(new_id() for _ in range(3))))
+    answer = await api.client.post("/api/v1/metrics/query", headers=neighbour, json={"metric": "gauge"})
+    assert answer.json()["schema_urls"] == {"resource": [], "scope": []}

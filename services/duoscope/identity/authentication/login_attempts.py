@@ -58,7 +58,7 @@ class LoginAttempt:
     known_mark: str | None
 
     def of_user(self, login: Login) -> "LoginAttempt":
-        """Returns the attempt of a user whose password was right."""
+        """Return the attempt of a user whose password was right."""
         return replace(self, login=login, actor=replace(self.actor, user_id=login.user_id))
 
 
@@ -78,7 +78,7 @@ class LoginAttempts:
     async def admit(
         self, actor: Actor, *, device_token: str | None, client_mark: str | None
     ) -> AsyncGenerator[LoginAttempt]:
-        """Lets an attempt through, counted as a failure, and holds its place while it is under way.
+        """Let an attempt through, counted as a failure, and hold its place while it is under way.
 
         Args:
             actor: where the request comes from, with the e-mail address as presented.
@@ -105,20 +105,20 @@ class LoginAttempts:
             yield LoginAttempt(login, device, actor, charge, client_mark if client_id else None)
 
     def mark_of(self, attempt: LoginAttempt) -> str:
-        """Returns what the client of an attempt that has succeeded sends at its next login."""
+        """Return what the client of an attempt that has succeeded sends at its next login."""
         return attempt.known_mark or self._clients.mark(attempt.actor.email)
 
     async def succeed(self, tx: Transaction, attempt: LoginAttempt) -> None:
-        """Settles an attempt as the user's own: no failure of this account slows anybody any more."""
+        """Settle an attempt as the user's own: no failure of this account slows anybody any more."""
         await self._throttle.succeeded(tx, attempt.charge)
 
     async def take_back(self, attempt: LoginAttempt) -> None:
-        """Settles an attempt that nobody looked at, or that needs a further step: it counts as no failure."""
+        """Settle an attempt that nobody looked at, or that needs a further step: it counts as no failure."""
         async with self._looking_up, self._platform("sessions.take_back") as tx:
             await self._throttle.take_back(tx, attempt.charge)
 
     async def fail(self, attempt: LoginAttempt, reason: str) -> None:
-        """Records a failure; it does the same work for an account that does not exist."""
+        """Record a failure; it does the same work for an account that does not exist."""
         login = attempt.login
         async with self._noting, self._platform("sessions.failed") as tx:
             await credentials.count_failure(tx, login.user if login else _NOBODY)

@@ -36,7 +36,7 @@ from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import mfa_secrets, user_sessions, users
 from duoscope.metadata.mfa_secrets import MfaSecret
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -123,7 +123,7 @@ class SecondFactors:
         secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
         async with self._store.open(principal.scope, "mfa.enrol") as tx:
             sealed = await self._box.seal(
-                tx, secret.encode(), _secret_place(organization_id=organization_id, mfa_id=mfa_id)
+                tx, secret.encode(), _secret_cell(organization_id=organization_id, mfa_id=mfa_id)
             )
             if not await mfa_secrets.replace(
                 tx, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
@@ -300,19 +300,19 @@ class SecondFactors:
         return False
 
     async def _totp_secret(self, tx: Transaction, secret: MfaSecret) -> str:
-        place = _secret_place(organization_id=secret.organization_id, mfa_id=secret.mfa_id)
-        return (await self._box.open(tx, secret.secret_encrypted, place)).decode()
+        cell = _secret_cell(organization_id=secret.organization_id, mfa_id=secret.mfa_id)
+        return (await self._box.open(tx, secret.secret_encrypted, cell)).decode()
 
     async def _backup_hashes(self, tx: Transaction, secret: MfaSecret) -> dict[str, str]:
         """Argon2id hashes of the codes that are left, by their place."""
         if secret.backup_codes_encrypted is None:
             return {}
-        place = _backup_place(secret)
-        return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, place))
+        cell = _backup_cell(secret)
+        return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, cell))
 
     async def _seal_backup_hashes(self, tx: Transaction, secret: MfaSecret, hashes: dict[str, str]) -> str:
-        place = _backup_place(secret)
-        return await self._box.seal(tx, json.dumps(hashes).encode(), place)
+        cell = _backup_cell(secret)
+        return await self._box.seal(tx, json.dumps(hashes).encode(), cell)
 
     async def _changed(self, tx: Transaction, principal: Principal, what: str) -> None:
         user, actor = principal.user, principal.actor
@@ -345,12 +345,12 @@ async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, user: UserRef) -
     await audit.record(tx, actor, "mfa.reset", About.user(user))
 
 
-def _secret_place(*, organization_id: UUID, mfa_id: UUID) -> Place:
-    return Place("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
+def _secret_cell(*, organization_id: UUID, mfa_id: UUID) -> Cell:
+    return Cell("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
 
 
-def _backup_place(secret: MfaSecret) -> Place:
-    return Place("mfa_secrets", "backup_codes_encrypted", (secret.organization_id, secret.mfa_id))
+def _backup_cell(secret: MfaSecret) -> Cell:
+    return Cell("mfa_secrets", "backup_codes_encrypted", (secret.organization_id, secret.mfa_id))
 
 
 def _refuse_locked(secret: MfaSecret) -> None:

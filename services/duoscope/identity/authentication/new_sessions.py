@@ -74,7 +74,7 @@ class NewSessions:
         self._mailer = mailer
 
     async def begin(self, tx: Transaction, new: NewSession) -> TokenPair:
-        """Begins a session and returns its tokens.
+        """Begin a session and return its tokens.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `invalid-credentials` if the user holds no role there.
@@ -101,7 +101,7 @@ class NewSessions:
 
 
 async def grant_of(tx: Transaction, login: Login, tenant_id: UUID | None) -> Grant | None:
-    """Returns what the user holds in a tenant, or None if that is nothing.
+    """Return what the user holds in a tenant, or None if that is nothing.
 
     Without a tenant it is the home tenant, or else the one where the user has held a role for the longest.
     """
@@ -114,7 +114,7 @@ async def grant_of(tx: Transaction, login: Login, tenant_id: UUID | None) -> Gra
 
 
 async def _device_of(tx: Transaction, new: NewSession) -> tuple[TrustedDevice | None, str | None]:
-    """Returns the device of the session and, for one that is trusted from now on, its token."""
+    """Return the device of the session and, for one that is trusted from now on, its token."""
     device, token = new.device, None
     if new.trust_device_as is not None:
         token = "tfd-" + secrets.token_urlsafe(32)
@@ -134,7 +134,7 @@ async def _device_of(tx: Transaction, new: NewSession) -> tuple[TrustedDevice | 
 async def _store(
     tx: Transaction, session: SessionRef, new: NewSession, grant: Grant, device: TrustedDevice | None
 ) -> str:
-    """Stores the session and its first refresh token, which is returned."""
+    """Store the session and its first refresh token, which is returned."""
     refresh_token = "tfr-" + secrets.token_urlsafe(32)
     await user_sessions.create(
         tx,

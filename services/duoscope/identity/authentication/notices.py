@@ -19,32 +19,32 @@ _NOT_YOU = (
 
 
 async def is_new_client(tx: Transaction, user: UserRef, actor: Actor) -> bool:
-    """Returns whether the user never signed in from this kind of client in this network; the first login is not new."""
+    """Return whether the user never signed in from this kind of client in this network; the first login is not new."""
     seen = await user_sessions.origins(tx, user, rows_max=ORIGINS_MAX)
     here = network_of(actor.ip_address), actor.user_agent or ""
     return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
 async def new_device(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
-    """Tells the user that somebody signed in from a client that they never used before."""
+    """Tell the user that somebody signed in from a client that they never used before."""
     text = f"your account was signed in to from a client that we have not seen with it before.\n\n{_client(actor)}"
     await _tell(tx, mailer, user, subject="New sign-in to your duoscope account", text=text)
 
 
 async def password_changed(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
-    """Tells the user that their password was changed or reset, and other sessions were ended."""
+    """Tell the user that their password was changed or reset, and other sessions were ended."""
     text = f"the password of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, user, subject="Your duoscope password was changed", text=text)
 
 
 async def second_factor_changed(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor) -> None:
-    """Tells the user that their second factor or its backup codes were changed or removed."""
+    """Tell the user that their second factor or its backup codes were changed or removed."""
     text = f"the second factor of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, user, subject="Your duoscope second factor was changed", text=text)
 
 
 async def address_asked_for(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor, email: str) -> None:
-    """Tells the present address of the account that another one is to replace it."""
+    """Tell the present address of the account that another one is to replace it."""
     text = (
         f"somebody, probably you, asked for {email} to become the address of your account. That happens when the link "
         "sent there is followed. Another password, another address asked for, or all sessions ended, prevents it.\n\n"
@@ -54,7 +54,7 @@ async def address_asked_for(tx: Transaction, mailer: Mailer, user: UserRef, acto
 
 
 async def address_changes(tx: Transaction, mailer: Mailer, user: UserRef, actor: Actor, email: str) -> None:
-    """Tells the present address that another one replaces it now; call this before the change."""
+    """Tell the present address that another one replaces it now; call this before the change."""
     text = f"the address of your account is {email} from now on, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, user, subject="Your duoscope address was changed", text=text)
 

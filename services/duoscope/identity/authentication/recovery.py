@@ -39,7 +39,7 @@ from duoscope.metadata import (
 )
 from duoscope.metadata.credentials import Addressee
 from duoscope.metadata.email_verifications import EmailVerification
-from duoscope.metadata.mail_outbox import Waiting
+from duoscope.metadata.mail_outbox import LeasedMail
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -95,7 +95,7 @@ class Recovery:
                     context=context,
                 )
 
-    async def write_reset(self, tx: Transaction, waiting: Waiting) -> Letter | None:
+    async def write_reset(self, tx: Transaction, waiting: LeasedMail) -> Letter | None:
         """The mail with the link, made when it is about to be sent; None for an address that has no account."""
         to = await credentials.find_addressee(tx, waiting.recipient)
         login = await users.find_login(tx, waiting.recipient)
@@ -340,7 +340,7 @@ async def reset_password(
     *,
     expires_at: datetime | None = None,
 ) -> None:
-    """Sets a password without the one before, and ends what that one opened: sessions, devices, reset links."""
+    """Set a password without the one before, and end what that one opened: sessions, devices, reset links."""
     await users.set_password(tx, user.user_id, password_hash, expires_at=expires_at)
     await password_reset_tokens.use_all(tx, user)
     await trusted_devices.remove_all(tx, user)

@@ -20,7 +20,7 @@ _SESSIONS: Final = PlatformScope(reason="a session is its user's, and works in s
 
 
 async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID) -> int:
-    """Ends all sessions of a user. Returns the number ended.
+    """End all sessions of a user. Returns the number ended.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`.
@@ -32,7 +32,7 @@ async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID)
 
 
 async def end_of_organization(store: MetadataStore, authority: Authority, *, except_session_id: UUID | None) -> int:
-    """Ends the sessions of all users of the organization except `except_session_id`. Returns the number ended.
+    """End the sessions of all users of the organization except `except_session_id`. Returns the number ended.
 
     Those of platform admins end only if the authority is one.
 
@@ -54,7 +54,7 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
 
 
 async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | None, organization: str | None) -> int:
-    """Ends the sessions of the user with that address or, without one, of all users of an organization.
+    """End the sessions of the user with that address or, without one, of all users of an organization.
 
     Args:
         store: the metadata store.

@@ -28,7 +28,7 @@ _ANY: Final = PlatformScope(reason="a session may be of any organization")
 
 
 async def presented(store: MetadataStore, claims: Claims | None, refresh_token: str | None) -> list[SessionRef]:
-    """Returns the sessions that a client has, by what it sends with a login: it gives them up by logging in.
+    """Return the sessions that a client has, by what it sends with a login: it gives them up by logging in.
 
     Args:
         store: finds the session of a refresh token.
@@ -55,7 +55,7 @@ async def record_begun(
     former: Iterable[SessionRef],
     reason: str,
 ) -> None:
-    """Writes the audit entry of a new session, and ends the sessions that its client had before.
+    """Write the audit entry of a new session, and end the sessions that its client had before.
 
     Chains are locked in the order of their organizations: two clients who change places do not wait in a circle.
     """
@@ -67,7 +67,7 @@ async def record_begun(
 
 
 async def end(tx: Transaction, actor: Actor, session: SessionRef, *, reason: str, is_alarm: bool = False) -> bool:
-    """Ends one session.
+    """End one session.
 
     Args:
         tx: a platform transaction.
@@ -92,7 +92,7 @@ async def end(tx: Transaction, actor: Actor, session: SessionRef, *, reason: str
 async def end_all_in(
     tx: Transaction, actor: Actor, user: UserRef, *, reason: str, except_session_id: UUID | None = None
 ) -> int:
-    """Ends all sessions of a user except `except_session_id`. Returns the number ended."""
+    """End all sessions of a user except `except_session_id`. Returns the number ended."""
     await email_verifications.cancel_changes(tx, user, except_session_id=except_session_id)
     count = await user_sessions.end_all(tx, user, reason=reason, except_session_id=except_session_id)
     await refresh_tokens.revoke_families(tx, user, except_session_id=except_session_id)
@@ -111,7 +111,7 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> int:
-    """Ends the sessions of all users of an organization except `except_session_id`. Returns the number ended.
+    """End the sessions of all users of an organization except `except_session_id`. Returns the number ended.
 
     Sessions of platform admins end only `with_platform_admins`.
     """
@@ -130,7 +130,7 @@ async def end_all_of_organization(
 
 
 async def forget_device(tx: Transaction, actor: Actor, user: UserRef, device_id: UUID) -> bool:
-    """Deletes a trusted device of a user, and ends the sessions on it. Returns False if the user has no such device."""
+    """Delete a trusted device of a user, and end the sessions on it. Returns False if the user has no such device."""
     await email_verifications.cancel_changes(tx, user)
     ended = await user_sessions.end_on_device(tx, user, device_id, reason="device-removed")
     device = await trusted_devices.remove(tx, user, device_id)

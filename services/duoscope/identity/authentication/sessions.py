@@ -91,7 +91,7 @@ class Sessions:
         client_mark: str | None = None,
         former: Iterable[SessionRef] = (),
     ) -> TokenPair:
-        """Returns tokens for the user's home tenant, or for `tenant_id` if they have a role there.
+        """Return tokens for the user's home tenant, or for `tenant_id` if they have a role there.
 
         Args:
             email: as presented.
@@ -139,7 +139,7 @@ class Sessions:
         authenticated_s_ago: float | None = 0.0,
         former: Iterable[SessionRef] = (),
     ) -> TokenPair:
-        """Begins a session for a user whom somebody else has authenticated, such as an OpenID provider.
+        """Begin a session for a user whom somebody else has authenticated, such as an OpenID provider.
 
         Args:
             organization_id: the organization of the user.
@@ -170,7 +170,7 @@ class Sessions:
             return await self._new_sessions.begin(tx, new)
 
     async def begin_again(self, principal: Principal, shown: tuple[str, ...]) -> TokenPair:
-        """Begins a session in place of the principal's, whose user has just authenticated once more.
+        """Begin a session in place of the principal's, whose user has just authenticated once more.
 
         What was shown for the old session counts for the new one too, which therefore ends when the old one would have.
 
@@ -202,7 +202,7 @@ class Sessions:
         raise password_expired()
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
-        """Returns the next pair of tokens.
+        """Return the next pair of tokens.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused;
@@ -224,7 +224,7 @@ class Sessions:
         return result
 
     async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
-        """Ends the session of a refresh token. Does nothing for a token that is not known."""
+        """End the session of a refresh token. Does nothing for a token that is not known."""
         async with self._platform("sessions.logout") as tx:
             token = await refresh_tokens.lock(tx, hashed(presented))
             if token is not None:
@@ -232,24 +232,24 @@ class Sessions:
                 await session_ends.end(tx, who, token.session, reason=session_ends.LOGOUT)
 
     async def end(self, actor: Actor, session: SessionRef) -> None:
-        """Ends a session of a user. Raises NOT_FOUND if the user has no such live session."""
+        """End a session of a user. Raises NOT_FOUND if the user has no such live session."""
         async with self._platform("sessions.end") as tx:
             if not await session_ends.end(tx, actor, session, reason="ended-by-user"):
                 raise not_found("session")
 
     async def end_all(self, actor: Actor, user: UserRef, *, except_session_id: UUID | None = None) -> int:
-        """Ends all sessions of a user except `except_session_id`. Returns the number ended."""
+        """End all sessions of a user except `except_session_id`. Returns the number ended."""
         async with self._platform("sessions.end_all") as tx:
             return await end_all_in(tx, actor, user, reason="logout-everywhere", except_session_id=except_session_id)
 
     async def forget_device(self, actor: Actor, user: UserRef, device_id: UUID) -> None:
-        """Deletes a trusted device of a user and ends the sessions on it. Raises NOT_FOUND if there is no such."""
+        """Delete a trusted device of a user and end the sessions on it. Raises NOT_FOUND if there is no such."""
         async with self._platform("sessions.forget_device") as tx:
             if not await session_ends.forget_device(tx, actor, user, device_id):
                 raise not_found("device")
 
     async def _require_password(self, attempt: LoginAttempt, password: str) -> Login:
-        """Returns whose password it is; refuses a wrong one, one that has expired, and a closed account."""
+        """Return whose password it is; refuse a wrong one, one that has expired, and a closed account."""
         login = attempt.login
         try:
             right = await self._hasher.verify(
@@ -272,7 +272,7 @@ class Sessions:
     async def _require_second_factor(
         self, attempt: LoginAttempt, login: Login, mfa_code: str | None
     ) -> tuple[str, ...]:
-        """Returns what was shown besides the password, which was right; refuses where that is not enough."""
+        """Return what was shown besides the password, which was right; refuse where that is not enough."""
         try:
             refuse_password(login)
             return await self._second_factor.check(Attempt(login.user, mfa_code, attempt.device, attempt.actor))
@@ -285,11 +285,11 @@ class Sessions:
             raise
 
     async def _rehashed(self, login: Login, password: str) -> str | None:
-        """Returns another hash of the password if the stored one was made with other parameters than today's."""
+        """Return another hash of the password if the stored one was made with other parameters than today's."""
         return await self._hasher.hash(password) if self._hasher.is_outdated(login.password_hash) else None
 
     async def _succeed(self, attempt: LoginAttempt, new: NewSession, rehashed: str | None) -> TokenPair:
-        """Settles the attempt and begins its session, unless the account was changed while it was verified."""
+        """Settle the attempt and begin its session, unless the account was changed while it was verified."""
         try:
             async with self._platform("sessions.login") as tx:
                 await self._attempts.succeed(tx, attempt)
@@ -307,7 +307,7 @@ class Sessions:
         )
 
     async def _next_pair(self, tx: Transaction, token: RefreshToken, presented: str) -> "TokenPair | _End":
-        """Returns the tokens that follow, or how the session ends in their place."""
+        """Return the tokens that follow, or how the session ends in their place."""
         left_s = await user_sessions.lock_live(tx, token.session)
         login = await users.find_login_by_id(tx, token.session.user)
         if left_s is None or login is None or not login.is_open:
@@ -343,17 +343,17 @@ _PASSWORD_OVER: Final = _End(PASSWORD_EXPIRED, is_alarm=False)
 
 
 async def _is_unchanged(tx: Transaction, login: Login) -> bool:
-    """Returns whether nobody changed the password, or closed the account, while it was being verified."""
+    """Return whether nobody changed the password, or closed the account, while it was being verified."""
     now = await users.find_login_by_id(tx, login.user)
     return now is not None and now.is_open and now.password_hash == login.password_hash
 
 
 def _has_outlived_its_password(session: LiveSession | None, login: Login) -> bool:
-    """Returns whether it began with a password that was made for its user, has ended and has none in its place."""
+    """Return whether it began with a password that was made for its user, has ended and has none in its place."""
     began_with_it = session is not None and "password" in session.methods and "oidc" not in session.methods
     return began_with_it and login.password_has_expired
 
 
 def printable(text: str) -> str:
-    """Returns what somebody typed, without what no store takes and no list shows."""
+    """Return what somebody typed, without what no store takes and no list shows."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())

@@ -19,7 +19,7 @@ from duoscope.kernel.actor import Actor, system
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import signing_keys
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 KEY_BYTES: Final = 32
@@ -84,7 +84,7 @@ class SigningKeys:
             fresh: dict[str, Key] = {}
             for row in live:
                 known = self._keys.get(row.kid)
-                secret = known.secret if known else await self._box.open(tx, row.key_encrypted, _place(row.kid))
+                secret = known.secret if known else await self._box.open(tx, row.key_encrypted, _cell(row.kid))
                 fresh[row.kid] = Key(row.kid, secret, now - row.active_for_s)
         self._keys = fresh
 
@@ -132,7 +132,7 @@ class SigningKeys:
 
     async def _make(self, tx: Transaction, actor: Actor, *, in_s: float, revoke: bool = False) -> str:
         kid = secrets.token_hex(8)
-        sealed = await self._box.seal(tx, os.urandom(KEY_BYTES), _place(kid))
+        sealed = await self._box.seal(tx, os.urandom(KEY_BYTES), _cell(kid))
         await signing_keys.create(tx, kid, sealed, active_in_s=in_s)
         await signing_keys.expire_others(tx, kid, after_s=0.0 if revoke else in_s + VERIFIES_AFTER_S)
         await signing_keys.forget_expired(tx)
@@ -141,5 +141,5 @@ class SigningKeys:
         return kid
 
 
-def _place(kid: str) -> Place:
-    return Place("signing_keys", "key_encrypted", (kid,))
+def _cell(kid: str) -> Cell:
+    return Cell("signing_keys", "key_encrypted", (kid,))

@@ -177,12 +177,12 @@ async def require_platform_admin_left(tx: Transaction) -> None:
 
 
 async def require_organization(tx: Transaction, organization_id: UUID) -> None:
-    """Raises NOT_FOUND unless there is such an organization that is not deleted."""
+    """Raise NOT_FOUND unless there is such an organization that is not deleted."""
     require_found(await organizations.get(tx, organization_id), "organization")
 
 
 async def organization_of_code(tx: Transaction, code: str) -> Organization:
-    """Returns the organization of a code that an operator typed. Raises NOT_FOUND."""
+    """Return the organization of a code that an operator typed. Raises NOT_FOUND."""
     return require_found(await organizations.find(tx, code), f"organization with the code {code!r}")
 
 

@@ -143,7 +143,7 @@ async def assign(
 async def assignable(
     tx: Transaction, authority: Authority, role_id: UUID, *, tenant_id: UUID | None, until: datetime | None
 ) -> Role:
-    """Returns a role that belongs in that tenant (or, for None, organization-wide) and that the authority may give.
+    """Return a role that belongs in that tenant (or, for None, organization-wide) and that the authority may give.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` for more than the authority holds there until then.
@@ -158,7 +158,7 @@ async def assignable(
 async def set_expiry(
     store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
 ) -> UserRole:
-    """Moves the end of an assignment, one's own included: a later one is a grant, and checked like one.
+    """Move the end of an assignment, one's own included: a later one is a grant, and checked like one.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN as for `take`; CONFLICT `last-admin`: an end given to the last one is a
@@ -179,7 +179,7 @@ async def set_expiry(
 
 
 async def take(store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> None:
-    """Takes a role away from a user.
+    """Take a role away from a user.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `role-of-organization`; CONFLICT `last-admin`.

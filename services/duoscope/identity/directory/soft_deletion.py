@@ -28,21 +28,21 @@ Row = TypeVar("Row", bound=Deletable)
 
 
 def require_living(row: Row | None, resource: str) -> Row:
-    """Returns the row. Raises NOT_FOUND if there is none, or if it is deleted."""
+    """Return the row. Raises NOT_FOUND if there is none, or if it is deleted."""
     if row is None or row.deleted_at is not None:
         raise not_found(resource)
     return row
 
 
 def require_deleted(row: Row | None, resource: str) -> Row:
-    """Returns the row. Raises NOT_FOUND if there is none, or if it is not deleted."""
+    """Return the row. Raises NOT_FOUND if there is none, or if it is not deleted."""
     if row is None or row.deleted_at is None:
         raise not_found(f"deleted {resource}")
     return row
 
 
 async def delete(tx: Transaction, table: Table, row: Row | None, identifier: UUID) -> Row:
-    """Deletes a row softly, and returns it as it was.
+    """Delete a row softly, and return it as it was.
 
     Args:
         tx: the transaction that has locked the row.
@@ -61,7 +61,7 @@ async def delete(tx: Transaction, table: Table, row: Row | None, identifier: UUI
 async def restore(
     tx: Transaction, table: Table, identifier: UUID, read: Callable[[Transaction, UUID], Awaitable[Row | None]]
 ) -> Row:
-    """Takes a deletion back, and returns the row, read by `read`.
+    """Take a deletion back, and return the row, read by `read`.
 
     Raises:
         DuoscopeError: NOT_FOUND if the transaction may not, or sees no such deleted row; CONFLICT for a user whose

@@ -129,7 +129,7 @@ async def require_manageable(store: MetadataStore, authority: Authority, user_id
 
 
 async def require_another_admin(tx: Transaction, user: UserRef, role: UserRole | None = None) -> None:
-    """Raises CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role) gone.
+    """Raise CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role) gone.
 
     Two admins who remove one another at the same time wait for each other here.
     """

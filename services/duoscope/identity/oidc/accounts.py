@@ -164,7 +164,7 @@ async def _sync_roles(
 
 
 async def _may_be_taken(tx: Transaction, given: GivenRole, user_id: UUID) -> bool:
-    """Returns whether a provider may take the role away: the last admin stays, whatever it says."""
+    """Return whether a provider may take the role away: the last admin stays, whatever it says."""
     role = await user_roles.get(tx, user_id=user_id, user_role_id=given.user_role_id)
     if role is None:
         return True

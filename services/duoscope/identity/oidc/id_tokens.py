@@ -40,7 +40,7 @@ class IdTokenError(Exception):
 
 
 def _quiet(algorithm: T) -> T:
-    """Returns an algorithm without its warning: RFC 9864 has newer names for EdDSA, and providers use the old one."""
+    """Return an algorithm without its warning: RFC 9864 has newer names for EdDSA, and providers use the old one."""
     quiet: Any = copy.copy(algorithm)
     quiet.security_warning = None
     return quiet
@@ -75,7 +75,7 @@ class _Claims(JWTClaimsRegistry):
         self._nonce = nonce
 
     def validate(self, claims: dict[str, Any]) -> None:
-        """Checks all claims. A token for several audiences names us as the authorized party, and none names another."""
+        """Check all claims. A token for several audiences names us as the authorized party, and none names another."""
         super().validate(claims)
         audiences: object = claims["aud"]
         has_several = isinstance(audiences, list) and len(cast("list[object]", audiences)) > 1
@@ -83,12 +83,12 @@ class _Claims(JWTClaimsRegistry):
             raise InvalidClaimError("azp")
 
     def validate_nonce(self, value: object) -> None:
-        """Checks that the token answers the login that asked for it."""
+        """Check that the token answers the login that asked for it."""
         if value != self._nonce:
             raise InvalidClaimError("nonce")
 
     def validate_sub(self, value: object) -> None:
-        """Checks that the subject is a text of 1 to 255 characters (Core 1.0, section 2)."""
+        """Check that the subject is a text of 1 to 255 characters (Core 1.0, section 2)."""
         super().validate_sub(value)
         if len(str(value)) > SUBJECT_CHARS_MAX:
             raise InvalidClaimError("sub")
@@ -98,7 +98,7 @@ _HEADERS: Final = _Headers()
 
 
 def read_keys(entries: Iterable[object]) -> dict[str | None, Key]:
-    """Returns the public keys of a key set that may sign ID tokens. Leaves out what is none, and what is malformed."""
+    """Return the public keys of a key set that may sign ID tokens. Leaves out what is none, and what is malformed."""
     keys: dict[str | None, Key] = {}
     for entry in entries:
         if not isinstance(entry, dict):
@@ -115,7 +115,7 @@ def read_keys(entries: Iterable[object]) -> dict[str | None, Key]:
 
 
 def key_id(token: str) -> str | None:
-    """Returns the id of the key that a token says it is signed with; None if it names none.
+    """Return the id of the key that a token says it is signed with; None if it names none.
 
     Raises:
         IdTokenError: for what is no token, or has an algorithm that is not among ALGORITHMS.
@@ -130,7 +130,7 @@ def key_id(token: str) -> str | None:
 
 
 def check(token: str, key: Key, *, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
-    """Verifies the signature of an ID token, checks its claims, and returns them.
+    """Verify the signature of an ID token, check its claims, and return them.
 
     Args:
         token: the token.

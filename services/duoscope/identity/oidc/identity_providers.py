@@ -23,7 +23,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
 from duoscope.net.urls import parse_url
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 
@@ -73,7 +73,7 @@ class IdentityProviders:
         organization_id, identity_provider_id = authority.organization_id, new_id()
         async with self._store.open(authority.scope, "identity_providers.create") as tx:
             await self._quota.require_room(tx, organization_id, "identity_providers")
-            place = Place("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
+            cell = Cell("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
             wanted = IdentityProvider(
                 organization_id=organization_id,
                 identity_provider_id=identity_provider_id,
@@ -81,7 +81,7 @@ class IdentityProviders:
                 name=name,
                 issuer=self._checked_issuer(issuer),
                 client_id=client_id,
-                client_secret_encrypted=await self._box.seal(tx, client_secret.encode(), place),
+                client_secret_encrypted=await self._box.seal(tx, client_secret.encode(), cell),
                 scopes=_checked_scopes(scopes),
                 allowed_email_domains=_checked_domains(allowed_email_domains),
                 group_claim=group_claim,
@@ -112,8 +112,8 @@ class IdentityProviders:
         async with self._store.open(authority.scope, "identity_providers.change") as tx:
             before = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             if client_secret is not None:
-                place = Place("identity_providers", "client_secret_encrypted", _key(before))
-                changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), place)
+                cell = Cell("identity_providers", "client_secret_encrypted", _key(before))
+                changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), cell)
             old_mapping = await identity_providers.group_roles(tx, identity_provider_id)
             after = await identity_providers.save(tx, replace(before, **changes))
             mapping = old_mapping

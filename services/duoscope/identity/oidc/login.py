@@ -36,7 +36,7 @@ from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import IdentityProvider
 from duoscope.net.outbound import Outbound
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.secrets.keys import SecretKeys
 from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore
@@ -223,12 +223,12 @@ class OidcLogins:
         if code is None or len(code) > _CODE_CHARS_MAX:
             raise Refused("the provider refused")
         async with self._platform("oidc.client_secret") as tx:
-            place = Place(
+            cell = Cell(
                 "identity_providers",
                 "client_secret_encrypted",
                 (provider.organization_id, provider.identity_provider_id),
             )
-            client_secret = (await self._box.open(tx, provider.client_secret_encrypted, place)).decode()
+            client_secret = (await self._box.open(tx, provider.client_secret_encrypted, cell)).decode()
         tokens = await client.exchange(
             provider.issuer,
             client_id=provider.client_id,

@@ -122,7 +122,7 @@ class OidcClient:
         return Tokens(id_token, access_token if isinstance(access_token, str) else None)
 
     async def validate(self, issuer: str, id_token: str, *, client_id: str, nonce: str) -> dict[str, Any]:
-        """Returns the claims of an ID token, checked as id_tokens.py says. Raises `Refused` if any check fails."""
+        """Return the claims of an ID token, checked as id_tokens.py says. Raises `Refused` if any check fails."""
         try:
             key = await self._key(issuer, id_tokens.key_id(id_token))
             return id_tokens.check(id_token, key, issuer=issuer, client_id=client_id, nonce=nonce)

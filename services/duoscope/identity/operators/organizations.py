@@ -15,7 +15,7 @@ from duoscope.metadata import invitations as invitation_rows
 from duoscope.metadata import roles, tenants, user_roles
 from duoscope.metadata.invitations import Overview
 from duoscope.metadata.organizations import Organization
-from duoscope.metadata.user_roles import Access
+from duoscope.metadata.user_roles import Assignment
 from duoscope.stores.postgres import MetadataStore
 
 _OPERATOR: Final = PlatformScope(reason="an operator's command")
@@ -106,7 +106,7 @@ async def _over_invitation(store: MetadataStore, invitation_id: UUID) -> Authori
     return operator_over(found.organization_id)
 
 
-async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:
+async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Assignment]:
     """Who holds which role where, of all organizations or one (by code).
 
     Raises:

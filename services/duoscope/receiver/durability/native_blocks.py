@@ -1,6 +1,6 @@
 """Leaves rows out of a block in ClickHouse's Native format. For the rare batch of which a part is stored, or refused.
 
-Knows the types that the decoder writes (decoder/columns.c), and no others.
+Knows the types that the decoder writes (decoder/columns/specs.h), and no others.
 """
 
 import re

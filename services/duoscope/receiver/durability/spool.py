@@ -15,7 +15,7 @@ import math
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,11 @@ _spool_age = Gauge("duoscope_ingest_spool_oldest_seconds", "Age of the oldest ba
 _away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take INSERTs and batches go to disk")
 _poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused for good")
 _replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from disk into ClickHouse")
+_errors = Counter(
+    "duoscope_ingest_batch_errors",
+    "Tries to store a batch that ended in an error nobody foresaw; the batch waits on disk",
+)
+_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptBatchError, FileNotFoundError)
 
 REPLAY_SPOOL: Final = Job(
     "replay-spool",
@@ -244,12 +249,13 @@ class Spool:
             DuoscopeError: UNAVAILABLE.
             RejectedByStoreError: never will be, and for no item of it.
         """
-        for table in [insert.table for insert in batch.inserts]:
-            try:
-                await self._insert(batch, table)
-            except RejectedByStoreError as error:
-                batch = await self._without_refused(batch, table, error)
-                await self._insert(batch, table)
+        with _errors_counted():
+            for table in [insert.table for insert in batch.inserts]:
+                try:
+                    await self._insert(batch, table)
+                except RejectedByStoreError as error:
+                    batch = await self._without_refused(batch, table, error)
+                    await self._insert(batch, table)
         self._commits += bool(batch.inserts)
         return batch
 
@@ -352,14 +358,17 @@ class Spool:
 
     async def _replay(self, path: Path) -> None:
         try:
-            batch = await asyncio.to_thread(self._journal.read, path)
+            with _errors_counted():
+                batch = await asyncio.to_thread(self._journal.read, path)
         except FileNotFoundError:  # inserted late, or dropped by an operator
             return
         except CorruptBatchError:
             await self.set_aside(path, "the file is torn or was changed")
             return
         try:
-            await self.insert(await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED))
+            with _errors_counted():
+                missing = await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED)
+            await self.insert(missing)
         except RejectedByStoreError as error:
             await self.set_aside(path, str(error))
         else:
@@ -404,6 +413,17 @@ class Spool:
         # The name of a file is a UUIDv7, which begins with milliseconds.
         self._oldest = int(waiting[0].stem[:12], 16) / 1e3 if waiting else math.inf
         _spool_age.set(now_unix_nano() / 1e9 - self._oldest if waiting else 0)
+
+
+@contextlib.contextmanager
+def _errors_counted() -> Generator[None]:
+    """Errors of duoscope itself, that is: what a store, a disk or an operator may do is counted elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, _FORESEEN):
+            _errors.inc()
+        raise
 
 
 def _ledger_times(batch: Batch) -> list[tuple[tuple[str, str], int]]:

@@ -1,4 +1,4 @@
-"""OTLP/JSON bodies: made protobuf by the decoder (`decoder/json.c`), after which they go the way of everything else."""
+"""OTLP/JSON bodies: made protobuf by the decoder (`decoder/json/`), after which they go the way of everything else."""
 
 from functools import partial
 from typing import Final

@@ -1,4 +1,4 @@
-"""The API: the first start where there was none, and the HTTP server."""
+"""The API part: the first start on new stores, and the HTTP server."""
 
 import dataclasses
 from typing import ClassVar
@@ -15,7 +15,7 @@ from duoscope.runtime.process import Process
 
 
 class ApiPart:
-    """See the module."""
+    """The API part of a process."""
 
     http_port: ClassVar[str] = "api_port"
 
@@ -23,7 +23,7 @@ class ApiPart:
         self._is_trial = settings.embedded_postgres and settings.embedded_clickhouse
 
     async def start(self, process: Process) -> None:
-        """Make the first tenant where there is none, then listen."""
+        """Create the first tenant if there is none, then listen."""
         started = process.started
         process.first_start = await bootstrap(
             process.metadata,

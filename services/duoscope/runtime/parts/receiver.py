@@ -1,4 +1,4 @@
-"""The receiver: OTLP over gRPC and HTTP, admission, batches and their way to ClickHouse."""
+"""The receiver part: OTLP over gRPC and HTTP, admission, batches and their way to ClickHouse."""
 
 import asyncio
 from typing import ClassVar
@@ -20,22 +20,24 @@ from duoscope.runtime.process import Process
 
 
 class ReceiverPart:
-    """See the module."""
+    """The receiver part of a process."""
 
     http_port: ClassVar[str] = "otlp_http_port"
 
     def __init__(self, settings: Settings) -> None:
-        """Reads the TLS files: INVALID where they do not fit."""
+        """Read the TLS files. Raises INVALID if they do not belong together."""
         self._tls = TlsFiles.of(settings)
 
     async def start(self, process: Process) -> None:
-        """Take up what the disk holds, then listen."""
+        """Load the batches on disk, then listen."""
         ingest, receivers = await self._open_ingest(process)
         process.readiness["ingest"] = ingest.ready
         await self._listen(process, ingest, receivers)
 
     async def _open_ingest(self, process: Process) -> tuple[Ingest, Receivers]:
-        """What takes requests, and what counts receivers; an embedded ClickHouse has one, so nobody counts."""
+        """Create the `Ingest` and the counter of receivers. With an embedded ClickHouse there is one receiver, so
+        nothing is counted.
+        """
         settings = process.settings
         journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
         receivers = Receivers(process.metadata, journal.receiver_id)
@@ -69,7 +71,9 @@ class ReceiverPart:
         await http.start(process.listening[self.http_port])
 
         async def drain() -> None:
-            """Stop all at once: none takes new requests while another finishes its last; others get its share."""
+            """Stop both transports at once: neither accepts new requests while the other finishes its last, and other
+            receivers get this one's share.
+            """
             grace_s = limits.INGEST_DRAIN_MAX_S
             await asyncio.gather(http.stop(grace_s), grpc.stop(grace_s), receivers.close())
 

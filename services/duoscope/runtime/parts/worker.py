@@ -1,4 +1,4 @@
-"""The worker: what is done at set times."""
+"""The worker part: periodic jobs."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from duoscope.worker.mail import start_mail
 
 
 class WorkerPart:
-    """See the module."""
+    """The worker part of a process."""
 
     http_port: ClassVar[str] = ""
 

@@ -1,8 +1,8 @@
 """The telemetry store: ClickHouse, embedded or a server, through the same client.
 
-Clients are private to this package. What leaves it are handles: `TelemetryStore.bind(scope)` reads one tenant's rows
-through parameterised views, `TelemetryStore.ingest()` inserts what the receiver decoded, `SchemaAccount` is the
-migrator's. Calls run in threads of their own, each with a client: nothing here blocks the event loop.
+Clients are private to this package. It hands out handles: `TelemetryStore.bind(scope)` reads one tenant's rows through
+parameterised views, `TelemetryStore.ingest()` inserts decoded batches, `SchemaAccount` is for the migrator. Calls run
+in threads of their own, each with a client: nothing here blocks the event loop.
 """
 
 from duoscope.stores.clickhouse.account import SchemaAccount

@@ -18,20 +18,20 @@ class SchemaAccount:
         self._client = client
 
     def execute(self, sql: str) -> None:
-        """Run a statement that answers nothing."""
+        """Run a statement that returns no rows."""
         self._client.command(sql)
 
     def query(self, sql: str) -> Sequence[Sequence[Any]]:
-        """Rows of a statement."""
+        """Run a statement and return its rows."""
         return self._client.query(sql).result_rows
 
     def close(self) -> None:
-        """Release the connection, and the engine when it was the last."""
+        """Close the connection, and the engine with the last one."""
         self._client.close()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """An account that may change the schema, in a database that is made where it is missing.
+        """Open an account that may change the schema, in a database that is created if it does not exist.
 
         Raises:
             DuoscopeError: UNAVAILABLE when ClickHouse cannot be reached.

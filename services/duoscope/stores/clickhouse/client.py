@@ -1,4 +1,4 @@
-"""How a client of ClickHouse is opened: of the embedded engine or of a server, by the settings."""
+"""How a client of ClickHouse is opened: for the embedded engine or for a server, depending on the settings."""
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -8,7 +8,7 @@ from duoscope.kernel.settings import Settings
 
 
 def open_client(settings: Settings, *, database: str, admin: bool = False) -> Client:
-    """A client of one database; `admin` takes the account that may change the schema.
+    """Open a client of one database. With `admin` it uses the account that may change the schema.
 
     Raises:
         OperationalError: ClickHouse cannot be reached.

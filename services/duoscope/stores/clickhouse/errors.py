@@ -1,4 +1,4 @@
-"""ClickHouse's errors as ours: what may pass, what is the caller's, what no later call will take."""
+"""Maps ClickHouse's errors to ours: those that may pass, those of the caller, and those that no retry will mend."""
 
 import re
 from collections.abc import Callable
@@ -16,15 +16,15 @@ _RETRYABLE_CODES: Final = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 319
 """Timeouts, too many queries or parts, no memory or space, read-only, unknown status of an INSERT, network."""
 
 _TOO_MANY_PARTITIONS: Final = "Too many partitions for single INSERT block"
-"""Has the code of too many parts, but does not pass: times of a request that are spread over years. Sent again, it
-would take every batch that it is in with it."""
+"""Has the code of too many parts, but does not pass: the times of a request are spread over years. A retry would fail
+every batch that contains it."""
 
 _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
-"""Too many rows, too slow, too much memory, too many bytes: of a read, its own limits."""
+"""Too many rows, too slow, too much memory, too many bytes: a read exceeded its own limits."""
 
 
 class RejectedByStoreError(Exception):
-    """ClickHouse cannot take these bytes, now or later; `code` is its error code. Inward: never shown to a client."""
+    """ClickHouse can never accept these bytes; `code` is its error code. For internal use: never shown to a client."""
 
     def __init__(self, code: int | None, text: str) -> None:
         super().__init__(text)
@@ -32,15 +32,15 @@ class RejectedByStoreError(Exception):
 
 
 def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
-    """Run `work` with ClickHouse's errors turned into ours; their text stays inward (`detail`).
+    """Run `work` and map ClickHouse's errors to ours; their text goes to `detail`.
 
     Args:
         work: a synchronous call of the client.
-        reject: the call is an INSERT, so an error that no later call would mend is about its bytes.
+        reject: the call is an INSERT, so an error that no retry would mend is caused by its bytes.
 
     Raises:
-        DuoscopeError: UNAVAILABLE where the same call may succeed later; INVALID for a read beyond its limits.
-        RejectedByStoreError: only with `reject`: the bytes themselves are at fault.
+        DuoscopeError: UNAVAILABLE if the same call may succeed later; INVALID for a read beyond its limits.
+        RejectedByStoreError: only with `reject`: the bytes themselves are the cause.
     """
     try:
         return work()

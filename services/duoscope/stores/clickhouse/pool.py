@@ -21,7 +21,7 @@ class Pool:
         self._opened: list[Client] = []
 
     async def run(self, work: Callable[[Client], T]) -> T:
-        """Run `work` in a thread with a client nobody else uses meanwhile."""
+        """Run `work` in a thread, with a client that no other call uses meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
 
     def _with_client(self, work: Callable[[Client], T]) -> T:
@@ -36,7 +36,7 @@ class Pool:
             self._idle.put(client)
 
     def close(self) -> None:
-        """Let running calls end, then close every client."""
+        """Wait for running calls to end, then close every client."""
         self._threads.shutdown(wait=True)
         for client in self._opened:
             client.close()

@@ -1,7 +1,7 @@
-"""What answers to reads hold in memory, from the rows of a query until the last byte is sent: a budget for each tenant
-and one for all.
+"""Memory that answers to reads hold, from the rows of a query until the last byte is sent: a budget for each tenant and
+one for all.
 
-A request opens an account (`reading`); whatever is read in it counts, and is given back when the request is over.
+A request opens an account (`reading`); everything read within it counts, and is given back at the end of the request.
 Without an account, as in background work, nothing counts.
 """
 
@@ -16,7 +16,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 
 
 class ReadMemory:
-    """Bytes held by answers of one process."""
+    """The bytes held by answers of one process."""
 
     def __init__(
         self, tenant_bytes_max: int = limits.ANSWERS_TENANT_BYTES_MAX, bytes_max: int = limits.ANSWERS_BYTES_MAX
@@ -27,18 +27,18 @@ class ReadMemory:
 
     @property
     def held(self) -> int:
-        """Bytes in all."""
+        """The bytes held in all."""
         return self._held.total()
 
     def take(self, tenant_id: UUID, size: int) -> None:
-        """Count bytes.
+        """Count bytes of a tenant.
 
         Raises:
             DuoscopeError: RATE_LIMITED `answers-unread` beyond the tenant's budget, UNAVAILABLE `answers-full` beyond
                 that of all.
         """
         own = self._held[tenant_id]
-        # One answer is taken whatever its size, for a tenant that holds nothing: it is bounded itself.
+        # A tenant that holds nothing gets one answer of any size: an answer has a limit of its own.
         if own and own + size > self._tenant_bytes_max:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
@@ -56,14 +56,14 @@ class ReadMemory:
         self._held[tenant_id] += size
 
     def give_back(self, tenant_id: UUID, size: int) -> None:
-        """Count them no more."""
+        """Release bytes of a tenant."""
         self._held[tenant_id] -= size
         if not self._held[tenant_id]:
             del self._held[tenant_id]
 
 
 class Account:
-    """What one request holds."""
+    """The bytes that one request holds."""
 
     def __init__(self) -> None:
         self._taken: list[tuple[ReadMemory, UUID, int]] = []
@@ -74,7 +74,7 @@ class Account:
         self._taken.append((memory, tenant_id, size))
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all bytes."""
         while self._taken:
             memory, tenant_id, size = self._taken.pop()
             memory.give_back(tenant_id, size)
@@ -85,7 +85,7 @@ _account: ContextVar[Account | None] = ContextVar("account", default=None)
 
 @contextmanager
 def reading() -> Generator[Account]:
-    """An account for what is read within."""
+    """Open an account for everything read within the context."""
     account = Account()
     token = _account.set(account)
     try:
@@ -96,7 +96,7 @@ def reading() -> Generator[Account]:
 
 
 def hold(memory: ReadMemory, tenant_id: UUID, size: int) -> None:
-    """Count bytes in the account that is open, if there is one; raises as `ReadMemory.take` does."""
+    """Count bytes in the open account, if there is one. Raises as `ReadMemory.take` does."""
     account = _account.get()
     if account is not None:
         account.take(memory, tenant_id, size)

@@ -1,7 +1,8 @@
-"""Who may read now: places for queries, shared fairly between tenants.
+"""Slots for queries, shared fairly between tenants.
 
-A tenant has at most so many at work, and so many that wait; beyond it, it is told to come again. Tenants that wait take
-turns. The last places are for tenants that have none at work, so that a few greedy ones leave room for the next.
+A tenant may have a limited number of queries at work, and a limited number that wait; beyond that, it is told to retry.
+Waiting tenants take turns. The last slots are for tenants that have none at work, so that a few greedy ones leave room
+for the next.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 _QUEUE_FULL: Final = "too-many-reads"
 _WAITED_TOO_LONG: Final = "reads-busy"
 BUSY_CODES: Final = frozenset({_QUEUE_FULL, _WAITED_TOO_LONG})
-"""Of the errors that say that there was no place: the store itself is well."""
+"""Codes of the errors that say that no slot was free: the store itself is well."""
 
 
 class ReadSlots:
-    """The places of one process."""
+    """The slots of one process."""
 
     def __init__(
         self,
@@ -41,18 +42,18 @@ class ReadSlots:
 
     @asynccontextmanager
     async def taken(self, tenant_id: UUID) -> AsyncGenerator[int]:
-        """A place for as long as the context lasts; yields how many threads the query may use.
+        """Hold a slot within the context. Yields how many threads the query may use.
 
         Raises:
-            DuoscopeError: RATE_LIMITED `too-many-reads` for a tenant of which too many wait; UNAVAILABLE `reads-busy`
-                after a wait that was too long.
+            DuoscopeError: RATE_LIMITED `too-many-reads` if too many queries of the tenant wait; UNAVAILABLE
+                `reads-busy` after too long a wait.
         """
         if tenant_id in self._waiting or not self._has_place(tenant_id):
             await self._wait(tenant_id)
         else:
             self._running[tenant_id] += 1
         try:
-            # A tenant's first query may use as many threads as one of anybody's; those beside it have one each.
+            # A tenant's first query may use several threads; further ones at the same time have one each.
             yield limits.READ_THREADS_MAX if self._running[tenant_id] == 1 else 1
         finally:
             self._running[tenant_id] -= 1
@@ -98,7 +99,7 @@ class ReadSlots:
                 del self._waiting[tenant_id]
 
     def _wake(self) -> None:
-        """Give free places to tenants in turn."""
+        """Give free slots to waiting tenants in turn."""
         progress = True
         while progress:
             progress = False

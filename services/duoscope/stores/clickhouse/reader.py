@@ -26,7 +26,7 @@ _WORD_BYTES: Final = 8
 
 
 class Blocks(NamedTuple):
-    """Numbered blocks of rows that a part holds, of one partition, from `low` to `high`."""
+    """The range of block numbers, from `low` to `high`, in one part of one partition."""
 
     partition: str
     low: int
@@ -52,18 +52,18 @@ class TelemetryReader:
         name: str,
         settings: Mapping[str, str | int] | None = None,
     ) -> list[dict[str, Any]]:
-        """Rows of one SELECT as dicts.
+        """Run one SELECT and return its rows as dicts.
 
         Args:
-            sql: with `@view` for sources and `{name:Type}` for values; values are bound by ClickHouse.
+            sql: with `@view` for sources and `{name:Type}` for values; ClickHouse binds the values.
             parameters: values; `workspace_id` and `tenant_id` are the reader's own and cannot be given.
             name: shows in the query log.
-            settings: ClickHouse settings on top of the read limits.
+            settings: ClickHouse settings in addition to the read limits.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is away, INVALID when the query hits its limits; what `ReadSlots`
-                and `ReadMemory` say when there is no room for it.
-            UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
+            DuoscopeError: UNAVAILABLE when ClickHouse is down, INVALID when the query exceeds its limits, and as
+                `ReadSlots` and `ReadMemory` when there is no room for it.
+            UnicodeEncodeError: a value is not valid text; the client would otherwise report the store as unreachable.
         """
         statement, bound = self._bound(sql, parameters)
         applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
@@ -80,7 +80,7 @@ class TelemetryReader:
         return rows
 
     async def row_binary(self, sql: str, parameters: Mapping[str, object] | None = None, *, name: str) -> bytes:
-        """The rows of one SELECT in ClickHouse's RowBinary, for arrays: columns of fixed width, one after the other.
+        """Run one SELECT and return its rows in ClickHouse's RowBinary format, for arrays: columns of fixed width.
 
         Args:
             sql: as for `query`.
@@ -88,8 +88,8 @@ class TelemetryReader:
             name: shows in the query log.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is away, INVALID when the query hits its limits.
-            UnicodeEncodeError: a value is no text, which the client would report like a store that is away.
+            DuoscopeError: UNAVAILABLE when ClickHouse is down, INVALID when the query exceeds its limits.
+            UnicodeEncodeError: a value is not valid text; the client would otherwise report the store as unreachable.
         """
         statement, bound = self._bound(sql, parameters)
         applied = {**_READ_SETTINGS, "log_comment": name}
@@ -108,7 +108,8 @@ class TelemetryReader:
         return scoped_sql(sql), bound
 
     async def log_blocks(self, *, changed_within_s: float | None = None) -> list[Blocks]:
-        """Which blocks of log records are stored, of whatever tenant; with a time, at least those that came since.
+        """List the stored blocks of log records of all tenants; with `changed_within_s`, at least those that arrived
+        since.
 
         Raises:
             DuoscopeError: UNAVAILABLE.
@@ -119,7 +120,7 @@ class TelemetryReader:
         )
         parameters: dict[str, object] = {}
         if changed_within_s is not None:
-            # A part's time is a little before it can be read, and has whole seconds.
+            # A part's time is slightly before the part can be read, and in whole seconds.
             sql += " AND modification_time >= now() - {seconds:UInt32}"
             parameters["seconds"] = math.ceil(changed_within_s + limits.INGEST_COMMIT_MAX_S)
         settings = {**_READ_SETTINGS, "log_comment": "logs.blocks"}
@@ -131,6 +132,11 @@ class TelemetryReader:
 
 
 def _size(column: Sequence[Any]) -> int:
-    """About how many bytes a column of a result holds: texts whole, everything else as a word."""
+    """The approximate size of a result's column in bytes: the length of texts, also in arrays; a word for all else."""
     words = _WORD_BYTES * len(column)
-    return words + sum(map(len, column)) if column and isinstance(column[0], str | bytes) else words
+    first = next((value for value in column if value), None)
+    if isinstance(first, str | bytes):
+        return words + sum(len(value) for value in column if value)
+    if isinstance(first, list):
+        return words + sum(_size(cast("list[Any]", value)) for value in column if value)
+    return words

@@ -1,7 +1,7 @@
-"""The writer of what duoscope records about itself in ClickHouse: the audit log.
+"""The writer of duoscope's own records in ClickHouse: the audit log.
 
-Apart from ingest: another thread, another kind of INSERT, rows made here. It also reads the copy of one chain back over
-all tenants, for whoever verifies it; made by `TelemetryStore.records()`.
+It is separate from ingest: another thread, another kind of INSERT, rows made here. It also reads the copy of one chain
+back over all tenants, for verification. `TelemetryStore.records()` makes it.
 """
 
 import json
@@ -13,7 +13,7 @@ from uuid import UUID
 from clickhouse_connect.driver.client import Client
 
 AUDIT_RETENTION_DAYS: Final = 400
-"""The longest class there is; PostgreSQL keeps the entries themselves without an end."""
+"""The longest retention there is; PostgreSQL keeps the entries themselves forever."""
 
 _COLUMNS: Final = (
     "organization_id",
@@ -37,10 +37,10 @@ _READ_SETTINGS: Final = {"max_execution_time": 300, "use_query_condition_cache":
 
 
 class Runs(Protocol):
-    """Runs work with a client of its own in a thread, with ClickHouse's errors turned into ours."""
+    """Runs work in a thread with its own client, and maps ClickHouse's errors to ours."""
 
     def __call__(self, work: Callable[[Client], Any], /) -> Awaitable[Any]:
-        """What `work` answers."""
+        """Run `work` and return its result."""
         ...
 
 
@@ -64,7 +64,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredAudit:
-    """What ClickHouse has of one entry: its metadata, and the columns that a search sees."""
+    """ClickHouse's copy of one entry: its metadata, and the columns that a search reads."""
 
     sequence: int
     action: str
@@ -80,10 +80,10 @@ class RecordWriter:
         self._run = run
 
     async def append_audit(self, rows: Sequence[AuditRow], *, token: str) -> None:
-        """Insert; the same rows under the same token are stored once, within the window of the table.
+        """Insert entries. The same rows under the same token are stored once, within the window of the table.
 
         Raises:
-            DuoscopeError: UNAVAILABLE while ClickHouse is away.
+            DuoscopeError: UNAVAILABLE while ClickHouse is down.
         """
         block = "\n".join(json.dumps(_as_json(row)) for row in rows).encode()
         settings = {"async_insert": 0, "insert_deduplication_token": token, "log_comment": "audit"}
@@ -94,7 +94,7 @@ class RecordWriter:
         )
 
     async def audit_sequences(self, organization_id: UUID, first: int, last: int) -> set[int]:
-        """Which entries of a part of a chain are there."""
+        """The sequence numbers, within a part of a chain, of the entries that ClickHouse has."""
         rows = await self._query(
             f"SELECT DISTINCT {_SEQUENCE} FROM audit_logs "
             f"WHERE {_PLACE} AND {_SEQUENCE} BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
@@ -103,7 +103,7 @@ class RecordWriter:
         return {int(row[0]) for row in rows}
 
     async def audit_chain(self, organization_id: UUID, after: int) -> list[StoredAudit]:
-        """The next entries of a chain behind the number `after`; one that is stored twice is here twice."""
+        """The next entries of a chain after the number `after`. An entry that is stored twice is returned twice."""
         rows = await self._query(
             f"SELECT {_SEQUENCE} AS sequence, action, resource_id, toString(result), metadata FROM audit_logs "
             f"WHERE {_PLACE} AND {_SEQUENCE} > {{after:UInt64}} ORDER BY sequence "
@@ -113,7 +113,7 @@ class RecordWriter:
         return [StoredAudit(int(row[0]), *row[1:]) for row in rows]
 
     async def audit_organizations(self) -> set[UUID]:
-        """Whose chains there are."""
+        """The organizations that have an audit chain in ClickHouse."""
         return {UUID(str(row[0])) for row in await self._query("SELECT DISTINCT organization_id FROM audit_logs", {})}
 
     async def _query(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:

@@ -1,8 +1,9 @@
-"""Tells what an INSERT would be refused for, and stores nothing: copies of a table, of its views and of their tables.
+"""Finds out why an INSERT would be refused, without storing anything: on copies of a table, of its views and of their
+tables.
 
-An INSERT that one view refuses is in the table already, and perhaps in other views: what is tried on them stays there.
-So parts of a refused block are tried on copies, which have the same columns, constraints, partitions and codecs, in a
-database that is gone afterwards. One that a kill left behind goes when the same name is rehearsed again.
+If one view refuses an INSERT, its rows are already in the table, and perhaps in other views. So parts of a refused
+block are tried on copies, which have the same columns, constraints, partitions and codecs, in a database that is
+dropped afterwards. A copy that a kill left behind is dropped when the same name is rehearsed again.
 """
 
 import re
@@ -22,12 +23,12 @@ _DEFINITIONS: Final[LiteralString] = (
     "SELECT name, create_table_query, as_select, dependencies_table FROM system.tables "
     "WHERE database = {database:String}"
 )
-# What the definitions need that is off by default, as the migrator has it.
+# Settings that the definitions need and that are off by default, as the migrator has them.
 _CREATING: Final = {"enable_alp_codec": 1, "log_comment": "rehearsal"}
 
 
 class Rehearsal:
-    """A context in which blocks for one table are tried out. `name` is told apart from others at the same time."""
+    """A context in which blocks for one table are tried out. Rehearsals at the same time need different names."""
 
     def __init__(self, pool: Pool, table: str, name: str) -> None:
         if not re.fullmatch(r"\w+", name):
@@ -40,7 +41,7 @@ class Rehearsal:
         """Make the copies.
 
         Raises:
-            DuoscopeError: UNAVAILABLE, or INTERNAL where the account may not make them.
+            DuoscopeError: UNAVAILABLE, or INTERNAL if the account may not make them.
         """
         await self._pool.run(lambda client: guarded(lambda: self._make(client)))
         return self
@@ -49,10 +50,10 @@ class Rehearsal:
         await self._pool.run(lambda client: guarded(lambda: self._drop(client)))
 
     async def takes(self, block: bytes, form: str) -> bool:
-        """Whether the table and all its views take a block.
+        """Whether the table and all its views accept a block.
 
         Raises:
-            DuoscopeError: UNAVAILABLE: nobody knows.
+            DuoscopeError: UNAVAILABLE: the answer is unknown.
         """
         settings = {
             "async_insert": 0,
@@ -96,7 +97,7 @@ class Rehearsal:
         create = found[table][0].replace(
             f"CREATE TABLE {DATABASE}.", f"CREATE TABLE IF NOT EXISTS {self._database}.", 1
         )
-        # One server's copy is enough, and a replica's path is taken.
+        # One server's copy is enough, and a replica's path is already in use.
         self._create(client, _REPLICATED.sub(r"ENGINE = \1(", create))
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""The names of the telemetry database: what is stored, what the receiver fills, what a reader may name.
+"""The names of the telemetry database: stored tables, tables that the receiver fills, views that a reader may name.
 
-A test holds them against a migrated database. `scoped_sql` is the one place where a view's call is written.
+A test compares them with a migrated database. `scoped_sql` is the one place where a view's call is written.
 """
 
 import re
@@ -37,7 +37,7 @@ VIEWS: Final = frozenset(
         "rejections",
     }
 )
-"""What a reader may name; each takes the workspace and the tenant as parameters."""
+"""The views that a reader may name; each takes the workspace and the tenant as parameters."""
 
 INGESTED: Final = frozenset(
     {
@@ -54,19 +54,19 @@ INGESTED: Final = frozenset(
         "ingest_rejections",
     }
 )
-"""What the receiver inserts into; views fill the others from these, and of the last one the most."""
+"""The tables that the receiver inserts into. Views fill the other tables from these, most of them from the last one."""
 
 LEDGER: Final = "ingest_ledger"
-"""A row a request that was stored: written last, so that what it names is there."""
+"""One row per stored request, written last, so that everything it names is stored."""
 
 REJECTIONS: Final = "ingest_rejections"
-"""Requests that were refused whole, counted by the minute."""
+"""Requests that were refused whole, counted per minute."""
 
 CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
-"""Of those, the ones whose rows are of many requests at once, and the same again and again."""
+"""Those of them whose rows belong to many requests at once, and repeat often."""
 
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
-"""Of those, the ones whose rows come on top of items, which are stored without them all the same."""
+"""Those of them whose rows accompany items, which are stored even without them."""
 
 STORED: Final = INGESTED | {
     "alert_history",
@@ -90,7 +90,7 @@ _TABLE = re.compile(rf"(?<!@)\b(?:{'|'.join(sorted(STORED))})\b|\bsystem\s*\.")
 
 
 def scoped_sql(sql: str) -> str:
-    """SQL with every `@view` turned into the view's call for the bound tenant; raw tables are refused.
+    """Replace every `@view` in SQL with the view's call for the bound tenant. Raw tables are refused.
 
     Raises:
         ValueError: the SQL names a table, or a view that is not in `VIEWS`: a defect of the caller.

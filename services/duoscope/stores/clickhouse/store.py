@@ -22,7 +22,7 @@ from duoscope.stores.clickhouse.writer import IngestWriter
 from duoscope.stores.migrations.clickhouse import ClickHouseMigrator
 
 WRITERS: Final = max(1, (os.cpu_count() or 1) // 2)
-"""Threads, each with a client: searches do not wait for INSERTs, nor INSERTs for searches. An INSERT takes one core and
+"""Threads, each with a client, so that searches and INSERTs do not wait for each other. An INSERT takes one core and
 about 17 times its bytes of memory, so there are as many as leave room for merges and searches."""
 
 
@@ -30,18 +30,19 @@ class TelemetryStore:
     """Both kinds of handle over one ClickHouse. Close it: an open embedded client keeps the engine alive."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is opened before the first call."""
+        """Create the store. Nothing is opened before the first call."""
         self._settings = settings
         self._readers = Pool(self._open_client, limits.READS_MAX, "clickhouse-read")
         self._slots = ReadSlots()
         self.read_memory = ReadMemory()
         """What answers to reads hold."""
-        # Neither a health check nor a look at what arrived waits for queries.
+        # Health checks and queries for new arrivals do not wait for other queries.
         self._health = Pool(self._open_client, 1, "clickhouse-health")
         self._watchers = Pool(self._open_client, 1, "clickhouse-watch")
         self._writers = Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
-        # Which requests are stored is asked before each batch, which must not wait for the INSERT of the one before.
+        # Before each batch the ledger is asked which requests are stored; this must not wait for the previous batch's
+        # INSERT.
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
 
     def _open_client(self) -> Client:
@@ -52,11 +53,11 @@ class TelemetryStore:
         return TelemetryReader(self._readers, self._watchers, scope, self._slots, self.read_memory)
 
     def ingest(self) -> IngestWriter:
-        """The writer of the receiver's blocks; the rows themselves carry whose they are."""
+        """The writer of the receiver's blocks; the rows themselves carry their tenant."""
         return IngestWriter(self._writers, self._lookups)
 
     def records(self) -> RecordWriter:
-        """The writer of what duoscope records about itself; it waits for no INSERT of ingest, nor they for it."""
+        """The writer of duoscope's own records. It and ingest's INSERTs do not wait for each other."""
         return RecordWriter(lambda work: self._recorders.run(lambda client: guarded(lambda: work(client))))
 
     async def ping(self) -> None:

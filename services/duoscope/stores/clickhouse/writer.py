@@ -12,19 +12,19 @@ from duoscope.stores.clickhouse.rehearsal import Rehearsal
 from duoscope.stores.clickhouse.schema import INGESTED
 
 Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
-"""What the ledger has of a request: items, those stored, those rejected by reason, and when it was received: in
-milliseconds since 1970, more than once if it was sent again long after."""
+"""The ledger's entry of a request: items, those stored, those rejected by reason, and the times when it was received,
+in milliseconds since 1970: several, if it was sent again much later."""
 
 
 class IngestWriter:
-    """Inserts blocks of the receiver's, and tells which requests are stored already."""
+    """Inserts blocks of the receiver, and finds out which requests are already stored."""
 
     def __init__(self, pool: Pool, lookups: Pool) -> None:
         self._pool = pool
         self._lookups = lookups
 
     async def insert(self, table: str, block: bytes, *, form: str, token: str) -> None:
-        """Insert a block; returns when its rows and those of every view are committed.
+        """Insert a block. Returns when its rows and those of every view are committed.
 
         Args:
             table: one of `INGESTED`.
@@ -33,21 +33,22 @@ class IngestWriter:
             token: identifies this content; the same token again within the table's window stores nothing twice.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is away or too busy: the same call may succeed later.
-            RejectedByStoreError: the bytes themselves are at fault.
+            DuoscopeError: UNAVAILABLE when ClickHouse is down or too busy: the same call may succeed later.
+            RejectedByStoreError: the bytes themselves are the cause.
         """
         if table not in INGESTED:
             raise ValueError(f"The receiver does not insert into {table!r}")
         settings = {
             "async_insert": 0,
-            # Planning and compiling the views costs more than it saves: they are analysed anew at every INSERT.
+            # Planning and compiling the views costs more than it saves: they are analysed again at every INSERT.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
             # A block of one INSERT is one thread's work: more threads cost more than they gain.
             "max_threads": 1,
             # Merging a block with itself costs more than the few rows that it saves.
             "optimize_on_insert": 0,
-            # A part whose last file found no room was seen committed, and unreadable: it must not come to that.
+            # Seen once: the last file of a part found no space, and the part was committed but unreadable. Refuse
+            # before that.
             "min_free_disk_bytes_to_perform_insert": limits.STORE_DISK_FREE_BYTES_MIN,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -62,13 +63,14 @@ class IngestWriter:
         await self._pool.run(lambda client: guarded(lambda: run(client), reject=True))
 
     def rehearse(self, table: str, name: str) -> Rehearsal:
-        """Where blocks for a table are tried out without being stored; no two at a time have the same name."""
+        """A context to try out blocks for a table without storing them. No two at a time may have the same name."""
         if table not in INGESTED:
             raise ValueError(f"The receiver does not insert into {table!r}")
         return Rehearsal(self._pool, table, name)
 
     async def stored(self, requests: Sequence[tuple[str, str, str]], *, since_ns: int) -> dict[tuple[str, str], Stored]:
-        """Of requests by workspace, tenant and digest, those that were stored since a time, by tenant and digest.
+        """Find which of the requests, by workspace, tenant and digest, have been stored since a time. Returns them by
+        tenant and digest.
 
         Raises:
             DuoscopeError: UNAVAILABLE.

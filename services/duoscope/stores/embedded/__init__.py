@@ -1,7 +1,7 @@
 """The stores that come with the package: a PostgreSQL child process over one data directory.
 
-The embedded ClickHouse engine needs no process of its own, only a look at what a kill left; what the two share is the
-lock on the data directory.
+The embedded ClickHouse engine needs no process of its own, only a repair after a kill. Both share the lock on the data
+directory.
 """
 
 from duoscope.stores.embedded.deduplication import forget_missing_parts

@@ -1,9 +1,9 @@
-"""Mends what a kill of the embedded ClickHouse may leave: a token of an INSERT that is remembered, and no row of it.
+"""Repairs what a kill of the embedded ClickHouse may leave: the token of an INSERT without its rows.
 
-A table writes the token of an INSERT down before it takes the part in. Killed in between, it would skip the INSERT when
-the journal repeats it, and rows that were acknowledged would be missing. Before the engine starts, tokens of parts that
-are not there are forgotten, in the way the engine itself forgets them. Of a part that has since expired a token says
-nothing that is needed either.
+A table writes down the token of an INSERT before it accepts the part. After a kill in between, it would skip the INSERT
+when the journal repeats it, and acknowledged rows would be missing. So before the engine starts, tokens of missing
+parts are removed, in the way in which the engine itself removes them. Tokens of parts that have since expired are
+removed too; they are no longer needed.
 """
 
 import re
@@ -17,11 +17,11 @@ _PART: Final = re.compile(r"([^_]+)_(\d+)_(\d+)_\d+(?:_\d+)?")
 _ADDED, _DROPPED = "1", "2"
 
 _LINES_MAX: Final = 200
-"""Of each table: more INSERTs than can have been under way at once."""
+"""Per table: more INSERTs than can have been in progress at once."""
 
 
 def forget_missing_parts(clickhouse: Path) -> int:
-    """Look through the data folder of an engine that is not running. How many tokens were forgotten."""
+    """Remove tokens of missing parts from the data folder of an engine that is not running. Returns how many."""
     return sum(_mend(logs) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
 
 
@@ -46,7 +46,9 @@ def _fields(line: str) -> tuple[str, str, str]:
 
 
 def _covered(name: str, parts: Iterable[re.Match[str]]) -> bool:
-    """Whether the part, or one that it was merged into, is there. A name that is none is left alone."""
+    """Whether the part, or one that it was merged into, exists. An invalid name counts as covered, so that it is left
+    alone.
+    """
     part = _PART.fullmatch(name)
     if part is None:
         return True

@@ -1,9 +1,11 @@
-"""Turns itself into a PostgreSQL program: `python -I -S launcher.py <parent pid> <uid> <gid> <program> [argument...]`.
+"""Replaces itself with a PostgreSQL program: `python -I -S launcher.py <parent pid> <uid> <gid> <program>
+[argument...]`.
 
 Runs on its own, outside the package, with the standard library alone. A uid of -1 keeps the account. Otherwise it
-leaves root for that account and keeps a single capability: to pass and read folders. Without it a data directory or a
-virtual environment below a home folder of mode 0700 would be out of reach, and no folder's mode should be widened for
-that. On Linux the program also gets SIGINT, a fast shutdown, when the thread that started it dies: kill -9 included.
+changes from root to that account and keeps a single capability: to traverse and read folders. Without it, a data
+directory or a virtual environment below a home folder of mode 0700 would be out of reach, and no folder's mode should
+be widened for that. On Linux the program also gets SIGINT, a fast shutdown, when the thread that started it dies, even
+by kill -9.
 """
 
 import ctypes
@@ -29,7 +31,9 @@ class _Data(ctypes.Structure):
 
 
 def change_account(uid: int, gid: int) -> None:
-    """Leave root for an unprivileged account; on Linux keep the capability to pass folders, where we have it."""
+    """Change from root to an unprivileged account. On Linux, keep the capability to traverse folders, if the process
+    has it.
+    """
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     kept = _passing_capability(libc) if libc is not None else 0
     if libc is not None and kept:
@@ -38,7 +42,7 @@ def change_account(uid: int, gid: int) -> None:
     os.setgid(gid)
     os.setuid(uid)
     if libc is not None and kept:
-        # From here on best effort: without the capability PostgreSQL itself says which folder it could not enter.
+        # From here on best effort: without the capability PostgreSQL itself reports the folder that it cannot enter.
         data = (_Data * 2)(_Data(1 << kept, 1 << kept, 1 << kept), _Data(0, 0, 0))
         if libc.capset(ctypes.byref(_header()), data) == 0:
             libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept, 0, 0)
@@ -49,7 +53,7 @@ def _header() -> _Header:
 
 
 def _passing_capability(libc: ctypes.CDLL) -> int:
-    """The weaker of the two capabilities that pass folders, if this process has it; 0 for neither."""
+    """The weaker of the two capabilities that allow traversing folders, if this process has one; 0 for neither."""
     data = (_Data * 2)()
     if libc.capget(ctypes.byref(_header()), data) != 0:
         return 0
@@ -60,7 +64,9 @@ def _passing_capability(libc: ctypes.CDLL) -> int:
 
 
 def follow_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT when the starting thread dies. Must come last: a change of account clears the wish."""
+    """Ask the kernel for SIGINT when the starting thread dies. Must come last: a change of account clears the
+    request.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)

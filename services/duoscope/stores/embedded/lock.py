@@ -1,4 +1,6 @@
-"""One process owns a data directory: an advisory lock that the kernel drops when its holder dies, however it dies."""
+"""The lock on a data directory, so that one process owns it: an advisory lock that the kernel releases however its
+holder dies.
+"""
 
 import fcntl
 import os
@@ -19,7 +21,7 @@ class DataDirectoryLock:
 
     @classmethod
     def acquire(cls, data_dir: Path) -> Self:
-        """Take the lock, creating the directory (mode 0700) where it is missing; what is written in it is private.
+        """Take the lock, and create the directory (mode 0700) if it does not exist; files written in it are private.
 
         Raises:
             DuoscopeError: CONFLICT `data-directory-in-use` while another process holds it.
@@ -44,7 +46,7 @@ class DataDirectoryLock:
         return cls(descriptor)
 
     def release(self) -> None:
-        """Give the directory back; a second call does nothing."""
+        """Release the lock. A second call does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

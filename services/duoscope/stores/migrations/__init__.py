@@ -1,7 +1,7 @@
-"""Brings both stores to the schema this installation was written for, and tells services when they are not there.
+"""Migrates both stores to the schema this installation was written for, and tells services when they do not have it.
 
-One migrator at a time: the lock is PostgreSQL's, taken around everything, so ClickHouse's migrations need PostgreSQL's
-owner connection too. See `postgres.py` and `clickhouse.py` for what a kill in the middle leaves.
+One migrator runs at a time: the lock is PostgreSQL's, held around everything, so ClickHouse's migrations need
+PostgreSQL's owner connection too. See `postgres.py` and `clickhouse.py` for what a kill in the middle leaves.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Migrator:
         )
 
     async def status(self) -> list[MigrationStatus]:
-        """Every known migration of both stores with its state."""
+        """The state of every known migration of both stores."""
         async with open_migrator(self._admin_dsn, self._postgres_files) as postgres:
             found = await postgres.status()
             if self._clickhouse is not None:
@@ -64,11 +64,11 @@ class Migrator:
             return found
 
     async def plan(self) -> list[MigrationStatus]:
-        """What `up` would do."""
+        """The migrations that `up` would apply."""
         return [entry for entry in await self.status() if entry.state != "applied"]
 
     async def up(self) -> list[Migration]:
-        """Apply everything pending, PostgreSQL first; answers what that was."""
+        """Apply all pending migrations, PostgreSQL first. Returns them."""
         async with open_migrator(self._admin_dsn, self._postgres_files) as postgres:
             await postgres.prepare(self._service_dsn)
             done = await postgres.up()
@@ -77,7 +77,9 @@ class Migrator:
             return done
 
     async def down(self, store: StoreName, to: int) -> list[Migration]:
-        """Undo one store's migrations above version `to`, newest first, WITH THE DATA in what they made."""
+        """Undo one store's migrations above version `to`, newest first, WITH THE DATA in what they made. Returns
+        them.
+        """
         if to < 0:
             raise invalid("The version to go down to is 0 or more.")
         async with open_migrator(self._admin_dsn, self._postgres_files) as postgres:
@@ -94,7 +96,7 @@ def required_version(store: StoreName, folder: Path | None = None) -> int:
 
 
 def verify_schema(store: StoreName, applied: Mapping[int, str], folder: Path | None = None) -> None:
-    """Refuse a schema that is older, newer or other than this installation's.
+    """Refuse a schema that is older, newer or different from this installation's.
 
     Args:
         store: which of the two.
@@ -102,6 +104,6 @@ def verify_schema(store: StoreName, applied: Mapping[int, str], folder: Path | N
         folder: as for `Migrator`.
 
     Raises:
-        DuoscopeError: the message says what to run.
+        DuoscopeError: the message names the command to run.
     """
     verify(store, load((folder or shipped("migrations")) / store, store), applied)

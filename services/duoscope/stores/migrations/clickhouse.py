@@ -1,6 +1,6 @@
-"""Migrates ClickHouse, which has no transactions: every statement is recorded on its own after it has run.
+"""Migrates ClickHouse, which has no transactions: every statement is recorded separately after it has run.
 
-A kill between a statement and its record makes the next run execute that statement again, so each must be idempotent
+After a kill between a statement and its record, the next run executes that statement again, so each must be idempotent
 (IF NOT EXISTS, IF EXISTS, OR REPLACE). Records are only ever added; the newest of a statement counts. The caller keeps
 other migrators away: by PostgreSQL's advisory lock, or by the lock on the data directory.
 """
@@ -36,20 +36,20 @@ _INSERT_SETTINGS = "SETTINGS async_insert = 0, insert_deduplicate = 0"
 
 
 class ClickHouseAccount(Protocol):
-    """What the migrator needs of a client: both interfaces of clickhouse-connect fit behind it."""
+    """What the migrator needs of a client; both interfaces of clickhouse-connect provide it."""
 
     def execute(self, sql: str) -> None:
-        """Run a statement that answers no rows."""
+        """Run a statement that returns no rows."""
         ...
 
     def query(self, sql: str) -> Sequence[Sequence[Any]]:
-        """Run a statement and answer its rows."""
+        """Run a statement and return its rows."""
         ...
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What the records say of one version: checksums of its statements that ran, of the file once all did."""
+    """The records of one version: checksums of its statements that ran, and of the file once all did."""
 
     statements: dict[int, str] = field(default_factory=dict[int, str])
     whole: str = ""
@@ -57,7 +57,7 @@ class _Progress:
 
 
 class ClickHouseMigrator:
-    """Runs in a thread: the embedded engine blocks its caller."""
+    """Applies and undoes ClickHouse's migrations. Use it in a thread: the embedded engine blocks its caller."""
 
     def __init__(self, account: ClickHouseAccount, migrations: Sequence[Migration], *, cluster: str = "") -> None:
         self._account = account
@@ -66,11 +66,11 @@ class ClickHouseMigrator:
         self._sequence = 0
 
     def applied(self) -> dict[int, str]:
-        """Checksums of the migrations that were applied to their end, by version."""
+        """Checksums of the completed migrations, by version."""
         return {version: done.whole for version, done in self._progress().items() if done.whole}
 
     def status(self) -> list[MigrationStatus]:
-        """One entry a known migration."""
+        """The state of every known migration."""
         progress = self._progress()
         return [
             MigrationStatus("clickhouse", m.version, m.slug, _state(progress.get(m.version, _Progress())))
@@ -78,7 +78,7 @@ class ClickHouseMigrator:
         ]
 
     def up(self) -> list[Migration]:
-        """Apply what is pending, in order, going on inside a migration that was cut short; answers what that was."""
+        """Apply pending migrations in order, resuming one that was interrupted. Returns them."""
         # Unlike data, the records are the same on every shard, so that services on any node can check the schema.
         records = render(_RECORDS.strip(), self._cluster).replace(
             "/{shard}', '{replica}'", "/all', '{shard}-{replica}'"
@@ -92,7 +92,7 @@ class ClickHouseMigrator:
         for migration in pending:
             done = progress.get(migration.version, _Progress())
             for number, statement in enumerate(split(migration.up_sql), start=1):
-                # A statement that was corrected after it failed, or even after it ran, runs (again).
+                # A statement whose text was corrected after it failed, or even after it ran, runs again.
                 if done.statements.get(number) == checksum(statement):
                     continue
                 self._execute(migration, number, statement)
@@ -101,12 +101,12 @@ class ClickHouseMigrator:
         return pending
 
     def down(self, to: int) -> list[Migration]:
-        """Undo everything above version `to`, newest first; answers what that was."""
+        """Undo everything above version `to`, newest first. Returns the undone migrations."""
         progress = self._progress()
         refuse_unknown("clickhouse", self._migrations, {v: d.whole for v, d in progress.items() if d.whole})
         undone = [m for m in reversed(self._migrations) if m.version > to and m.version in progress]
         for migration in undone:
-            # Said first: after a kill in the middle, nobody takes what is left for a whole schema.
+            # Recorded first: after a kill in the middle, the rest is not taken for a complete schema.
             self._record(migration, 0, migration.checksum, "being undone")
             for number, statement in enumerate(split(migration.down_sql), start=1):
                 self._execute(migration, number, statement)

@@ -1,7 +1,7 @@
-"""ClickHouse DDL as text: cut a file into statements, and print statements for a cluster.
+"""ClickHouse DDL as text: splits a file into statements, and prints statements for a cluster.
 
-Written for one node, the same file serves a cluster: every MergeTree becomes its Replicated sister, and every statement
-that changes the schema is sent to all nodes. Strings and comments are never looked into.
+The same file serves a single node and a cluster: every MergeTree becomes a ReplicatedMergeTree, and every statement
+that changes the schema is sent to all nodes. Strings and comments are never changed.
 """
 
 import re
@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"--|/\*")
 _MASK = re.compile(r"\x00(\d+)\x00")
-# Not looked into, but it may be a name: `table` or "table".
+# Not changed, but it may be a name: `table` or "table".
 _NAME = r"(?:[\w.]|\x00\d+\x00)+"
 _ENGINE = re.compile(r"\bENGINE\s*=\s*(?!Replicated|Shared)(\w*MergeTree)\b(?:\s*(\(\s*\)?))?", re.IGNORECASE)
 _REPLICA_ARGUMENTS = "'/clickhouse/tables/{uuid}/{shard}', '{replica}'"
@@ -38,7 +38,7 @@ _LOCAL = re.compile(r"(?:INSERT|SELECT|WITH)\b", re.IGNORECASE)
 
 
 def split(sql: str) -> tuple[str, ...]:
-    """The statements of a file, without their semicolons; what is nothing but comments is left out."""
+    """Split a file into its statements, without their semicolons. Parts with nothing but comments are left out."""
     statements: list[str] = []
     current: list[str] = []
     has_code = False
@@ -55,7 +55,7 @@ def split(sql: str) -> tuple[str, ...]:
 
 
 def render(statement: str, cluster: str) -> str:
-    """The statement as the cluster of that name needs it; unchanged for an empty name.
+    """Print the statement for the cluster of that name; unchanged for an empty name.
 
     Raises:
         DuoscopeError: INTERNAL for a statement that would change one node only.

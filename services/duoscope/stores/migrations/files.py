@@ -1,5 +1,5 @@
 """Migration files: `NNNN_slug.up.sql` with its `NNNN_slug.down.sql`, numbered from 1 without a gap, never edited once
-landed. What a database has is compared with them by the SHA-256 of the up file.
+landed. The SHA-256 of the up file shows whether a database has the same version of it.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """How far a database is with one migration."""
+    """The state of one migration in a database."""
 
     store: StoreName
     version: int
@@ -55,7 +55,7 @@ def checksum(sql: str) -> str:
 
 
 def load(folder: Path, store: StoreName) -> tuple[Migration, ...]:
-    """The migrations of `folder` in order.
+    """Load the migrations of `folder` in order.
 
     Raises:
         DuoscopeError: INTERNAL `migration-files` for a wrong name, a missing half, a gap, or a number used twice.
@@ -80,7 +80,7 @@ def load(folder: Path, store: StoreName) -> tuple[Migration, ...]:
 
 
 def refuse_edited(migrations: Sequence[Migration], applied: Mapping[int, str]) -> None:
-    """Raises INTERNAL `migration-edited`, naming the file, when a landed migration's checksum is another now."""
+    """Raise INTERNAL `migration-edited`, naming the file, if the checksum of a landed migration has changed."""
     for migration in migrations:
         if applied.get(migration.version, migration.checksum) != migration.checksum:
             raise DuoscopeError(
@@ -92,7 +92,7 @@ def refuse_edited(migrations: Sequence[Migration], applied: Mapping[int, str]) -
 
 
 def refuse_unknown(store: StoreName, migrations: Sequence[Migration], applied: Mapping[int, str]) -> None:
-    """Raises INTERNAL `schema-too-new` for a database that a newer duoscope has migrated."""
+    """Raise INTERNAL `schema-too-new` for a database that a newer duoscope has migrated."""
     newest = max(applied, default=0)
     if newest > len(migrations):
         raise DuoscopeError(
@@ -104,10 +104,12 @@ def refuse_unknown(store: StoreName, migrations: Sequence[Migration], applied: M
 
 
 def verify(store: StoreName, migrations: Sequence[Migration], applied: Mapping[int, str]) -> None:
-    """Services call this before they touch a store: the schema must be exactly the one they were written for.
+    """Check that the schema is exactly the one this installation was written for. Services call it before they use a
+    store.
 
     Raises:
-        DuoscopeError: INTERNAL `schema-too-new`, `migration-edited` or `schema-too-old`; the message says what to run.
+        DuoscopeError: INTERNAL `schema-too-new`, `migration-edited` or `schema-too-old`; the message names the command
+            to run.
     """
     refuse_unknown(store, migrations, applied)
     refuse_edited(migrations, applied)

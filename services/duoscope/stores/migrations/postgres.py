@@ -1,8 +1,8 @@
-"""Migrates PostgreSQL: roles first, then every file in a transaction of its own together with its record.
+"""Migrates PostgreSQL: roles first, then every file in its own transaction together with its record.
 
-A kill at any moment leaves whole migrations behind and nothing else; the next run goes on from there. The advisory lock
-lasts as long as the session, so it also guards work elsewhere that is done while the session is open: `Migrator` runs
-ClickHouse's migrations under it.
+A kill at any moment leaves only whole migrations; the next run continues from there. The advisory lock lasts as long as
+the session, so it also guards other work done while the session is open: `Migrator` runs ClickHouse's migrations under
+it.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -19,7 +19,7 @@ MIGRATION_LOCK_KEY = 0x64756F73636F7065
 """The advisory lock's key: the ASCII text "duoscope"."""
 MIGRATION_LOCK_WAIT_S = 300
 TABLE_LOCK_WAIT_S = 10
-"""Behind a migration that waits for a table all its later readers queue up: better to fail and be retried."""
+"""While a migration waits for a table, all later readers queue up behind it: better to fail and be retried."""
 STATEMENT_TIMEOUT_S = 600
 
 _ROLES = """
@@ -66,9 +66,9 @@ class PostgresMigrator:
         self._migrations = migrations
 
     async def prepare(self, service_dsn: str) -> None:
-        """Make the roles and the table of records where they are missing.
+        """Create the roles and the table of records if they do not exist.
 
-        A role made here gets the password that `service_dsn` carries; one that exists keeps its own.
+        A role created here gets the password in `service_dsn`; an existing one keeps its own.
         """
         name, password = _credentials(service_dsn)
         existed = await self._connection.fetchval("SELECT true FROM pg_roles WHERE rolname = 'duoscope_service'")
@@ -89,7 +89,7 @@ class PostgresMigrator:
         return {row["version"]: row["checksum"] for row in rows}
 
     async def status(self) -> list[MigrationStatus]:
-        """One entry a known migration."""
+        """The state of every known migration."""
         applied = await self.applied()
         return [
             MigrationStatus("postgres", m.version, m.slug, "applied" if m.version in applied else "pending")
@@ -97,7 +97,7 @@ class PostgresMigrator:
         ]
 
     async def up(self) -> list[Migration]:
-        """Apply what is pending, in order; answers what that was."""
+        """Apply pending migrations in order. Returns them."""
         applied = await self.applied()
         refuse_unknown("postgres", self._migrations, applied)
         refuse_edited(self._migrations, applied)
@@ -107,7 +107,7 @@ class PostgresMigrator:
         return pending
 
     async def down(self, to: int) -> list[Migration]:
-        """Undo everything above version `to`, newest first; answers what that was."""
+        """Undo everything above version `to`, newest first. Returns the undone migrations."""
         applied = await self.applied()
         refuse_unknown("postgres", self._migrations, applied)
         undone = [m for m in reversed(self._migrations) if m.version > to and m.version in applied]

@@ -1,7 +1,7 @@
-"""The search language: what people type, compiled to a condition over one view in three stages.
+"""The search language: text compiled to a condition over one view, in three stages.
 
 `parse` makes a tree of the text, `resolve` decides what each name means for a signal, `printer` writes SQL in which
-every value a person wrote is a bound parameter. docs/search.md describes the language.
+every value from the user is a bound parameter. docs/search.md describes the language.
 """
 
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
 def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condition | None:
-    """The condition a text stands for; None for an empty text, which every row meets.
+    """Compile a query to a condition. Returns None for an empty text, which matches every row.
 
     Args:
-        text: as people type it.
+        text: the query.
         signal: what is searched.
-        or_text: whether `name=value` of an attribute is met by that text, too.
+        or_text: whether a term such as `name=value` also matches that text in the body.
 
     Raises:
-        DuoscopeError: INVALID `invalid-query`: where in the text, what was found, what to write instead.
+        DuoscopeError: INVALID `invalid-query`: the position in the text, what was found, what to write instead.
     """
     tree = parse(text)
     return None if tree is None else printed(resolve(tree, signal, or_text=or_text))
 
 
 def fields_of(text: str) -> frozenset[str]:
-    """The names of the fields a text mentions; '' stands for words."""
+    """The names of the fields that a query mentions; '' stands for words."""
     tree = parse(text)
     return frozenset() if tree is None else frozenset(_fields(tree))
 

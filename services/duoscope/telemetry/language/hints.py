@@ -1,6 +1,6 @@
-"""What is said to an answer without items: what was looked for, and where.
+"""Hints for answers without items: what was searched, and where.
 
-It tells of the query alone, never of what is stored.
+A hint repeats the query and reveals nothing about stored data.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _FIELDS: Final = {"service": "`service.name` of the resource", "scope": "the nam
 
 
 def hint_at_nothing(text: str, signal: Signal, start: str, end: str) -> str:
-    """Of a query that found nothing from `start` to `end`."""
+    """The hint for a query that found nothing from `start` to `end`."""
     found = f"No {_ITEMS[signal]} from {start} to {end}"
     tree = parse(text)
     if tree is None:
@@ -34,7 +34,7 @@ def hint_at_nothing(text: str, signal: Signal, start: str, end: str) -> str:
 
 
 def hint_at_text(text: str, signal: Signal) -> str:
-    """Of a query that found nothing until what looks like fields was looked for as text, too."""
+    """The hint for a query that found something only after terms that look like fields also matched text."""
     tree = parse(text)
     terms = [term.raw for term, negated in _terms(tree) if may_be_text(term, signal) and not negated] if tree else []
     return (

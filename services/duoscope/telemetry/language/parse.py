@@ -19,7 +19,7 @@ TERMS_MAX: Final = 100
 DEPTH_MAX: Final = 32
 
 _SPACE = re.compile(r"\s*")
-# Beyond ASCII a name has any characters but white space: letters, their marks, whatever people call things by.
+# Beyond ASCII a name may contain any characters except white space.
 _FIELD = re.compile(
     r"""((?:[A-Za-z_@]|[^\x00-\x7f\s])(?:[\w.@/$\[\]-]|[^\x00-\x7f\s])*|"(?:[^"\\]|\\.)+")(!=|>=|<=|[:=><])"""
 )
@@ -30,7 +30,7 @@ _KEYWORD = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
 
 
 def parse(text: str) -> Tree[Term] | None:
-    """The tree of a query; None for one without any term.
+    """Parse a query into a tree. Returns None for a query without any term.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`.

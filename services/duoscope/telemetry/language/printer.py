@@ -1,4 +1,4 @@
-"""Last stage: SQL. Every value becomes a parameter that ClickHouse binds; nothing a person wrote is in the text."""
+"""Last stage: SQL. Every value becomes a parameter that ClickHouse binds; the SQL contains no text from the user."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ PARAMETER_PREFIX = "q"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A boolean expression over the columns of one view, with what it binds."""
+    """A boolean expression over the columns of one view, with its bound parameters."""
 
     sql: str
     parameters: dict[str, object]
 
 
 def printed(tree: Tree[Predicate]) -> Condition:
-    """The condition of a resolved tree; its parameters are called q1, q2, ..."""
+    """Print a resolved tree as a condition, whose parameters are called q1, q2, ..."""
     parameters: dict[str, object] = {}
 
     def bind(kind: str, value: str | float | tuple[str, ...]) -> str:

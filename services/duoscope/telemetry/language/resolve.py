@@ -1,10 +1,10 @@
-"""Second stage: what a name means for a signal. Fields that are not known here are attributes.
+"""Second stage: what a name means for a signal. Names that are not fields are attributes.
 
-`attributes.x` looks in the item's own attributes, `resource.x` in its resource, a bare `x` in both; either also finds
-an attribute that is really called so. `!=` is the opposite of `=`: it also finds items that have no such attribute.
+`attributes.x` means the item's own attribute, `resource.x` that of its resource, a bare `x` both; either form also
+finds an attribute whose actual name it is. `!=` is the opposite of `=`: it also matches items without the attribute.
 
-What is pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or_text` such a term is met by the text
-as well.
+Text pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or_text` such a term also matches the
+text.
 """
 
 import json
@@ -41,7 +41,7 @@ RESOURCE: Final = "resource"
 
 
 class Signal(Enum):
-    """What is searched: the column of an item's own attributes."""
+    """A signal to search: the column of an item's own attributes."""
 
     LOGS = "log_attributes_json"
     TRACES = "span_attributes_json"
@@ -49,16 +49,17 @@ class Signal(Enum):
 
 
 def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resolved:
-    """The tree with every term resolved.
+    """Resolve every term of a tree.
 
     Args:
         tree: of one query.
         signal: what is searched.
-        or_text: whether what `may_be_text` is met by the text, too. What is excluded is not: an exclusion that took
-            in more than it names would hide things.
+        or_text: whether a term that `may_be_text` also matches the text. Excluded terms do not: an exclusion that
+            matched more than it names would hide items.
 
     Raises:
-        DuoscopeError: INVALID `invalid-query`: a field of another signal, an operator or a value that it does not take.
+        DuoscopeError: INVALID `invalid-query`: a field of another signal, or an operator or a value that the field does
+            not accept.
     """
     match tree:
         case Term():
@@ -77,12 +78,12 @@ def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resol
 
 
 def is_field(name: str, signal: Signal) -> bool:
-    """Whether a name is a field of the signal, and so no attribute."""
+    """Whether a name is a field of the signal, and not an attribute."""
     return name in _FIELDS[signal]
 
 
 def may_be_text(term: Term, signal: Signal) -> bool:
-    """Whether a term is an attribute's value by its form, and may as well be a piece of text."""
+    """Whether a term has the form of an attribute and its value, but may also be a piece of text."""
     of_attribute = bool(term.field) and not is_field(term.field, signal)
     return of_attribute and term.op == "=" and not _is_any(term) and signal is not Signal.METRICS
 
@@ -236,7 +237,7 @@ def _attribute(term: Term, signal: Signal) -> Resolved:
 
 
 def _member(term: Term, key: str, column: str) -> Resolved:
-    """A member of a JSON object; a number or a boolean is compared as it prints."""
+    """A condition on a member of a JSON object; numbers and booleans are compared as they are printed."""
     named = ("String", key)
     value = f"JSONExtract({column}, {{}}, 'String')"
     exists = Predicate(f"JSONHas({column}, {{}})", (named,))
@@ -256,9 +257,10 @@ def _member(term: Term, key: str, column: str) -> Resolved:
 
 
 def _needles(key: str, value: str) -> tuple[str, ...]:
-    """How the member may be written: finding one is cheaper than reading the object, and rules most rows out.
+    """The possible spellings of the member in JSON: searching for them is cheaper than parsing the object, and excludes
+    most rows.
 
-    ClickHouse escapes a slash where it escapes at all. Empty for characters that may be escaped in other ways.
+    ClickHouse escapes a slash wherever it escapes. Empty for characters that may be escaped in other ways.
     """
     if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]", key + value):
         return ()

@@ -1,4 +1,4 @@
-"""The tree of a parsed query, and the error every stage reports with."""
+"""The tree of a parsed query, and the error that every stage raises."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -40,21 +40,21 @@ Leaf = TypeVar("Leaf")
 
 @dataclass(frozen=True, slots=True)
 class Not(Generic[Leaf]):
-    """What is not so."""
+    """The negation of a tree."""
 
     part: "Tree[Leaf]"
 
 
 @dataclass(frozen=True, slots=True)
 class And(Generic[Leaf]):
-    """All of two or more."""
+    """The conjunction of two or more trees."""
 
     parts: "tuple[Tree[Leaf], ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Generic[Leaf]):
-    """Any of two or more."""
+    """The disjunction of two or more trees."""
 
     parts: "tuple[Tree[Leaf], ...]"
 
@@ -63,5 +63,5 @@ Tree: TypeAlias = Leaf | Not[Leaf] | And[Leaf] | Or[Leaf]
 
 
 def query_error(position: int, message: str) -> DuoscopeError:
-    """INVALID `invalid-query`; `position` counts characters from 1."""
+    """The error INVALID `invalid-query`; `position` counts characters from 1."""
     return invalid(f"Query, character {position}: {message}", code="invalid-query")

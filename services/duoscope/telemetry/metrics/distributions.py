@@ -1,7 +1,7 @@
-"""Histograms with explicit and exponential buckets, and summaries, over time.
+"""Queries over histograms with explicit and exponential buckets, and over summaries.
 
-ClickHouse turns cumulative points into what each adds to the one before, and adds these up for each label, step and
-shape of buckets; the few rows that leaves are merged here.
+ClickHouse turns cumulative points into increments to the previous point, and adds these up for each label, step and
+shape of buckets; the few resulting rows are merged here.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from duoscope.telemetry.metrics.frames import Frame, refuse_too_many
 from duoscope.telemetry.sql.increments import WITH_VALUE, Increments, added
 
 _COUNT = added("toFloat64(toInt128(count) - toInt128(count_before))", "toFloat64(count)")
-# A sum may be left out, or be no number: then its observations are in no average.
+# A sum may be missing or NaN: its observations are then not part of any average.
 _SUM = added("known_sum - known_sum_before", "known_sum", "if(isNull(known_sum), NULL, 0)")
 _SUMMED = added(
     "if(isNull(known_sum - known_sum_before), 0, toFloat64(count) - toFloat64(count_before))", "toFloat64(summed_count)"
@@ -29,13 +29,13 @@ SELECT {labels} AS labels, {bucket} AS bucket, {grouped}
 FROM (SELECT *, {count} AS counted FROM ({increments})) WHERE bucket >= {{start_s:Int64}}
 GROUP BY labels, bucket{group} ORDER BY labels, bucket LIMIT {{rows:UInt64}}"""
 
-# `low` and `high` bound all that was observed: they are known if every point that adds something has them.
+# `low` and `high` bound all observations: they are known if every point with an increment has them.
 _EXTREMES = """,
     minIf(min, isFinite(min)) AS least, maxIf(max, isFinite(max)) AS greatest,
     if(countIf(counted > 0 AND NOT ifNull(isFinite(min), false)) = 0, least, NULL) AS low,
     if(countIf(counted > 0 AND NOT ifNull(isFinite(max), false)) = 0, greatest, NULL) AS high"""
 _INDEXES = "arrayMap(i -> toInt64(i) + {side}_offset, range(length({side}_bucket_counts))) AS {side}_indexes"
-# What is taken away is listed with a minus under the index it has at the later, never higher, scale.
+# Subtracted counts are listed with a minus under the index they have at the later, never higher, scale.
 _ADDED_SIDE = """,
     sumMap(
         arrayConcat({side}_indexes, if(take = 'difference',
@@ -57,7 +57,7 @@ _BUCKETS = ("scale", "zero_count", "if(isFinite(zero_threshold), zero_threshold,
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How points of one type are read, and what is made of them for each label, step and shape of buckets."""
+    """How points of one type are read, and how they are aggregated for each label, step and shape of buckets."""
 
     increments: Increments
     group: str
@@ -65,7 +65,7 @@ class _Shape:
 
 
 def _increments(view: str, columns: tuple[str, ...], before: tuple[str, ...], reshaped: str) -> Increments:
-    """Increments of `view`, whose `where` is yet to be filled in."""
+    """Increments of `view`; its `where` is still to be set."""
     return Increments(view, "", columns, ("count", "known_sum", *before), f"count < count_before OR {reshaped}")
 
 
@@ -122,14 +122,14 @@ _HOURLY: Final[dict[str, Increments]] = {
         view="histograms_hourly",
         columns=(*_OBSERVED, "summed_count", "bucket_bounds", "bucket_counts"),
     ),
-    # Sums of an hour have buckets that are far apart: the indexes are listed.
+    # Sums of an hour have buckets that are far apart, so their indexes are listed.
     "exponential_histogram": replace(
         _SHAPES["exponential_histogram"].increments,
         view="exponential_histograms_hourly",
         columns=(*_OBSERVED, "summed_count", *_BUCKETS),
     ),
 }
-"""What is read where rows are the last of an hour, or its sum, and not points."""
+"""The columns where a row is the last of an hour, or its sum, and not a point."""
 
 
 async def query(
@@ -141,7 +141,10 @@ async def query(
     *,
     rolled_up: bool,
 ) -> list[dict[str, Any]]:
-    """Rows (labels, bucket, value) of a histogram or a summary; `rolled_up`: whether hours and services are enough."""
+    """Query a histogram or a summary. Returns rows (labels, bucket, value).
+
+    `rolled_up` says whether whole hours and services are enough.
+    """
     shape = _SHAPES[metric_type]
     hourly = _HOURLY.get(metric_type) if rolled_up else None
     increments = replace(hourly or shape.increments, where=frame.where if hourly else f"{frame.where} AND {WITH_VALUE}")
@@ -170,7 +173,7 @@ Rows = list[dict[str, Any]]
 
 
 def _merged(rows: Rows, evaluate: Callable[[Rows], float | None]) -> Rows:
-    """One row for each label and step; a step in which nothing was observed has none."""
+    """Merge to one row per label and step; a step without observations has none."""
     merged: Rows = []
     for (labels, bucket), group in groupby(rows, key=itemgetter("labels", "bucket")):
         value = evaluate(list(group))

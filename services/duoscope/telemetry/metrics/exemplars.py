@@ -1,4 +1,4 @@
-"""Exemplars: measurements that a metric kept whole, with the span in which each was taken."""
+"""Exemplars: individual measurements that a metric kept, with the span in which each was taken."""
 
 from typing import Annotated, Any, Final
 
@@ -27,7 +27,7 @@ class Exemplar(Struct, frozen=True):
 
 
 class ExemplarPage(Struct, frozen=True):
-    """Latest first."""
+    """One page of exemplars, latest first."""
 
     items: list[Exemplar]
     next_cursor: str | None
@@ -43,10 +43,10 @@ async def list_exemplars(
     limit: int = SEARCH_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> ExemplarPage:
-    """Exemplars of a metric, latest first; of one service, and not below `least`, where these are given.
+    """List exemplars of a metric, latest first; optionally of one service, and not below `least`.
 
-    A sender may repeat an exemplar at every export; it is listed once. The next pages are of the range of the first,
-    whatever range they are asked with.
+    A sender may repeat an exemplar at every export; it is listed once. Later pages use the range of the first, whatever
+    range the request gives.
 
     Raises:
         DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
@@ -67,7 +67,7 @@ async def list_exemplars(
         parameters |= {"after_ns": at, "after_hash": order}
     rows = await reader.query(
         "SELECT DISTINCT toUnixTimestamp64Nano(timestamp) AS ns, service_name, trace_id, span_id, value, value_rest, "
-        # Exemplars have no id: those of one moment are told apart by all that they are.
+        # Exemplars have no id: those of one moment are told apart by all their columns.
         "attributes, "
         "bitXor(cityHash64(service_name, trace_id, span_id, value, attributes), toUInt64(value_rest)) AS hash "
         f"FROM @exemplars WHERE {' AND '.join(conditions)} ORDER BY ns DESC, hash DESC LIMIT {{rows:UInt64}}",
@@ -95,7 +95,7 @@ def _exemplar(metric: str, row: dict[str, Any]) -> Exemplar:
 
 
 def _number(value: float, rest: int) -> float | None:
-    """The value; an integer that a double cannot say, as it was sent."""
+    """The value; an integer that a double cannot represent exactly is returned as it was sent."""
     if value - value != 0:
         return None
     return int(value) + rest if rest else value

@@ -1,4 +1,4 @@
-"""What every metric query is framed by: the buckets of time, the labels, the filter; and what it answers."""
+"""What all metric queries share: the time buckets, the labels, the filter, and the form of the result."""
 
 import re
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from duoscope.telemetry.values import rfc3339
 HOUR_S: Final = 3600
 GROUP_BY_MAX: Final = 10
 ROWS_MAX: Final = 200_000
-"""Points over all series that one query may answer."""
+"""Points over all series that one query may return."""
 LOOKBACK_MIN_S: Final = 300
-"""How far before the range the point is looked for that the first increase is counted from."""
+"""How far before the range the point is searched that the first increase is counted from."""
 _STEPS_S: Final = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _POINTS_WANTED: Final = 240
 INT64_MIN: Final = -(2**63)
@@ -45,7 +45,7 @@ class Series(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Buckets of `step_s` that begin at multiples of it and cover the range asked for."""
+    """Buckets of `step_s` that begin at multiples of it and cover the requested range."""
 
     metric: str
     start_s: int
@@ -54,21 +54,21 @@ class Frame:
     group_by: tuple[str, ...]
     condition: Condition | None
     units: tuple[str, ...] = ()
-    """Those that points must have; any where there are none."""
+    """The units that points must have; any if empty."""
 
     @property
     def lookback_s(self) -> int:
-        """How far before the start cumulative points are read."""
+        """How many seconds before the start cumulative points are read."""
         return max(self.step_s, LOOKBACK_MIN_S)
 
     @property
     def of_hours_and_services(self) -> bool:
-        """Whether rollups can have such buckets and labels."""
+        """Whether rollups have such buckets and labels."""
         return self.step_s % HOUR_S == 0 and set(self.group_by) <= {"service"}
 
     @property
     def where(self) -> str:
-        """Conditions that every read shares, apart from time."""
+        """Conditions that all reads share, apart from time."""
         of_units = " AND unit IN {units:Array(String)}" if self.units else ""
         return "metric_name = {metric:String}" + of_units + (f" AND {self.condition.sql}" if self.condition else "")
 
@@ -83,7 +83,7 @@ class Frame:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What the SQL of all these binds, with the range widened to whole buckets."""
+        """The bound parameters of this SQL, with the range widened to whole buckets."""
         keys = {f"label{number}": _place(name)[1] for number, name in enumerate(self.group_by)}
         times = TimeRange(self.start_s * SECOND_NS, self.end_s * SECOND_NS)
         return {
@@ -99,10 +99,11 @@ class Frame:
         }
 
     def series(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Series], bool]:
-        """Series of rows (labels, bucket, value) in the order of labels and buckets; whether some were left out.
+        """Turn rows (labels, bucket, value) into series, ordered by labels and buckets. Also returns whether some were
+        left out.
 
         Raises:
-            DuoscopeError: INVALID for more rows than may be answered.
+            DuoscopeError: INVALID for more rows than allowed.
         """
         refuse_too_many(rows)
         points: dict[tuple[str, ...], list[Point]] = {}
@@ -120,7 +121,7 @@ class Frame:
 def framed(
     metric: str, times: TimeRange, step: str | int | None, group_by: Sequence[str], condition: Condition | None
 ) -> Frame:
-    """The frame of a query.
+    """Make the frame of a query.
 
     Raises:
         DuoscopeError: INVALID for a step, or for too many buckets or labels.
@@ -136,7 +137,7 @@ def framed(
 
 
 def refuse_too_many(rows: Sequence[object]) -> None:
-    """INVALID for more rows than may be answered."""
+    """Raise INVALID for more rows than a query may return."""
     if len(rows) > ROWS_MAX:
         raise invalid(f"The answer would have more than {ROWS_MAX} points; take a larger `step`, or group by less.")
 
@@ -147,7 +148,7 @@ def second(unix_s: int) -> str:
 
 
 def _shown(row: dict[str, Any]) -> float | None:
-    """The row's value; an integer that a double cannot say, as it is."""
+    """The row's value; an integer that a double cannot represent exactly is returned as it is."""
     if text := row.get("whole_text"):
         whole = int(text)
         if INT64_MIN <= whole <= UINT64_MAX:

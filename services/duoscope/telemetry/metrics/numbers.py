@@ -1,8 +1,10 @@
-"""Gauges and counters over time, from the points or, for whole hours, from the rollups of a thousandth of their size.
+"""Queries over gauges and counters, from the points or, for whole hours, from the rollups, which are a thousand times
+smaller.
 
-What a counter counted does not depend on how it was exported. A delta point says it; a cumulative one says it by how
-much it is above the point before, of the same series and the same life. So the aggregations of counters are over these
-increases, but for counters that go up and down and send totals: such values mean something by themselves, as a gauge's.
+The increase of a counter does not depend on how it was exported. A delta point is an increase; a cumulative point's
+increase is its difference to the previous point of the same series and lifetime. Aggregations of counters are over
+these increases, except for counters that go up and down and send totals: their values are meaningful by themselves,
+like those of a gauge.
 """
 
 from collections.abc import Sequence
@@ -30,7 +32,7 @@ _OF_ROLLUPS: Final = {
 _END = "LIMIT {rows:UInt64}"
 _IS_DELTA = "temporality = 'delta'"
 
-# An integer beyond 2^53 is a double and a rest: in a difference both count, and what is shown whole is their sum.
+# An integer beyond 2^53 is stored as a double and a rest: a difference uses both, and a displayed value is their sum.
 _ADDED = added("(value - value_before) + (value_rest - value_rest_before)", "value", "NULL")
 _FELL = "is_monotonic AND (value < value_before OR value = value_before AND value_rest < value_rest_before)"
 _WHOLE = "toInt128(if(value_is_int, value, 0)) + value_rest"
@@ -49,8 +51,8 @@ FROM (SELECT {labels} AS labels, {bucket} AS bucket, {added} AS added FROM ({inc
 WHERE bucket >= {{start_s:Int64}}
 GROUP BY labels, bucket HAVING isNotNull(value) ORDER BY labels, bucket """
 
-# The newest value of each stream. Of a series with several those count that no other has followed: a stream is
-# followed by one that begins at its last point or later, as after a restart.
+# The newest value of each stream. If a series has several streams, only those count that no other has followed: a
+# stream is followed by one that begins at its last point or later, as after a restart.
 _LAST = """
 SELECT labels, bucket, sum(one.1) AS value, {whole_text} AS whole_text FROM (
     SELECT labels, bucket, arrayJoin(arrayFilter(
@@ -74,15 +76,15 @@ async def query(
     *,
     rolled_up: bool,
 ) -> list[dict[str, Any]]:
-    """Rows (labels, bucket, value) of a gauge or a counter.
+    """Query a gauge or a counter. Returns rows (labels, bucket, value).
 
     Args:
         reader: the tenant's.
-        frame: what is asked.
+        frame: time buckets, labels and filter.
         shapes: of the metric, all of one type: `kind`, `is_monotonic`, `temporality_text`.
         aggregation: one of `metrics.AGGREGATIONS`, or a percentile.
         quantile: of a percentile.
-        rolled_up: whether the rollups can answer, which know whole hours, services and no attributes.
+        rolled_up: whether the rollups are enough, which have whole hours, services and no attributes.
     """
     kind = shapes[0]["kind"]
     is_delta = [shape["temporality_text"] == "delta" for shape in shapes]

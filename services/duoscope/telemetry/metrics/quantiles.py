@@ -10,10 +10,10 @@ SCALE_MIN: Final = -10
 
 
 Bounds = tuple[float | None, float | None]
-"""The least and the greatest observation, each where it is known."""
+"""The least and the greatest observation, each if it is known."""
 _UNKNOWN: Final[Bounds] = (None, None)
 _ROUNDING: Final = 1e-9
-"""A reported extreme may lie this much, as a part of it, outside of the bucket that it was counted in."""
+"""By this fraction a reported extreme may lie outside the bucket that it was counted in."""
 
 
 def explicit(
@@ -21,13 +21,14 @@ def explicit(
 ) -> float | None:
     """The q-quantile of histograms with explicit bounds, interpolated; None without observations.
 
-    Within a bucket observations count as spread evenly, so histograms of different bounds merge by their distribution
-    functions. No bucket reaches beyond the least and the greatest observation, where these are known. Where they are
-    not, it is as in Prometheus' histogram_quantile: the first bucket begins at 0 if its bound is positive, and a
-    quantile above the last bound answers that bound.
+    Observations count as spread evenly within a bucket, so histograms of different bounds merge by their distribution
+    functions. No bucket extends beyond the least and the greatest observation, if these are known. If not, the rules of
+    Prometheus' histogram_quantile apply: the first bucket begins at 0 if its bound is positive, and a quantile above
+    the last bound returns that bound.
 
     Args:
-        histograms: for each its upper bounds, counts with one more for above the last, least and greatest observation.
+        histograms: for each its upper bounds, counts (with one more for above the last bound), least and greatest
+            observation.
         q: from 0 to 1.
     """
     spread: list[tuple[float, float, float]] = []
@@ -45,7 +46,7 @@ def explicit(
 
 
 def _finite(bounds: Sequence[float], counts: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The same without infinite bounds, which part nothing."""
+    """The same buckets without infinite bounds, which separate nothing."""
     bounds, counts = list(bounds), list(counts)
     if bounds and bounds[-1] == math.inf:
         bounds.pop()
@@ -57,7 +58,7 @@ def _finite(bounds: Sequence[float], counts: Sequence[float]) -> tuple[list[floa
 
 
 def _pieces(bounds: list[float], counts: list[float], known: Bounds) -> Iterator[tuple[float, float, float]]:
-    """(lower, upper, count) of each bucket with observations."""
+    """The (lower, upper, count) of each bucket with observations."""
     filled = [number for number, count in enumerate(counts) if count > 0]
     if not filled or (not bounds and None in known):
         return
@@ -72,9 +73,9 @@ def _pieces(bounds: list[float], counts: list[float], known: Bounds) -> Iterator
 
 
 def _sound(known: Bounds, lowest_upper: float, highest_lower: float) -> Bounds:
-    """Those extremes that can be, given where the first bucket with observations ends and the last one begins.
+    """The extremes that are plausible, given where the first bucket with observations ends and the last one begins.
 
-    Senders that know no extremes exist which report zeros.
+    Some senders report zeros when they do not know the extremes.
     """
     least, greatest = known
     if least is not None and least > lowest_upper + abs(least) * _ROUNDING:
@@ -91,7 +92,7 @@ def _within(value: float, least: float | None, greatest: float | None) -> float:
 
 
 def _invert(spread: list[tuple[float, float, float]], points: list[tuple[float, float]], rank: float) -> float:
-    """Where the sum of evenly spread counts and of counts at a point reaches `rank`."""
+    """The value at which the sum of evenly spread counts and of counts at a point reaches `rank`."""
     slopes: dict[float, float] = {}
     jumps: dict[float, float] = {}
     for lower, upper, count in spread:
@@ -158,7 +159,7 @@ class ExponentialBuckets:
     def quantile(self, q: float) -> float | None:
         """The q-quantile, interpolated on the buckets' own exponential scale; None without observations.
 
-        It is within the least and the greatest observation, where these are known of all that was added.
+        It lies between the least and the greatest observation, if these are known for everything that was added.
         """
         if self.scale is None:
             return None
@@ -187,7 +188,7 @@ class ExponentialBuckets:
         )
 
     def _edge(self, bucket: tuple[int, int, float], *, upper: bool = False) -> float:
-        """Where a bucket (index, sign, count) begins, or ends."""
+        """The lower or upper edge of a bucket (index, sign, count)."""
         index, sign, _ = bucket
         if sign == 0:
             return self.zero_threshold if upper else -self.zero_threshold
@@ -200,7 +201,7 @@ class ExponentialBuckets:
             return sign * math.inf
 
     def _in_zero_bucket(self, fraction: float) -> float:
-        """Zero, unless the bucket is known to be wider; only on the sides where there are observations at all."""
+        """Zero, unless the bucket is known to be wider; then only on the sides that have observations."""
         lower = -self.zero_threshold if self.negative else 0.0
         upper = self.zero_threshold if self.positive else 0.0
         return lower + (upper - lower) * fraction

@@ -1,23 +1,23 @@
-"""Metrics: which there are, and queries over time.
+"""Metrics: the list of them, and queries over time.
 
-A query answers a series of points for each combination of labels. What an aggregation means depends on the type:
+A query returns one series of points for each combination of labels. The meaning of an aggregation depends on the type:
 
     gauge            avg, sum, min, max, count, percentiles are over all points of a step; last adds up the newest
                      point of each series
-    counter          increase is how much was counted in a step, rate the same per second; resets are noticed, and both
-                     temporalities answer alike. sum is the increase, avg, min, max, percentiles are over what each
-                     point adds to the one before, count is points, last adds up the newest values as they were sent.
-                     A counter that goes up and down and sends totals is a gauge to all but increase and rate.
+    counter          increase is the amount counted in a step, rate the same per second; resets are detected, and both
+                     temporalities give the same results. sum is the increase, avg, min, max, percentiles are over the
+                     increments of points, count is points, last adds up the newest values as they were sent.
+                     A counter that goes up and down and sends totals is treated as a gauge except by increase and rate.
                      Writers of one series are told apart by their start times
     histogram        (explicit or exponential) count and increase are observations in a step, rate the same per second,
                      sum and avg are over them, percentiles are interpolated in merged buckets, within the reported
                      extremes; min and max as reported
-    summary          count, increase, rate, sum, avg likewise; percentiles are the mean of what was reported there
+    summary          count, increase, rate, sum, avg likewise; percentiles are the mean of the reported ones
 
-Percentiles are p0 to p100, with decimals where wanted. Points without a value (NO_RECORDED_VALUE), NaN and infinities
-are in none of these. An answer is in one unit: figures in different ones are not put together.
+Percentiles are p0 to p100, optionally with decimals. Points without a value (NO_RECORDED_VALUE), NaN and infinities are
+left out of all of these. A result is in one unit: values in different units are never combined.
 
-Steps of whole hours that ask for no attribute are read from rollups (docs/adr/0011).
+Queries with steps of whole hours and without attributes read rollups (docs/adr/0011).
 """
 
 import re
@@ -38,10 +38,13 @@ from duoscope.telemetry.language import Signal, compile_query, fields_of
 from duoscope.telemetry.metrics import distributions, numbers
 from duoscope.telemetry.metrics.frames import Frame, Series, framed, second
 from duoscope.telemetry.sql.increments import IN_RANGE, WITH_VALUE
-from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 SERVICES_SHOWN_MAX: Final = 100
 UNITS_NAMED_MAX: Final = 20
+SCHEMA_URLS_NAMED_MAX: Final = 20
+_SCHEMA_URLS_NS: Final = 3600 * SECOND_NS
+"""How much of the range schema URLs are looked for in: rollups do not have them, and points may be many."""
 
 _NUMBER = ("avg", "sum", "min", "max", "count", "last")
 _DISTRIBUTION = ("count", "sum", "avg", "rate", "increase")
@@ -52,10 +55,10 @@ AGGREGATIONS: Final[dict[str, tuple[str, ...]]] = {
     "exponential_histogram": (*_DISTRIBUTION, "min", "max"),
     "summary": _DISTRIBUTION,
 }
-"""What may be asked of each type, besides percentiles, which all take."""
+"""The aggregations of each type, besides percentiles, which all types have."""
 _PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,12})?)", re.ASCII)
 _DIMENSIONLESS = re.compile(r"1?(?:\{[^{}]*\})?")
-"""Units that only say what is counted, as UCUM has it: nothing, 1, {request}."""
+"""Units that only name what is counted, as in UCUM: nothing, 1, {request}."""
 _VIEWS: Final = {
     "gauge": "metrics",
     "counter": "metrics",
@@ -66,7 +69,7 @@ _VIEWS: Final = {
 
 
 class Metric(Struct, frozen=True):
-    """A metric as it was sent. A name sent in several shapes shows once for each."""
+    """A metric as it was sent. A name sent in several shapes is listed once for each."""
 
     name: Annotated[str, Meta(examples=["http.server.request.duration"])]
     type: Annotated[str, Meta(description="gauge, counter, histogram, exponential_histogram or summary.")]
@@ -80,14 +83,21 @@ class Metric(Struct, frozen=True):
 
 
 class MetricPage(Struct, frozen=True):
-    """By name."""
+    """One page of metrics, ordered by name."""
 
     items: list[Metric]
     next_cursor: str | None
 
 
+class SchemaUrls(Struct, frozen=True):
+    """Which versions of the semantic conventions points name, those of the resource and those of the scope."""
+
+    resource: Annotated[list[str], Meta(examples=[["https://opentelemetry.io/schemas/1.30.0"]])]
+    scope: list[str]
+
+
 class MetricResult(Struct, frozen=True):
-    """Points over time."""
+    """The points of a metric over time."""
 
     metric: str
     type: Annotated[str | None, Meta(description="Null for a metric that was never seen.")]
@@ -97,6 +107,13 @@ class MetricResult(Struct, frozen=True):
         Meta(
             description="Those in which points of this name and type came as well, which are left out; see `unit`. "
             f"The latest {UNITS_NAMED_MAX}."
+        ),
+    ]
+    schema_urls: Annotated[
+        SchemaUrls,
+        Meta(
+            description="Of points like these, of the last hour of the range, or the hour before the metric was last "
+            f"seen. The first {SCHEMA_URLS_NAMED_MAX} of each by name."
         ),
     ]
     aggregation: str
@@ -127,7 +144,7 @@ async def list_metrics(
     limit: int = LIST_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> MetricPage:
-    """Metrics whose name starts with `prefix`, by name.
+    """List metrics whose name starts with `prefix`, ordered by name.
 
     Raises:
         DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
@@ -171,21 +188,22 @@ async def query(
     group_by: Sequence[str] = (),
     step: str | int | None = None,
 ) -> MetricResult:
-    """Points of a metric over time, in buckets of `step`, a series for each combination of the `group_by` attributes.
+    """Query a metric over time, in buckets of `step`, with one series for each combination of the `group_by`
+    attributes.
 
     Args:
         reader: the tenant's.
         times: the range, which is widened to whole steps.
         metric: its name.
-        metric_type: for a name sent with several types; without it, the type seen last.
-        unit: for a name sent in several units; without it, the unit of the latest point that meets the rest.
-        aggregation: see above; without it rate for monotonic counters, avg for others.
+        metric_type: for a name sent with several types; by default the type seen last.
+        unit: for a name sent in several units; by default the unit of the latest matching point.
+        aggregation: see above; by default rate for monotonic counters, avg for others.
         query_text: a filter in the search language; words have no meaning here.
         group_by: `service`, `scope`, or attributes as the search language names them.
-        step: seconds, or a text such as 5m; without it, one that gives a chart's worth of points.
+        step: seconds, or a text such as 5m; by default one that gives enough points for a chart.
 
     Raises:
-        DuoscopeError: INVALID, saying which part cannot be; UNAVAILABLE.
+        DuoscopeError: INVALID, naming the invalid part; UNAVAILABLE.
     """
     condition = compile_query(query_text, Signal.METRICS)
     frame = framed(metric, times, step, group_by, condition)
@@ -201,7 +219,7 @@ async def query(
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     rows: list[dict[str, Any]] = []
-    shown_unit, others = "", []
+    shown_unit, others, schema_urls = "", [], SchemaUrls([], [])
     if shape:
         known = list(dict.fromkeys(row["unit_text"] for row in shapes if row["kind"] == kind))
         shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
@@ -213,12 +231,15 @@ async def query(
             rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
         else:
             rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
+        last_ns = max(row["last_ns"] for row in shapes if row["kind"] == kind)
+        schema_urls = await _schema_urls(reader, frame, shape["kind"], last_ns)
     series, truncated = await items.decoded(rows, frame.series)
     return MetricResult(
         metric=metric,
         type=kind,
         unit=shown_unit,
         other_units=others,
+        schema_urls=schema_urls,
         aggregation=chosen,
         step_s=frame.step_s,
         start=second(frame.start_s),
@@ -231,7 +252,7 @@ async def query(
 async def _units(
     reader: TelemetryReader, frame: Frame, kind: str, known: list[str], asked: str | None
 ) -> tuple[str, list[str]]:
-    """The unit that an answer is in, and those of other points that it leaves out."""
+    """The unit of the result, and the units of other points, which it leaves out."""
     if asked is not None and asked not in known:
         listed = ", ".join(repr(each) for each in known[:UNITS_NAMED_MAX]) + (", …" * (len(known) > UNITS_NAMED_MAX))
         raise invalid(f"`unit` of this metric is one of {listed}, not {asked[:40]!r}.")
@@ -249,8 +270,26 @@ async def _units(
     return shown, [each for each in found if not _alike(each, shown)][:UNITS_NAMED_MAX]
 
 
+async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_seen_ns: int) -> SchemaUrls:
+    end_ns = min(frame.end_s * SECOND_NS, last_seen_ns + 1)
+    names = ", ".join(
+        f"arraySort(arrayFilter(url -> url != '', groupUniqArray({SCHEMA_URLS_NAMED_MAX + 1})"
+        f"(toString({column}_schema_url)))) AS {column}"
+        for column in ("resource", "scope")
+    )
+    rows = await reader.query(
+        f"SELECT {names} FROM @{_VIEWS[kind]} WHERE {frame.where} AND {IN_RANGE} "
+        f"AND {'metric_type = {metric_type:String}' if _VIEWS[kind] == 'metrics' else 'true'}",
+        frame.parameters
+        | {"metric_type": kind}
+        | {"read_from_ns": max(frame.start_s * SECOND_NS, end_ns - _SCHEMA_URLS_NS, 0), "end_ns": max(end_ns, 0)},
+        name="metrics.schema_urls",
+    )
+    return SchemaUrls(*(rows[0][column][:SCHEMA_URLS_NAMED_MAX] for column in ("resource", "scope")))
+
+
 def _alike(unit: str, other: str) -> bool:
-    """Whether figures in two units may be added up."""
+    """Whether values in two units may be added up."""
     return unit == other or bool(_DIMENSIONLESS.fullmatch(unit) and _DIMENSIONLESS.fullmatch(other))
 
 

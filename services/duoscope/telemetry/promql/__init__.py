@@ -1,5 +1,5 @@
 """PromQL: text to tree, tree to a plan of what must be read, and evaluation on matrices of series by steps.
 
-`text` bounds and scans, `parse` makes the `tree`, `engine` plans, reads and evaluates it over a `storage`. Everything
-above the selectors is arithmetic on numpy arrays and knows nothing of where points come from.
+`text` limits and scans, `parse` makes the `tree`, `engine` plans, reads and evaluates it over a `storage`. Everything
+above the selectors is arithmetic on numpy arrays and does not know where points come from.
 """

@@ -1,6 +1,6 @@
 """Sums, means and variances of many runs of numbers at once, one number of each run at a time.
 
-They are compensated as Prometheus' are (Neumaier), so that neither order nor size of the numbers shows in the answer.
+They are compensated like Prometheus' (Neumaier), so that neither order nor size of the numbers affects the result.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from duoscope.telemetry.promql.values import Floats, Ints
 
 
 def ranks(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Of windows into an array the first element of each, then the second …: which windows have one, and where."""
+    """For windows into an array, yield the first element of each, then the second …: which windows have one, and
+    where.
+    """
     lengths = (high - low).ravel()
     first = low.ravel()
     order = np.argsort(-lengths, kind="stable")
@@ -38,7 +40,7 @@ class Sum:
         self._lost = np.zeros(runs)
 
     def add(self, runs: Ints, numbers: Floats) -> None:
-        """A number to each of some runs."""
+        """Add one number to each of some runs."""
         self._sums[runs], self._lost[runs] = _add(numbers, self._sums[runs], self._lost[runs])
 
     def result(self) -> Floats:
@@ -47,7 +49,7 @@ class Sum:
 
 
 class Mean:
-    """Means of runs: of sums, and where a sum would overflow, adjusted number by number."""
+    """Means of runs: from sums, and where a sum would overflow, adjusted number by number."""
 
     def __init__(self, runs: int) -> None:
         self._count = np.zeros(runs)
@@ -56,7 +58,7 @@ class Mean:
         self._is_mean = np.zeros(runs, np.bool_)
 
     def add(self, runs: Ints, numbers: Floats) -> None:
-        """A number to each of some runs."""
+        """Add one number to each of some runs."""
         self._count[runs] += 1
         count, sums, lost, is_mean = self._count[runs], self._sums[runs], self._lost[runs], self._is_mean[runs]
         total, total_lost = _add(numbers, sums, lost)
@@ -89,7 +91,7 @@ class Variance:
         self._lost = np.zeros(runs)
 
     def add(self, runs: Ints, numbers: Floats) -> None:
-        """A number to each of some runs."""
+        """Add one number to each of some runs."""
         self._count[runs] += 1
         delta = numbers - (self._mean[runs] + self._mean_lost[runs])
         mean, lost = _add(delta / self._count[runs], self._mean[runs], self._mean_lost[runs])
@@ -108,7 +110,7 @@ def quantiles(numbers: Floats, has: "np.ndarray[tuple[int, ...], np.dtype[np.boo
     Args:
         numbers: rows by numbers.
         has: which of them count.
-        q: of each row, 0 to 1; outside that the answer is infinite.
+        q: of each row, 0 to 1; outside that the result is infinite.
     """
     count = has.sum(axis=1)
     values = np.where(has, numbers, np.nan)
@@ -126,7 +128,7 @@ def quantiles(numbers: Floats, has: "np.ndarray[tuple[int, ...], np.dtype[np.boo
 
     if not values.shape[1]:
         return np.full(len(values), np.nan)
-    # A weight of nothing still makes NaN of an infinite neighbour, as it does in Prometheus.
+    # A weight of zero still makes NaN of an infinite neighbour, as it does in Prometheus.
     answers = at(low) * (1 - weight) + at(high) * weight
     answers = np.where(q < 0, -np.inf, np.where(q > 1, np.inf, answers))
     return np.where(np.isnan(q) | (count == 0), np.nan, answers)
@@ -142,7 +144,7 @@ class Regression:
         self._is_constant = np.ones(runs, np.bool_)
 
     def add(self, runs: Ints, x: Floats, y: Floats) -> None:
-        """A point to each of some runs."""
+        """Add one point to each of some runs."""
         is_first = self._count[runs] == 0
         self._first[runs] = np.where(is_first, y, self._first[runs])
         self._is_constant[runs] &= is_first | (y == self._first[runs])
@@ -151,7 +153,7 @@ class Regression:
             sums.add(runs, numbers)
 
     def result(self) -> tuple[Floats, Floats]:
-        """Slope, and value where x is 0."""
+        """The slope, and the value where x is 0."""
         n = self._count
         x, y, xy, xx = (sums.result() for sums in self._sums)
         slope = (xy - x * y / n) / (xx - x * x / n)

@@ -1,4 +1,4 @@
-"""Stored attributes as labels: of the resource, of the point, and `job` and `instance`."""
+"""Stored attributes as labels: those of the resource, those of the point, and `job` and `instance`."""
 
 import functools
 import json
@@ -10,18 +10,18 @@ from duoscope.telemetry.promql.naming import label_name
 from duoscope.telemetry.promql.numerals import plain
 
 SERVICE: Final = frozenset({"service.name", "service.namespace", "service.instance.id"})
-"""What `job` and `instance` are made of."""
+"""The attributes that `job` and `instance` are made of."""
 SCOPE_LABEL: Final = "otel_scope_name"
 
 
 @functools.lru_cache(maxsize=50_000)
 def series_labels(resource: str, scope: str, attributes: str, *, is_plain: bool) -> Labels:
-    """The labels of a series but for its name.
+    """The labels of a series except its name.
 
     Args:
         resource: attributes of the resource as JSON.
         scope: name of the instrumentation scope.
-        attributes: of the point, as JSON; they win over the resource's.
+        attributes: of the point, as JSON; they override the resource's.
         is_plain: whether names stay as they were sent.
     """
     found = dict(_resource(resource, is_plain=is_plain))
@@ -33,7 +33,7 @@ def series_labels(resource: str, scope: str, attributes: str, *, is_plain: bool)
 
 @functools.lru_cache(maxsize=10_000)
 def target_labels(resource: str) -> Labels:
-    """The labels of `target_info` for a resource: all that `job` and `instance` do not say."""
+    """The labels of `target_info` for a resource: everything that `job` and `instance` do not contain."""
     values = _loaded(resource)
     left = {name: value for name, value in values.items() if name not in SERVICE}
     return label_sets.of(_named(left, is_plain=False) | _identity(values))
@@ -57,7 +57,9 @@ def _loaded(text: str) -> dict[str, Any]:
 
 
 def _named(values: dict[str, Any], *, is_plain: bool) -> dict[str, str]:
-    """By label; attributes whose names become the same are joined by semicolons, in the order of their names."""
+    """The values by label; if several attributes get the same name, their values are joined with semicolons, in the
+    order of their names.
+    """
     found: dict[str, str] = {}
     for name in sorted(values):
         value = text_of(values[name])

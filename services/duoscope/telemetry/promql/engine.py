@@ -1,7 +1,7 @@
 """Plans, reads and evaluates an expression.
 
-Reading is asynchronous and happens once, for all selectors together; evaluation is arithmetic on what was read, in a
-thread of its own. Every node is evaluated for all steps at once.
+Reading is asynchronous and happens once, for all selectors together; evaluation is arithmetic on the data, in its own
+thread. Every node is evaluated for all steps at once.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from duoscope.telemetry.promql.storage import Request, Storage
 from duoscope.telemetry.promql.values import Ints, Notes, Points, Scalar, String, Vector, named
 
 LOOKBACK_MS: Final = 300_000
-"""How old a point may be to still be a series' value."""
+"""How old a point may be and still be a series' value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an expression evaluates to.
+    """The result of an expression.
 
     Attributes:
         value: a scalar, a string, a vector over the steps; or points, of an instant query for a range of them.
         times: of the steps, in milliseconds.
-        warnings: what makes the answer doubtful.
-        infos: what may not be as it was meant.
+        warnings: what makes the result doubtful.
+        infos: what may not be as intended.
         points_read: from the store.
     """
 
@@ -45,7 +45,7 @@ def steps(start_ms: int, end_ms: int, step_ms: int) -> Ints:
     """The moments of a range query.
 
     Raises:
-        ExpressionError: there are too many, or the range is none.
+        ExpressionError: there are too many, or the range is empty.
     """
     if step_ms <= 0:
         raise ExpressionError("zero or negative query resolution step widths are not accepted. Try a positive integer")
@@ -62,11 +62,11 @@ def steps(start_ms: int, end_ms: int, step_ms: int) -> Ints:
 async def instant(
     storage: Storage, expression: str, node: tree.Node, at_ms: int, lookback_ms: int = LOOKBACK_MS
 ) -> Answer:
-    """An expression at one moment.
+    """Evaluate an expression at one moment.
 
     Raises:
         ExpressionError: the data do not allow it.
-        DuoscopeError: the store is away.
+        DuoscopeError: the store is down.
     """
     return await _evaluated(storage, expression, node, Times(np.array([at_ms], np.int64), 0, at_ms, at_ms, lookback_ms))
 
@@ -75,11 +75,11 @@ async def over_range(  # noqa: PLR0917 - as the API has them
     storage: Storage, expression: str, node: tree.Node, start_ms: int, end_ms: int, step_ms: int,
     lookback_ms: int = LOOKBACK_MS,
 ) -> Answer:  # fmt: skip
-    """An expression at each step of a range.
+    """Evaluate an expression at each step of a range.
 
     Raises:
         ExpressionError: the data do not allow it.
-        DuoscopeError: the store is away.
+        DuoscopeError: the store is down.
     """
     kind = tree.type_of(node)
     if kind not in ("vector", "scalar"):

@@ -1,4 +1,4 @@
-"""What can be wrong with a PromQL expression, in the terms of Prometheus' HTTP API."""
+"""Errors of PromQL expressions, in the terms of Prometheus' HTTP API."""
 
 from typing import Literal
 
@@ -6,10 +6,10 @@ ErrorType = Literal["bad_data", "execution", "timeout", "canceled", "internal", 
 
 
 class ExpressionError(Exception):
-    """An expression cannot be parsed or evaluated; the message is written for whoever wrote it.
+    """An expression cannot be parsed or evaluated; the message is for its author.
 
     Attributes:
-        message: what is wrong, with its place where that is known.
+        message: what is wrong, with its position where that is known.
         error_type: `bad_data` for what no data could make right, `execution` for what these data do not allow.
         position: the character, counted from 0, or None.
     """
@@ -22,10 +22,10 @@ class ExpressionError(Exception):
 
 
 def execution(message: str) -> ExpressionError:
-    """These data do not allow what is asked."""
+    """The error for an expression that the data do not allow."""
     return ExpressionError(message, "execution")
 
 
 def not_there(what: str) -> ExpressionError:
-    """A part of PromQL that this engine does not have."""
+    """The error for a part of PromQL that this engine does not support."""
     return ExpressionError(f"{what} is not supported.")

@@ -35,7 +35,7 @@ class Evaluation:
     Args:
         times: the steps of the query.
         fetched: points by the id of the selector that they were read for.
-        notes: what is said beside the answer.
+        notes: collects warnings and remarks.
     """
 
     def __init__(self, times: Times, fetched: Mapping[int, Points], notes: Notes) -> None:
@@ -44,7 +44,7 @@ class Evaluation:
         self._fetched = fetched
 
     def value(self, node: tree.Node, moments: Ints) -> Value:  # noqa: PLR0911 - a branch for each kind of node
-        """What a node is at each moment.
+        """The value of a node at each moment.
 
         Raises:
             ExpressionError: the data do not allow it.
@@ -70,7 +70,7 @@ class Evaluation:
                 raise not_there(f"a {tree.type_of(node)} in this place")
 
     def vector(self, node: tree.Node, moments: Ints) -> Vector:
-        """A node that is a vector."""
+        """The value of a node that is a vector."""
         value = self.value(node, moments)
         assert isinstance(value, Vector)
         return value
@@ -104,7 +104,7 @@ class Evaluation:
         return points.kept(np.cumsum(kept)[:-1] > 0)
 
     def window(self, node: tree.Node, moments: Ints) -> tuple[Points, Ints, Ints, int]:
-        """The points of a range, the start and the end of its window at each moment, and its place."""
+        """The points of a range, the start and the end of its window at each moment, and its position."""
         node = unwrapped(node)
         if isinstance(node, tree.Matrix):
             points = self._points(node.selector)
@@ -199,7 +199,7 @@ def _negative(value: Value) -> Value:
 
 
 def _as_points(vector: Vector, moments: Ints) -> Points:
-    """A vector over moments as points of series."""
+    """Turn a vector over moments into points of series."""
     rows, columns = np.nonzero(vector.has)
     bounds = np.concatenate([[0], np.cumsum(vector.has.sum(axis=1))]).astype(np.int64)
     values: Floats = vector.values[rows, columns].copy()

@@ -40,7 +40,7 @@ def _selectors(node: tree.Node) -> Iterator[tree.Selector]:
 async def of_expression(
     storage: ClickHouseStorage, node: tree.Node, start_ms: int, end_ms: int
 ) -> list[dict[str, Any]]:
-    """Exemplars by series, as far as these are known of an exemplar: its metric and its service.
+    """Exemplars by series, as far as an exemplar identifies it: by metric and service.
 
     Raises:
         DuoscopeError: UNAVAILABLE.
@@ -77,7 +77,7 @@ async def of_expression(
 
 
 def _is_of(matcher: tree.Matcher, service: str) -> bool:
-    """Whether a matcher of `job` may mean a service: what is before a slash is its namespace."""
+    """Whether a matcher of `job` may match a service: the part before a slash is its namespace."""
     if matcher.name == "job" and matcher.type == "=":
         return matcher.value.rpartition("/")[2] == service
     return matcher.name == "job" or matcher.matches(service)

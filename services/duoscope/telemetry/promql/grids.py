@@ -12,7 +12,7 @@ from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.values import Ints
 
 SUBQUERY_STEP_MS: Final = 60_000
-"""Of subqueries that name none."""
+"""The step of subqueries that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Times:
 
     Attributes:
         moments: in milliseconds.
-        step_ms: between them; 0 of an instant query.
+        step_ms: between them; 0 for an instant query.
         start_ms: of the query.
         end_ms: of the query.
-        lookback_ms: how old a point may be to still be a value.
+        lookback_ms: how old a point may be and still be a value.
     """
 
     moments: Ints
@@ -34,7 +34,7 @@ class Times:
     lookback_ms: int
 
     def ends(self, moments: Ints, offset_ms: int, at: tree.At | None) -> Ints:
-        """Where windows end that are looked through at these moments."""
+        """The ends of the windows at these moments."""
         if at is not None:
             of_query = self.start_ms if at.of_query == "start" else self.end_ms
             fixed = of_query if at.moment_ms is None else at.moment_ms
@@ -44,7 +44,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A selector and the time of the points it needs, the start not included."""
+    """A selector and the time range of the points it needs, start exclusive."""
 
     node: tree.Selector
     start_ms: int
@@ -52,7 +52,7 @@ class Wanted:
 
 
 def inner(node: tree.Subquery, ends: Ints) -> Ints:
-    """The moments at which what is in a subquery is evaluated: multiples of its step in all of its windows.
+    """The moments at which the content of a subquery is evaluated: multiples of its step in all of its windows.
 
     Raises:
         ExpressionError: there are too many.

@@ -1,4 +1,4 @@
-"""Native histograms: buckets that grow exponentially, or with bounds of their own, as samples by themselves.
+"""Native histograms as samples: buckets that grow exponentially, or with custom bounds.
 
 Bucket i of schema s ends at 2^(i / 2^s), included; schema -53 has its bounds listed. Only filled buckets are kept.
 """
@@ -17,7 +17,7 @@ Hint = Literal["unknown", "reset", "not_reset", "gauge"]
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A range of values and how many observations fell in it."""
+    """A range of values and the number of observations in it."""
 
     lower: float
     upper: float
@@ -39,7 +39,7 @@ class Histogram:
         positive: counts by bucket.
         negative: counts by bucket, of absolute values.
         bounds: upper bounds, of a CUSTOM one.
-        hint: what is known of a reset between this and the one before.
+        hint: what is known of a reset between this and the previous one.
     """
 
     schema: int = 0
@@ -58,19 +58,19 @@ class Histogram:
         return self.schema == CUSTOM
 
     def copy(self) -> "Histogram":
-        """An equal one that can be changed."""
+        """An equal histogram that can be changed."""
         return Histogram(
             self.schema, self.count, self.sum, self.zero_threshold, self.zero_count, dict(self.positive),
             dict(self.negative), self.bounds, self.hint,
         )  # fmt: skip
 
     def scaled(self, factor: float) -> "Histogram":
-        """All counts and the sum times a factor."""
+        """Multiply all counts and the sum by a factor."""
         made = self._each(lambda number: number * factor)
         return _as_gauge(made) if factor < 0 else made
 
     def divided(self, divisor: float) -> "Histogram":
-        """All counts and the sum divided; by nothing, no buckets are left."""
+        """Divide all counts and the sum; division by zero leaves no buckets."""
         made = self._each(lambda number: _quotient(number, divisor))
         if divisor == 0:
             made.positive, made.negative = {}, {}
@@ -84,14 +84,14 @@ class Histogram:
         return made
 
     def compact(self) -> "Histogram":
-        """Without empty buckets."""
+        """The histogram without empty buckets."""
         made = self.copy()
         made.positive = {index: count for index, count in self.positive.items() if count}
         made.negative = {index: count for index, count in self.negative.items() if count}
         return made
 
     def to_schema(self, schema: int) -> "Histogram":
-        """At a lower resolution."""
+        """The histogram at a lower resolution."""
         made = self.copy()
         if schema != self.schema and not self.is_custom:
             made.positive = _coarser(self.positive, self.schema - schema)
@@ -100,9 +100,9 @@ class Histogram:
         return made
 
     def plus(self, other: "Histogram", sign: float = 1.0) -> "tuple[Histogram, bool]":
-        """Both added up (or the other taken away), and whether listed bounds had to be reconciled.
+        """Add another histogram (or subtract it). Also returns whether custom bounds had to be reconciled.
 
-        Both must be exponential, or both have listed bounds: `compatible` says so.
+        Both must be exponential, or both have custom bounds: `compatible` says so.
         """
         reconciled = False
         left, right = self, other
@@ -126,7 +126,7 @@ class Histogram:
         return made, reconciled
 
     def on_bounds(self, bounds: tuple[float, ...]) -> "Histogram":
-        """With some of its bounds."""
+        """The histogram with some of its bounds."""
         made = self.copy()
         made.bounds, made.positive = bounds, {}
         for index, count in self.positive.items():
@@ -136,7 +136,7 @@ class Histogram:
         return made
 
     def is_reset_after(self, before: "Histogram") -> bool:  # noqa: PLR0911 - as many signs as there are
-        """Whether counting began anew since the one before."""
+        """Whether counting began anew since the previous histogram."""
         if self.hint == "reset":
             return True
         if self.hint == "not_reset":
@@ -157,7 +157,7 @@ class Histogram:
         return _lost_some(self.positive, widened.positive) or _lost_some(self.negative, widened.negative)
 
     def with_zero(self, threshold: float) -> "Histogram":
-        """With a wider zero bucket: the one asked for, or up to the end of the filled bucket that it would cut."""
+        """Widen the zero bucket: to the given threshold, or to the end of the filled bucket that it would cut."""
         made = self.copy()
         changed = True
         while changed:
@@ -212,7 +212,7 @@ class Histogram:
 
 
 def compatible(left: Histogram, right: Histogram) -> bool:
-    """Whether two can be added up."""
+    """Whether two histograms can be added up."""
     return left.is_custom == right.is_custom
 
 
@@ -272,7 +272,7 @@ def _quotient(number: float, divisor: float) -> float:
 
 
 def text_of(histogram: Histogram) -> str:
-    """As Prometheus prints one: `{count:20, sum:10, (0.5,1]:1}`."""
+    """Print a histogram as Prometheus does: `{count:20, sum:10, (0.5,1]:1}`."""
     parts = [f"count:{formatted(histogram.count)}, sum:{formatted(histogram.sum)}"]
     for bucket in histogram.buckets():
         opening, closing = "[" if bucket.lower_included else "(", "]" if bucket.upper_included else ")"

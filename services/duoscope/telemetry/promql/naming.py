@@ -1,7 +1,7 @@
-"""OTLP's names as Prometheus translates them: metrics with units and suffixes, attributes as labels.
+"""OTLP names as Prometheus translates them: metrics with units and suffixes, attributes as labels.
 
-The rules are Prometheus' own (`otlp.translation_strategy: UnderscoreEscapingWithSuffixes`); a metric is also there
-under the name it was sent with, then with the attributes' own names.
+The rules are Prometheus' own (`otlp.translation_strategy: UnderscoreEscapingWithSuffixes`). A metric can also be
+queried by its original name, then with the attributes' original names.
 """
 
 import re
@@ -73,10 +73,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One name under which a part of a metric can be asked for.
+    """One name under which a part of a metric can be queried.
 
     Attributes:
-        name: what `__name__` is.
+        name: the value of `__name__`.
         shape: of the metric.
         part: of it.
         is_plain: whether the names are OTLP's own.
@@ -92,7 +92,7 @@ TARGET_INFO: Final = Shape("target_info", "target_info")
 
 
 def families(shape: Shape) -> Iterator[Family]:
-    """All names under which a metric's parts can be asked for."""
+    """All names under which a metric's parts can be queried."""
     for part in _PARTS[shape.kind]:
         suffix = _SUFFIXES.get(part, "")
         yield Family(shape.translated + suffix, shape, part, is_plain=False)

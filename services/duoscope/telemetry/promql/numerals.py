@@ -1,4 +1,4 @@
-"""Numbers as Prometheus prints them: the fewest digits that say which, in the layout of Go's `%g` or `%f`."""
+"""Numbers as Prometheus prints them: with the fewest digits that identify them, in the layout of Go's `%g` or `%f`."""
 
 import math
 from decimal import Decimal
@@ -9,7 +9,7 @@ _POWER_MAX: Final = 21
 
 
 def formatted(number: float) -> str:
-    """With an exponent where it is below -4 or from 21 on."""
+    """Print a number, with an exponent if it is below -4 or at least 21."""
     text = plain(number)
     if number == 0 or not math.isfinite(number):
         return text
@@ -22,7 +22,7 @@ def formatted(number: float) -> str:
 
 
 def plain(number: float) -> str:
-    """Without an exponent."""
+    """Print a number without an exponent."""
     if math.isnan(number):
         return "NaN"
     if math.isinf(number):

@@ -1,4 +1,4 @@
-"""Text to tree, by promql-parser (whose grammar is Prometheus'), with the places of errors and of parts."""
+"""Text to tree, by promql-parser (whose grammar is Prometheus'), with the positions of errors and parts."""
 
 import dataclasses
 import re
@@ -36,29 +36,29 @@ _KINDS_OF_HEADS: Final = {
 
 
 def parse(expression: str) -> tree.Node:
-    """The tree of an expression.
+    """Parse an expression into its tree.
 
     Raises:
-        ExpressionError: it is none; the message begins with line and column.
+        ExpressionError: it is invalid; the message begins with line and column.
     """
     scanned = text.scan(expression)
     return _Converter(scanned).node(_parsed(expression, scanned))
 
 
 def pretty(expression: str) -> str:
-    """The expression in the layout of Prometheus' formatter.
+    """Format an expression in the layout of Prometheus' formatter.
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: it is invalid.
     """
     return str(_parsed(expression, text.scan(expression)).prettify())
 
 
 def selector(expression: str) -> tree.Selector:
-    """The tree of what must be a plain selector of series, such as the value of `match[]`.
+    """Parse a text that must be a plain selector of series, such as the value of `match[]`.
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: it is invalid.
     """
     found = parse(expression)
     if not isinstance(found, tree.Selector) or found.at or found.offset_ms:
@@ -95,7 +95,7 @@ def _refuse_long_durations(expression: str, scanned: text.Scanned) -> None:
 
 
 def _place(message: str, scanned: text.Scanned) -> int:
-    """Where an error is: at the word it names, or after the longest part that can be parsed by itself."""
+    """The position of an error: the word it names, or the end of the longest part that can be parsed by itself."""
     for quoted in re.findall(r"'([^']+)'|name \"([^\"]+)\"", message):
         word = quoted[0] or quoted[1]
         if found := next((token for token in scanned.tokens if token.text == word), None):
@@ -122,7 +122,7 @@ def _place(message: str, scanned: text.Scanned) -> int:
 
 
 def _closing(tokens: Sequence[text.Token]) -> str:
-    """The brackets that close what is open."""
+    """The brackets that close the open ones."""
     missing: list[str] = []
     for token in tokens:
         if token.kind == "open":
@@ -133,7 +133,7 @@ def _closing(tokens: Sequence[text.Token]) -> str:
 
 
 class _Converter:
-    """Walks the parser's tree in the order of the text, so that places and moments are found by counting."""
+    """Walks the parser's tree in the order of the text, so that positions and moments are found by counting."""
 
     def __init__(self, scanned: text.Scanned) -> None:
         self._heads: Iterator[text.Head] = iter(scanned.heads)
@@ -237,7 +237,7 @@ class _Converter:
 
 
 def _with_target_info(arguments: list[tree.Node]) -> list[tree.Node]:
-    """The arguments of `info`, with the selector of info metrics that it has unless told."""
+    """The arguments of `info`, with its default selector of info metrics if it has none."""
     name = tree.Matcher(NAME, "=", "target_info")
     if len(arguments) == 1:
         return [*arguments, tree.Selector(arguments[0].position, "target_info", ((name,),), 0, None)]

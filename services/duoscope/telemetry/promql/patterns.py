@@ -1,4 +1,4 @@
-"""Regular expressions of people: RE2, which takes time linear in the text whatever the expression is."""
+"""Regular expressions from users: RE2, which takes time linear in the text for every expression."""
 
 import functools
 from typing import Any, cast
@@ -15,10 +15,10 @@ _OPTIONS.max_mem = 8 * 1024 * 1024
 
 @functools.lru_cache(maxsize=1024)
 def compiled(text: str) -> Any:
-    """An expression that is to match a whole text, in which `.` matches line ends too.
+    """Compile an expression that must match a whole text, in which `.` also matches line ends.
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: it is invalid.
     """
     try:
         return cast("Any", re2).compile(text, _OPTIONS)

@@ -1,4 +1,4 @@
-"""Where series and their points come from: all that the engine knows of a store."""
+"""The interface to series and their points: all that the engine knows of a store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from duoscope.telemetry.promql.values import Points
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Points of the series that meet one of `groups`, after `start_ms` and up to `end_ms`.
+    """A request for points of the series that match one of `groups`, after `start_ms` and up to `end_ms`.
 
     Attributes:
-        groups: alternatives, each of matchers that must all be met.
-        start_ms: not included.
-        end_ms: included.
+        groups: alternatives, each of matchers that must all match.
+        start_ms: exclusive.
+        end_ms: inclusive.
     """
 
     groups: tuple[tuple[Matcher, ...], ...]
@@ -28,7 +28,7 @@ class Storage(Protocol):
     """One tenant's series."""
 
     async def points(self, requests: Sequence[Request]) -> list[Points]:
-        """The points of each request, series by their labels, points by time, at most one of a moment.
+        """The points of each request: series ordered by labels, points by time, at most one per moment.
 
         Raises:
             ExpressionError: there are more than one query may read.
@@ -36,11 +36,11 @@ class Storage(Protocol):
         ...
 
     async def series(self, requests: Sequence[Request]) -> list[list[Labels]]:
-        """The labels of the series of each request that have a point in its time."""
+        """The labels of each request's series that have a point in its time range."""
         ...
 
 
 def meets(labels: Labels, groups: tuple[tuple[Matcher, ...], ...]) -> bool:
-    """Whether a set of labels meets one of the groups of matchers."""
+    """Whether a set of labels matches one of the groups of matchers."""
     values = dict(labels)
     return any(all(matcher.matches(values.get(matcher.name, "")) for matcher in group) for group in groups)

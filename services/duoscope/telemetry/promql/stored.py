@@ -1,8 +1,7 @@
-"""A tenant's series in ClickHouse: the one place that knows how metrics are kept.
+"""A tenant's series in ClickHouse: the one place that knows how metrics are stored.
 
-Which metrics there are is asked of the catalogue; names are translated and matched here. Which series of them meet the
-other matchers is asked of the points' own columns, in the time of the query; and the points come as rows of fixed
-width, which numpy takes as they are.
+The catalogue lists the metrics; names are translated and matched here. The points' own columns show which series match
+the other matchers, in the time range of the query. Points come as rows of fixed width, which numpy reads directly.
 """
 
 import asyncio
@@ -28,12 +27,12 @@ SELECT metric_name, toString(metric_type) AS kind, toString(temporality) AS temp
     toString(unit) AS unit, anyLast(description) AS description
 FROM @metric_names GROUP BY metric_name, metric_type, temporality, is_monotonic, unit ORDER BY ALL"""
 _CONCURRENT: Final = 3
-"""Reads of one query at once: others' find a client too."""
+"""Reads of one query at once, so that other queries find a client too."""
 
 
 @dataclass(slots=True)
 class Described:
-    """A metric with what its sender says of it."""
+    """A metric with its description from the sender."""
 
     shape: Shape
     description: str
@@ -41,7 +40,7 @@ class Described:
 
 @dataclass(slots=True)
 class ClickHouseStorage:
-    """The series that a reader's tenant has.
+    """The series of a reader's tenant.
 
     Attributes:
         reader: of the tenant.
@@ -65,11 +64,11 @@ class ClickHouseStorage:
         return self._shapes
 
     async def points(self, requests: Sequence[Request]) -> list[Points]:
-        """The points of each request; those of equal requests are read once.
+        """The points of each request; equal requests are read once.
 
         Raises:
             ExpressionError: there are more than one query may read.
-            DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+            DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
         """
         unique = list(dict.fromkeys(requests))
         found = await asyncio.gather(*(self._points(request) for request in unique))
@@ -81,12 +80,12 @@ class ClickHouseStorage:
 
         Raises:
             ExpressionError: there are more than one query may read.
-            DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+            DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
         """
         return list(await asyncio.gather(*(self._series(request) for request in requests)))
 
     async def matching(self, groups: tuple[tuple[Matcher, ...], ...]) -> list[Family]:
-        """The families whose names meet the matchers of one of the groups."""
+        """The families whose names match one of the groups."""
         shapes = [one.shape for one in await self.described()] + [TARGET_INFO]
         return [family for shape in shapes for family in families(shape) if _is_named(family, groups)]
 
@@ -100,7 +99,7 @@ class ClickHouseStorage:
     async def _series_of(self, read: stored_series.Read, request: Request) -> list[stored_series.Series]:
         async with self._reading:
             found = await stored_series.series(self.reader, read, request.start_ms, request.end_ms)
-        # What the label of a bucket or a quantile is, the points say.
+        # The points contain the label of a bucket or a quantile.
         groups = tuple(
             tuple(matcher for matcher in group if matcher.name != read.own_label) for group in request.groups
         )
@@ -139,7 +138,7 @@ def _is_named(family: Family, groups: Iterable[tuple[Matcher, ...]]) -> bool:
         named = [matcher for matcher in group if matcher.name == label_sets.NAME]
         if not all(matcher.matches(family.name) for matcher in named):
             continue
-        # A pattern finds each metric once; OTLP's own name is for whoever writes it.
+        # A pattern matches each metric once; the OTLP name matches only when it is written out.
         if not family.is_plain or any(matcher.type == "=" for matcher in named):
             return True
     return False
@@ -152,5 +151,5 @@ def _described(row: dict[str, Any]) -> Described:
 
 
 def nothing() -> Points:
-    """No series."""
+    """Points of no series."""
     return Points([], np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0))

@@ -1,4 +1,4 @@
-"""The points of series, as arrays: numbers in rows of fixed width, histograms by one row each."""
+"""The points of series, as arrays: numbers in rows of fixed width, histograms in one row each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from duoscope.telemetry.promql.values import STALE, Bools, Floats, Ints, Objects
 
 _ROW: Final = np.dtype([("key", "<u8"), ("time", "<i8"), ("stale", "u1"), ("own", "<f8"), ("value", "<f8")])
 _IDS_MAX: Final = 5_000
-"""Series that a statement names; above that all are read and the others left out."""
+"""Series that a statement may name; above that all are read and the others left out."""
 _STALE: Final = "bitAnd(flags, 1) = 1"
 _SCHEMA_MAX: Final = 8
 _VALUES: Final = {
@@ -30,7 +30,7 @@ _VALUES: Final = {
     "count": "toFloat64(count)",
 }
 _JOINS: Final = {
-    # A histogram without buckets has one of its own: all of its observations.
+    # A histogram without buckets gets one: all of its observations.
     "bucket": "ARRAY JOIN arrayConcat(bucket_bounds, [inf]) AS own_value, "
     "if(empty(bucket_counts), [count], arrayCumSum(bucket_counts)) AS own_count",
     "quantile": "ARRAY JOIN quantiles AS own_value, quantile_values AS own_count",
@@ -59,18 +59,18 @@ class Read:
 
     @property
     def count(self) -> int:
-        """How many points."""
+        """The number of points."""
         return len(self.times)
 
 
 async def read(  # noqa: PLR0917 - what is read, and when
     reader: TelemetryReader, read_: stored_series.Read, series: Sequence[Series], start_ms: int, end_ms: int, most: int
 ) -> Read:
-    """The points of series after `start_ms` and up to `end_ms`, `most` at the most.
+    """Read the points of series after `start_ms` and up to `end_ms`, at most `most`.
 
     Raises:
         ExpressionError: there are more histograms than one query may read.
-        DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+        DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
     """
     parameters = stored_series.bounds(start_ms, end_ms) | {"rows": most}
     if read_.part == "native":
@@ -132,7 +132,7 @@ def _numbers(read_: stored_series.Read, series: Sequence[Series], raw: "np.ndarr
 
 
 def _all_ended(found: Read, keys: "np.ndarray[Any, Any]", stale: Bools) -> Read:
-    """With markers of staleness in every bucket of a histogram: the point that says so has no buckets."""
+    """Add staleness markers to every bucket of a histogram: the point that ends it has no buckets."""
     if not stale.any():
         return found
     of_key: dict[int, list[int]] = {}
@@ -204,7 +204,7 @@ def _buckets(first: int, counts: Sequence[int]) -> dict[int, float]:
 
 
 def joined(parts: Sequence[Read], groups: tuple[tuple[Matcher, ...], ...]) -> Points:
-    """Points that were read apart as those of one request, series by their labels."""
+    """Join points that were read separately for one request, series ordered by their labels."""
     numbers: dict[Labels, int] = {}
     delta: dict[Labels, bool] = {}
     for part in parts:
@@ -242,7 +242,9 @@ def _concatenated(arrays: Sequence[Any], kind: Any) -> Any:
 
 
 def _order(rows: Ints, times: Ints) -> Any:
-    """By series and time; the store has them so but for series that came to be one, and names that sort otherwise."""
+    """The order by series and time. The store already has it, except for series that were merged, and names that sort
+    differently.
+    """
     if len(rows) < 2:  # noqa: PLR2004 - nothing to sort
         return np.arange(len(rows))
     by_row = np.argsort(rows, kind="stable")

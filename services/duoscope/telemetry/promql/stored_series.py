@@ -1,4 +1,4 @@
-"""Which series of a metric have points in a time, and their labels."""
+"""The series of a metric that have points in a time range, and their labels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,17 +50,17 @@ class Read:
 
     @property
     def own_label(self) -> str:
-        """The label that is no attribute, or the empty text."""
+        """The label that is not an attribute, or the empty text."""
         return OWN_LABELS.get(self.part, "")
 
     @property
     def names(self) -> list[str]:
-        """OTLP's."""
+        """The OTLP names of the families."""
         return sorted({family.shape.name for family in self.families.values()})
 
     @property
     def key(self) -> str:
-        """SQL of the number of a series: of its metric, of its shape, of its attributes."""
+        """SQL of a series' number: from its metric, its shape, its attributes."""
         if self.part == "info":
             return "cityHash64(resource)"
         return f"cityHash64(metric_name, {self.shape}, series_id)"
@@ -85,9 +85,9 @@ class Series:
     Attributes:
         key: its number.
         stored_id: the number of its attributes.
-        labels: without the one that its points say.
+        labels: without the one that its points contain.
         own: values of that one.
-        is_delta: whether its points say what was counted since the one before.
+        is_delta: whether its points are increments.
     """
 
     key: int
@@ -105,7 +105,7 @@ class Series:
 
 
 def reads(families: Sequence[Family]) -> list[Read]:
-    """Families grouped into what is read at once."""
+    """Group families that are read together."""
     found: dict[tuple[str, Part, bool], Read] = {}
     for family in families:
         view = _VIEWS.get(family.shape.kind, "")
@@ -116,14 +116,14 @@ def reads(families: Sequence[Family]) -> list[Read]:
 
 def _shape_key(family: Family) -> tuple[str, ...]:
     shape = family.shape
-    # Only numbers are monotonic or not, and summaries have no temporality.
+    # Only numbers can be monotonic, and summaries have no temporality.
     monotonic = str(int(shape.is_monotonic)) if shape.kind in ("gauge", "counter") else "0"
     temporality = shape.temporality if shape.kind != "summary" else "unspecified"
     return (shape.name, shape.kind, temporality, monotonic, shape.unit)
 
 
 def bounds(start_ms: int, end_ms: int) -> dict[str, object]:
-    """What TIME binds, for points after a time and up to another."""
+    """The parameters of TIME, for points after a time and up to another."""
     return {
         "start_ns": max(0, start_ms + 1) * NS_PER_MS,
         "end_ns": min(max(0, end_ms + 1), _LATEST_MS) * NS_PER_MS,
@@ -134,7 +134,7 @@ async def series(reader: TelemetryReader, read: Read, start_ms: int, end_ms: int
     """The series of families that have a point after `start_ms` and up to `end_ms`.
 
     Raises:
-        DuoscopeError: UNAVAILABLE, or INVALID for what is too expensive.
+        DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
     """
     if read.part == "info":
         return await _targets(reader, start_ms, end_ms)

@@ -1,7 +1,8 @@
-"""The text of an expression before it is parsed: its bounds, its tokens, where its parts begin.
+"""The text of an expression before it is parsed: its limits, its tokens, where its parts begin.
 
-The parser recurses on the machine's stack, and a deep enough text would end the process. So length, nesting and the
-number of chained operators are bounded here first. It also names no positions: the tokens do, for errors and warnings.
+The parser is recursive, and a text with deep nesting would crash the process. So length, nesting and the number of
+chained operators are checked here first. The parser also reports no positions: the tokens provide them, for errors and
+warnings.
 """
 
 import re
@@ -40,7 +41,7 @@ AGGREGATIONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, sign or literal, and where it begins."""
+    """A word, sign or literal, and its position."""
 
     kind: str
     text: str
@@ -78,10 +79,10 @@ class Scanned:
 
 
 def scan(text: str) -> Scanned:
-    """Bound and scan a text.
+    """Check a text's limits and scan it.
 
     Raises:
-        ExpressionError: it is too long or too deep, or has a character or a bracket that cannot be.
+        ExpressionError: it is too long or too deep, or has an invalid character or bracket.
     """
     if len(text) > QUERY_TEXT_CHARS_MAX:
         raise ExpressionError(f"the expression has {len(text)} characters; {QUERY_TEXT_CHARS_MAX} are the most")
@@ -156,7 +157,7 @@ _SIMPLE: Final = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v":
 
 
 def decoded(literal: str) -> str:
-    """The text of a string literal, by Go's rules; bytes that are no UTF-8 become characters from RAW_BYTE on."""
+    """The text of a string literal, by Go's rules; bytes that are not UTF-8 become characters from RAW_BYTE on."""
     inner = literal[1:-1]
     if literal[0] == "`":
         return inner
@@ -235,7 +236,7 @@ def _heads(tokens: tuple[Token, ...]) -> tuple[Head, ...]:  # noqa: C901, PLR091
 
 
 def _past_grouping(tokens: tuple[Token, ...], number: int) -> int:
-    """Of `sum by (…) (` the number of the second opening bracket."""
+    """The number of the second opening bracket in `sum by (…) (`."""
     while number < len(tokens) and tokens[number].text != ")":
         number += 1
     return number + 1

@@ -11,7 +11,7 @@ MatchType = Literal["=", "!=", "=~", "!~"]
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A condition on one label; a label that is not there has the empty text."""
+    """A condition on one label; a missing label has the empty text."""
 
     name: str
     type: MatchType
@@ -19,7 +19,7 @@ class Matcher:
     pattern: "re.Pattern[str] | None" = field(default=None, compare=False)
 
     def matches(self, text: str) -> bool:
-        """Whether a value of the label meets it."""
+        """Whether a value of the label matches."""
         match self.type:
             case "=":
                 return text == self.value
@@ -32,7 +32,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """`@`: a moment, or the start or the end of the query."""
+    """The modifier `@`: a moment, or the start or the end of the query."""
 
     moment_ms: int | None
     of_query: Literal["start", "end"] | None = None
@@ -61,11 +61,11 @@ class Text(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selector(Node):
-    """Series, and of each the newest value.
+    """A selector of series, which gives the newest value of each.
 
     Attributes:
         name: the metric's, where the expression says it.
-        groups: alternatives, of matchers that must all be met; the name is among them.
+        groups: alternatives, of matchers that must all match; the name is among them.
         offset_ms: how far back.
         at: the moment, instead of the step's.
     """
@@ -97,28 +97,28 @@ class Subquery(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paren(Node):
-    """Parentheses."""
+    """An expression in parentheses."""
 
     of: Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Negative(Node):
-    """The value with its sign turned."""
+    """The negated value of an expression."""
 
     of: Node
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How samples of two vectors find each other.
+    """How samples of two vectors are matched.
 
     Attributes:
         cardinality: how many may be on each side.
         on: whether `labels` are those that count, or those that do not.
         labels: of `on` or `ignoring`.
-        include: of `group_left` and `group_right`: taken over from the side of one.
-        fill_left: the value of what is missing on the left.
+        include: of `group_left` and `group_right`: copied from the "one" side.
+        fill_left: the value of missing samples on the left.
         fill_right: the same on the right.
     """
 
@@ -155,7 +155,7 @@ class Aggregate(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(Node):
-    """A function."""
+    """A call of a function."""
 
     function: str
     arguments: Sequence[Node]
@@ -170,7 +170,7 @@ def unwrapped(node: Node) -> Node:
 
 
 def type_of(node: Node) -> ValueType:  # noqa: PLR0911 - a branch for each kind of node
-    """What a node evaluates to."""
+    """The type of a node's value."""
     match node:
         case Number():
             return "scalar"

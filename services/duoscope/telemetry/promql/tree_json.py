@@ -8,7 +8,7 @@ from duoscope.telemetry.promql.numerals import plain
 
 
 def of_tree(node: tree.Node) -> dict[str, Any]:  # noqa: C901, PLR0911 - a branch for each kind of node
-    """What `parse_query` answers of an expression."""
+    """The answer of `parse_query` for an expression."""
     match node:
         case tree.Number():
             return {"type": "numberLiteral", "val": plain(node.value)}

@@ -1,4 +1,4 @@
-"""What expressions evaluate to: matrices of series by steps, and the points that windows are cut from."""
+"""The values of expressions: matrices of series by steps, and the points that windows are cut from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -16,39 +16,39 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Objects: TypeAlias = Any
-"""An array of histograms, None where there is none, or None for no histograms at all; numpy knows no type for it."""
+"""An array of histograms, with None where there is none, or None for no histograms at all; numpy has no type for it."""
 
 STALE_BITS: Final = 0x7FF0000000000002
 STALE: Final = np.array([STALE_BITS], np.uint64).view(np.float64)[0]
-"""The value of a point that says that its series has ended."""
+"""The value of a point that ends its series."""
 
 
 def filled(hist: Objects) -> Bools:
-    """Where there is a histogram."""
+    """The cells that have a histogram."""
     missing: Any = None
     return np.not_equal(hist, missing)
 
 
 def anywhere(has: Bools) -> Bools:
-    """Of series by steps, the steps that any series has."""
+    """For series by steps, the steps that any series has."""
     return np.asarray(has.any(axis=0), np.bool_)
 
 
 def at_any_time(has: Bools) -> Bools:
-    """Of series by steps, the series that have any step."""
+    """For series by steps, the series that have any step."""
     return np.asarray(has.any(axis=1), np.bool_)
 
 
 @dataclass(slots=True)
 class Scalar:
-    """One number a step."""
+    """A value with one number per step."""
 
     values: Floats
 
 
 @dataclass(slots=True)
 class String:
-    """A text."""
+    """A text value."""
 
     value: str
 
@@ -61,9 +61,9 @@ class Vector:
         labels: of each series.
         values: numbers, series by steps.
         has: where there is a sample.
-        hist: histograms in place of numbers, or None where there are none at all.
-        drop: series whose metric name goes when the answer is made.
-        is_ordered: whether the order of the series says something.
+        hist: histograms in place of numbers, or None if there are none at all.
+        drop: series whose metric name is removed when the answer is made.
+        is_ordered: whether the order of the series matters.
     """
 
     labels: list[Labels]
@@ -79,14 +79,14 @@ class Vector:
 
     @property
     def is_hist(self) -> Bools:
-        """Where there is a histogram."""
+        """The cells that have a histogram."""
         if self.hist is None:
             return np.zeros(self.has.shape, np.bool_)
         return self.has & filled(self.hist)
 
     @property
     def is_float(self) -> Bools:
-        """Where there is a number."""
+        """The cells that have a number."""
         return self.has if self.hist is None else self.has & ~filled(self.hist)
 
     def taken(self, rows: Any) -> "Vector":
@@ -100,23 +100,23 @@ class Vector:
         return Vector(named, self.values[index], self.has[index], hist, self.drop[index], self.is_ordered)
 
     def present(self) -> "Vector":
-        """Without the series that have no sample at all."""
+        """The vector without series that have no sample at all."""
         some = at_any_time(self.has)
         return self if some.all() else self.taken(some)
 
 
 @dataclass(slots=True)
 class Points:
-    """Points of series, those of one series together and by time.
+    """Points of series, those of one series together and ordered by time.
 
     Attributes:
         labels: of each series.
         bounds: where the points of each series begin, and the end of the last.
         times: milliseconds since 1970.
         values: numbers; STALE where the series ended.
-        hist: histograms in place of numbers, or None where there are none.
-        is_delta: series whose points say what was counted since the one before.
-        drop: series whose metric name goes when the answer is made.
+        hist: histograms in place of numbers, or None if there are none.
+        is_delta: series whose points are increments.
+        drop: series whose metric name is removed when the answer is made.
     """
 
     labels: list[Labels]
@@ -135,11 +135,11 @@ class Points:
 
     @property
     def is_stale(self) -> Bools:
-        """Which points end their series."""
+        """The points that end their series."""
         return self.values.view(np.uint64) == STALE_BITS
 
     def kept(self, keep: Bools) -> "Points":
-        """Some of the points, of all the series."""
+        """Some of the points, for all the series."""
         if keep.all():
             return self
         before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
@@ -170,7 +170,7 @@ Value: TypeAlias = Scalar | String | Vector
 
 
 class Notes:
-    """What an answer comes with: warnings and remarks, each once."""
+    """The warnings and remarks of an answer, each once."""
 
     def __init__(self, expression: str) -> None:
         self._expression = expression
@@ -178,21 +178,21 @@ class Notes:
         self.infos: dict[str, None] = {}
 
     def warn(self, message: str, position: int) -> None:
-        """Something in the data makes the answer doubtful."""
+        """Warn that something in the data makes the answer doubtful."""
         self.warnings[f"PromQL warning: {message} ({place(self._expression, position)})"] = None
 
     def inform(self, message: str, position: int) -> None:
-        """Something may not be what was meant."""
+        """Remark that something may not be as intended."""
         self.infos[f"PromQL info: {message} ({place(self._expression, position)})"] = None
 
 
 def empty(steps: int) -> Vector:
-    """No series."""
+    """A vector without series."""
     return Vector([], np.zeros((0, steps)), np.zeros((0, steps), np.bool_))
 
 
 def check_cells(series: int, steps: int) -> None:
-    """Refuse matrices that would not fit.
+    """Refuse matrices that would not fit into memory.
 
     Raises:
         ExpressionError: it has more values than one query may have.
@@ -205,10 +205,10 @@ def check_cells(series: int, steps: int) -> None:
 
 
 def merged(vector: Vector) -> Vector:
-    """Series of equal labels made one, which they may be where they have no step in common.
+    """Merge series with equal labels, which must not share a step.
 
     Raises:
-        ExpressionError: two have.
+        ExpressionError: two share a step.
     """
     numbers: dict[Labels, int] = {}
     rows = np.array([numbers.setdefault(labels, len(numbers)) for labels in vector.labels], np.int64)
@@ -232,10 +232,10 @@ def merged(vector: Vector) -> Vector:
 
 
 def named(vector: Vector) -> Vector:
-    """The vector with the names taken away that go when the answer is made.
+    """The vector without the metric names that the answer must not have.
 
     Raises:
-        ExpressionError: two series are the same then, at the same time.
+        ExpressionError: two series are then the same, at the same time.
     """
     vector = vector.present()
     if vector.drop.any():

@@ -1,1 +1,1 @@
-"""Relations that several readings print from: SQL over scoped views, whose values are bound by whoever prints it."""
+"""Relations that several queries share: SQL over scoped views, whose parameters the caller binds."""

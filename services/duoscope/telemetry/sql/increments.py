@@ -1,17 +1,18 @@
-"""What each point of a stream adds to the point before it: lives, resets and temporalities are decided here alone.
+"""The increment of each point of a stream to the previous one: lifetimes, resets and temporalities are decided only
+here.
 
-A delta point says what it adds. A cumulative point says how much was counted since its start time, so a stream is what
-one writer counted from one start on: the points of a series that have one temporality and one start. Two writers of
-one series, whose points come in turn, are two streams; a restart is a new stream.
+A delta point is an increment. A cumulative point is the count since its start time, so a stream is what one writer
+counted from one start on: the points of a series with one temporality and one start. Two writers of one series, whose
+points alternate, are two streams; a restart is a new stream.
 
-* The first point of a stream that began within what is read adds all of its value. Of an older stream nobody read the
-  point before, so its first point adds nothing; nor does one whose start is its own time, which says that nobody knows
-  when it began (OTLP data model, "unknown start time").
-* A later point adds its difference to the point before, or all of its value where it fell back without a new start.
+* The first point of a stream that began within the read range adds all of its value. For an older stream the previous
+  point was not read, so its first point adds nothing. Neither does one whose start equals its own time, which says that
+  its beginning is unknown (OTLP data model, "unknown start time").
+* A later point adds its difference to the previous one, or all of its value if it fell back without a new start.
 * A sender may compute its start anew for every point, some milliseconds off. These are one stream: a series whose
   points mostly have a start of their own, all within `JITTER_MAX_S`, while their times are far apart.
 
-Points without a value are no part of a stream: `WITH_VALUE` leaves them out.
+Points without a value are not part of a stream: `WITH_VALUE` leaves them out.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from typing import Final
 
 WITH_VALUE: Final = "bitAnd(flags, 1) = 0"
-"""Of a point: it is no NO_RECORDED_VALUE, whose fields mean nothing."""
+"""Condition on a point: it is not a NO_RECORDED_VALUE, whose fields mean nothing."""
 IS_NUMBER: Final = f"{WITH_VALUE} AND isFinite(value)"
-"""Of a point of a gauge or a sum: NaN and infinities of one series would blank what is made of all."""
+"""Condition on a point of a gauge or a sum: NaN and infinities of one series would make the result of all series
+useless."""
 JITTER_MAX_S: Final = 5
 
 IN_RANGE: Final = (
@@ -36,11 +38,11 @@ _TIMES: Final = _SPREAD.format("timestamp")
 
 @dataclass(frozen=True, slots=True)
 class Increments:
-    """Points of a metric, each beside the point before it in its stream.
+    """Points of a metric, each beside the previous point of its stream.
 
     As SQL it is a SELECT of `columns`, of NAME_before for each NAME of `before`, and of `take`, which says what a point
-    adds: 'all' of its value, 'none' of it, or the 'difference' to the one before. It binds `read_from_ns` and `end_ns`,
-    the range that is read, and what `where` binds.
+    adds: 'all' of its value, 'none' of it, or the 'difference' to the previous one. It binds `read_from_ns` and
+    `end_ns`, the range that is read, and the parameters of `where`.
     """
 
     view: str
@@ -49,9 +51,9 @@ class Increments:
     columns: Sequence[str]
     before: Sequence[str]
     fell: str
-    """SQL: whether a point is below the one before as no life of its stream allows."""
+    """SQL: whether a point is below the previous one although nothing in its stream allows that."""
     is_delta: str = "temporality = 'delta'"
-    """SQL: whether a point says by itself what it adds."""
+    """SQL: whether a point itself is an increment."""
     series: str = "series_id, temporality"
 
     @property
@@ -74,7 +76,7 @@ class Increments:
 
     @property
     def start(self) -> str:
-        """SQL of the start time by which the streams of a series are told apart."""
+        """SQL of the start time that tells the streams of a series apart."""
         return f"""if(({self.series}) IN (
             SELECT {self.series} FROM @{self.view} WHERE {self.where} AND {IN_RANGE}
             GROUP BY {self.series}
@@ -83,5 +85,5 @@ class Increments:
 
 
 def added(difference: str, whole: str, nothing: str = "0") -> str:
-    """SQL of what a point of `Increments` adds, from its difference to the point before and its whole value."""
+    """SQL of what a point of `Increments` adds, from its difference to the previous point and its whole value."""
     return f"multiIf(take = 'all', {whole}, take = 'none', {nothing}, {difference})"

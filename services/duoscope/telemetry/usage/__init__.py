@@ -1,1 +1,1 @@
-"""What a tenant sent: how much was stored, what was rejected and why, which series there are."""
+"""What a tenant sent: stored items, rejections with their reasons, and active series."""

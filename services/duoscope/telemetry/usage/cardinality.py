@@ -1,4 +1,4 @@
-"""Which metrics have the most series, and which attributes make them so many."""
+"""The metrics with the most series, and the attributes that cause them."""
 
 from typing import Annotated, Any, Final
 
@@ -12,9 +12,9 @@ from duoscope.telemetry.sql.increments import WITH_VALUE
 from duoscope.telemetry.times import SECOND_NS
 
 WINDOWS_S: Final = (3600, 600, 60)
-"""How far back is looked: as far as the rows to be read allow."""
+"""The time windows that are tried: the longest whose rows are not too many to read."""
 ROWS_MAX: Final = 200_000_000
-"""Rows that are read for one of the lists."""
+"""Rows that may be read for one of the lists."""
 TIMEOUT_S: Final = 10
 
 _SETTINGS: Final = {"max_execution_time": TIMEOUT_S, "max_rows_to_read": ROWS_MAX}
@@ -25,14 +25,14 @@ _VIEWS: Final = ("@metrics", "@histograms", "@exponential_histograms", "@summari
 
 
 class MetricCardinality(Struct, frozen=True):
-    """A metric and its series."""
+    """A metric and its number of series."""
 
     metric: Annotated[str, Meta(examples=["http.server.request.duration"])]
     series: Annotated[int, Meta(examples=[48_211])]
 
 
 class LabelCardinality(Struct, frozen=True):
-    """An attribute: of the points, or, with `resource.` before its name, of their resource."""
+    """A label: an attribute of the points, or, with the prefix `resource.`, of their resource."""
 
     label: Annotated[str, Meta(examples=["user.id"])]
     values: Annotated[int, Meta(description="Different ones; estimated above a few thousand.", examples=[45_102])]
@@ -40,7 +40,7 @@ class LabelCardinality(Struct, frozen=True):
 
 
 class Cardinality(Struct, frozen=True):
-    """The active series of the tenant, and what makes them so many."""
+    """The active series of the tenant, and their largest causes."""
 
     active_series: Annotated[int, Meta(description="Seen within the window; of the one metric, where one was named.")]
     series_limit: Annotated[
@@ -58,10 +58,10 @@ class Cardinality(Struct, frozen=True):
 
 
 async def cardinality(reader: TelemetryReader, applied: IngestLimits, *, metric: str | None, limit: int) -> Cardinality:
-    """The worst `limit` metrics and labels, of all metrics or of one.
+    """Find the `limit` metrics and labels with the most series, over all metrics or in one.
 
     Raises:
-        DuoscopeError: INVALID `query-too-expensive` where even a minute is too much to read.
+        DuoscopeError: INVALID `query-too-expensive` if even a minute is too much to read.
     """
     now_ns = now_unix_nano()
     for window_s in WINDOWS_S:

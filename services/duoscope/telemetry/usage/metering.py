@@ -1,6 +1,6 @@
-"""What was sent and stored: requests, bytes and items by hour or day, of one tenant or summed over several.
+"""Usage: requests, bytes and items by hour or day, of one tenant or summed over several.
 
-Counted by the same INSERT that stores the items, so it is exact. Each tenant is read through a reader of its own; sums
+The INSERT that stores the items also counts them, so usage is exact. Each tenant is read through its own reader; sums
 over tenants are made here.
 """
 
@@ -25,9 +25,9 @@ Grouping = Literal["workspace", "tenant", "signal", "api_key"]
 Signal = Literal["traces", "logs", "metrics"]
 
 TENANTS_MAX: Final = 2000
-"""Tenants that one request sums over."""
+"""Tenants that one request may sum over."""
 _READS_AT_ONCE: Final = 2
-"""Of the store's few readers: sums over many tenants must not delay everybody's searches."""
+"""How many of the store's few readers one request uses: sums over many tenants must not delay others' searches."""
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 _BUCKET_S: Final[dict[Per, int]] = {"hour": _HOUR_S, "day": _DAY_S}
@@ -39,7 +39,7 @@ _NAME: Final = Text("[a-z]{0,16}")
 
 
 class Usage(Struct, frozen=True):
-    """What was sent in one hour or day. What was not grouped by is null."""
+    """The usage in one hour or day. Columns that are not grouped by are null."""
 
     start: Annotated[str, Meta(description="Of the hour or day, UTC.", examples=["2026-11-21T08:00:00Z"])]
     workspace_id: UUID | None
@@ -53,7 +53,7 @@ class Usage(Struct, frozen=True):
 
 
 class UsagePage(Struct, frozen=True):
-    """By time, oldest first."""
+    """One page of usage, ordered by time, oldest first."""
 
     items: list[Usage]
     next_cursor: str | None
@@ -61,7 +61,7 @@ class UsagePage(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """What is asked for. `signal` and `api_key_id` are filters."""
+    """The parameters of a usage query. `signal` and `api_key_id` are filters."""
 
     start: str | None
     end: str | None
@@ -74,20 +74,20 @@ class UsageQuestion:
 
 
 _Key = tuple[int, str, str, str, str]
-"""Where a sum belongs: the bucket in Unix seconds, workspace, tenant, signal, key; empty where not grouped by."""
+"""The key of a sum: the bucket in Unix seconds, workspace, tenant, signal, key; empty where not grouped by."""
 
 
 async def usage(readers: Sequence[tuple[Scope, TelemetryReader]], asked: UsageQuestion) -> UsagePage:
-    """Sums over the tenants of `readers`, whom the caller may see.
+    """Sum the usage of the tenants of `readers`, which the caller may see.
 
-    The hours or days that `start` and `end` lie in count whole. Without `start`, the last 24 hours or 30 days.
+    The hours or days that contain `start` and `end` count whole. Without `start`, the last 24 hours or 30 days.
 
     Raises:
         DuoscopeError: INVALID for the range, the cursor, or more than TENANTS_MAX tenants.
     """
     if len(readers) > TENANTS_MAX:
         raise invalid(f"Usage is summed over {TENANTS_MAX} tenants at the most; ask for each workspace.")
-    # Without times of its own a page must go on in the range of the first one.
+    # Without times of its own a page uses the range of the first one.
     identity = (
         "usage",
         *(asked.start, asked.end, asked.per, sorted(asked.group_by), asked.signal, asked.api_key_id),
@@ -171,7 +171,7 @@ def _range(asked: UsageQuestion) -> TimeRange:
 
 
 def _buckets(times: TimeRange, per: Per) -> tuple[int, int]:
-    """The whole hours or days that the range touches, in Unix seconds; the last one excluded."""
+    """The whole hours or days that overlap the range, in Unix seconds; the last one excluded."""
     step_ns = _BUCKET_S[per] * SECOND_NS
     first, last = times.start_ns // step_ns, -(-times.end_ns // step_ns)
     return first * _BUCKET_S[per], last * _BUCKET_S[per]
@@ -190,5 +190,5 @@ def _usage(key: _Key, figures: list[int]) -> Usage:
 
 
 def rfc3339(unix_seconds: int) -> str:
-    """A whole second as the API shows it."""
+    """A whole second in the API's form."""
     return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

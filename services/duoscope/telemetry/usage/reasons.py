@@ -1,4 +1,5 @@
-"""Why items are left out or cut and requests refused, in words: for the sender's developer and for the tenant's people.
+"""Texts that explain why items are left out or cut and requests refused: for the sender's developer and the tenant's
+users.
 
 The names of EXPLANATIONS and CUTS are those of `REASONS` in receiver/decoder and of `REFUSED` in
 receiver/durability/sifting; a test compares them, and the tables in docs/operations.md too.
@@ -26,7 +27,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
     "refused-by-store": "the telemetry store does not take the item, for a reason that duoscope did not foresee: its "
     "log has it",
 }
-"""Of items that were left out, by reason; names in braces are the tenant's limits."""
+"""For items that were left out, by reason; names in braces are the tenant's limits."""
 
 CUTS: Final[Mapping[str, str]] = {
     "list-cut": "more than {attributes} attributes, events, links or exemplars; the first are kept",
@@ -34,7 +35,7 @@ CUTS: Final[Mapping[str, str]] = {
     "body-cut": "a log body takes more than {body_bytes} bytes; its beginning is kept, as a text",
     "nesting-cut": f"values nest deeper than {limits.INGEST_NESTING_MAX} levels; those above are kept",
 }
-"""Of items that were stored with less than was sent, by reason."""
+"""For items that were stored incompletely, by reason."""
 
 REFUSALS: Final[Mapping[str, str]] = {
     "address-not-allowed": "the API key may not be used from the address that it was sent from",
@@ -62,11 +63,11 @@ REFUSALS: Final[Mapping[str, str]] = {
     "shutting-down": "the receiver was stopping; clients send the request again",
     "internal-error": "the receiver failed on it; clients send the request again",
 }
-"""Of whole requests, by the code that their senders were told."""
+"""For whole requests, by the code that their senders got."""
 
 
 def explanation(reason: str, applied: IngestLimits) -> str:
-    """Why items are rejected for this reason where these limits hold."""
+    """The text for a reason, with the values of the limits that apply."""
     template = EXPLANATIONS.get(reason) or CUTS.get(reason) or REFUSALS.get(reason)
     if template is None:
         return "another version of duoscope rejected it"

@@ -1,4 +1,4 @@
-"""What was refused of a tenant's telemetry, by minute, hour or day, signal, API key and reason."""
+"""Rejections of a tenant's telemetry, by minute, hour or day, signal, API key and reason."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
@@ -12,7 +12,7 @@ from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry.cursor import Text, Whole
 from duoscope.telemetry.times import SECOND_NS, TimeRange, time_range
 from duoscope.telemetry.usage.metering import Signal, rfc3339
-from duoscope.telemetry.usage.reasons import explanation
+from duoscope.telemetry.usage.reasons import CUTS, explanation
 
 Per = Literal["minute", "hour", "day"]
 
@@ -24,7 +24,7 @@ _POSITION: Final = (_SECONDS, _SECONDS, _SECONDS, Text("[a-z]{1,16}"), Text("[0-
 
 
 class Rejection(Struct, frozen=True):
-    """What one key sent of one signal and what was refused for one reason: items of requests, or requests whole."""
+    """Rejections and cuts of one key, signal and reason: of items, or of whole requests."""
 
     start: Annotated[str, Meta(description="Of the minute, hour or day, UTC.", examples=["2026-11-21T08:15:00Z"])]
     signal: Annotated[str, Meta(examples=["metrics"])]
@@ -33,16 +33,19 @@ class Rejection(Struct, frozen=True):
     explanation: Annotated[str, Meta(description="The reason in words, with the tenant's present limits.")]
     requests: Annotated[int, Meta(description="That held such items, or were refused whole.")]
     items: Annotated[
+        int, Meta(description="That were left out of requests; 0 where requests were refused whole: nobody counted.")
+    ]
+    items_cut: Annotated[
         int,
         Meta(
-            description="That were left out of requests, or, for reasons that end in `-cut`, kept with less than sent; "
-            "0 where requests were refused whole: nobody counted."
+            description="That were stored with less than was sent, for reasons that end in `-cut`; an item cut "
+            "for two reasons counts with each."
         ),
     ]
 
 
 class RejectionPage(Struct, frozen=True):
-    """Newest first."""
+    """One page of rejections, newest first."""
 
     items: list[Rejection]
     next_cursor: str | None
@@ -50,7 +53,7 @@ class RejectionPage(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RejectionQuestion:
-    """What is asked for. `signal`, `api_key_id` and `reason` are filters."""
+    """The parameters of a query of rejections. `signal`, `api_key_id` and `reason` are filters."""
 
     start: str | None
     end: str | None
@@ -63,7 +66,7 @@ class RejectionQuestion:
 
 
 async def rejections(reader: TelemetryReader, applied: IngestLimits, asked: RejectionQuestion) -> RejectionPage:
-    """What was left out in the minutes, hours or days that the range touches; 24 hours unless `start` says.
+    """Read the rejections in the minutes, hours or days that overlap the range; by default the last 24 hours.
 
     Args:
         reader: of the tenant.
@@ -121,12 +124,17 @@ async def rejections(reader: TelemetryReader, applied: IngestLimits, asked: Reje
                 row["by_reason"],
                 explanation(row["by_reason"], applied),
                 int(row["sum_requests"]),
-                int(row["sum_items"]),
+                *_left_out_or_cut(row["by_reason"], int(row["sum_items"])),
             )
             for row in shown
         ],
         next_cursor,
     )
+
+
+def _left_out_or_cut(reason: str, items: int) -> tuple[int, int]:
+    """The ledger counts both in one column: a reason is of one or the other."""
+    return (0, items) if reason in CUTS else (items, 0)
 
 
 def _buckets(start: str | None, end: str | None, per: Per) -> tuple[int, int]:

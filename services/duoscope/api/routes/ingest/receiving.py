@@ -145,7 +145,7 @@ async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> RejectionPage:
-    """Items that were left out of requests whose other items were stored, and requests that were refused whole.
+    """Items that were left out of requests whose other items were stored, or cut, and requests that were refused whole.
 
     Newest first. Kept for 30 days. Requests refused whole appear within seconds.
     """

@@ -1,1 +1,1 @@
-"""Functions and operators, by what they work on: windows of points, vectors, two vectors, buckets."""
+"""Functions and operators, by their operands: windows of points, vectors, two vectors, buckets."""

@@ -35,12 +35,12 @@ _INT_MAX: Final = 2.0**63
 
 @dataclass(slots=True)
 class Groups:
-    """Which group each series is in.
+    """The group of each series.
 
     Attributes:
         labels: of each group.
         of: the group of each series.
-        drop: groups whose metric name goes when the answer is made.
+        drop: groups whose metric name is removed when the answer is made.
     """
 
     labels: list[Labels]
@@ -62,7 +62,7 @@ class Aggregation:
 
     Attributes:
         operator: its name.
-        vector: what is aggregated.
+        vector: the vector to aggregate.
         groups: of its series.
         parameter: of `topk`, `quantile` and the like.
         notes: of the answer.
@@ -82,23 +82,25 @@ class Aggregation:
 
     @property
     def steps(self) -> int:
-        """How many."""
+        """The number of steps."""
         return self.vector.values.shape[1]
 
     @property
     def number(self) -> Floats:
-        """The parameter, one a step."""
+        """The parameter, one number per step."""
         assert isinstance(self.parameter, Scalar)
         return self.parameter.values
 
     def counted(self, where: Bools) -> Ints:
-        """How many of the samples are in each group, by step."""
+        """The number of samples in each group, by step."""
         counts = np.zeros((len(self.groups.labels), self.steps), np.int64)
         np.add.at(counts, self.groups.of, where.astype(np.int64))
         return counts
 
     def runs(self, where: Bools) -> Iterator[tuple[Ints, Floats]]:
-        """The first number of each group, then the second …: which cells (group by step) have one, and the numbers."""
+        """Yield the first number of each group, then the second …: which cells (group by step) have one, and the
+        numbers.
+        """
         order = np.argsort(self.groups.of, kind="stable")
         sizes = np.bincount(self.groups.of, minlength=len(self.groups.labels))
         starts = np.cumsum(sizes) - sizes
@@ -111,13 +113,13 @@ class Aggregation:
             yield cells, self.vector.values[rows][present]
 
     def made(self, values: Floats, has: Bools, hist: Objects = None) -> Vector:
-        """The answer: a series a group."""
+        """Make the answer: one series per group."""
         shape = (len(self.groups.labels), self.steps)
         vector = Vector(self.groups.labels, values.reshape(shape), has.reshape(shape), hist, self.groups.drop)
         return vector.present()
 
     def inform_of_ignored(self) -> None:
-        """Histograms are left out."""
+        """Note that histograms are left out."""
         if self.vector.is_hist.any():
             self.notes.inform(f"ignored histogram in {self.operator} aggregation", self.position)
 

@@ -29,14 +29,14 @@ COMPARISONS: Final[dict[str, Callable[[Floats, Floats], Bools]]] = {
 
 
 def numbers(operator: str, left: Floats, right: Floats) -> tuple[Floats, Bools | None]:
-    """What arithmetic gives, or where a comparison holds."""
+    """The result of arithmetic, or where a comparison holds."""
     if operator in COMPARISONS:
         return left, COMPARISONS[operator](left, right)
     return ARITHMETIC[operator](left, right), None
 
 
 def histograms_and_number(node: Binary, vector: Vector, number: Floats, notes: Notes, *, is_swapped: bool) -> Objects:
-    """Histograms of a vector times or by a number; nothing else is defined between the two."""
+    """Histograms of a vector multiplied or divided by a number; no other operator is defined between the two."""
     made = np.full(vector.values.shape, None, object)
     is_hist = vector.is_hist
     if not is_hist.any():
@@ -55,7 +55,7 @@ def histograms_and_number(node: Binary, vector: Vector, number: Floats, notes: N
 def histograms(
     node: Binary, left: Vector, right: Vector, notes: Notes, *, is_swapped: bool
 ) -> tuple[Objects, Floats, Bools]:
-    """Pairs with a histogram on a side: histograms made, numbers made, and where there are such numbers."""
+    """Pairs with at least one histogram: resulting histograms, resulting numbers, and where there are such numbers."""
     made = np.full(left.values.shape, None, object)
     values = np.zeros(left.values.shape)
     answered = np.zeros(left.values.shape, np.bool_)

@@ -1,4 +1,4 @@
-"""Operators between two values: arithmetic, comparisons, sets, and how samples of two vectors find each other."""
+"""Operators between two values: arithmetic, comparisons, sets, and the matching of samples of two vectors."""
 
 from collections.abc import Callable
 from typing import Final
@@ -28,13 +28,13 @@ SETS: Final = frozenset({"and", "or", "unless"})
 
 
 def scalars(node: Binary, left: Scalar, right: Scalar) -> Scalar:
-    """Of two numbers."""
+    """Apply an operator to two numbers."""
     values, holds = between.numbers(node.operator, left.values, right.values)
     return Scalar(holds.astype(np.float64) if holds is not None else values)
 
 
 def with_scalar(node: Binary, vector: Vector, scalar: Scalar, notes: Notes, *, is_swapped: bool) -> Vector:
-    """Of a vector and a number; `is_swapped` where the number stands on the left."""
+    """Apply an operator to a vector and a number; `is_swapped` if the number is on the left."""
     number = np.broadcast_to(scalar.values[None, :], vector.values.shape)
     one, other = (number, vector.values) if is_swapped else (vector.values, number)
     values, holds = between.numbers(node.operator, one, other)
@@ -60,7 +60,7 @@ def _signatures(matching: Matching) -> Callable[[Labels], Labels]:
 
 
 def sets(node: Binary, left: Vector, right: Vector) -> Vector:
-    """`and`, `or` and `unless`."""
+    """Apply `and`, `or` or `unless`."""
     signature = _signatures(node.matching)
     numbers: dict[Labels, int] = {}
     of_left = np.array([numbers.setdefault(signature(labels), len(numbers)) for labels in left.labels], np.int64)
@@ -84,7 +84,7 @@ def sets(node: Binary, left: Vector, right: Vector) -> Vector:
 
 
 def _same_series(vector: Vector) -> Vector:
-    """One series for equal labels where they share no step and lose their names alike."""
+    """Merge series with equal labels, if they share no step and both lose or keep their names."""
     if len(set(vector.labels)) == len(vector.labels):
         return vector
     kept_apart = [(labels, bool(drop)) for labels, drop in zip(vector.labels, vector.drop, strict=True)]
@@ -98,7 +98,7 @@ def _hist(vector: Vector) -> Objects:
 
 
 def vectors(node: Binary, left: Vector, right: Vector, notes: Notes) -> Vector:
-    """Arithmetic and comparisons of two vectors.
+    """Apply arithmetic or a comparison to two vectors.
 
     Raises:
         ExpressionError: a sample has more than one partner where it may have one.
@@ -150,7 +150,7 @@ def _filled(  # noqa: PLR0917 - both sides, and their pairs
     node: Binary, many: Vector, one: Vector, of_many: Ints, of_one: Ints, pairs_many: Ints, pairs_one: Ints,
     signatures: list[Labels], *, is_swapped: bool,
 ) -> tuple[Vector, Vector, Ints, Ints]:  # fmt: skip
-    """Both sides with series of fill values for what has no partner, and the pairs with these."""
+    """Both sides with series of fill values for samples without a partner, and the pairs with these."""
     fill_left, fill_right = node.matching.fill_left, node.matching.fill_right
     fill_many, fill_one = (fill_right, fill_left) if is_swapped else (fill_left, fill_right)
     steps = many.values.shape[1]
@@ -233,7 +233,7 @@ def _refuse_duplicates(  # noqa: PLR0917 - what a message names
 
 
 def _refuse_many(matching: Matching, has: Bools, groups: Ints, results: list[Labels], count: int) -> None:
-    """Refuse samples of many that share a partner, or that would be one series."""
+    """Refuse several samples that share a partner, or that would become one series."""
     if matching.cardinality == "one-to-one":
         keys, message = (
             groups,
@@ -251,5 +251,5 @@ def _refuse_many(matching: Matching, has: Bools, groups: Ints, results: list[Lab
 
 
 def _joined(vector: Vector) -> Vector:
-    """Series of equal labels made one; at a step that two have, the answer has both and cannot be made."""
+    """Merge series of equal labels; at a step that two of them have, the answer has both and cannot be made."""
     return merged(vector.present())

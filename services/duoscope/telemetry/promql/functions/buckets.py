@@ -1,4 +1,4 @@
-"""Quantiles and fractions of histograms: of classic ones, whose buckets are series with a label `le`, and native."""
+"""Quantiles and fractions of histograms: classic ones, whose buckets are series with a label `le`, and native ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class _Classic:
 
 
 def quantile(vector: Vector, q: Floats, notes: Notes, position: int, q_position: int) -> Vector:
-    """The quantile of each histogram, `q` one a step."""
+    """The quantile of each histogram, with one `q` per step."""
     for wrong in np.unique(q[np.isnan(q) | (q < 0) | (q > 1)]):
         notes.warn(f"quantile value should be between 0 and 1, got {formatted(float(wrong))}", q_position)
 
@@ -40,7 +40,7 @@ def quantile(vector: Vector, q: Floats, notes: Notes, position: int, q_position:
 
 
 def fraction(vector: Vector, lower: Floats, upper: Floats, notes: Notes, position: int) -> Vector:
-    """The part of each histogram's observations between two values, one pair a step."""
+    """The fraction of each histogram's observations between two values, one pair per step."""
 
     def of_classic(bounds: Floats, counts: Floats, steps: Ints) -> Floats:
         return _classic_fraction(bounds, counts, lower[steps], upper[steps])
@@ -129,7 +129,7 @@ def _classic(vector: Vector, floats: Bools, notes: Notes, position: int) -> Iter
 def _by_presence(
     histogram: _Classic, values: Floats, has: Bools, wanted: Bools
 ) -> Iterator[tuple[Ints, Floats, Floats]]:
-    """Steps that have the same buckets together: which, their bounds, and counts of buckets by steps."""
+    """Group the steps that have the same buckets: which steps, their bounds, and counts of buckets by steps."""
     if has.all():
         which = np.flatnonzero(wanted)
         if len(which):
@@ -144,13 +144,13 @@ def _by_presence(
 
 
 def _coalesced(bounds: Floats, counts: Floats) -> Floats:
-    """Buckets of equal bounds added up."""
+    """Add up buckets of equal bounds."""
     starts = np.flatnonzero(np.concatenate([[True], bounds[1:] != bounds[:-1]]))
     return np.add.reduceat(counts, starts, axis=0)
 
 
 def _monotonic(counts: Floats) -> tuple[Floats, bool]:
-    """Counts that never fall from a bucket to the next, and whether any fell by more than rounding can."""
+    """Counts that never fall from one bucket to the next, and whether any fell by more than rounding explains."""
     made = counts.copy()
     forced = False
     before = made[0].copy()
@@ -200,7 +200,7 @@ def _classic_fraction(bounds: Floats, counts: Floats, lower: Floats, upper: Floa
 
 
 def _classic_rank(bounds: Floats, counts: Floats, value: Floats) -> Floats:
-    """How many observations are below a value, one a step."""
+    """The number of observations below a value, one per step."""
     steps = np.arange(len(counts.T))
     lowers = np.concatenate([[0.0 if bounds[0] > 0 else -np.inf], bounds[:-1]])
     before = np.vstack([np.zeros(len(counts.T)), counts[:-1]])

@@ -1,4 +1,4 @@
-"""Calls of functions that see one moment: by name, to where they are made."""
+"""Calls of functions that see one moment: by name, to their implementation."""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -27,13 +27,13 @@ _MS: Final = 1000.0
 
 
 class Evaluator(Protocol):
-    """What a call needs of the evaluation that it is part of."""
+    """The part of the evaluation that a call needs."""
 
     times: Times
     notes: Notes
 
     def value(self, node: tree.Node, moments: Ints) -> Value:
-        """What a node is at each moment."""
+        """The value of a node at each moment."""
         ...
 
     def newest(self, node: tree.Selector, moments: Ints) -> tuple[Vector, Ints]:
@@ -42,7 +42,7 @@ class Evaluator(Protocol):
 
 
 def called(evaluator: Evaluator, node: tree.Call, moments: Ints) -> Value:
-    """What a function gives at each moment.
+    """The result of a function at each moment.
 
     Raises:
         ExpressionError: the data do not allow it, or there is no such function.
@@ -62,7 +62,7 @@ def called(evaluator: Evaluator, node: tree.Call, moments: Ints) -> Value:
 
 
 def absent(node: tree.Node, is_there: Bools) -> Vector:
-    """1 where nothing is there, with the labels that the selector says for sure."""
+    """1 where there is no sample, with the labels that the selector determines."""
     labels: Labels = ()
     node = node.selector if isinstance(node, tree.Matrix) else node
     if isinstance(node, tree.Selector) and len(node.groups) == 1:

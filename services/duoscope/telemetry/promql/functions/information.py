@@ -15,18 +15,18 @@ _IDENTITY: Final = frozenset({"job", "instance"})
 
 
 def enriched(vector: Vector, node: Selector, info: Vector, info_times: Ints) -> Vector:
-    """A vector with the labels that info series say of the same job and instance.
+    """A vector with the labels of the info series of the same job and instance.
 
     Args:
-        vector: what is enriched.
-        node: the selector of the info series; its matchers but for the name say which labels are wanted.
+        vector: the vector to enrich.
+        node: the selector of the info series; its matchers, except for the name, say which labels are wanted.
         info: the info series.
-        info_times: of their newest points: where two would do, the newer one counts.
+        info_times: of their newest points: if two match, the newer one counts.
 
     Raises:
         ExpressionError: two info series of one metric are equally new, or two metrics disagree.
     """
-    # What the selector names is an info series itself.
+    # What the selector names is itself an info series.
     names = [m for m in node.groups[0] if m.name == label_sets.NAME and not m.type.startswith("!")]
     wanted = [matcher for matcher in node.groups[0] if matcher.name != label_sets.NAME]
     by_identity: dict[Labels, list[int]] = {}
@@ -55,7 +55,7 @@ def enriched(vector: Vector, node: Selector, info: Vector, info_times: Ints) -> 
 def _parts(  # noqa: PLR0917 - a series, and what is known beside it
     own: Labels, has: Bools, wanted: list[Matcher], info: Vector, info_times: Ints, rows: list[int]
 ) -> Iterator[tuple[Labels, Bools]]:
-    """The labels of one series, for each set of info series that are there together, and when that is."""
+    """The labels of one series, for each set of info series that exist together, and when that is."""
     current = _newest(info, info_times, rows, has) if rows else np.zeros((0, len(has)), np.bool_)
     patterns, of_step = np.unique(current, axis=1, return_inverse=True)
     for number in range(patterns.shape[1]):
@@ -81,7 +81,7 @@ def _add(added: dict[str, str], own: Labels, labels: Labels, wanted: set[str]) -
 
 
 def _newest(info: Vector, info_times: Ints, rows: list[int], has: Bools) -> Bools:
-    """Of the info series of one job and instance, the newest of each metric at each step."""
+    """For the info series of one job and instance, the newest of each metric at each step."""
     current = info.has[rows] & has
     names = [label_sets.get(info.labels[row], label_sets.NAME) for row in rows]
     for name in set(names):

@@ -1,4 +1,4 @@
-"""Functions of one vector, sample by sample: mathematics, parts of dates, bounds. Histograms have none of these."""
+"""Functions of one vector, sample by sample: mathematics, parts of dates, bounds. They skip histograms."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -97,13 +97,13 @@ def dated(function: str, vector: Vector) -> Vector:
 
 
 def rounded(vector: Vector, to: Scalar | None) -> Vector:
-    """To the nearest multiple, halves upward."""
+    """Round to the nearest multiple, halves upward."""
     nearest = to.values[None, :] if to is not None else np.ones((1, vector.values.shape[1]))
     return numbers(vector, lambda values: _half_up(values, nearest))
 
 
 def clamped(function: str, arguments: Sequence[Value]) -> Vector:
-    """`clamp`, `clamp_min` and `clamp_max`: numbers moved into bounds; with crossed bounds there is none."""
+    """`clamp`, `clamp_min` and `clamp_max`: move numbers into bounds; crossed bounds give no sample."""
     vector = arguments[0]
     assert isinstance(vector, Vector)
     bounds = [argument.values[None, :] for argument in arguments[1:] if isinstance(argument, Scalar)]

@@ -1,4 +1,4 @@
-"""What is asked of one native histogram: quantiles, fractions, mean, deviation."""
+"""Functions of one native histogram: quantiles, fractions, mean, deviation."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from duoscope.telemetry.promql.histograms import Bucket, Histogram
 
 
 def quantile(found: Histogram, q: float) -> float:  # noqa: C901, PLR0911 - as many cases as there are
-    """The value below which a part of the observations is, interpolated within its bucket."""
+    """The value below which a fraction of the observations lies, interpolated within its bucket."""
     if q < 0:
         return -math.inf
     if q > 1:
@@ -43,7 +43,7 @@ def quantile(found: Histogram, q: float) -> float:  # noqa: C901, PLR0911 - as m
 
 
 def fraction(found: Histogram, lower: float, upper: float) -> float:
-    """The part of the observations between two values."""
+    """The fraction of the observations between two values."""
     if found.count == 0 or math.isnan(lower) or math.isnan(upper):
         return math.nan
     if lower >= upper:
@@ -73,7 +73,7 @@ def _part(found: Histogram, lower: float, upper: float, value: float) -> float:
 
 
 def _bounded(found: Histogram, bucket: Bucket) -> tuple[float, float]:
-    """The bounds of a bucket, with zero where the sign of all observations says it."""
+    """The bounds of a bucket, with zero where the sign of all observations determines it."""
     lower, upper = bucket.lower, bucket.upper
     if found.is_custom:
         return (0.0, upper) if lower == -math.inf and upper > 0 else (lower, upper)
@@ -86,7 +86,7 @@ def _bounded(found: Histogram, bucket: Bucket) -> tuple[float, float]:
 
 
 def variance(found: Histogram) -> float:
-    """Of the observations, each taken to be in the middle of its bucket."""
+    """The variance of the observations, each taken to be in the middle of its bucket."""
     if not found.count:
         return math.nan
     mean = found.sum / found.count
@@ -107,5 +107,5 @@ def _squares(found: Histogram, mean: float) -> Iterator[float]:
 
 
 def mean_of(found: Histogram) -> float:
-    """Sum by count."""
+    """The mean of the observations: sum divided by count."""
     return found.sum / found.count if found.count else math.nan

@@ -14,7 +14,7 @@ from duoscope.telemetry.promql.numerals import formatted
 from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects, filled
 
 _LINE_MIN: Final = 2
-"""Points that a line needs."""
+"""The least number of points for a line."""
 _PADDED_MAX: Final = 2_000_000
 """Values of windows that are laid out side by side at once."""
 
@@ -157,7 +157,7 @@ def _deviation(call: Call) -> Result:
 
 
 def _padded(cut: Cut) -> Iterator[tuple[Ints, Floats, Bools]]:
-    """Windows side by side, some at a time: which, their values, and where there is one."""
+    """Lay out windows side by side, some at a time: which windows, their values, and where there is one."""
     low, count = cut.low.ravel(), cut.count.ravel()
     order = np.argsort(count, kind="stable")
     order = order[count[order] > 0]
@@ -209,7 +209,7 @@ def _resets(call: Call) -> Result:
 
 
 def _flagged(call: Call, *, is_reset: bool) -> Result:
-    """How many points of each window differ from (or are a reset after) the one before, which is in the window too."""
+    """The number of points of each window that differ from (or are a reset after) the previous one in the window."""
     cut = call.all()
     values = cut.points.values
     flags = np.zeros(len(values) + 1, np.bool_)

@@ -1,7 +1,7 @@
 """rate, increase, delta, irate and idelta: how much a series changed in a window.
 
-Of delta series (whose points say what was counted since the one before) rate and increase are what was counted in the
-window, with nothing to extrapolate; a cumulative series is extrapolated to the window's ends as in Prometheus.
+For delta series (whose points are increments) rate and increase are what was counted in the window, without
+extrapolation; a cumulative series is extrapolated to the window's ends as in Prometheus.
 """
 
 from typing import Final
@@ -15,33 +15,33 @@ from duoscope.telemetry.promql.values import Bools, Floats, Ints, Objects, at_an
 
 _COUNTER_ENDS: Final = ("_total", "_sum", "_count", "_bucket")
 _CHANGE_MIN: Final = 2
-"""Points that a change needs."""
+"""The least number of points for a change."""
 _THRESHOLD: Final = 1.1
-"""Times the average distance of points: a gap up to that at a window's end is taken to be covered."""
+"""Factor of the average distance of points: a gap up to that at a window's end counts as covered."""
 
 
 def rate(call: Call) -> Result:
-    """Per second, of a counter."""
+    """The increase per second of a counter."""
     return _extrapolated(call, is_counter=True, is_rate=True)
 
 
 def increase(call: Call) -> Result:
-    """In the window, of a counter."""
+    """The increase of a counter in the window."""
     return _extrapolated(call, is_counter=True, is_rate=False)
 
 
 def delta(call: Call) -> Result:
-    """In the window, of a gauge."""
+    """The change of a gauge in the window."""
     return _extrapolated(call, is_counter=False, is_rate=False)
 
 
 def irate(call: Call) -> Result:
-    """Per second, between the last two points, of a counter."""
+    """The increase per second of a counter between the last two points."""
     return _instant(call, is_rate=True)
 
 
 def idelta(call: Call) -> Result:
-    """Between the last two points, of a gauge."""
+    """The change of a gauge between the last two points."""
     return _instant(call, is_rate=False)
 
 
@@ -113,7 +113,7 @@ def _of_floats(call: Call, cut: Cut, *, is_counter: bool, is_rate: bool) -> tupl
 
 
 def _add_resets(cut: Cut, changed: Floats) -> None:
-    """Add what a counter had counted before each of its resets in a window."""
+    """Add the value of a counter before each of its resets in a window."""
     values = cut.points.values
     falls = np.zeros(len(values), np.bool_)
     falls[1:] = values[1:] < values[:-1]
@@ -131,7 +131,7 @@ def _add_resets(cut: Cut, changed: Floats) -> None:
 def _factor(  # noqa: PLR0917 - what the formula takes
     to_start: Ints, to_end: Ints, sampled: Ints, count: Ints, changed: Floats, first: Floats, *, is_counter: bool
 ) -> Floats:
-    """By how much the change between the first and the last point is multiplied to cover the window.
+    """The factor that extends the change between the first and the last point to the window.
 
     Args:
         to_start: milliseconds from the window's start to the first point.

@@ -19,10 +19,10 @@ _CHUNKS: Final = re.compile(r"\d+|\D+")
 
 
 def replace(vector: Vector, target: str, template: str, source: str, expression: str) -> Vector:
-    """`label_replace`: where the source's whole value matches, the target becomes the template filled from it.
+    """`label_replace`: if the source's whole value matches, the target becomes the template filled from it.
 
     Raises:
-        ExpressionError: the target is no name, the expression none, or series become equal.
+        ExpressionError: the target is not a name, the expression is invalid, or series become equal.
     """
     _check(target, "label_replace")
     try:
@@ -41,7 +41,7 @@ def join(vector: Vector, target: str, separator: str, sources: Sequence[str]) ->
     """`label_join`: the target becomes the values of the sources.
 
     Raises:
-        ExpressionError: a name is none, or series become equal.
+        ExpressionError: a name is invalid, or series become equal.
     """
     _check(target, "label_join")
     for source in sources:
@@ -78,7 +78,7 @@ def _filled(template: str, match: Any) -> str:
 
 
 def by_value(vector: Vector, *, descending: bool) -> Vector:
-    """By the number at the only step, NaN last; histograms have no place in it."""
+    """Sort by the number at the only step, NaN last; histograms are left out."""
     made = Vector(vector.labels, vector.values, vector.is_float, drop=vector.drop).present()
     if made.values.shape[1] != 1:
         return made
@@ -90,7 +90,7 @@ def by_value(vector: Vector, *, descending: bool) -> Vector:
 
 
 def by_label(vector: Vector, names: Sequence[str], *, descending: bool) -> Vector:
-    """By the values of labels, numbers in them as numbers; then by all labels."""
+    """Sort by the values of labels, numbers in them as numbers; then by all labels."""
 
     def compare(left: int, right: int) -> int:
         one, other = vector.labels[left], vector.labels[right]

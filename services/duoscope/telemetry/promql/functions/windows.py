@@ -25,16 +25,16 @@ class Cut:
 
     @property
     def count(self) -> Ints:
-        """How many points are in each window."""
+        """The number of points in each window."""
         return self.high - self.low
 
     @property
     def runs(self) -> int:
-        """How many windows there are."""
+        """The number of windows."""
         return self.low.size
 
     def at(self, index: Ints) -> tuple[Floats, Ints]:
-        """Values and times at places in the points; of empty windows some, which mean nothing."""
+        """Values and times at indexes into the points; for empty windows they are arbitrary."""
         if not len(self.points.times):
             return np.zeros(index.shape), np.zeros(index.shape, np.int64)
         safe = np.clip(index, 0, len(self.points.times) - 1)
@@ -47,10 +47,10 @@ class Call:
 
     Attributes:
         function: its name.
-        points: in the windows, none of them a marker of staleness.
+        points: in the windows, none of them a staleness marker.
         times: of the steps, in milliseconds.
-        starts: of the windows, not in them.
-        ends: of the windows, in them.
+        starts: of the windows, exclusive.
+        ends: of the windows, inclusive.
         before: arguments before the range.
         after: arguments after it.
         notes: of the answer.
@@ -71,7 +71,7 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """Length of a window."""
+        """The length of a window."""
         return float(self.ends[0] - self.starts[0]) / SECOND_MS if len(self.ends) else 0.0
 
     @property
@@ -101,26 +101,26 @@ class Call:
         return label_sets.get(self.points.labels[series], label_sets.NAME)
 
     def number(self, which: Value) -> Floats:
-        """An argument that is one number a step."""
+        """An argument that is one number per step."""
         values = getattr(which, "values", None)
         if values is None:
             raise ExpressionError(f"{self.function} takes a number")
         return values
 
     def nothing(self) -> Result:
-        """No sample anywhere."""
+        """A result without samples."""
         shape = (len(self.points.labels), len(self.times))
         return np.zeros(shape), np.zeros(shape, np.bool_), None
 
     def warn_of_mix(self, mixed: Bools) -> None:
-        """Series that have numbers and histograms in one window."""
+        """Warn of series that have numbers and histograms in one window."""
         for series in np.flatnonzero(at_any_time(mixed)).tolist():
             self.notes.warn(
                 f'encountered a mix of histograms and floats for metric name "{self.name(series)}"', self.position
             )
 
     def inform_of_ignored(self, floats: Cut) -> None:
-        """Series whose histograms are left out beside numbers."""
+        """Note series whose histograms are left out beside numbers."""
         if not self.has_histograms:
             return
         ignored = (floats.count > 0) & (self.histograms().count > 0)

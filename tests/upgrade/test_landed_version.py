@@ -1,0 +1,114 @@
+"""A data folder of an earlier version, made by that version's own code, is taken over with all that is in it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.receiver.signals import METRICS
+from support.up import Up
+
+LANDED = "7eaab02ed223078ec06675df69bd3e7a4202f980"
+"""The version that others may have data of."""
+ROOT = Path(__file__).parents[2]
+DECODER = Path("services/duoscope/receiver/decoder")
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory):
+    """The earlier version's files, with its decoder compiled."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler for the earlier version's decoder")
+    folder = tmp_path_factory.mktemp("landed")
+    archive = subprocess.run(["git", "archive", LANDED], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"needs the repository's history: there is no {LANDED[:7]} here")
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    sources = sorted(map(str, (folder / DECODER).glob("*.c")))
+    flags = ["-std=c11", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"]
+    subprocess.run([compiler, *flags, "-o", str(folder / DECODER / "libdecoder.so"), *sources, "-lm"], check=True)
+    return folder
+
+
+def _send(up, signal, request):
+    answer = httpx.post(
+        f"{up.otlp_url}/v1/{signal}",
+        content=request,
+        headers={"content-type": "application/x-protobuf", "x-api-key": up.key},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def _seen(up):
+    """What a reader finds, and what an admin set up."""
+    with up.api() as api:
+
+        def search(path, **body):
+            answer = api.post(path, json=body)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        records = search("/logs/search", query="")["items"]
+        traces = search("/traces/search", query="")["items"]
+        numbers = [
+            search("/metrics/query", metric="load", group_by=[label], step="1h", aggregation=aggregation)["series"]
+            for label in ("service", "n")
+            for aggregation in ("count", "sum")
+        ]
+        keys = api.get("/api-keys").json()["items"]
+        users = api.get("/users").json()["items"]
+    return {
+        "bodies": sorted(record["body"] for record in records),
+        "attributes": sorted(json.dumps(record["attributes"], sort_keys=True) for record in records),
+        "traces": sorted((trace["trace_id"], trace["span_count"], trace["duration_ns"]) for trace in traces),
+        "points": [[point for series in found for point in series["points"]] for found in numbers],
+        "keys": sorted((key["api_key_id"], key["name"]) for key in keys),
+        "users": sorted((user["user_id"], user["email"]) for user in users),
+    }
+
+
+def test_what_was_stored_acknowledged_and_set_up_is_there(landed, tmp_path, otlp):
+    now = now_unix_nano()
+    logs = otlp.logs("shop", *({"time_unix_nano": now, "body": f"b{n}", "attributes": {"n": n}} for n in range(5)))
+    spans = otlp.spans(
+        "shop",
+        *(
+            {"trace_id": b"t" * 15 + bytes([n]), "span_id": b"s" * 8, "name": "x", "start_time_unix_nano": now,
+             "end_time_unix_nano": now + 10**6}
+            for n in range(5)
+        ),
+    )  # fmt: skip
+    metric = METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="load")
+    for n in range(5):
+        metric.gauge.data_points.add(time_unix_nano=now, as_double=n, attributes=otlp.attributes({"n": n}))
+    requests = {
+        signal: request.SerializeToString()
+        for signal, request in (("logs", logs), ("traces", spans), ("metrics", otlp.metrics("shop", metric)))
+    }
+    old = Up(tmp_path / "data")
+    old.environment = {"PYTHONPATH": str(landed / "services")}
+    try:
+        old.start()
+        for signal, request in requests.items():
+            _send(old, signal, request)
+        before = _seen(old)
+        assert [len(before[name]) for name in ("bodies", "traces", "points", "keys", "users")] == [5, 5, 4, 1, 1]
+        assert all(before["points"])
+    finally:
+        old.kill()
+    new = Up(tmp_path / "data")
+    try:
+        new.start()
+        assert _seen(new) == before
+        for signal, request in requests.items():
+            _send(new, signal, request)
+        assert _seen(new) == before, "the same requests again are the same items"
+        new.stop()
+    finally:
+        new.kill()
