@@ -29,11 +29,11 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 LOGINS_MAX: Final = 48
 LOGINS_WITH_DEVICE_MAX: Final = 64
-"""Under way at once, most of them waiting for Argon2; devices that send a token have some places to themselves."""
+"""Logins at once, most of which wait for Argon2; some slots are for devices that send a token."""
 LOOKUPS_MAX: Final = 2
 FAILURES_NOTED_MAX: Final = 1
-"""Connections to PostgreSQL that failing logins take from everybody else: entries of one audit log wait for one another
-anyhow."""
+"""Connections to PostgreSQL that failing logins may take from others: entries of one audit log wait for one another
+anyway."""
 _NOBODY: Final = UserRef(UUID(int=0), UUID(int=0))
 _SIGNING_IN: Final = PlatformScope(reason="authentication knows no tenant yet")
 _DEVICE: Final = re.compile(r"tfd-[A-Za-z0-9_-]{43}")
@@ -118,7 +118,7 @@ class LoginAttempts:
             await self._throttle.take_back(tx, attempt.charge)
 
     async def fail(self, attempt: LoginAttempt, reason: str) -> None:
-        """Record a failure; it does the same work for an account that does not exist."""
+        """Record a failure, with the same work for an account that does not exist."""
         login = attempt.login
         async with self._noting, self._platform("sessions.failed") as tx:
             await credentials.count_failure(tx, login.user if login else _NOBODY)

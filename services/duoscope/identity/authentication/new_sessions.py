@@ -25,7 +25,7 @@ from duoscope.metadata.users import Login
 from duoscope.stores.postgres import Transaction
 
 SESSION_LIFETIME_S: Final = 30 * 24 * 3600
-"""However much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
+"""Of every session, however much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
 DEVICE_LIFETIME_S: Final = 90 * 24 * 3600
 _SHOWN_HERE: Final = SECOND_FACTORS - {"device", "mfa"}
 

@@ -1,4 +1,4 @@
-"""Sessions ended by others than their users: by an admin, for one user or a whole organization, or by an operator."""
+"""Ends sessions of other users: by an admin, for one user or a whole organization, or by an operator."""
 
 from typing import Final
 from uuid import UUID
@@ -20,7 +20,7 @@ _SESSIONS: Final = PlatformScope(reason="a session is its user's, and works in s
 
 
 async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID) -> int:
-    """End all sessions of a user. Returns the number ended.
+    """End all sessions of a user. Returns how many.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`.
@@ -34,11 +34,11 @@ async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID)
 async def end_of_organization(store: MetadataStore, authority: Authority, *, except_session_id: UUID | None) -> int:
     """End the sessions of all users of the organization except `except_session_id`. Returns the number ended.
 
-    Those of platform admins end only if the authority is one.
+    Sessions of platform admins end only if the authority is one.
 
     Raises:
-        DuoscopeError: NOT_FOUND for an organization that there is not; FORBIDDEN `beyond-own-permissions` for who does
-            not hold everything in it.
+        DuoscopeError: NOT_FOUND for an unknown organization; FORBIDDEN `beyond-own-permissions` without all its
+            permissions.
     """
     authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as tx:

@@ -1,9 +1,9 @@
-"""Ends sessions within a transaction of the caller's, and writes that down. All of it locks the organization's audit
-chain: call it late.
+"""Ends sessions within the caller's transaction, and records it. Everything here locks the organization's audit chain:
+call it late.
 
-Who ends a session by anything but logging out of it does not trust it, and so not what was asked for in it either: an
-address that is still to become its user's does not. Sessions follow one another, so that goes for what any of them
-asked for, but one that stays.
+Someone who ends a session other than by logging out does not trust it, and so not what was requested in it either: a
+pending change of address is cancelled. Sessions follow one another, so this applies to requests from any of them,
+except from one that stays.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ async def record_begun(
 ) -> None:
     """Write the audit entry of a new session, and end the sessions that its client had before.
 
-    Chains are locked in the order of their organizations: two clients who change places do not wait in a circle.
+    Chains are locked in the order of their organizations, so that two clients who swap places do not deadlock.
     """
     for each in sorted({begun, *former}):
         if each == begun:

@@ -1,4 +1,4 @@
-"""Sign in, refresh, sign out.
+"""Logs in, refreshes, logs out.
 
 A login with a password is a walk of five steps: may this client try (login_attempts.py), is the password right, is it
 enough (second_factor.py), is its hash up to date, then a session (new_sessions.py). The session is a row that every
@@ -91,24 +91,24 @@ class Sessions:
         client_mark: str | None = None,
         former: Iterable[SessionRef] = (),
     ) -> TokenPair:
-        """Return tokens for the user's home tenant, or for `tenant_id` if they have a role there.
+        """Log in to the user's home tenant, or to `tenant_id` if they have a role there, and return the tokens.
 
         Args:
             email: as presented.
             password: as presented.
             actor: where the request comes from.
-            tenant_id: where to work.
-            mfa_code: the second factor, where one is wanted.
+            tenant_id: the tenant to work in.
+            mfa_code: the second factor, if one is required.
             device_token: of a device that the user trusts.
-            trust_device: answer a token that makes this device such a one.
-            device_name: what the list of devices shows; the user agent unless given.
+            trust_device: return a token that makes this device trusted.
+            device_name: shown in the list of devices; by default the user agent.
             client_mark: what an earlier login gave this client.
             former: sessions that the client had until now, which end.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, `password-expired` for
-                the right one after its end, or what the second factor says; FORBIDDEN `sso-required`; RATE_LIMITED
-                `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL is away.
+            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for every reason, `password-expired` for an
+                expired correct password, or the second factor's errors; FORBIDDEN `sso-required`; RATE_LIMITED
+                `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL is down.
         """
         client = dataclasses.replace(actor or Actor(None, "", "user"), email=printable(email))
         async with self._attempts.admit(client, device_token=device_token, client_mark=client_mark) as admitted:
@@ -139,7 +139,7 @@ class Sessions:
         authenticated_s_ago: float | None = 0.0,
         former: Iterable[SessionRef] = (),
     ) -> TokenPair:
-        """Begin a session for a user whom somebody else has authenticated, such as an OpenID provider.
+        """Begin a session for a user whom another system has authenticated, such as an OpenID provider.
 
         Args:
             organization_id: the organization of the user.
@@ -170,13 +170,13 @@ class Sessions:
             return await self._new_sessions.begin(tx, new)
 
     async def begin_again(self, principal: Principal, shown: tuple[str, ...]) -> TokenPair:
-        """Begin a session in place of the principal's, whose user has just authenticated once more.
+        """Begin a session that replaces the principal's, after the user has reauthenticated.
 
-        What was shown for the old session counts for the new one too, which therefore ends when the old one would have.
+        The methods of the old session count for the new one too, so it ends when the old one would have.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `token-invalid` if that session has ended meanwhile, `password-expired` if
-                the password that it began with has.
+                the password that it began with has expired.
         """
         session = principal.session
         async with self._platform("sessions.begin_again") as tx:
@@ -202,11 +202,11 @@ class Sessions:
         raise password_expired()
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
-        """Return the next pair of tokens.
+        """Exchange a refresh token for the next pair.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused;
-                `password-expired` if the password that the session began with has ended.
+                `password-expired` if the password that the session began with has expired.
         """
         if not _TOKEN.fullmatch(presented):
             raise not_refreshed()
@@ -224,7 +224,7 @@ class Sessions:
         return result
 
     async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
-        """End the session of a refresh token. Does nothing for a token that is not known."""
+        """End the session of the refresh token. An unknown token is ignored."""
         async with self._platform("sessions.logout") as tx:
             token = await refresh_tokens.lock(tx, hashed(presented))
             if token is not None:
@@ -343,17 +343,17 @@ _PASSWORD_OVER: Final = _End(PASSWORD_EXPIRED, is_alarm=False)
 
 
 async def _is_unchanged(tx: Transaction, login: Login) -> bool:
-    """Return whether nobody changed the password, or closed the account, while it was being verified."""
+    """Whether the password is unchanged, and the account still open, after the password was verified."""
     now = await users.find_login_by_id(tx, login.user)
     return now is not None and now.is_open and now.password_hash == login.password_hash
 
 
 def _has_outlived_its_password(session: LiveSession | None, login: Login) -> bool:
-    """Return whether it began with a password that was made for its user, has ended and has none in its place."""
+    """Whether the session began with a generated password that has expired and was not replaced."""
     began_with_it = session is not None and "password" in session.methods and "oidc" not in session.methods
     return began_with_it and login.password_has_expired
 
 
 def printable(text: str) -> str:
-    """Return what somebody typed, without what no store takes and no list shows."""
+    """A typed text without characters that no store accepts and no list shows."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())

@@ -75,7 +75,7 @@ async def restore(
 
 
 def parent_deleted(parent: str) -> DuoscopeError:
-    """What is under a deleted thing cannot be restored alone."""
+    """The error for restoring something whose parent is deleted."""
     return DuoscopeError(ErrorKind.CONFLICT, "parent-deleted", f"Its {parent} is deleted; restore that first.")
 
 

@@ -1,8 +1,8 @@
-"""An organization's OpenID providers: made, changed, deleted and restored, each change with its audit entry.
+"""An organization's OpenID providers: created, changed, deleted and restored, each change with its audit entry.
 
-Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide and without an end, all
-that a role can hold. An issuer does not change: users are known by its subjects. Client secrets are sealed and never
-answered.
+Whoever manages a provider decides who logs in as whom, so they must hold, organization-wide and without an expiry,
+every permission that a role can hold. An issuer cannot change: users are identified by its subjects. Client secrets are
+sealed and never returned.
 """
 
 import secrets
@@ -28,7 +28,7 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 
 class IdentityProviders:
-    """Manages them; `allows_http` is for operators who let providers of their own network be asked."""
+    """Manages providers. `allows_http` is for operators who permit providers in their own network."""
 
     def __init__(
         self, store: MetadataStore, box: SecretBox, *, allows_http: bool, quota: Quota = DEFAULT_QUOTA
@@ -52,18 +52,18 @@ class IdentityProviders:
         acr_values: list[str],
         group_roles: list[tuple[str, UUID, UUID | None]],
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Make one.
+        """Create a provider.
 
         Args:
             authority: organization-wide.
-            name: for people.
-            issuer: as the provider itself says it.
-            client_id: as the provider knows us.
-            client_secret: likewise.
-            scopes: what to ask for.
-            allowed_email_domains: whose addresses it may vouch for.
-            group_claim: where its tokens name groups.
-            acr_values: what to ask it for, each of which means more than one factor.
+            name: for display.
+            issuer: exactly as the provider states it.
+            client_id: our id at the provider.
+            client_secret: our secret at the provider.
+            scopes: the scopes to request.
+            allowed_email_domains: the domains whose addresses it may vouch for.
+            group_claim: the claim of its tokens that names groups.
+            acr_values: values to request, each of which means more than one factor.
             group_roles: group, role and tenant (None: organization-wide).
 
         Raises:
@@ -99,7 +99,9 @@ class IdentityProviders:
     async def change(
         self, authority: Authority, identity_provider_id: UUID, changes: dict[str, Any]
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Change the fields given; `client_secret` and `group_roles` as in `create`. Errors likewise, and NOT_FOUND."""
+        """Change the given fields; `client_secret` and `group_roles` as in `create`. Raises as `create` does, and
+        NOT_FOUND.
+        """
         authority.require_held(ROLE_PERMISSIONS, None)
         client_secret: str | None = changes.pop("client_secret", None)
         group_roles: list[tuple[str, UUID, UUID | None]] | None = changes.pop("group_roles", None)
@@ -124,7 +126,9 @@ class IdentityProviders:
         return after, mapping
 
     async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
-        """Nobody signs in through it any more; what it gave stays until it is removed for good. NOT_FOUND."""
+        """Delete a provider: nobody logs in through it any more; roles it gave stay until it is purged. Raises
+        NOT_FOUND.
+        """
         async with self._store.open(authority.scope, "identity_providers.delete") as tx:
             found = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             await identity_providers.save(tx, replace(found, deleted_at=now()))
@@ -133,7 +137,7 @@ class IdentityProviders:
     async def restore(
         self, authority: Authority, identity_provider_id: UUID
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Take a deletion back. NOT_FOUND for one that is not deleted; FORBIDDEN `beyond-own-permissions`."""
+        """Restore a provider. Raises NOT_FOUND if it is not deleted; FORBIDDEN `beyond-own-permissions`."""
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "identity_providers.restore") as tx:
             found = require_deleted(await identity_providers.lock(tx, identity_provider_id), "identity provider")
