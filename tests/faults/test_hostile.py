@@ -1,4 +1,4 @@
-"""Bytes and connections of somebody who means harm, while others send: theirs is taken, all of it, once."""
+"""Hostile bytes and connections while others send: the others' telemetry is accepted, all of it, once."""
 
 import gzip
 import os

@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.net import outbound as module
-from duoscope.net.outbound import Outbound, is_reachable, parse_networks
+from duoscope.net.outbound import Outbound, allowed_networks, is_reachable
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_public_addresses_are_reachable(address):
 
 
 def test_what_the_operator_allows_is_reachable_and_nothing_else():
-    allowed = parse_networks("127.0.0.0/8, fd00::/8")
+    allowed = allowed_networks("127.0.0.0/8, fd00::/8")
     assert is_reachable(ipaddress.ip_address("127.0.0.1"), allowed)
     assert is_reachable(ipaddress.ip_address("fd00::1"), allowed)
     assert not is_reachable(ipaddress.ip_address("10.0.0.1"), allowed)
     assert not is_reachable(ipaddress.ip_address("::ffff:127.0.0.1"), allowed)
     with pytest.raises(DuoscopeError, match="DUOSCOPE_OUTBOUND_NETWORKS"):
-        parse_networks("127.0.0.1/8")
+        allowed_networks("127.0.0.1/8")
 
 
 @pytest.fixture

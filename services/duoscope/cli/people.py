@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duoscope.identity.directory.invitations import Invitations, Sent
     from duoscope.identity.operators.organizations import MadeOrganization
     from duoscope.metadata.invitations import Overview
-    from duoscope.metadata.user_roles import Access
+    from duoscope.metadata.user_roles import Assignment
     from duoscope.stores.postgres import MetadataStore
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def list_access(settings: Settings, organization: str | None, *, as_json: bool) 
     from duoscope.identity.operators import organizations
     from duoscope.runtime import serve
 
-    async def run() -> "list[Access]":
+    async def run() -> "list[Assignment]":
         async with open_store(settings) as store:
             return await organizations.list_access(store, organization=organization)
 

@@ -30,7 +30,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata import mail_outbox
-from duoscope.metadata.mail_outbox import Waiting
+from duoscope.metadata.mail_outbox import LeasedMail
 from duoscope.secrets.keys import SecretKeys
 from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -60,7 +60,7 @@ class Letter:
     text: str = field(repr=False)
 
 
-Writer = Callable[[Transaction, Waiting], Awaitable[Letter | None]]
+Writer = Callable[[Transaction, LeasedMail], Awaitable[Letter | None]]
 """Writes a mail of its kind when it is about to be sent, in a platform transaction. Returns None if there is nothing to
 send."""
 
@@ -181,7 +181,7 @@ class Mailer:
             # The operator corrects refused logins and senders in the settings; the mail itself is not at fault.
             raise self._failed(error, is_permanent=False) from error
 
-    def unseal(self, waiting: Waiting) -> str:
+    def unseal(self, waiting: LeasedMail) -> str:
         """Decrypt the text of a mail. Raises UndeliverableError if no key opens it."""
         try:
             return self._sealer.open(waiting.sealed_text, waiting.mail_id.bytes).decode()
@@ -248,7 +248,7 @@ async def deliver_due(
 
 
 async def _attempt(
-    store: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer], waiting: Waiting
+    store: MetadataStore, mailer: Mailer, writers: Mapping[str, Writer], waiting: LeasedMail
 ) -> tuple[str, str | None, bool]:
     """Try to deliver one mail. Returns the outcome, for the metric; the problem, if any; whether that is final."""
     try:

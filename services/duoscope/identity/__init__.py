@@ -1,1 +1,1 @@
-"""Who somebody is and what they may do: passwords, tokens, sessions, API keys, permissions."""
+"""Users and machines, and what they may do: passwords, tokens, sessions, API keys, permissions."""

@@ -8,7 +8,7 @@ from duoscope.stores.postgres import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class LeasedMail:
     """A mail that was leased to be sent. `attempts` includes this one."""
 
     organization_id: UUID | None
@@ -43,7 +43,7 @@ async def add(
     )
 
 
-async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Waiting]:
+async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[LeasedMail]:
     """Lease due mails, each to one sender. A mail whose sender reports nothing within `lease_s` is due again."""
     rows = await tx.fetch(
         """
@@ -57,7 +57,7 @@ async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Waiti
         """,
         *(rows_max, lease_s),
     )
-    return [Waiting(**dict(row)) for row in rows]
+    return [LeasedMail(**dict(row)) for row in rows]
 
 
 async def remove(tx: Transaction, mail_id: UUID) -> None:

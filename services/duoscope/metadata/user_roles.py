@@ -32,7 +32,7 @@ class UserRole:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Assignment:
     """An assignment as shown to an operator. Without a tenant it is organization-wide."""
 
     organization: str
@@ -159,7 +159,7 @@ async def leaves_no_admin(tx: Transaction, user_id: UUID, *, user_role_id: UUID 
     )
 
 
-async def list_access(tx: Transaction, organization: str | None) -> list[Access]:
+async def list_access(tx: Transaction, organization: str | None) -> list[Assignment]:
     """The assignments of existing users, in all organizations or in the one with that code. Needs a platform
     transaction.
     """
@@ -178,4 +178,4 @@ async def list_access(tx: Transaction, organization: str | None) -> list[Access]
         """,
         organization,
     )
-    return [Access(**dict(row)) for row in rows]
+    return [Assignment(**dict(row)) for row in rows]

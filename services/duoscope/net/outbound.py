@@ -77,7 +77,7 @@ class Answer:
         return cast("dict[str, Any]", value)
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
+def allowed_networks(text: str) -> tuple[Network, ...]:
     """Parse the networks of a setting, separated by commas or spaces.
 
     Raises:
@@ -106,7 +106,7 @@ class Outbound:
     """An HTTP client for addresses that users configure."""
 
     def __init__(self, networks: str = "") -> None:
-        allowed = parse_networks(networks)
+        allowed = allowed_networks(networks)
         self._shares: dict[Hashable, _Share] = {}
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())

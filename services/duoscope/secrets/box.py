@@ -31,8 +31,8 @@ RowKey = tuple[UUID | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The only place in which a sealed value opens: one column of the row with one primary key."""
+class Cell:
+    """A table cell, the only one in which a sealed value opens: one column of the row with one primary key."""
 
     table: str
     column: str
@@ -75,13 +75,13 @@ class SecretBox:
                 found = await encryption_keys.newest(tx) or await self._make(tx, 1)
             self._unwrap(found)
 
-    async def seal(self, tx: Transaction, plaintext: bytes, place: Place) -> str:
+    async def seal(self, tx: Transaction, plaintext: bytes, cell: Cell) -> str:
         """Seal a value for one column of one row.
 
         Args:
             tx: the transaction that stores it; the data key does not change until it ends.
             plaintext: any bytes.
-            place: where it is stored.
+            cell: where it is stored.
 
         Returns:
             The sealed text.
@@ -90,9 +90,9 @@ class SecretBox:
         newest = await encryption_keys.newest(tx)
         if newest is None:
             raise _broken("there is no data key: `prepare` has not run")
-        return _seal(newest.version, self._unwrap(newest), plaintext, place)
+        return _seal(newest.version, self._unwrap(newest), plaintext, cell)
 
-    async def open(self, tx: Transaction, sealed: str, place: Place) -> bytes:
+    async def open(self, tx: Transaction, sealed: str, cell: Cell) -> bytes:
         """Open a sealed value.
 
         Raises:
@@ -107,7 +107,7 @@ class SecretBox:
         data_key = self._data_keys.get(version)
         if data_key is None:
             raise _broken(f"no data key of version {version}")
-        return _decrypt(data_key, body, place)
+        return _decrypt(data_key, body, cell)
 
     async def rotate(self, actor: Actor) -> SecretKeyRotation:
         """Make a new data key and seal everything with it. If it is interrupted, `resume` finishes it."""
@@ -188,15 +188,15 @@ class SecretBox:
         async with self._store.open_platform(_PLATFORM, "secret_box.reseal") as tx:
             values = await encryption_keys.sealed_before(tx, column, f"{_FORMAT}.{version}.", RESEAL_ROWS_MAX)
             for value in values:
-                place = Place(column.table, column.column, value.key)
-                again = await self.seal(tx, await self.open(tx, value.sealed, place), place)
+                cell = Cell(column.table, column.column, value.key)
+                again = await self.seal(tx, await self.open(tx, value.sealed, cell), cell)
                 await encryption_keys.replace_sealed(tx, column, replace(value, sealed=again))
             return len(values)
 
     async def _give_up(self, tx: Transaction, column: SealedColumn, value: SealedValue) -> None:
         if column.table == "identity_providers":
-            place = Place(column.table, column.column, value.key)
-            nothing = await self.seal(tx, b"", place)
+            cell = Cell(column.table, column.column, value.key)
+            nothing = await self.seal(tx, b"", cell)
             await encryption_keys.replace_sealed(tx, column, replace(value, sealed=nothing))
             await encryption_keys.put_out_of_service(tx, column, value)
         else:
@@ -209,7 +209,7 @@ class SecretBox:
 
     def _wrap(self, version: int, data_key: bytes) -> str:
         fingerprint, wrapping = next(iter(self._wrapping.items()))
-        return f"{fingerprint}.{_encrypt(wrapping, data_key, _place_of_key(version))}"
+        return f"{fingerprint}.{_encrypt(wrapping, data_key, _cell_of_key(version))}"
 
     def _unwrap(self, key: EncryptionKey) -> bytes:
         if key.version not in self._data_keys:
@@ -223,7 +223,7 @@ class SecretBox:
                     "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If that "
                     "is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
                 )
-            self._data_keys[key.version] = _decrypt(wrapping, body, _place_of_key(key.version))
+            self._data_keys[key.version] = _decrypt(wrapping, body, _cell_of_key(key.version))
         return self._data_keys[key.version]
 
     def _is_wrapped_by_first(self, key: EncryptionKey) -> bool:
@@ -234,16 +234,16 @@ def _fingerprint(key: bytes) -> str:
     return hashlib.blake2b(key, digest_size=8, person=b"duoscope-kek").hexdigest()
 
 
-def _place_of_key(version: int) -> Place:
-    return Place("encryption_keys", "key_encrypted", (str(version),))
+def _cell_of_key(version: int) -> Cell:
+    return Cell("encryption_keys", "key_encrypted", (str(version),))
 
 
-def _authenticated(place: Place) -> bytes:
-    return json.dumps([place.table, place.column, *map(str, place.key)]).encode()
+def _authenticated(cell: Cell) -> bytes:
+    return json.dumps([cell.table, cell.column, *map(str, cell.key)]).encode()
 
 
-def _seal(version: int, data_key: bytes, plaintext: bytes, place: Place) -> str:
-    return f"{_FORMAT}.{version}.{_encrypt(data_key, plaintext, place)}"
+def _seal(version: int, data_key: bytes, plaintext: bytes, cell: Cell) -> str:
+    return f"{_FORMAT}.{version}.{_encrypt(data_key, plaintext, cell)}"
 
 
 def _parse(sealed: str) -> tuple[int, str]:
@@ -256,15 +256,15 @@ def _parse(sealed: str) -> tuple[int, str]:
     raise _broken("a sealed value has an unknown form")
 
 
-def _encrypt(key: bytes, plaintext: bytes, place: Place) -> str:
-    return base64.urlsafe_b64encode(Sealer([key]).seal(plaintext, _authenticated(place))).decode()
+def _encrypt(key: bytes, plaintext: bytes, cell: Cell) -> str:
+    return base64.urlsafe_b64encode(Sealer([key]).seal(plaintext, _authenticated(cell))).decode()
 
 
-def _decrypt(key: bytes, body: str, place: Place) -> bytes:
+def _decrypt(key: bytes, body: str, cell: Cell) -> bytes:
     try:
-        return Sealer([key]).open(base64.b64decode(body, altchars=b"-_", validate=True), _authenticated(place))
+        return Sealer([key]).open(base64.b64decode(body, altchars=b"-_", validate=True), _authenticated(cell))
     except (SealBrokenError, ValueError) as error:
-        raise _broken(f"a sealed value does not open in {place}") from error
+        raise _broken(f"a sealed value does not open in {cell}") from error
 
 
 def _broken(detail: str) -> DuoscopeError:

@@ -1,4 +1,4 @@
-"""An item that ClickHouse refuses costs nobody else anything: not the request that it is in, and no other tenant's."""
+"""An item that ClickHouse refuses affects nothing else: neither its own request nor another tenant's."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -9,7 +9,7 @@ from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.secrets.keys import SecretKeys
 
 _PLATFORM = PlatformScope(reason="test")
@@ -20,8 +20,8 @@ def _open(store):
     return store.open_platform(_PLATFORM, "test.secret_box")
 
 
-def _place(row) -> Place:
-    return Place(*_COLUMN, (row["organization_id"], row["mfa_id"]))
+def _place(row) -> Cell:
+    return Cell(*_COLUMN, (row["organization_id"], row["mfa_id"]))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def store_secret(metadata_store, secret_box, inhabited):
                 "INSERT INTO users (organization_id, user_id, email, password_hash) VALUES ($1, $2, $3, '')",
                 *(organization_id, user_id, f"{user_id}@example.com"),
             )
-            sealed = await secret_box.seal(tx, plaintext, Place(*_COLUMN, (organization_id, mfa_id)))
+            sealed = await secret_box.seal(tx, plaintext, Cell(*_COLUMN, (organization_id, mfa_id)))
             return await tx.fetchrow(
                 "INSERT INTO mfa_secrets (organization_id, mfa_id, user_id, secret_encrypted) VALUES ($1, $2, $3, $4) "
                 "RETURNING *",
@@ -59,8 +59,8 @@ async def test_what_is_sealed_opens_in_its_row_alone(metadata_store, secret_box,
         swapped = "A" if body[30] != "A" else "B"
         for text, place in (
             (sealed, _place(other)),
-            (sealed, Place("mfa_secrets", "backup_codes_encrypted", _place(row).key)),
-            (sealed, Place("identity_providers", "secret_encrypted", _place(row).key)),
+            (sealed, Cell("mfa_secrets", "backup_codes_encrypted", _place(row).key)),
+            (sealed, Cell("identity_providers", "secret_encrypted", _place(row).key)),
             (f"{form}.{version}.{body[:30]}{swapped}{body[31:]}", _place(row)),
             (f"{form}.9.{body}", _place(row)),
             (f"v0.{version}.{body}", _place(row)),
@@ -165,7 +165,7 @@ async def test_a_database_alone_opens_nothing(metadata_store, secret_box, store_
 async def test_an_instance_whose_secret_is_lost_starts_again(metadata_store, signing_keys, store_secret):
     row = await store_secret(b"x")
     async with _open(metadata_store) as tx:
-        place = Place("identity_providers", "client_secret_encrypted", (row["organization_id"], new_id()))
+        place = Cell("identity_providers", "client_secret_encrypted", (row["organization_id"], new_id()))
         sealed = await signing_keys._box.seal(tx, b"hush", place)
         await tx.execute("SET LOCAL ROLE duoscope_organization")
         await tx.execute("SELECT set_config('app.organization_id', $1, true)", str(row["organization_id"]))

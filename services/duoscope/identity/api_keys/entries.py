@@ -1,4 +1,4 @@
-"""What is known in memory of API keys that were verified: whose they are, from where they may come, their uses."""
+"""In-memory data about verified API keys: their tenant, allowed addresses and uses."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,12 +9,12 @@ from duoscope.metadata.api_key_usage_logs import Use
 from duoscope.net.addresses import Network, is_within, parse_address
 
 ADDRESSES_MAX: Final = 1000
-"""Addresses that are remembered, and counted apart, for one key between two writes."""
+"""Addresses that are counted separately for one key between two writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPrincipal:
-    """A key that may send: for which tenant, what, and how long it is kept.
+    """A verified API key: its tenant, permissions and limits.
 
     Attributes:
         scope: the tenant.
@@ -22,12 +22,13 @@ class IngestPrincipal:
         signals: its permissions: `traces:write`, `metrics:write`, `logs:write`, `monitors:report`, and `traces:read`,
             `metrics:read`, `logs:read`.
         retention_days: the tenant's retention class.
-        key_id: `tfk-...`, which is no secret.
+        key_id: `tfk-...`, which is not secret.
         name: the key's.
-        rate_limit: requests a minute; None for no limit of its own. Whoever admits requests enforces it.
-        allowed_addresses: where it may be used from; empty for everywhere. Verification has checked that.
-        own_limits: of the tenant, by name (kernel/ingest_limits.py); whoever admits requests enforces them.
-        organization_limits: of all tenants of the organization together (kernel/organization_limits.py); likewise.
+        rate_limit: requests per minute; None for no limit of its own. Admission enforces it.
+        allowed_addresses: from which it may be used; empty for everywhere. Verification has checked that.
+        own_limits: of the tenant, by name (kernel/ingest_limits.py). Admission enforces them.
+        organization_limits: of all tenants of the organization together (kernel/organization_limits.py). Admission
+            enforces them.
     """
 
     scope: Scope
@@ -44,7 +45,7 @@ class IngestPrincipal:
 
 @dataclass(slots=True)
 class Verified:
-    """A secret that was right. `proof` names the stored hash that it matched, without being it."""
+    """A secret that was correct. `proof` identifies the stored hash that it matched, without being it."""
 
     principal: IngestPrincipal
     proof: bytes
@@ -55,7 +56,7 @@ class Verified:
     is_doubted: bool = False
 
     def admits(self, address: str | None) -> bool:
-        """Whether the key may be used from there."""
+        """Whether the key may be used from the address."""
         known = self.admitted.get(address)
         if known is None:
             known = is_within(parse_address(address), self.principal.allowed_addresses)
@@ -65,7 +66,7 @@ class Verified:
 
 
 class Uses:
-    """What one key was used for, and what that was answered, since its uses were last written."""
+    """The uses of one key, with the status of the answers, since the last write."""
 
     __slots__ = ("_counts", "_principal")
 
@@ -74,14 +75,14 @@ class Uses:
         self._counts: dict[tuple[str, str | None, int], int] = {}
 
     def count(self, endpoint: str, address: str | None, status: int) -> None:
-        """Note a use; those from too many addresses are counted together."""
+        """Count a use. Uses from too many addresses are counted together."""
         use = endpoint, address, status
         if use not in self._counts and len(self._counts) >= ADDRESSES_MAX:
             use = endpoint, None, status
         self._counts[use] = self._counts.get(use, 0) + 1
 
     def listed(self) -> list[Use]:
-        """As they are written."""
+        """The uses in the form in which they are written."""
         principal = self._principal
         return [
             Use(

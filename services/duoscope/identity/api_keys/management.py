@@ -1,9 +1,9 @@
-"""Makes, changes, rotates and revokes API keys, each with its entry in the audit log.
+"""Creates, changes, rotates and revokes API keys, each with its entry in the audit log.
 
-A key may do no more than whoever makes it, and for no longer; what a change lets it do is checked like its making.
+A key may do no more than its maker, and for no longer; a change is checked like a creation.
 
-Work within a transaction takes `m`; Argon2id runs before one begins. A secret is answered once, to whoever asked for
-it, and is nowhere afterwards.
+Work within a transaction takes `tx`; Argon2id runs before one begins. A secret is returned once, to the caller who
+requested it, and is stored nowhere.
 """
 
 import dataclasses
@@ -41,11 +41,11 @@ HELD_FOR: Final = {
     "metrics:read": "metric:read",
     "logs:read": "log:read",
 }
-"""What a person must hold to make, or to get another secret of, a key that may do so."""
+"""The permission that a user must hold to create a key with a permission, or to get a new secret of it."""
 
 
 class Holder(Protocol):
-    """Whoever asks: a Principal."""
+    """The caller: a Principal."""
 
     @property
     def scope(self) -> Scope:
@@ -54,7 +54,7 @@ class Holder(Protocol):
 
     @property
     def actor(self) -> Actor:
-        """For the audit log."""
+        """The actor for the audit log."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyWish:
-    """A key to be made."""
+    """The properties of a key to be created."""
 
     name: str
     permissions: tuple[str, ...]
@@ -77,14 +77,14 @@ class KeyWish:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A key, and the text that holds its new secret: shown once."""
+    """A key, and the text with its new secret, which is shown once."""
 
     key: ApiKey
     presented: str = field(repr=False)
 
 
 class ApiKeyManagement:
-    """For people, in the tenant they work in."""
+    """Manages keys for users, in the tenant they work in."""
 
     def __init__(self, store: MetadataStore, hasher: SlowHasher, quota: Quota = DEFAULT_QUOTA) -> None:
         self._store = store
@@ -92,11 +92,11 @@ class ApiKeyManagement:
         self._quota = quota
 
     async def create(self, holder: Holder, wish: KeyWish) -> Made:
-        """Make a key.
+        """Create a key.
 
         Raises:
-            DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker, or
-                for longer; CONFLICT `organization-limit-reached`.
+            DuoscopeError: INVALID; FORBIDDEN `beyond-own-permissions` for a key that may do more than its maker, or for
+                longer; CONFLICT `organization-limit-reached`.
         """
         permissions = api_keys.check_permissions(wish.permissions)
         _require_held(holder, permissions, wish.expires_at)
@@ -107,11 +107,11 @@ class ApiKeyManagement:
             return await create(tx, holder.actor, new, secret_hash, wish)
 
     async def change(self, holder: Holder, api_key_id: UUID, fields: dict[str, Any]) -> ApiKey:
-        """Give it other values of name, description, rate_limit, allowed_addresses or expires_at.
+        """Change a key's name, description, rate_limit, allowed_addresses or expires_at.
 
         Raises:
-            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`; FORBIDDEN `beyond-own-permissions` for what
-                changes what the key may do, if the holder could not make the key as it is then.
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`; FORBIDDEN `beyond-own-permissions` if the
+                change widens the key and the holder could not create such a key.
         """
         if "allowed_addresses" in fields:
             fields |= {"allowed_addresses": api_keys.check_addresses(fields["allowed_addresses"])}
@@ -130,12 +130,12 @@ class ApiKeyManagement:
             return stored
 
     async def rotate(self, holder: Holder, api_key_id: UUID, *, grace_s: int = GRACE_DEFAULT_S) -> Made:
-        """Another secret; the present one goes on working for `grace_s`, one that was rotated before does not.
+        """Give a key a new secret. The current one keeps working for `grace_s`; an earlier one stops working.
 
         Raises:
-            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`, or `api-key-rotated` when somebody did so
-                in the same moment: once more, and the secret that is in use would end; FORBIDDEN
-                `beyond-own-permissions`, because who gets the secret can do what the key can.
+            DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`, or `api-key-rotated` for a rotation at the
+                same moment, since two would end the secret in use; FORBIDDEN `beyond-own-permissions`, because whoever
+                gets the secret can do what the key can.
         """
         async with self._store.open(holder.scope, "api_keys.find") as tx:
             key = await _living(tx, api_key_id)
@@ -152,7 +152,7 @@ class ApiKeyManagement:
             return await rotate(tx, holder.actor, api_key_id, new, secret_hash, grace_s=grace_s)
 
     async def revoke(self, holder: Holder, api_key_id: UUID, *, reason: str) -> ApiKey:
-        """End it for good; every receiver hears of it within 2 s. Revoked before, it stays as it was.
+        """Revoke a key for good; every receiver refuses it within 2 s. A key that was already revoked stays as it was.
 
         Raises:
             DuoscopeError: NOT_FOUND.
@@ -162,7 +162,7 @@ class ApiKeyManagement:
 
 
 async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, wish: KeyWish) -> Made:
-    """Make a key in the transaction's tenant, or in the one that a platform transaction has entered."""
+    """Create a key in the transaction's tenant, or in the one that a platform transaction has entered."""
     _check(wish.rate_limit, wish.expires_at)
     api_key_id = await api_keys.create(
         tx,
@@ -184,7 +184,7 @@ async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, w
 async def rotate(
     tx: Transaction, actor: Actor, api_key_id: UUID, new: NewKey, secret_hash: str, *, grace_s: int
 ) -> Made:
-    """Give a key that the transaction may see another secret. NOT_FOUND, CONFLICT, INVALID."""
+    """Give a new secret to a key that the transaction may see. Raises NOT_FOUND, CONFLICT, INVALID."""
     if not 0 <= grace_s <= GRACE_MAX_S:
         raise invalid(f"The grace period is from 0 to {GRACE_MAX_S} seconds.")
     before = await _living(tx, api_key_id)
@@ -198,7 +198,7 @@ async def rotate(
 async def revoke(
     tx: Transaction, actor: Actor, api_key_id: UUID, *, reason: str, revoked_by: UUID | None = None
 ) -> ApiKey:
-    """End a key that the transaction may see. NOT_FOUND."""
+    """Revoke a key that the transaction may see. Raises NOT_FOUND."""
     before = await api_keys.lock(tx, api_key_id)
     if before is None:
         raise not_found("API key")
@@ -234,7 +234,7 @@ def _may_do(key: ApiKey) -> tuple[object, ...]:
 
 
 def _is_narrower(before: ApiKey, after: ApiKey) -> bool:
-    """Whether the key may do nothing after the change that it might not before."""
+    """Whether the changed key may do nothing that it might not do before."""
     ends_no_later = before.expires_at is None or (
         after.expires_at is not None and after.expires_at <= before.expires_at
     )

@@ -1,14 +1,14 @@
-"""Verified API keys on disk, so that a receiver that restarts while PostgreSQL is away goes on taking their telemetry.
+"""Verified API keys on disk, so that a receiver that restarts while PostgreSQL is down keeps accepting their telemetry.
 
-The file holds, for each key, a keyed hash of the text that was presented and what the key may do: never a secret, and
-not PostgreSQL's Argon2id hash of one either. It is encrypted and authenticated as a whole (AES-256-GCM, a key derived
+The file holds, for each key, a keyed hash of the presented text and the key's permissions: never a secret, and not
+PostgreSQL's Argon2id hash of one either. It is encrypted and authenticated as a whole (AES-256-GCM, with a key derived
 from the instance's secret) and has the mode 0600.
 
-That protects against: reading who sends for which tenant from a copied file or backup, and making up or changing an
-entry, for whoever does not have the instance's secret. It does not protect against somebody who has both the file and
-the secret (such as the account the receiver runs as), nor against the file being exchanged for an older one of the same
-instance: a key that was revoked in between works again until PostgreSQL answers, and no longer than the time set from
-the moment it was last checked. A file that cannot be decrypted, such as after the secret was changed, is left unused.
+This protects against anyone without the instance's secret: from a copied file or backup they cannot read who sends for
+which tenant, and they cannot add or change an entry. It does not protect against someone who has both the file and the
+secret (such as the account that the receiver runs as). Nor does it protect against replacing the file by an older one
+of the same instance: a key that was revoked in between works again until PostgreSQL answers, and no longer than the
+outage time since its last check. A file that cannot be decrypted, for example after a change of the secret, is ignored.
 """
 
 import dataclasses
@@ -34,7 +34,9 @@ _FORM: Final = b"duoscope api keys 1"
 
 @dataclass(frozen=True, slots=True)
 class OfflineKey:
-    """A verified key. `digest` is the keyed hash of the presented text, `proof` names the stored hash it matched."""
+    """A verified key. `digest` is the keyed hash of the presented text; `proof` identifies the stored hash that it
+    matched.
+    """
 
     digest: bytes
     proof: bytes
@@ -62,7 +64,7 @@ class OfflineKeys:
         self._sealer = keys.sealer(_PURPOSE)
 
     def read(self) -> list[OfflineKey]:
-        """What was written last; nothing where there is no file, or none that this instance wrote."""
+        """Read the entries that were written last; none if there is no file, or not one of this instance."""
         try:
             with self._path.open("rb") as file:
                 sealed = file.read(BYTES_MAX)  # cut short, it does not pass its authentication
@@ -74,7 +76,7 @@ class OfflineKeys:
             return []
 
     def write(self, entries: Sequence[OfflineKey]) -> None:
-        """Replace the file, at once or not at all; one that cannot be written is logged."""
+        """Replace the file atomically. A failure to write is logged."""
         plain = json.dumps([_shown(entry) for entry in entries]).encode()
         sealed = self._sealer.seal(plain, _FORM)
         fresh = self._path.with_name(f"{FILE}.{os.getpid()}.new")

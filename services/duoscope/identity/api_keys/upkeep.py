@@ -1,8 +1,9 @@
-"""What goes on behind the verification of API keys: notices of changes heard, keys asked about again, uses written.
+"""Background work for the verification of API keys: receives notifications of changes, rechecks keys, writes uses.
 
-One a process that verifies keys. A revocation is heard within 2 s: PostgreSQL sends a notice with its commit; where the
-connection that hears them breaks, it is made anew and every key asked about, and a connection that dies without a word
-is found by its heartbeat. Where PostgreSQL itself is away nothing is heard, and no key can be revoked there either.
+There is one per process that verifies keys. A revocation takes effect within 2 s: PostgreSQL sends a notification with
+its commit. If the connection breaks, a new one is opened and every key is checked again; a heartbeat detects a
+connection that died silently. While PostgreSQL itself is down nothing is received, and no key can be revoked there
+either.
 """
 
 import asyncio
@@ -30,10 +31,10 @@ HEAR_CHANGES: Final = Job(
     "hear-api-key-changes", period_s=2.0, at_once=True, jitter=0.0, retry_s=0.1, turn_max_s=math.inf
 )
 """One turn is one connection. With the heartbeat of stores/notifications.py, the first pause stays below the 2 s in
-which a revocation is to be heard."""
+which a revocation must be known."""
 RECHECK: Final = Job("recheck-api-keys", period_s=RECHECK_S)
 WRITE_USES: Final = Job("write-api-key-uses", period_s=5.0)
-"""Its period: `last_used_at` is late by no more than that."""
+"""The period limits the delay of `last_used_at`."""
 KEEP_OFFLINE: Final = Job("keep-api-keys-for-a-restart", period_s=10.0, stop_s=5.0)
 _FLUSH: Final = PlatformScope(reason="uses of API keys of all tenants are written together")
 
@@ -45,7 +46,7 @@ _PLACES: Final[dict[str, Callable[[IngestPrincipal], UUID]]] = {
 
 
 class ApiKeyUpkeep:
-    """Runs from `start` to `stop`."""
+    """Keeps a verifier up to date, from `start` to `stop`."""
 
     def __init__(self, store: MetadataStore, verifier: ApiKeyVerifier) -> None:
         self._store = store
@@ -55,10 +56,10 @@ class ApiKeyUpkeep:
         """Set once changes are heard for the first time."""
 
     def start(self, driver: Driver) -> None:
-        """Begin."""
+        """Start the jobs."""
         listening = driver.start(HEAR_CHANGES, lambda: self._listen(listening))
         keeping = driver.start(KEEP_OFFLINE, self._write_offline)
-        # What was removed must not be accepted after a restart either.
+        # A removed key must not be accepted after a restart either.
         self._verifier.on_removal = keeping.activate
         self._jobs = [
             listening,
@@ -68,7 +69,7 @@ class ApiKeyUpkeep:
         ]
 
     async def stop(self) -> None:
-        """End, and write down what is known, as far as that is quick."""
+        """Stop the jobs, and write down what is known, as far as that is quick."""
         for job in self._jobs:
             await job.stop()
         with contextlib.suppress(DuoscopeError, TimeoutError):
@@ -76,7 +77,7 @@ class ApiKeyUpkeep:
         await self._write_offline()
 
     async def flush(self) -> None:
-        """Write the uses since the last time; UNAVAILABLE keeps them for the next."""
+        """Write the uses since the last time. With UNAVAILABLE they are kept for the next time."""
         uses = self._verifier.take_uses()
         while uses:
             part, rest = uses[:FLUSH_USES_MAX], uses[FLUSH_USES_MAX:]
@@ -90,7 +91,7 @@ class ApiKeyUpkeep:
 
     async def _listen(self, job: Running) -> None:
         async def connected() -> None:
-            # Whatever changed while nobody listened. Listening began before this, so nothing falls in between.
+            # Checks everything that changed while nobody listened. Listening began before this, so no change is missed.
             await self._verifier.recheck()
             self.listening.set()
             job.note_progress()
@@ -98,7 +99,7 @@ class ApiKeyUpkeep:
         await self._store.listen(CHANNEL, heard=self.heard, connected=connected)
 
     def heard(self, text: str) -> None:
-        """A notice of migration 0008: what changed, and its id."""
+        """Handle a notification of migration 0008: what changed, and its id."""
         kind, _, identifier = text.partition(":")
         try:
             changed = UUID(identifier)

@@ -1,13 +1,12 @@
-"""API keys of machines that send telemetry: their verification at ingest speed. Their form is in api_key_form.py.
+"""Verification of API keys at ingest speed. The form of keys is in form.py.
 
-Argon2id runs once for a secret and process; afterwards the presented text is looked up by a keyed hash. PostgreSQL is
-asked again for all known keys every RECHECK_S, and at once when it tells of a change (identity/api_keys/upkeep.py runs
-both); where nothing does that, the request that finds a key due has it checked behind itself. A database that hangs
-delays no verified key. While PostgreSQL is away, verified keys keep working for a set time, also after a restart
-(identity/api_keys/offline.py), and an unknown key gets UNAVAILABLE within LOOKUP_TIMEOUT_S, never UNAUTHENTICATED:
-collectors would drop the data.
+Argon2id runs once per secret and process; afterwards the presented text is looked up by a keyed hash. All known keys
+are checked with PostgreSQL again every RECHECK_S, and at once when it notifies of a change (upkeep.py does both);
+without upkeep, a request whose key is due starts a check in the background. A database that hangs delays no verified
+key. While PostgreSQL is down, verified keys keep working for a set time, also after a restart (offline.py). An unknown
+key then gets UNAVAILABLE within LOOKUP_TIMEOUT_S, never UNAUTHENTICATED: collectors would drop the data.
 
-This is where the scope of ingest is made.
+The scope of ingest is made here.
 """
 
 import asyncio
@@ -34,35 +33,35 @@ from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore
 
 RECHECK_S = 30.0
-"""A key that PostgreSQL was not asked about for so long is due."""
+"""A key is due for a check when PostgreSQL was not asked about it for this long."""
 RECHECKS_MAX = 8
-"""Rechecks at once; further keys that are due wait for their next use."""
+"""Checks at once; other keys that are due wait for their next use."""
 RECHECK_KEYS_MAX: Final = 500
-"""Keys that one query asks about."""
+"""Keys per query."""
 LOOKUP_TIMEOUT_S = 5.0
-"""How long PostgreSQL may take to tell about a key before it counts as away."""
+"""How long PostgreSQL may take to look up a key before it counts as down."""
 OUTAGE_S = 3600.0
-"""How long PostgreSQL may be away before keys that were verified stop working, unless settings say otherwise."""
+"""How long PostgreSQL may be down before verified keys stop working, unless settings say otherwise."""
 OUTAGE_RETRY_S = 5.0
-"""How often an outage is looked at again for one key."""
+"""How often one key is looked up again during an outage."""
 REFUSED_S = 10.0
-"""How long a key that was refused is refused without another look."""
+"""How long a refused key is refused without another check."""
 VERIFIED_MAX = 10_000
 REFUSED_MAX = 10_000
 HEARD_MAX: Final = 10_000
 USES_MAX: Final = 20_000
-"""Counts of use that could not be written and wait for the next time."""
+"""Counts of uses that could not be written and wait for the next write."""
 WRONG_SECRETS_MAX = 10
 WRONG_SECRETS_WINDOW_S = 60.0
-"""Argon2id runs this often for wrong secrets of one key_id in a window; then newcomers wait. Verified ones do not."""
+"""How often Argon2id runs for wrong secrets of one key_id in a window; then further ones wait. Verified ones do not."""
 OTLP: Final = "POST otlp"
-"""What a key from a wrong address is filed under unless the caller says: a method and an endpoint."""
+"""The default endpoint, method and path, for a key from a wrong address."""
 
 _LOOKUP = PlatformScope(reason="a presented API key names no tenant")
 
 
 class WrongAddressError(DuoscopeError):
-    """The key is right, and may not be used from there."""
+    """The key is valid, but may not be used from this address."""
 
     def __init__(self, principal: IngestPrincipal) -> None:
         text = "This API key may not be used from the address you send from."
@@ -71,7 +70,7 @@ class WrongAddressError(DuoscopeError):
 
 
 class ApiKeyVerifier:
-    """Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
+    """Verifies API keys. Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
 
     def __init__(
         self,
@@ -96,7 +95,7 @@ class ApiKeyVerifier:
         self._lookups: set[asyncio.Task[Credential | None]] = set()
         self._uses: dict[UUID, Uses] = {}
         self._unwritten: list[Use] = []
-        # What was looked up before a notice of a change is not believed after it.
+        # The result of a lookup that began before a notification of a change is not used after it.
         self._notices = 0
         self._heard: OrderedDict[UUID, int] = OrderedDict()
         self.on_removal: Callable[[], object] = lambda: None
@@ -106,11 +105,11 @@ class ApiKeyVerifier:
             self._restore(offline)
 
     def verify_cached(self, presented: str, address: str | None = None) -> IngestPrincipal | None:
-        """The principal of a key verified lately, in about 2 us; None means: await `verify`.
+        """The principal of a recently verified key, in about 2 us. None means: await `verify`.
 
         Args:
             presented: the key as it was sent.
-            address: the client's, numeric; None where it is not known, which a key for certain addresses refuses.
+            address: the client's, numeric; None if unknown, which a key with allowed addresses refuses.
         """
         entry = self._verified.get(self._digest(presented))
         if entry is None or self._clock() >= entry.fresh_until:
@@ -120,16 +119,16 @@ class ApiKeyVerifier:
         return entry.principal
 
     async def verify(self, presented: str, address: str | None = None, endpoint: str = OTLP) -> IngestPrincipal:
-        """The principal of any key. Whoever asks counts the use when the request is answered.
+        """The principal of any key. The caller counts the use when the request is answered.
 
         Args:
             presented: the key as it was sent.
             address: as for `verify_cached`.
-            endpoint: method and path, for the usage log where the address is a wrong one.
+            endpoint: method and path, for the usage log if the address is a wrong one.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `api-key-invalid`, the same for unknown, wrong, expired and revoked;
-                FORBIDDEN `address-not-allowed`; UNAVAILABLE while that cannot be known.
+                FORBIDDEN `address-not-allowed`; UNAVAILABLE if the key cannot be checked.
         """
         cached = self.verify_cached(presented, address)
         if cached is not None:
@@ -142,7 +141,7 @@ class ApiKeyVerifier:
             raise _refused()
         known = self._verified.get(digest)
         if known is None or not self._is_good_for_now(known):
-            # A collector that gives up takes nobody else's answer with it.
+            # A collector that disconnects must not cancel the lookup that others wait for.
             principal = await asyncio.shield(self._checking(digest, *parsed))
             known = self._verified.get(digest)
             if known is None:  # dropped while we woke up
@@ -157,26 +156,26 @@ class ApiKeyVerifier:
         return principal
 
     def count(self, principal: IngestPrincipal, endpoint: str, address: str | None, status: int) -> None:
-        """Note for the usage log what a request with the key was answered; `endpoint` is method and path."""
+        """Count a use for the usage log, with the answer's status; `endpoint` is method and path."""
         uses = self._uses.get(principal.api_key_id)
         if uses is None:
             uses = self._uses[principal.api_key_id] = Uses(principal)
         uses.count(endpoint, address, status)
 
     def forget(self, api_key_id: UUID) -> None:
-        """Ask PostgreSQL again before the key's next use: something about it changed."""
+        """Check with PostgreSQL before the key's next use, because something about it changed."""
         self.doubt(lambda principal: principal.api_key_id == api_key_id)
         self._note(api_key_id)
 
     def drop(self, api_key_id: UUID) -> None:
-        """The key was revoked: from now on it does not work, whether PostgreSQL answers or not."""
+        """Refuse the key from now on, whether PostgreSQL answers or not: it was revoked."""
         for digest, entry in list(self._verified.items()):
             if entry.principal.api_key_id == api_key_id:
                 self._refuse(digest)
         self._note(api_key_id)
 
     def doubt(self, is_meant: Callable[[IngestPrincipal], bool]) -> None:
-        """Ask PostgreSQL again before the next use of these keys."""
+        """Check with PostgreSQL before the next use of the matching keys."""
         for entry in self._verified.values():
             if is_meant(entry.principal):
                 entry.fresh_until = 0.0
@@ -184,7 +183,7 @@ class ApiKeyVerifier:
                 self._note(entry.principal.api_key_id)
 
     async def recheck(self) -> None:
-        """Ask PostgreSQL about every verified key, and drop those that no longer work.
+        """Check every verified key with PostgreSQL, and drop those that no longer work.
 
         Raises:
             DuoscopeError: UNAVAILABLE; every key stays as it was.
@@ -207,7 +206,7 @@ class ApiKeyVerifier:
             self._accept(digest, credential, entry.proof, match)
 
     def take_uses(self) -> list[Use]:
-        """What the keys were used for since the last call, each use once."""
+        """The uses of the keys since the last call, each use once."""
         taken, self._unwritten = self._unwritten, []
         for uses in self._uses.values():
             taken += uses.listed()
@@ -215,7 +214,7 @@ class ApiKeyVerifier:
         return taken
 
     def put_back_uses(self, uses: Iterable[Use]) -> None:
-        """Could not be written; added up, and when there are too many kinds, the newest are given up."""
+        """Keep uses that could not be written. If there are too many kinds, the newest are given up."""
         counts: dict[Use, int] = {}
         for use in (*self._unwritten, *uses):
             kind = dataclasses.replace(use, request_count=0)
@@ -224,7 +223,7 @@ class ApiKeyVerifier:
         self._unwritten = [dataclasses.replace(kind, request_count=count) for kind, count in counts.items()]
 
     def offline_keys(self) -> list[OfflineKey]:
-        """The verified keys as they may be written down."""
+        """The verified keys in the form for the disk."""
         now, unix_now = self._clock(), time.time()
         return [
             OfflineKey(
@@ -249,7 +248,9 @@ class ApiKeyVerifier:
         ]
 
     def _restore(self, offline: OfflineKeys) -> None:
-        """Each is asked about before its first use; what was written down counts only while nobody answers."""
+        """Restore keys from disk. Each is checked before its first use; the stored entry counts only during an
+        outage.
+        """
         now, unix_now = self._clock(), time.time()
         for key in offline.read()[-VERIFIED_MAX:]:
             age_s = unix_now - key.checked_at_unix_s
@@ -325,7 +326,7 @@ class ApiKeyVerifier:
             return self._accept(digest, credential, proof, match)
 
     def _kept(self, digest: bytes, known: Verified, error: DuoscopeError) -> IngestPrincipal:
-        """The key's principal while PostgreSQL is away, as long as that is allowed."""
+        """The key's principal while PostgreSQL is down, as long as that is allowed."""
         now = self._clock()
         if now - known.checked_at > self._outage_s:
             raise error
@@ -444,7 +445,7 @@ def _proof(secret_hash: str) -> bytes:
 
 
 def _match(credential: Credential, proof: bytes) -> float | None:
-    """How long the secret that matched a stored hash works yet, in seconds; None if that hash no longer stands."""
+    """How many more seconds the secret that matched a stored hash works; None if that hash is no longer valid."""
     left_s = math.inf if credential.valid_for_s is None else credential.valid_for_s
     if proof == _proof(credential.secret_hash):
         return left_s

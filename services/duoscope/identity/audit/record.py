@@ -1,9 +1,9 @@
-"""The one way into the audit log: an entry reads its resource and its place from the row that it is about.
+"""The one way into the audit log: an entry takes its resource and its place from the row that it is about.
 
 `created`, `changed`, `deleted` and `restored` take the rows of a change; `record` any other action. No caller names an
 organization, workspace or tenant: a row has its own, so an entry cannot be filed under that of another. The class of a
-row names the kind of resource: a `UserRole` is a `user-role`, identified by its `user_role_id`. `About` stands in for a
-row that a caller does not have.
+row names the kind of resource: a `UserRole` is a `user-role`, identified by its `user_role_id`. `About` replaces a row
+that a caller does not have.
 """
 
 import re
@@ -31,7 +31,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What an entry is about. Without an organization it belongs to the platform's own chain."""
+    """The subject of an entry. Without an organization the entry belongs to the platform's own chain."""
 
     kind: str
     resource_id: UUID | str
@@ -41,12 +41,12 @@ class About:
 
     @classmethod
     def user(cls, organization_id: UUID, user_id: UUID) -> Self:
-        """A user as the organization's: no single tenant's search shows the entry."""
+        """A user as a resource of the organization: no single tenant's search shows the entry."""
         return cls("user", user_id, organization_id)
 
     @classmethod
     def row(cls, row: Row) -> Self:
-        """A row's kind, id and place; a row without an `organization_id` is the platform's."""
+        """The kind, id and place of a row; a row without an `organization_id` belongs to the platform."""
         name = _WORD.sub("_", type(row).__name__).lower()
         return cls(
             name.replace("_", "-"),
@@ -58,19 +58,19 @@ class About:
 
 
 def audited_fields(row: Row) -> dict[str, Any]:
-    """A row as the audit log shows it: all fields but the times that the database keeps."""
+    """The fields of a row that the audit log shows: all except the times that the database sets."""
     return {name: value for name, value in asdict(row).items() if name not in _NOT_AUDITED}
 
 
 def difference(before: Row, after: Row) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields that differ: as they were, and as they are."""
+    """The fields that differ: their old and their new values."""
     old, new = audited_fields(before), audited_fields(after)
     names = [name for name in new if new[name] != old.get(name)]
     return {name: old.get(name) for name in names}, {name: new[name] for name in names}
 
 
 async def created(tx: Transaction, actor: Actor, row: Row, **more: object) -> None:
-    """Record that a resource was created. `more` is what was created along with it."""
+    """Record that a resource was created. `more` has what was created along with it."""
     about = About.row(row)
     await record(tx, actor, f"{about.kind}.created", about, after=audited_fields(row) | more)
 
@@ -85,16 +85,16 @@ async def changed(  # noqa: PLR0917 - the row before and after, and what belongs
     *,
     action: str = "changed",
 ) -> None:
-    """Record the fields of a resource that a change made differ.
+    """Record the changed fields of a resource.
 
     Args:
-        tx: the transaction that makes the change.
-        actor: who makes it.
-        before: the row as it was.
-        after: the row as it is.
-        more_before: what belongs to the resource and is not in its row, as it was.
-        more_after: the same as it is.
-        action: a more telling word than `changed`, such as `rotated`.
+        tx: the transaction of the change.
+        actor: the author.
+        before: the row before the change.
+        after: the row after it.
+        more_before: values of the resource outside its row, before the change.
+        more_after: the same after it.
+        action: a more specific word than `changed`, such as `rotated`.
     """
     about = About.row(after)
     old, new = difference(before, after)
@@ -109,13 +109,13 @@ async def changed(  # noqa: PLR0917 - the row before and after, and what belongs
 
 
 async def deleted(tx: Transaction, actor: Actor, row: Row) -> None:
-    """Record that a resource was deleted, softly: what it was is in the entries before."""
+    """Record that a resource was soft-deleted; earlier entries have its values."""
     about = About.row(row)
     await record(tx, actor, f"{about.kind}.deleted", about)
 
 
 async def restored(tx: Transaction, actor: Actor, row: Row) -> None:
-    """Record that a resource's deletion was taken back."""
+    """Record that a deletion was undone."""
     about = About.row(row)
     await record(tx, actor, f"{about.kind}.restored", about, after=audited_fields(row))
 
@@ -130,16 +130,16 @@ async def record(
     after: Fields | None = None,
     result: Result = "success",
 ) -> None:
-    """Write one entry, which is there when, and only when, the transaction commits.
+    """Write one entry, which is stored if and only if the transaction commits.
 
     Args:
         tx: a transaction of the resource's organization, or a platform one.
-        actor: who did it.
+        actor: the author.
         action: `<what>.<past participle>`, such as `password.reset`.
-        about: the row that it was done to, or what stands in for it.
-        before: the fields that changed, or all of them, as they were.
-        after: as they are now.
-        result: `failure` for what was refused, `error` for what broke.
+        about: the row that was acted on, or an `About`.
+        before: the old values of the changed fields, or of all.
+        after: the new values.
+        result: `failure` for a refused action, `error` for one that broke.
     """
     found = about if isinstance(about, About) else About.row(about)
     await audit_logs.record(

@@ -1,10 +1,11 @@
 """Verifies the audit log: every chain in PostgreSQL link by link, and ClickHouse's copy against it.
 
-What shows: an entry that was edited, in its text or in a column; one that was removed, inserted or exchanged; a tail
-that was cut, as long as the chain's head or ClickHouse still knows of it; a copy that differs, lacks an entry or has
-one twice. What cannot: whoever owns both stores can make a chain anew from some point on, in both, with hashes that are
-right; and cut a tail together with the head before it was shipped. Against that, note the heads elsewhere (`Anchor`)
-and compare with them later: an entry up to an anchor cannot be changed unseen by anybody who does not hold that note.
+It detects an entry that was edited, in its text or in a column; an entry that was removed, inserted or exchanged; a
+chain that was truncated, as long as the chain's head or ClickHouse still has the rest; and a copy that differs, lacks
+an entry or has one twice. It cannot detect everything: the owner of both stores can rewrite a chain from some point on,
+in both, with valid hashes, and can truncate it together with the head before it was shipped. To prevent that, record
+the heads elsewhere (`Anchor`) and compare with them later: nobody without access to that record can change an entry up
+to an anchor unnoticed.
 """
 
 import json
@@ -27,7 +28,7 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 
 PAGE_ENTRIES: Final = 1000
 FINDINGS_MAX: Final = 100
-"""A chain; what follows a break is often broken too."""
+"""Findings per chain; what follows a break is often broken too."""
 _VERIFYING: Final = PlatformScope(reason="an operator verifies the audit log of all organizations")
 
 Store = Literal["PostgreSQL", "ClickHouse", "anchor"]
@@ -35,7 +36,7 @@ Store = Literal["PostgreSQL", "ClickHouse", "anchor"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong. `sequence` is where in the chain."""
+    """A detected error. `sequence` is its position in the chain."""
 
     organization_id: UUID
     sequence: int
@@ -45,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The head of a chain as it once was, to be kept where nobody who can reach the stores can change it."""
+    """The head of a chain at an earlier time, to be kept where nobody with access to the stores can change it."""
 
     sequence: int
     hash: str
@@ -53,7 +54,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
-    """What was looked at, and found. `compared` counts entries that ClickHouse has as PostgreSQL does."""
+    """The result for one chain. `compared` counts entries that ClickHouse has identically."""
 
     organization_id: UUID
     entries: int
@@ -69,7 +70,7 @@ async def _reading(store: MetadataStore) -> AsyncGenerator[Transaction]:
 
 
 async def names(store: MetadataStore, reports: Sequence[ChainReport]) -> dict[UUID, str]:
-    """Whose chains these are, for people: the code of the organization, or its id once it was purged."""
+    """The names of the chains for display: the code of the organization, or its id if it has been purged."""
     async with _reading(store) as tx:
         codes = await organizations.list_codes(tx) | {PLATFORM_CHAIN: "the platform"}
     return {r.organization_id: codes.get(r.organization_id, str(r.organization_id)) for r in reports}
@@ -78,12 +79,12 @@ async def names(store: MetadataStore, reports: Sequence[ChainReport]) -> dict[UU
 async def verify_audit(
     store: MetadataStore, records: RecordWriter | None, anchors: Mapping[UUID, Anchor] | None = None
 ) -> list[ChainReport]:
-    """Verify every chain; entries made meanwhile are left to the next time.
+    """Verify every chain. Entries written meanwhile are left to the next run.
 
     Args:
         store: PostgreSQL.
         records: ClickHouse's copy; None leaves it out.
-        anchors: heads that were noted earlier.
+        anchors: heads that were recorded earlier.
     """
     anchors = anchors or {}
     async with _reading(store) as tx:
@@ -99,7 +100,7 @@ async def verify_audit(
 
 
 class _Verification:
-    """Of one chain, up to the head as it was read."""
+    """The verification of one chain, up to the head as it was read."""
 
     def __init__(self, chain: Chain, anchor: Anchor | None) -> None:
         self._chain = chain
@@ -198,7 +199,7 @@ class _Verification:
         return True
 
     async def _written_meanwhile(self, store: MetadataStore) -> None:
-        """What ClickHouse has beyond the head is younger than this run, or all that is left of a tail that was cut."""
+        """Entries that ClickHouse has beyond the head are newer than this run, or the rest of a truncated chain."""
         for stored in self._ahead[:FINDINGS_MAX]:
             async with _reading(store) as tx:
                 found = await audit_chains.entries(
@@ -208,7 +209,7 @@ class _Verification:
                 self._found(stored.sequence, "PostgreSQL", "is in ClickHouse and not in PostgreSQL: the tail was cut")
 
     def _copy_is_complete(self, seen: Sequence[int]) -> None:
-        """Entries older than the copy's retention may be gone; those not yet shipped are not there yet."""
+        """Check that the copy has all entries, except those older than its retention and those not shipped yet."""
         missing = sorted(set(range(self._expired_up_to + 1, self._chain.shipped_sequence + 1)).difference(seen))
         for sequence in missing[:FINDINGS_MAX]:
             self._found(sequence, "ClickHouse", "was shipped and is not there")

@@ -1,4 +1,4 @@
-"""From an access token's claims to what its user may do: one scoped read a request, so that changes count at once."""
+"""The permissions of an access token's user: one scoped read per request, so that changes take effect at once."""
 
 import dataclasses
 from typing import Literal
@@ -16,13 +16,13 @@ from duoscope.stores.postgres import MetadataStore
 
 
 class Access:
-    """Looks up who may do what."""
+    """Looks up the permissions of users."""
 
     def __init__(self, store: MetadataStore) -> None:
         self._store = store
 
     async def principal(self, claims: Claims, actor: Actor) -> Principal:
-        """The user of the claims at work in their tenant.
+        """The user of the claims, at work in their tenant.
 
         Args:
             claims: of a verified access token.
@@ -30,7 +30,7 @@ class Access:
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `token-invalid` for a session that has ended, and for a user, tenant or
-                organization that is inactive or gone.
+                organization that is inactive or deleted.
         """
         async with self._store.open(claims.scope, "access.principal") as tx:
             held = await permissions.held(tx, claims.user_id)
@@ -61,13 +61,14 @@ class Access:
             return await permissions.places_of(tx, principal.scope.organization_id, principal.user_id)
 
     async def reach(self, principal: Principal, permission: str, organization_id: UUID | None = None) -> list[Scope]:
-        """Every tenant in which the principal holds the permission, for what is counted about tenants.
+        """The tenants in which the principal holds the permission, for queries of usage.
 
-        Held organization-wide, that is each tenant the organization ever had; else the active ones with a role.
+        If it is held organization-wide, these are all tenants that the organization ever had; else the active ones with
+        a role.
 
         Raises:
-            DuoscopeError: FORBIDDEN; NOT_FOUND for an organization that is not the principal's, unless it is a
-                platform admin.
+            DuoscopeError: FORBIDDEN; NOT_FOUND for an organization that is not the principal's, unless it is a platform
+                admin.
         """
         authority = principal.over(permission, organization_id)
         async with self._store.open(authority.whole, "access.reach") as tx:
@@ -77,7 +78,9 @@ class Access:
         return scopes_of(authority.organization_id, [grant for grant in grants if permission in grant.permissions])
 
     async def grant(self, principal: Principal, tenant_id: UUID) -> Grant:
-        """What the principal's user holds in another tenant of the organization; NOT_FOUND where that is nothing."""
+        """The permissions of the principal's user in another tenant of the organization. Raises NOT_FOUND if there are
+        none.
+        """
         async with self._store.open(principal.organization, "access.grant") as tx:
             grants = await permissions.grants_of(tx, principal.scope.organization_id, principal.user_id)
         for grant in grants:
@@ -87,9 +90,9 @@ class Access:
 
 
 def _lacking(session: LiveSession, *, is_required: bool, is_enrolled: bool) -> Literal["enrol", "show"] | None:
-    """What the user has to do first: a provider that did not say that it asked for more is taken to have asked for one.
+    """What the user must do first. A provider that does not report several factors is taken to have asked for one.
 
-    A login with a password asks for the second factor of whoever has one; a login through a provider does not.
+    A login with a password asks for an enrolled second factor; a login through a provider does not.
     """
     if session.methods & SECOND_FACTORS:
         return None

@@ -1,7 +1,7 @@
-"""Access tokens: JWT (RFC 7519, RFC 9068) with HMAC-SHA256, valid for a quarter of an hour, checked without a store.
+"""Access tokens: JWT (RFC 7519, RFC 9068) with HMAC-SHA256, valid for a quarter of an hour, verified without a store.
 
-This is where the scope of an API request is made: the tenant is in the signed token and nowhere else. What the user
-may do there is not in it (identity/authentication/access.py looks it up), so that a change of it counts at once.
+The scope of an API request is made here: only the signed token names the tenant. The user's permissions are not in it
+(access.py looks them up), so that a change takes effect at once.
 """
 
 import contextlib
@@ -29,18 +29,18 @@ ALGORITHM = "HS256"
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a login answers. `expires_in` is the access token's lifetime in seconds."""
+    """The tokens of a login. `expires_in` is the access token's lifetime in seconds."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name
     expires_in: int = ACCESS_LIFETIME_S
     device_token: str | None = field(default=None, repr=False)
-    """For a device that is to be trusted: shown once."""
+    """For a device that becomes trusted: shown once."""
     client_mark: str | None = field(default=None, repr=False)
-    """For the client that signed in with a password, to show at its next login: see known_clients.py."""
+    """For a client that logged in with a password, to send at its next login: see known_clients.py."""
     password_expires_at: datetime | None = None
-    """Of a login with a password that was made for the user: they set one of their own before."""
+    """For a login with a generated password: the user must set their own before."""
 
 
 class AccessTokens:
@@ -50,7 +50,7 @@ class AccessTokens:
         self._ring = ring
 
     def issue(self, grant: Grant, *, user_id: UUID, session_id: UUID) -> str:
-        """A token for a user at work in the grant's tenant; it lives ACCESS_LIFETIME_S."""
+        """Issue a token for a user at work in the grant's tenant; it is valid for ACCESS_LIFETIME_S."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -68,15 +68,15 @@ class AccessTokens:
         return jwt.encode(claims, key.secret, ALGORITHM, headers={"kid": key.kid, "typ": TYPE})
 
     async def learn(self, token: str) -> None:
-        """Before `verify`: if the token names a key that this process does not know yet, see whether there is one."""
+        """Call before `verify`: if the token names a key that this process does not know yet, look for it."""
         with contextlib.suppress(jwt.PyJWTError, DuoscopeError):
             await self._ring.learn(str(jwt.get_unverified_header(token).get("kid")))
 
     def verify(self, token: str) -> Claims:
-        """Who the token speaks for.
+        """Verify a token and return its claims.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `token-expired`, or `token-invalid` for everything else.
+            DuoscopeError: UNAUTHENTICATED `token-expired`, or `token-invalid` for every other error.
         """
         try:
             header = jwt.get_unverified_header(token)

@@ -1,7 +1,7 @@
-"""Clients that an account signed in from before: a mark that each keeps in a cookie, signed, bound to the account.
+"""Clients from which an account has logged in before: each keeps a signed mark in a cookie, bound to the account.
 
-It signs nobody in. Whoever shows it is counted by itself (throttle.py), so that guesses of others, even from the same
-network, do not stand in the way of the right password. To have one, somebody must have known the password.
+The mark does not authenticate. A client that sends it has its own failure count (throttle.py), so that others' guesses,
+even from the same network, do not block the correct password. Only someone who knew the password can have a mark.
 """
 
 import base64
@@ -20,19 +20,21 @@ _MARK: Final = re.compile(r"([0-9]{1,8})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43
 
 
 class KnownClients:
-    """Makes marks and knows them again, in every process of the instance. `clock` counts seconds since 1970."""
+    """Makes and recognizes marks, in every process of the instance. `clock` counts seconds since 1970."""
 
     def __init__(self, keys: SecretKeys, *, clock: Callable[[], float] = time.time) -> None:
         self._keys = keys.derive("known-client")
         self._clock = clock
 
     def mark(self, account: str) -> str:
-        """A new one, for whoever has just signed in to the account."""
+        """Make a mark for a client that has just logged in to the account."""
         day, client_id = str(int(self._clock() // _DAY_S)), secrets.token_urlsafe(16)
         return f"{day}.{client_id}.{_signature(self._keys[0], account, day, client_id)}"
 
     def identify(self, account: str, mark: str | None) -> str | None:
-        """The id of the client that has the mark; None for none, one of another account, too old or made up."""
+        """The id of the client with this mark. None without a mark, or for one that is forged, too old or of another
+        account.
+        """
         found = _MARK.fullmatch(mark or "")
         if found is None or not 0 <= self._clock() - int(found[1]) * _DAY_S < LIFETIME_S:
             return None

@@ -1,11 +1,12 @@
-"""Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing costs time.
+"""Second factors: TOTP with backup codes. Enrolling, using, removing; every code works once, and guessing is slowed
+down.
 
-Of an authenticator, the code of one time step counts at a time, for 30 seconds. Two codes one after the other that are
-off alike show that its clock is off; from then on the codes of that clock are the ones that count.
+At any time the code of one time step is valid, for 30 seconds. Two consecutive codes with the same offset show that the
+authenticator's clock is wrong; from then on its own time step is the valid one.
 
-An attempt is counted before it is looked at and the count taken back when it was right, so that no number of
-simultaneous guesses gets around it. Argon2 runs outside of transactions. Whatever changes a second factor ends the
-user's other sessions, and tells the user by mail.
+An attempt is counted before it is checked, and the count is undone if it was correct, so that simultaneous guesses
+cannot get around it. Argon2 runs outside of transactions. Every change of a second factor ends the user's other
+sessions and informs the user by mail.
 """
 
 import json
@@ -33,18 +34,18 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import mfa_secrets, user_sessions, users
 from duoscope.metadata.mfa_secrets import MfaSecret
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 DEVICE_TRUSTED_FOR: Final = timedelta(days=30)
-"""How long a trusted device stands in for the second factor that was last shown on it."""
+"""How long a trusted device replaces the second factor that was last used on it."""
 _PERSON: Final = PlatformScope(reason="a second factor is a person's, and shown before there is a scope")
 
 
 @dataclass(frozen=True, slots=True)
 class MfaStatus:
-    """What a user has. `is_required` is the organization's policy."""
+    """The state of a user's second factor. `is_required` is the organization's policy."""
 
     is_enabled: bool
     enabled_at: datetime | None
@@ -54,7 +55,7 @@ class MfaStatus:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What an authenticator app needs to know, shown once; it counts when a code of it has confirmed it."""
+    """The data that an authenticator app needs, shown once. It takes effect once a code has confirmed it."""
 
     secret: str = field(repr=False)
     otpauth_uri: str = field(repr=False)
@@ -62,7 +63,7 @@ class Enrolment:
 
 
 class SecondFactors:
-    """Second factors of all users. `clock` answers seconds since the epoch."""
+    """The second factors of all users. `clock` returns seconds since the epoch."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class SecondFactors:
         self._reauthentication = Reauthentication(store, hasher, keys)
 
     async def status(self, principal: Principal) -> MfaStatus:
-        """The principal's own."""
+        """The state of the principal's second factor."""
         async with self._store.open(principal.scope, "mfa.status") as tx:
             required = await mfa_secrets.is_required(tx, principal.scope.organization_id)
             secret = await mfa_secrets.get(tx, principal.scope.organization_id, principal.user_id)
@@ -92,7 +93,7 @@ class SecondFactors:
         return MfaStatus(True, secret.enabled_at, left, required)  # noqa: FBT003 - fields in order
 
     async def show(self, principal: Principal, *, password: str | None, code: str | None) -> tuple[str, ...]:
-        """By what somebody who is signed in has shown once more who they are: a password, a code, or both.
+        """Reauthenticate a signed-in user by a password, a code, or both. Returns the methods.
 
         Raises:
             DuoscopeError: INVALID for neither; FORBIDDEN `password-wrong`, `sso-required` or `mfa-code-invalid`;
@@ -109,7 +110,7 @@ class SecondFactors:
         return shown
 
     async def enrol(self, principal: Principal, password: str | None) -> Enrolment:
-        """A new secret, in place of one that was never confirmed.
+        """Make a new secret, in place of one that was never confirmed.
 
         Raises:
             DuoscopeError: FORBIDDEN `password-wrong`, `sso-required` or, without a password,
@@ -118,7 +119,7 @@ class SecondFactors:
         await self._reauthentication.require(principal, password)
         secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
         async with self._store.open(principal.scope, "mfa.enrol") as tx:
-            sealed = await self._box.seal(tx, secret.encode(), _secret_place(organization_id, mfa_id))
+            sealed = await self._box.seal(tx, secret.encode(), _secret_cell(organization_id, mfa_id))
             if not await mfa_secrets.replace(
                 tx, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
             ):
@@ -128,7 +129,7 @@ class SecondFactors:
         return Enrolment(secret, uri, totp.qr_svg(uri))
 
     async def confirm(self, principal: Principal, code: str) -> list[str]:
-        """Enable what was enrolled, by a code of it; answers the backup codes, shown once.
+        """Enable an enrolment, by a code of it. Returns the backup codes, which are shown once.
 
         Raises:
             DuoscopeError: CONFLICT `mfa-not-enrolled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
@@ -156,7 +157,7 @@ class SecondFactors:
         return [totp.shown(code) for code in codes]
 
     async def renew_backup_codes(self, principal: Principal, code: str) -> list[str]:
-        """Ten new backup codes in place of all others, for a code.
+        """Replace all backup codes by ten new ones. Needs a code.
 
         Raises:
             DuoscopeError: CONFLICT `mfa-not-enabled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
@@ -173,7 +174,7 @@ class SecondFactors:
         return [totp.shown(code) for code in codes]
 
     async def disable(self, principal: Principal, password: str | None, code: str) -> None:
-        """Do without, for the password, or another login not long ago, and a code.
+        """Disable the second factor. Needs the password, or a recent login, and a code.
 
         Raises:
             DuoscopeError: CONFLICT `mfa-required-by-organization` or `mfa-not-enabled`; FORBIDDEN `password-wrong` or
@@ -189,7 +190,7 @@ class SecondFactors:
             await self._changed(tx, principal, "disabled")
 
     async def reset(self, authority: Authority, user_id: UUID) -> None:
-        """Take a user's second factor away, for one who lost it; ends all their sessions.
+        """Remove a user's lost second factor, and end all their sessions.
 
         Raises:
             DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`; CONFLICT
@@ -200,15 +201,15 @@ class SecondFactors:
             await _reset(tx, self._mailer, authority.actor, authority.organization_id, user_id)
 
     async def check(self, attempt: Attempt) -> tuple[str, ...]:
-        """For a login whose password was right; outside of transactions.
+        """Check the second factor of a login whose password was correct. Call it outside of transactions.
 
         Returns:
-            What was shown: `("otp",)`, `("backup-code",)`, `("device",)` for a trusted device on which a second factor
-            was shown not long ago, or nothing where nothing is needed.
+            The methods: `("otp",)`, `("backup-code",)`, `("device",)` for a trusted device on which a second factor was
+            recently used, or nothing if none is needed.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `mfa-required` or `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`; INVALID
-                `mfa-not-enabled` for a code of somebody who has no second factor.
+                `mfa-not-enabled` for a code of a user without a second factor.
         """
         if attempt.mfa_code is not None:
             return (await self._present(attempt.organization_id, attempt.user_id, attempt.mfa_code, attempt.actor),)
@@ -232,7 +233,7 @@ class SecondFactors:
             if error.code == "mfa-not-enabled":
                 raise _not_enabled(ErrorKind.CONFLICT) from error
             if error.kind is ErrorKind.UNAUTHENTICATED:
-                # The session is fine: a 401 would make clients refresh it.
+                # The session is valid: a 401 would make clients refresh it.
                 raise _wrong(ErrorKind.FORBIDDEN) from error
             raise
 
@@ -273,7 +274,7 @@ class SecondFactors:
         return True
 
     async def _take_totp(self, tx: Transaction, secret: MfaSecret, typed: str) -> bool:
-        """Use up the code if it is right now, by the authenticator's own clock."""
+        """Use up the code if it is correct now, by the authenticator's own clock."""
         found = totp.match(
             await self._totp_secret(tx, secret),
             typed,
@@ -295,19 +296,19 @@ class SecondFactors:
         return False
 
     async def _totp_secret(self, tx: Transaction, secret: MfaSecret) -> str:
-        place = _secret_place(secret.organization_id, secret.mfa_id)
-        return (await self._box.open(tx, secret.secret_encrypted, place)).decode()
+        cell = _secret_cell(secret.organization_id, secret.mfa_id)
+        return (await self._box.open(tx, secret.secret_encrypted, cell)).decode()
 
     async def _backup_hashes(self, tx: Transaction, secret: MfaSecret) -> dict[str, str]:
-        """Argon2id hashes of the codes that are left, by their place."""
+        """Argon2id hashes of the remaining codes, by their number."""
         if secret.backup_codes_encrypted is None:
             return {}
-        place = _backup_place(secret.organization_id, secret.mfa_id)
-        return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, place))
+        cell = _backup_cell(secret.organization_id, secret.mfa_id)
+        return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, cell))
 
     async def _seal_backup_hashes(self, tx: Transaction, secret: MfaSecret, hashes: dict[str, str]) -> str:
-        place = _backup_place(secret.organization_id, secret.mfa_id)
-        return await self._box.seal(tx, json.dumps(hashes).encode(), place)
+        cell = _backup_cell(secret.organization_id, secret.mfa_id)
+        return await self._box.seal(tx, json.dumps(hashes).encode(), cell)
 
     async def _changed(self, tx: Transaction, principal: Principal, what: str) -> None:
         organization_id, user_id, actor = principal.scope.organization_id, principal.user_id, principal.actor
@@ -326,7 +327,7 @@ class SecondFactors:
 
 
 async def reset_by_operator(store: MetadataStore, mailer: Mailer, actor: Actor, email: str) -> None:
-    """Take away the second factor of whoever has the address. NOT_FOUND; CONFLICT `mfa-not-enabled`."""
+    """Remove the second factor of the user with that address. Raises NOT_FOUND; CONFLICT `mfa-not-enabled`."""
     async with store.open_platform(_PERSON, "mfa.reset_by_operator") as tx:
         login = await users.find_login(tx, email)
         if login is None:
@@ -342,12 +343,12 @@ async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, organization_id:
     await audit.record(tx, actor, "mfa.reset", About.user(organization_id, user_id))
 
 
-def _secret_place(organization_id: UUID, mfa_id: UUID) -> Place:
-    return Place("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
+def _secret_cell(organization_id: UUID, mfa_id: UUID) -> Cell:
+    return Cell("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
 
 
-def _backup_place(organization_id: UUID, mfa_id: UUID) -> Place:
-    return Place("mfa_secrets", "backup_codes_encrypted", (organization_id, mfa_id))
+def _backup_cell(organization_id: UUID, mfa_id: UUID) -> Cell:
+    return Cell("mfa_secrets", "backup_codes_encrypted", (organization_id, mfa_id))
 
 
 def _refuse_locked(secret: MfaSecret) -> None:

@@ -1,4 +1,4 @@
-"""What users are told by mail without having asked: that somebody signed in, or that their password is another."""
+"""Mails that users get without having asked: of a login from a new client, or of a changed password."""
 
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from duoscope.metadata import credentials, user_sessions
 from duoscope.stores.postgres import Transaction
 
 ORIGINS_MAX: Final = 50
-"""How many of a user's latest sessions tell whether a client is new."""
+"""How many of a user's latest sessions decide whether a client is new."""
 _NOT_YOU = (
     "If that was you, there is nothing to do. If not, somebody may know your password: ask for a link to set another "
     "one (POST /api/v1/auth/password/forgotten), which also ends all your sessions, and tell your administrator.\n"
@@ -19,20 +19,20 @@ _NOT_YOU = (
 
 
 async def is_new_client(tx: Transaction, organization_id: UUID, user_id: UUID, actor: Actor) -> bool:
-    """Whether the user never signed in from this kind of client in this network; the first time ever is not new."""
+    """Whether the user never logged in from this kind of client in this network. The very first login is not new."""
     seen = await user_sessions.origins(tx, organization_id, user_id, rows_max=ORIGINS_MAX)
     here = network_of(actor.ip_address), actor.user_agent or ""
     return bool(seen) and here not in {(network_of(address), agent) for address, agent in seen}
 
 
 async def new_device(tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
-    """Somebody signed in from a client that the user never used before."""
+    """Inform the user of a login from a client that they never used before."""
     text = f"your account was signed in to from a client that we have not seen with it before.\n\n{_client(actor)}"
     await _tell(tx, mailer, organization_id, user_id, subject="New sign-in to your duoscope account", text=text)
 
 
 async def password_changed(tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor) -> None:
-    """The password was changed or reset, and other sessions were ended."""
+    """Inform the user that the password was changed or reset, and that other sessions were ended."""
     text = f"the password of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope password was changed", text=text)
 
@@ -40,7 +40,7 @@ async def password_changed(tx: Transaction, mailer: Mailer, organization_id: UUI
 async def second_factor_changed(
     tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor
 ) -> None:
-    """The second factor or its backup codes are others now, or there is none any more."""
+    """Inform the user that the second factor or its backup codes were changed or removed."""
     text = f"the second factor of your account was changed, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope second factor was changed", text=text)
 
@@ -48,7 +48,7 @@ async def second_factor_changed(
 async def address_asked_for(  # noqa: PLR0917 - as the others, and the address
     tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
 ) -> None:
-    """Another address is to be the account's; to the present one."""
+    """Inform the current address that a change to another was requested."""
     text = (
         f"somebody, probably you, asked for {email} to become the address of your account. That happens when the link "
         "sent there is followed. Another password, another address asked for, or all sessions ended, prevents it.\n\n"
@@ -60,7 +60,7 @@ async def address_asked_for(  # noqa: PLR0917 - as the others, and the address
 async def address_changes(  # noqa: PLR0917 - as the others, and the address
     tx: Transaction, mailer: Mailer, organization_id: UUID, user_id: UUID, actor: Actor, email: str
 ) -> None:
-    """It is from now on; to the one that was, before it is replaced."""
+    """Inform the old address of the change, before it is replaced."""
     text = f"the address of your account is {email} from now on, and its other sessions were ended.\n\n{_client(actor)}"
     await _tell(tx, mailer, organization_id, user_id, subject="Your duoscope address was changed", text=text)
 
@@ -76,6 +76,6 @@ async def _tell(
 
 
 def _client(actor: Actor) -> str:
-    # Of the user agent a line of printable ASCII: it is whatever the client chose to send.
+    # The user agent as a line of printable ASCII: the client chooses its text.
     agent = "".join(c if " " <= c <= "~" else "?" for c in (actor.user_agent or "unknown"))[:200]
     return f"When:    {clock.now():%Y-%m-%d %H:%M:%S} UTC\nAddress: {actor.ip_address or 'unknown'}\nClient:  {agent}\n"

@@ -1,4 +1,4 @@
-"""The password once more, before somebody who is signed in changes how they sign in."""
+"""Checks the password again before a signed-in user changes how they log in."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ class Reauthentication:
         self._throttle = Throttle(keys)
 
     async def require(self, principal: Principal, password: str | None) -> None:
-        """Answers if the password is right or, without one, if the principal showed lately who they are.
+        """Return if the password is correct or, without one, if the principal authenticated recently.
 
         Raises:
             DuoscopeError: FORBIDDEN `reauthentication-required`; else as for `require_password`.
@@ -37,7 +37,7 @@ class Reauthentication:
             await self.require_password(principal, password)
 
     async def require_password(self, principal: Principal, password: str) -> None:
-        """Answers if the password is right.
+        """Return if the password is correct.
 
         Raises:
             DuoscopeError: FORBIDDEN `password-wrong`, `password-expired` or `sso-required`; RATE_LIMITED

@@ -1,8 +1,9 @@
-"""Passwords forgotten, reset and changed, and addresses verified.
+"""Recovers, resets and changes passwords, and verifies addresses.
 
-Whether an address has an account shows nowhere: asking for a link does the same work for every address, which is to put
-a request into the outbox; the worker looks the address up (`write_reset`), makes the link and sends it to the address
-as the account has it. Links are kept as hashes, work once and for a while. Another password ends other sessions.
+Nothing reveals whether an address has an account: a request for a link does the same work for every address, which is
+to put an entry into the outbox. The worker looks up the address (`write_reset`), makes the link and sends it to the
+address stored in the account. Links are stored as hashes, work once and for a limited time. Setting a password ends
+other sessions.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ from duoscope.metadata import (
 )
 from duoscope.metadata.credentials import Addressee
 from duoscope.metadata.email_verifications import EmailVerification
-from duoscope.metadata.mail_outbox import Waiting
+from duoscope.metadata.mail_outbox import LeasedMail
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -50,7 +51,7 @@ _VERIFICATION = re.compile(r"tfv-[A-Za-z0-9_-]{43}")
 
 
 class Recovery:
-    """What a user does about their own password and address."""
+    """A user's actions on their own password and address."""
 
     def __init__(
         self,
@@ -70,11 +71,11 @@ class Recovery:
         self._public_url = public_url.rstrip("/")
 
     async def forget(self, email: str, *, actor: Actor) -> None:
-        """Have a link sent to the address, if it has an account; tells nobody whether it has.
+        """Send a link to the address, if it has an account. The caller does not learn whether it has.
 
         Raises:
-            DuoscopeError: CONFLICT `mail-not-configured`; INVALID for what is no address; RATE_LIMITED
-                `too-many-attempts` for a client that asks for too many.
+            DuoscopeError: CONFLICT `mail-not-configured`; INVALID for an invalid address; RATE_LIMITED
+                `too-many-attempts` for a client that makes too many requests.
         """
         self._mailer.require()
         email = users.check_email(printable(email))
@@ -94,8 +95,8 @@ class Recovery:
                     context=context,
                 )
 
-    async def write_reset(self, tx: Transaction, waiting: Waiting) -> Letter | None:
-        """The mail with the link, made when it is about to be sent; None for an address that has no account."""
+    async def write_reset(self, tx: Transaction, waiting: LeasedMail) -> Letter | None:
+        """Write the mail with the link when it is about to be sent. Returns None for an address without an account."""
         to = await credentials.find_addressee(tx, waiting.recipient)
         login = await users.find_login(tx, waiting.recipient)
         if to is None or login is None:
@@ -137,11 +138,11 @@ class Recovery:
         )
 
     async def reset(self, token: str, password: str, *, actor: Actor) -> None:
-        """Set the password of the account that the link is for; ends all its sessions and forgets its devices.
+        """Set the password of the link's account, end all its sessions and forget its devices.
 
         Raises:
-            DuoscopeError: INVALID `reset-token-invalid`, the same for unknown, used and expired, or what is wrong with
-                the password.
+            DuoscopeError: INVALID `reset-token-invalid`, the same for unknown, used and expired; INVALID for a password
+                that breaks the rules.
         """
         if not _RESET.fullmatch(token):
             raise _no_reset()
@@ -161,11 +162,11 @@ class Recovery:
     async def change(
         self, current: str, password: str, *, organization_id: UUID, session_id: UUID, actor: Actor
     ) -> None:
-        """Set another password for the signed-in user; ends their other sessions.
+        """Set a new password for the signed-in user, and end their other sessions.
 
         Raises:
-            DuoscopeError: FORBIDDEN `current-password-wrong`; RATE_LIMITED `too-many-attempts`; INVALID for what is
-                wrong with the new one.
+            DuoscopeError: FORBIDDEN `current-password-wrong`; RATE_LIMITED `too-many-attempts`; INVALID for a new
+                password that breaks the rules.
         """
         user_id = actor.user_id
         assert user_id is not None
@@ -225,10 +226,10 @@ class Recovery:
             await audit.record(tx, actor, "email.verification-sent", About.user(organization_id, actor.user_id))
 
     async def change_address(self, principal: Principal, email: str) -> None:
-        """Send a link to an address that becomes the signed-in user's when it is followed, and tell the present one.
+        """Send a link to a new address, and inform the current one. Opening the link changes the address.
 
         Raises:
-            DuoscopeError: FORBIDDEN `reauthentication-required`; CONFLICT `mail-not-configured`; INVALID for what is no
+            DuoscopeError: FORBIDDEN `reauthentication-required`; CONFLICT `mail-not-configured`; INVALID for an invalid
                 address, or `email-unchanged`; RATE_LIMITED `too-many-attempts`.
         """
         principal.require_recent()
@@ -246,12 +247,12 @@ class Recovery:
             await audit.record(tx, principal.actor, "email.change-requested", About.user(*ids), after={"email": email})
 
     async def queue_verification(self, tx: Transaction, to: Addressee, *, in_session_id: UUID | None = None) -> None:
-        """A link for an address; in a transaction that does more, such as making the user.
+        """Queue a link for an address, in a transaction that does more, such as creating the user.
 
         Args:
             tx: queues the mail.
-            to: the address, and whose it is or, with `in_session_id`, is to be.
-            in_session_id: the session that asked for that.
+            to: the address, and its user or, with `in_session_id`, its future user.
+            in_session_id: the session that requested the change.
         """
         token = "tfv-" + secrets.token_urlsafe(32)
         await email_verifications.create(
@@ -275,11 +276,11 @@ class Recovery:
         )
 
     async def verify(self, token: str, *, actor: Actor) -> None:
-        """The address of a link is its user's, or becomes it if they asked for that.
+        """Verify the address of a link, or make it the user's if they requested the change.
 
         Raises:
-            DuoscopeError: INVALID `verification-token-invalid`, whatever is wrong with the link; CONFLICT `user-exists`
-                where the address became another user's meanwhile.
+            DuoscopeError: INVALID `verification-token-invalid` for every error of the link; CONFLICT `user-exists` if
+                another user has taken the address meanwhile.
         """
         done = False
         if _VERIFICATION.fullmatch(token):
@@ -315,7 +316,7 @@ class Recovery:
         return True
 
     async def _charge_link(self, tx: Transaction, email: str, actor: Actor) -> None:
-        """RATE_LIMITED `too-many-attempts` for an address, or a client, that had several."""
+        """Raise RATE_LIMITED `too-many-attempts` if an address, or a client, had several links."""
         if not await self._throttle.charge_mail(tx, recipient=email, address=actor.ip_address):
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
@@ -327,7 +328,7 @@ class Recovery:
     async def _reset_addressee(self, tx: Transaction, token: str) -> Addressee:
         found = await password_reset_tokens.lock(tx, _hash(token))
         to = await credentials.get_addressee(tx, found.organization_id, found.user_id) if found else None
-        # A link sent to an address that is no longer the account's opens nothing.
+        # A link sent to an address that no longer belongs to the account is invalid.
         if found is None or to is None or to.email.lower() != found.email.lower():
             raise _no_reset()
         return to
@@ -348,7 +349,7 @@ async def reset_password(
     *,
     expires_at: datetime | None = None,
 ) -> None:
-    """Set a password without the one before, and end what that one opened: sessions, devices and links to reset it."""
+    """Set a password without the previous one, and end what that one opened: sessions, devices and reset links."""
     await users.set_password(tx, user_id, password_hash, expires_at=expires_at)
     await password_reset_tokens.use_all(tx, organization_id, user_id)
     await trusted_devices.remove_all(tx, organization_id, user_id)

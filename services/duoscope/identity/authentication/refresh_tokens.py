@@ -1,7 +1,7 @@
-"""Refresh tokens, one after the other.
+"""The rotation of refresh tokens.
 
 A refresh token is used once. Its successor is derived from it, so a client that lost the answer gets the same one again
-for REISSUE_WINDOW_S; used later, or after its successor, it was stolen by somebody, and the whole session ends.
+for REISSUE_WINDOW_S. If a token is used later, or after its successor, it was stolen, and the whole session ends.
 """
 
 import base64
@@ -17,12 +17,12 @@ from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.postgres import Transaction
 
 REFRESH_LIFETIME_S: Final = 7 * 24 * 3600
-"""A session that is not used for so long ends."""
+"""A session ends when it is not used for this long."""
 REISSUE_WINDOW_S: Final = 10.0
 
 
 class RefreshTokenRotation:
-    """Derives successors."""
+    """Derives the successors of refresh tokens."""
 
     def __init__(self, keys: SecretKeys) -> None:
         self._keys = keys.derive("refresh-token-successor")
@@ -30,13 +30,13 @@ class RefreshTokenRotation:
     async def successor(
         self, tx: Transaction, token: RefreshToken, presented: str, *, grant: Grant, left_s: float
     ) -> str | None:
-        """The next token, stored; the same again for a while; None when the session has to end.
+        """Derive and store the next token; the same again within the window. Returns None if the session has to end.
 
         Args:
             tx: has locked `token`.
-            token: the row of what was presented, neither revoked nor expired.
+            token: the row of the presented token, neither revoked nor expired.
             presented: the token itself.
-            grant: where the session works.
+            grant: the tenant of the session.
             left_s: how long the session may last.
         """
         if token.rotated_s_ago is None:
@@ -66,7 +66,7 @@ async def store_token(
     token: str,
     lifetime_s: float = REFRESH_LIFETIME_S,
 ) -> None:
-    """Keep a token's hash."""
+    """Store a token's hash."""
     await refresh_tokens.create(
         tx,
         organization_id=grant.organization_id,
@@ -80,7 +80,7 @@ async def store_token(
 
 
 def hashed(token: str) -> str:
-    """What is kept of a token of 256 random bits: SHA-256, hexadecimal."""
+    """The stored form of a token of 256 random bits: SHA-256, hexadecimal."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

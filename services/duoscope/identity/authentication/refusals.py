@@ -1,4 +1,4 @@
-"""What somebody is told who gets no session, or whose session goes on no longer."""
+"""The errors for a login that gets no session, and for a session that cannot continue."""
 
 from typing import Final
 
@@ -8,14 +8,16 @@ PASSWORD_EXPIRED: Final = "password-expired"  # noqa: S105 - the name of a refus
 
 
 def refused() -> DuoscopeError:
-    """The same for whatever is wrong."""
+    """The same error for every reason of a failed login."""
     return DuoscopeError(
         ErrorKind.UNAUTHENTICATED, "invalid-credentials", "The e-mail address or the password is wrong."
     )
 
 
 def password_expired() -> DuoscopeError:
-    """For whoever knew the password, or has a session that began with it: nobody else learns that it had an end."""
+    """The error for a user who knew the password, or has a session that began with it: nobody else learns that it
+    expired.
+    """
     return DuoscopeError(
         ErrorKind.UNAUTHENTICATED,
         PASSWORD_EXPIRED,
@@ -26,7 +28,7 @@ def password_expired() -> DuoscopeError:
 
 
 def not_refreshed() -> DuoscopeError:
-    """The same for unknown, expired, revoked and reused."""
+    """The same error for unknown, expired, revoked and reused tokens."""
     return DuoscopeError(
         ErrorKind.UNAUTHENTICATED, "refresh-token-invalid", "The refresh token is not valid; log in again."
     )

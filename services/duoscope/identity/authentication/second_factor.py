@@ -1,4 +1,4 @@
-"""The step of a login between the right password and the session, which multi-factor authentication fills."""
+"""The interface between the password check of a login and multi-factor authentication."""
 
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -9,19 +9,19 @@ from duoscope.kernel.errors import invalid
 from duoscope.metadata.trusted_devices import TrustedDevice
 
 SECOND_FACTORS: Final = frozenset({"otp", "backup-code", "device", "mfa"})
-"""The methods of a session that are a second factor; `mfa` is what a provider has said."""
+"""The methods of a session that are a second factor; `mfa` is reported by providers."""
 MISSING: Final = "mfa-required"
-"""The code of the error that asks for a second factor: it is no failed attempt."""
+"""The error code that asks for a second factor: it is not a failed attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A login whose password was right.
+    """A login whose password was correct.
 
     Attributes:
-        organization_id, user_id: whose account.
+        organization_id, user_id: the account.
         mfa_code: as it was sent.
-        device: one that the user trusts and that showed its token; a second factor was last shown there at `mfa_at`.
+        device: a trusted device that sent its token; a second factor was last used there at `mfa_at`.
         actor: for the audit log, with the user filled in.
     """
 
@@ -33,24 +33,24 @@ class Attempt:
 
 
 class SecondFactor(Protocol):
-    """Decides whether a right password is enough."""
+    """Decides whether a correct password is enough."""
 
     async def check(self, attempt: Attempt) -> tuple[str, ...]:
-        """What was shown besides the password, such as `("otp",)`; `()` when nothing is needed.
+        """Check the second factor. Returns its methods, such as `("otp",)`; `()` when none is needed.
 
         Called outside any transaction, before the session is made.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `mfa-required`; anything else counts as a failed attempt.
+            DuoscopeError: UNAUTHENTICATED `mfa-required`; any other error counts as a failed attempt.
         """
         ...
 
 
 class PasswordAlone:
-    """For an installation, or a test, without multi-factor authentication."""
+    """Accepts the password alone: for an installation, or a test, without multi-factor authentication."""
 
     async def check(self, attempt: Attempt) -> tuple[str, ...]:
-        """Nothing more. INVALID `mfa-not-enabled` for whoever sends a code all the same."""
+        """Require nothing. Raises INVALID `mfa-not-enabled` for a code that is sent all the same."""
         if attempt.mfa_code is not None:
             raise invalid(
                 "This account has no multi-factor authentication; leave `mfa_code` out.", code="mfa-not-enabled"

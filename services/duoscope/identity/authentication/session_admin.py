@@ -1,4 +1,4 @@
-"""Sessions ended by others than their users: by an admin, for one user or a whole organization, or by an operator."""
+"""Ends sessions of other users: by an admin, for one user or a whole organization, or by an operator."""
 
 from typing import Final
 from uuid import UUID
@@ -18,7 +18,7 @@ _SESSIONS: Final = PlatformScope(reason="a session is its user's, and works in s
 
 
 async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID) -> int:
-    """End all sessions of a user; answers how many.
+    """End all sessions of a user. Returns how many.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `user-not-at-home`.
@@ -29,13 +29,13 @@ async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID)
 
 
 async def end_of_organization(store: MetadataStore, authority: Authority, *, except_session_id: UUID | None) -> int:
-    """End the sessions of all users of the organization, but one where told; answers how many.
+    """End the sessions of all users of the organization, except `except_session_id`. Returns how many.
 
-    Those of platform admins end only if the authority is one.
+    Sessions of platform admins end only if the authority is one.
 
     Raises:
-        DuoscopeError: NOT_FOUND for an organization that there is not; FORBIDDEN `beyond-own-permissions` for who does
-            not hold everything in it.
+        DuoscopeError: NOT_FOUND for an unknown organization; FORBIDDEN `beyond-own-permissions` without all its
+            permissions.
     """
     authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as tx:
@@ -52,7 +52,9 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
 
 
 async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | None, organization: str | None) -> int:
-    """End the sessions of whoever has the address, or of all users of the organization of that code. NOT_FOUND."""
+    """End the sessions of the user with that address, or of all users of the organization with that code. Raises
+    NOT_FOUND.
+    """
     async with store.open_platform(_SESSIONS, "session_admin.end_by_operator") as tx:
         if email is not None:
             login = await users.find_login(tx, email)

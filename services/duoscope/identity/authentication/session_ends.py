@@ -1,9 +1,9 @@
-"""Ends sessions within a transaction of the caller's, and writes that down. All of it locks the organization's audit
-chain: call it late.
+"""Ends sessions within the caller's transaction, and records it. Everything here locks the organization's audit chain:
+call it late.
 
-Who ends a session by anything but logging out of it does not trust it, and so not what was asked for in it either: an
-address that is still to become its user's does not. Sessions follow one another, so that goes for what any of them
-asked for, but one that stays.
+Someone who ends a session other than by logging out does not trust it, and so not what was requested in it either: a
+pending change of address is cancelled. Sessions follow one another, so this applies to requests from any of them,
+except from one that stays.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ _ANY: Final = PlatformScope(reason="a session may be of any organization")
 
 @dataclass(frozen=True, slots=True, order=True)
 class SessionId:
-    """Which session of whom."""
+    """A session and its user."""
 
     organization_id: UUID
     user_id: UUID
@@ -37,7 +37,7 @@ class SessionId:
 
 
 async def presented(store: MetadataStore, claims: Claims | None, refresh_token: str | None) -> list[SessionId]:
-    """Which sessions a client has, by what it sends with a login: those that it gives up by logging in."""
+    """The sessions of a client, from what it sends with a login: logging in ends them."""
     found: list[SessionId] = []
     if claims is not None:
         found.append(SessionId(claims.scope.organization_id, claims.user_id, claims.session_id))
@@ -58,9 +58,9 @@ async def record_begun(
     former: Iterable[SessionId],
     reason: str,
 ) -> None:
-    """Write the entry of a new session, and end those that its client had before.
+    """Write the entry of a new session, and end the client's previous ones.
 
-    Chains are locked in the order of their organizations: two clients who change places do not wait in a circle.
+    Chains are locked in the order of their organizations, so that two clients who swap places do not deadlock.
     """
     for each in sorted({begun, *former}):
         if each == begun:
@@ -81,7 +81,7 @@ async def end(
     reason: str,
     is_alarm: bool = False,
 ) -> bool:
-    """End one session; False if the user has no such session that goes on."""
+    """End one session. Returns False if the user has no such active session."""
     if reason not in _OWN_ENDS:
         await email_verifications.cancel_changes(tx, organization_id, user_id)
     ended = await user_sessions.end(tx, organization_id, user_id, session_id, reason=reason)
@@ -102,7 +102,7 @@ async def end_all_in(
     reason: str,
     except_session_id: UUID | None = None,
 ) -> int:
-    """End a user's sessions, but one where told, such as when their account is closed; answers how many."""
+    """End a user's sessions except `except_session_id`, for example when their account is closed. Returns how many."""
     await email_verifications.cancel_changes(tx, organization_id, user_id, except_session_id=except_session_id)
     count = await user_sessions.end_all(
         tx, organization_id, user_id, reason=reason, except_session_id=except_session_id
@@ -123,7 +123,7 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> int:
-    """End the sessions of all of an organization's users; answers how many. Platform admins' where told."""
+    """End the sessions of all users of an organization, optionally also platform admins'. Returns how many."""
     await email_verifications.cancel_changes(tx, organization_id, None, except_session_id=except_session_id)
     ended = await user_sessions.end_all_of_organization(
         tx,
@@ -139,7 +139,7 @@ async def end_all_of_organization(
 
 
 async def forget_device(tx: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> bool:
-    """Trust a device no more, and end the sessions on it; False if the user has no such device."""
+    """Stop trusting a device, and end the sessions on it. Returns False if the user has no such device."""
     await email_verifications.cancel_changes(tx, organization_id, user_id)
     ended = await user_sessions.end_on_device(tx, organization_id, user_id, device_id, reason="device-removed")
     device = await trusted_devices.remove(tx, organization_id, user_id, device_id)

@@ -1,9 +1,10 @@
-"""Sign in, refresh, sign out.
+"""Logs in, refreshes, logs out.
 
-A login is: may this client try (throttle.py), is the password right, is it enough (second_factor.py), then a session.
-The session is a row that every request of its access tokens looks at, so that ending it counts at once.
+A login has these steps: may this client try (throttle.py), is the password correct, is it enough (second_factor.py),
+then a session. The session is a row that every request with its access tokens reads, so that ending it takes effect at
+once.
 
-How refresh tokens follow one another is in rotation.py.
+The rotation of refresh tokens is in refresh_tokens.py.
 """
 
 import asyncio
@@ -57,15 +58,15 @@ from duoscope.stores.postgres import MetadataStore, Transaction
 __all__ = ["REFRESH_LIFETIME_S", "REISSUE_WINDOW_S", "Sessions", "TokenPair", "end_all_in", "printable"]
 
 SESSION_LIFETIME_S: Final = 30 * 24 * 3600
-"""However much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
+"""Of every session, however much it is used (NIST SP 800-63B, section 2.1.3: 30 days)."""
 DEVICE_LIFETIME_S: Final = 90 * 24 * 3600
 LOGINS_MAX: Final = 48
 LOGINS_WITH_DEVICE_MAX: Final = 64
-"""Under way at once, most of them waiting for Argon2; devices that send a token have some places to themselves."""
+"""Logins at once, most of which wait for Argon2; some slots are for devices that send a token."""
 LOOKUPS_MAX: Final = 2
 FAILURES_NOTED_MAX: Final = 1
-"""Connections to PostgreSQL that failing logins take from everybody else: entries of one audit log wait for one another
-anyhow."""
+"""Connections to PostgreSQL that failing logins may take from others: entries of one audit log wait for one another
+anyway."""
 _SHOWN_HERE: Final = SECOND_FACTORS - {"device", "mfa"}
 _SIGNING_IN = PlatformScope(reason="authentication knows no tenant yet")
 _TOKEN = re.compile(r"tfr-[A-Za-z0-9_-]{43}")
@@ -77,8 +78,8 @@ class Sessions:
 
     Args:
         store, hasher, tokens, keys: what it works with.
-        mailer: sends the notice of a new device; None: nobody is told.
-        second_factor: asked after every right password.
+        mailer: sends the notice of a new device; None: no notice is sent.
+        second_factor: called after every correct password.
     """
 
     def __init__(
@@ -117,24 +118,24 @@ class Sessions:
         client_mark: str | None = None,
         former: Iterable[SessionId] = (),
     ) -> TokenPair:
-        """Tokens for the user's home tenant, or for `tenant_id` if they have a role there.
+        """Log in to the user's home tenant, or to `tenant_id` if they have a role there.
 
         Args:
             email: as presented.
             password: as presented.
             actor: where the request comes from.
-            tenant_id: where to work.
-            mfa_code: the second factor, where one is wanted.
+            tenant_id: the tenant to work in.
+            mfa_code: the second factor, if one is required.
             device_token: of a device that the user trusts.
-            trust_device: answer a token that makes this device such a one.
-            device_name: what the list of devices shows; the user agent unless given.
+            trust_device: return a token that makes this device trusted.
+            device_name: shown in the list of devices; by default the user agent.
             client_mark: what an earlier login gave this client.
             former: sessions that the client had until now, which end.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for whatever is wrong, `password-expired` for
-                the right one after its end, or what the second factor says; FORBIDDEN `sso-required`; RATE_LIMITED
-                `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL is away.
+            DuoscopeError: UNAUTHENTICATED `invalid-credentials`, the same for every reason, `password-expired` for an
+                expired correct password, or the second factor's errors; FORBIDDEN `sso-required`; RATE_LIMITED
+                `too-many-attempts`; UNAVAILABLE when too many log in at once or PostgreSQL is down.
         """
         email = printable(email)
         actor = dataclasses.replace(actor or Actor(None, "", "user"), email=email)
@@ -150,7 +151,7 @@ class Sessions:
                     device_id=device.device_id if device else None,
                     client_id=client_id,
                 )
-                # Rolled back, it was not counted: cheaper in a flood than to count it and take it back.
+                # Rolled back, so it was not counted: in a flood that is cheaper than to count it and undo the count.
                 self._hasher.require_place(is_known=charge.is_known)
             try:
                 right = await self._hasher.verify(
@@ -206,14 +207,15 @@ class Sessions:
         authenticated_s_ago: float | None = 0.0,
         former: Iterable[SessionId] = (),
     ) -> TokenPair:
-        """A session for a user whom somebody else has authenticated, such as an OpenID provider: `methods=("oidc",)`.
+        """Begin a session for a user whom another system has authenticated, such as an OpenID provider:
+        `methods=("oidc",)`.
 
         Args:
-            organization_id: whose user that is.
-            user_id: who.
+            organization_id: the user's organization.
+            user_id: the user.
             actor: where the request comes from.
-            methods: how.
-            tenant_id: where to work.
+            methods: how the user was authenticated.
+            tenant_id: the tenant to work in.
             authenticated_s_ago: when; None if that is not known.
             former: sessions that the client had until now, which end.
 
@@ -237,13 +239,14 @@ class Sessions:
             )
 
     async def begin_again(self, principal: Principal, shown: tuple[str, ...]) -> TokenPair:
-        """A session in place of the principal's, whose user has just shown who they are; it ends when that would have.
+        """Begin a session that replaces the principal's, after the user has reauthenticated. It ends when the old one
+        would have.
 
-        What was shown for that one counts for this one too, so this one does not outlast it: only a login does.
+        The methods of the old session count for the new one too, so it does not outlast it: only a login does.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `token-invalid` if that session has ended meanwhile, `password-expired` if
-                the password that it began with has.
+                the password that it began with has expired.
         """
         ids = principal.scope.organization_id, principal.user_id
         async with self._platform("sessions.begin_again") as tx:
@@ -269,11 +272,11 @@ class Sessions:
         raise password_expired()
 
     async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
-        """The next pair.
+        """Exchange a refresh token for the next pair.
 
         Raises:
             DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused;
-                `password-expired` if the password that the session began with has ended.
+                `password-expired` if the password that the session began with has expired.
         """
         if not _TOKEN.fullmatch(presented):
             raise not_refreshed()
@@ -300,7 +303,7 @@ class Sessions:
                 access = self._tokens.issue(grant, user_id=token.user_id, session_id=token.family_id)
                 pair = TokenPair(access, successor)
             else:
-                # Committed, unlike what an exception in here would leave.
+                # Committed, unlike the work of a block that raises.
                 reason = PASSWORD_EXPIRED if is_over else "refresh-token-reused" if grant else "account-closed"
                 who = dataclasses.replace(actor or Actor(None, "", "user"), user_id=token.user_id)
                 await session_ends.end(tx, who, *ids, reason=reason, is_alarm=not is_over)
@@ -309,7 +312,7 @@ class Sessions:
         return pair
 
     async def logout(self, presented: str, *, actor: Actor | None = None) -> None:
-        """End the session the refresh token belongs to; says nothing of one that it does not know."""
+        """End the session of the refresh token. An unknown token is ignored."""
         async with self._platform("sessions.logout") as tx:
             token = await refresh_tokens.lock(tx, hashed(presented))
             if token is not None:
@@ -319,7 +322,7 @@ class Sessions:
                 )
 
     async def end(self, actor: Actor, organization_id: UUID, user_id: UUID, session_id: UUID) -> None:
-        """End one of the user's sessions. NOT_FOUND for any other."""
+        """End one of the user's sessions. Raises NOT_FOUND for any other."""
         async with self._platform("sessions.end") as tx:
             if not await session_ends.end(tx, actor, organization_id, user_id, session_id, reason="ended-by-user"):
                 raise not_found("session")
@@ -327,14 +330,14 @@ class Sessions:
     async def end_all(
         self, actor: Actor, organization_id: UUID, user_id: UUID, *, except_session_id: UUID | None = None
     ) -> int:
-        """End all of the user's sessions, but one where told; answers how many."""
+        """End all of the user's sessions except `except_session_id`. Returns how many."""
         async with self._platform("sessions.end_all") as tx:
             return await end_all_in(
                 tx, actor, organization_id, user_id, reason="logout-everywhere", except_session_id=except_session_id
             )
 
     async def forget_device(self, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> None:
-        """Trust one of the user's devices no more, and end the sessions on it. NOT_FOUND for any other."""
+        """Stop trusting one of the user's devices, and end the sessions on it. Raises NOT_FOUND for any other."""
         async with self._platform("sessions.forget_device") as tx:
             if not await session_ends.forget_device(tx, actor, organization_id, user_id, device_id):
                 raise not_found("device")
@@ -408,7 +411,7 @@ class Sessions:
         return TokenPair(access, refresh, device_token=device_token)
 
     async def _check(self, attempt: Attempt, login: Login, charge: Charge) -> tuple[str, ...]:
-        """What was shown besides the password, which was right; refuses where that is not enough."""
+        """The methods used besides the correct password; refuses if they are not enough."""
         try:
             refuse_password(login)
             return await self._second_factor.check(attempt)
@@ -435,7 +438,7 @@ class Sessions:
             await self._throttle.take_back(tx, charge)
 
     async def _failed(self, actor: Actor, login: Login | None, reason: str) -> None:
-        """Note it; the same work for an account that does not exist."""
+        """Record a failure, with the same work for an account that does not exist."""
         async with self._noting, self._platform("sessions.failed") as tx:
             organization_id = login.organization_id if login else None
             user_id = login.user_id if login else UUID(int=0)
@@ -461,19 +464,19 @@ async def _device(tx: Transaction, token: str | None, login: Login | None) -> Tr
 
 
 async def _is_unchanged(tx: Transaction, login: Login) -> bool:
-    """Whether nobody changed the password, or closed the account, while it was being verified."""
+    """Whether the password is unchanged, and the account still open, after the password was verified."""
     now = await users.find_login_by_id(tx, login.organization_id, login.user_id)
     return now is not None and now.is_open and now.password_hash == login.password_hash
 
 
 def _has_outlived_its_password(session: LiveSession | None, login: Login) -> bool:
-    """Whether it began with a password that was made for its user, which has ended and has none in its place."""
+    """Whether the session began with a generated password that has expired and was not replaced."""
     began_with_it = session is not None and "password" in session.methods and "oidc" not in session.methods
     return began_with_it and login.password_has_expired
 
 
 async def _grant(tx: Transaction, login: Login, tenant_id: UUID | None) -> Grant | None:
-    """The user's grant in that tenant; without one given, at home, or else where they have been the longest."""
+    """The user's grant in that tenant; by default at home, or else where they have been the longest."""
     grants = await permissions.grants_of(tx, login.organization_id, login.user_id)
     by_tenant = {grant.tenant_id: grant for grant in grants}
     if tenant_id is not None:
@@ -483,5 +486,5 @@ async def _grant(tx: Transaction, login: Login, tenant_id: UUID | None) -> Grant
 
 
 def printable(text: str) -> str:
-    """What somebody typed, without what no store takes and no list shows."""
+    """A typed text without characters that no store accepts and no list shows."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text.strip())

@@ -1,8 +1,8 @@
-"""The keys of access tokens: two live at a time, changed by time and by command, shared by all API processes.
+"""The signing keys of access tokens: two live at a time, rotated by time and by command, shared by all API processes.
 
-They are random, sealed in PostgreSQL. A new key signs only PUBLISH_S after it was stored, when every process has read
-it; the one before it verifies until the last token it signed has expired. Every process looks every POLL_S, and at once
-when a token names a key that it does not know. While PostgreSQL is away, it goes on with those it has.
+They are random and sealed in PostgreSQL. A new key signs only PUBLISH_S after it was stored, when every process has
+read it; the previous one verifies until the last token it signed has expired. Every process reads the keys every
+POLL_S, and at once when a token names an unknown key. While PostgreSQL is down, it continues with the keys it has.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from duoscope.kernel.actor import Actor, system
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import signing_keys
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 KEY_BYTES: Final = 32
@@ -28,9 +28,9 @@ KEY_LIFETIME_S: Final = 7 * 24 * 3600
 PUBLISH_S: Final = 10.0
 READ_SIGNING_KEYS: Final = Job("read-signing-keys", period_s=2.0)
 VERIFIES_AFTER_S: Final = 900 + 60
-"""How long a key verifies after it has last signed: the lifetime of a token, and some for clocks."""
+"""How long a key verifies after it last signed: the lifetime of a token, and some time for clocks."""
 _UNKNOWN_LOOK_S: Final = 0.5
-"""A stranger's tokens with made-up key ids cause no more looks than one in this time."""
+"""Tokens with forged key ids cause at most one query in this time."""
 _PLATFORM: Final = PlatformScope(reason="access tokens are signed with the platform's keys")
 
 
@@ -44,18 +44,18 @@ class Key:
 
 
 class KeyRing(Protocol):
-    """What access tokens are signed and verified with."""
+    """The keys that sign and verify access tokens."""
 
     def signing(self) -> Key:
         """The key that signs now."""
         ...
 
     def verifying(self, kid: str) -> bytes | None:
-        """The key of that id, if it still verifies."""
+        """The key with that id, if it still verifies."""
         ...
 
     async def learn(self, kid: str) -> None:
-        """Find out whether there is a key of that id, if it is not known yet."""
+        """Look for a key with that id, if it is not known yet."""
         ...
 
 
@@ -71,7 +71,7 @@ class SigningKeys:
         self._looking = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read the keys; make the first, or the next when it is time."""
+        """Read the keys; make the first, or the next when it is due."""
         async with self._store.open_platform(_PLATFORM, "signing_keys.load") as tx:
             live = await signing_keys.list_live(tx)
             if not live or live[0].age_s > KEY_LIFETIME_S:
@@ -84,7 +84,7 @@ class SigningKeys:
             fresh: dict[str, Key] = {}
             for row in live:
                 known = self._keys.get(row.kid)
-                secret = known.secret if known else await self._box.open(tx, row.key_encrypted, _place(row.kid))
+                secret = known.secret if known else await self._box.open(tx, row.key_encrypted, _cell(row.kid))
                 fresh[row.kid] = Key(row.kid, secret, now - row.active_for_s)
         self._keys = fresh
 
@@ -97,12 +97,12 @@ class SigningKeys:
         raise DuoscopeError(ErrorKind.INTERNAL, "no-signing-key", "No access tokens can be issued now.")
 
     def verifying(self, kid: str) -> bytes | None:
-        """The key of that id, as far as this process has heard of it."""
+        """The key with that id, if this process knows it."""
         key = self._keys.get(kid)
         return key.secret if key else None
 
     async def learn(self, kid: str) -> None:
-        """Look whether PostgreSQL has a key that this process does not know yet; seldom, however often it is asked."""
+        """Look in PostgreSQL for a key that this process does not know yet; seldom, however often it is called."""
         if kid in self._keys:
             return
         async with self._looking:
@@ -111,19 +111,19 @@ class SigningKeys:
                 await self.load()
 
     async def rotate(self, actor: Actor, *, revoke: bool = False) -> str:
-        """Make the next key; answers its id.
+        """Make the next key. Returns its id.
 
         Args:
-            actor: who asks for it.
-            revoke: the other keys stop verifying now, for one that may have leaked: whoever holds an access token has
-                to refresh it.
+            actor: the author.
+            revoke: the other keys stop verifying now, for a key that may have leaked: all clients have to refresh their
+                access tokens.
         """
         async with self._store.open_platform(_PLATFORM, "signing_keys.rotate") as tx:
             await signing_keys.lock(tx)
             return await self._make(tx, actor, in_s=0.0 if revoke else self._publish_s, revoke=revoke)
 
     def watch(self, driver: Driver) -> Running:
-        """Look for changes until the job is stopped."""
+        """Read changes until the job is stopped."""
 
         async def read() -> None:
             await self.load()
@@ -132,7 +132,7 @@ class SigningKeys:
 
     async def _make(self, tx: Transaction, actor: Actor, *, in_s: float, revoke: bool = False) -> str:
         kid = secrets.token_hex(8)
-        sealed = await self._box.seal(tx, os.urandom(KEY_BYTES), _place(kid))
+        sealed = await self._box.seal(tx, os.urandom(KEY_BYTES), _cell(kid))
         await signing_keys.create(tx, kid, sealed, active_in_s=in_s)
         await signing_keys.expire_others(tx, kid, after_s=0.0 if revoke else in_s + VERIFIES_AFTER_S)
         await signing_keys.forget_expired(tx)
@@ -141,5 +141,5 @@ class SigningKeys:
         return kid
 
 
-def _place(kid: str) -> Place:
-    return Place("signing_keys", "key_encrypted", (kid,))
+def _cell(kid: str) -> Cell:
+    return Cell("signing_keys", "key_encrypted", (kid,))

@@ -1,7 +1,7 @@
-"""Organizations whose people come through the organization's identity provider, and not with passwords.
+"""Organizations whose users must log in through the organization's identity provider, and not with passwords.
 
-The organization's settings say so (`sso_required`), and it counts while a provider of its own is in service. Platform
-admins, who cannot come through one, keep their passwords, and an operator may let somebody in for a while.
+The organization's settings say so (`sso_required`), and it applies while one of its providers is active. Platform
+admins, who cannot use one, keep their passwords, and an operator may let a user in for a while.
 """
 
 from typing import Final
@@ -21,12 +21,14 @@ _OPERATOR: Final = PlatformScope(reason="an operator's command")
 
 
 def start_path(slug: str) -> str:
-    """Where a login through the provider begins."""
+    """The path where a login through the provider begins."""
     return f"/api/v1/auth/oidc/{slug}/start"
 
 
 def refuse_password(login: Login) -> None:
-    """FORBIDDEN `sso-required` where passwords do not count; tell that only to whoever knows the right one."""
+    """Raise FORBIDDEN `sso-required` if passwords are not accepted; reveal that only to someone who knows the correct
+    one.
+    """
     if login.sso_slug is not None:
         raise DuoscopeError(
             ErrorKind.FORBIDDEN,
@@ -37,7 +39,9 @@ def refuse_password(login: Login) -> None:
 
 
 async def allow_password(store: MetadataStore, actor: Actor, email: str, *, lifetime_s: float) -> None:
-    """Let somebody in with their password for a while, such as when the provider is out of order. NOT_FOUND."""
+    """Let a user log in with their password for a while, for example when the provider is out of order. Raises
+    NOT_FOUND.
+    """
     async with store.open_platform(_OPERATOR, "sso.allow_password") as tx:
         login = await users.find_login(tx, email)
         if login is None:

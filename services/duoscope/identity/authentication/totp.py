@@ -1,4 +1,4 @@
-"""Time-based one-time passwords (RFC 6238), backup codes, and the QR code by which a phone learns a secret."""
+"""Time-based one-time passwords (RFC 6238), backup codes, and the QR code from which a phone reads a secret."""
 
 import io
 import re
@@ -13,9 +13,9 @@ from pyotp.totp import TOTP
 ISSUER: Final = "duoscope"
 STEP_S: Final = 30
 OFFSET_STEPS_MAX: Final = 4
-"""How far an authenticator's clock may be off, either way: two minutes."""
+"""How far an authenticator's clock may be off in either direction: two minutes."""
 RESYNC_STEPS_MAX: Final = 2
-"""How soon the second of the two codes that set the offset of a clock must follow the first."""
+"""How soon the second of the two codes that set a clock's offset must follow the first."""
 BACKUP_CODES: Final = 10
 _BACKUP_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _BACKUP_LETTERS_EACH: Final = 11
@@ -25,7 +25,7 @@ _SEPARATORS: Final = str.maketrans("", "", " -")
 
 
 def new_secret() -> str:
-    """160 random bits, base32."""
+    """Make a secret of 160 random bits, in base32."""
     return random_base32(32)
 
 
@@ -44,7 +44,7 @@ def qr_svg(text: str) -> str:
 
 
 def plain(code: str) -> str:
-    """A code as it was typed, without what people put in for the eye."""
+    """A typed code without separators."""
     return code.translate(_SEPARATORS).lower()
 
 
@@ -55,14 +55,14 @@ def is_totp(code: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The time step that a code belongs to, and by how many steps that is ahead of the present one."""
+    """The time step of a code, and by how many steps it is ahead of the current one."""
 
     step: int
     offset_steps: int
 
 
 def match(secret: str, code: str, *, after: int, offset_steps: int, now_s: float) -> Match | None:
-    """Where a plain code belongs, if that is later than the step `after`; a code of `offset_steps` if it is one."""
+    """The time step of a plain code, if it is later than the step `after`; a code of `offset_steps` is preferred."""
     totp = TOTP(secret, interval=STEP_S)
     present = int(now_s) // STEP_S
     near = sorted(range(-OFFSET_STEPS_MAX, OFFSET_STEPS_MAX + 1), key=lambda each: abs(each - offset_steps))
@@ -75,7 +75,7 @@ def match(secret: str, code: str, *, after: int, offset_steps: int, now_s: float
 
 
 def new_backup_codes() -> list[str]:
-    """Ten codes such as `3abc-defg-hijk`: the digit says which of the ten it is, the letters are 55 random bits."""
+    """Make ten codes such as `3abc-defg-hijk`: the digit is the number of the code, the letters are 55 random bits."""
     return [
         str(place) + "".join(secrets.choice(_BACKUP_LETTERS) for _ in range(_BACKUP_LETTERS_EACH))
         for place in range(BACKUP_CODES)
@@ -83,10 +83,10 @@ def new_backup_codes() -> list[str]:
 
 
 def shown(backup_code: str) -> str:
-    """In groups, for the eye."""
+    """A backup code in groups, for reading."""
     return "-".join(backup_code[start : start + 4] for start in range(0, len(backup_code), 4))
 
 
 def backup_place(code: str) -> str | None:
-    """Which of the ten a plain code claims to be; None for what has another form."""
+    """The number that a plain backup code begins with. None for a code of another form."""
     return code[0] if _BACKUP.fullmatch(code) else None

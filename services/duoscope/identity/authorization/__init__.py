@@ -1,1 +1,1 @@
-"""What may be permitted, and who may do what."""
+"""Permissions, and who holds them."""

@@ -1,12 +1,12 @@
-"""What may be permitted, who a request to the API acts as, and how far that reaches: the one place that checks.
+"""Permissions, the principal of an API request, and how far its permissions reach: the one place that checks.
 
 A permission is `resource:action`. It is held in one tenant, or organization-wide: in every tenant of the organization,
-and in what is the organization's own (its workspaces, its tenants, its people). Platform admins hold the platform's
-permissions besides, and may manage the people and places of every organization; the telemetry of a tenant they read
-only where they hold a role, like everybody else.
+and for what belongs to the organization (its workspaces, tenants and users). Platform admins also hold the platform's
+permissions, and may manage the users, workspaces and tenants of every organization; like everyone else, they can read a
+tenant's telemetry only with a role there.
 
-Nothing that somebody grants, makes or changes exceeds what they hold, or outlasts it: `require_held` is that rule, and
-whatever gives power (roles, invitations, API keys, identity providers, people taken back) asks it.
+Nothing that a user grants, creates or changes exceeds what they hold, or outlasts it: `require_held` is that rule, and
+everything that gives permissions (roles, invitations, API keys, identity providers, restored users) calls it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,11 +30,11 @@ ACTIONS: Final = ("read", "write", "delete", "admin")
 PLATFORM_PERMISSIONS: Final = frozenset(
     {"region:write", "region:delete", "region:admin", "organization:delete", "organization:admin"}
 )
-"""Reach beyond an organization: no role can carry them."""
+"""Permissions beyond an organization: no role can contain them."""
 ROLE_PERMISSIONS: Final = (
     frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ACTIONS) - PLATFORM_PERMISSIONS
 )
-"""What roles are made of."""
+"""The permissions that roles can contain."""
 
 
 _WORKED_ON: Final = ("dashboard", "alert", "alert-rule", "notification", "silence", "uptime-monitor", "agent")
@@ -54,23 +54,23 @@ BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
     "demo": _named(("metric", "log", "trace", "dashboard", "alert", "alert-rule"), "read"),
     "service": _named(("metric", "log", "trace", "alert", "uptime-monitor", "agent"), "read", "write"),
 }
-"""What the built-in roles hold, as the migrations give it to every organization; a test compares."""
+"""The permissions of the built-in roles, as the migrations give them to every organization; a test compares."""
 
 
 Held = Mapping[str, datetime | None]
-"""Permissions that somebody holds, each with the time at which that ends; None: it has no end."""
+"""Held permissions, each with its expiry; None: it has none."""
 NOW: Final = datetime.min.replace(tzinfo=UTC)
-"""As the end of what is asked for: power over what is there, which gives nothing, so that holding it now is enough."""
+"""The expiry to require for actions that give no permission: it is enough to hold the permission now."""
 _SHOWN_MAX: Final = 5
 
 
 def endless(permissions: Iterable[str]) -> Held:
-    """The permissions, held without an end."""
+    """The permissions, held without an expiry."""
     return dict.fromkeys(permissions)
 
 
 def combined(grants: Iterable[tuple[Iterable[str], datetime | None]]) -> Held:
-    """What several grants give together: of each permission the latest end."""
+    """The permissions of several grants together, each with its latest expiry."""
     held: dict[str, datetime | None] = {}
     for permissions, until in grants:
         for permission in permissions:
@@ -80,17 +80,17 @@ def combined(grants: Iterable[tuple[Iterable[str], datetime | None]]) -> Held:
 
 
 def lacking(held: Held, wanted: Iterable[str], until: datetime | None) -> list[str]:
-    """Those of the wanted permissions that are not held, or not until then (None: for ever), sorted."""
+    """The wanted permissions that are not held, or not until then (None: forever), sorted."""
     return sorted(name for name in set(wanted) if not _lasts(held.get(name, NOW), until, is_held=name in held))
 
 
 def require_held(held: Held, wanted: Iterable[str], until: datetime | None) -> None:
-    """Nobody gives, makes or has power over more than they hold, nor for longer than they hold it.
+    """Check that nobody gives, creates or acts on more than they hold, nor for longer than they hold it.
 
     Args:
-        held: by whoever acts, in the place that is acted on.
+        held: by the actor, in the place that is acted on.
         wanted: the permissions that are given, or acted on.
-        until: when what is given ends; None: never; NOW for power that gives nothing.
+        until: when the given permissions expire; None: never; NOW for an action that gives none.
 
     Raises:
         DuoscopeError: FORBIDDEN `beyond-own-permissions`.
@@ -114,7 +114,7 @@ def _lasts(end: datetime | None, until: datetime | None, *, is_held: bool) -> bo
 
 
 class Located(Protocol):
-    """A tenant, or something of one."""
+    """A tenant, or something that belongs to one."""
 
     @property
     def organization_id(self) -> UUID:
@@ -134,7 +134,7 @@ class Located(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an access token says: who, in which session, in which tenant. What they may do is looked up."""
+    """The content of an access token: user, session and tenant. Permissions are looked up."""
 
     scope: Scope
     user_id: UUID
@@ -143,13 +143,13 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Leave to manage people and places, in a tenant or in a whole organization.
+    """The right to manage users, workspaces and tenants, in a tenant or in a whole organization.
 
     Attributes:
-        scope: what to open the metadata store with: row level security holds the work to it.
+        scope: to open the metadata store with: row level security restricts the work to it.
         actor: for the audit log.
-        actor_organization_id: the organization that the actor is of, which for a platform admin may be another.
-        is_platform_admin: whether the platform itself may be touched.
+        actor_organization_id: the actor's own organization, which for a platform admin may be another.
+        is_platform_admin: whether the platform itself may be changed.
     """
 
     scope: Scope | OrganizationScope
@@ -162,22 +162,22 @@ class Authority:
 
     @property
     def whole(self) -> OrganizationScope:
-        """The organization as a whole: for comparing with what others hold, never for what is answered."""
+        """The organization as a whole: to compare with what others hold, never for what is returned."""
         return OrganizationScope(self.scope.organization_id)
 
     @property
     def organization_id(self) -> UUID:
-        """The organization that the work is in."""
+        """The organization of the work."""
         return self.scope.organization_id
 
     @property
     def workspace_id(self) -> UUID | None:
-        """The workspace of the tenant that the work is in; None for the organization's own."""
+        """The workspace of the work's tenant; None for work on the organization itself."""
         return self.scope.workspace_id if isinstance(self.scope, Scope) else None
 
     @property
     def tenant_id(self) -> UUID | None:
-        """The tenant that the work is in; None for the organization's own."""
+        """The tenant of the work; None for work on the organization itself."""
         return self.scope.tenant_id if isinstance(self.scope, Scope) else None
 
     @property
@@ -186,7 +186,9 @@ class Authority:
         return isinstance(self.scope, OrganizationScope)
 
     def require_place(self, tenant_id: UUID | None) -> None:
-        """A tenant's admin works in that tenant only: NOT_FOUND for another, FORBIDDEN for organization-wide."""
+        """Check that a tenant's admin works in that tenant only. Raises NOT_FOUND for another, FORBIDDEN for
+        organization-wide.
+        """
         if self.is_organization_wide or tenant_id == self.tenant_id:
             return
         if tenant_id is not None:
@@ -202,7 +204,7 @@ class Authority:
     def require_held(
         self, permissions: Iterable[str], tenant_id: UUID | None, *, until: datetime | None = None
     ) -> None:
-        """The rule of `require_held`, in that tenant or, for None, organization-wide; for ever unless told otherwise.
+        """Apply the rule of `require_held` in that tenant or, for None, organization-wide; by default forever.
 
         Raises:
             DuoscopeError: FORBIDDEN `beyond-own-permissions`.
@@ -218,14 +220,14 @@ class Principal:
         scope: the tenant.
         user_id: the user.
         session_id: the session; it may work in several tenants of the organization.
-        permissions: names such as `log:read` that hold in the tenant; a platform admin's with the platform's.
+        permissions: names such as `log:read` held in the tenant; for a platform admin including the platform's.
         organization_permissions: those of them that are held organization-wide.
-        ends: when the permissions end that are held until a date; the others have no end.
-        organization_ends: the same, of those that are held organization-wide.
+        ends: the expiry of permissions that have one.
+        organization_ends: the same for those that are held organization-wide.
         is_platform_admin: manages the platform.
-        actor: who that is for the audit log, and from where.
-        lacks_mfa: a second factor is wanted: only enrolling one is open, or only showing it.
-        authenticated_s_ago: since the user showed who they are; None where nobody knows.
+        actor: for the audit log.
+        lacks_mfa: a second factor is required: only enrolling it, or only showing it, is allowed.
+        authenticated_s_ago: since the user last authenticated; None if that is not known.
     """
 
     scope: Scope
@@ -242,17 +244,17 @@ class Principal:
 
     @property
     def held(self) -> Held:
-        """What it holds in its tenant, and until when."""
+        """The permissions held in its tenant, with their expiry."""
         return {name: self.ends.get(name) for name in self.permissions}
 
     @property
     def held_organization_wide(self) -> Held:
-        """What it holds organization-wide, and until when."""
+        """The permissions held organization-wide, with their expiry."""
         return {name: self.organization_ends.get(name) for name in self.organization_permissions}
 
     @property
     def organization(self) -> OrganizationScope:
-        """The organization as a whole: to find the principal's own places in it, and nobody else's."""
+        """The organization as a whole: to find the principal's own tenants in it, and nobody else's."""
         return OrganizationScope(self.scope.organization_id)
 
     def has(self, permission: str) -> bool:
@@ -260,12 +262,12 @@ class Principal:
         return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """FORBIDDEN `permission-denied` unless it holds the permission in its tenant."""
+        """Raise FORBIDDEN `permission-denied` unless it holds the permission in its tenant."""
         if permission not in self.permissions:
             raise _denied(permission)
 
     def require_recent(self) -> None:
-        """FORBIDDEN `reauthentication-required` unless the user showed lately who they are."""
+        """Raise FORBIDDEN `reauthentication-required` unless the user authenticated recently."""
         if self.authenticated_s_ago is None or self.authenticated_s_ago > AUTHENTICATED_AGE_MAX_S:
             raise DuoscopeError(
                 ErrorKind.FORBIDDEN,
@@ -276,11 +278,12 @@ class Principal:
             )
 
     def over(self, permission: str, organization_id: UUID | None = None) -> Authority:
-        """As far as the permission reaches: the whole organization if it is held organization-wide, else the tenant.
+        """The authority as far as the permission reaches: the whole organization if it is held organization-wide, else
+        the tenant.
 
         Args:
-            permission: what is asked for.
-            organization_id: the organization meant, where it is not the principal's own.
+            permission: the required permission.
+            organization_id: the organization, if it is not the principal's own.
 
         Raises:
             DuoscopeError: FORBIDDEN `permission-denied`; NOT_FOUND for an organization that is not the principal's,
@@ -310,7 +313,7 @@ class Principal:
         )
 
     def over_organization(self, permission: str, organization_id: UUID | None = None) -> Authority:
-        """Like `over`, for what is the organization's own: FORBIDDEN unless it is held organization-wide."""
+        """Like `over`, for what belongs to the organization. Raises FORBIDDEN unless it is held organization-wide."""
         authority = self.over(permission, organization_id)
         if not authority.is_organization_wide:
             raise DuoscopeError(
@@ -321,13 +324,13 @@ class Principal:
         return authority
 
     def require_platform_admin(self) -> None:
-        """FORBIDDEN `permission-denied` for everybody else."""
+        """Raise FORBIDDEN `permission-denied` unless it is a platform admin."""
         if not self.is_platform_admin:
             raise DuoscopeError(ErrorKind.FORBIDDEN, "permission-denied", "This is for the platform's admins.")
 
 
 def scopes_of(organization_id: UUID, found: Iterable[Located]) -> list[Scope]:
-    """Those of tenants in which somebody was found to hold what is asked for (access.py), all of one organization."""
+    """The scopes of tenants in which a user holds a permission (access.py), all of one organization."""
     scopes = [Scope(place.organization_id, place.workspace_id, place.tenant_id) for place in found]
     if any(scope.organization_id != organization_id for scope in scopes):
         raise ValueError("a tenant of another organization")
@@ -341,7 +344,7 @@ def _denied(permission: str) -> DuoscopeError:
 
 
 def operator_over(organization_id: UUID) -> Authority:
-    """Somebody at the command line, who can reach the database and so holds everything: for `duoscope admin` alone."""
+    """The authority of an operator, who can reach the database and so holds everything: for `duoscope admin` alone."""
     return Authority(
         OrganizationScope(organization_id),
         operator(),

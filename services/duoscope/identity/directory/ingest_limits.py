@@ -1,6 +1,6 @@
-"""What each tenant may send: shown to those who may see the tenant, changed by those who run the instance.
+"""The ingest limits of tenants: shown to those who may see the tenant, changed by those who run the instance.
 
-A tenant's own limits stand in its settings. Its admins cannot raise them: they protect the others.
+A tenant's own limits are in its settings. Its admins cannot raise them: they protect other tenants.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ _LIMITS = PlatformScope(reason="limits of tenants are the instance's to set")
 
 
 async def of_scope(store: MetadataStore, scope: Scope, defaults: IngestLimits) -> IngestLimits:
-    """What holds for the tenant of a scope."""
+    """The limits that apply to the tenant of a scope."""
     async with store.open(scope, "ingest_limits.of_scope") as tx:
         found = await tenants.get(tx, scope.tenant_id)
     return defaults.with_own(found.own_limits) if found else defaults
 
 
 async def of_tenant(store: MetadataStore, tenant_id: UUID) -> Tenant:
-    """Any tenant with its own limits, for whoever runs the instance. NOT_FOUND."""
+    """Any tenant with its own limits, for those who run the instance. Raises NOT_FOUND."""
     async with store.open_platform(_LIMITS, "ingest_limits.show") as tx:
         return _found(await tenants.get(tx, tenant_id))
 
 
 async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID) -> Tenant:
-    """A tenant that the principal may see, with its own limits. NOT_FOUND, FORBIDDEN."""
+    """A tenant that the principal may see, with its own limits. Raises NOT_FOUND, FORBIDDEN."""
     if principal.is_platform_admin:
         return await of_tenant(store, tenant_id)
     async with store.open(principal.over("tenant:read").scope, "ingest_limits.as_seen_by") as tx:
@@ -42,12 +42,12 @@ async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID
 
 
 async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: Mapping[str, int | None]) -> Tenant:
-    """Give a tenant limits of its own; None takes one away, so that the instance's default holds again.
+    """Set a tenant's own limits; None removes one, so that the instance's default applies again.
 
-    Receivers hear of it with the commit.
+    Receivers are notified with the commit.
 
     Raises:
-        DuoscopeError: NOT_FOUND; INVALID for a limit that there is not, or a number that it cannot be.
+        DuoscopeError: NOT_FOUND; INVALID for an unknown limit, or a value out of range.
     """
     async with store.open_platform(_LIMITS, "ingest_limits.change") as tx:
         before = _found(await tenants.lock(tx, tenant_id))

@@ -1,9 +1,9 @@
-"""Invitations by e-mail: how people come to an organization, or to one of its tenants, with the roles they are given.
+"""Invitations by e-mail: how users join an organization, or one of its tenants, with the roles they get.
 
-The token is in the message only, works once and for INVITATION_LIFETIME_S; one sent again has a new one. Whoever
-invites holds all that the roles give, for as long as they give it, when it is sent and still when it is accepted: an
-invitation kept in reserve does not outlive its sender's power. Whether an address has an account elsewhere shows to
-nobody but the reader of its mail.
+Only the message contains the token, which works once and for INVITATION_LIFETIME_S; resending makes a new one. The
+sender must hold everything that the roles give, for as long, when the invitation is sent and still when it is accepted:
+an invitation kept in reserve does not outlive its sender's permissions. Only the reader of an address's mail learns
+whether it has an account elsewhere.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _TOKEN: Final = re.compile(r"tfi-[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Who joined, and where they may log in to; no tenant for an organization-wide invitation."""
+    """The new member, and the tenant they may log in to; no tenant for an organization-wide invitation."""
 
     user_id: UUID
     email: str
@@ -50,14 +50,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An invitation and its link, which only the message may carry."""
+    """An invitation and its link, which only the message may contain."""
 
     invitation: Invitation
     link: str = field(repr=False)
 
 
 class Invitations:
-    """Invites, sends again, revokes, and lets people in."""
+    """Sends, resends and revokes invitations, and accepts them."""
 
     def __init__(
         self,
@@ -86,13 +86,14 @@ class Invitations:
         roles_expire_at: datetime | None = None,
         needs_mail: bool = True,
     ) -> Sent:
-        """Invite somebody to a tenant, or, without one, to the organization; a platform admin to any of them.
+        """Invite an address to a tenant, or, without one, to the organization; a platform admin may invite to any of
+        them.
 
-        The roles are given until `roles_expire_at`, or without an end.
+        The roles are given until `roles_expire_at`, or without an expiry.
 
         Raises:
             DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for roles and tenant; INVALID for the address
-                or an end in the past; CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an
+                or an expiry in the past; CONFLICT `mail-not-configured`, `user-exists`, or `invitation-exists` for an
                 address with an open one.
         """
         if needs_mail:
@@ -134,7 +135,8 @@ class Invitations:
         return Sent(made, self._link(token))
 
     async def resend(self, authority: Authority, invitation_id: UUID, *, needs_mail: bool = True) -> Sent:
-        """Send it again with a new token, which ends the one before, and a new time; also one that has expired.
+        """Send an invitation again, also an expired one, with a new token, which invalidates the previous one, and a
+        new lifetime.
 
         Raises:
             DuoscopeError: NOT_FOUND; CONFLICT `invitation-closed`, `mail-not-configured` or
@@ -164,25 +166,25 @@ class Invitations:
         return Sent(renewed, self._link(token))
 
     async def revoke(self, authority: Authority, invitation_id: UUID) -> None:
-        """End it. NOT_FOUND, or CONFLICT `invitation-closed`."""
+        """Revoke an invitation. Raises NOT_FOUND, or CONFLICT `invitation-closed`."""
         async with self._store.open(authority.scope, "invitations.revoke") as tx:
             found = await _lock_open(tx, invitation_id)
             await invitations.revoke(tx, invitation_id)
             await audit.record(tx, authority.actor, "invitation.revoked", found, before=_summary(found))
 
     async def accept(self, actor: Actor, token: str, *, first_name: str, last_name: str, password: str) -> Accepted:
-        """Make the user, with a name and a password of their own choice, and give the roles.
+        """Create the user, with the name and password they choose, and give the roles.
 
-        Somebody with an account in the organization keeps name and password and gets the roles.
+        A user who already has an account in the organization keeps name and password and gets the roles.
 
         Raises:
             DuoscopeError: INVALID `invitation-invalid`, the same for unknown, used, revoked, expired and orphaned;
-                INVALID for the password; CONFLICT `user-exists` for an account in another organization,
-                or `organization-limit-reached`.
+                INVALID for the password; CONFLICT `user-exists` for an account in another organization, or
+                `organization-limit-reached`.
         """
         if not _TOKEN.fullmatch(token):
             raise _refused()
-        # Looked at before the slow hash, which is not for strangers to ask for.
+        # Checked before the slow hash, which strangers must not be able to trigger.
         async with self._store.open_platform(_ACCEPTING, "invitations.find") as tx:
             found, _ = await self._acceptable(tx, token)
         await self._rules.check(password, email=found.email, names=(first_name, last_name))
@@ -216,7 +218,7 @@ class Invitations:
         return Accepted(user.user_id, user.email, found.organization_id, found.tenant_id, is_new)
 
     async def _acceptable(self, tx: Transaction, token: str) -> tuple[Invitation, list[Role]]:
-        """The open invitation and its roles, if whoever sent it could send it today."""
+        """The open invitation and its roles, if its sender could still send it today."""
         found = await invitations.lock_open(tx, _hash(token))
         if found is None or await organizations.get(tx, found.organization_id) is None:
             raise _refused()
@@ -252,7 +254,7 @@ class Invitations:
         return user, False
 
     def _link(self, token: str) -> str:
-        # After the #, which browsers keep to themselves: no log on the way sees the token.
+        # Browsers do not send the part after the #: no log on the way contains the token.
         return f"{self._public_url}/invitation#{token}"
 
     async def _send(

@@ -1,6 +1,6 @@
-"""What each organization may have: looked at by whatever makes something, changed by those who run the instance.
+"""The limits of organizations: checked by everything that creates resources, changed by those who run the instance.
 
-Its admins cannot raise the limits: they protect the others.
+Admins of the organization cannot raise the limits: they protect other organizations.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _CALLED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an organization has: limits of its own, so many of each thing; rates as a key's credential has them."""
+    """An organization's own limits, its counts of resources, and its rates as in a key's credential."""
 
     organization_id: UUID
     own: dict[str, int]
@@ -39,15 +39,15 @@ class Holding:
 
 
 class Quota:
-    """The instance's defaults, at hand where something is made."""
+    """The instance's defaults, at hand where something is created."""
 
     def __init__(self, defaults: OrganizationLimits | None = None) -> None:
         self.defaults = defaults or OrganizationLimits()
 
     async def require_room(self, tx: Transaction, organization_id: UUID, name: str, *, restores: bool = False) -> None:
-        """Whether the organization may make another one; others who make one wait until the transaction ends.
+        """Check that the organization may create one more. Others who create one wait until the transaction ends.
 
-        With `restores`, whether one that was deleted may come back.
+        With `restores`, check that a deleted one may be restored.
 
         Raises:
             DuoscopeError: CONFLICT `organization-limit-reached`.
@@ -67,11 +67,11 @@ class Quota:
 
 
 DEFAULT_QUOTA: Final = Quota()
-"""With the limits that are shipped."""
+"""A quota with the built-in defaults."""
 
 
 async def of_organization(store: MetadataStore, organization_id: UUID) -> Holding:
-    """Any organization's, for whoever runs the instance. NOT_FOUND."""
+    """The limits of any organization, for those who run the instance. Raises NOT_FOUND."""
     async with store.open_platform(_LIMITS, "organization_limits.show") as tx:
         return await _holding(tx, organization_id)
 
@@ -79,7 +79,9 @@ async def of_organization(store: MetadataStore, organization_id: UUID) -> Holdin
 async def of_code(
     store: MetadataStore, actor: Actor, code: str, changes: Mapping[str, int | None] | None = None
 ) -> Holding:
-    """The organization's of that code, after the changes, for whoever runs the instance. NOT_FOUND; INVALID."""
+    """The limits of the organization with that code, after the changes, for those who run the instance. Raises
+    NOT_FOUND, INVALID.
+    """
     async with store.open_platform(_LIMITS, "organization_limits.find") as tx:
         found = await organizations.find(tx, code)
     if found is None:
@@ -90,7 +92,9 @@ async def of_code(
 
 
 async def as_seen_by(store: MetadataStore, principal: Principal, organization_id: UUID) -> Holding:
-    """One's own organization's, for whoever may read all of it; any, for platform admins. NOT_FOUND, FORBIDDEN."""
+    """The limits of the principal's own organization, if they may read all of it; of any, for platform admins. Raises
+    NOT_FOUND, FORBIDDEN.
+    """
     authority = principal.over_organization("organization:read", organization_id)
     async with store.open(authority.scope, "organization_limits.as_seen_by") as tx:
         return await _holding(tx, organization_id)
@@ -99,10 +103,10 @@ async def as_seen_by(store: MetadataStore, principal: Principal, organization_id
 async def change(
     store: MetadataStore, actor: Actor, organization_id: UUID, changes: Mapping[str, int | None]
 ) -> Holding:
-    """Give an organization limits of its own; None takes one away, so that the instance's default holds again.
+    """Set an organization's own limits; None removes one, so that the instance's default applies again.
 
     Raises:
-        DuoscopeError: NOT_FOUND; INVALID for a limit that there is not, or a number that it cannot be.
+        DuoscopeError: NOT_FOUND; INVALID for an unknown limit, or a value out of range.
     """
     async with store.open_platform(_LIMITS, "organization_limits.change") as tx:
         organization = await organizations.lock(tx, organization_id)

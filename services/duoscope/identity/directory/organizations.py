@@ -1,6 +1,6 @@
-"""Organizations: made and deleted by platform admins, changed by their own admins too, each with its audit entry.
+"""Organizations: created and deleted by platform admins, changed by their own admins too, each with its audit entry.
 
-Nothing may leave an organization without a tenant to log in to, nor the platform without an admin.
+No change may leave an organization without a tenant to log in to, nor the platform without an admin.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -34,7 +34,7 @@ class NewOrganization:
 
 
 def organizations_of(store: MetadataStore, principal: Principal) -> AbstractAsyncContextManager[Transaction]:
-    """A transaction that sees the organizations that the principal may: its own, or, for platform admins, all."""
+    """A transaction that sees the organizations that the principal may see: its own, or, for platform admins, all."""
     if principal.is_platform_admin:
         return store.open_platform(PLATFORM, "organizations.read")
     return store.open(principal.scope, "organizations.read")
@@ -52,7 +52,7 @@ async def create_organization(
     tenant: str,
     mfa_required: bool,
 ) -> NewOrganization:
-    """CONFLICT for a code that is taken, NOT_FOUND for the region."""
+    """Create an organization. Raises CONFLICT for a code that is taken, NOT_FOUND for the region."""
     principal.require("organization:admin")
     async with store.open_platform(PLATFORM, "organizations.create") as tx:
         await require_region(tx, region_id)
@@ -82,7 +82,7 @@ async def add_organization(
     mfa_required: bool,
     retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> NewOrganization:
-    """Make an organization, its first workspace and tenant, within a platform transaction, with one audit entry."""
+    """Create an organization, its first workspace and tenant, within a platform transaction, with one audit entry."""
     made = await organizations.create(
         tx,
         region_id=region_id,
@@ -107,7 +107,9 @@ async def add_organization(
 async def change_organization(
     store: MetadataStore, principal: Principal, organization_id: UUID, changes: dict[str, Any]
 ) -> Organization:
-    """An organization changes its name, description and settings; the platform also region, code and activity."""
+    """Change an organization. Its own admins may change name, description and settings, the platform also region, code
+    and activity.
+    """
     authority = principal.over_organization("organization:write", organization_id)
     if {"region_id", "code", "is_active"} & changes.keys():
         principal.require_platform_admin()
@@ -130,7 +132,7 @@ async def change_organization(
 
 
 def _with_policy(before: Organization, changes: dict[str, Any]) -> dict[str, Any]:
-    """Settings replace those before; the ones that make people safer are switched off by their names alone."""
+    """Replace the settings; those that increase security are switched off only if they are named."""
     if "settings" not in changes:
         return changes
     settings = {name: before.settings[name] for name in _POLICIES if name in before.settings} | changes["settings"]
@@ -141,7 +143,7 @@ def _with_policy(before: Organization, changes: dict[str, Any]) -> dict[str, Any
 
 
 async def delete_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> None:
-    """NOT_FOUND, or CONFLICT `last-platform-admin`."""
+    """Delete an organization. Raises NOT_FOUND, or CONFLICT `last-platform-admin`."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.delete") as tx:
         found = await organizations.lock(tx, organization_id)
@@ -152,7 +154,7 @@ async def delete_organization(store: MetadataStore, principal: Principal, organi
 
 
 async def restore_organization(store: MetadataStore, principal: Principal, organization_id: UUID) -> Organization:
-    """NOT_FOUND for one that is not deleted, CONFLICT `parent-deleted` while its region is."""
+    """Restore an organization. Raises NOT_FOUND if it is not deleted, CONFLICT `parent-deleted` while its region is."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.restore") as tx:
         if not await removal.restore(tx, "organizations", organization_id):
@@ -167,7 +169,7 @@ async def restore_organization(store: MetadataStore, principal: Principal, organ
 
 
 async def require_platform_admin_left(tx: Transaction) -> None:
-    """CONFLICT `last-platform-admin` unless one is left; two at once wait for each other here."""
+    """Raise CONFLICT `last-platform-admin` unless one is left. Two calls at once wait for each other here."""
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('platform admins', 0))")
     if not await users.platform_admin_is_left(tx):
         raise DuoscopeError(
@@ -178,13 +180,13 @@ async def require_platform_admin_left(tx: Transaction) -> None:
 
 
 async def require_organization(tx: Transaction, organization_id: UUID) -> None:
-    """NOT_FOUND unless there is one that is not deleted."""
+    """Raise NOT_FOUND unless the organization exists and is not deleted."""
     if await organizations.get(tx, organization_id) is None:
         raise not_found("organization")
 
 
 async def require_place(tx: Transaction, authority: Authority) -> None:
-    """CONFLICT `last-tenant` unless an active tenant is left to log in to."""
+    """Raise CONFLICT `last-tenant` unless an active tenant is left to log in to."""
     if not await organizations.has_a_place_to_work(tx, authority.organization_id):
         raise DuoscopeError(
             ErrorKind.CONFLICT,
@@ -194,5 +196,5 @@ async def require_place(tx: Transaction, authority: Authority) -> None:
 
 
 def parent_deleted(parent: str) -> DuoscopeError:
-    """What is under a deleted thing cannot be restored alone."""
+    """The error for restoring something whose parent is deleted."""
     return DuoscopeError(ErrorKind.CONFLICT, "parent-deleted", f"Its {parent} is deleted; restore that first.")

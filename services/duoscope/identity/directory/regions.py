@@ -1,4 +1,4 @@
-"""Regions, which are the platform admins', each change with its audit entry."""
+"""Regions, which platform admins manage, each change with its audit entry."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -21,7 +21,7 @@ REGION_CODE: Final = "default"
 async def create_region(
     store: MetadataStore, principal: Principal, *, name: str, code: str, description: str
 ) -> Region:
-    """CONFLICT for a code that is taken."""
+    """Create a region. Raises CONFLICT for a code that is taken."""
     principal.require("region:write")
     async with store.open_platform(PLATFORM, "regions.create") as tx:
         region = await regions.create(tx, name=name, code=code or code_of(name), description=description)
@@ -30,7 +30,7 @@ async def create_region(
 
 
 async def change_region(store: MetadataStore, principal: Principal, region_id: UUID, changes: dict[str, Any]) -> Region:
-    """NOT_FOUND, or CONFLICT for a code that is taken."""
+    """Change a region. Raises NOT_FOUND, or CONFLICT for a code that is taken."""
     principal.require("region:write")
     async with store.open_platform(PLATFORM, "regions.change") as tx:
         before = await regions.lock(tx, region_id)
@@ -42,7 +42,7 @@ async def change_region(store: MetadataStore, principal: Principal, region_id: U
 
 
 async def delete_region(store: MetadataStore, principal: Principal, region_id: UUID) -> None:
-    """NOT_FOUND, or CONFLICT `region-in-use` while organizations live in it."""
+    """Delete a region. Raises NOT_FOUND, or CONFLICT `region-in-use` while it has organizations."""
     principal.require("region:delete")
     async with store.open_platform(PLATFORM, "regions.delete") as tx:
         region = await regions.lock(tx, region_id)
@@ -54,7 +54,7 @@ async def delete_region(store: MetadataStore, principal: Principal, region_id: U
 
 
 async def restore_region(store: MetadataStore, principal: Principal, region_id: UUID) -> Region:
-    """NOT_FOUND for one that is not deleted."""
+    """Restore a region. Raises NOT_FOUND if it is not deleted."""
     principal.require("region:delete")
     async with store.open_platform(PLATFORM, "regions.restore") as tx:
         if not await removal.restore(tx, "regions", region_id):
@@ -66,19 +66,19 @@ async def restore_region(store: MetadataStore, principal: Principal, region_id: 
 
 
 async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
-    """The region of that code. The default one is made where it is missing; NOT_FOUND for another."""
+    """Find a region by its code. The default region is created on demand; raises NOT_FOUND for any other."""
     found = await regions.find(tx, code)
     if found is None:
         if code != REGION_CODE:
             raise not_found(f"region {code!r}")
         found = await regions.create(tx, name="Default", code=REGION_CODE)
-        # Before the entry of the organization that is made next: nobody else can hold the chain of a new one.
+        # Comes before the entry of the organization that is created next: nobody else can lock the chain of a new one.
         await audit.created(tx, actor, found)
     return found
 
 
 async def require_region(tx: Transaction, region_id: UUID) -> None:
-    """NOT_FOUND unless there is one that is not deleted; nobody deletes it until the transaction ends."""
+    """Raise NOT_FOUND unless the region exists and is not deleted. It cannot be deleted until the transaction ends."""
     region = await regions.lock(tx, region_id)
     if region is None or region.deleted_at is not None:
         raise not_found("region")

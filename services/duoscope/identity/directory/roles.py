@@ -1,4 +1,4 @@
-"""Custom roles, and who holds which role where: nobody gives, takes or changes more than they hold themselves."""
+"""Custom roles and role assignments: nobody gives, takes or changes more than they hold themselves."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +17,11 @@ from duoscope.metadata.user_roles import UserRole
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 EXPIRY_YEAR_MAX: Final = 9000
-"""Later ones do not fit into every time zone."""
+"""Later dates do not fit into every time zone."""
 
 
 def check_permissions(names: list[str]) -> frozenset[str]:
-    """The permissions of a role; INVALID for one that no role can hold."""
+    """The permissions of a role. Raises INVALID for one that no role can hold."""
     unknown = sorted(set(names) - ROLE_PERMISSIONS)
     if unknown:
         raise invalid(f"permissions: no role can hold {unknown[0]!r}; GET /api/v1/permissions lists what there is.")
@@ -38,13 +38,13 @@ async def create(
     permissions: frozenset[str],
     quota: Quota = DEFAULT_QUOTA,
 ) -> Role:
-    """Make a custom role of the organization, or, with a tenant, of that one alone.
+    """Create a custom role of the organization, or, with a tenant, of that one alone.
 
-    A role has no end, so whoever makes one holds its permissions without one.
+    A role has no expiry, so its creator must hold its permissions without one.
 
     Raises:
-        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name,
-            or `organization-limit-reached`.
+        DuoscopeError: FORBIDDEN `beyond-own-permissions`; NOT_FOUND for the tenant; CONFLICT for the name, or
+            `organization-limit-reached`.
     """
     owner = tenant_id or authority.tenant_id
     authority.require_place(owner)
@@ -66,9 +66,9 @@ async def create(
 
 
 async def change(store: MetadataStore, authority: Authority, role_id: UUID, changes: dict[str, Any]) -> Role:
-    """Change a custom role's name, description or permissions, for everybody who holds it, at once.
+    """Change a custom role's name, description or permissions, at once for everyone who holds it.
 
-    What is added is held without an end by whoever adds it: some may hold the role so.
+    The author must hold added permissions without an expiry, since others may hold the role so.
 
     Raises:
         DuoscopeError: NOT_FOUND; CONFLICT `built-in-role` or for the name; FORBIDDEN `role-of-organization` or
@@ -85,7 +85,7 @@ async def change(store: MetadataStore, authority: Authority, role_id: UUID, chan
 
 
 async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> None:
-    """Soft-delete a custom role: from now on it gives nobody anything. Errors as for `change`."""
+    """Soft-delete a custom role, which then gives nothing. Raises as `change` does."""
     async with store.open(authority.scope, "roles.delete") as tx:
         role = await _lock(tx, role_id)
         authority.require_held(role.permissions, role.tenant_id, until=NOW)
@@ -94,7 +94,7 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
 
 
 async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
-    """Take a deletion back: whoever held the role holds it again. Errors as for `change`."""
+    """Restore a role: everyone who held it holds it again. Raises as `change` does."""
     async with store.open(authority.scope, "roles.restore") as tx:
         role = await roles.lock(tx, role_id)
         if role is None or role.deleted_at is None:
@@ -119,7 +119,7 @@ async def assign(
 
     Raises:
         DuoscopeError: NOT_FOUND for user, role or tenant; FORBIDDEN `beyond-own-permissions`; CONFLICT if they have it;
-            INVALID for an end in the past.
+            INVALID for an expiry in the past.
     """
     check_expiry(expires_at)
     authority.require_place(tenant_id)
@@ -144,7 +144,9 @@ async def assign(
 async def assignable(
     tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None, *, until: datetime | None
 ) -> Role:
-    """A living role that belongs in that place, all of which the authority holds there, and until then."""
+    """An existing role that can be held in that place, all of whose permissions the authority holds there, and until
+    then.
+    """
     role = await roles.get(tx, role_id)
     if role is None or role.deleted_at is not None or role.tenant_id not in {None, tenant_id}:
         raise not_found("role")
@@ -155,11 +157,11 @@ async def assignable(
 async def set_expiry(
     store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
 ) -> UserRole:
-    """Move the end of an assignment, one's own included: a later one is a grant, and checked like one.
+    """Change the expiry of an assignment, one's own included. A later expiry is checked like a grant.
 
     Raises:
-        DuoscopeError: NOT_FOUND; FORBIDDEN as for `take`; CONFLICT `last-admin`: an end given to the last one is a
-            removal; INVALID for an end in the past.
+        DuoscopeError: NOT_FOUND; FORBIDDEN as for `take`; CONFLICT `last-admin`, as an expiry for the last admin is a
+            removal; INVALID for an expiry in the past.
     """
     check_expiry(expires_at)
     async with store.open(authority.scope, "user_roles.change") as tx:
@@ -176,7 +178,7 @@ async def set_expiry(
 
 
 async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID) -> None:
-    """Take a role away.
+    """Take a role away from a user.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `role-of-organization`; CONFLICT `last-admin`.
@@ -190,7 +192,7 @@ async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_r
 
 
 async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
-    """The workspace of a living tenant that the transaction sees; None for none; NOT_FOUND."""
+    """The workspace of an existing tenant that the transaction sees; None without a tenant. Raises NOT_FOUND."""
     if tenant_id is None:
         return None
     tenant = await tenants.get(tx, tenant_id)
@@ -200,7 +202,7 @@ async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
 
 
 def check_expiry(expires_at: datetime | None) -> None:
-    """INVALID for an end in the past, or one without a time zone."""
+    """Raise INVALID for an expiry in the past, or one without a time zone."""
     if expires_at is not None and (
         expires_at.tzinfo is None or expires_at <= now() or expires_at.year > EXPIRY_YEAR_MAX
     ):
@@ -208,7 +210,7 @@ def check_expiry(expires_at: datetime | None) -> None:
 
 
 def not_yours() -> DuoscopeError:
-    """For what a tenant sees and the organization decides."""
+    """The error for what a tenant sees but only the organization may change."""
     return DuoscopeError(
         ErrorKind.FORBIDDEN, "role-of-organization", "This is the organization's: its own admins change it."
     )

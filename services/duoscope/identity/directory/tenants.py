@@ -1,6 +1,6 @@
-"""Tenants: made, changed, deleted and restored, each change with its audit entry.
+"""Tenants: created, changed, deleted and restored, each change with its audit entry.
 
-They are managed by whoever holds the permission organization-wide; a tenant may change what is its own to choose.
+Managing them needs the permission organization-wide; a tenant's own admins may change some of its fields.
 """
 
 from dataclasses import replace
@@ -31,7 +31,9 @@ async def create_tenant(
     retention_days: int = RETENTION_DEFAULT_DAYS,
     quota: Quota = DEFAULT_QUOTA,
 ) -> Tenant:
-    """CONFLICT for a code taken in the workspace, or `organization-limit-reached`; NOT_FOUND for the workspace."""
+    """Create a tenant. Raises CONFLICT for a code taken in the workspace, or `organization-limit-reached`; NOT_FOUND
+    for the workspace.
+    """
     async with store.open(authority.scope, "tenants.create") as tx:
         await require_organization(tx, authority.organization_id)
         if await workspaces.get(tx, workspace_id) is None:
@@ -60,7 +62,7 @@ async def add_tenant(
     domain: str = "",
     retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> Tenant:
-    """Make a tenant within a transaction of the caller's, with its audit entry. Its code is made of its name."""
+    """Create a tenant within the caller's transaction, with its audit entry. Its code is made from its name."""
     made = await tenants.create(
         tx,
         organization_id=organization_id,
@@ -75,7 +77,7 @@ async def add_tenant(
 
 
 async def change_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID, changes: dict[str, Any]) -> Tenant:
-    """A tenant changes its name, domain and retention; the organization also code and activity.
+    """Change a tenant. Its own admins may change name, domain and retention, the organization also code and activity.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN; CONFLICT for a code that is taken, or `last-tenant`.
@@ -104,7 +106,7 @@ async def change_tenant(store: MetadataStore, authority: Authority, tenant_id: U
 
 
 async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: UUID) -> None:
-    """NOT_FOUND, or CONFLICT `last-tenant`."""
+    """Delete a tenant. Raises NOT_FOUND, or CONFLICT `last-tenant`."""
     async with store.open(authority.scope, "tenants.delete") as tx:
         await organizations.serialise(tx, authority.organization_id)
         tenant = await tenants.lock(tx, tenant_id)
@@ -117,7 +119,9 @@ async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: U
 async def restore_tenant(
     store: MetadataStore, authority: Authority, tenant_id: UUID, *, quota: Quota = DEFAULT_QUOTA
 ) -> Tenant:
-    """NOT_FOUND for one that is not deleted; CONFLICT `parent-deleted`, or `organization-limit-reached`."""
+    """Restore a tenant. Raises NOT_FOUND if it is not deleted; CONFLICT `parent-deleted`, or
+    `organization-limit-reached`.
+    """
     async with store.open(authority.scope, "tenants.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "tenants", restores=True)
         if not await removal.restore(tx, "tenants", tenant_id):

@@ -1,7 +1,7 @@
-"""Users: changed, deactivated, deleted and restored. They come by invitation (identity/directory/invitations.py).
+"""Users: changed, deactivated, deleted and restored. Invitations create them (identity/directory/invitations.py).
 
-Whoever changes a user must hold all that the user holds, everywhere: otherwise a helper could take over an admin's
-account. The last admin of a tenant or an organization, and the last platform admin, stay.
+Whoever changes a user must hold everything that the user holds, everywhere: otherwise a helper could take over an
+admin's account. The last admin of a tenant or an organization, and the last platform admin, cannot be removed.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -54,7 +54,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
 
 
 async def change_own_profile(store: MetadataStore, principal: Principal, changes: dict[str, Any]) -> User:
-    """Change what everybody may of themselves: PROFILE."""
+    """Change the fields that all users may change of themselves: PROFILE."""
     assert changes.keys() <= PROFILE
     _check_avatar(changes)
     async with store.open_platform(_ONESELF, "users.change_own_profile") as tx:
@@ -67,7 +67,7 @@ async def change_own_profile(store: MetadataStore, principal: Principal, changes
 
 
 async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
-    """Soft-delete a user, whose sessions end with it. Errors as for `change`."""
+    """Soft-delete a user and end their sessions. Raises as `change` does."""
     await require_over(store, authority, user_id)
     async with _opened(store, authority, "users.delete") as tx:
         user = await _lock(tx, authority, user_id)
@@ -81,9 +81,9 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
 
 
 async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> User:
-    """Take a deletion back: the user holds again what they held, which is checked like giving it to them.
+    """Restore a user, who then holds the same roles again; this is checked like giving the roles.
 
-    CONFLICT if the address belongs to another by now, or `organization-limit-reached`.
+    Raises CONFLICT if the address belongs to another user by now, or `organization-limit-reached`.
     """
     await require_over(store, authority, user_id, gives=True)
     async with _opened(store, authority, "users.restore") as tx:
@@ -97,9 +97,9 @@ async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, 
 
 
 async def require_over(store: MetadataStore, authority: Authority, user_id: UUID, *, gives: bool = False) -> None:
-    """Whoever acts on a user holds all that the user holds, also where the actor does not look.
+    """Check that the authority holds everything that the user holds, also outside the authority's own place.
 
-    With `gives`, for as long as the user does: it lets somebody in again who is shut out.
+    With `gives`, it must hold it for as long as the user does: the action lets a user in again.
 
     Raises:
         DuoscopeError: NOT_FOUND for a user that the authority does not see; FORBIDDEN `beyond-own-permissions`.
@@ -110,7 +110,7 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
         raise not_found("user")
     if authority.is_platform_admin:
         return
-    # Read for the comparison only, and in the whole organization: a role in a sister tenant counts as well.
+    # Read only to compare, and in the whole organization: a role in a sister tenant counts as well.
     async with store.open(authority.whole, "users.powers") as tx:
         held = await user_roles.of_user(tx, user_id)
     if seen.is_platform_admin or any(
@@ -122,7 +122,7 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
 
 
 async def require_manageable(store: MetadataStore, authority: Authority, user_id: UUID) -> None:
-    """Whether the authority may change what the user signs in with: errors as for `change`."""
+    """Check that the authority may change how the user logs in. Raises as `change` does."""
     await require_over(store, authority, user_id)
     async with _opened(store, authority, "users.manageable") as tx:
         await _lock(tx, authority, user_id)
@@ -131,9 +131,9 @@ async def require_manageable(store: MetadataStore, authority: Authority, user_id
 async def require_another_admin(
     tx: Transaction, organization_id: UUID, user_id: UUID, role: UserRole | None = None
 ) -> None:
-    """CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role of theirs) gone.
+    """Raise CONFLICT `last-admin` if a place would have no admin without the user (or without this role of theirs).
 
-    Two admins who remove one another at the same time wait for each other here.
+    Two admins who remove each other at the same time wait for each other here.
     """
     await organizations.serialise(tx, organization_id)
     if await user_roles.leaves_no_admin(tx, user_id, user_role_id=role.user_role_id if role else None):
@@ -145,7 +145,7 @@ async def require_another_admin(
 
 
 def _check_avatar(changes: dict[str, Any]) -> None:
-    """INVALID for an address that a browser might take for something else than a picture on a web server."""
+    """Raise INVALID for an address that a browser might take for something else than a picture on a web server."""
     if not (url := changes.get("avatar_url")):
         return
     try:
@@ -157,12 +157,12 @@ def _check_avatar(changes: dict[str, Any]) -> None:
 def _opened(
     store: MetadataStore, authority: Authority, name: LiteralString
 ) -> AbstractAsyncContextManager[Transaction]:
-    """A platform admin may change platform admins, whom row level security keeps from everybody else."""
+    """A platform admin may change platform admins, whom row level security hides from everyone else."""
     return store.open_platform(PLATFORM, name) if authority.is_platform_admin else store.open(authority.scope, name)
 
 
 async def _lock(tx: Transaction, authority: Authority, user_id: UUID) -> User:
-    """The living user, who was seen, to be changed."""
+    """Lock an existing user, who has been read before, for a change."""
     user = await users.lock(tx, user_id)
     if user is None:
         if await users.get(tx, user_id) is None:
@@ -183,7 +183,7 @@ async def _is_of_organization(tx: Transaction, authority: Authority, user_id: UU
 
 
 async def _end_sessions(tx: Transaction, user: User, reason: str) -> None:
-    """So that they do not go on where they were when the user comes back, nor what was asked for in them."""
+    """End the sessions, so that they do not continue when the user comes back, nor what was requested in them."""
     await user_sessions.act_as(tx, user.user_id)
     await email_verifications.cancel_changes(tx, user.organization_id, user.user_id)
     await user_sessions.end_all(tx, user.organization_id, user.user_id, reason=reason)

@@ -1,6 +1,6 @@
-"""Workspaces: made, changed, deleted and restored, each change with its audit entry.
+"""Workspaces: created, changed, deleted and restored, each change with its audit entry.
 
-They are managed by whoever holds the permission organization-wide.
+Managing them needs the permission organization-wide.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ async def create_workspace(
     description: str,
     quota: Quota = DEFAULT_QUOTA,
 ) -> Workspace:
-    """CONFLICT for a code taken in the organization, or `organization-limit-reached`."""
+    """Create a workspace. Raises CONFLICT for a code taken in the organization, or `organization-limit-reached`."""
     async with store.open(authority.scope, "workspaces.create") as tx:
         await require_organization(tx, authority.organization_id)
         await quota.require_room(tx, authority.organization_id, "workspaces")
@@ -45,7 +45,7 @@ async def create_workspace(
 async def add_workspace(
     tx: Transaction, actor: Actor, *, organization_id: UUID, name: str, code: str = "", description: str = ""
 ) -> Workspace:
-    """Make a workspace within a transaction of the caller's, with its audit entry. Its code is made of its name."""
+    """Create a workspace within the caller's transaction, with its audit entry. Its code is made from its name."""
     made = await workspaces.create(
         tx, organization_id=organization_id, name=name, code=code or code_of(name), description=description
     )
@@ -56,7 +56,7 @@ async def add_workspace(
 async def change_workspace(
     store: MetadataStore, authority: Authority, workspace_id: UUID, changes: dict[str, Any]
 ) -> Workspace:
-    """NOT_FOUND; CONFLICT for a code that is taken, or `last-tenant`."""
+    """Change a workspace. Raises NOT_FOUND; CONFLICT for a code that is taken, or `last-tenant`."""
     async with store.open(authority.scope, "workspaces.change") as tx:
         await organizations.serialise(tx, authority.organization_id)
         before = await workspaces.lock(tx, workspace_id)
@@ -70,7 +70,7 @@ async def change_workspace(
 
 
 async def delete_workspace(store: MetadataStore, authority: Authority, workspace_id: UUID) -> None:
-    """NOT_FOUND, or CONFLICT `last-tenant`. Its tenants go with it, and come back with it."""
+    """Delete a workspace with its tenants, which are restored with it. Raises NOT_FOUND, or CONFLICT `last-tenant`."""
     async with store.open(authority.scope, "workspaces.delete") as tx:
         await organizations.serialise(tx, authority.organization_id)
         workspace = await workspaces.lock(tx, workspace_id)
@@ -83,7 +83,7 @@ async def delete_workspace(store: MetadataStore, authority: Authority, workspace
 async def restore_workspace(
     store: MetadataStore, authority: Authority, workspace_id: UUID, *, quota: Quota = DEFAULT_QUOTA
 ) -> Workspace:
-    """NOT_FOUND for one that is not deleted; CONFLICT `organization-limit-reached`."""
+    """Restore a workspace. Raises NOT_FOUND if it is not deleted; CONFLICT `organization-limit-reached`."""
     async with store.open(authority.scope, "workspaces.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "workspaces", restores=True)
         if not await removal.restore(tx, "workspaces", workspace_id):

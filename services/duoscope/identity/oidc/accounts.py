@@ -1,6 +1,6 @@
-"""Whom an identity of a provider is here: a user of the provider's organization and of no other, with what groups give.
+"""Maps a provider's identity to a user of the provider's organization, with the roles that its groups give.
 
-The organization's changes of people wait for each other meanwhile, so that the last admin is seen by all.
+Changes of the organization's users wait for each other meanwhile, so that all see the last admin.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a provider says of whom it has authenticated."""
+    """The provider's statements about the authenticated user."""
 
     subject: str
     email: str
@@ -38,7 +38,7 @@ class Identity:
 
 
 class OidcUsers:
-    """Finds, links and makes them."""
+    """Finds, links and creates users."""
 
     def __init__(self, store: MetadataStore, hasher: SlowHasher, quota: Quota = DEFAULT_QUOTA) -> None:
         self._store = store
@@ -46,13 +46,13 @@ class OidcUsers:
         self._quota = quota
 
     async def resolve(self, provider: IdentityProvider, identity: Identity, actor: Actor) -> UUID:
-        """The user that the identity is, with the roles that its groups give now.
+        """The user of the identity, with the roles that its groups give now.
 
         Raises:
-            Refused: it may not be anybody here.
+            Refused: the identity may not log in.
         """
         _check_email(provider, identity)
-        # Nobody knows this password: a user may set one with a link by mail.
+        # Nobody knows this password; the user may set one with a link by mail.
         nobodys = await self._hasher.hash(secrets.token_urlsafe(32))
         try:
             async with self._store.open_platform(_PLATFORM, "oidc.resolve") as tx:
@@ -92,7 +92,7 @@ class OidcUsers:
         if known is None or login.is_platform_admin:
             raise Refused("the account is closed, or a platform admin's")
         if not known.email_verified:
-            # Whoever made the account might not be who reads the mail.
+            # The maker of the account might not be the reader of the mail.
             raise Refused("the account of this address has not verified it")
         if not await identity_providers.link(tx, provider, identity.subject, login.user_id):
             raise Refused("the account is another subject of the provider already")
@@ -202,7 +202,9 @@ async def _tell_role(  # noqa: PLR0917 - what the entry says
 
 
 async def _require_proof(tx: Transaction, provider: IdentityProvider, identity: Identity) -> None:
-    """Whoever is found or made by an address: anybody may run a provider that vouches for other people's."""
+    """Require a proven domain before a user is found or created by address: anyone may run a provider that vouches for
+    other people's addresses.
+    """
     if not await email_domains.is_proven(tx, provider.organization_id, _domain_of(identity)):
         raise Refused("the domain of the e-mail address is not proven to be the organization's")
 

@@ -1,7 +1,7 @@
-"""Which e-mail domains are an organization's: claimed by its admins, proven by a DNS record or by an operator's word.
+"""E-mail domains of organizations: claimed by their admins, proven by a DNS record or by an operator.
 
-An identity provider vouches for addresses of proven domains alone. Claims prove nothing, and so are free to all; a
-proof is one organization's. DNS is asked when somebody asks for it, and never meanwhile.
+An identity provider vouches for addresses of proven domains only. Claims prove nothing, so anyone may make them; a
+proof belongs to one organization. DNS is queried only on request.
 """
 
 import re
@@ -29,23 +29,25 @@ _ASIDE: Final = "_duoscope-verification"
 
 
 def is_domain(text: str) -> bool:
-    """Whether addresses can be of it: lower case, as the domain name system writes it (IDNA in its ASCII form)."""
+    """Whether a text is a valid domain of addresses: lower case, in the ASCII form of IDNA."""
     return _DOMAIN.fullmatch(text) is not None
 
 
 def record_name(domain: str) -> str:
-    """Where the TXT record is to be published."""
+    """The name under which to publish the TXT record."""
     return f"{_ASIDE}.{domain}"
 
 
 def record_text(claim: EmailDomain) -> str:
-    """What the TXT record is to say."""
+    """The text of the TXT record."""
     return f"duoscope-verification={claim.token}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of asking: the claim as it is now, the records that were found, and why there are none to tell of."""
+    """The result of a verification: the claim as it is now, the records that were found, and the problem if there was
+    no answer.
+    """
 
     claim: EmailDomain
     found: tuple[str, ...]
@@ -77,11 +79,11 @@ class EmailDomains:
         return claim
 
     async def verify(self, authority: Authority, email_domain_id: UUID) -> Verification:
-        """Ask DNS for the record. A claim that is proven stays so whatever is found.
+        """Query DNS for the record. A proven claim stays proven whatever is found.
 
         Raises:
-            DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions`; CONFLICT `email-domain-taken`;
-                RATE_LIMITED `dns-query-running` while the organization waits for another answer, or many do.
+            DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions`; CONFLICT `email-domain-taken`; RATE_LIMITED
+                `dns-query-running` while the organization waits for another answer, or many do.
         """
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "email_domains.verify") as tx:
@@ -110,7 +112,7 @@ class EmailDomains:
         return Verification(after, answer.texts, None)
 
     async def delete(self, authority: Authority, email_domain_id: UUID) -> None:
-        """Give the domain up: nobody is linked or made by its addresses any more. NOT_FOUND."""
+        """Give the domain up: no user is linked or created by its addresses any more. Raises NOT_FOUND."""
         async with self._store.open(authority.scope, "email_domains.delete") as tx:
             claim = await email_domains.lock(tx, email_domain_id)
             if claim is None:
@@ -136,14 +138,14 @@ class EmailDomains:
 async def verify_by_operator(
     store: MetadataStore, actor: Actor, *, organization: str, domain: str, takes_over: bool = False
 ) -> EmailDomain:
-    """Take an operator's word that the domain is the organization's (by code), claimed or not.
+    """Accept an operator's word that the domain belongs to the organization (by code), claimed or not.
 
     Args:
         store: of all.
         actor: the operator.
         organization: its code.
         domain: such as example.com.
-        takes_over: whether another organization's proof ends with it.
+        takes_over: whether another organization's proof is removed.
 
     Raises:
         DuoscopeError: INVALID; NOT_FOUND for the organization; CONFLICT `email-domain-taken`.

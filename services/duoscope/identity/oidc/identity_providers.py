@@ -1,8 +1,8 @@
-"""An organization's OpenID providers: made, changed, deleted and restored, each change with its audit entry.
+"""An organization's OpenID providers: created, changed, deleted and restored, each change with its audit entry.
 
-Whoever manages a provider decides who signs in as whom, so they must hold, organization-wide and without an end, all
-that a role can hold. An issuer does not change: users are known by its subjects. Client secrets are sealed and never
-answered.
+Whoever manages a provider decides who logs in as whom, so they must hold, organization-wide and without an expiry,
+every permission that a role can hold. An issuer cannot change: users are identified by its subjects. Client secrets are
+sealed and never returned.
 """
 
 import secrets
@@ -22,12 +22,12 @@ from duoscope.kernel.ids import new_id
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
 from duoscope.net.urls import parse_url
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 
 class IdentityProviders:
-    """Manages them; `allows_http` is for operators who let providers of their own network be asked."""
+    """Manages providers. `allows_http` is for operators who permit providers in their own network."""
 
     def __init__(
         self, store: MetadataStore, box: SecretBox, *, allows_http: bool, quota: Quota = DEFAULT_QUOTA
@@ -51,18 +51,18 @@ class IdentityProviders:
         acr_values: list[str],
         group_roles: list[tuple[str, UUID, UUID | None]],
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Make one.
+        """Create a provider.
 
         Args:
             authority: organization-wide.
-            name: for people.
-            issuer: as the provider itself says it.
-            client_id: as the provider knows us.
-            client_secret: likewise.
-            scopes: what to ask for.
-            allowed_email_domains: whose addresses it may vouch for.
-            group_claim: where its tokens name groups.
-            acr_values: what to ask it for, each of which means more than one factor.
+            name: for display.
+            issuer: exactly as the provider states it.
+            client_id: our id at the provider.
+            client_secret: our secret at the provider.
+            scopes: the scopes to request.
+            allowed_email_domains: the domains whose addresses it may vouch for.
+            group_claim: the claim of its tokens that names groups.
+            acr_values: values to request, each of which means more than one factor.
             group_roles: group, role and tenant (None: organization-wide).
 
         Raises:
@@ -72,7 +72,7 @@ class IdentityProviders:
         organization_id, identity_provider_id = authority.organization_id, new_id()
         async with self._store.open(authority.scope, "identity_providers.create") as tx:
             await self._quota.require_room(tx, organization_id, "identity_providers")
-            place = Place("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
+            cell = Cell("identity_providers", "client_secret_encrypted", (organization_id, identity_provider_id))
             wanted = IdentityProvider(
                 organization_id=organization_id,
                 identity_provider_id=identity_provider_id,
@@ -80,7 +80,7 @@ class IdentityProviders:
                 name=name,
                 issuer=self._checked_issuer(issuer),
                 client_id=client_id,
-                client_secret_encrypted=await self._box.seal(tx, client_secret.encode(), place),
+                client_secret_encrypted=await self._box.seal(tx, client_secret.encode(), cell),
                 scopes=_checked_scopes(scopes),
                 allowed_email_domains=_checked_domains(allowed_email_domains),
                 group_claim=group_claim,
@@ -98,7 +98,9 @@ class IdentityProviders:
     async def change(
         self, authority: Authority, identity_provider_id: UUID, changes: dict[str, Any]
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Change the fields given; `client_secret` and `group_roles` as in `create`. Errors likewise, and NOT_FOUND."""
+        """Change the given fields; `client_secret` and `group_roles` as in `create`. Raises as `create` does, and
+        NOT_FOUND.
+        """
         authority.require_held(ROLE_PERMISSIONS, None)
         client_secret: str | None = changes.pop("client_secret", None)
         group_roles: list[tuple[str, UUID, UUID | None]] | None = changes.pop("group_roles", None)
@@ -113,8 +115,8 @@ class IdentityProviders:
             if before is None or before.deleted_at is not None:
                 raise not_found("identity provider")
             if client_secret is not None:
-                place = Place("identity_providers", "client_secret_encrypted", _key(before))
-                changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), place)
+                cell = Cell("identity_providers", "client_secret_encrypted", _key(before))
+                changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), cell)
             old_mapping = await identity_providers.group_roles(tx, identity_provider_id)
             after = await identity_providers.save(tx, replace(before, **changes))
             mapping = old_mapping
@@ -125,7 +127,9 @@ class IdentityProviders:
         return after, mapping
 
     async def delete(self, authority: Authority, identity_provider_id: UUID) -> None:
-        """Nobody signs in through it any more; what it gave stays until it is removed for good. NOT_FOUND."""
+        """Delete a provider: nobody logs in through it any more; roles it gave stay until it is purged. Raises
+        NOT_FOUND.
+        """
         async with self._store.open(authority.scope, "identity_providers.delete") as tx:
             found = await identity_providers.lock(tx, identity_provider_id)
             if found is None or found.deleted_at is not None:
@@ -136,7 +140,7 @@ class IdentityProviders:
     async def restore(
         self, authority: Authority, identity_provider_id: UUID
     ) -> tuple[IdentityProvider, list[GroupRole]]:
-        """Take a deletion back. NOT_FOUND for one that is not deleted; FORBIDDEN `beyond-own-permissions`."""
+        """Restore a provider. Raises NOT_FOUND if it is not deleted; FORBIDDEN `beyond-own-permissions`."""
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "identity_providers.restore") as tx:
             found = await identity_providers.lock(tx, identity_provider_id)

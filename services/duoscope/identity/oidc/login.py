@@ -1,11 +1,11 @@
-"""Logging in through an organization's OpenID provider: authorization code with PKCE, one-time state, nonce.
+"""Login through an organization's OpenID provider: authorization code with PKCE, one-time state, nonce.
 
-What a login needs to remember until the provider sends the browser back is in a cookie of that browser, sealed: the
-state is bound to it, and nobody makes rows by merely beginning logins. The state is used up when it comes back.
+The data that a login needs when the browser comes back is in a sealed cookie of that browser: the state is bound to it,
+and beginning logins creates no rows. The state is used up when it comes back.
 
-Who signs in is one of the provider's organization's users, or becomes one: known by the provider's subject, else linked
-by an address that both sides have verified, else made. Roles that groups give are looked at again at each login. Every
-refusal looks alike from outside; the reasons are in the audit log.
+A login belongs to a user of the provider's organization: identified by the provider's subject, else linked by an
+address that both sides have verified, else created. Each login updates the roles that groups give. Every refusal looks
+the same from outside; the audit log has the reasons.
 """
 
 import base64
@@ -36,7 +36,7 @@ from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import IdentityProvider
 from duoscope.net.outbound import Outbound
-from duoscope.secrets.box import Place, SecretBox
+from duoscope.secrets.box import Cell, SecretBox
 from duoscope.secrets.keys import SecretKeys
 from duoscope.secrets.sealer import SealBrokenError
 from duoscope.stores.postgres import MetadataStore
@@ -50,7 +50,7 @@ _CODE_CHARS_MAX: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to send the browser, and what it is to keep: a cookie's value, for LOGIN_LIFETIME_S."""
+    """The address to send the browser to, and the value of a cookie that it keeps for LOGIN_LIFETIME_S."""
 
     location: str
     cookie: str = field(repr=False)
@@ -58,7 +58,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What the cookie holds."""
+    """The content of the cookie."""
 
     state: str
     nonce: str
@@ -68,11 +68,11 @@ class _Begun:
     tenant_id: str | None
     fresh: bool = False
     former: list[list[str]] = field(default_factory=list[list[str]])
-    """Ids of the sessions that the client has, which the login ends."""
+    """Ids of the client's sessions, which the login ends."""
 
     @property
     def asked_anew_s(self) -> float | None:
-        """When the provider was asked to authenticate anew, where it was."""
+        """When the provider was asked to authenticate again, if it was."""
         return self.expires_at - LOGIN_LIFETIME_S if self.fresh else None
 
 
@@ -101,7 +101,7 @@ class OidcLogins:
 
     @property
     def is_secure(self) -> bool:
-        """Whether people reach us over https, so that cookies may say so."""
+        """Whether users reach the API over https, so that cookies can be marked Secure."""
         return self._public_url.startswith("https://")
 
     async def start(
@@ -116,9 +116,9 @@ class OidcLogins:
 
         Args:
             slug: of the provider.
-            tenant_id: where the session is to work; without it, where the user is at home.
-            fresh: whether the provider has to authenticate anew, however lately it did.
-            former: sessions that the client has now, which end when the login succeeds.
+            tenant_id: the tenant of the session; by default the user's home tenant.
+            fresh: whether the provider must authenticate again, however recently it did.
+            former: the client's sessions, which end when the login succeeds.
 
         Raises:
             DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
@@ -158,19 +158,19 @@ class OidcLogins:
     async def finish(
         self, slug: str, cookie: str | None, state: str, code: str | None, issuer: str | None, *, actor: Actor
     ) -> TokenPair:
-        """Turn what the provider sent the browser back with into a session.
+        """Finish a login: turn the parameters of the provider's redirect into a session.
 
         Args:
             slug: of the provider.
             cookie: what `start` gave the browser.
             state: from the provider's answer.
-            code: likewise; None where the provider refused.
-            issuer: likewise, where it names itself (RFC 9207).
+            code: from the provider's answer; None if the provider refused.
+            issuer: from the provider's answer, if it names itself (RFC 9207).
             actor: where the request comes from.
 
         Raises:
-            DuoscopeError: NOT_FOUND; INVALID `oidc-state-invalid` for an answer to nothing that this browser began;
-                UNAUTHENTICATED `oidc-login-refused`; UNAVAILABLE `oidc-provider-unavailable`.
+            DuoscopeError: NOT_FOUND; INVALID `oidc-state-invalid` for an answer to a login that this browser did not
+                begin; UNAUTHENTICATED `oidc-login-refused`; UNAVAILABLE `oidc-provider-unavailable`.
         """
         provider = await self._provider(slug)
         begun = self._opened(cookie)
@@ -223,12 +223,12 @@ class OidcLogins:
         if code is None or len(code) > _CODE_CHARS_MAX:
             raise Refused("the provider refused")
         async with self._platform("oidc.client_secret") as tx:
-            place = Place(
+            cell = Cell(
                 "identity_providers",
                 "client_secret_encrypted",
                 (provider.organization_id, provider.identity_provider_id),
             )
-            client_secret = (await self._box.open(tx, provider.client_secret_encrypted, place)).decode()
+            client_secret = (await self._box.open(tx, provider.client_secret_encrypted, cell)).decode()
         tokens = await client.exchange(
             provider.issuer,
             client_id=provider.client_id,
@@ -266,7 +266,7 @@ class OidcLogins:
             )
 
     def redirect_uri(self, provider: IdentityProvider) -> str:
-        """Where the provider is to send browsers back."""
+        """The address to which the provider sends browsers back."""
         return f"{self._public_url}/api/v1/auth/oidc/{provider.slug}/callback"
 
     def _sealed(self, begun: _Begun) -> str:
@@ -284,14 +284,14 @@ class OidcLogins:
 
 
 def _identity(claims: dict[str, Any], provider: IdentityProvider) -> Identity:
-    """What the claims say, where they say it as they should."""
+    """The identity from the claims, if they are well-formed."""
     groups: object = claims.get(provider.group_claim)
     listed = cast("list[object]", groups) if isinstance(groups, list) else [groups]
     email = claims.get("email")
     return Identity(
         subject=claims["sub"],
         email=email.strip() if isinstance(email, str) else "",
-        # Some providers send a text.
+        # Some providers send a string.
         email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
         first_name=_text(claims.get("given_name")),
         last_name=_text(claims.get("family_name")),

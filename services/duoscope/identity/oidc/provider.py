@@ -1,7 +1,7 @@
-"""The OpenID provider's side of a login: discovery, exchange of the code, the checks of an ID token.
+"""The client of an OpenID provider: discovery, exchange of the code, validation of ID tokens.
 
 OpenID Connect Core 1.0 (authorization code flow, section 3.1), Discovery 1.0, PKCE (RFC 7636), issuer in the response
-(RFC 9207). What a provider says is believed only as far as its own signature carries.
+(RFC 9207). A provider's statement is trusted only as far as its own signature covers it.
 """
 
 import base64
@@ -19,12 +19,12 @@ from duoscope.net.outbound import Answer, Outbound
 from duoscope.net.urls import parse_url
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
+"""For ID tokens: asymmetric ones only, so that the client secret cannot sign and `none` is refused."""
 METADATA_LIFETIME_S: Final = 3600.0
 FAILURE_LIFETIME_S: Final = 10.0
-"""How long a provider that did not answer is not asked again, whoever begins logins."""
+"""How long a provider that did not answer is not asked again."""
 KEYS_PAUSE_S: Final = 30.0
-"""Between two looks at a provider's keys because of a key id that is not among them."""
+"""Between two requests for a provider's keys because of an unknown key id."""
 PROVIDERS_MAX: Final = 200
 CLOCK_SKEW_S: Final = 60
 _SUBJECT_CHARS_MAX: Final = 255
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a provider says of itself."""
+    """The provider's discovery document."""
 
     issuer: str
     authorization_endpoint: str
@@ -47,7 +47,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the code was exchanged for."""
+    """The tokens from the exchange of a code."""
 
     id_token: str = field(repr=False)
     access_token: str | None = field(repr=False)
@@ -62,16 +62,16 @@ class _Known:
 
 
 class Refused(Exception):  # noqa: N818 - an outcome of a login
-    """The login is refused; the reason is for the log and the audit log, never for whoever logs in."""
+    """The login is refused; the reason is for the log and the audit log, never for the user."""
 
 
 def code_challenge(verifier: str) -> str:
-    """S256 of RFC 7636."""
+    """The S256 challenge of RFC 7636."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 class OidcClient:
-    """Talks to providers; remembers what they say of themselves, and their keys."""
+    """Talks to providers; caches their metadata and keys."""
 
     def __init__(
         self,
@@ -87,21 +87,22 @@ class OidcClient:
         self._organization_id = organization_id
 
     def of(self, organization_id: UUID) -> "OidcClient":
-        """The same, whose requests are that organization's: its provider's silence delays nobody else's."""
+        """The same client with an organization's own share of requests: its provider's silence delays nobody else."""
         return OidcClient(self._outbound, organization_id=organization_id, known=self._known, failed=self._failed)
 
     async def metadata(self, issuer: str) -> Metadata:
-        """What the issuer publishes.
+        """The issuer's discovery document.
 
         Raises:
-            DuoscopeError: UNAVAILABLE `oidc-provider-unavailable` for a provider that cannot be asked or says nonsense.
+            DuoscopeError: UNAVAILABLE `oidc-provider-unavailable` for a provider that cannot be reached or answers
+                nonsense.
         """
         return (await self._provider(issuer)).metadata
 
     async def exchange(
         self, issuer: str, *, client_id: str, client_secret: str, code: str, verifier: str, redirect_uri: str
     ) -> Tokens:
-        """The tokens for an authorization code. `Refused` if the provider refuses it."""
+        """Exchange an authorization code for tokens. Raises `Refused` if the provider refuses it."""
         metadata = await self.metadata(issuer)
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         form["code_verifier"] = verifier
@@ -122,7 +123,9 @@ class OidcClient:
         return Tokens(id_token, access_token if isinstance(access_token, str) else None)
 
     async def validate(self, issuer: str, id_token: str, *, client_id: str, nonce: str) -> dict[str, Any]:
-        """The claims of an ID token, checked as Core 1.0, section 3.1.3.7, wants it. `Refused` if any check fails."""
+        """Validate an ID token as in Core 1.0, section 3.1.3.7, and return its claims. Raises `Refused` if any check
+        fails.
+        """
         try:
             header = jwt.get_unverified_header(id_token)
             algorithm = header.get("alg")
@@ -209,7 +212,7 @@ class OidcClient:
 
 
 def _remember(remembered: dict[str, _T], issuer: str, value: _T) -> None:
-    """The latest PROVIDERS_MAX."""
+    """Keep the latest PROVIDERS_MAX values."""
     remembered.pop(issuer, None)
     if len(remembered) >= PROVIDERS_MAX:
         remembered.pop(next(iter(remembered)))

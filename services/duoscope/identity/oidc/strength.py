@@ -1,7 +1,7 @@
-"""How strongly, and when, a provider says that it authenticated somebody: `acr`, `amr` and `auth_time` of an ID token.
+"""The strength and time of an authentication, as a provider reports them: `acr`, `amr` and `auth_time` of an ID token.
 
-OpenID Connect Core 1.0, section 2; the methods are those of RFC 8176. What is not said is taken to be the least: one
-factor, at a time that nobody knows.
+OpenID Connect Core 1.0, section 2; the methods are those of RFC 8176. The least is assumed for what is not reported:
+one factor, at an unknown time.
 """
 
 import time
@@ -19,27 +19,27 @@ _IS: Final = frozenset({"face", "fpt", "iris", "retina", "vbm"})
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """What a login was worth. `authenticated_s_ago` is None where the provider does not say."""
+    """The strength of a login. `authenticated_s_ago` is None if the provider does not report it."""
 
     is_multi_factor: bool
     authenticated_s_ago: float | None
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Of a session that begins with it."""
+        """The methods of a session that begins with it."""
         return ("oidc", "mfa") if self.is_multi_factor else ("oidc",)
 
 
 def strength(claims: Mapping[str, Any], acr_values: tuple[str, ...], *, since_s: float | None) -> Strength:
-    """What the claims of a valid ID token say.
+    """The strength that the claims of a valid ID token report.
 
     Args:
         claims: the token's.
         acr_values: those that mean more than one factor.
-        since_s: when the provider was asked to authenticate anew, in seconds since the epoch; None if it was not.
+        since_s: when the provider was asked to authenticate again, in seconds since the epoch; None if it was not.
 
     Raises:
-        Refused: it was, and did not.
+        Refused: it was asked, and did not.
     """
     listed: object = claims.get("amr")
     amr = {str(each) for each in cast("list[object]", listed)} if isinstance(listed, list) else set[str]()

@@ -1,1 +1,1 @@
-"""What an operator does from the command line, and what the first start makes."""
+"""The operator's commands, and the first start."""

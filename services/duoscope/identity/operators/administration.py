@@ -1,4 +1,4 @@
-"""What an operator does from the command line: works across tenants, by leave of whoever can reach the database."""
+"""The operator's commands: they work across tenants, for anyone who can reach the database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ _OPERATOR = PlatformScope(reason="an operator's command")
 
 @dataclass(frozen=True, slots=True)
 class CreatedApiKey:
-    """A key just made. `api_key` is shown once and stored nowhere."""
+    """A new key. `api_key` is shown once and stored nowhere."""
 
     api_key_id: UUID
     key_id: str
@@ -58,9 +58,9 @@ async def create_tenant(
     retention_days: int = RETENTION_DEFAULT_DAYS,
     mfa_required: bool = True,
 ) -> Tenant:
-    """Make a tenant, and its organization and workspace where no such name exists yet.
+    """Create a tenant, and its organization and workspace if these names do not exist yet.
 
-    `mfa_required` is for an organization that this makes: whether its people need a second factor.
+    `mfa_required` applies to an organization that is created: whether its users need a second factor.
 
     Raises:
         DuoscopeError: CONFLICT `tenant-exists` if the workspace has one of that name.
@@ -87,7 +87,7 @@ async def make_tenant(
     mfa_required: bool,
     retention_days: int = RETENTION_DEFAULT_DAYS,
 ) -> Tenant:
-    """`create_tenant` within a platform transaction of the caller's."""
+    """Do `create_tenant` within the caller's platform transaction."""
     found = await organizations.find(tx, code_of(organization))
     if found is None:
         region = await find_region(tx, actor, REGION_CODE)
@@ -136,9 +136,9 @@ async def create_user(
     role: str = "viewer",
     rules: PasswordRules | None = None,
 ) -> User:
-    """Make a user at home in a tenant, with a role there (built-in or the tenant's own, by name).
+    """Create a user whose home is a tenant, with a role there (built-in or the tenant's own, by name).
 
-    `password_expires_at` is for one that was generated, which no rule is asked about.
+    `password_expires_at` is for a generated password, to which the rules do not apply.
 
     Raises:
         DuoscopeError: NOT_FOUND for the tenant or role, CONFLICT `user-exists` for the address, INVALID.
@@ -163,7 +163,7 @@ async def make_user(
     role: str,
     is_platform_admin: bool = False,
 ) -> User:
-    """`create_user` within a platform transaction that has entered the tenant, with its audit entry."""
+    """Do `create_user` within a platform transaction that has entered the tenant, with its audit entry."""
     chosen = await roles.find(tx, role)
     if chosen is None:
         raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
@@ -175,7 +175,7 @@ async def make_user(
         is_platform_admin=is_platform_admin,
     )
     if is_platform_admin:
-        # Whoever runs the platform runs their own organization as well, with the tenants to come.
+        # A platform admin's role covers their whole organization, with its future tenants.
         await user_roles.create(
             tx,
             organization_id=user.organization_id,
@@ -199,7 +199,7 @@ async def create_api_key(
     permissions: Iterable[str] = api_keys.PERMISSIONS,
     expires_at: datetime | None = None,
 ) -> CreatedApiKey:
-    """Make a key for a tenant. NOT_FOUND for the tenant, INVALID for the permissions."""
+    """Create a key for a tenant. Raises NOT_FOUND for the tenant, INVALID for the permissions."""
     wish = KeyWish(name=name, permissions=api_keys.check_permissions(permissions), expires_at=expires_at)
     new = form.generate()
     secret_hash = await hasher.hash(new.secret)
@@ -212,7 +212,7 @@ async def create_api_key(
 async def rotate_api_key(
     store: MetadataStore, hasher: SlowHasher, key_id: str, *, grace_s: int = GRACE_DEFAULT_S
 ) -> CreatedApiKey:
-    """Give a key, by its `tfk-...` id, another secret; the present one works for `grace_s` more.
+    """Give a key, by its `tfk-...` id, a new secret; the current one works for `grace_s` more.
 
     Raises:
         DuoscopeError: NOT_FOUND, CONFLICT `api-key-revoked`, INVALID for the grace period.
@@ -245,7 +245,9 @@ async def list_api_keys(store: MetadataStore, *, tenant_id: UUID | None = None) 
 
 
 async def revoke_api_key(store: MetadataStore, key_id: str, *, reason: str = "revoked by an operator") -> None:
-    """Revoke by `tfk-...` id; receivers notice within 2 s. NOT_FOUND for no such key that still works."""
+    """Revoke a key by its `tfk-...` id; receivers refuse it within 2 s. Raises NOT_FOUND if there is no such valid
+    key.
+    """
     async with store.open_platform(_OPERATOR, "admin.revoke_api_key") as tx:
         key = await api_keys.find(tx, key_id)
         if key is None or key.status == "revoked":
@@ -266,7 +268,7 @@ async def reset_password(
     password_expires_at: datetime | None = None,
     rules: PasswordRules | None = None,
 ) -> None:
-    """Give a user another password, open their account if failures locked it, and end their sessions."""
+    """Set a new password for a user, unlock their account if failures locked it, and end their sessions."""
     if password_expires_at is None:
         await (rules or PasswordRules()).check(password, email=email)
     password_hash = await hasher.hash(password)
@@ -280,7 +282,7 @@ async def reset_password(
 
 
 async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:
-    """Keep telemetry that arrives from now on for one of the retention classes; receivers notice within 30 s."""
+    """Set the retention of telemetry that arrives from now on; receivers apply it within 30 s."""
     async with store.open_platform(_OPERATOR, "admin.find_tenant") as tx:
         tenant = await tenants.get(tx, tenant_id)
     if tenant is None:

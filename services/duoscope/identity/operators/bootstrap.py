@@ -1,11 +1,11 @@
-"""The first start: a platform admin, an organization, a workspace, a tenant and an API key, told once.
+"""The first start: a platform admin, an organization, a workspace, a tenant and an API key, shown once.
 
 All rows are one transaction. The credentials are on disk under a temporary name before it commits and get their real
-name after it: a kill anywhere in between loses nothing, because the next start finds the temporary file, sees that its
+name after it. A kill anywhere in between loses nothing, because the next start finds the temporary file, sees that its
 organization exists, and finishes. A temporary file whose transaction never committed is overwritten.
 
-The admin's password ends after a day. In a trial, where whoever starts duoscope owns all of it, a later start makes
-another if nobody has set their own by then.
+The admin's password expires after a day. In a trial, where whoever starts duoscope owns everything, a later start makes
+a new one if nobody has set their own by then.
 """
 
 import json
@@ -52,14 +52,14 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """What `bootstrap` found or made.
+    """The result of `bootstrap`.
 
     Attributes:
         path: where the credentials are, or would be.
         created: whether this start made them: the only time to print them.
-        renewed: whether this start made the admin another password, because the one before had ended.
-        credentials: None when the platform exists but the file does not, such as on another machine. Then
-            `duoscope admin reset-password` and `duoscope admin create-api-key` make new ones.
+        renewed: whether this start made a new password for the admin, because the previous one had expired.
+        credentials: None when the platform exists but the file does not, such as on another machine. Then `duoscope
+            admin reset-password` and `duoscope admin create-api-key` make new ones.
     """
 
     path: Path
@@ -80,9 +80,9 @@ async def bootstrap(
     admin_email: str = ADMIN_EMAIL,
     is_trial: bool = False,
 ) -> FirstStart:
-    """Make everything a new platform needs, or find that it was made. May run at every start.
+    """Create everything a new platform needs, or find that it exists. May run at every start.
 
-    `is_trial` is for embedded stores: one person, one machine, who is not asked for a second factor at first.
+    `is_trial` is for embedded stores: one person on one machine, who needs no second factor at first.
     """
     path = data_dir / CREDENTIALS_FILE
     temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
@@ -149,7 +149,7 @@ async def bootstrap(
             otlp_http_endpoint=otlp_http_endpoint,
         )
         if here != found:
-            # The ports changed since: whoever reads the file, such as the demo, must find this start's.
+            # The ports may have changed: readers of the file, such as the demo, must find this start's.
             _replace(path, here)
             found = here
     return FirstStart(path, created=finish, credentials=found, renewed=renewed, is_trial=is_trial)
@@ -158,10 +158,12 @@ async def bootstrap(
 async def _with_password(
     store: MetadataStore, hasher: SlowHasher, path: Path, known: Credentials, *, renews: bool
 ) -> Credentials:
-    """Without the password where the admin has set their own; with another where it has ended and that is wanted."""
+    """The credentials without the password if the admin has set their own; with a new one if it has expired and renewal
+    is wanted.
+    """
     password, expires_at = generated()
     async with store.open_platform(_FIRST_START, "bootstrap.password") as tx:
-        # They may have taken another address since.
+        # The admin may have changed the address since.
         email = await users.find_first_admin_email(tx, UUID(known.organization_id))
         login = await users.find_login(tx, email) if email else None
         if email is None or login is None:
@@ -171,7 +173,7 @@ async def _with_password(
             return known
         if login.password_expires_at is None:
             if await hasher.verify(login.password_hash, known.admin_password):
-                # Made by a version whose passwords had no end.
+                # Made by a version whose passwords did not expire.
                 return known
             found = replace(known, admin_password="", admin_password_expires_at="")
         elif login.password_has_expired and renews:
@@ -181,7 +183,8 @@ async def _with_password(
             await audit.record(tx, system("a trial's start"), "password.reset", user)
         else:
             return known
-        # Before the commit: a kill in between leaves one that does not work, in the place of one that does not either.
+        # Before the commit: after a kill in between, a password that does not work yet replaces one that does not work
+        # any more.
         _replace(path, found)
     return found
 
@@ -208,7 +211,7 @@ def _write(path: Path, credentials: Credentials) -> None:
 
 
 def _read(path: Path) -> Credentials | None:
-    """None for a file that is missing, or that a kill cut short."""
+    """Read the file. Returns None if it is missing, or if a kill cut it short."""
     try:
         return Credentials(**json.loads(path.read_text("utf-8")))
     except (FileNotFoundError, ValueError, TypeError):

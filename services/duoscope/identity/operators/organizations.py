@@ -1,4 +1,4 @@
-"""What an operator does with organizations and people from the command line, by the rules that the API has as well."""
+"""The operator's commands on organizations and users, with the same rules as the API."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ from duoscope.metadata import invitations as invitation_rows
 from duoscope.metadata import organizations, roles, tenants, user_roles
 from duoscope.metadata.invitations import Overview
 from duoscope.metadata.organizations import Organization
-from duoscope.metadata.user_roles import Access
+from duoscope.metadata.user_roles import Assignment
 from duoscope.stores.postgres import MetadataStore
 
 _OPERATOR: Final = PlatformScope(reason="an operator's command")
@@ -39,7 +39,10 @@ async def create_organization(
     tenant: str = "Default",
     mfa_required: bool = True,
 ) -> MadeOrganization:
-    """NOT_FOUND for the region's code, but that the default one is made; CONFLICT for a name that is taken."""
+    """Create an organization. The default region is created on demand.
+
+    Raises NOT_FOUND for another unknown region, CONFLICT for a name that is taken.
+    """
     async with store.open_platform(_OPERATOR, "admin.create_organization") as tx:
         found = await find_region(tx, operator(), region)
         made = await add_organization(
@@ -57,7 +60,8 @@ async def create_organization(
 async def invite(
     store: MetadataStore, invitations: Invitations, *, organization: str, email: str, role: str, tenant_id: UUID | None
 ) -> Sent:
-    """Invite to an organization (by code), or to one of its tenants; the link is answered whether it is mailed or not.
+    """Invite an address to an organization (by code), or to one of its tenants. Returns the link whether it is mailed
+    or not.
 
     Raises:
         DuoscopeError: NOT_FOUND for organization, role or tenant; CONFLICT as in Invitations.create.
@@ -79,7 +83,7 @@ async def invite(
 
 
 async def list_invitations(store: MetadataStore, *, organization: str | None = None) -> list[Overview]:
-    """Of all organizations or one (by code), newest first.
+    """List the invitations of all organizations or of one (by code), newest first.
 
     Raises:
         DuoscopeError: NOT_FOUND for the organization.
@@ -91,13 +95,15 @@ async def list_invitations(store: MetadataStore, *, organization: str | None = N
 
 
 async def resend_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> Sent:
-    """With a new link, answered whether it is mailed or not. Errors as in Invitations.resend, but that for no mail."""
+    """Send an invitation again with a new link, which is returned whether it is mailed or not. Raises as
+    Invitations.resend does, except for missing mail.
+    """
     authority = await _over_invitation(store, invitation_id)
     return await invitations.resend(authority, invitation_id, needs_mail=False)
 
 
 async def revoke_invitation(store: MetadataStore, invitations: Invitations, invitation_id: UUID) -> None:
-    """End it. Errors as in Invitations.revoke."""
+    """Revoke an invitation. Raises as Invitations.revoke does."""
     await invitations.revoke(await _over_invitation(store, invitation_id), invitation_id)
 
 
@@ -109,8 +115,8 @@ async def _over_invitation(store: MetadataStore, invitation_id: UUID) -> Authori
     return operator_over(found.organization_id)
 
 
-async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Access]:
-    """Who holds which role where, of all organizations or one (by code).
+async def list_access(store: MetadataStore, *, organization: str | None = None) -> list[Assignment]:
+    """List the role assignments of all organizations or of one (by code).
 
     Raises:
         DuoscopeError: NOT_FOUND for the organization.
@@ -122,6 +128,6 @@ async def list_access(store: MetadataStore, *, organization: str | None = None) 
 
 
 async def list_places(store: MetadataStore) -> dict[UUID, tuple[str, str]]:
-    """By tenant: its organization's code and its workspace's name."""
+    """The organization's code and the workspace's name of each tenant."""
     async with store.open_platform(_OPERATOR, "admin.list_places") as tx:
         return await tenants.list_places(tx)

@@ -1,1 +1,1 @@
-"""Passwords: hashing, and which may be chosen."""
+"""Passwords: hashing, and the rules for choosing them."""

@@ -1,11 +1,12 @@
-"""Whether a password was stolen elsewhere: the list that is shipped (PROVENANCE.md), and a service that knows more.
+"""Checks whether a password was stolen elsewhere: with the built-in list (PROVENANCE.md), and a service that knows
+more.
 
-The service speaks the range protocol of Pwned Passwords (https://haveibeenpwned.com/API/v3#PwnedPasswords). It is asked
-for all hashes that begin as the password's SHA-1 does, by 20 of its 160 bits, so that it learns next to nothing; with
-padding, so that whoever watches the line learns no more.
+The service speaks the range protocol of Pwned Passwords (https://haveibeenpwned.com/API/v3#PwnedPasswords). The query
+is for all hashes that begin with the same 20 of 160 bits as the password's SHA-1, so that the service learns next to
+nothing; with padding, so that an observer of the line learns no more.
 
-Who sets a password does not wait for a service that is away: the shipped list alone decides then, and it is not asked
-again for some minutes.
+A service that is down delays nobody: the built-in list alone decides then, and the service is not asked again for some
+minutes.
 """
 
 import asyncio
@@ -28,15 +29,16 @@ _OK: Final = 200
 
 
 class BreachedPasswords:
-    """Knows breached passwords.
+    """Recognizes breached passwords.
 
     Args:
-        url: what the first five hexadecimal digits are appended to; empty or `off`: the shipped list alone decides.
+        url: the address to which the first five hexadecimal digits are appended; empty or `off`: the built-in list
+            alone decides.
     """
 
     def __init__(self, url: str = "") -> None:
         self.url: Final = "" if url == "off" else url.rstrip("/")
-        # The operator named it, nobody else can: it may be anywhere.
+        # Only the operator can set this address: it may be anywhere.
         self._outbound = Outbound("0.0.0.0/0, ::/0") if self.url else None
         self._asked_again_s = 0.0
         if self.url:
@@ -51,7 +53,7 @@ class BreachedPasswords:
         return is_listed(password) or is_listed(password.casefold()) or await self._service_has(password)
 
     async def close(self) -> None:
-        """Let go of idle connections."""
+        """Close idle connections."""
         if self._outbound is not None:
             await self._outbound.close()
 
@@ -65,14 +67,15 @@ class BreachedPasswords:
                 answer = await self._outbound.request("GET", f"{self.url}/{prefix}", headers={"add-padding": "true"})
             if answer.status != _OK:
                 raise ValueError(f"it answered {answer.status}")  # noqa: TRY301 - one place for all that goes wrong
-            # Padding is entries that were seen no times.
+            # Padding consists of entries that were seen zero times.
             return any(
                 suffix.strip().upper() == rest and int(count) > 0
                 for suffix, _, count in (line.partition(":") for line in answer.body.decode("ascii").splitlines())
             )
         except (DuoscopeError, TimeoutError, ValueError) as error:
             self._asked_again_s = time.monotonic() + limits.BREACHED_PAUSE_S
-            # Not the error's detail, which has the digits: beside the request's line they would tell of a password.
+            # Not the error's detail, which has the digits: together with the request's line in the log they would
+            # reveal a part of a password.
             why = error.__cause__ or error
             _log.warning(
                 "breached passwords cannot be asked for at %s (%s): for %d minutes new passwords are compared with the "
@@ -85,7 +88,7 @@ class BreachedPasswords:
 
 
 def is_listed(password: str) -> bool:
-    """Whether the shipped list has it, or, once in three thousand, something that only looks like it."""
+    """Whether the built-in list contains the password. One in three thousand others matches by chance."""
     start, low = _sha1(password)[:2], _sha1(password)[2:4]
     content, bucket = _content(), int.from_bytes(start)
     first = _BUCKETS + 2 * sum(content[:bucket])

@@ -1,8 +1,8 @@
-"""Argon2id off the event loop: few threads, a short queue, and an honest refusal when both are full.
+"""Argon2id off the event loop: few threads, a short queue, and a clear error when both are full.
 
-One verification costs about 18 ms of a core: a flood of wrong passwords takes the cores that the threads may have, and
-delays logins and nothing else. Whoever is asked to verify for nobody (an unknown e-mail address) does so against a
-dummy, so that known and unknown answer alike.
+One verification costs about 18 ms of a core: a flood of wrong passwords uses the cores that the threads may have, and
+delays only logins. A login with an unknown e-mail address is verified against a dummy, so that known and unknown ones
+take the same time.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ TIME_COST = 2
 PARALLELISM = 1
 """OWASP's first recommendation for Argon2id."""
 THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
-"""Half of the cores at the most. Not threads of a lower priority: one that is put aside while it holds the
-interpreter's lock holds up everything else."""
+"""Half of the cores at most. Not threads of a lower priority: one that is suspended while it holds the interpreter's
+lock blocks everything else."""
 WAITING_MAX = 32
 """Verifications that wait or run: at the limit the last waits about 0.6 s for one thread."""
 WAITING_KNOWN_MAX = 40
-"""The same for devices that their users trust: strangers cannot fill the queue for them."""
+"""The same for trusted devices: strangers cannot fill the queue for them."""
 RETRY_AFTER_S = 1.0
 
 _T = TypeVar("_T")
@@ -43,17 +43,17 @@ class SlowHasher:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting_max = waiting_max
         self._waiting = 0
-        # Made once for real, so that it costs what every other hash costs to verify.
+        # A real hash, so that it costs as much to verify as any other.
         self._dummy = self._argon2.hash(secrets.token_hex(16))
 
     async def hash(self, secret: str) -> str:
-        """The PHC string of a new hash. UNAVAILABLE `too-many-logins` when the queue is full."""
+        """Hash a secret. Returns the PHC string. Raises UNAVAILABLE `too-many-logins` when the queue is full."""
         return await self._run(lambda: self._argon2.hash(secret))
 
     async def verify(self, stored: str | None, presented: str, *, is_known: bool = False) -> bool:
-        """Whether the hash is the secret's; None stands for nobody's and is never right. UNAVAILABLE as for `hash`.
+        """Whether the hash belongs to the secret; None is a dummy and never matches. Raises UNAVAILABLE as `hash` does.
 
-        `is_known`: for a client that has shown who it is, the queue is a little longer.
+        `is_known`: for a known client the queue is a little longer.
         """
         if len(presented) > PASSWORD_CHARS_MAX:
             presented, stored = "", None
@@ -61,7 +61,7 @@ class SlowHasher:
         return right and stored is not None
 
     def require_place(self, *, is_known: bool = False) -> None:
-        """UNAVAILABLE `too-many-logins` if the queue is full: before work is done that would be for nothing."""
+        """Raise UNAVAILABLE `too-many-logins` if the queue is full, before work is done in vain."""
         if self._waiting >= self._waiting_max + (WAITING_KNOWN_MAX - WAITING_MAX if is_known else 0):
             raise too_many_logins()
 
@@ -70,7 +70,7 @@ class SlowHasher:
         return self._argon2.check_needs_rehash(stored)
 
     def close(self) -> None:
-        """Let go of the threads; what runs ends on its own within milliseconds."""
+        """Release the threads; running work ends on its own within milliseconds."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, stored: str, presented: str) -> bool:
@@ -84,7 +84,7 @@ class SlowHasher:
         future = self._executor.submit(work)
         self._waiting += 1
         loop = asyncio.get_running_loop()
-        # Counted until it has run, not until its caller has lost patience.
+        # Counted until it has run, not only until its caller gives up.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finished) if not loop.is_closed() else None)
         return await asyncio.wrap_future(future)
 
@@ -93,7 +93,7 @@ class SlowHasher:
 
 
 def too_many_logins() -> DuoscopeError:
-    """What is answered where secrets cannot be verified as fast as they come."""
+    """The error when secrets cannot be verified as fast as they come."""
     return unavailable(
         "Too many credentials are being verified; try again.", code="too-many-logins", retry_after_s=RETRY_AFTER_S
     )

@@ -1,9 +1,9 @@
-"""Which passwords may be chosen: NIST SP 800-63B, section 3.1.1.2. Long enough, not a common one; nothing is said
-about kinds of characters, and what somebody chose does not expire. It is taken to the letter.
+"""The rules for passwords: NIST SP 800-63B, section 3.1.1.2. Long enough, and not a common one; there are no rules
+about kinds of characters, a chosen password does not expire, and it is used exactly as typed.
 
-Common is what is in the list (PROVENANCE.md), what only adds digits and punctuation to an entry of it or to a word that
-everybody would try here (the address, the product), and what repeats itself or counts; breached is what
-breached_passwords.py knows.
+Common passwords are those in the list (PROVENANCE.md), those that only add digits and punctuation to an entry of it or
+to a word that anyone would try here (the address, the product), and repeated or counted characters.
+breached_passwords.py recognizes breached ones.
 """
 
 import gzip
@@ -31,13 +31,13 @@ _ROWS: Final = tuple(
 
 
 class PasswordRules:
-    """All that is asked of a new password; `breached` is closed by whoever made it."""
+    """All checks of a new password. The creator of `breached` closes it."""
 
     def __init__(self, breached: BreachedPasswords | None = None) -> None:
         self._breached = breached or BreachedPasswords()
 
     async def check(self, password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
-        """`check_password`, and INVALID `password-breached`. May ask a service: not within a transaction."""
+        """Do `check_password`, and raise INVALID `password-breached`. May query a service: not within a transaction."""
         check_password(password, email=email, names=names)
         if await self._breached.has(password):
             raise invalid(
@@ -48,12 +48,12 @@ class PasswordRules:
 
 
 def check_password(password: str, *, email: str = "", names: tuple[str, ...] = ()) -> None:
-    """What can be said of a password by itself.
+    """Check a password by itself.
 
     Args:
-        password: as somebody chose it.
-        email: whose it is to be.
-        names: further words that everybody would try for this user.
+        password: as the user chose it.
+        email: of its user.
+        names: further words that anyone would try for this user.
 
     Raises:
         DuoscopeError: INVALID `password-length` or `password-common`.
@@ -79,24 +79,24 @@ def check_password(password: str, *, email: str = "", names: tuple[str, ...] = (
 
 
 def generated() -> tuple[str, datetime]:
-    """A password that is made for somebody, of 144 random bits, and when it ends: they set one of their own before."""
+    """Generate a password of 144 random bits. Also returns its expiry, before which users set their own."""
     return secrets.token_urlsafe(18), now() + timedelta(seconds=limits.GENERATED_PASSWORD_S)
 
 
 @cache
 def common() -> frozenset[str]:
-    """The list, in lower case."""
+    """The list of common passwords, in lower case."""
     packed = (files("duoscope.identity.passwords") / "common_passwords.txt.gz").read_bytes()
     return frozenset(gzip.decompress(packed).decode().split())
 
 
 def _unit(text: str) -> str:
-    """What is repeated to make the text: `abcabc` repeats `abc`; otherwise the text itself."""
+    """The unit whose repetition makes the text: `abcabc` repeats `abc`; otherwise the text itself."""
     return text[: (text + text).find(text, 1)]
 
 
 def _counts(text: str) -> bool:
-    """Whether it is made of runs along a row of the keyboard, the alphabet or the digits."""
+    """Whether the text is made of runs along a row of the keyboard, the alphabet or the digits."""
     run = rest = 0
     for start in range(1, len(text)):
         if any(text[start - 1 : start + 1] in row for row in _ROWS):

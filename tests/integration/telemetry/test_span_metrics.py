@@ -1,4 +1,4 @@
-"""Figures of services by minute against plain Python over the same spans."""
+"""RED metrics of services by minute, compared with plain Python over the same spans."""
 
 import math
 import random
