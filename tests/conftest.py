@@ -1,8 +1,8 @@
 """The real stores for every test that needs them.
 
-PostgreSQL: one server a test run, one database cloned a test. ClickHouse: one engine a process (it has no more), in
-which every test makes a tenant of its own with `new_scope` and fills it with `deliver`. `running` is a whole duoscope
-as a process of its own, for what must be seen from outside. The fixtures are in `tests/support/`.
+PostgreSQL: one server per test run, one cloned database per test. ClickHouse: one engine per process (it can have no
+more), in which every test makes a tenant of its own with `new_scope` and fills it with `deliver`. `running` is a whole
+duoscope in a separate process, for tests from outside. The fixtures are in `tests/support/`.
 """
 
 import os

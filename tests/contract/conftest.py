@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @dataclass
 class Answer:
-    """What came back: the gRPC code (that of google.rpc.Status over HTTP) and, over HTTP, its status."""
+    """The answer: the gRPC code (over HTTP that of google.rpc.Status) and, over HTTP, its status."""
 
     code: int
     http: int | None
@@ -92,7 +92,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def detail(self, kind):
-        """The detail of a kind, None without."""
+        """The detail of a kind, or None."""
         found = kind()
         return next((found for each in self.status.details if each.Unpack(found)), None)
 
@@ -106,7 +106,7 @@ class Answer:
 
     @property
     def retry_s(self) -> float | None:
-        """Seconds until the client may try again, where it may."""
+        """The seconds until the client may try again, if it may."""
         hint = self.detail(RetryInfo)
         return hint and hint.retry_delay.ToMilliseconds() / 1000
 
@@ -120,7 +120,7 @@ class Answer:
         return found
 
     def expect(self, code, http, reason=None):
-        """The code on the transport it came by, and words that a person wrote."""
+        """Check the code on the transport it came by, and words of its message."""
         assert self.code == code.value[0], self.status
         assert self.http in (None, http)
         message = self.status.message
@@ -141,7 +141,7 @@ def grpc_outcome(code, details, metadata):
 
 
 def http_answer(response):
-    """HTTP's answer, whose google.rpc.Status must be in the encoding of the request."""
+    """An HTTP answer, whose google.rpc.Status must be in the encoding of the request."""
     content_type = response.headers["content-type"]
     sent = response.request.headers.get("content-type", "").partition(";")[0].lower()
     assert content_type == (PROTOBUF if sent == PROTOBUF else JSON)
@@ -155,7 +155,7 @@ def http_answer(response):
 
 
 def _to_json(message):
-    """OTLP/JSON of a message: enums as numbers, ids in hex."""
+    """A message as OTLP/JSON: enums as numbers, ids in hex."""
     document = json_format.MessageToDict(message, use_integers_for_enums=True)
     for resource in document.get("resourceSpans", []):
         for span in resource["scopeSpans"][0]["spans"]:
@@ -182,7 +182,9 @@ class Sender:
     async def __call__(
         self, transport, signal, raw=None, *, headers=None, compression=None, encoding=None, timeout_s=60
     ):
-        """Send: `compression` compresses, `encoding` only says so. No `raw` is the empty request."""
+        """Send a request. `compression` compresses, `encoding` only sets the header. Without `raw` it is the empty
+        request.
+        """
         signal = BY_NAME[signal]
         if raw is None:
             raw = b"{}" if transport == "http/json" else b""
@@ -216,7 +218,7 @@ def send(running):
 
 @pytest.fixture
 def sound(otlp):
-    """A sound request of each signal, as a message."""
+    """A valid request of each signal, as a message."""
     now = now_unix_nano()
     metric = BY_NAME["metrics"].request().resource_metrics.add().scope_metrics.add().metrics.add(name="m")
     metric.gauge.data_points.add(time_unix_nano=now, as_int=1)
@@ -230,7 +232,7 @@ def sound(otlp):
 
 @pytest.fixture
 def encoded(sound):
-    """A sound request of a signal in the encoding of a transport."""
+    """A valid request of a signal in the encoding of a transport."""
     return lambda transport, signal: (
         _to_json(sound[signal]) if transport == "http/json" else sound[signal].SerializeToString()
     )
@@ -238,7 +240,7 @@ def encoded(sound):
 
 @pytest.fixture
 async def verifier(metadata_store):
-    """Checks keys, and `verifier.key` is one."""
+    """A verifier of keys; `verifier.key` is a valid key."""
     hasher = SlowHasher()
     tenant = await administration.create_tenant(metadata_store, organization="Acme", workspace="Main", tenant="one")
     key = await administration.create_api_key(metadata_store, hasher, tenant_id=tenant.tenant_id, name="collector")
@@ -250,7 +252,7 @@ async def verifier(metadata_store):
 
 @pytest.fixture
 async def stranded_store():
-    """A ClickHouse that is away. Port 9 (discard) of the loopback interface: nothing listens there."""
+    """A ClickHouse that is down. Port 9 (discard) of the loopback interface: nothing listens there."""
     store = TelemetryStore(Settings(clickhouse_dsn="http://127.0.0.1:9"))
     yield store
     await store.close()
@@ -258,7 +260,7 @@ async def stranded_store():
 
 @pytest.fixture
 def serve(stranded_store, verifier, tmp_path):
-    """Serves an Ingest of this kind on both ports; empty requests need no store."""
+    """Serves an Ingest on both ports; empty requests need no store."""
 
     @asynccontextmanager
     async def serving(kind=Ingest, tls=None, *, trusted=(), **options):

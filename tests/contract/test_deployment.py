@@ -1,4 +1,4 @@
-"""compose.yaml and the ClickHouse accounts, as far as they can be held to the code without running containers."""
+"""compose.yaml and the ClickHouse accounts match the code, as far as that can be checked without containers."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""What the documents say exists, exists: settings, commands, make targets, files, limits."""
+"""Everything that the documents name exists: settings, commands, make targets, files, limits."""
 
 import dataclasses
 import re

@@ -1,7 +1,8 @@
-"""What OTLP and good sense ask of connections: pings, deadlines, limits, order of checks, memory, a clean stop.
+"""Obligations on connections, from OTLP and common sense: pings, deadlines, limits, order of checks, memory, a clean
+stop.
 
-The limits in seconds are made short here; what counts is what happens when they are over. Clients are sockets where a
-library would hide what is to be seen.
+The limits in seconds are shortened here; the tests check what happens after them. Clients are plain sockets where a
+library would hide what is tested.
 """
 
 import asyncio

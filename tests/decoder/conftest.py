@@ -1,7 +1,4 @@
-"""Requests for the decoder, and what it is held against.
-
-The modules beside this file, and those in `tools/`, are imported by their names.
-"""
+"""Requests for the decoder, and the oracles for it; the modules beside this file are imported by their names."""
 
 import sys
 from pathlib import Path
@@ -17,7 +14,7 @@ import otlp_requests
 
 @pytest.fixture(scope="session")
 def oracle():
-    """The rows that are due, by google.protobuf."""
+    """The expected rows, by google.protobuf."""
     return otlp_oracle
 
 
@@ -29,7 +26,7 @@ def twins():
 
 @pytest.fixture(scope="session")
 def make(twins):
-    """A random request of a kind from a seed, and its maker."""
+    """Makes a random request of a kind from a seed, and its maker."""
 
     def request(kind, seed):
         maker = otlp_requests.Maker(seed, otlp_oracle.NOW_NS)

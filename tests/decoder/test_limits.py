@@ -1,4 +1,4 @@
-"""What a hostile request may cost: memory and time in proportion to its bytes, whatever is in it."""
+"""The cost of a hostile request: memory and time stay in proportion to its bytes."""
 
 import resource
 import time

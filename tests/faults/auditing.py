@@ -1,4 +1,4 @@
-"""The final read, over the API: what of the books is there, how often, and what is there besides."""
+"""The final read, over the API: which items of the books are there, how often, and what else is there."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Somebody who uses the API and sends telemetry while strangers do harm, and what he feels of it."""
+"""A tenant that uses the API and sends telemetry while strangers attack, and the effects it notices."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""The deployment that faults happen to, and the table that is printed at the end."""
+"""The deployment that fails in the fault tests, and the table printed at the end."""
 
 import dataclasses
 import os
@@ -28,7 +28,7 @@ def pytest_configure(config):
 
 
 def table(rows):
-    """Lines of Markdown."""
+    """The lines of a Markdown table."""
     cells = [
         [field.name.replace("_", " ") for field in dataclasses.fields(rows[0])],
         *([f"{v:,}" if isinstance(v, int | float) else v for v in dataclasses.astuple(row)] for row in rows),
@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope="session")
 def say(request):
-    """Tells how far `make faults` is, which takes long."""
+    """Reports the progress of `make faults`, which takes long."""
     reporter = request.config.pluginmanager.getplugin("terminalreporter")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
@@ -109,7 +109,7 @@ def deployment(tmp_path_factory, postgres):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mounts a disk of some MiB, where the system lets us."""
+    """Mounts a disk of some MiB, if the system allows it."""
     mounted = []
 
     def mount(mib):
@@ -130,13 +130,13 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def tenant(deployment):
-    """Nobody has sent anything for this one."""
+    """A tenant for which nobody has sent anything."""
     return deployment.tenant(f"tenant{next(_names)}")
 
 
 @pytest.fixture
 def load(otlp, request):
-    """Makes a load on all receivers of the deployment, or on those given."""
+    """Puts load on all receivers of the deployment, or on those given."""
 
     def make(tenant, receivers=None, **options):
         receivers = receivers or request.getfixturevalue("deployment").receivers
@@ -158,7 +158,7 @@ def feel(request, say):
 
 @pytest.fixture
 def audit(request, say):
-    """Writes a row of the table, and fails where anything was lost, doubled or foreign."""
+    """Writes a row of the table, and fails if anything was lost, duplicated or in the wrong tenant."""
 
     def check(fault, tenant, books, rounds=1):
         say(f"{fault}: looking for {len(books.sent) * sending.ITEMS:,} items")

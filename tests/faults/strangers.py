@@ -1,8 +1,8 @@
-"""Strangers who mean harm to the API's port, as a process of their own: they go on until stdin ends.
+"""Hostile clients of the API's port, in a separate process: they run until stdin ends.
 
     python strangers.py KIND PORT COUNT [TOKEN]
 
-They say `ready` once they do what their kind does; the kinds are the functions of this module.
+They print `ready` once they do what their kind does; the kinds are the functions of this module.
 """
 
 import json

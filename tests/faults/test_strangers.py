@@ -1,6 +1,6 @@
-"""Strangers at the API's port, and what a bystander of another tenant feels of them: none of his calls is refused.
+"""Hostile clients of the API's port, and their effects on another tenant: none of its calls is refused.
 
-How slow his calls become is printed. On a machine of which nothing else is known only `make faults` asserts it.
+How slow its calls become is printed. Only `make faults` asserts it, since other machines may be busy.
 """
 
 import itertools

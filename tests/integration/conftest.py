@@ -96,11 +96,11 @@ async def inhabited(metadata_store, inhabit) -> Inhabited:
 
 
 class SmtpServer:
-    """A mail server that keeps what it is sent, on a free port of this machine.
+    """A mail server on a free port of this machine that keeps the mails it receives.
 
     Attributes:
         mails: in the order of their arrival.
-        answer: what it says to a mail instead of taking it, such as `451 busy`.
+        answer: its answer to a mail instead of accepting it, such as `451 busy`.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class SmtpServer:
         return "250 OK"
 
     async def arrived(self, timeout_s: float = 20) -> EmailMessage:
-        """The latest mail, as soon as there is one that this has not answered yet."""
+        """The latest mail, as soon as there is one that this has not returned yet."""
         assert await asyncio.to_thread(self._arrived.wait, timeout_s), "no mail came"
         self._arrived.clear()
         return self.mails[-1]
@@ -148,7 +148,7 @@ def smtp_server() -> Generator[SmtpServer]:
 
 @pytest.fixture(scope="session")
 def totp_code():
-    """What an authenticator shows: never a code that may be over by the time it is looked at."""
+    """The code of an authenticator: never one that may expire before it is checked."""
 
     def code(secret: str) -> str:
         left_s = 30 - time.time() % 30

@@ -1,4 +1,4 @@
-"""Two tenants of the running duoscope: one that stock SDKs send to, and one that must see nothing of it."""
+"""Two tenants of the running duoscope: one that stock SDKs send to, and one that must see none of it."""
 
 import time
 from contextlib import ExitStack
@@ -23,11 +23,11 @@ class Tenant:
         return self.client.get(f"/traces/{trace_id}")
 
     def logs(self, query: str) -> list[dict[str, Any]]:
-        """Records that meet the query, oldest first."""
+        """Records that match the query, oldest first."""
         return self._post("/logs/search", query=query)["items"][::-1]
 
     def metric(self, name: str, aggregation: str, *group_by: str) -> dict[tuple[str, ...], list[float]]:
-        """Values by labels, without the steps that have none."""
+        """Values by labels, without empty steps."""
         body = {"metric": name, "aggregation": aggregation, "group_by": list(group_by), "step": "1h"}
         return {
             tuple(series["labels"].values()): [value for _, value in series["points"] if value is not None]
@@ -35,7 +35,7 @@ class Tenant:
         }
 
     def shapes(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """What the list of metrics says, by name."""
+        """The entries of the list of metrics, by name."""
         answer = self.client.get("/metrics", params={"prefix": prefix})
         assert answer.status_code == 200, answer.text
         return {metric.pop("name"): metric for metric in answer.json()["items"]}
@@ -70,7 +70,7 @@ def stranger(tenants):
 
 @pytest.fixture
 def eventually():
-    """Asks until the answer is true, within the time in which everything must be visible."""
+    """Repeats a check until it is true, within the time in which everything must be visible."""
 
     def ask(question):
         deadline = time.monotonic() + VISIBLE_S
@@ -84,7 +84,7 @@ def eventually():
 
 @pytest.fixture
 def assert_sees_nothing():
-    """The stranger's answers are those of an empty store."""
+    """Checks that the other tenant's answers are those of an empty store."""
 
     def check(stranger, trace_id, service, metric):
         answer = stranger.trace(trace_id)

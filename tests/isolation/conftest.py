@@ -1,4 +1,4 @@
-"""Every query that an isolation test has ClickHouse run is explained as well: it must find its rows by the tenant."""
+"""Explains every query that an isolation test runs in ClickHouse: it must select its rows by the tenant."""
 
 import re
 import time
@@ -14,7 +14,7 @@ _SOURCE = re.compile(r"ReadFromMergeTree \((\S+)\)")
 
 
 def _sources(plan: list[str]) -> dict[str, set[str]]:
-    """The keys by which each stored table is read, of the lines of EXPLAIN indexes = 1."""
+    """The keys by which each stored table is read, from the lines of EXPLAIN indexes = 1."""
     found: dict[str, set[str]] = {}
     table, in_keys = "", False
     for line in plan:
@@ -33,7 +33,7 @@ def _sources(plan: list[str]) -> dict[str, set[str]]:
 
 @pytest.fixture(autouse=True)
 async def queries(monkeypatch):
-    """What was asked during the test: name, SQL, parameters, reader."""
+    """The queries during the test: name, SQL, parameters, reader."""
     asked = []
     run = TelemetryReader.query
 
@@ -56,7 +56,7 @@ async def queries(monkeypatch):
 
 @pytest.fixture(scope="session")
 def totp_code():
-    """What an authenticator shows: never a code that may be over by the time it is looked at."""
+    """The code of an authenticator: never one that may expire before it is checked."""
 
     def code(secret: str) -> str:
         left_s = 30 - time.time() % 30

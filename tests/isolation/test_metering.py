@@ -1,4 +1,4 @@
-"""What is counted about a tenant's ingest says nothing of its neighbour, and does not change with it."""
+"""Counts about a tenant's ingest reveal nothing about its neighbour, and do not change with it."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""What an organization may have and send: the limits hold over all of its tenants, and show to nobody else."""
+"""Limits of an organization apply to all of its tenants, and are visible to nobody else."""
 
 import asyncio
 import dataclasses

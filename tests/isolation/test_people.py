@@ -1,4 +1,6 @@
-"""People and places of a neighbour: the same names, in the same workspace or another organization, and out of reach."""
+"""Users, workspaces and tenants of a neighbour, with the same names, in the same workspace or another organization: all
+out of reach.
+"""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Folders of small migrations, and a ClickHouse migrator in a process of its own (chdb: one directory a process)."""
+"""Folders of small migrations, and a ClickHouse migrator in a separate process (chdb: one directory per process)."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ class ClickHouseProcess:
     folder: Path
 
     async def __call__(self, action: str, *, die_at: int = 0) -> Any:
-        """Run one action; None when the process died in the middle, as it was told to."""
+        """Run one action. Returns None when the process died in the middle, as it was told to."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", _PROCESS, str(self.path), str(self.folder), action, str(die_at), ""),
@@ -73,7 +73,7 @@ class ClickHouseProcess:
 
 @pytest.fixture
 def write_migrations(tmp_path: Path) -> Callable[..., Path]:
-    """Write `name=(up, down)` files into a folder of this test; answers the folder of folders."""
+    """Writes `name=(up, down)` files into a folder of this test. Returns the folder of folders."""
 
     def write(store: str, **files: tuple[str, str]) -> Path:
         folder = tmp_path / "migrations" / store

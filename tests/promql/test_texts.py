@@ -1,4 +1,4 @@
-"""Any text: errors that point at the character, and no death of the process."""
+"""Any text gives an answer or an error that points at the character, and never crashes the process."""
 
 import random
 import re

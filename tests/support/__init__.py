@@ -1,1 +1,1 @@
-"""Fixtures of all tests, one file a kind; `tests/conftest.py` names them."""
+"""Fixtures of all tests, one file per kind; `tests/conftest.py` names them."""

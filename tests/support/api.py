@@ -1,4 +1,4 @@
-"""The API app over real stores, called without a network, and users with just the permissions that a test names."""
+"""The API app over real stores, called without a network, and users with exactly the permissions that a test names."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -33,9 +33,9 @@ class Api:
     async def headers(
         self, scope: Scope, *permissions: str, organization_wide: bool = False, platform_admin: bool = False
     ) -> dict[str, str]:
-        """Authorization of a new user who holds just these permissions; may read all telemetry unless told.
+        """Authorization of a new user with exactly these permissions; by default, with all reads of telemetry.
 
-        Makes the tenant and its ancestry where they are not there yet.
+        Creates the tenant and its ancestors if they do not exist yet.
         """
         granted = frozenset(permissions or ("log:read", "trace:read", "metric:read"))
         user_id = await make_member(
@@ -59,7 +59,7 @@ async def make_member(
     organization_wide: bool = False,
     platform_admin: bool = False,
 ) -> UUID:
-    """A user at home in the tenant with a role of these permissions there; answers the user's id."""
+    """Create a user whose home is the tenant, with a role of these permissions there. Returns the user's id."""
     o, w, t, user_id, role_id = scope.organization_id, scope.workspace_id, scope.tenant_id, new_id(), new_id()
     place = (None, None) if organization_wide else (w, t)
     async with store.open_platform(PlatformScope(reason="a test"), "test.member") as tx:
@@ -104,7 +104,7 @@ async def make_member(
 
 
 async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUID:
-    """A session of the user in the tenant, as if somebody had logged in; answers its id."""
+    """Create a session of the user in the tenant, as after a login. Returns its id."""
     session_id = new_id()
     async with store.open_platform(PlatformScope(reason="a test"), "test.session") as tx:
         await user_sessions.create(

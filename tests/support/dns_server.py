@@ -1,4 +1,4 @@
-"""A DNS server in loopback: over UDP, and over TCP for what UDP has no room for. Messages are those of the wire."""
+"""A DNS server on loopback: over UDP, and over TCP for answers too large for UDP. Messages are real DNS messages."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ import pytest
 
 @dataclass
 class Zone(asyncio.DatagramProtocol):
-    """What a test sees and turns.
+    """The server's records and behaviour, which a test reads and changes.
 
     Attributes:
         texts: TXT records by name.
         aliases: CNAME records by name.
-        rcode: answered to everything, unless NOERROR.
+        rcode: the answer to everything, unless NOERROR.
         is_silent: answers nothing.
-        asked: names that were asked for, with the transport.
+        asked: queried names, with the transport.
     """
 
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Zone(asyncio.DatagramProtocol):
 
 
 def _quoted(text: str) -> str:
-    """Character strings of 200, as zones have them: one holds 255 octets at most."""
+    """Character strings of 200, as zones have them: one holds at most 255 octets."""
     return " ".join(f'"{text[at : at + 200]}"' for at in range(0, max(len(text), 1), 200))
 
 

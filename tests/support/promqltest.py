@@ -1,4 +1,4 @@
-"""Reads the test scripts of the Prometheus project, with a store in memory for their `load` blocks."""
+"""Reads the test scripts of the Prometheus project, with an in-memory store for their `load` blocks."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _LABEL = re.compile(
 
 
 def milliseconds(word):
-    """A duration, or seconds."""
+    """Parse a duration, or seconds."""
     parts = re.findall(r"(\d+)(ms|[smhdwy])", word)
     if parts and "".join(number + unit for number, unit in parts) == word.lstrip("-"):
         found = sum(int(number) * _UNITS[unit] for number, unit in parts)
@@ -34,7 +34,7 @@ def milliseconds(word):
 
 
 def read_series(line):
-    """Labels, and the rest of the line."""
+    """Parse the labels of a line; also returns the rest of the line."""
     line = line.strip()
     match = re.match(r"[^\W\d][\w:]*|:[\w:]+", line)
     pairs = {}
@@ -80,7 +80,7 @@ def read_histogram(inner):
 
 
 def read_values(words):
-    """Numbers, histograms, "stale", and None where there is nothing."""
+    """Parse numbers, histograms, "stale", and None for no value."""
     values = []
     for item in _ITEM.findall(words):
         if found := re.fullmatch(r"\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?", item):
@@ -114,7 +114,7 @@ def read_values(words):
 
 @dataclass
 class Evaluation:
-    """One `eval` with what it expects."""
+    """One `eval` with its expected result."""
 
     line: int
     kind: str
@@ -229,7 +229,7 @@ def _evaluation(number, lines):
 
 
 def add_custom_histograms(memory: Memory, loaded) -> None:  # noqa: C901
-    """The classic histograms of a `load` as native ones with custom buckets."""
+    """Add the classic histograms of a `load` as native ones with custom buckets."""
     groups = {}
     for labels, points in loaded:
         name = label_sets.get(labels, "__name__")
@@ -264,7 +264,7 @@ def add_custom_histograms(memory: Memory, loaded) -> None:  # noqa: C901
 
 
 async def failure(memory: Memory, evaluation: Evaluation) -> str | None:
-    """What is wrong with the answer to an evaluation, or None."""
+    """The error in the answer to an evaluation, or None."""
     try:
         node = parse(evaluation.expression)
         if evaluation.kind == "instant":
@@ -369,7 +369,7 @@ def _cell(value, row, step):
 
 
 def same(a, b) -> bool:
-    """Whether two samples are equal but for rounding."""
+    """Whether two samples are equal except for rounding."""
     if a is None or b is None:
         return a is b
     if isinstance(a, Histogram) or isinstance(b, Histogram):

@@ -1,4 +1,4 @@
-"""Test data that is not part of the repository: beside the checkout, or where DUOSCOPE_TEST_SHARED says."""
+"""Test data outside the repository: beside the checkout, or where DUOSCOPE_TEST_SHARED says."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def shared(*parts: str) -> Path:
-    """A file or folder of it; the calling test is skipped where it is absent."""
+    """A file or folder of it; skips the calling test if it does not exist."""
     places = [Path(os.environ.get("DUOSCOPE_TEST_SHARED", "")), _ROOT.parent / "shared", _ROOT.parent.parent / "shared"]
     for place in places:
         if place.parts and place.joinpath(*parts).exists():

@@ -1,4 +1,4 @@
-"""What the metadata store makes of an error of its driver."""
+"""How the metadata store maps an error of its driver."""
 
 import re
 from collections.abc import Generator
@@ -11,7 +11,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 @contextmanager
 def refused(error: type[Exception], *, match: str = "") -> Generator[None]:
-    """The block ends in `metadata-store-error`, because PostgreSQL answered with `error`."""
+    """Expect the block to end in `metadata-store-error`, because PostgreSQL answered with `error`."""
     with pytest.raises(DuoscopeError) as raised:
         yield
     assert (raised.value.kind, raised.value.code) == (ErrorKind.INTERNAL, "metadata-store-error")

@@ -1,4 +1,6 @@
-"""The real stores: one PostgreSQL server a test run, one database cloned a test; one ClickHouse engine a process."""
+"""The real stores: one PostgreSQL server per test run, one cloned database per test; one ClickHouse engine per
+process.
+"""
 
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -28,7 +30,7 @@ _numbers = itertools.count(1)
 
 @pytest_asyncio.fixture(scope="session")
 async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[PostgresAddress]:
-    """A running server whose database `duoscope` is empty. Don't connect to that one: `blank_database` clones it."""
+    """A running server whose database `duoscope` is empty. Do not connect to it: `blank_database` clones it."""
     data_dir = tmp_path_factory.mktemp("postgres")
     lock = DataDirectoryLock.acquire(data_dir)
     server = await EmbeddedPostgres.start(data_dir)
@@ -41,7 +43,7 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGene
 
 @pytest_asyncio.fixture(scope="session")
 async def migrated_template(postgres_server: PostgresAddress) -> str:
-    """Name of a database with the current schema, to be cloned."""
+    """The name of a database with the current schema, to be cloned."""
     address = await _clone(postgres_server, "duoscope")
     await Migrator(postgres_admin_dsn=address.admin_dsn).up()
     return _name(address)
@@ -49,7 +51,7 @@ async def migrated_template(postgres_server: PostgresAddress) -> str:
 
 @pytest_asyncio.fixture
 async def blank_database(postgres_server: PostgresAddress) -> AsyncGenerator[PostgresAddress]:
-    """A database of this test's own, without any schema."""
+    """A database for this test only, without any schema."""
     address = await _clone(postgres_server, "duoscope")
     yield address
     await _drop(postgres_server, address)
@@ -57,7 +59,7 @@ async def blank_database(postgres_server: PostgresAddress) -> AsyncGenerator[Pos
 
 @pytest_asyncio.fixture
 async def database(postgres_server: PostgresAddress, migrated_template: str) -> AsyncGenerator[PostgresAddress]:
-    """A database of this test's own, with the current schema."""
+    """A database for this test only, with the current schema."""
     address = await _clone(postgres_server, migrated_template)
     yield address
     await _drop(postgres_server, address)
@@ -109,7 +111,7 @@ async def telemetry_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncGene
 
 @pytest.fixture
 def new_scope() -> Callable[[], Scope]:
-    """Makes a tenant that has no telemetry yet."""
+    """Makes a tenant without telemetry."""
     return lambda: Scope(new_id(), new_id(), new_id())
 
 
@@ -136,7 +138,7 @@ def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
 def stored(
     telemetry_store: TelemetryStore, deliver: Callable[..., Awaitable[None]], new_scope: Callable[[], Scope]
 ) -> Callable[..., Awaitable[TelemetryReader]]:
-    """Stores OTLP requests for a new tenant and answers a reader of it."""
+    """Stores OTLP requests for a new tenant and returns a reader of it."""
 
     async def send(*requests: Message) -> TelemetryReader:
         scope = new_scope()

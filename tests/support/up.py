@@ -1,14 +1,15 @@
-"""A whole duoscope as a process of its own, for what must be seen from outside."""
+"""A whole duoscope in a separate process, for tests from outside."""
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 
 class Up:
-    """A `duoscope up` as a process of its own, on ports that were free."""
+    """A `duoscope up` in a separate process, on free ports."""
 
     COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
     START_S = 240
@@ -44,7 +45,7 @@ class Up:
 
     @property
     def known(self) -> dict[str, str]:
-        """What the first start wrote."""
+        """The credentials that the first start wrote."""
         return json.loads((self.data_dir / "credentials.json").read_text())
 
     @property
@@ -52,7 +53,7 @@ class Up:
         return self.known["api_key"]
 
     def start(self) -> float:
-        """Start, and answer the seconds until it was ready."""
+        """Start it. Returns the seconds until it was ready."""
         ports = {"--api-port": self.api_port, "--otlp-grpc-port": self.grpc_port, "--otlp-http-port": self.http_port}
         options = [str(part) for option in ports.items() for part in option]
         began = time.monotonic()
@@ -76,7 +77,7 @@ class Up:
             return False
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """Ask it to stop, and see that it does, cleanly and in time."""
+        """Stop it, and check that it ends cleanly and in time."""
         assert self.process is not None
         self.process.send_signal(number)
         try:
@@ -85,13 +86,13 @@ class Up:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once (kill -9), if it still runs."""
+        """Kill it (kill -9), if it still runs."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Run another `duoscope` command on the same data folder, and answer what it printed."""
+        """Run another `duoscope` command on the same data folder. Returns its output."""
         done = subprocess.run(
             [*self.COMMAND, *arguments, "--data-dir", str(self.data_dir)],
             capture_output=True,
@@ -108,7 +109,7 @@ class Up:
 
     @contextmanager
     def api(self, email: str | None = None, password: str | None = None) -> Generator[httpx.Client]:
-        """The API as a user sees it; the admin of the first start unless told."""
+        """The API as a user sees it; by default, as the admin of the first start."""
         login = {
             "email": email or self.known["admin_email"],
             "password": password or self.known["admin_password"],
@@ -121,20 +122,29 @@ class Up:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that no one listens on; all are held until all are found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that no one listens on, all different.
+
+    Below those that the system gives to outgoing connections, one of which could take the port of a server that is
+    killed and started again.
+    """
+    ports: list[int] = []
+    sockets: list[socket.socket] = []
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(ports) < count:
+            port = random.randrange(10_000, 32_000)
+            sockets.append(socket.socket())
+            with suppress(OSError):
+                sockets[-1].bind(("127.0.0.1", port))
+                ports.append(port)
     finally:
         for each in sockets:
             each.close()
+    return ports
 
 
 @pytest.fixture(scope="session")
 def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Up]]:
-    """Starts a duoscope with a data folder of its own; at the end it is killed if it still runs."""
+    """Starts a duoscope with its own data folder; at the end it is killed if it still runs."""
 
     @contextmanager
     def starting() -> Generator[Up]:
@@ -150,7 +160,7 @@ def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractC
 
 @pytest.fixture(scope="session")
 def running(start_up: Callable[[], AbstractContextManager[Up]]) -> Generator[Up]:
-    """One duoscope for all tests that only talk to it, which must stop as asked at the end."""
+    """One duoscope for all tests that only talk to it, which must stop cleanly at the end."""
     with start_up() as up:
         yield up
         up.stop()

@@ -1,4 +1,4 @@
-"""What the command line says when it is used wrongly, and how it prints: no store is opened here."""
+"""The command line's errors for wrong usage, and its output: no store is opened here."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Which client a request is from, with and without proxies."""
+"""The client of a request, with and without proxies."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who gets a connection, and who gives way."""
+"""Which connection is admitted, and which gives way."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""Who may read now, and what answers may hold: shares of tenants."""
+"""Fair shares of tenants: slots for reads, and memory of answers."""
 
 import asyncio
 

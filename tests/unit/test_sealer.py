@@ -1,4 +1,4 @@
-"""What seals: bound to its place, altered by nobody, and able to read what the versions before it sealed."""
+"""The sealer: values are bound to their place, cannot be altered, and open with keys of earlier versions."""
 
 import base64
 import json

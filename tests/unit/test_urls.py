@@ -1,4 +1,4 @@
-"""What counts as an address, over texts that look like one: judged alike by us and by whoever connects."""
+"""Web addresses, over texts that resemble them: our check and the connecting library agree on each."""
 # ruff: noqa: RUF001 - letters that look like others are what this is about
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Answers of routes: encoded in threads of their own, bounded, counted against memory, and handed over part by part.
+"""Answers of routes: encoded in threads, limited in size, counted against memory, and sent in parts.
 
-What a route returns is a structure; it becomes JSON here and not on the event loop, which others need meanwhile. The
-JSON counts against the tenant's memory and that of all until the client has read it.
+A route returns a structure; it becomes JSON in a thread and not on the event loop, which other requests need meanwhile.
+The JSON counts against the memory of the tenant and of all tenants until the client has read it.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _ENCODERS: Final = 2
 _encoders: Final = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode-answer")
-"""Shared by the apps of a process: threads are made when they are first needed, and end with it."""
+"""Shared by the apps of a process: threads are created when they are first needed, and end with it."""
 
 
 class Answer(Response[Any]):
-    """What a route returns, where that is a structure."""
+    """The answer of a route that returns a structure."""
 
     def to_asgi_response(self, app: Any, request: Any, **options: Any) -> ASGIResponse:
-        """The answer; what is no structure is encoded at once, as ever."""
+        """Make the answer. A value that is not a structure is encoded at once, as by Litestar."""
         content = self.content
         if not isinstance(content, msgspec.Struct):
             return super().to_asgi_response(app, request, **options)
@@ -40,7 +40,7 @@ class Answer(Response[Any]):
 
 
 class _Encoded(ASGIResponse):
-    """An answer that is still to be encoded."""
+    """An answer that is not encoded yet."""
 
     __slots__ = ("_content",)
 
@@ -53,7 +53,7 @@ class _Encoded(ASGIResponse):
         self._content = content
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Encode, and send as fast as the client reads."""
+        """Encode the answer, and send it as fast as the client reads."""
         del receive
         loop = asyncio.get_running_loop()
         encoded = await loop.run_in_executor(_encoders, encode_json, self._content)

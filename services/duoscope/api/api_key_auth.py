@@ -1,7 +1,7 @@
-"""Machines that read telemetry: a request with an API key in place of an access token.
+"""Authentication by API key, for machines that read telemetry: the key replaces an access token.
 
-A key reaches the routes that ask for a permission it stands for, which are the telemetry reads, and nothing else: not
-even those that are open to every signed-in user.
+A key gives access to routes that need a permission it stands for, which are the telemetry reads, and to nothing else:
+not even to routes that are open to every signed-in user.
 """
 
 import base64
@@ -17,14 +17,14 @@ from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 READS: Final = {"logs:read": "log:read", "traces:read": "trace:read", "metrics:read": "metric:read"}
-"""What a key's permissions are in the API."""
+"""The API permissions that a key's permissions stand for."""
 _KEY_PREFIX: Final = "tfk-"
 
 
 def presented_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    """The API key of a request: `x-api-key`, or what begins as keys do in `Authorization: Bearer` or `Basic`.
+    """The API key of a request: `x-api-key`, or a value with the form of a key in `Authorization: Bearer` or `Basic`.
 
-    Basic credentials are what Grafana and promtool send when they are told a user and a password; any user will do.
+    Grafana and promtool send Basic credentials when they are configured with a user and a password; any user will do.
     """
     if key := connection.headers.get("x-api-key"):
         return key
@@ -47,7 +47,7 @@ def _basic_password(credentials: str) -> str:
 async def machine(
     connection: ASGIConnection[Any, Any, Any, Any], keys: ApiKeyVerifier, presented: str, caller: Actor
 ) -> Principal:
-    """Whom the key speaks for.
+    """The principal of the key.
 
     Raises:
         DuoscopeError: UNAUTHENTICATED `api-key-invalid`; FORBIDDEN `address-not-allowed`, or `api-key-not-accepted` for

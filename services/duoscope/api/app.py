@@ -1,4 +1,4 @@
-"""The Litestar app: routes, who may call them, how they fail, what the OpenAPI document says."""
+"""The Litestar app: its routes, their authentication, errors, and the OpenAPI document."""
 
 import functools
 from typing import Any, Final
@@ -65,7 +65,7 @@ _DESCRIPTION = (
 
 
 def create_app(services_: ApiServices) -> Litestar:
-    """The API over `services_`; it opens and closes nothing."""
+    """Create the API over `services_`; it opens and closes nothing."""
 
     def reader(request: Request[Principal, Any, Any]) -> TelemetryReader:
         return services_.telemetry.bind(request.user.scope)
@@ -81,7 +81,8 @@ def create_app(services_: ApiServices) -> Litestar:
         dependencies={
             "services": Provide(lambda: services_, sync_to_thread=False),
             "reader": Provide(reader, sync_to_thread=False),
-            # A new object for each app: Litestar takes one that it has met on a handler before for a second name of it.
+            # A new object for each app: Litestar would register one that it has seen on a handler before under a second
+            # name.
             "paging": Provide(functools.partial(paging), sync_to_thread=False),
             "tails": Provide(lambda: tails, sync_to_thread=False),
         },

@@ -1,6 +1,6 @@
-"""Who calls: a route is for holders of an access token unless it says `opt=PUBLIC`; a guard asks for a permission.
+"""Authentication of requests: a route needs an access token unless it says `opt=PUBLIC`; a guard checks a permission.
 
-The telemetry reads are for machines with an API key as well (api/api_key_auth.py).
+The telemetry reads also accept API keys (api/api_key_auth.py).
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 PUBLIC: Final[dict[str, Any]] = {"public": True}
 WITHOUT_MFA: Final[dict[str, Any]] = {"without_mfa": True}
-"""For routes that stay open to a user who lacks the second factor that their organization requires."""
+"""For routes that stay open to a user without the second factor that their organization requires."""
 _ENROL: Final = "Your organization requires a second factor: enrol one at POST /api/v1/auth/mfa/enrolment first."
 _SHOW: Final = (
     "Your identity provider did not say that it asked for a second factor: show yours at "
@@ -33,13 +33,13 @@ _SHOW: Final = (
 )
 _LACKING: Final = {"enrol": ("mfa-enrolment-required", _ENROL), "show": ("mfa-required", _SHOW)}
 AGAIN: Final = "authenticate_again"
-"""In a request's state: authenticates it once more, for answers that take long."""
+"""Key in a request's state: a function that authenticates it again, for answers that take long."""
 OPEN: Final[list[dict[str, list[str]]]] = [{}]
 """The same for the OpenAPI document: `security` of a route that needs none."""
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Makes `request.user` the Principal of the access token or API key, with what it may do at this moment."""
+    """Sets `request.user` to the Principal of the access token or API key, with its current permissions."""
 
     def __init__(self, app: ASGIApp, tokens: AccessTokens, access: Access, api_keys: ApiKeyVerifier) -> None:
         super().__init__(app, exclude=["^/schema"], exclude_from_auth_key="public")
@@ -48,7 +48,7 @@ class Authentication(AbstractAuthenticationMiddleware):
         self._access = access
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """The principal; UNAUTHENTICATED without a valid token or key."""
+        """Authenticate a request. Raises UNAUTHENTICATED without a valid token or key."""
         connection.scope["state"][AGAIN] = partial(self.authenticate_request, connection)
         if (presented := presented_key(connection)) is not None:
             user = await machine(connection, self._api_keys, presented, caller(connection))
@@ -71,9 +71,10 @@ class Authentication(AbstractAuthenticationMiddleware):
 
 
 def still_permitted(connection: ASGIConnection[Any, Any, Any, Any], permission: str) -> Callable[[], Awaitable[None]]:
-    """Asks whether the caller may still do what an answer goes on doing: the token, session, key, user, role, tenant.
+    """A function that checks whether the caller may still do what a long answer continues to do: its token, session,
+    key, user, role, tenant.
 
-    What it answers with raises as a new request would: UNAUTHENTICATED, FORBIDDEN, or UNAVAILABLE.
+    It raises as a new request would: UNAUTHENTICATED, FORBIDDEN, or UNAVAILABLE.
     """
     again: Callable[[], Awaitable[AuthenticationResult]] = connection.scope["state"][AGAIN]
 
@@ -84,7 +85,9 @@ def still_permitted(connection: ASGIConnection[Any, Any, Any, Any], permission: 
 
 
 async def presented_claims(connection: ASGIConnection[Any, Any, Any, Any], tokens: AccessTokens) -> Claims | None:
-    """Whose access token a request to an open route carries all the same; None for none, or one that counts no more."""
+    """The claims of the access token that a request to an open route carries; None for none, or one that is no longer
+    valid.
+    """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         return None
@@ -95,7 +98,7 @@ async def presented_claims(connection: ASGIConnection[Any, Any, Any, Any], token
 
 
 def caller(connection: ASGIConnection[Any, Any, Any, Any]) -> Actor:
-    """Where a request comes from, for the audit log; who it is from is known when somebody was authenticated."""
+    """The origin of a request, for the audit log; the user is known after authentication."""
     return Actor(
         user_id=None,
         email="",
@@ -110,7 +113,7 @@ Guard: TypeAlias = Callable[[ASGIConnection[Any, Principal, Any, Any], BaseRoute
 
 
 def requires(permission: str) -> Guard:
-    """A guard: FORBIDDEN for a principal without the permission."""
+    """A guard that raises FORBIDDEN for a principal without the permission."""
 
     def guard(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
         connection.user.require(permission)

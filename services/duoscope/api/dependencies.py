@@ -1,4 +1,4 @@
-"""What the API is given to work with."""
+"""The objects that the API works with."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -40,17 +40,17 @@ class ApiServices:
 
     Attributes:
         metadata, telemetry: the stores.
-        sessions, tokens, access: for logging in, for checking who calls, and what they may do.
-        signing_keys: behind the tokens; whoever runs the process lets them watch for changes.
+        sessions, tokens, access: for logging in, for authentication, and for permissions.
+        signing_keys: the keys of the tokens; the process lets them watch for changes.
         second_factors: multi-factor authentication.
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
-        email_domains: which e-mail domains are an organization's own.
-        outbound: asks addresses that people configured.
-        breached: knows breached passwords.
+        email_domains: the e-mail domains of organizations.
+        outbound: sends requests to configured addresses.
+        breached: recognizes breached passwords.
         api_keys: for machines that read telemetry.
-        hasher: for passwords of people.
-        recovery: for passwords forgotten and changed, and addresses verified.
-        invitations: how people come.
+        hasher: for users' passwords.
+        recovery: for forgotten and changed passwords, and verified addresses.
+        invitations: for inviting users.
         settings: of the process.
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
@@ -80,7 +80,7 @@ class ApiServices:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def close(self) -> None:
-        """Let go of connections to others; the stores and the hasher are the caller's."""
+        """Close connections to others; the caller closes the stores and the hasher."""
         await self.outbound.close()
         await self.breached.close()
 
@@ -96,17 +96,17 @@ async def assemble(
     stopping: asyncio.Event,
     api_keys: ApiKeyVerifier | None = None,
 ) -> ApiServices:
-    """Everything that the API works with, put together in one place for the process and for tests.
+    """Create everything that the API works with, in one place for the process and for tests.
 
     Args:
-        metadata: the store of people and settings.
+        metadata: the store of users and settings.
         telemetry: the store of telemetry.
         settings: of the process.
         keys: the instance's secret.
-        hasher: for passwords of people; the caller closes it.
-        public_url: the API's address as people reach it, for links.
+        hasher: for users' passwords; the caller closes it.
+        public_url: the API's address as users reach it, for links.
         stopping: see `ApiServices`.
-        api_keys: what the process verifies API keys with; one of the API's own unless given.
+        api_keys: the process's verifier of API keys; by default the API gets its own.
     """
     mailer = Mailer(settings, keys)
     box = SecretBox(metadata, keys)

@@ -1,4 +1,4 @@
-"""The API's port: what it says where no route is asked, in problem details, and how many it serves at once."""
+"""The API's port: its connection limits, and the problem details for connections that reach no route."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def bounds_of(
     address_max: int = limits.API_CONNECTIONS_ADDRESS_MAX,
     trusted: Sequence[Network] = (),
 ) -> Bounds:
-    """What connections to the API may be."""
+    """The limits of connections to the API."""
     return Bounds(connections_max, min(connections_max, address_max), limits.API_REQUEST_BYTES_MAX, trusted)
 
 

@@ -1,5 +1,5 @@
-"""Streams of log records: how many there may be, how long they last, and that they end when the process does, and when
-whoever asked for one may read logs no more.
+"""Streams of log records: their number and duration are limited, and they end when the process does, and when their
+reader may read logs no more.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class LogStreams:
         self._open: Counter[UUID] = Counter()
 
     async def wait(self) -> None:
-        """Until the next look, or until the process stops."""
+        """Wait until the next look, or until the process stops."""
         try:
             await asyncio.wait_for(self._stopping.wait(), TAIL_INTERVAL_S)
         except TimeoutError:
@@ -41,19 +41,19 @@ class LogStreams:
         """The batches as server-sent events.
 
         Args:
-            tenant_id: whose records they are.
-            batches: what arrives.
-            still_allowed: asked every half second; the stream ends with what it raises.
+            tenant_id: the tenant of the records.
+            batches: the arriving records.
+            still_allowed: called every half second; the stream ends with the error it raises.
 
         Raises:
-            DuoscopeError: RATE_LIMITED `too-many-tails` for a tenant that has as many as it may have; UNAVAILABLE
-                `tails-full` where all tenants together have.
+            DuoscopeError: RATE_LIMITED `too-many-tails` for a tenant with the maximum number of streams; UNAVAILABLE
+                `tails-full` if all tenants together have the maximum.
         """
         self._require_place(tenant_id)
         self._open[tenant_id] += 1
         place = _Place(lambda: self._leave(tenant_id))
         events = self._events(place, batches, still_allowed)
-        # Nothing runs the end of a stream that nobody began to read.
+        # The end of a stream that nobody began to read never runs.
         weakref.finalize(events, place.give_back)
         return events
 
@@ -66,7 +66,7 @@ class LogStreams:
                 f"Your tenant has {limits.LOG_STREAMS_TENANT_MAX} log streams open, as many as it may have; close one.",
                 retry_after_s=limits.LOG_STREAMS_RETRY_AFTER_S,
             )
-        # The last places are for tenants that have none.
+        # The last slots are for tenants that have none.
         if total >= limits.LOG_STREAMS_MAX or (own and total >= limits.LOG_STREAMS_MAX - limits.LOG_STREAMS_KEPT):
             raise unavailable(
                 "Too many log streams are open; try again shortly.",
@@ -107,20 +107,20 @@ class LogStreams:
 
 
 class _Place:
-    """One stream's place, given back once."""
+    """The slot of one stream, given back once."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self._leave: Callable[[], None] | None = leave
 
     def give_back(self) -> None:
-        """Let another have it."""
+        """Give the slot to another stream."""
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
 
 
 class _Leave:
-    """The leave to read, which is asked for anew every now and then."""
+    """The permission to read, which is checked again at intervals."""
 
     def __init__(self, still_allowed: Callable[[], Awaitable[None]]) -> None:
         self._still_allowed = still_allowed
@@ -128,14 +128,14 @@ class _Leave:
         self._asked_at = self._clock()
 
     async def require(self) -> None:
-        """Ask, if that was not done just now; raises what the answer is."""
+        """Check the permission, unless that was just done; raises the check's error."""
         if self._clock() - self._asked_at >= limits.LOG_STREAM_CHECK_S:
             await self._still_allowed()
             self._asked_at = self._clock()
 
 
 async def _next(batches: AsyncGenerator[TailBatch], leave: _Leave) -> TailBatch | None:
-    """The next batch, None after the last; raises when the leave ends, whatever the batch waits for."""
+    """The next batch, None after the last. Raises when the permission ends, whatever the batch waits for."""
     step = asyncio.create_task(_step(batches))
     try:
         while not step.done():
@@ -148,6 +148,6 @@ async def _next(batches: AsyncGenerator[TailBatch], leave: _Leave) -> TailBatch 
 
 
 async def _step(batches: AsyncGenerator[TailBatch]) -> TailBatch | None:
-    # In a task of its own, whose reads give back their memory with each batch and not with the end of the stream.
+    # In a task of its own, whose reads give back their memory with each batch and not at the end of the stream.
     with reading():
         return await anext(batches, None)

@@ -1,4 +1,4 @@
-"""What every HTTP request gets, whatever it asks for: an id, a line in the log, a place in the metrics."""
+"""What every HTTP request gets: an id, a line in the log, a count in the metrics."""
 
 import logging
 import re
@@ -30,11 +30,11 @@ _log = logging.getLogger(__name__)
 _OFFERED_ID = re.compile(rb"(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _HEADER = b"x-request-id"
 ANSWERED: Final = "answered"
-"""In a request's state: called with its status when it was answered."""
+"""Key in a request's state: a function that is called with the answer's status."""
 _ALLOW = b"allow"
 _UNFINISHED = CLIENT_GONE
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Streams ask whether their reader is still there, for as long as they last."""
+"""Streams check whether their reader is still connected, for as long as they last."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _DURATION = Histogram(
@@ -46,13 +46,13 @@ _DURATION = Histogram(
 
 
 class JsonRequest(Request[Any, Any, Any]):
-    """A request whose body may be no UTF-8, which Litestar takes for a defect of ours."""
+    """A request whose body may be invalid UTF-8, which Litestar would take for a defect of the application."""
 
     async def json(self) -> Any:
-        """The body, decoded.
+        """The decoded body.
 
         Raises:
-            ClientException: it is no JSON in UTF-8.
+            ClientException: it is not JSON in UTF-8.
         """
         try:
             return await super().json()
@@ -61,20 +61,20 @@ class JsonRequest(Request[Any, Any, Any]):
 
 
 class ObservedApp(Litestar):
-    """A Litestar app that tells of every request, also of those that reach no route.
+    """A Litestar app that records every request, also those that reach no route.
 
-    Everything behind it finds the client's own address in `scope["client"]`, whatever proxies lie between.
+    Inside it, `scope["client"]` is the client's own address, whatever proxies are in between.
     """
 
     trusted_proxies: Sequence[Network] = ()
     page_policies: Mapping[str, str] = MappingProxyType({})
-    """The content security policies of pages, by their paths; other answers are no pages."""
+    """The content security policies of pages, by their paths; other answers are not pages."""
 
     @cached_property
     def _allowed(self) -> dict[str, bytes]:
-        """What OPTIONS answers as Allow, by path template.
+        """The Allow header for OPTIONS, by path template.
 
-        Litestar's own answer names the methods of the first handler that was registered for the path, and no others.
+        Litestar's own answer names only the methods of the first handler that was registered for the path.
         """
         return {
             route.path_format: ", ".join(sorted(route.methods)).encode()
@@ -131,7 +131,7 @@ class ObservedApp(Litestar):
             duration_s = time.perf_counter() - started
             if (answered := state.get(ANSWERED)) is not None:
                 answered(status)
-            # The template, not the path: a path may hold ids, and any number of them.
+            # The template, not the path: a path may contain ids, and any number of them.
             route = str(scope.get("path_template") or "none") if status != 404 else "none"  # noqa: PLR2004
             method = scope["method"] if scope["method"] in _METHODS else "other"
             _DURATION.labels(method, route, status).observe(duration_s)
@@ -149,7 +149,7 @@ class ObservedApp(Litestar):
 
 
 def _request_id(headers: Any) -> str:
-    """The id the caller offers, if it is a UUID, or a new one."""
+    """The id from the caller, if it is a UUID, or a new one."""
     for name, value in headers:
         if name.lower() == _HEADER and _OFFERED_ID.fullmatch(value):
             return value.decode()

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page for people: a small one of ours, since the usual viewers need a network."""
+"""The OpenAPI document as a web page: a small one of our own, since the usual viewers load files from the network."""
 
 import html
 import json
@@ -25,7 +25,7 @@ POLICY: Final = page_policy(_STYLE)
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """Lists the operations with their parameters, bodies and answers."""
+    """A page with all operations, their parameters, bodies and answers."""
 
     def __init__(self) -> None:
         super().__init__(path="/")
@@ -93,7 +93,7 @@ def _resolved(schema: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
 
 _BY_FORMAT = {"uuid": "01a1fc7f-6200-7c1f-8570-30e51e964835", "date-time": "2030-01-31T12:00:00Z"}
 _UNSAID: tuple[Any, ...] = ("…", ["…"], "", [], {}, None, _BY_FORMAT["uuid"])
-"""Of fields that may be left out, an example leaves these out: what is shown can be sent."""
+"""Optional fields that examples leave out, so that an example can be sent as it is."""
 _BY_TYPE = {"string": "…", "integer": 0, "number": 0.0, "boolean": False, "null": None}
 _DEPTH_MAX = 6
 

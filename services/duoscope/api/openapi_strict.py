@@ -1,4 +1,4 @@
-"""The OpenAPI document says of a body what decoding it insists on, where Litestar would leave it out."""
+"""Makes the OpenAPI document as strict as the decoding of bodies, where Litestar would leave that out."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class StrictBodies(OpenAPISchemaPlugin):
-    """Bodies that refuse unknown fields have `additionalProperties: false`."""
+    """Adds `additionalProperties: false` to bodies that refuse unknown fields."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Structs with `forbid_unknown_fields`."""
+        """Whether the field is a Struct with `forbid_unknown_fields`."""
         if field_definition.is_union or not field_definition.is_subclass_of(Struct):
             return False
         return field_definition.annotation.__struct_config__.forbid_unknown_fields
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: "SchemaCreator") -> "Schema":
-        """What Litestar makes of the struct, closed."""
+        """Litestar's schema of the struct, closed."""
         its_own = next(
             plugin
             for plugin in cast("list[object]", schema_creator.plugins)

@@ -1,7 +1,7 @@
-"""Prints who may do what from the code that decides it: the built-in roles, and what each route asks for.
+"""Prints the permissions from the code that checks them: those of the built-in roles, and those of each route.
 
-`docs/identity.md` holds the result between two marks; tests/contract/test_identity_docs.py keeps it up to date, and
-rewrites it when DUOSCOPE_TESTS_REGENERATE is set.
+`docs/identity.md` holds the result between two marks; tests/contract/test_identity_docs.py checks it, and rewrites it
+when DUOSCOPE_TESTS_REGENERATE is set.
 """
 
 import re
@@ -18,7 +18,7 @@ _TYPE: Final = re.compile(r":\w+(?=})")
 
 
 def roles_table() -> str:
-    """A Markdown table: a line a resource, a column a role, with the first letters of the actions."""
+    """A Markdown table with one line per resource and one column per role, with the first letters of the actions."""
     lines = [
         "| resource | " + " | ".join((*BUILT_IN_ROLES, "platform admin")) + " |",
         "|---|" + "---|" * (len(BUILT_IN_ROLES) + 1),
@@ -30,7 +30,7 @@ def roles_table() -> str:
 
 
 def routes_table(app: Litestar) -> str:
-    """A Markdown table of the API's routes and the permission that each asks for."""
+    """A Markdown table of the API's routes with the permission of each."""
     lines = ["| route | permission |", "|---|---|"]
     lines += [f"| `{method} {path}` | {needs} |" for path, method, needs in sorted(_routes(app))]
     return "\n".join(lines)

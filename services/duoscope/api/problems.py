@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the one place that turns error kinds, and what Litestar raises, into HTTP.
+"""Errors as RFC 9457 problem details: the one place that maps error kinds, and Litestar's exceptions, to HTTP.
 
 A problem says what went wrong and what to do; internals go to the log, with the request's id in both.
 """
@@ -20,7 +20,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.net.bodies import GoneError
 
 CLIENT_GONE: Final = 499
-"""What the log and the metrics say where nobody waited for an answer; as nginx does."""
+"""The status in the log and the metrics when the client disconnected first; the same as in nginx."""
 MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ STATUSES: Final = {
     ErrorKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-# What Litestar itself raises: the code, and a sentence of ours in place of its own.
+# Litestar's own exceptions: the code, and a sentence of ours in place of its own.
 _OF_LITESTAR: Final = {
     HTTPStatus.NOT_FOUND: ("not-found", "There is nothing at this path; GET /schema lists what there is."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method-not-allowed", "This path does not take that method."),
@@ -49,7 +49,7 @@ _INTERNAL: Final = ("internal-error", "Something went wrong on our side. Quote t
 
 
 class FieldProblem(Struct, frozen=True):
-    """What is wrong with one field of the request."""
+    """The error in one field of the request."""
 
     field: str
     message: str
@@ -87,7 +87,7 @@ _EXPLAINED: Final = {
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problems a route answers, for the OpenAPI document."""
+    """The problems of a route, for the OpenAPI document."""
     return {
         status: ResponseSpec(
             Problem,
@@ -100,7 +100,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> Response[Problem]:
-    """Ours: the message was written for the caller."""
+    """Answer a DuoscopeError, whose message is for the caller."""
     if error.kind is ErrorKind.INTERNAL or error.detail:
         level = logging.ERROR if error.kind is ErrorKind.INTERNAL else logging.WARNING
         extra = {"code": error.code, "detail": error.detail or "", "request_id": request_id(request)}
@@ -114,7 +114,7 @@ def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> 
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Litestar's."""
+    """Answer an exception of Litestar."""
     status = HTTPStatus(error.status_code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return on_unexpected(request, error)
@@ -130,19 +130,19 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 
 def on_gone(request: Request[Any, Any, Any], error: GoneError) -> Response[None]:
-    """The client went away in the middle of its request: nobody reads this, and nothing is wrong."""
+    """The client disconnected in the middle of its request: nobody reads this answer, and nothing is wrong."""
     del request, error
     return Response(None, status_code=CLIENT_GONE)
 
 
 def on_deep_nesting(request: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
-    """A body of so many brackets that its parser gives up; logged, in case it was a defect of ours after all."""
+    """Answer a body with too deep nesting for its parser; logged, in case it was a defect of ours."""
     _log.warning("recursion limit reached", exc_info=error, extra={"request_id": request_id(request)})
     return _response(request, HTTPStatus.BAD_REQUEST, "invalid-request", "The request body is nested too deeply.")
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """A defect: everything to the log, nothing outward but the id to find it by."""
+    """Answer a defect: the details go to the log, and the answer has only the id to find them by."""
     _log.error("unexpected error", exc_info=error, extra={"request_id": request_id(request)})
     return _response(request, HTTPStatus.INTERNAL_SERVER_ERROR, *_INTERNAL)
 

@@ -1,7 +1,7 @@
-"""How a route is declared: its path, summary, permission and problems in one line, its tag once a resource.
+"""How a route is declared: its path, summary, permission and problems in one line, its tag once per resource.
 
-A module of routes has its `ROUTES = Routes("workspaces")`, and declares each as
-`@ROUTES.post("/api/v1/workspaces", "Make a workspace", "workspace:write", problems=WRITES)`.
+A module of routes has its `ROUTES = Routes("workspaces")`, and declares each as `@ROUTES.post("/api/v1/workspaces",
+"Make a workspace", "workspace:write", problems=WRITES)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ from duoscope.api.problems import documented
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 READS: Final = (400, 401, 403, 404, 503)
-"""Problems of a route that reads or removes one thing."""
+"""Problems of a route that reads or removes one resource."""
 LISTS: Final = (400, 401, 403, 503)
-"""Problems of a route over what the caller may see: there is nothing that could be missing."""
+"""Problems of a route over what the caller may see: nothing can be missing."""
 WRITES: Final = (400, 401, 403, 404, 409, 503)
-"""Problems of a route that changes something which must fit what is there."""
+"""Problems of a route with a change that may conflict with stored data."""
 
 
 class Routes:

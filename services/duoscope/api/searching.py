@@ -27,7 +27,7 @@ EndParameter = Annotated[str | None, QueryParameter(description=f"To, excluded; 
 
 
 class LogSearch(Struct, forbid_unknown_fields=True):
-    """Which log records."""
+    """A search for log records."""
 
     start: Start = None
     end: End = None
@@ -47,7 +47,7 @@ class LogSearch(Struct, forbid_unknown_fields=True):
 
 
 class TraceSearch(Struct, forbid_unknown_fields=True):
-    """Which traces: those that have a span like this."""
+    """A search for traces with a matching span."""
 
     start: Start = None
     end: End = None
@@ -65,7 +65,7 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
 
 
 class MetricsQuery(Struct, forbid_unknown_fields=True):
-    """Which metric, and how to add it up."""
+    """A metric, and how to aggregate it."""
 
     metric: Annotated[str, Meta(min_length=1, max_length=1024, examples=["http.server.request.duration"])]
     start: Start = None

@@ -1,5 +1,5 @@
-"""What every answer tells browsers about itself: that it loads nothing, runs nothing, is framed by nobody, and is what
-it says it is. Pages of ours name the one style and the one script in them by their digests.
+"""Security headers of every answer: it loads nothing, runs nothing, is in no frame, and is of its declared type. Our
+pages name their one style and one script by their digests.
 """
 
 import base64
@@ -19,13 +19,13 @@ HEADERS: Final[tuple[Header, ...]] = (
 
 
 def page_policy(style: str, script: str | None = None) -> str:
-    """The content security policy of a page with this style and script in it, and nothing from anywhere else."""
+    """The content security policy of a page with this style and script, and nothing from elsewhere."""
     script_source = f"script-src 'sha256-{_digest(script)}'; connect-src 'self'; " if script else ""
     return f"{_CLOSED}; {script_source}style-src 'sha256-{_digest(style)}'"
 
 
 def secured(headers: Iterable[Header], policy: str | None = None) -> list[Header]:
-    """The headers of an answer with those of `HEADERS` that it does not set itself.
+    """Add those of `HEADERS` to an answer that it does not set itself.
 
     Args:
         headers: as ASGI has them.

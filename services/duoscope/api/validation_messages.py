@@ -1,4 +1,4 @@
-"""What is wrong with a field, in plain words: msgspec says it in terms of its types, and leaves the choices out."""
+"""Validation messages in plain words: msgspec's name its types, and leave the choices out."""
 
 import difflib
 import re
@@ -16,7 +16,9 @@ _STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[]+")
 
 
 def plain(message: str, annotation: Any, path: str) -> str:
-    """The message of msgspec about what is at `path` in a value of the type `annotation`, such as `permissions[0]`."""
+    """Rewrite msgspec's message about the value at `path` in a value of the type `annotation`, such as
+    `permissions[0]`.
+    """
     if bound := _BOUND.fullmatch(message):
         unit = _UNITS.get(bound["type"], "item") if bound["length"] else ""
         plural = "" if bound["number"] == "1" else "s"
@@ -31,7 +33,7 @@ def plain(message: str, annotation: Any, path: str) -> str:
 
 
 def _listed(value: str, choices: list[str]) -> str:
-    """The choices, the one most like the value first; of too many to read, as many as are."""
+    """The choices, the most similar one first; if there are too many, as many as are readable."""
     close = difflib.get_close_matches(value, choices, n=3, cutoff=0.5)
     ordered = [*close, *(choice for choice in choices if choice not in close)]
     more = len(ordered) - CHOICES_SHOWN_MAX
@@ -39,7 +41,7 @@ def _listed(value: str, choices: list[str]) -> str:
 
 
 def _at(found: msgspec.inspect.Type, steps: list[str]) -> list[msgspec.inspect.Type]:
-    """What may stand there: several types, where one of several is allowed."""
+    """The types allowed there: several, if one of several is allowed."""
     inner: list[msgspec.inspect.Type] = []
     match found:
         case msgspec.inspect.Metadata():

@@ -1,1 +1,1 @@
-"""OTLP in: gRPC and HTTP, one generic path for all signals. See `ingest.py` for the way of a request."""
+"""The OTLP receiver: gRPC and HTTP, one generic path for all signals. See `ingest.py` for the path of a request."""

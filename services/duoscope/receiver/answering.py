@@ -1,4 +1,6 @@
-"""What a request with a known key was answered: for the metrics, the key's usage log, and the tenant's rejections."""
+"""Records the answer to a request with a known key: in the metrics, the key's usage log, and the tenant's
+rejections.
+"""
 
 from types import TracebackType
 from typing import Final, Self
@@ -15,11 +17,11 @@ from duoscope.receiver.status import STATUSES, unexpected
 requests: Final = Counter("duoscope_ingest_requests", "OTLP requests by outcome", ["signal", "outcome"])
 
 CLIENT_GONE: Final = 499
-"""What the usage log says where nobody waited for an answer; as nginx does."""
+"""The status in the usage log when the client disconnected first; the same as in nginx."""
 
 
 class RequestOutcome:
-    """A context around all that may answer a request: what leaves it is what the transport answers."""
+    """A context around everything that may answer a request: what leaves it is the transport's answer."""
 
     __slots__ = ("_address", "_endpoint", "_keys", "_principal", "_refusals", "_signal")
 

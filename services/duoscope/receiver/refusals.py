@@ -1,7 +1,7 @@
-"""Counts requests that were refused whole, for the tenant that sent them: by minute, key, signal and reason.
+"""Counts requests that were refused whole, for the sending tenant: by minute, key, signal and reason.
 
-Counted in memory and written together every few seconds, never by the request: refusing must stay cheap. Whatever is
-sent, so many counts are kept and no more; a kill loses what was counted since the last write.
+They are counted in memory and written together every few seconds, not for each request: refusing must stay cheap. The
+number of counts is limited; a kill loses the counts since the last write.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ _uncounted = Counter("duoscope_ingest_uncounted_refusals", "Refused requests tha
 
 WRITE_REFUSALS: Final = Job("write-refusals", period_s=5.0)
 COUNTS_MAX: Final = 10_000
-"""Counts that wait to be written."""
+"""Counts that may wait to be written."""
 LAST_WRITE_MAX_S: Final = 3.0
 
 
 class RejectionCounter:
-    """Counts from `count`, from `start` to `close` written behind it. Safe within one event loop."""
+    """Counts with `count`, and writes in the background from `start` to `close`. Safe within one event loop."""
 
     def __init__(self, writer: IngestWriter, is_away: Callable[[], bool]) -> None:
-        """`is_away` tells whether ClickHouse is known to be: counts wait then."""
+        """Create the counter. `is_away` says whether ClickHouse is known to be down: counts then wait."""
         self._writer = writer
         self._is_away = is_away
         self._counts: dict[tuple[UUID, str, str, int], tuple[Scope, int]] = {}
@@ -44,7 +44,7 @@ class RejectionCounter:
         self._job: Running | None = None
 
     def count(self, principal: IngestPrincipal, signal: Signal, reason: str) -> None:
-        """Note that a request was refused, for the reason that its sender was told."""
+        """Count a refused request, with the reason that its sender got."""
         kind = (principal.api_key_id, signal.name, reason, int(time.time()) // 60)
         scope, known = self._counts.get(kind, (principal.scope, 0))
         if not known and len(self._counts) >= COUNTS_MAX:
@@ -53,11 +53,11 @@ class RejectionCounter:
             self._counts[kind] = scope, known + 1
 
     def start(self, driver: Driver) -> None:
-        """Begin to write."""
+        """Start the job that writes."""
         self._job = driver.start(WRITE_REFUSALS, self.write)
 
     async def close(self) -> None:
-        """End, and write what is left as far as that is quick."""
+        """Stop the job, and write what is left as far as that is quick."""
         if self._job is not None:
             await self._job.stop()
         with contextlib.suppress(TimeoutError):
@@ -65,7 +65,7 @@ class RejectionCounter:
                 await self.write()
 
     async def write(self) -> None:
-        """Write what was counted. What could not be written is tried again, under the same token: it counts once."""
+        """Write the counts. A failed write is tried again under the same token, so that it counts once."""
         if self._is_away():
             return
         if self._unwritten is None:

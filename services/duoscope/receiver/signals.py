@@ -21,14 +21,14 @@ from duoscope.receiver.decoder import Kind
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What differs between traces, logs and metrics.
+    """The differences between traces, logs and metrics.
 
     Attributes:
         name: `traces`, `logs` or `metrics`.
         kind: the same for the decoder.
-        permission: what an API key must hold to send it.
-        grpc_service: full name of the service whose `Export` takes it.
-        http_path: where OTLP/HTTP posts it.
+        permission: the permission that an API key needs to send it.
+        grpc_service: full name of the service whose `Export` accepts it.
+        http_path: the path of OTLP/HTTP.
         request: the request's message type.
         response: the response's message type.
     """
@@ -42,14 +42,14 @@ class Signal:
     response: type[Message]
 
     def malformed(self) -> DuoscopeError:
-        """The answer to bytes that are no request of this signal."""
+        """The error for bytes that are not a request of this signal."""
         return invalid(
             f"The body is not a valid {self.request.DESCRIPTOR.name}: the protobuf is malformed.",
             code="malformed-request",
         )
 
     def too_many_items(self) -> DuoscopeError:
-        """The answer to a request of more items than one may hold, which it never may."""
+        """The error for a request with too many items, which is permanent."""
         return DuoscopeError(
             ErrorKind.TOO_LARGE,
             "too-many-items",

@@ -1,7 +1,7 @@
-"""The one table from kinds of error to OTLP statuses, and the messages that both transports answer with.
+"""The one table from error kinds to OTLP statuses, and the messages that both transports answer with.
 
-Retryable for clients are, of these, UNAVAILABLE and RESOURCE_EXHAUSTED with RetryInfo on gRPC, 429 and 503 on HTTP
-(OTLP 1.11, "Failures"); everything else makes a client drop the data.
+Of these, clients retry UNAVAILABLE and RESOURCE_EXHAUSTED with RetryInfo on gRPC, 429 and 503 on HTTP (OTLP 1.11,
+"Failures"); every other status makes a client drop the data.
 """
 
 import math
@@ -42,10 +42,10 @@ _MESSAGE_FIELD: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a request that was taken.
+    """The result of an accepted request.
 
     Attributes:
-        rejected: items that were left out; spans, log records or data points.
+        rejected: number of items that were left out; spans, log records or data points.
         message: why, in English, for the developer at the other end; empty when there is nothing to say.
     """
 
@@ -53,19 +53,19 @@ class Accepted:
     message: str = ""
 
     def with_remark(self, remark: str) -> "Accepted":
-        """The same with something more to say."""
+        """The same result with an additional message."""
         return replace(self, message="; ".join(filter(None, (self.message, remark)))) if remark else self
 
 
 def retry_after_s(error: DuoscopeError) -> float | None:
-    """Seconds after which the same request makes sense again; None where it never will."""
+    """Seconds after which the same request makes sense again; None if it never will."""
     if error.kind not in _RETRYABLE:
         return None
     return limits.INGEST_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
 
 
 def rpc_status(error: DuoscopeError) -> Status:
-    """The error as google.rpc.Status, with RetryInfo where a retry makes sense and nowhere else."""
+    """The error as google.rpc.Status, with RetryInfo if and only if a retry makes sense."""
     status = Status(code=STATUSES[error.kind][0].value[0], message=error.message)
     status.details.add().Pack(ErrorInfo(reason=error.code, domain="duoscope"))
     if error.kind is ErrorKind.INVALID:
@@ -80,7 +80,7 @@ def rpc_status(error: DuoscopeError) -> Status:
 
 
 def response(signal: Signal, accepted: Accepted) -> Message:
-    """The Export…ServiceResponse; `partial_success` stays unset where there is nothing to say (OTLP 1.11)."""
+    """The Export…ServiceResponse; `partial_success` stays unset when there is nothing to say (OTLP 1.11)."""
     message = signal.response()
     if accepted.rejected or accepted.message:
         partial: Message = getattr(message, "partial_success")  # noqa: B009 - `Message` does not know its kinds
@@ -91,7 +91,7 @@ def response(signal: Signal, accepted: Accepted) -> Message:
 
 
 def too_large() -> DuoscopeError:
-    """What is said to a request that is over the limit, compressed or not. It must not be sent again."""
+    """The error for a request over the size limit, compressed or not. It must not be sent again."""
     megabytes = limits.INGEST_REQUEST_BYTES_MAX // 2**20
     return DuoscopeError(
         ErrorKind.TOO_LARGE,
@@ -101,21 +101,21 @@ def too_large() -> DuoscopeError:
 
 
 def too_slow() -> DuoscopeError:
-    """What is said to a sender that stopped in the middle. The data is not at fault."""
+    """The error for a sender that stopped in the middle. The data is not at fault."""
     return DuoscopeError(
         ErrorKind.UNAVAILABLE, "request-too-slow", "The request did not arrive in time; send it again."
     )
 
 
 def unexpected() -> DuoscopeError:
-    """What a client is told when we are at fault. Retryable: the data is not at fault and must not be dropped."""
+    """The error for a defect of ours. Retryable: the data is not at fault and must not be dropped."""
     return DuoscopeError(
         ErrorKind.UNAVAILABLE, "internal-error", "The receiver failed on this request; send it again.", retry_after_s=5
     )
 
 
 def busy() -> DuoscopeError:
-    """What is said on connections beyond the limit."""
+    """The error on connections beyond the limit."""
     return unavailable(
         "The receiver has too many connections; send the same request again shortly.",
         code="too-many-connections",
@@ -124,5 +124,5 @@ def busy() -> DuoscopeError:
 
 
 def shutting_down() -> DuoscopeError:
-    """What is said to requests that come after a stop was asked for."""
+    """The error for requests that arrive after the stop began."""
     return unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)

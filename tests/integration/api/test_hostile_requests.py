@@ -1,4 +1,4 @@
-"""Requests that nobody sends by accident get a problem of the 400s, and never a 500."""
+"""Malformed and hostile requests get a 4xx problem, and never a 500."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Streams of log records end with the leave to read them, and one tenant's leave room for others'."""
+"""Streams of log records end with the permission to read them, and one tenant's streams leave room for others'."""
 
 import asyncio
 import contextlib

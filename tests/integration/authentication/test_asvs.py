@@ -1,4 +1,4 @@
-"""What docs/security.md says is met, and no test of a feature shows by itself."""
+"""Claims of docs/security.md that no test of a feature shows by itself."""
 
 import re
 

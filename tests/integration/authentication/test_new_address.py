@@ -1,4 +1,4 @@
-"""Another e-mail address of one's own: asked for, told, confirmed by who reads its mail; real PostgreSQL and SMTP."""
+"""Changing one's e-mail address: requested, reported, confirmed by the reader of its mail; real PostgreSQL and SMTP."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Showing once more who one is, what asks for it, and sessions that a login ends; on the real PostgreSQL."""
+"""Reauthentication, the actions that need it, and sessions that a login ends; on the real PostgreSQL."""
 
 import asyncpg
 import pytest

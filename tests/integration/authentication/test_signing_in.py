@@ -1,4 +1,4 @@
-"""A whole duoscope with a mail server: a forgotten password, from the question to the new login."""
+"""A whole duoscope with a mail server: a forgotten password, from the request to the new login."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Mail over TLS, at once (smtps) and by STARTTLS (smtp), against a real server in loopback: whom it is given to."""
+"""Mail over TLS, at once (smtps) and by STARTTLS (smtp), against a real server on loopback."""
 
 import asyncio
 import datetime as dt

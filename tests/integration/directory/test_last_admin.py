@@ -1,4 +1,4 @@
-"""Two admins who remove one another in the same moment: one of them stays."""
+"""Two admins who remove each other at the same moment: one of them stays."""
 
 import asyncio
 import itertools

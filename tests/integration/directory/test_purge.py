@@ -1,4 +1,4 @@
-"""What was deleted 90 days ago goes, with all that hangs on it; what is younger stays and can be restored."""
+"""What was deleted 90 days ago is removed with everything that depends on it; younger deletions can be restored."""
 
 import asyncpg
 import pytest

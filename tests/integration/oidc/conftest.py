@@ -1,8 +1,8 @@
-"""An OpenID provider in loopback, built on Authlib as production providers are: PKCE is required and verified.
+"""An OpenID provider on loopback, built on Authlib as production providers are: PKCE is required and verified.
 
 And organizations that log in through it.
 
-It is honest unless a test says otherwise: `alter` may change an ID token before it is signed, and with what.
+It is honest unless a test says otherwise: `alter` may change an ID token before it is signed, and the key.
 """
 # ruff: noqa: ARG002 - methods that Authlib calls
 
@@ -45,7 +45,7 @@ _PLATFORM = PlatformScope(reason="test")
 
 @dataclass
 class Account:
-    """Somebody whom the provider knows."""
+    """A user of the provider."""
 
     subject: str
     claims: dict[str, Any]
@@ -86,7 +86,7 @@ class Code:
 
 
 class Client:
-    """Us, as the provider knows us."""
+    """duoscope, as the provider's client."""
 
     redirect_uris: tuple[str, ...] = ()
 
@@ -117,18 +117,18 @@ class Client:
 
 @dataclass
 class Provider:
-    """What a test sees and turns.
+    """The provider's state, which a test reads and changes.
 
     Attributes:
         accounts: by subject.
-        signed_in: who sits before the browser.
-        alter: gets header, claims and key of an ID token, and answers what is signed instead.
-        discovery: what the discovery document says besides.
-        asked: paths that were asked for.
-        requests: what authorization requests said.
-        authenticated_at: when who sits there showed who they are, in seconds since the epoch.
-        is_lazy: does not ask them again where it should.
-        acr, amr: what it says of how they did.
+        signed_in: the user at the browser.
+        alter: gets header, claims and key of an ID token, and returns what is signed instead.
+        discovery: additional fields of the discovery document.
+        asked: requested paths.
+        requests: parameters of authorization requests.
+        authenticated_at: when the user last authenticated, in seconds since the epoch.
+        is_lazy: does not authenticate them again where it should.
+        acr, amr: how it reports that they did.
     """
 
     url: str = ""
@@ -147,7 +147,7 @@ class Provider:
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first", "use": "sig"}))
 
     def add(self, subject: str, **claims: Any) -> None:
-        """Somebody, who signs in next."""
+        """Add a user, who signs in next."""
         email = {"email": f"{subject}@example.com", "email_verified": True}
         self.accounts[subject] = Account(subject, email | claims)
         self.signed_in = subject
@@ -156,7 +156,7 @@ class Provider:
         self.key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
 
     def approve(self, location: str) -> dict[str, str]:
-        """What the browser brings back from the authorization endpoint."""
+        """The parameters with which the authorization endpoint sends the browser back."""
         answer = httpx.get(location)
         assert answer.status_code == 302, answer.text
         return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
@@ -339,7 +339,7 @@ class Acme:
         await verify_by_operator(self.services.metadata, operator(), organization=self.code, domain=domain)
 
     async def register(self, *mapping: tuple[str, str], proves: bool = True, **fields) -> dict:
-        """The provider, for domains that are proven to be the organization's."""
+        """Register the provider, for domains that are proven to belong to the organization."""
         roles = [
             {"group": group, "role_id": await self.role_id(role), "tenant_id": str(self.tenant.tenant_id)}
             for group, role in mapping
@@ -372,7 +372,7 @@ class Acme:
         return await self.browser.get(self.path("callback"), params=await self.begin(**query))
 
     async def settings(self, **settings) -> None:
-        """The organization's."""
+        """The organization's settings."""
         async with self.services.metadata.open(OrganizationScope(self.tenant.organization_id), "test.settings") as tx:
             await tx.execute("UPDATE organizations SET settings = $1", settings)
 

@@ -1,4 +1,4 @@
-"""An organization whose people come through its provider only: no password of theirs opens anything."""
+"""An organization that requires its provider: passwords of its users are refused."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The first start: once, whatever is killed when."""
+"""The first start happens once, whatever is killed when."""
 
 import json
 import stat

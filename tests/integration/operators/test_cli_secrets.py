@@ -1,4 +1,4 @@
-"""Keys changed and second factors reset from the command line, beside a running duoscope that must notice and go on."""
+"""Keys changed and second factors reset from the command line, while a running duoscope must notice and continue."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What a command does leaves the audit entries that the API leaves for the same change, but for the actor."""
+"""A command leaves the same audit entries as the API for the same change, except for the actor."""
 
 import json
 

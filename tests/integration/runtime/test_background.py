@@ -1,4 +1,4 @@
-"""Every background job goes on, whatever happens within one of its turns, and what failed is told."""
+"""Every background job continues whatever happens in one of its turns, and failures are reported."""
 
 import asyncio
 import importlib

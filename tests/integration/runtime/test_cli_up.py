@@ -1,4 +1,4 @@
-"""`duoscope up`, `demo` and `health` as a person meets them: processes, a folder, free ports, signals."""
+"""`duoscope up`, `demo` and `health` as a user meets them: processes, a folder, free ports, signals."""
 
 import json
 import os

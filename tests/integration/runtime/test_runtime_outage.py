@@ -1,4 +1,4 @@
-"""A receiver on its own starts while PostgreSQL is away, and looks at the schema once it is back."""
+"""A separate receiver starts while PostgreSQL is down, and checks the schema once it is back."""
 
 import asyncio
 from contextlib import AsyncExitStack

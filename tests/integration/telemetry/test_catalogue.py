@@ -1,4 +1,4 @@
-"""What there is to search for, as it was sent; and exemplars of metrics."""
+"""The catalogue of names to search for; and exemplars of metrics."""
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (

@@ -1,4 +1,4 @@
-"""Answers have a bound: pages of large items are shorter, large items are cut in lists and whole by their id."""
+"""Answers are limited in size: pages of large items are shorter, large items are cut in lists and whole by their id."""
 
 import pytest
 

@@ -1,19 +1,19 @@
-"""Real collectors with the README's configuration, and the table of what became of what they accepted."""
+"""Real collectors with the README's configuration, and a table of what happened to the items they accepted."""
 
 import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+
+from support.up import free_ports
 
 HERE = Path(__file__).parent
 README = HERE.parents[2] / "README.md"
@@ -40,10 +40,10 @@ class Way:
 
 
 class Collector:
-    """A collector as the README configures it, but for addresses, folders and the key."""
+    """A collector as the README configures it, except for addresses, folders and the key."""
 
     def __init__(self, binary, folder, up, key, way, *, batch_s=None):
-        ports = free_ports()
+        ports = free_ports(3)
         self.binary, self.folder = binary, folder
         self.otlp_target = f"127.0.0.1:{ports[0]}"
         self.telemetry_url = f"http://127.0.0.1:{ports[2]}/metrics"
@@ -102,7 +102,7 @@ service:
         return True
 
     def counts(self):
-        """What it says of itself: items by (what, signal, receiver or exporter), by (what, signal), and "batched"."""
+        """Its own counts: items by (what, signal, receiver or exporter), by (what, signal), and "batched"."""
         sums = defaultdict(int)
         found = re.findall(
             r"^otelcol_(receiver_accepted|exporter_sent)_(spans|log_records|metric_points)\w*\{([^}]*)\} (\S+)$",
@@ -119,7 +119,7 @@ service:
         return sums
 
     def refused(self):
-        """What it says of data that it gave up."""
+        """Its own report of data that it gave up."""
         lines = self.log.read_text().splitlines()
         return [line[:1000] for line in lines if "Dropping data" in line or "Partial success" in line]
 
@@ -128,34 +128,25 @@ service:
         assert self.process.wait(STOP_S) == 0, self.log.read_text()
 
     def kill(self):
-        """End it at once, if it runs."""
+        """Kill it, if it runs."""
         if self.process:
             self.process.kill()
             self.process.wait()
 
 
 def configuration():
-    """The one of README.md."""
+    """The configuration in README.md."""
     (found,) = re.findall(r"^```yaml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
     return found
 
 
 def replaced(text, replacements):
-    """Everything that must differ in a test; fails if the README has no such text."""
+    """Replace everything that must differ in a test. Fails if the README has no such text."""
     for old, new in replacements.items():
         # Not within a longer number or path: 127.0.0.1:4317 is also a part of nothing else.
         text, count = re.subn(rf"(?<![\w]){re.escape(old)}(?![\w])", lambda _, new=new: new, text)
         assert count, f"README.md's collector configuration has no {old}"
     return text
-
-
-def free_ports():
-    """Three that no one listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +162,7 @@ def binary():
 
 @pytest.fixture(scope="session")
 def ways():
-    """Those that duoscope takes: gRPC has gzip alone. The first one has the README's patience between retries."""
+    """The ways that duoscope accepts: gRPC has gzip only. The first one has the README's patience between retries."""
     return [Way("gRPC", "gzip", hurry=False), Way("gRPC", "none"), Way("HTTP", "gzip"), Way("HTTP", "zstd")]
 
 
@@ -209,7 +200,7 @@ def new_tenant():
 
 @pytest.fixture
 def rows(request):
-    """What the table at the end shows: add (signal, way, accepted, stored, doubled, lost)."""
+    """The rows of the table at the end: add (signal, way, accepted, stored, doubled, lost)."""
     return request.config.stash.setdefault(ROWS, [])
 
 

@@ -1,1 +1,1 @@
-"""APIs of other systems, for the tools that speak them."""
+"""APIs of other products, for the tools that use them."""

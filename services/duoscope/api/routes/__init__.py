@@ -1,1 +1,1 @@
-"""Route handlers, one module a resource."""
+"""Route handlers, one module per resource."""

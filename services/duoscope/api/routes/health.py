@@ -1,4 +1,4 @@
-"""Whether the process lives and can serve, and its own metrics; open to probes, so they say nothing of tenants."""
+"""Health and readiness of the process, and its own metrics; open to probes, so they reveal nothing about tenants."""
 
 import asyncio
 import logging
@@ -23,13 +23,13 @@ _METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health(Struct, frozen=True):
-    """An answer to a probe."""
+    """The answer to a probe."""
 
     status: Annotated[str, Meta(examples=["live"])]
 
 
 class Readiness(Struct, frozen=True):
-    """`ready`, or `not ready` with what each part says."""
+    """`ready`, or `not ready` with the problem of each part."""
 
     status: Annotated[str, Meta(examples=[_READY])]
     parts: Annotated[dict[str, str], Meta(examples=[{"postgres": _READY, "clickhouse": _READY}])]
@@ -37,13 +37,13 @@ class Readiness(Struct, frozen=True):
 
 @ROUTES.get("/health/live", "Is the process alive?", public=True, sync_to_thread=False)
 def live() -> Health:
-    """200 as long as the process can answer at all."""
+    """Answer 200 as long as the process can answer at all."""
     return Health("live")
 
 
 @ROUTES.get("/health/ready", "Can requests be served?", public=True)
 async def ready(services: NamedDependency[SkipValidation[ApiServices]]) -> Response[Readiness]:
-    """200 when every part is ready, 503 otherwise."""
+    """Answer 200 when every part is ready, 503 otherwise."""
     checks = {"postgres": services.metadata.ping, "clickhouse": services.telemetry.ping, **services.readiness}
     answers = await asyncio.gather(*(_state(check) for check in checks.values()))
     parts = dict(zip(checks, answers, strict=True))
@@ -53,7 +53,7 @@ async def ready(services: NamedDependency[SkipValidation[ApiServices]]) -> Respo
 
 @ROUTES.get("/metrics", "The process's own metrics", public=True, media_type=_METRICS_MEDIA_TYPE)
 async def metrics(services: NamedDependency[SkipValidation[ApiServices]]) -> bytes:
-    """Prometheus text."""
+    """The process's metrics as Prometheus text."""
     return await asyncio.to_thread(generate_latest, services.registry)
 
 

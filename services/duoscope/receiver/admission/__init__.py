@@ -1,1 +1,1 @@
-"""Who may send how much, and the memory that requests may hold."""
+"""Limits on what tenants send, and on the memory that requests hold."""

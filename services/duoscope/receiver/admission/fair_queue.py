@@ -1,7 +1,7 @@
-"""Who goes next where several tenants wait: each in turn, by bytes.
+"""A fair queue between tenants: each takes its turn, by bytes.
 
-Deficit round robin (Shreedhar and Varghese, 1995): a tenant with a long queue of its own makes nobody else's longer.
-With one tenant it is first come, first served.
+Deficit round robin (Shreedhar and Varghese, 1995): a tenant with a long queue does not make another's longer. With one
+tenant it is first come, first served.
 """
 
 from collections import OrderedDict, deque
@@ -12,19 +12,19 @@ from uuid import UUID
 T = TypeVar("T")
 
 QUANTUM_BYTES: Final = 256 * 1024
-"""What a tenant may send in one turn; a larger request saves up for it."""
+"""How much a tenant may send in one turn; a larger request waits for several turns."""
 
 
 @dataclass(slots=True)
 class _Line(Generic[T]):
-    """One tenant's requests, with their sizes."""
+    """The waiting requests of one tenant, with their sizes."""
 
     waiting: deque[tuple[int, T]] = field(default_factory=deque[tuple[int, T]])
     credit: int = 0
 
 
 class FairQueue(Generic[T]):
-    """Requests of tenants. `bytes` waits in all."""
+    """The waiting requests of tenants. `bytes` is their total size."""
 
     def __init__(self) -> None:
         self._lines: OrderedDict[UUID, _Line[T]] = OrderedDict()
@@ -34,7 +34,7 @@ class FairQueue(Generic[T]):
         return bool(self._lines)
 
     def add(self, tenant_id: UUID, size: int, request: T) -> None:
-        """Let a request wait behind the tenant's others."""
+        """Queue a request behind the tenant's others."""
         line = self._lines.get(tenant_id)
         if line is None:
             line = self._lines[tenant_id] = _Line()
@@ -42,7 +42,7 @@ class FairQueue(Generic[T]):
         self.bytes += size
 
     def take(self, bytes_max: int) -> list[T]:
-        """The next requests, up to so many bytes; one at least, where any waits."""
+        """The next requests, up to `bytes_max`; at least one, if any waits."""
         taken: list[T] = []
         left = bytes_max
         while self._lines:
@@ -50,7 +50,7 @@ class FairQueue(Generic[T]):
             size, request = line.waiting[0]
             if taken and size > left:
                 break
-            # Nobody else waits: there is no turn to wait for.
+            # No other tenant waits: there is no turn to wait for.
             if line.credit < size and len(self._lines) > 1:
                 line.credit += QUANTUM_BYTES
                 if line.credit < size:

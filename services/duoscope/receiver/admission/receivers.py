@@ -1,8 +1,9 @@
-"""How many receivers there are: of what a tenant may send, each lets in its share, so that the limit holds over all.
+"""Counts the receivers: each admits its share of a tenant's limits, so that the limits hold over all.
 
-Each receiver says in PostgreSQL every few seconds that it lives, and learns by the same statement how many do. One that
-stops takes its row away, one that died is counted until its row is too old. While PostgreSQL is away the last number
-holds; and when it is back, for as long as the others may need to be heard of again, a smaller one is not believed.
+Each receiver records in PostgreSQL every few seconds that it runs, and the same statement returns how many do. A
+receiver that stops removes its row; one that died is counted until its row is too old. While PostgreSQL is down the
+last number stays. When it is back, a smaller number is ignored for as long as the others may need to record themselves
+again.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ _living = Gauge("duoscope_ingest_receivers", "Receivers that share the limits of
 
 COUNT_RECEIVERS: Final = Job("count-receivers", period_s=3.0)
 ALIVE_S: Final = 15.0
-"""How often a receiver says that it lives, and how long that is believed."""
+"""How often a receiver records that it runs, and how long that is valid."""
 BEAT_MAX_S: Final = 2.0
 """How long PostgreSQL may take for it."""
 
@@ -32,7 +33,7 @@ _AWAY: Final = (DuoscopeError, TimeoutError)
 
 
 class Receivers:
-    """Counts the living from `start` to `close`. `count` is at least 1: this one."""
+    """Counts the running receivers, from `start` to `close`. `count` is at least 1: this one."""
 
     def __init__(self, metadata: MetadataStore, receiver_id: UUID) -> None:
         self._metadata = metadata
@@ -42,13 +43,13 @@ class Receivers:
         self.count = 1
 
     async def start(self, driver: Driver) -> None:
-        """Be counted before the first request is taken, unless PostgreSQL is away."""
+        """Record this receiver before the first request is accepted, unless PostgreSQL is down."""
         with contextlib.suppress(*_AWAY):
             await self.beat()
         self._job = driver.start(COUNT_RECEIVERS, self.beat)
 
     async def close(self) -> None:
-        """Be counted no more. May be called twice, and where `start` was not."""
+        """Remove this receiver from the count. May be called twice, and without `start`."""
         job, self._job = self._job, None
         if job is None:
             return
@@ -58,7 +59,7 @@ class Receivers:
                 await receivers.leave(tx, self._receiver_id)
 
     async def beat(self) -> None:
-        """Say that this receiver lives, and count. Raises while PostgreSQL is away: the number stays as it is."""
+        """Record that this receiver runs, and count. Raises while PostgreSQL is down: the number stays as it is."""
         try:
             async with asyncio.timeout(BEAT_MAX_S), self._metadata.open_platform(_SCOPE, "receivers.beat") as tx:
                 count = await receivers.beat(tx, self._receiver_id, for_s=ALIVE_S)

@@ -1,6 +1,6 @@
-"""The active metric series of every tenant that sends, so that new ones beyond its limit can be rejected.
+"""The active metric series of each tenant, so that new ones beyond its limit can be rejected.
 
-Counted by this receiver, in memory: a restart begins anew, and with several receivers each counts what it sees. One
+Counted by this receiver, in memory: a restart begins at zero, and each of several receivers counts what it sees. One
 thread at a time.
 """
 
@@ -15,14 +15,14 @@ from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver.decoder import ActiveSeries, Bounds
 
 PERIOD_S: Final = 1800.0
-"""A series is active that was seen in this period or the last one: for 30 to 60 minutes."""
+"""A series is active if it was seen in this period or the previous one: for 30 to 60 minutes."""
 
 TENANTS_MAX: Final = 2000
-"""Tenants that are counted at once; who sent longest ago is forgotten and may begin anew."""
+"""Tenants that are counted at once; the one that has not sent for the longest time is forgotten and begins at zero."""
 
 
 class TenantSeries:
-    """Gives each tenant its series. `clock` counts seconds and never goes back."""
+    """The active series by tenant. `clock` counts seconds and never goes back."""
 
     def __init__(self, *, tenants_max: int = TENANTS_MAX, clock: Callable[[], float] = time.monotonic) -> None:
         self._tenants_max = tenants_max
@@ -30,7 +30,7 @@ class TenantSeries:
         self._found: OrderedDict[UUID, tuple[ActiveSeries, float]] = OrderedDict()
 
     def of(self, tenant_id: UUID) -> ActiveSeries:
-        """The tenant's series, with those forgotten that were not seen for so long."""
+        """The tenant's series, without those that are no longer active."""
         now = self._clock()
         series, began = self._found.pop(tenant_id, (None, now))
         if series is None:
@@ -48,5 +48,5 @@ class TenantSeries:
 
 @lru_cache(maxsize=1024)
 def bounds_of(applied: IngestLimits) -> Bounds:
-    """A tenant's limits as the decoder takes them."""
+    """A tenant's limits in the decoder's form."""
     return Bounds(applied.attributes, applied.attribute_bytes, applied.body_bytes, applied.active_series)

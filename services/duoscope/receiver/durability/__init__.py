@@ -1,1 +1,1 @@
-"""What is on disk between a request and ClickHouse."""
+"""The data on disk between a request and ClickHouse."""

@@ -1,11 +1,12 @@
-"""Agreement between receivers over the same stores on who stores a request.
+"""Leases on requests, by which receivers over the same stores agree on who stores a request.
 
-A client that heard nothing sends the same bytes to another receiver while the first is still at it, or has them on its
-disk. So each receiver claims the requests of a batch in PostgreSQL, one statement a batch, before it decodes them. What
-another receiver has is refused for now; what it has acknowledged and keeps on disk is acknowledged again.
+A client that gets no answer sends the same bytes to another receiver while the first still works on them, or has them
+on its disk. So before it decodes a batch, each receiver claims the batch's requests in PostgreSQL, with one statement.
+A request that another receiver has claimed is refused for now; one that the other has acknowledged and keeps on disk is
+acknowledged again.
 
-A claim lapses: a receiver that died for good must not hold up its clients until they give up. With PostgreSQL away
-requests are taken without a claim, and counted. An embedded ClickHouse has one receiver, which needs no claims.
+A claim expires: a receiver that died for good must not block its clients until they give up. While PostgreSQL is down,
+requests are accepted without a claim, and counted. An embedded ClickHouse has one receiver, which needs no claims.
 """
 
 import asyncio
@@ -34,16 +35,16 @@ _SCOPE: Final = PlatformScope(reason="receivers agree on who stores a request")
 
 
 class IngestLeases:
-    """One receiver's claims."""
+    """The claims of one receiver."""
 
     def __init__(self, metadata: MetadataStore, receiver_id: UUID) -> None:
-        """`receiver_id` outlives the process: what it claimed before it died is its own."""
+        """Create the object. `receiver_id` survives the process: the claims from before a crash belong to it."""
         self._metadata = metadata
         self._receiver_id = receiver_id
         self._away_until = 0.0
 
     def start(self, driver: Driver) -> Running:
-        """Remove claims that bind nobody any more, until the job is stopped."""
+        """Start the job that removes expired claims."""
 
         async def forget() -> None:
             async with self._metadata.open_platform(_SCOPE, "receiver.forget_claims") as tx:
@@ -52,7 +53,7 @@ class IngestLeases:
         return driver.start(FORGET_LEASES, forget)
 
     async def take(self, keys: Sequence[str]) -> dict[str, Outcome | None]:
-        """Claim requests by `Part.key`. Answers those that another receiver has, with the outcome it acknowledged."""
+        """Claim requests by `Part.key`. Returns those that another receiver has, with the outcome it acknowledged."""
         hashed = {_hash(key): key for key in keys}
 
         others = await self._try(
@@ -69,7 +70,7 @@ class IngestLeases:
         await self._try(lambda tx: ingest_claims.hold(tx, self._receiver_id, told, for_s=limits.INGEST_SAME_REQUEST_S))
 
     async def release(self, keys: Sequence[str]) -> None:
-        """Let other receivers take requests that this one refused."""
+        """Let other receivers accept requests that this one refused."""
         await self._try(lambda tx: ingest_claims.release(tx, self._receiver_id, [_hash(key) for key in keys]))
 
     async def _try(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:

@@ -1,4 +1,5 @@
-"""Leaves rows out of a block in ClickHouse's Native format. For the rare batch of which a part is stored, or refused.
+"""Removes rows from a block in ClickHouse's Native format, for the rare batch of which a part is already stored, or
+refused.
 
 Knows the types that the decoder writes (decoder/columns/specs.h), and no others.
 """
@@ -16,7 +17,7 @@ _NUMBER: Final = re.compile(r"(?:Int|UInt|Float|Enum)(8|16|32|64|128)")
 
 
 def without_rows(block: bytes, left_out: Iterable[tuple[int, int]]) -> bytes:
-    """The block without these rows, each given as the first and the one behind the last; b'' when none is left.
+    """The block without these row ranges, each with an exclusive end. Returns b'' when none is left.
 
     Raises:
         ValueError: a type that the decoder does not write.
@@ -36,12 +37,12 @@ def without_rows(block: bytes, left_out: Iterable[tuple[int, int]]) -> bytes:
 
 
 def only_rows(block: bytes, kept: Ranges) -> bytes:
-    """The block with these rows alone, as `without_rows` would leave them."""
+    """The block with only these rows, in the form of `without_rows`."""
     return without_rows(block, _complement(sorted(kept), rows_of(block)))
 
 
 def rows_of(block: bytes) -> int:
-    """How many rows a block has."""
+    """The number of rows in a block."""
     source = _Source(block)
     source.varint()
     return source.varint()

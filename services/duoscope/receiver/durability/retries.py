@@ -1,10 +1,9 @@
-"""What is a retry of what: requests that tell when their items were, and those that do not.
+"""Recognizes retries, of requests whose items have exact times and of those whose items do not.
 
-A request is known by its bytes. Where an item of it has a time to less than a second, or is a span, the same bytes are
-the same items, whenever they come. Where nothing tells, two events that look alike are as likely as a retry, and the
-second must not be swallowed. What is known then is whether the first was answered: a sender that heard of success does
-not send again. So such a request gets an identity of its own, which passes on to the same bytes only while nobody was
-told of success.
+A request is identified by its bytes. If an item of it has a time with a fraction of a second, or is a span, the same
+bytes are the same items, whenever they come. Otherwise two events that look alike are as likely as a retry, and the
+second must not be dropped. Then it matters whether the first was answered: a sender that got a success does not send
+again. So such a request gets an identity of its own, which the same bytes inherit only while nobody got a success.
 """
 
 import time
@@ -17,14 +16,14 @@ from duoscope.kernel.ids import new_id
 
 
 class Unheard:
-    """Attempts at undated requests whose senders did not hear of success. Safe within one event loop."""
+    """Attempts at undated requests whose senders did not get a success. Safe within one event loop."""
 
     def __init__(self) -> None:
         self._attempts: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._latest: dict[str, list[str]] = {}
 
     def identity(self, digest: str) -> str:
-        """Of a request with this digest of its bytes: that of an unheard attempt, which it repeats, or a new one."""
+        """The identity for a request with this digest: that of an unheard attempt, which it repeats, or a new one."""
         self._forget()
         known = self._latest.get(digest)
         if not known:
@@ -34,7 +33,7 @@ class Unheard:
         return found
 
     def keep(self, digest: str, identity: str) -> None:
-        """Note that the sender of this attempt heard nothing, or of a failure."""
+        """Record that the sender of this attempt got no answer, or a failure."""
         self._attempts[digest, identity] = time.monotonic() + limits.INGEST_SAME_REQUEST_S
         self._latest.setdefault(digest, []).append(identity)
         while len(self._attempts) > limits.INGEST_RECENT_REQUESTS_MAX:

@@ -1,6 +1,6 @@
-"""Prometheus' HTTP API below `/api/v1/prom`, over one tenant's metrics: for Grafana, promtool and whatever asks PromQL.
+"""Prometheus' HTTP API below `/api/v1/prom`, over one tenant's metrics: for Grafana, promtool and other PromQL clients.
 
-Requests, answers and errors are as Prometheus' (https://prometheus.io/docs/prometheus/latest/querying/api/).
+Requests, answers and errors are the same as Prometheus' (https://prometheus.io/docs/prometheus/latest/querying/api/).
 """
 
 from duoscope.api.compat.prometheus import metadata, queries

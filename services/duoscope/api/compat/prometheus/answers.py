@@ -1,4 +1,4 @@
-"""Answers in Prometheus' JSON: written by hand, since a matrix is hundreds of thousands of pairs."""
+"""Answers in Prometheus' JSON: written by hand, since a matrix may have hundreds of thousands of pairs."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ _LARGE: Final = 1e21
 
 
 class PrometheusAnswer(Struct, frozen=True):
-    """A success."""
+    """A successful answer."""
 
     status: Annotated[str, Meta(examples=["success"])]
     data: Any
@@ -31,7 +31,7 @@ class PrometheusAnswer(Struct, frozen=True):
 
 
 class PrometheusProblem(Struct, frozen=True):
-    """A failure."""
+    """A failed answer."""
 
     status: Annotated[str, Meta(examples=["error"])]
     errorType: Annotated[str, Meta(examples=["bad_data"])]  # noqa: N815 - Prometheus' name
@@ -39,7 +39,7 @@ class PrometheusProblem(Struct, frozen=True):
 
 
 def success(data: str, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response[bytes]:
-    """An answer with data that is JSON already."""
+    """An answer with data that is already JSON."""
     parts = [f'{{"status":"success","data":{data}']
     for name, notes in (("warnings", warnings), ("infos", infos)):
         if notes:
@@ -53,7 +53,7 @@ def of_values(values: Any, warnings: Sequence[str] = ()) -> Response[bytes]:
 
 
 def limited(names: Sequence[Any], limit: int) -> tuple[Sequence[Any], list[str]]:
-    """As many as asked for, and a warning where there are more."""
+    """The first `limit` names, and a warning if there are more."""
     if limit and len(names) > limit:
         return names[:limit], ["results truncated due to limit"]
     return names, []

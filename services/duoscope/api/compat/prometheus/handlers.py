@@ -1,4 +1,4 @@
-"""How a route here is made: by GET with parameters in the URL, by POST with a form, or both."""
+"""Makes the handlers of routes: for GET with parameters in the URL, for POST with a form, or both."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -15,14 +15,14 @@ from duoscope.api.searching import Reader
 from duoscope.stores.clickhouse import TelemetryReader
 
 ROOT: Final = "/api/v1/prom/api/v1"
-"""Tools are told `/api/v1/prom` and add the rest."""
+"""The base path `/api/v1/prom`, to which clients append the rest."""
 REQUIRED: Final = frozenset({"query"})
 Work = Callable[[Parameters, TelemetryReader], Awaitable[Response[bytes]]]
 _ANSWERS: Final = {200: ResponseSpec(PrometheusAnswer, generate_examples=False, description="Prometheus' answer.")}
 
 
 def shared(name: str, verb: str, summary: str) -> dict[str, Any]:
-    """What every handler here is made with."""
+    """The arguments that all handlers here share."""
     return {
         "guards": [requires("metric:read")],
         "tags": ["prometheus"],
@@ -37,7 +37,7 @@ def shared(name: str, verb: str, summary: str) -> dict[str, Any]:
 def get_and_post(
     name: str, work: Work, parameters: Sequence[str], *, summary: str, description: str
 ) -> tuple[HTTPRouteHandler, HTTPRouteHandler]:
-    """Two handlers of one path: parameters in the URL, or in a form."""
+    """Make two handlers of one path: with parameters in the URL, or in a form."""
 
     async def by_form(request: Request[Any, Any, Any], reader: Reader) -> Response[Any]:
         return await work(await given(request), reader)
@@ -49,7 +49,7 @@ def get_and_post(
 
 
 def by_url(name: str, work: Work, parameters: Sequence[str], *, summary: str, description: str) -> HTTPRouteHandler:
-    """A handler of GET."""
+    """Make a handler for GET."""
 
     async def handler(request: Request[Any, Any, Any], reader: Reader) -> Response[Any]:
         return await work(await given(request), reader)

@@ -1,4 +1,4 @@
-"""What there is: series, labels and their values, metrics; and what a Prometheus says of itself."""
+"""Metadata: series, labels and their values, metrics; and the build information of a Prometheus."""
 
 from typing import Annotated, Any, Final
 
@@ -19,7 +19,7 @@ from duoscope.telemetry.promql.storage import Request as Selection
 from duoscope.telemetry.promql.stored import ClickHouseStorage
 
 _VERSION: Final = "3.0.0"
-"""Of the Prometheus whose API and language this is like; tools decide by it what they may ask."""
+"""The version of Prometheus whose API and language this matches; clients decide by it what they may use."""
 _ANY: Final = (((),),)
 _RANGE: Final = ("start", "end", "match[]", "limit")
 
@@ -106,7 +106,7 @@ async def label_values(
     reader: Reader,
     name: Annotated[str, PathParameter(description="Of the label; `U__…` for one with other signs than `_`.")],
 ) -> Response[Any]:
-    """The values of a label, of the series that one of the selectors finds; a name may be escaped as `U__…`."""
+    """The values of a label, of the series that match one of the selectors; a name may be escaped as `U__…`."""
     return await _values(await given(request), reader, unescaped(name))
 
 

@@ -31,7 +31,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 _FORM: Final = "application/x-www-form-urlencoded"
 LISTS: Final = frozenset({"match[]"})
 DEFAULT_RANGE_MS: Final = 24 * 3_600_000
-"""How far back series and labels are looked for without a start."""
+"""How far back series and labels are searched without a start."""
 
 DESCRIPTIONS: Final = {
     "query": "An expression.",
@@ -51,33 +51,33 @@ DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a request was given, of the URL and of a form together."""
+    """The parameters of a request, from the URL and a form together."""
 
     pairs: Sequence[tuple[str, str]]
 
     def text(self, name: str) -> str:
-        """The first value, or the empty text."""
+        """The first value of a parameter, or the empty text."""
         return next((value for key, value in self.pairs if key == name), "")
 
     def required(self, name: str) -> str:
-        """The first value.
+        """The first value of a parameter.
 
         Raises:
-            ExpressionError: there is none.
+            ExpressionError: it is missing.
         """
         if not (found := self.text(name)):
             raise ExpressionError(f'invalid parameter "{name}": it is required')
         return found
 
     def all(self, name: str) -> list[str]:
-        """Every value."""
+        """Every value of a parameter."""
         return [value for key, value in self.pairs if key == name]
 
     def moment_ms(self, name: str, default_ms: int | None = None) -> int:
         """A time in milliseconds.
 
         Raises:
-            ExpressionError: it is none, or missing without a default.
+            ExpressionError: it is invalid, or missing without a default.
         """
         text = self.text(name)
         if not text and default_ms is not None:
@@ -98,7 +98,7 @@ class Parameters:
         """A duration in milliseconds.
 
         Raises:
-            ExpressionError: it is none, or missing without a default.
+            ExpressionError: it is invalid, or missing without a default.
         """
         text = self.text(name)
         if not text and default_ms is not None:
@@ -109,10 +109,10 @@ class Parameters:
         return found
 
     def number(self, name: str) -> int:
-        """A limit, 0 where there is none.
+        """A limit, 0 if it is missing.
 
         Raises:
-            ExpressionError: it is no whole number from 0 on.
+            ExpressionError: it is not a whole number from 0 on.
         """
         text = self.text(name)
         if not text:
@@ -125,12 +125,12 @@ class Parameters:
         """The matchers of each `match[]`.
 
         Raises:
-            ExpressionError: one is no selector.
+            ExpressionError: one is not a selector.
         """
         return [parse.selector(text).groups for text in self.all("match[]")]
 
     def range_ms(self) -> tuple[int, int]:
-        """`start` and `end` of what series and labels are looked for in."""
+        """`start` and `end` of a search for series and labels."""
         end = self.moment_ms("end", now_unix_nano() // _NS_PER_MS)
         start = self.moment_ms("start", end - DEFAULT_RANGE_MS)
         if end < start:
@@ -139,7 +139,7 @@ class Parameters:
 
 
 def duration_ms(text: str) -> int | None:
-    """Milliseconds of seconds or of a text such as 1h30m; None if it is neither."""
+    """Parse seconds, or a text such as 1h30m, into milliseconds; None if it is neither."""
     try:
         seconds = float(text)
     except ValueError:
@@ -155,7 +155,7 @@ async def given(request: Request[Any, Any, Any]) -> Parameters:
     """The parameters of a request.
 
     Raises:
-        ExpressionError: the form is no text.
+        ExpressionError: the form is not text.
     """
     pairs = parse_qsl(request.scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
     if request.method == "POST":
@@ -176,7 +176,7 @@ async def given(request: Request[Any, Any, Any]) -> Parameters:
 
 
 def unescaped(name: str) -> str:
-    """The label that a name in a path means: `U__a_2e_b` is `a.b`."""
+    """The label that an escaped name in a path means: `U__a_2e_b` is `a.b`."""
     if not name.startswith("U__"):
         return name
     return re.sub(r"_(?:_|([0-9a-fA-F]{1,6})_)", lambda m: "_" if not m.group(1) else _character(m), name[3:])
@@ -189,7 +189,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 def documents(*names: str, required: Sequence[str] = (), form: bool = False) -> type[Operation]:
-    """An OpenAPI operation with these parameters, in the URL or as a form."""
+    """Make an OpenAPI operation with these parameters, in the URL or as a form."""
     schemas = {
         name: Schema(
             type=OpenAPIType.ARRAY if name in LISTS else OpenAPIType.STRING,

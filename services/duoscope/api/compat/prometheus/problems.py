@@ -1,4 +1,4 @@
-"""Failures as Prometheus says them: whoever speaks its API reads no problem details."""
+"""Errors in Prometheus' form: its clients do not read problem details."""
 
 import logging
 import math
@@ -41,7 +41,7 @@ _EXPLAINED: Final = {
 
 
 def documented() -> dict[int, ResponseSpec]:
-    """The failures of every route here, for the OpenAPI document."""
+    """The errors of every route here, for the OpenAPI document."""
     return {
         status: ResponseSpec(PrometheusProblem, generate_examples=False, description=text)
         for status, text in _EXPLAINED.items()
@@ -60,12 +60,12 @@ def _problem(
 
 
 def on_expression_error(_: Request[Any, Any, Any], error: ExpressionError) -> Response[PrometheusProblem]:
-    """An expression or a parameter that cannot be."""
+    """Answer an invalid expression or parameter."""
     return _problem(_OF_TYPE[error.error_type], error.error_type, error.message)
 
 
 def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> Response[PrometheusProblem]:
-    """Ours: the message was written for the caller."""
+    """Answer a DuoscopeError, whose message is for the caller."""
     kind, status = _OF_KIND.get(error.kind, ("internal", 500))
     if error.detail or kind == "internal":
         extra = {"code": error.code, "detail": error.detail or "", "request_id": request_id(request)}
@@ -79,14 +79,14 @@ def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> 
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[PrometheusProblem]:
-    """Litestar's."""
+    """Answer an exception of Litestar."""
     if error.status_code >= 500:  # noqa: PLR2004 - the server's fault
         return on_unexpected(request, error)
     return _problem(error.status_code, "bad_data", "The request is malformed.")
 
 
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[PrometheusProblem]:
-    """A defect: everything to the log."""
+    """Answer a defect: the details go to the log."""
     _log.error("unexpected error", exc_info=error, extra={"request_id": request_id(request)})
     return _problem(500, "internal", "Something went wrong on our side. Quote the request id when you report it.")
 

@@ -1,4 +1,4 @@
-"""Expressions: evaluated at a moment and over a range, parsed, laid out; and the exemplars of what they select."""
+"""Expressions: evaluated at a moment and over a range, parsed, formatted; and the exemplars of their metrics."""
 
 import asyncio
 import time

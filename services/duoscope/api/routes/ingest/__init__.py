@@ -1,1 +1,1 @@
-"""Routes about what a tenant sent."""
+"""Routes about ingest."""

@@ -1,4 +1,4 @@
-"""Ingest as its tenant sees it: what was rejected and why, how many series there are, what may be sent."""
+"""Ingest as its tenant sees it: rejections with their reasons, number of series, limits."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Final
@@ -52,7 +52,7 @@ _BodyBytes = Annotated[int, Meta(description="One log body, as stored.", example
 
 
 class Limits(Struct, frozen=True):
-    """What a tenant may send."""
+    """The ingest limits of a tenant."""
 
     items_per_second: _ItemsRate
     bytes_per_second: _BytesRate
@@ -67,7 +67,7 @@ class Limits(Struct, frozen=True):
 
 
 class LimitsChange(Change):
-    """Limits of the tenant's own. 0 is no limit where the limit says so; null takes one back to the instance's."""
+    """Limits of the tenant's own. 0 means no limit where the limit says so; null restores the instance's value."""
 
     items_per_second: _ItemsRate | UnsetType | None = UNSET
     bytes_per_second: _BytesRate | UnsetType | None = UNSET
@@ -82,7 +82,7 @@ class LimitsChange(Change):
 
 
 class TenantLimits(Struct, frozen=True):
-    """What a tenant may send, and which of that is its own."""
+    """The ingest limits of a tenant, and which of them are its own."""
 
     tenant_id: UUID
     limits: Annotated[Limits, Meta(description="Those that hold.")]
@@ -97,7 +97,7 @@ class TenantLimits(Struct, frozen=True):
 
 @ROUTES.get("/api/v1/ingest/limits", "What the tenant may send", "tenant:read", problems=(401, 403, 503))
 async def get_limits(request: Request[Principal, Any, Any], services: Services) -> Limits:
-    """The limits that hold for the tenant you are in. Those who run the instance set them."""
+    """The limits that apply to your tenant. The operators of the instance set them."""
     return _shown(await _limits(request, services))
 
 
@@ -105,7 +105,7 @@ async def get_limits(request: Request[Principal, Any, Any], services: Services) 
 async def get_tenant_limits(
     request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], services: Services
 ) -> TenantLimits:
-    """What a tenant may send: one that you may read; for platform admins, any."""
+    """The limits of a tenant that you may read; for platform admins, of any."""
     tenant = await ingest_limits.as_seen_by(services.metadata, request.user, tenant_id)
     return _of_tenant(services, tenant)
 
@@ -116,9 +116,9 @@ async def get_tenant_limits(
 async def change_tenant_limits(
     request: Request[Principal, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[LimitsChange], services: Services
 ) -> TenantLimits:
-    """For platform admins: limits protect the other tenants, and nobody lifts their own.
+    """Change a tenant's limits. For platform admins only: limits protect other tenants.
 
-    Receivers hear of it at once.
+    Receivers apply the change at once.
     """
     request.user.require_platform_admin()
     sent = await request.json()  # `data` has a 5 for "5" and for 5.0
@@ -145,7 +145,8 @@ async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> RejectionPage:
-    """Items that were left out of requests whose other items were stored, or cut, and requests that were refused whole.
+    """Items that were left out of requests whose other items were stored, items that were cut, and requests that were
+    refused whole.
 
     Newest first. Kept for 30 days. Requests refused whole appear within seconds.
     """

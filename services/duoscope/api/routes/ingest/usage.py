@@ -1,4 +1,4 @@
-"""Usage: what was sent and stored, by hour or day."""
+"""Usage: sent and stored items, by hour or day."""
 
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -51,7 +51,7 @@ async def get_usage(  # noqa: PLR0917 - each is a parameter of the query
     limit: Annotated[int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> UsagePage:
-    """What was stored, exactly: counted by the same INSERT. A retry of a stored request is not counted again.
+    """Exact usage: the INSERT that stores the items counts it. A retry of a stored request is not counted again.
 
     Hours and days are those in which requests arrived, not those of the items' own times.
     """

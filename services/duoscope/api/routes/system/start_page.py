@@ -1,4 +1,4 @@
-"""The page at `/`: what this is, and where to go. It stands in for a web interface until there is one."""
+"""The page at `/`: a description and links. It stands in for a web interface until there is one."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ POLICY: Final = page_policy(_STYLE)
 
 @get("/", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def start_page(services: NamedDependency[SkipValidation[ApiServices]]) -> Response[str]:
-    """The same for everybody: it says nothing that the ports do not."""
+    """The start page, the same for everyone: it contains nothing that the ports do not reveal."""
     settings = services.settings
     page = _PAGE.format(
         style=_STYLE, version=duoscope.__version__, grpc=settings.otlp_grpc_port, http=settings.otlp_http_port

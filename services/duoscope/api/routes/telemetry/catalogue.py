@@ -40,7 +40,7 @@ async def list_operations(  # noqa: PLR0917 - parameters of the query
     limit: _Limit = LIST_LIMIT_DEFAULT,
     cursor: _Cursor = None,
 ) -> catalogue.OperationPage:
-    """Names of spans, by service, that were sent on the days (UTC) of the time range."""
+    """The span names of services that were sent on the days (UTC) of the time range."""
     times = time_range(start, end)
     return await catalogue.list_operations(reader, times, service=service, prefix=prefix, limit=limit, cursor=cursor)
 
@@ -56,7 +56,7 @@ async def list_attributes(  # noqa: PLR0917 - parameters of the query
     limit: _Limit = LIST_LIMIT_DEFAULT,
     cursor: _Cursor = None,
 ) -> catalogue.AttributePage:
-    """Names of attributes, with their places and types, that were sent on the days (UTC) of the time range."""
+    """The attributes that were sent on the days (UTC) of the time range, with their places and types."""
     times = time_range(start, end)
     return await catalogue.list_attributes(
         reader, times, signal, service=service, prefix=prefix, limit=limit, cursor=cursor

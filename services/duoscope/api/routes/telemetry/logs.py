@@ -1,4 +1,4 @@
-"""Log records."""
+"""Routes of log records."""
 
 from typing import Annotated, Any, Final, cast
 
@@ -24,7 +24,9 @@ ROUTES: Final = Routes("logs")
 
 @ROUTES.post("/api/v1/logs/search", "Search log records", "log:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
-    """Records of a time range, newest first. Follow `next_cursor` for more: pages stay complete while data arrives."""
+    """Search records of a time range, newest first. Follow `next_cursor` for more: pages stay complete while data
+    arrives.
+    """
     times = time_range(data.start, data.end)
     return await logs.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
 
@@ -51,7 +53,7 @@ async def tail(
         str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.")
     ] = "",
 ) -> ServerSentEvent:
-    """Server-sent events: `log` with a record as it arrives, `gap` where more arrived than could be looked at.
+    """Stream server-sent events: `log` for each record as it arrives, `gap` when more arrived than can be shown.
 
     The stream ends with the access token, after a quarter of an hour at the latest, and as soon as its reader may read
     logs no more: an `error` event says why.
@@ -67,5 +69,5 @@ async def get_record(
     record_id: Annotated[str, PathParameter(description="`id` of a record that a search or tail showed.")],
     reader: Reader,
 ) -> logs.LogRecord:
-    """All of a record: what lists cut for its size, too."""
+    """One record with nothing cut."""
     return await logs.get(reader, record_id)

@@ -1,4 +1,4 @@
-"""Metrics."""
+"""Routes of metrics."""
 
 from typing import Annotated, Final
 
@@ -22,13 +22,13 @@ async def list_metrics(
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> metrics.MetricPage:
-    """Metrics by name, with their type, unit and the services that send them."""
+    """The metrics, ordered by name, with their type, unit and the services that send them."""
     return await metrics.list_metrics(reader, prefix=prefix, service=service, limit=limit, cursor=cursor)
 
 
 @ROUTES.post("/api/v1/metrics/query", "Query a metric over time", "metric:read", problems=LISTS, status_code=200)
 async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricResult:
-    """Points in steps over the time range, a series for each combination of the attributes to group by."""
+    """Query a metric over time, in steps, with one series for each combination of the attributes to group by."""
     return await metrics.query(
         reader,
         time_range(data.start, data.end),
@@ -53,7 +53,7 @@ async def list_exemplars(  # noqa: PLR0917 - parameters of the query
     limit: Annotated[int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> exemplars.ExemplarPage:
-    """Measurements that were kept whole, latest first, with the traces they were taken in."""
+    """Individual measurements, latest first, with the traces they were taken in."""
     times = time_range(start, end)
     return await exemplars.list_exemplars(
         reader, times, metric, service=service, least=min_value, limit=limit, cursor=cursor

@@ -1,4 +1,4 @@
-"""Services, their figures over time, and who calls whom."""
+"""Routes of services: their RED metrics over time, and their calls."""
 
 from typing import Annotated, Final
 
@@ -14,13 +14,13 @@ ROUTES: Final = Routes("services")
 
 @ROUTES.get("/api/v1/services", "List services", "trace:read", problems=LISTS)
 async def list_services(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceList:
-    """Services that sent anything in the time range, with their requests, errors and durations."""
+    """The services that sent anything in the time range, with their requests, errors and durations."""
     return await services.list_services(reader, time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS))
 
 
 @ROUTES.get("/api/v1/service-map", "Who calls whom", "trace:read", problems=LISTS)
 async def service_map(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceMap:
-    """Calls between services in the time range, found by joining spans with their parents."""
+    """The calls between services in the time range, found by joining spans with their parents."""
     return await services.service_map(reader, time_range(start, end, max_ns=services.MAP_RANGE_MAX_NS))
 
 
@@ -42,7 +42,9 @@ async def service_figures(  # noqa: PLR0917 - parameters of the query
         str | None, QueryParameter(description="Whole minutes, such as 5m or 1h; about 200 points unless given.")
     ] = None,
 ) -> span_metrics.ServiceFigures:
-    """In whole minutes. Requests are spans of kind server or consumer, and root spans."""
+    """The requests, errors and durations of a service over time, in whole minutes. Requests are spans of kind server or
+    consumer, and root spans.
+    """
     return await span_metrics.service_figures(
         reader, time_range(start, end), service, operation=operation, kind=kind, step=step
     )

@@ -1,4 +1,4 @@
-"""Traces."""
+"""Routes of traces."""
 
 from typing import Annotated, Final
 
@@ -14,7 +14,7 @@ ROUTES: Final = Routes("traces")
 
 @ROUTES.post("/api/v1/traces/search", "Search traces", "trace:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePage:
-    """Traces that have a span in the time range that meets the query, by the newest such span, newest first."""
+    """Search traces with a matching span in the time range, ordered by the newest such span, newest first."""
     times = time_range(data.start, data.end)
     return await traces.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
 
@@ -27,8 +27,8 @@ async def get_trace(
         str | None, QueryParameter(description="`next_cursor` of the page before, of the same trace.")
     ] = None,
 ) -> traces.Trace:
-    """The spans of a trace with their attributes, resources, scopes, events and links, by their start.
+    """The spans of a trace with their attributes, resources, scopes, events and links, ordered by their start.
 
-    A trace of many spans has several pages; its figures are those of all of it on each.
+    A trace of many spans has several pages; its own figures cover all its spans on each.
     """
     return await traces.get(reader, trace_id, cursor=cursor)
