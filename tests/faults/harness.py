@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from duoscope.stores.embedded import EmbeddedPostgres
+from support.up import free_ports
 
 START_S = 240
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
@@ -21,18 +21,6 @@ THOROUGH = ROUNDS > 10
 """Whether this is `make faults`; a short form of it is part of the suite."""
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
-
-
-def free_ports(count):
-    """Ports that no one listens on; all are held until all are found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 class Process:

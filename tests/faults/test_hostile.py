@@ -16,6 +16,7 @@ from backports import zstd
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import LOGS, SIGNALS
+from support.up import free_ports
 
 pytestmark = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
 
@@ -151,7 +152,7 @@ def test_a_full_disk(deployment, tenant, load, audit, small_disk):
         harness.COMMAND,
         deployment.env,
         disk / "receiver",
-        harness.free_ports(3),
+        free_ports(3),
         log=deployment.folder / "full.log",
     )
     receiver.folder.mkdir()

@@ -21,12 +21,19 @@ FLOW = 15
 only_thorough = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
 
 
-def settle(deployment, timeout_s=180):
-    """Until nothing waits on any disk."""
-    deadline = time.monotonic() + timeout_s
-    while any(receiver.batches(suffix) for receiver in deployment.receivers for suffix in (".spooled", ".batch")):
+def settle(deployment, pause_s=120):
+    """Until nothing waits on any disk; it may take long, but not so long for the next batch."""
+
+    def waiting():
+        return sum(len(each.batches(suffix)) for each in deployment.receivers for suffix in (".spooled", ".batch"))
+
+    left, deadline = waiting(), time.monotonic() + pause_s
+    while left:
         assert time.monotonic() < deadline, [receiver.log.read_text()[-2000:] for receiver in deployment.receivers]
         time.sleep(0.05)
+        if (now_left := waiting()) < left:
+            deadline = time.monotonic() + pause_s
+        left = now_left
 
 
 def test_without_a_fault(deployment, tenant, load, audit):

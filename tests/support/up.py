@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +122,24 @@ class Up:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports; all are held until all are found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that no one listens on, all different.
+
+    Below those that the system gives to outgoing connections, one of which could take the port of a server that is
+    killed and started again.
+    """
+    ports: list[int] = []
+    sockets: list[socket.socket] = []
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(ports) < count:
+            port = random.randrange(10_000, 32_000)
+            sockets.append(socket.socket())
+            with suppress(OSError):
+                sockets[-1].bind(("127.0.0.1", port))
+                ports.append(port)
     finally:
         for each in sockets:
             each.close()
+    return ports
 
 
 @pytest.fixture(scope="session")

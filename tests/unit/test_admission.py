@@ -14,8 +14,8 @@ from duoscope.kernel.scope import Scope
 from duoscope.receiver.admission import limits
 from duoscope.receiver.admission.fair_queue import QUANTUM_BYTES, FairQueue
 from duoscope.receiver.admission.limits import Admission
+from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.admission.tenant_series import PERIOD_S, TenantSeries
-from duoscope.receiver.batching import Budget
 
 KEPT = {"items_per_second": 100, "bytes_per_second": 1000, "burst_seconds": 2, "requests_in_flight": 3}
 

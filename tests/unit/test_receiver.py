@@ -6,8 +6,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.receiver.admission.reservation import Reservation
-from duoscope.receiver.batching import Budget
+from duoscope.receiver.admission.memory import Budget, Reservation
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.status import STATUSES
 from duoscope.receiver.transport.json_encoding import to_protobuf

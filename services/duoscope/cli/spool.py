@@ -15,7 +15,8 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from duoscope.receiver.durability.journal import Journal, Part
+    from duoscope.receiver.durability.batch import Part
+    from duoscope.receiver.durability.journal import Journal
 
 
 @click.group()

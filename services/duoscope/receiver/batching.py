@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import Gauge
-
 from duoscope.background.driver import AGAIN, Driver, Job, Next
 from duoscope.identity.api_keys.verifier import IngestPrincipal
 from duoscope.kernel import limits
@@ -21,8 +19,6 @@ from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver.admission.fair_queue import FairQueue
 from duoscope.receiver.decoder import Outcome
-
-_held_bytes = Gauge("duoscope_ingest_held_bytes", "Request bytes accepted and not yet committed")
 
 
 @dataclass(slots=True, eq=False)
@@ -44,39 +40,6 @@ class Request:
             self.done.set_exception(outcome)
         else:
             self.done.set_result(outcome)
-
-
-class Budget:
-    """Bytes of requests in memory over all signals. A request that does not fit is told to come again."""
-
-    def __init__(self, bytes_max: int = limits.INGEST_QUEUE_BYTES_MAX) -> None:
-        self._bytes_max = bytes_max
-        self._held = 0
-
-    @property
-    def free(self) -> int:
-        """Bytes that nobody holds."""
-        return self._bytes_max - self._held
-
-    def take(self, size: int) -> None:
-        """Reserve `size` bytes; a request may always enter an empty house, however large.
-
-        Raises:
-            DuoscopeError: UNAVAILABLE with a retry hint.
-        """
-        if self._held and self._held + size > self._bytes_max:
-            raise unavailable(
-                "The receiver is busy; send the same request again shortly.",
-                code="receiver-busy",
-                retry_after_s=limits.INGEST_RETRY_AFTER_S,
-            )
-        self._held += size
-        _held_bytes.set(self._held)
-
-    def give_back(self, size: int) -> None:
-        """Release what `take` reserved."""
-        self._held -= size
-        _held_bytes.set(self._held)
 
 
 _JOBS: Final = {

@@ -25,9 +25,12 @@ from duoscope.kernel.ids import new_id
 from duoscope.receiver.admission.tenant_series import TenantSeries, bounds_of
 from duoscope.receiver.batching import Request
 from duoscope.receiver.decoder import Decoder, Kind, MalformedError, Outcome, TooManyItemsError
-from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
+from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.inserter import Inserter
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
-from duoscope.receiver.durability.spool import Remembered, Spool
+from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.signals import Signal
 from duoscope.stores.clickhouse import CATALOGUES, LEDGER, IngestWriter, RejectedByStoreError
 
@@ -46,23 +49,25 @@ class Committer:
         self,
         signal: Signal,
         writer: IngestWriter,
+        inserter: Inserter,
         journal: Journal,
         spool: Spool,
-        threads: ThreadPoolExecutor,
         *,
+        threads: ThreadPoolExecutor,
         claims: IngestLeases | None = None,
     ) -> None:
         """`claims` where there may be other receivers."""
         self._claims = claims
         self._signal = signal
         self._writer = writer
+        self._inserter = inserter
         self._journal = journal
         self._spool = spool
         self._threads = threads
         self._decoder = Decoder(signal.kind)
         self._decoding = asyncio.Lock()
         self._catalogue_due = 0.0
-        self._recent = Remembered(limits.INGEST_RECENT_REQUESTS_MAX)
+        self._recent = KnownRequests(limits.INGEST_RECENT_REQUESTS_MAX)
         self._late: set[asyncio.Task[Batch | None]] = set()
         self._series = TenantSeries() if signal.kind is Kind.METRICS else None
 
@@ -90,7 +95,7 @@ class Committer:
                 request.resolve(_disk_trouble())
             else:
                 unknown.append(request)
-        if unknown and not self._spool.away:
+        if unknown and not self._inserter.is_away:
             try:
                 return await self._answer_stored(unknown), True
             except (DuoscopeError, TimeoutError) as error:
@@ -243,7 +248,7 @@ class Committer:
         except OSError as error:
             _log.error("cannot write a batch to disk: %s", error)
             raise _disk_trouble() from error
-        if self._spool.away or not asked:
+        if self._inserter.is_away or not asked:
             await self._keep(path, batch)
             return batch
         inserting = asyncio.create_task(self._try_to_insert(path, batch), name="insert a batch")
@@ -262,10 +267,10 @@ class Committer:
         """What became of the batch, if it needs nothing more: it is stored, or set aside."""
         for pause_s in (*limits.INGEST_INSERT_RETRY_PAUSES_S, None):
             try:
-                stored = await self._spool.insert(batch)
+                stored = await self._inserter.insert(batch)
             except DuoscopeError as error:
                 _log.warning("a batch of %s is not stored yet: %s", self._signal.name, error.detail or error.message)
-                if pause_s is None or self._spool.away:
+                if pause_s is None or self._inserter.is_away:
                     return None
                 await asyncio.sleep(pause_s)
             except RejectedByStoreError as error:

@@ -22,10 +22,12 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver import answering
 from duoscope.receiver.admission.limits import Admission, InFlightRequest
+from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.answering import RequestOutcome
-from duoscope.receiver.batching import Batcher, Budget, Request
+from duoscope.receiver.batching import Batcher, Request
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
+from duoscope.receiver.durability.inserter import Inserter
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.retries import Unheard
@@ -79,15 +81,15 @@ class Ingest:
         defaults: IngestLimits | None = None,
         claims: IngestLeases | None = None,
         *,
+        driver: Driver,
         receivers: Callable[[], int] = lambda: 1,
-        driver: Driver | None = None,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
-        process's; one of its own unless given.
+        process's.
         """
-        self._driver = driver or Driver()
+        self._driver = driver
         self._claims = claims
         self._jobs: list[Running] = []
         self._keys = keys
@@ -95,16 +97,16 @@ class Ingest:
         self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
         self._journal = journal
         writer = store.ingest()
-        self._spool = Spool(journal, writer, claims)
-        self._refusals = RejectionCounter(writer, lambda: self._spool.away)
+        self._inserter = Inserter(writer)
+        self._spool = Spool(journal, self._inserter, writer, claims)
+        self._refusals = RejectionCounter(writer, lambda: self._inserter.is_away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
+
+        def committer(signal: Signal) -> Committer:
+            return Committer(signal, writer, self._inserter, journal, self._spool, threads=self._threads, claims=claims)
+
         self._batchers = {
-            signal.name: Batcher(
-                signal.name,
-                Committer(signal, writer, journal, self._spool, self._threads, claims=claims).commit,
-                self._driver,
-            )
-            for signal in SIGNALS
+            signal.name: Batcher(signal.name, committer(signal).commit, self._driver) for signal in SIGNALS
         }
         self._waiting: dict[str, Request] = {}
         self._unheard = Unheard()

@@ -5,11 +5,13 @@ import re
 
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
-from duoscope.receiver.durability.journal import Batch, Insert, Journal, Part
+from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 
@@ -153,7 +155,7 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     async def start(folder="one"):
         verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-        made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / folder))
+        made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / folder), driver=Driver())
         await made.start()
         return made
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.receiver.batching import Budget
+from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
@@ -19,7 +20,7 @@ DAY_NS = 86_400 * 10**9
 @pytest.fixture
 async def ingest(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"))
+    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.identity.directory import ingest_limits
@@ -39,7 +40,7 @@ async def verifier(metadata_store, hasher, secret_keys):
 
 @pytest.fixture
 async def ingest(verifier, telemetry_store, tmp_path):
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"))
+    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

@@ -15,6 +15,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
 from duoscope.receiver.committing import Committer
 from duoscope.receiver.durability import sifting
+from duoscope.receiver.durability.inserter import Inserter
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.durability.spool import Spool
@@ -51,7 +52,7 @@ def refusing(telemetry_store):
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
     """Of three tenants."""
     journal = Journal.open(tmp_path / "keys")
-    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal)
+    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
     await ingest.start()
     people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
     found = [await ingest.authenticate({"x-api-key": each.key.api_key}, TRACES) for each in people]
@@ -113,10 +114,12 @@ def committer(telemetry_store, tmp_path):
     @asynccontextmanager
     async def running(signal=TRACES):
         journal = Journal.open(tmp_path / "journal")
-        spool = Spool(journal, telemetry_store.ingest())
+        writer = telemetry_store.ingest()
+        inserter = Inserter(writer)
+        spool = Spool(journal, inserter, writer)
         await spool.start(Driver())
         try:
-            yield Committer(signal, telemetry_store.ingest(), journal, spool, None)
+            yield Committer(signal, writer, inserter, journal, spool, threads=None)
         finally:
             await spool.close()
             journal.close()
@@ -171,7 +174,7 @@ async def test_a_process_that_dies_over_it(  # noqa: PLR0917
     """At any moment: after the refusal, when some tables have rows; and after what was left is in."""
     requests = requests_of()
     writer = telemetry_store.ingest()
-    batch = Committer(TRACES, writer, None, None, None)._decode(requests).batch
+    batch = Committer(TRACES, writer, None, None, None, threads=None)._decode(requests).batch
     folder = tmp_path / "journal"
     journal = Journal.open(folder)
     journal.write(batch)
@@ -200,7 +203,7 @@ async def test_what_was_set_aside_goes_the_same_way(  # noqa: PLR0917
     requests = requests_of()
     folder = tmp_path / "journal"
     journal = Journal.open(folder)
-    batch = Committer(TRACES, telemetry_store.ingest(), None, None, None)._decode(requests).batch
+    batch = Committer(TRACES, telemetry_store.ingest(), None, None, None, threads=None)._decode(requests).batch
     path = journal.set_aside(journal.write(batch), "refused")
     journal.close()
     (tmp_path / "ingest").symlink_to(folder)

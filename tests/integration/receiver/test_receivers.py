@@ -41,7 +41,7 @@ async def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_pat
             verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
             journal = Journal.open(tmp_path / name)
             living = Receivers(metadata_store, journal.receiver_id)
-            ingest = Ingest(telemetry_store, verifier, journal, receivers=lambda: living.count)
+            ingest = Ingest(telemetry_store, verifier, journal, receivers=lambda: living.count, driver=Driver())
             ingest._admission._clock = clock
             await ingest.start()
             stack.push_async_callback(ingest.close)

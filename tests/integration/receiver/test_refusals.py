@@ -12,6 +12,7 @@ import h2.events
 import httpx
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.directory import ingest_limits
@@ -38,7 +39,7 @@ async def verifier(metadata_store, hasher, secret_keys):
 
 @pytest.fixture
 async def ingest(verifier, telemetry_store, tmp_path):
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"))
+    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
@@ -18,7 +19,7 @@ SECOND_NS = 10**9
 @pytest.fixture
 async def ingest(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"))
+    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()
@@ -90,14 +91,14 @@ async def test_what_follows_an_answer_that_nobody_heard_is_a_retry(ingest, princ
 
 async def test_what_follows_a_client_that_gave_up_is_a_retry(ingest, principal, undated, stored, monkeypatch):
     reached, go_on = asyncio.Event(), asyncio.Event()
-    insert = ingest._spool.insert
+    insert = ingest._inserter.insert
 
     async def held_up(batch):
         reached.set()
         await go_on.wait()
         await insert(batch)
 
-    monkeypatch.setattr(ingest._spool, "insert", held_up)
+    monkeypatch.setattr(ingest._inserter, "insert", held_up)
     impatient = asyncio.create_task(ingest.accept(principal, LOGS, undated))
     await reached.wait()
     impatient.cancel()

@@ -19,6 +19,7 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.batching import Request
 from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability.inserter import Inserter
 from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.spool import Spool
@@ -36,7 +37,13 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     async def running(folder="one"):
         journal = Journal.open(tmp_path / folder)
         claims = IngestLeases(metadata_store, journal.receiver_id)
-        made = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, claims=claims)
+        made = Ingest(
+            telemetry_store,
+            ApiKeyVerifier(metadata_store, hasher, secret_keys),
+            journal,
+            claims=claims,
+            driver=Driver(),
+        )
         await made.start()
         try:
             yield made
@@ -86,7 +93,7 @@ def batch_of(telemetry_store, principal):
             return Request(whose, raw, digest, now_unix_nano(), None)
 
         requests = [request(raw, whose) for raw, whose in zip(raws, of or [principal] * len(raws), strict=True)]
-        return Committer(LOGS, telemetry_store.ingest(), None, None, None)._decode(requests).batch
+        return Committer(LOGS, telemetry_store.ingest(), None, None, None, threads=None)._decode(requests).batch
 
     return make
 
@@ -185,7 +192,7 @@ async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, count
                 await ingest.ready()
             await recorder(lambda client: client.command("ATTACH TABLE logs_v3"))
             await until(lambda: not waits(tmp_path / "one"))
-            await until(lambda: not ingest._spool.away)
+            await until(lambda: not ingest._inserter.is_away)
             await ingest.ready()
     finally:
         await recorder(lambda client: client.command("ATTACH TABLE IF NOT EXISTS logs_v3"))
@@ -225,7 +232,8 @@ async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch
         raise OSError(5, "Input/output error")
 
     journal = Journal.open(tmp_path / "one")
-    spool = Spool(journal, telemetry_store.ingest())
+    writer = telemetry_store.ingest()
+    spool = Spool(journal, Inserter(writer), writer)
     batch = batch_of(logs("x"))
     path = journal.write(batch)
     with monkeypatch.context() as disk:
@@ -236,7 +244,7 @@ async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch
     journal.remove(path)  # as the INSERT does that took too long
     await spool.start(Driver())
     await until(lambda: not spool.undecided)
-    await until(lambda: not spool.away)
+    await until(lambda: not spool._inserter.is_away)
     await spool.close()
     journal.close()
 
@@ -261,7 +269,7 @@ async def test_a_store_that_answers_nonsense(  # noqa: PLR0917
 ):
     """An error that nobody foresaw, in the middle of a batch: it goes on under the same token."""
     async with receiver() as ingest:
-        insert = ingest._spool._writer.insert
+        insert = ingest._inserter._writer.insert
         failed = []
 
         async def unforeseen(table, block, **options):
@@ -270,7 +278,7 @@ async def test_a_store_that_answers_nonsense(  # noqa: PLR0917
                 raise RuntimeError("nobody foresaw this")
             await insert(table, block, **options)
 
-        monkeypatch.setattr(ingest._spool._writer, "insert", unforeseen)
+        monkeypatch.setattr(ingest._inserter._writer, "insert", unforeseen)
         raw = logs("x")
         assert await ingest.accept(principal, LOGS, raw) == Accepted()
         await until(lambda: not waits(tmp_path / "one"))

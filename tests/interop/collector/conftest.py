@@ -4,16 +4,16 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+
+from support.up import free_ports
 
 HERE = Path(__file__).parent
 README = HERE.parents[2] / "README.md"
@@ -43,7 +43,7 @@ class Collector:
     """A collector as the README configures it, except for addresses, folders and the key."""
 
     def __init__(self, binary, folder, up, key, way, *, batch_s=None):
-        ports = free_ports()
+        ports = free_ports(3)
         self.binary, self.folder = binary, folder
         self.otlp_target = f"127.0.0.1:{ports[0]}"
         self.telemetry_url = f"http://127.0.0.1:{ports[2]}/metrics"
@@ -147,15 +147,6 @@ def replaced(text, replacements):
         text, count = re.subn(rf"(?<![\w]){re.escape(old)}(?![\w])", lambda _, new=new: new, text)
         assert count, f"README.md's collector configuration has no {old}"
     return text
-
-
-def free_ports():
-    """Three free ports."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture(scope="session")

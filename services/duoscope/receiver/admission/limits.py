@@ -23,10 +23,10 @@ from typing import Final, Generic, Self, TypeVar
 from uuid import UUID
 
 from duoscope.identity.api_keys.verifier import IngestPrincipal
-from duoscope.kernel import limits, organization_limits
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.kernel import organization_limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.receiver.batching import Budget
+from duoscope.receiver.admission.memory import Budget, MemoryShare
 
 ACCOUNTS_MAX: Final = 20_000
 """Tenants and keys, of each, that are remembered; who has been away longest is forgotten, with full buckets."""
@@ -362,7 +362,7 @@ class Admission:
         for one in self._accounts(principal, self._clock()):
             one.meter.give_back(items, size)
 
-    def room(self, principal: IngestPrincipal) -> "MemoryShare":
+    def room(self, principal: IngestPrincipal) -> MemoryShare:
         """The tenant's share of the memory."""
         return MemoryShare(self._budget, self._accounts(principal, self._clock())[0])
 
@@ -377,49 +377,16 @@ class Admission:
         return account, group, key
 
 
-class MemoryShare:
-    """A tenant's share of the budget: as much again as is free for others.
-
-    So one tenant alone fills half of it, two fill two thirds and find a third free (dynamic thresholds, Choudhury and
-    Hahne, 1998). A tenant that holds nothing is judged by the budget alone, however large its request.
-    """
-
-    __slots__ = ("_account", "_budget")
-
-    def __init__(self, budget: Budget, account: TenantLimiter) -> None:
-        self._budget = budget
-        self._account = account
-
-    def take(self, size: int) -> None:
-        """Reserve `size` bytes.
-
-        Raises:
-            DuoscopeError: UNAVAILABLE with a retry hint.
-        """
-        if self._account.held and self._account.held + size > self._budget.free:
-            raise unavailable(
-                "This tenant's requests fill its share of the receiver's memory; send the same request again shortly.",
-                code="tenant-busy",
-                retry_after_s=limits.INGEST_RETRY_AFTER_S,
-            )
-        self._budget.take(size)
-        self._account.held += size
-
-    def give_back(self, size: int) -> None:
-        """Release what `take` reserved."""
-        self._budget.give_back(size)
-        self._account.held -= size
-
-
 class InFlightRequest(MemoryShare):
     """A request on its way: counts as in flight, and holds its pledge until `settle`."""
 
-    __slots__ = ("_group", "_pledges")
+    __slots__ = ("_group", "_pledges", "_tenant")
 
     def __init__(
         self, budget: Budget, account: TenantLimiter, group: Group, pledges: list[tuple[RateMeter, tuple[float, float]]]
     ) -> None:
         super().__init__(budget, account)
+        self._tenant = account
         self._group = group
         self._pledges = pledges
 
@@ -436,7 +403,7 @@ class InFlightRequest(MemoryShare):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.settle()
-        self._account.in_flight -= 1
+        self._tenant.in_flight -= 1
         self._group.in_flight -= 1
 
 

@@ -17,7 +17,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 from uuid import UUID
@@ -28,6 +28,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.durability.batch import Batch, Insert, Part
 
 _MAGIC: Final = b"DUOBATCH2\n"
 _CHECKSUM_BYTES: Final = 16
@@ -44,59 +45,6 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 class CorruptBatchError(Exception):
     """The file is torn or was changed; none of it can be believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """A block for one table."""
-
-    table: str
-    form: str
-    block: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One request's share of a batch.
-
-    Attributes:
-        workspace_id: whose it is; a UUID in text, as is `tenant_id`.
-        digest: of its bytes.
-        outcome: what its sender is told.
-        rows: by table, the first of its rows and the one behind its last.
-    """
-
-    workspace_id: str
-    tenant_id: str
-    digest: str
-    outcome: Outcome
-    rows: dict[str, tuple[int, int]]
-
-    @property
-    def key(self) -> str:
-        """Identifies the request: a tenant's digest says nothing about another tenant's."""
-        return f"{self.tenant_id}/{self.digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """INSERTs that belong together.
-
-    Attributes:
-        token: identifies the content: a UUIDv7 in hex, so that files sort by age.
-        received_ns: when its oldest request came, in nanoseconds since 1970.
-        parts: the requests in it.
-        inserts: in order; the ledger's is the last. Empty where only the head was read.
-    """
-
-    token: str
-    received_ns: int
-    parts: tuple[Part, ...]
-    inserts: tuple[Insert, ...] = ()
-
-    def insert_of(self, table: str) -> Insert | None:
-        """The one for a table, if there is one."""
-        return next((insert for insert in self.inserts if insert.table == table), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from duoscope.kernel import limits
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.durability.journal import Batch, Part
+from duoscope.receiver.durability.batch import Batch, Part
 from duoscope.receiver.durability.native_blocks import only_rows, rows_of, without_rows
 from duoscope.receiver.durability.splitting import Rows, refused_rows
 from duoscope.stores.clickhouse import BESIDE_ITEMS, LEDGER, IngestWriter

@@ -9,51 +9,34 @@ answers for its own.
 
 import asyncio
 import contextlib
-import json
 import logging
 import math
 import random
-import time
-from collections import OrderedDict
-from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
-from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, Batch, CorruptBatchError, Insert, Journal, Part
+from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.receiver.durability.batch import Batch
+from duoscope.receiver.durability.inserter import Inserter, errors_counted
+from duoscope.receiver.durability.journal import SPOOLED, WRITTEN, CorruptBatchError, Journal
+from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
-from duoscope.receiver.durability.native_blocks import without_rows
-from duoscope.receiver.durability.sifting import without_refused
-from duoscope.stores.clickhouse import LEDGER, IngestWriter, RejectedByStoreError
+from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 
-_inserts = Counter("duoscope_ingest_inserts", "INSERTs into ClickHouse", ["table", "outcome"])
-_insert_seconds = Histogram(
-    "duoscope_ingest_insert_seconds",
-    "Time of one INSERT, views included",
-    ["table"],
-    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
-)
 _spool_bytes = Gauge("duoscope_ingest_spool_bytes", "Bytes of batch files on disk, poison included")
 _spool_batches = Gauge("duoscope_ingest_spool_batches", "Acknowledged batches that wait for ClickHouse")
 _spool_age = Gauge("duoscope_ingest_spool_oldest_seconds", "Age of the oldest batch that waits for ClickHouse")
-_away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take INSERTs and batches go to disk")
 _poison = Counter("duoscope_ingest_poison_batches", "Batches set aside: torn, changed, or refused for good")
 _replayed = Counter("duoscope_ingest_replayed_batches", "Batches that went from disk into ClickHouse")
-_errors = Counter(
-    "duoscope_ingest_batch_errors",
-    "Tries to store a batch that ended in an error nobody foresaw; the batch waits on disk",
-)
-_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptBatchError, FileNotFoundError)
 
 REPLAY_SPOOL: Final = Job(
     "replay-spool",
@@ -65,68 +48,33 @@ REPLAY_SPOOL: Final = Job(
 )
 _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
 
-_NOT_THE_DATA: Final = frozenset({
-    60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
-    8, 10, 16, 20, 42, 43, 44, 46, 47, 50, 53, 62, 63, 115, 179, 184, 215,  # columns, functions, types: another schema
-    74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
-})  # fmt: skip
-"""Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
-
-
-class Remembered:
-    """What became of requests, by `Part.key`, for as long as a repetition counts as a retry."""
-
-    def __init__(self, entries_max: int | None = None) -> None:
-        self._entries_max = entries_max
-        self._outcomes: OrderedDict[str, tuple[int, Outcome]] = OrderedDict()
-
-    def add(self, key: str, received_ns: int, outcome: Outcome) -> None:
-        """Remember a request; what is too old to matter is forgotten."""
-        self._outcomes[key] = (received_ns, outcome)
-        while self._outcomes:
-            oldest_ns, _ = next(iter(self._outcomes.values()))
-            too_many = self._entries_max is not None and len(self._outcomes) > self._entries_max
-            if not too_many and oldest_ns >= received_ns - _SAME_REQUEST_NS:
-                return
-            self._outcomes.popitem(last=False)
-
-    def get(self, key: str, received_ns: int) -> Outcome | None:
-        """What became of the same request, if it came within the window."""
-        found = self._outcomes.get(key)
-        return found[1] if found and received_ns - found[0] <= _SAME_REQUEST_NS else None
-
-    def discard(self, key: str) -> None:
-        """Forget a request."""
-        self._outcomes.pop(key, None)
-
 
 class Spool:
     """The journal's way into ClickHouse.
 
     Attributes:
-        away: whether ClickHouse did not answer the last INSERT: batches then go to disk at once.
         outcomes: of the requests that wait in files: durable, and perhaps not in the ledger yet.
         undecided: requests in files that could not be synced: neither acknowledged nor lost.
     """
 
-    def __init__(self, journal: Journal, writer: IngestWriter, claims: IngestLeases | None = None) -> None:
+    def __init__(
+        self, journal: Journal, inserter: Inserter, writer: IngestWriter, claims: IngestLeases | None = None
+    ) -> None:
+        """`claims` where there may be other receivers."""
         self._journal = journal
         self._claims = claims
+        self._inserter = inserter
         self._writer = writer
-        self._sifting = asyncio.Lock()
         self._closing = False
         self._pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
         self._bytes = 0
         self._waiting_bytes = 0
         self._batches = 0
-        self._commits = 0
         self._job: Running | None = None
         self._unsynced: dict[Path, list[str]] = {}
         self._failures: dict[Path, tuple[int, int]] = {}
-        self._away_since = 0.0
         self._oldest = math.inf
-        self.away = False
-        self.outcomes = Remembered()
+        self.outcomes = KnownRequests()
         self.undecided: set[str] = set()
 
     async def start(self, driver: Driver) -> None:
@@ -156,7 +104,7 @@ class Spool:
         if self._claims:
             others = await self._claims.take([part.key for part in batch.parts])
             if gone := [part for part in batch.parts if part.key in others]:
-                batch = await asyncio.to_thread(_without, batch, gone)
+                batch = await asyncio.to_thread(batch.without, gone)
                 if not batch.parts:
                     await asyncio.to_thread(self._journal.remove, path)
                     return
@@ -194,9 +142,9 @@ class Spool:
 
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry goes to disk."""
-        if self.away:
+        if self._inserter.is_away:
             # What waits may be older than this process.
-            since = datetime.fromtimestamp(min(self._away_since, self._oldest), UTC)
+            since = datetime.fromtimestamp(min(self._inserter.away_since, self._oldest), UTC)
             raise unavailable(
                 f"The telemetry store is away since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
                 f"disk, where {self._batches:,} batches ({self._waiting_bytes:,} bytes) wait.",
@@ -210,8 +158,8 @@ class Spool:
         Raises:
             OSError: it may not, and may be stored all the same: its requests are undecided until it is.
         """
-        was_away = self.away
-        self._set_away(away=True)
+        was_away = self._inserter.is_away
+        self._inserter.set_away(away=True)
         try:
             await asyncio.to_thread(self._journal.spool, path)
         except FileNotFoundError:  # stored after all, and removed
@@ -240,69 +188,6 @@ class Spool:
         await asyncio.to_thread(self._journal.set_aside, path, why)
         _log.error("set batch %s aside: %s", path.stem, why)
 
-    async def insert(self, batch: Batch) -> Batch:
-        """All INSERTs of a batch, whatever part of them was done before. What of it is stored.
-
-        That is all of it, but for items that ClickHouse refuses for good, which count as rejected.
-
-        Raises:
-            DuoscopeError: UNAVAILABLE.
-            RejectedByStoreError: never will be, and for no item of it.
-        """
-        with _errors_counted():
-            for table in [insert.table for insert in batch.inserts]:
-                try:
-                    await self._insert(batch, table)
-                except RejectedByStoreError as error:
-                    batch = await self._without_refused(batch, table, error)
-                    await self._insert(batch, table)
-        self._commits += bool(batch.inserts)
-        return batch
-
-    async def _insert(self, batch: Batch, table: str) -> None:
-        insert = batch.insert_of(table)
-        if insert is None:  # none of its rows is left
-            return
-        started = time.monotonic()
-        try:
-            await self._writer.insert(table, insert.block, form=insert.form, token=batch.token)
-        except DuoscopeError as error:
-            _inserts.labels(insert.table, error.code).inc()
-            raise
-        except RejectedByStoreError as error:
-            _inserts.labels(insert.table, "rejected").inc()
-            if error.code in _NOT_THE_DATA:
-                raise unavailable(
-                    "The telemetry store is not in order.",
-                    code="telemetry-store-unavailable",
-                    retry_after_s=limits.INGEST_RETRY_AFTER_S,
-                    detail=str(error),
-                ) from error
-            raise
-        _inserts.labels(insert.table, "committed").inc()
-        _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
-
-    async def _without_refused(self, batch: Batch, table: str, error: RejectedByStoreError) -> Batch:
-        """The batch without what an INSERT of it was refused for.
-
-        Raises:
-            DuoscopeError: UNAVAILABLE.
-            RejectedByStoreError: it cannot be told what that is.
-        """
-        _log.warning("ClickHouse refuses batch %s, which is tried by request and by item: %s", batch.token, error)
-        try:
-            # One at a time: the spool may take up a batch that is still being tried.
-            async with self._sifting:
-                rest = await without_refused(batch, table, self._writer)
-        except DuoscopeError as trouble:
-            if trouble.kind is ErrorKind.UNAVAILABLE:
-                raise
-            _log.error("nothing can be tried out: %s", trouble.detail)
-            rest = None
-        if rest is None:
-            raise error
-        return rest
-
     async def _turn(self) -> Next | None:
         files = [*self._unsynced, *await asyncio.to_thread(self._journal.files, SPOOLED)]
         progress = await self._replay_all(sorted(files, key=lambda path: path.stem))
@@ -313,7 +198,7 @@ class Spool:
         if files:
             pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, limits.INGEST_SPOOL_PAUSE_MAX_S)
             return Next(pause_s)
-        self._set_away(away=False)
+        self._inserter.set_away(away=False)
         return None
 
     async def _replay_all(self, files: list[Path]) -> bool:
@@ -338,16 +223,16 @@ class Spool:
                 _log.warning("batch %s waits for ClickHouse: %s", path.stem, error.detail or error.message)
             else:
                 _log.exception("batch %s waits: it cannot be read or inserted", path.stem)
-            times, commits = self._failures.get(path, (0, self._commits))
-            times += self._commits > commits
-            self._failures[path] = times, self._commits
+            times, commits = self._failures.get(path, (0, self._inserter.commits))
+            times += self._inserter.commits > commits
+            self._failures[path] = times, self._inserter.commits
             if times >= limits.INGEST_SPOOL_TRIES_MAX:
                 with contextlib.suppress(OSError):
                     await self.set_aside(path, "ClickHouse takes other batches and not this one")
                     self._settled(path)
             return False
         self._settled(path)
-        self._set_away(away=False)
+        self._inserter.set_away(away=False)
         if self._job:
             self._job.note_progress()
         return True
@@ -358,7 +243,7 @@ class Spool:
 
     async def _replay(self, path: Path) -> None:
         try:
-            with _errors_counted():
+            with errors_counted():
                 batch = await asyncio.to_thread(self._journal.read, path)
         except FileNotFoundError:  # inserted late, or dropped by an operator
             return
@@ -366,9 +251,9 @@ class Spool:
             await self.set_aside(path, "the file is torn or was changed")
             return
         try:
-            with _errors_counted():
+            with errors_counted():
                 missing = await self._what_is_missing(batch, acknowledged=path.suffix == SPOOLED)
-            await self.insert(missing)
+            await self._inserter.insert(missing)
         except RejectedByStoreError as error:
             await self.set_aside(path, str(error))
         else:
@@ -383,25 +268,18 @@ class Spool:
             elsewhere = set(await self._claims.take([part.key for part in batch.parts]))
         requests = [(part.workspace_id, part.tenant_id, part.digest) for part in batch.parts]
         stored = await self._writer.stored(requests, since_ns=batch.received_ns - _SAME_REQUEST_NS)
-        if stored and any(ms in stored[key][3] for key, ms in _ledger_times(batch) if key in stored):
+        if stored and any(ms in stored[key][3] for key, ms in batch.received_ms() if key in stored):
             # It is this batch's own: all else is done, but perhaps not what is counted from the ledger.
             return replace(batch, inserts=batch.inserts[-1:])
         gone = [p for p in batch.parts if (p.tenant_id, p.digest) in stored or p.key in elsewhere]
         if not gone:
             return batch
         _log.info("%d of %d requests of batch %s were stored before", len(gone), len(batch.parts), batch.token)
-        return await asyncio.to_thread(_without, batch, gone)
+        return await asyncio.to_thread(batch.without, gone)
 
     def _remember(self, batch: Batch, since_ns: int) -> None:
         for part in batch.parts:
             self.outcomes.add(part.key, since_ns, part.outcome)
-
-    def _set_away(self, *, away: bool) -> None:
-        if away != self.away:
-            _log.warning("ClickHouse is away; batches go to disk" if away else "ClickHouse is back")
-            self._away_since = now_unix_nano() / 1e9
-        self.away = away
-        _away.set(away)
 
     async def _measure(self) -> None:
         waiting = await asyncio.to_thread(self._journal.files, SPOOLED)
@@ -413,48 +291,3 @@ class Spool:
         # The name of a file is a UUIDv7, which begins with milliseconds.
         self._oldest = int(waiting[0].stem[:12], 16) / 1e3 if waiting else math.inf
         _spool_age.set(now_unix_nano() / 1e9 - self._oldest if waiting else 0)
-
-
-@contextlib.contextmanager
-def _errors_counted() -> Generator[None]:
-    """Errors of duoscope itself, that is: what a store, a disk or an operator may do is counted elsewhere."""
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, _FORESEEN):
-            _errors.inc()
-        raise
-
-
-def _ledger_times(batch: Batch) -> list[tuple[tuple[str, str], int]]:
-    """By tenant and digest, the millisecond of receipt that the batch's rows of the ledger give."""
-    lines = [json.loads(line) for line in batch.inserts[-1].block.split(b"\n")] if batch.inserts else []
-    return [((line["tenant_id"], line["digest"]), round(float(line["received_at"]) * 1000)) for line in lines]
-
-
-def _without(batch: Batch, gone: Sequence[Part]) -> Batch:
-    """The batch without some of its requests and their rows."""
-    there = {part.key for part in gone}
-    kept = [part for part in batch.parts if part.key not in there]
-    if not kept:
-        return Batch(batch.token, batch.received_ns, ())
-    inserts: list[Insert] = []
-    for insert in batch.inserts:
-        if insert.table == LEDGER:
-            lines = zip(insert.block.split(b"\n"), batch.parts, strict=True)
-            block = b"\n".join(line for line, part in lines if part.key not in there)
-        else:
-            block = without_rows(insert.block, [part.rows[insert.table] for part in gone if insert.table in part.rows])
-        if block:
-            inserts.append(Insert(insert.table, insert.form, block))
-    return Batch(batch.token, batch.received_ns, tuple(_moved(part, gone) for part in kept), tuple(inserts))
-
-
-def _moved(part: Part, gone: Sequence[Part]) -> Part:
-    """A part whose rows have moved up, where those of others before it are gone."""
-    rows: dict[str, tuple[int, int]] = {}
-    for table, (start, end) in part.rows.items():
-        before = [other.rows[table] for other in gone if table in other.rows]
-        up = sum(b - a for a, b in before if b <= start)
-        rows[table] = start - up, end - up
-    return replace(part, rows=rows)

@@ -20,7 +20,7 @@ else:
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, invalid
-from duoscope.receiver.admission.reservation import Reservation
+from duoscope.receiver.admission.memory import Reservation
 from duoscope.receiver.status import too_large
 
 GZIP: Final = "gzip"

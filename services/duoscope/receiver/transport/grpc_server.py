@@ -23,7 +23,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.net.addresses import Network, peer_address
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.net.tls import TlsFiles
-from duoscope.receiver.admission.reservation import Reservation
+from duoscope.receiver.admission.memory import Reservation
 from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import STATUSES, response, rpc_status, shutting_down, too_large, too_slow, unexpected

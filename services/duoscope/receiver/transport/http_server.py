@@ -25,7 +25,7 @@ from duoscope.net.bodies import GoneError, TimedBody
 from duoscope.net.http_listener import Application, Bounds, HttpServer, Receive, Refusals, Scope, Send
 from duoscope.net.proxies import FORWARDED_FOR, client_behind
 from duoscope.net.tls import TlsFiles
-from duoscope.receiver.admission.reservation import Reservation
+from duoscope.receiver.admission.memory import Reservation
 from duoscope.receiver.ingest import IDEMPOTENCY_KEY, Ingest, Sender
 from duoscope.receiver.signals import SIGNALS, Signal
 from duoscope.receiver.status import (

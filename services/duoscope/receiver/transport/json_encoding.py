@@ -5,7 +5,7 @@ from typing import Final
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import invalid
-from duoscope.receiver.admission.reservation import Reservation
+from duoscope.receiver.admission.memory import Reservation
 from duoscope.receiver.decoder import JSON_GROWTH_MAX, NoRoomError, NotJsonError, from_json
 from duoscope.receiver.signals import Signal
 from duoscope.receiver.status import too_large

@@ -1,0 +1,140 @@
+"""Inserts batches into ClickHouse, and knows whether it is away. The committer and the spool share the one inserter."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Generator
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.receiver.durability.batch import Batch
+from duoscope.receiver.durability.journal import CorruptBatchError
+from duoscope.receiver.durability.sifting import without_refused
+from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
+
+_log = logging.getLogger(__name__)
+
+_inserts = Counter("duoscope_ingest_inserts", "INSERTs into ClickHouse", ["table", "outcome"])
+_insert_seconds = Histogram(
+    "duoscope_ingest_insert_seconds",
+    "Time of one INSERT, views included",
+    ["table"],
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+_away = Gauge("duoscope_ingest_store_away", "1 while ClickHouse does not take INSERTs and batches go to disk")
+_errors = Counter(
+    "duoscope_ingest_batch_errors",
+    "Tries to store a batch that ended in an error nobody foresaw; the batch waits on disk",
+)
+_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptBatchError, FileNotFoundError)
+
+_NOT_THE_DATA: Final = frozenset({
+    60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
+    8, 10, 16, 20, 42, 43, 44, 46, 47, 50, 53, 62, 63, 115, 179, 184, 215,  # columns, functions, types: another schema
+    74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
+})  # fmt: skip
+"""Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
+
+
+@contextlib.contextmanager
+def errors_counted() -> Generator[None]:
+    """Count errors of duoscope itself: what a store, a disk or an operator may do is counted elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, _FORESEEN):
+            _errors.inc()
+        raise
+
+
+class Inserter:
+    """The way of batches into ClickHouse.
+
+    Attributes:
+        is_away: whether ClickHouse did not answer the last INSERT: batches then go to disk at once.
+        away_since: seconds since 1970 at which `is_away` last changed.
+        commits: how many batches were inserted.
+    """
+
+    def __init__(self, writer: IngestWriter) -> None:
+        self._writer = writer
+        self._sifting = asyncio.Lock()
+        self.is_away = False
+        self.away_since = 0.0
+        self.commits = 0
+
+    def set_away(self, *, away: bool) -> None:
+        """Note whether ClickHouse takes INSERTs."""
+        if away != self.is_away:
+            _log.warning("ClickHouse is away; batches go to disk" if away else "ClickHouse is back")
+            self.away_since = now_unix_nano() / 1e9
+        self.is_away = away
+        _away.set(away)
+
+    async def insert(self, batch: Batch) -> Batch:
+        """All INSERTs of a batch, whatever part of them was done before. What of it is stored.
+
+        That is all of it, but for items that ClickHouse refuses for good, which count as rejected.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+            RejectedByStoreError: never will be, and for no item of it.
+        """
+        with errors_counted():
+            for table in [insert.table for insert in batch.inserts]:
+                try:
+                    await self._insert(batch, table)
+                except RejectedByStoreError as error:
+                    batch = await self._without_refused(batch, table, error)
+                    await self._insert(batch, table)
+        self.commits += bool(batch.inserts)
+        return batch
+
+    async def _insert(self, batch: Batch, table: str) -> None:
+        insert = batch.insert_of(table)
+        if insert is None:  # none of its rows is left
+            return
+        started = time.monotonic()
+        try:
+            await self._writer.insert(table, insert.block, form=insert.form, token=batch.token)
+        except DuoscopeError as error:
+            _inserts.labels(insert.table, error.code).inc()
+            raise
+        except RejectedByStoreError as error:
+            _inserts.labels(insert.table, "rejected").inc()
+            if error.code in _NOT_THE_DATA:
+                raise unavailable(
+                    "The telemetry store is not in order.",
+                    code="telemetry-store-unavailable",
+                    retry_after_s=limits.INGEST_RETRY_AFTER_S,
+                    detail=str(error),
+                ) from error
+            raise
+        _inserts.labels(insert.table, "committed").inc()
+        _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
+
+    async def _without_refused(self, batch: Batch, table: str, error: RejectedByStoreError) -> Batch:
+        """The batch without what an INSERT of it was refused for.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+            RejectedByStoreError: it cannot be told what that is.
+        """
+        _log.warning("ClickHouse refuses batch %s, which is tried by request and by item: %s", batch.token, error)
+        try:
+            # One at a time: the spool may take up a batch that is still being tried.
+            async with self._sifting:
+                rest = await without_refused(batch, table, self._writer)
+        except DuoscopeError as trouble:
+            if trouble.kind is ErrorKind.UNAVAILABLE:
+                raise
+            _log.error("nothing can be tried out: %s", trouble.detail)
+            rest = None
+        if rest is None:
+            raise error
+        return rest
