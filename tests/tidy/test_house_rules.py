@@ -7,8 +7,9 @@ listed here, and one that is no longer needed fails a test.
 import ast
 import re
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -50,6 +51,11 @@ MAKES_SCOPES = {
 over tenants will be the last."""
 
 LINES_MAX = 500
+
+FILES_MAX = 24
+"""In one folder, so that whoever lists it sees what is there."""
+CROWDED = {"services/duoscope/metadata"}
+"""One file a table."""
 
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 TABLES = {
@@ -130,7 +136,7 @@ def tables_are_named_by_the_store_alone(path: str, text: str) -> Iterator[str]:
 
 def files_are_short(path: str, text: str) -> Iterator[str]:
     lines = text.count("\n")
-    if path.endswith(".py") and lines > LINES_MAX:
+    if lines > LINES_MAX:
         yield f"{lines} lines are more than {LINES_MAX}"
 
 
@@ -206,6 +212,21 @@ def drivers_stay_behind_their_doors(path: str, text: str) -> Iterator[str]:
                     yield f"line {node.lineno} imports {name}, which only {door} does"
 
 
+def ids_are_told_apart_by_names_or_types(path: str, text: str) -> Iterator[str]:
+    """A function takes one UUID by position: two, swapped, would pass the type checker. Handlers get theirs by name."""
+    if not path.startswith(PACKAGE) or path.startswith(f"{PACKAGE}api/routes/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        positional = [*node.args.posonlyargs, *node.args.args]
+        bare = [each.arg for each in positional if each.annotation and ast.unparse(each.annotation) in _BARE_IDS]
+        if len(bare) > 1:
+            yield f"line {node.lineno}: {node.name} takes {' and '.join(bare)}: use UserRef, SessionRef, or keywords"
+
+
+_BARE_IDS = {"UUID", "UUID | None", "None | UUID", "Optional[UUID]", "uuid.UUID", "uuid.UUID | None"}
+
 RULES: dict[Rule, tuple[str, str]] = {
     arrows_point_downward: (f"{PACKAGE}kernel/x.py", '"""X."""\nfrom duoscope.stores import clickhouse\n'),
     modules_say_what_they_are_for: (f"{PACKAGE}kernel/x.py", "X = 1\n"),
@@ -217,6 +238,10 @@ RULES: dict[Rule, tuple[str, str]] = {
         '"""X."""\nSQL = f"SELECT * FROM @logs WHERE body = {query}"\n',
     ),
     drivers_stay_behind_their_doors: (f"{PACKAGE}receiver/x.py", '"""X."""\nimport asyncpg.exceptions\n'),
+    ids_are_told_apart_by_names_or_types: (
+        f"{PACKAGE}metadata/x.py",
+        '"""X."""\nasync def get(tx, organization_id: UUID, user_id: UUID | None, *, role_id: UUID) -> None: ...\n',
+    ),
     work_that_repeats_is_a_job_of_the_driver: (
         f"{PACKAGE}worker/x.py",
         '"""X."""\ntask = asyncio.create_task(run())\n',
@@ -224,21 +249,36 @@ RULES: dict[Rule, tuple[str, str]] = {
 }
 """Each rule with a file that breaks it."""
 
+ALSO_OF_C = {files_are_short}
+"""The rules that C files keep as well."""
 
-def _tracked() -> list[str]:
+
+def crowded_folders(paths: Iterable[str]) -> Iterator[str]:
+    """Folders of code that hold too many files, each with how many."""
+    for folder, count in Counter(str(PurePosixPath(path).parent) for path in paths).items():
+        if count > FILES_MAX and folder.startswith(FOLDERS) and folder not in CROWDED:
+            yield f"{folder}: {count} files are more than {FILES_MAX}"
+
+
+FOLDERS = ("services", "tests", "benchmarks", "tools")
+
+
+def _tracked(*patterns: str) -> list[str]:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode == 0:
-        return [path for path in listed.stdout.split() if (ROOT / path).exists()]
-    folders = ("services", "tests", "benchmarks")
-    return [str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+        return [path for path in listed.stdout.split("\n") if (ROOT / path).is_file()]
+    return [
+        str(path.relative_to(ROOT)) for folder in FOLDERS for like in patterns for path in (ROOT / folder).rglob(like)
+    ]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_house_keeps_the_rule(rule):
-    broken = [f"{path}: {what}" for path in _tracked() for what in rule(path, (ROOT / path).read_text("utf-8"))]
+    paths = _tracked("*.py", *(("*.c", "*.h") if rule in ALSO_OF_C else ()))
+    broken = [f"{path}: {what}" for path in paths for what in rule(path, (ROOT / path).read_text("utf-8"))]
     assert not broken, "\n".join(broken)
 
 
@@ -249,9 +289,24 @@ def test_the_rule_can_fail(rule):
 
 
 def test_the_rules_look_at_the_house():
-    tracked = _tracked()
+    tracked = _tracked("*.py")
     assert f"{PACKAGE}telemetry/logs.py" in tracked
     assert len(tracked) > 50
+    assert f"{PACKAGE}receiver/decoder/rows/traces.c" in _tracked("*.c")
+
+
+def test_folders_hold_few_files(monkeypatch):
+    paths = _tracked("*")
+    exempt = CROWDED
+    assert not list(crowded_folders(paths))
+    monkeypatch.setitem(globals(), "CROWDED", frozenset())
+    assert {crowded.partition(":")[0] for crowded in crowded_folders(paths)} == exempt, "an exemption is not needed"
+
+
+def test_a_crowded_folder_is_seen():
+    files = [f"{PACKAGE}kernel/x{number}.c" for number in range(FILES_MAX + 1)]
+    assert list(crowded_folders(files))
+    assert not list(crowded_folders(files[1:]))
 
 
 def test_every_room_has_its_layer():
