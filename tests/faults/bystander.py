@@ -13,7 +13,7 @@ from statistics import quantiles
 import httpx
 
 PAUSE_S = 0.02
-PATIENCE_S = 240
+PATIENCE_S = 900
 CALLS = (
     ("POST", "/api/v1/logs/search", {"limit": 20}),
     ("GET", "/health/ready", None),
@@ -65,7 +65,7 @@ class Bystander:
         until = len(self._took) + reads
         with self._more:
             assert self._more.wait_for(lambda: len(self._took) >= until, PATIENCE_S), len(self._took)
-        self._sending.wait_for(reads // 4, PATIENCE_S)
+        self._sending.wait_for(reads // 10, PATIENCE_S)
 
     def harm_begins(self):
         """What comes from now on is felt under harm."""

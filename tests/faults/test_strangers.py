@@ -15,7 +15,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import LOGS
 
-READS = 400 if harness.THOROUGH else 24
+READS = 200 if harness.THOROUGH else 24
 SILENT = 20_800 if harness.THOROUGH else 1_000
 HALF = 300 if harness.THOROUGH else 30
 UNREAD = 20 if harness.THOROUGH else 6

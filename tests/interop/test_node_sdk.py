@@ -148,6 +148,7 @@ def test_traces(sent, tenant, stranger, eventually, assert_sees_nothing):
             }
         ],
         "dropped_links_count": 0,
+        "truncated": [],
     }
     for n, (kind, span) in enumerate(
         zip(("internal", "client", "producer", "consumer"), found["spans"][1:], strict=True)
@@ -169,6 +170,7 @@ def test_traces(sent, tenant, stranger, eventually, assert_sees_nothing):
             "dropped_events_count": 0,
             "links": [],
             "dropped_links_count": 0,
+            "truncated": [],
         }
     (orphan,) = [
         span

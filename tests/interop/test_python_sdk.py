@@ -206,6 +206,7 @@ def test_traces(sdk, tenant, stranger, eventually, assert_sees_nothing):
             }
         ],
         "dropped_links_count": 1,
+        "truncated": [],
     }
     for n, (kind, span) in enumerate(zip(kinds, found["spans"][1:], strict=True), start=1):
         assert {key: span[key] for key in (*common, "parent_span_id", "name", "kind", "start", "end", "status")} == {

@@ -11,6 +11,7 @@ from duoscope.api.app import ApiServices, create_app
 from duoscope.api.dependencies import assemble
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import SessionRef
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.kernel.settings import Settings
 from duoscope.metadata import user_sessions
@@ -108,9 +109,7 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
     async with store.open_platform(PlatformScope(reason="a test"), "test.session") as tx:
         await user_sessions.create(
             tx,
-            organization_id=scope.organization_id,
-            session_id=session_id,
-            user_id=user_id,
+            SessionRef(scope.organization_id, user_id, session_id),
             workspace_id=scope.workspace_id,
             tenant_id=scope.tenant_id,
             token_hash=session_id.hex * 2,

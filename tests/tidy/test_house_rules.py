@@ -212,6 +212,21 @@ def drivers_stay_behind_their_doors(path: str, text: str) -> Iterator[str]:
                     yield f"line {node.lineno} imports {name}, which only {door} does"
 
 
+def ids_are_told_apart_by_names_or_types(path: str, text: str) -> Iterator[str]:
+    """A function takes one UUID by position: two, swapped, would pass the type checker. Handlers get theirs by name."""
+    if not path.startswith(PACKAGE) or path.startswith(f"{PACKAGE}api/routes/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        positional = [*node.args.posonlyargs, *node.args.args]
+        bare = [each.arg for each in positional if each.annotation and ast.unparse(each.annotation) in _BARE_IDS]
+        if len(bare) > 1:
+            yield f"line {node.lineno}: {node.name} takes {' and '.join(bare)}: use UserRef, SessionRef, or keywords"
+
+
+_BARE_IDS = {"UUID", "UUID | None", "None | UUID", "Optional[UUID]", "uuid.UUID", "uuid.UUID | None"}
+
 RULES: dict[Rule, tuple[str, str]] = {
     arrows_point_downward: (f"{PACKAGE}kernel/x.py", '"""X."""\nfrom duoscope.stores import clickhouse\n'),
     modules_say_what_they_are_for: (f"{PACKAGE}kernel/x.py", "X = 1\n"),
@@ -223,6 +238,10 @@ RULES: dict[Rule, tuple[str, str]] = {
         '"""X."""\nSQL = f"SELECT * FROM @logs WHERE body = {query}"\n',
     ),
     drivers_stay_behind_their_doors: (f"{PACKAGE}receiver/x.py", '"""X."""\nimport asyncpg.exceptions\n'),
+    ids_are_told_apart_by_names_or_types: (
+        f"{PACKAGE}metadata/x.py",
+        '"""X."""\nasync def get(tx, organization_id: UUID, user_id: UUID | None, *, role_id: UUID) -> None: ...\n',
+    ),
     work_that_repeats_is_a_job_of_the_driver: (
         f"{PACKAGE}worker/x.py",
         '"""X."""\ntask = asyncio.create_task(run())\n',

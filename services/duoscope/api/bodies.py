@@ -1,7 +1,6 @@
 """What the bodies and answers of people and places share: names, codes, and how a PATCH says what it leaves alone."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -31,15 +30,19 @@ LastName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Lovelac
 PersonName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Ada"])]
 ShortText = Annotated[str, Meta(max_length=253, pattern=_TEXT)]
 Email = Annotated[str, Meta(max_length=254, examples=["ada@example.com"])]
-Settings = Annotated[dict[str, Any], Meta(description="Free for the organization's own use; up to 64 KiB of JSON.")]
 RetentionDays = Annotated[
     int, Meta(description="Days to keep what arrives from now on: 3, 7, 14, 30, 90 or 400.", examples=[30])
 ]
-IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.", examples=[True])]
-DeletedAt = Annotated[datetime | None, Meta(description="Until 90 days after, it can be restored.")]
 ItemId = UUID
 
+T = TypeVar("T")
+
 _SETTINGS_BYTES_MAX = 64 * 1024
+
+
+def shown(row: object, answer: type[T]) -> T:
+    """Return a row as the API's answer, which has fewer fields than the row: the others stay inside."""
+    return msgspec.convert(row, answer, from_attributes=True)
 
 
 def items(schema: Schema) -> dict[str, Any]:

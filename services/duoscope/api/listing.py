@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, LiteralString, TypeVar
 from uuid import UUID
 
+import msgspec
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
@@ -67,9 +68,23 @@ def paging(
 
 
 async def page(
-    tx: Transaction, spec: Listing, asked: Paging, filters: Mapping[str, object], make: Callable[[Record], T]
+    tx: Transaction,
+    spec: Listing,
+    asked: Paging,
+    filters: Mapping[str, object],
+    *,
+    answer: type[T],
+    read: Callable[[Record], object] = dict,
 ) -> tuple[list[T], str | None]:
-    """One page of what the transaction may see, and the cursor of the next.
+    """Return one page of what the transaction may see, and the cursor of the next page.
+
+    Args:
+        tx: the transaction to read in.
+        spec: how the resource may be listed.
+        asked: the parameters of the request.
+        filters: values by the names of the listing's filters; None is no filter.
+        answer: the type of an item, whose fields are columns of the row.
+        read: makes of a row what has those fields, where the columns alone are not enough.
 
     Raises:
         DuoscopeError: INVALID `invalid-request` for the sort or a filter, `invalid-cursor`.
@@ -95,4 +110,4 @@ async def page(
         position = (last - _EPOCH) // timedelta(microseconds=1) if of_time else last
         key_column = spec.key.rpartition(".")[2]
         next_cursor = cursors.encode(identity, [position, str(found[-1][key_column])])
-    return [make(row) for row in found], next_cursor
+    return [msgspec.convert(read(row), answer, from_attributes=True) for row in found], next_cursor

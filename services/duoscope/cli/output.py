@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import rich_click as click
 
 
@@ -61,6 +62,8 @@ def _rich_table(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
+import msgspec
 import rich_click as click
 
 from duoscope.cli import output, welcome
@@ -41,7 +42,13 @@ def create_organization(settings: Settings, name: str, region: str, *, mfa_requi
 
     made = serve.run(run())
     if as_json:
-        output.emit_json({**asdict(made.organization), "workspace_id": made.workspace_id, "tenant_id": made.tenant_id})
+        output.emit_json(
+            {
+                **msgspec.structs.asdict(made.organization),
+                "workspace_id": made.workspace_id,
+                "tenant_id": made.tenant_id,
+            }
+        )
         return
     code = made.organization.code
     click.echo(f"Made organization {made.organization.name} ({made.organization.organization_id}), code {code}.")

@@ -6,6 +6,9 @@ goes to `detail`, which is logged and never sent. Each edge maps kinds once: `ap
 """
 
 from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ErrorKind(Enum):
@@ -60,6 +63,13 @@ def invalid(message: str, *, code: str = "invalid-request", detail: str | None =
 def not_found(resource: str) -> DuoscopeError:
     """The same error for a resource that does not exist and for one whose existence the caller may not know."""
     return DuoscopeError(ErrorKind.NOT_FOUND, "not-found", f"No such {resource}.")
+
+
+def require_found(found: T | None, resource: str) -> T:
+    """Return what was found. Raises NOT_FOUND if it is None."""
+    if found is None:
+        raise not_found(resource)
+    return found
 
 
 def no_such_user() -> DuoscopeError:

@@ -53,7 +53,7 @@ class IngestLimits:
         return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
-        """These limits, with some replaced by a tenant's own values.
+        """Replace some of these limits by a tenant's own values.
 
         Values that another version of duoscope wrote and this one does not know are ignored.
         """

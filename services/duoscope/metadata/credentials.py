@@ -5,6 +5,7 @@ yet.
 from dataclasses import dataclass
 from uuid import UUID
 
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.conflicts import taken
 from duoscope.stores.postgres import Transaction
 
@@ -21,6 +22,11 @@ class Addressee:
     last_name: str
     email_verified: bool
 
+    @property
+    def user(self) -> UserRef:
+        """Who they are."""
+        return UserRef(self.organization_id, self.user_id)
+
 
 _ADDRESSEE = (
     "SELECT u.organization_id, u.user_id, u.tenant_id, u.email, u.first_name, u.last_name, u.email_verified "
@@ -35,59 +41,57 @@ async def find_addressee(tx: Transaction, email: str) -> Addressee | None:
     return Addressee(**dict(row)) if row else None
 
 
-async def get_addressee(tx: Transaction, organization_id: UUID, user_id: UUID) -> Addressee | None:
-    """Find a user by id."""
-    row = await tx.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", organization_id, user_id)
+async def get_addressee(tx: Transaction, user: UserRef) -> Addressee | None:
+    """Return the user, if both the user and the organization are active."""
+    row = await tx.fetchrow(f"{_ADDRESSEE} AND u.organization_id = $1 AND u.user_id = $2", *user)
     return Addressee(**dict(row)) if row else None
 
 
-async def count_failure(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Count one more wrong password since the last correct one. The count is for display and locks nobody out."""
+async def count_failure(tx: Transaction, user: UserRef) -> None:
+    """Count one more wrong password since the last right one. People see the number; it locks nobody out."""
     await tx.execute(
         "UPDATE users SET failed_attempts = least(failed_attempts, 1000000) + 1 "
         "WHERE organization_id = $1 AND user_id = $2",
-        *(organization_id, user_id),
+        *user,
     )
 
 
 async def replace_password(
-    tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str, *, instead_of: str | None = None
+    tx: Transaction, user: UserRef, password_hash: str, *, instead_of: str | None = None
 ) -> bool:
-    """Set the hash of a password that its user chose. Returns False if `instead_of` is no longer the current hash:
-    another change came first.
-    """
+    """Set the hash of a password that the user chose. Returns False if the hash is no longer `instead_of`."""
     touched = await tx.execute(
         "UPDATE users SET password_hash = $3, password_expires_at = NULL, failed_attempts = 0, locked_until = NULL "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL "
         "AND password_hash = coalesce($4, password_hash)",
-        *(organization_id, user_id, password_hash, instead_of),
+        *(*user, password_hash, instead_of),
     )
     return touched > 0
 
 
-async def rehash_password(tx: Transaction, organization_id: UUID, user_id: UUID, password_hash: str) -> None:
-    """Set a new hash of the same password. The password's expiry does not change."""
+async def rehash_password(tx: Transaction, user: UserRef, password_hash: str) -> None:
+    """Set another hash of the same password, which keeps its expiry if it has one."""
     await tx.execute(
         "UPDATE users SET password_hash = $3 WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
-        *(organization_id, user_id, password_hash),
+        *(*user, password_hash),
     )
 
 
-async def verify_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> bool:
-    """Record that the user reads mail at this address. Returns False if the user has another address by now."""
+async def verify_email(tx: Transaction, user: UserRef, email: str) -> bool:
+    """Record that the user reads the mail of an address. Returns False if the user has another address by now."""
     touched = await tx.execute(
         "UPDATE users SET email_verified = true, email_verified_at = coalesce(email_verified_at, now()) "
         "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL AND lower(email) = lower($3)",
-        *(organization_id, user_id, email),
+        *(*user, email),
     )
     return touched > 0
 
 
-async def replace_email(tx: Transaction, organization_id: UUID, user_id: UUID, email: str) -> None:
-    """Set a new address, at which the user reads mail. Raises CONFLICT if it belongs to another user by now."""
+async def replace_email(tx: Transaction, user: UserRef, email: str) -> None:
+    """Give the user another address, whose mail they read. Raises CONFLICT if it is another user's by now."""
     with taken("user", "e-mail address"):
         await tx.execute(
             "UPDATE users SET email = $3, email_verified = true, email_verified_at = now() "
             "WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
-            *(organization_id, user_id, email),
+            *(*user, email),
         )

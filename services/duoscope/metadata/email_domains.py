@@ -78,8 +78,10 @@ async def count(tx: Transaction, organization_id: UUID) -> int:
     return await tx.fetchval("SELECT count(*) FROM email_domains WHERE organization_id = $1", organization_id)
 
 
-async def create(tx: Transaction, organization_id: UUID, email_domain_id: UUID, domain: str, token: str) -> EmailDomain:
-    """Store a claim without proof. Raises UniqueViolationError if it already exists."""
+async def create(
+    tx: Transaction, *, organization_id: UUID, email_domain_id: UUID, domain: str, token: str
+) -> EmailDomain:
+    """Store a claim that nothing proves yet. Raises UniqueViolationError if the organization has claimed it before."""
     row = await tx.fetchrow(
         "INSERT INTO email_domains (organization_id, email_domain_id, domain, token) VALUES ($1, $2, $3, $4) "
         f"RETURNING {_COLUMNS}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.stores.postgres import Transaction
 
 
@@ -22,6 +23,11 @@ class EmailVerification:
     user_id: UUID
     email: str
     asked_in_session_id: UUID | None
+
+    @property
+    def user(self) -> UserRef:
+        """The user whose address it is or becomes."""
+        return UserRef(self.organization_id, self.user_id)
 
 
 async def create(
@@ -52,26 +58,34 @@ async def lock(tx: Transaction, token_hash: str) -> EmailVerification | None:
     return EmailVerification(**dict(row)) if row else None
 
 
-async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Invalidate all links of the user."""
+async def use_all(tx: Transaction, user: UserRef) -> None:
+    """Mark all verification links of a user as used."""
     await tx.execute(
         "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
-        *(organization_id, user_id),
+        *user,
     )
 
 
-async def cancel_changes(
-    tx: Transaction, organization_id: UUID, user_id: UUID | None, *, except_session_id: UUID | None = None
-) -> None:
-    """Cancel pending changes of address, except those requested in `except_session_id`.
+async def cancel_changes(tx: Transaction, user: UserRef, *, except_session_id: UUID | None = None) -> None:
+    """Cancel the changes of address that a user has asked for, except those asked for in `except_session_id`.
 
-    Without `user_id`, for all users of the organization. A scoped transaction acts as the one user.
+    A scoped transaction acts as that user.
     """
     await tx.execute(
-        "UPDATE email_verifications SET is_used = true "
-        "WHERE organization_id = $1 AND user_id = coalesce($2, user_id) AND NOT is_used "
+        "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used "
         "AND asked_in_session_id IS NOT NULL AND asked_in_session_id IS DISTINCT FROM $3",
-        *(organization_id, user_id, except_session_id),
+        *(*user, except_session_id),
+    )
+
+
+async def cancel_changes_of_organization(
+    tx: Transaction, organization_id: UUID, *, except_session_id: UUID | None = None
+) -> None:
+    """Cancel the changes of address of all users of an organization, except those asked for in one session."""
+    await tx.execute(
+        "UPDATE email_verifications SET is_used = true WHERE organization_id = $1 AND NOT is_used "
+        "AND asked_in_session_id IS NOT NULL AND asked_in_session_id IS DISTINCT FROM $2",
+        *(organization_id, except_session_id),
     )
 
 

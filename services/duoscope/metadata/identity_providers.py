@@ -44,6 +44,15 @@ class GroupRole:
     tenant_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRole:
+    """A role that a group has given a user; without a tenant it is held organization-wide."""
+
+    user_role_id: UUID
+    role_id: UUID
+    tenant_id: UUID | None
+
+
 _FORGETTING: Final = 0x64756F2D6F696463
 EVERYBODY: Final = "*"
 """The group of all users who log in through the provider."""
@@ -187,26 +196,25 @@ async def use_state(tx: Transaction, provider: IdentityProvider, state_hash: str
     return touched > 0
 
 
-async def given_roles(
-    tx: Transaction, provider: IdentityProvider, user_id: UUID
-) -> list[tuple[UUID, UUID, UUID | None]]:
-    """The assignments that the provider's groups gave the user: assignment, role, tenant."""
+async def given_roles(tx: Transaction, provider: IdentityProvider, user_id: UUID) -> list[GivenRole]:
+    """Return the roles that groups of the provider have given a user."""
     rows = await tx.fetch(
         "SELECT user_role_id, role_id, tenant_id FROM user_roles "
         "WHERE organization_id = $1 AND identity_provider_id = $2 AND user_id = $3",
         *(provider.organization_id, provider.identity_provider_id, user_id),
     )
-    return [(row["user_role_id"], row["role_id"], row["tenant_id"]) for row in rows]
+    return [GivenRole(**dict(row)) for row in rows]
 
 
-async def give_role(tx: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> UUID | None:
-    """Give a role because of a group. Returns None if the user already holds it there by other means, which then
-    stays.
-    """
-    return await tx.fetchval(
+async def give_role(tx: Transaction, provider: IdentityProvider, user_id: UUID, role: GroupRole) -> GivenRole | None:
+    """Give a user the role of a group. Returns None if the user holds that role there already: it stays their own."""
+    user_role_id = await tx.fetchval(
         "INSERT INTO user_roles (organization_id, workspace_id, tenant_id, user_role_id, user_id, role_id, "
         "role_owner_id, identity_provider_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING "
         "RETURNING user_role_id",
         *(provider.organization_id, role.workspace_id, role.tenant_id, new_id(), user_id, role.role_id),
         *(role.role_owner_id, provider.identity_provider_id),
+    )
+    return (
+        GivenRole(user_role_id=user_role_id, role_id=role.role_id, tenant_id=role.tenant_id) if user_role_id else None
     )

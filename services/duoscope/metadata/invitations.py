@@ -6,6 +6,7 @@ from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import Listing
 from duoscope.metadata.roles import Role
@@ -91,13 +92,10 @@ async def create(
     roles: list[Role],
     token_hash: str,
     lifetime_s: float,
-    invited_by: tuple[UUID, UUID] | None,
+    invited_by: UserRef | None,
     roles_expire_at: datetime | None,
 ) -> Invitation:
-    """Create an invitation. Raises CONFLICT if the address has an open one.
-
-    `invited_by` is organization and user, or None for an operator.
-    """
+    """Create an invitation. Raises CONFLICT if the address has an open one. `invited_by` is None for an operator."""
     invitation_id = new_id()
     inviter_organization, inviter = invited_by or (None, None)
     remedy = "send its link again (POST /api/v1/invitations/{id}/resend), or revoke it first (DELETE)"
@@ -163,11 +161,9 @@ async def lock_open(tx: Transaction, token_hash: str) -> Invitation | None:
 
 
 async def renew(
-    tx: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: tuple[UUID, UUID] | None
+    tx: Transaction, invitation_id: UUID, *, token_hash: str, lifetime_s: float, invited_by: UserRef | None
 ) -> Invitation:
-    """Replace the token, which invalidates the previous one, and restart the lifetime. The sender is now
-    `invited_by`.
-    """
+    """Replace the token of an invitation and start its lifetime anew. From now on its sender answers for it."""
     inviter_organization, inviter = invited_by or (None, None)
     row = await tx.fetchrow(
         "UPDATE invitations SET token_hash = $2, expires_at = now() + make_interval(secs => $3), invited_by = $4, "
@@ -183,8 +179,8 @@ async def revoke(tx: Transaction, invitation_id: UUID) -> None:
     await tx.execute("UPDATE invitations SET revoked_at = now() WHERE invitation_id = $1", invitation_id)
 
 
-async def accept(tx: Transaction, invitation_id: UUID, user_id: UUID) -> None:
-    """Record that this user accepted the invitation."""
+async def accept(tx: Transaction, invitation_id: UUID, *, user_id: UUID) -> None:
+    """Record that an invitation was used, and by whom."""
     await tx.execute(
         "UPDATE invitations SET accepted_at = now(), accepted_by = $2 WHERE invitation_id = $1", invitation_id, user_id
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from duoscope.kernel.refs import UserRef
 from duoscope.stores.postgres import Record, Transaction
 
 ATTEMPTS_FREE: Final = 5
@@ -38,6 +39,11 @@ class MfaSecret:
     stray_offset_steps: int | None
     locked_for_s: float | None
 
+    @property
+    def user(self) -> UserRef:
+        """The user whose factor it is."""
+        return UserRef(self.organization_id, self.user_id)
+
 
 _COLUMNS: Final = (
     "organization_id, mfa_id, user_id, secret_encrypted, backup_codes_encrypted, is_enabled, enabled_at, last_step, "
@@ -51,22 +57,22 @@ def _secret(row: Record | None) -> MfaSecret | None:
     return MfaSecret(**dict(row)) if row else None
 
 
-async def get(tx: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
-    """The user's second factor, or None if the transaction may not see it."""
+async def get(tx: Transaction, user: UserRef) -> MfaSecret | None:
+    """Return the second factor of a user, or None if there is none that the transaction may see."""
     return _secret(
         await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2",
-            *(organization_id, user_id),
+            *user,
         )
     )
 
 
-async def lock(tx: Transaction, organization_id: UUID, user_id: UUID) -> MfaSecret | None:
-    """Like `get`, locked so that no other code of the user is checked until the transaction ends."""
+async def lock(tx: Transaction, user: UserRef) -> MfaSecret | None:
+    """Return the second factor like `get`, and lock it: no other code of the user is checked until the commit."""
     return _secret(
         await tx.fetchrow(
             f"SELECT {_COLUMNS} FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 FOR UPDATE",
-            *(organization_id, user_id),
+            *user,
         )
     )
 
@@ -80,12 +86,12 @@ async def is_required(tx: Transaction, organization_id: UUID) -> bool:
     )
 
 
-async def is_enabled(tx: Transaction, organization_id: UUID, user_id: UUID) -> bool:
+async def is_enabled(tx: Transaction, user: UserRef) -> bool:
     """Whether the user has a second factor."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2 AND is_enabled)",
-            *(organization_id, user_id),
+            *user,
         )
     )
 
@@ -153,9 +159,7 @@ async def set_backup_codes(tx: Transaction, secret: MfaSecret, backup_codes_encr
     )
 
 
-async def delete(tx: Transaction, organization_id: UUID, user_id: UUID) -> bool:
-    """Remove the second factor, confirmed or not. Returns False if there is none that the transaction may change."""
-    touched = await tx.execute(
-        "DELETE FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2", organization_id, user_id
-    )
+async def delete(tx: Transaction, user: UserRef) -> bool:
+    """Delete the second factor of a user, confirmed or not. Returns False if the transaction may touch none."""
+    touched = await tx.execute("DELETE FROM mfa_secrets WHERE organization_id = $1 AND user_id = $2", *user)
     return touched > 0

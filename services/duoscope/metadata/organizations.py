@@ -1,28 +1,29 @@
 """Organizations: the customers of the platform. A trigger gives a new one its five built-in roles."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
+from msgspec import Meta, Struct
+
 from duoscope.kernel.ids import new_id
+from duoscope.metadata.columns import DeletedAt, IsActive, Settings
 from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Organization:
-    """A row of `organizations`."""
+class Organization(Struct, frozen=True):
+    """One that the platform serves."""
 
     organization_id: UUID
     region_id: UUID
-    name: str
-    code: str
+    name: Annotated[str, Meta(examples=["Acme"])]
+    code: Annotated[str, Meta(examples=["acme"])]
     description: str
-    settings: dict[str, Any]
-    is_active: bool
-    deleted_at: datetime | None
+    settings: Settings
+    is_active: IsActive
+    deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.stores.postgres import Transaction
 
 
@@ -15,6 +16,11 @@ class PasswordResetToken:
     reset_id: UUID
     user_id: UUID
     email: str
+
+    @property
+    def user(self) -> UserRef:
+        """The user whose password it sets."""
+        return UserRef(self.organization_id, self.user_id)
 
 
 async def create(
@@ -38,11 +44,11 @@ async def lock(tx: Transaction, token_hash: str) -> PasswordResetToken | None:
     return PasswordResetToken(**dict(row)) if row else None
 
 
-async def use_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Invalidate all links of the user."""
+async def use_all(tx: Transaction, user: UserRef) -> None:
+    """Mark all password reset links of a user as used."""
     await tx.execute(
         "UPDATE password_reset_tokens SET is_used = true WHERE organization_id = $1 AND user_id = $2 AND NOT is_used",
-        *(organization_id, user_id),
+        *user,
     )
 
 

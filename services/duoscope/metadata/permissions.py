@@ -2,23 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
+from msgspec import Meta, Struct
+
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """A row of `permissions`."""
+class Permission(Struct, frozen=True):
+    """Something that can be permitted."""
 
     permission_id: UUID
-    resource: str
-    action: str
-    name: str
+    resource: Annotated[str, Meta(examples=["log"])]
+    action: Annotated[str, Meta(examples=["read"])]
+    name: Annotated[str, Meta(examples=["log:read"])]
     description: str
-    is_platform: bool
+    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can carry it.")]
     created_at: datetime
 
 
@@ -57,27 +59,26 @@ async def list_all(tx: Transaction) -> list[Permission]:
     return [from_row(row) for row in await tx.fetch("SELECT * FROM permissions ORDER BY name")]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A tenant that a user may work in, with its names."""
+class Place(Struct, frozen=True):
+    """A tenant in which a user holds a role, with the names that people know it by."""
 
     workspace_id: UUID
-    workspace_name: str
+    workspace_name: Annotated[str, Meta(examples=["Shop"])]
     tenant_id: UUID
-    tenant_name: str
-    permissions: frozenset[str]
+    tenant_name: Annotated[str, Meta(examples=["Production"])]
+    permissions: Annotated[list[str], Meta(examples=[["log:read"]])]
 
 
-async def places_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Place]:
-    """The tenants of `grants_of`, with their names. Needs an organization's transaction."""
-    grants = {grant.tenant_id: grant for grant in await grants_of(tx, organization_id, user_id)}
+async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
+    """Return the tenants that `grants_of` finds, with their names; needs a transaction of the organization."""
+    grants = {grant.tenant_id: grant for grant in await grants_of(tx, user)}
     rows = await tx.fetch(
         "SELECT w.workspace_id, w.name AS workspace_name, t.tenant_id, t.name AS tenant_name "
         "FROM tenants t JOIN workspaces w USING (organization_id, workspace_id) WHERE t.tenant_id = ANY($1) "
         "ORDER BY w.name, t.name, t.tenant_id",
         list(grants),
     )
-    return [Place(**dict(row), permissions=grants[row["tenant_id"]].permissions) for row in rows]
+    return [Place(**dict(row), permissions=sorted(grants[row["tenant_id"]].permissions)) for row in rows]
 
 
 async def platform_names(tx: Transaction) -> frozenset[str]:
@@ -150,8 +151,8 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
     )
 
 
-async def grants_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> list[Grant]:
-    """The active tenants in which a user has a role, oldest assignment first.
+async def grants_of(tx: Transaction, user: UserRef) -> list[Grant]:
+    """Return the active tenants in which a user has a role, oldest assignment first.
 
     Takes a platform transaction, or that of the organization or a tenant, which shows only the part that belongs to it.
     """
@@ -172,7 +173,7 @@ async def grants_of(tx: Transaction, organization_id: UUID, user_id: UUID) -> li
             AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
         GROUP BY 1, 2, 3 ORDER BY since, t.tenant_id
         """,
-        *(organization_id, user_id),
+        *user,
     )
     return [
         Grant(row["organization_id"], row["workspace_id"], row["tenant_id"], frozenset(row["permissions"]))

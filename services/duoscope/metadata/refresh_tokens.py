@@ -1,10 +1,11 @@
-"""Refresh tokens: rows only, found by hash. The rules of rotation are in identity/authentication/sessions.py."""
+"""Refresh tokens: rows only, found by hash. The rules of rotation are in identity/authentication/refresh_tokens.py."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.stores.postgres import Transaction
 
 
@@ -22,6 +23,11 @@ class RefreshToken:
     is_expired: bool
     is_revoked: bool
     rotated_s_ago: float | None
+
+    @property
+    def session(self) -> SessionRef:
+        """The session that the token keeps alive."""
+        return SessionRef(self.organization_id, self.user_id, self.family_id)
 
 
 async def create(
@@ -68,18 +74,17 @@ async def mark_rotated(tx: Transaction, token: RefreshToken) -> None:
 
 async def revoke_families(
     tx: Transaction,
-    organization_id: UUID,
-    user_id: UUID,
+    user: UserRef,
     *,
     session_id: UUID | None = None,
     except_session_id: UUID | None = None,
 ) -> None:
-    """Revoke the tokens of a user's session, or of all their sessions except `except_session_id`."""
+    """Revoke the tokens of one session of a user, or of all their sessions except `except_session_id`."""
     await tx.execute(
         "UPDATE refresh_tokens SET is_revoked = true, revoked_at = now() "
         "WHERE organization_id = $1 AND user_id = $2 AND NOT is_revoked "
         "AND family_id = coalesce($3, family_id) AND family_id IS DISTINCT FROM $4",
-        *(organization_id, user_id, session_id, except_session_id),
+        *(*user, session_id, except_session_id),
     )
 
 
@@ -90,11 +95,6 @@ async def revoke_sessions(tx: Transaction, organization_id: UUID, session_ids: l
         "WHERE organization_id = $1 AND family_id = ANY ($2) AND NOT is_revoked",
         *(organization_id, session_ids),
     )
-
-
-async def revoke_user(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Revoke all tokens of a user that the transaction may see."""
-    await revoke_families(tx, organization_id, user_id)
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:

@@ -1,26 +1,27 @@
 """Regions: the platform's list of locations."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
+from msgspec import Meta, Struct
+
 from duoscope.kernel.ids import new_id
+from duoscope.metadata.columns import DeletedAt, IsActive
 from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A row of `regions`."""
+class Region(Struct, frozen=True):
+    """A place that organizations are in."""
 
     region_id: UUID
-    name: str
-    code: str
+    name: Annotated[str, Meta(examples=["Frankfurt"])]
+    code: Annotated[str, Meta(examples=["eu-central"])]
     description: str
-    is_active: bool
-    deleted_at: datetime | None
+    is_active: IsActive
+    deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
 

@@ -106,7 +106,8 @@ async def create(
             "VALUES ($1, $2, $3, $4, $5, $6)",
             *(organization_id, role_id, workspace_id, tenant_id, name, description),
         )
-    await _set_permissions(tx, organization_id, tenant_id or organization_id, role_id, permissions)
+    owner_id = tenant_id or organization_id
+    await _set_permissions(tx, permissions, organization_id=organization_id, owner_id=owner_id, role_id=role_id)
     made = await get(tx, role_id)
     assert made is not None
     return made
@@ -124,14 +125,20 @@ async def save(tx: Transaction, role: Role) -> Role:
         "(SELECT permission_id FROM permissions WHERE name = ANY($3))",
         *(role.organization_id, role.role_id, list(role.permissions)),
     )
-    await _set_permissions(tx, role.organization_id, role.owner_id, role.role_id, frozenset(role.permissions))
+    await _set_permissions(
+        tx,
+        frozenset(role.permissions),
+        organization_id=role.organization_id,
+        owner_id=role.owner_id,
+        role_id=role.role_id,
+    )
     saved = await get(tx, role.role_id)
     assert saved is not None
     return saved
 
 
 async def _set_permissions(
-    tx: Transaction, organization_id: UUID, owner_id: UUID, role_id: UUID, permissions: frozenset[str]
+    tx: Transaction, permissions: frozenset[str], *, organization_id: UUID, owner_id: UUID, role_id: UUID
 ) -> None:
     await tx.execute(
         "INSERT INTO role_permissions (organization_id, role_owner_id, role_id, permission_id) "

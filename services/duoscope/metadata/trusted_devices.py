@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -70,12 +71,12 @@ async def find(tx: Transaction, device_fingerprint: str) -> TrustedDevice | None
     return _device(row) if row else None
 
 
-async def get(tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
-    """A device of the user that is still trusted."""
+async def get(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevice | None:
+    """Return a device of the user, or None if the user has no such device or its trust has expired."""
     row = await tx.fetchrow(
         f"SELECT {_COLUMNS} FROM trusted_devices "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND expires_at > now()",
-        *(organization_id, user_id, device_id),
+        *(*user, device_id),
     )
     return _device(row) if row else None
 
@@ -89,21 +90,19 @@ async def record_use(tx: Transaction, device: TrustedDevice, *, with_mfa: bool) 
     )
 
 
-async def remove(tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID) -> TrustedDevice | None:
-    """Remove a device. Returns it, or None if the user has no such device."""
+async def remove(tx: Transaction, user: UserRef, device_id: UUID) -> TrustedDevice | None:
+    """Delete a device of the user. Returns it as it was, or None if the user has no such device."""
     row = await tx.fetchrow(
         f"DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 "
         f"RETURNING {_COLUMNS}",
-        *(organization_id, user_id, device_id),
+        *(*user, device_id),
     )
     return _device(row) if row else None
 
 
-async def remove_all(tx: Transaction, organization_id: UUID, user_id: UUID) -> int:
-    """Remove all devices of a user. Returns how many."""
-    return await tx.execute(
-        "DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2", *(organization_id, user_id)
-    )
+async def remove_all(tx: Transaction, user: UserRef) -> int:
+    """Delete all devices of a user. Returns the number deleted."""
+    return await tx.execute("DELETE FROM trusted_devices WHERE organization_id = $1 AND user_id = $2", *user)
 
 
 async def purge_expired(tx: Transaction, rows_max: int) -> int:

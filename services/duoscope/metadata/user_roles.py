@@ -69,14 +69,14 @@ def from_row(row: Record) -> UserRole:
     return UserRole(**values)
 
 
-async def get(tx: Transaction, user_id: UUID, user_role_id: UUID) -> UserRole | None:
-    """The user's assignment, or None if the transaction may not see it."""
+async def get(tx: Transaction, *, user_id: UUID, user_role_id: UUID) -> UserRole | None:
+    """Return an assignment of the user, or None if the transaction sees no such assignment."""
     row = await tx.fetchrow(_SELECT + " WHERE ur.user_id = $1 AND ur.user_role_id = $2", user_id, user_role_id)
     return from_row(row) if row else None
 
 
-async def has(tx: Transaction, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
-    """Whether the user has the role in exactly that place, expired or not."""
+async def has(tx: Transaction, *, user_id: UUID, role_id: UUID, tenant_id: UUID | None) -> bool:
+    """Return whether the user has the role in that tenant or, for None, organization-wide, be it expired or not."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM user_roles WHERE user_id = $1 AND role_id = $2 "
@@ -110,7 +110,7 @@ async def create(
             "role_owner_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             *(organization_id, workspace_id, tenant_id, user_role_id, user_id, role.role_id, role.owner_id, expires_at),
         )
-    made = await get(tx, user_id, user_role_id)
+    made = await get(tx, user_id=user_id, user_role_id=user_role_id)
     assert made is not None
     return made
 

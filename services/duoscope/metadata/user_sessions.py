@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.metadata.listing import Listing
 from duoscope.stores.postgres import Transaction
 
@@ -44,10 +45,8 @@ async def act_as(tx: Transaction, user_id: UUID) -> None:
 
 async def create(
     tx: Transaction,
+    session: SessionRef,
     *,
-    organization_id: UUID,
-    session_id: UUID,
-    user_id: UUID,
     workspace_id: UUID,
     tenant_id: UUID,
     token_hash: str,
@@ -58,98 +57,92 @@ async def create(
     lifetime_s: float,
     authenticated_s_ago: float | None = 0.0,
 ) -> None:
-    """Begin a session. Needs a platform transaction, because a user who logs in has no scope yet."""
+    """Store a new session; needs a platform transaction, because whoever logs in has no scope yet."""
     await tx.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
         "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, left($10, 400), now() + make_interval(secs => $11), "
         "now() - make_interval(secs => $12))",
-        *(organization_id, session_id, user_id, workspace_id, tenant_id, token_hash),
+        *(session.organization_id, session.session_id, session.user_id, workspace_id, tenant_id, token_hash),
         *(list(methods), device_id, ip_address, user_agent, lifetime_s, authenticated_s_ago),
     )
 
 
-async def get_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> LiveSession | None:
-    """An active session of this user, or None. From here on a scoped transaction acts as the user."""
-    await act_as(tx, user_id)
+async def get_live(tx: Transaction, session: SessionRef) -> LiveSession | None:
+    """Return a session, or None if it has ended. A scoped transaction acts as its user from here on."""
+    await act_as(tx, session.user_id)
     row = await tx.fetchrow(
         "SELECT methods, extract(epoch FROM now() - authenticated_at)::float8 AS authenticated_s_ago, device_id "
         "FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now()",
-        *(organization_id, user_id, session_id),
+        *session,
     )
     return LiveSession(frozenset(row["methods"]), row["authenticated_s_ago"], row["device_id"]) if row else None
 
 
-async def add_method(tx: Transaction, organization_id: UUID, session_id: UUID, method: str) -> None:
-    """Record that the session's user has authenticated with another method, too."""
+async def add_method(tx: Transaction, session: SessionRef, method: str) -> None:
+    """Record that the user of a session has authenticated by another method too."""
     await tx.execute(
         "UPDATE user_sessions SET methods = methods || $3::text "
         "WHERE organization_id = $1 AND session_id = $2 AND NOT $3 = ANY (methods)",
-        *(organization_id, session_id, method),
+        *(session.organization_id, session.session_id, method),
     )
 
 
-async def lock_live(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID) -> float | None:
-    """Lock an active session so that it cannot end before the transaction does. Returns the seconds it has left, or
-    None.
-    """
+async def lock_live(tx: Transaction, session: SessionRef) -> float | None:
+    """Lock a live session until the commit. Returns the seconds that it has left, or None if it has ended."""
     return await tx.fetchval(
         "SELECT extract(epoch FROM expires_at - now())::float8 FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active AND expires_at > now() "
         "FOR UPDATE",
-        *(organization_id, user_id, session_id),
+        *session,
     )
 
 
-async def touch(tx: Transaction, organization_id: UUID, session_id: UUID) -> None:
-    """Record that the session was refreshed."""
+async def touch(tx: Transaction, session: SessionRef) -> None:
+    """Record that a session was refreshed now."""
     await tx.execute(
         "UPDATE user_sessions SET updated_at = now() WHERE organization_id = $1 AND session_id = $2",
-        *(organization_id, session_id),
+        *(session.organization_id, session.session_id),
     )
 
 
-async def origins(tx: Transaction, organization_id: UUID, user_id: UUID, *, rows_max: int) -> set[tuple[str, str]]:
-    """Addresses and user agents of a user's latest sessions, including ended ones."""
+async def origins(tx: Transaction, user: UserRef, *, rows_max: int) -> set[tuple[str, str]]:
+    """Return address and user agent of the latest sessions of a user, ended ones included."""
     rows = await tx.fetch(
         "SELECT coalesce(ip_address, '') AS ip_address, coalesce(user_agent, '') AS user_agent FROM user_sessions "
         "WHERE organization_id = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT $3",
-        *(organization_id, user_id, rows_max),
+        *(*user, rows_max),
     )
     return {(row["ip_address"], row["user_agent"]) for row in rows}
 
 
-async def end(tx: Transaction, organization_id: UUID, user_id: UUID, session_id: UUID, *, reason: str) -> bool:
-    """End a session. Returns False if the user has no such active session."""
+async def end(tx: Transaction, session: SessionRef, *, reason: str) -> bool:
+    """End a session. Returns False if the user has no such live session."""
     touched = await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND session_id = $3 AND is_active",
-        *(organization_id, user_id, session_id, reason),
+        *(*session, reason),
     )
     return touched > 0
 
 
-async def end_on_device(
-    tx: Transaction, organization_id: UUID, user_id: UUID, device_id: UUID, *, reason: str
-) -> list[UUID]:
-    """End the sessions on one device. Returns their ids."""
+async def end_on_device(tx: Transaction, user: UserRef, device_id: UUID, *, reason: str) -> list[UUID]:
+    """End the sessions of a user on one device. Returns the ids of those that were ended."""
     rows = await tx.fetch(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $4 "
         "WHERE organization_id = $1 AND user_id = $2 AND device_id = $3 AND is_active RETURNING session_id",
-        *(organization_id, user_id, device_id, reason),
+        *(*user, device_id, reason),
     )
     return [row["session_id"] for row in rows]
 
 
-async def end_all(
-    tx: Transaction, organization_id: UUID, user_id: UUID, *, reason: str, except_session_id: UUID | None = None
-) -> int:
-    """End all sessions of a user except `except_session_id`. Returns how many."""
+async def end_all(tx: Transaction, user: UserRef, *, reason: str, except_session_id: UUID | None = None) -> int:
+    """End all sessions of a user except `except_session_id`. Returns the number ended."""
     return await tx.execute(
         "UPDATE user_sessions SET is_active = false, ended_at = now(), ended_reason = $3 "
         "WHERE organization_id = $1 AND user_id = $2 AND is_active AND session_id IS DISTINCT FROM $4",
-        *(organization_id, user_id, reason, except_session_id),
+        *(*user, reason, except_session_id),
     )
 
 
@@ -161,8 +154,10 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> list[UUID]:
-    """End all sessions of an organization's users except `except_session_id`. Needs a platform transaction. Returns
-    their ids.
+    """End all sessions of an organization except `except_session_id`; needs a platform transaction.
+
+    Returns:
+        The ids of the sessions that were ended.
     """
     rows = await tx.fetch(
         "UPDATE user_sessions s SET is_active = false, ended_at = now(), ended_reason = $2 FROM users u "

@@ -3,11 +3,15 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
+from duoscope.metadata.columns import DeletedAt
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
@@ -18,15 +22,14 @@ _DOT_ATOM: Final = r"""[^\s@.,:;<>()\[\]\\"]+(?:\.[^\s@.,:;<>()\[\]\\"]+)*"""
 _EMAIL: Final = re.compile(f"{_DOT_ATOM}@{_DOT_ATOM}")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """A row of `users`, without what only a login needs."""
+class User(Struct, frozen=True):
+    """Somebody who works here."""
 
     organization_id: UUID
     workspace_id: UUID | None
-    tenant_id: UUID | None
+    tenant_id: Annotated[UUID | None, Meta(description="Where the user is at home; null for the organization's own.")]
     user_id: UUID
-    email: str
+    email: Annotated[str, Meta(examples=["ada@example.com"])]
     first_name: str
     last_name: str
     avatar_url: str
@@ -39,9 +42,14 @@ class User:
     locked_until: datetime | None
     last_login_at: datetime | None
     is_platform_admin: bool
-    deleted_at: datetime | None
+    deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def ref(self) -> UserRef:
+        """The user as other functions take it."""
+        return UserRef(self.organization_id, self.user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,11 @@ class Login:
     is_platform_admin: bool
     is_open: bool
     sso_slug: str | None
+
+    @property
+    def user(self) -> UserRef:
+        """The user who logs in."""
+        return UserRef(self.organization_id, self.user_id)
 
 
 _COLUMNS = (
@@ -192,11 +205,11 @@ async def find_first_admin_email(tx: Transaction, organization_id: UUID) -> str 
     )
 
 
-async def find_login_by_id(tx: Transaction, organization_id: UUID, user_id: UUID) -> Login | None:
-    """Find the login of an active session's user."""
+async def find_login_by_id(tx: Transaction, user: UserRef) -> Login | None:
+    """Return what a login of the user is checked against, or None if there is no such living user."""
     row = await tx.fetchrow(
         f"{_LOGIN} WHERE organization_id = $1 AND user_id = $2 AND deleted_at IS NULL",
-        *(organization_id, user_id),
+        *user,
     )
     return Login(**dict(row)) if row else None
 
@@ -210,12 +223,12 @@ async def allow_password(tx: Transaction, login: Login, *, lifetime_s: float) ->
     )
 
 
-async def record_login(tx: Transaction, organization_id: UUID, user_id: UUID) -> None:
-    """Record a successful login."""
+async def record_login(tx: Transaction, user: UserRef) -> None:
+    """Record a successful login: the time of it, and that no failures count any more."""
     await tx.execute(
         "UPDATE users SET failed_attempts = 0, locked_until = NULL, last_login_at = now() "
         "WHERE organization_id = $1 AND user_id = $2",
-        *(organization_id, user_id),
+        *user,
     )
 
 

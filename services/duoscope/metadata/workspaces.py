@@ -1,28 +1,29 @@
 """Workspaces: subdivisions of an organization."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
+from msgspec import Meta, Struct
+
 from duoscope.kernel.ids import new_id
+from duoscope.metadata.columns import DeletedAt, IsActive, Settings
 from duoscope.metadata.conflicts import CODE_REMEDY, taken
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """A row of `workspaces`."""
+class Workspace(Struct, frozen=True):
+    """A part of an organization."""
 
     organization_id: UUID
     workspace_id: UUID
-    name: str
-    code: str
+    name: Annotated[str, Meta(examples=["Shop"])]
+    code: Annotated[str, Meta(examples=["shop"])]
     description: str
-    datasource_config: dict[str, Any]
-    is_active: bool
-    deleted_at: datetime | None
+    datasource_config: Settings
+    is_active: IsActive
+    deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
 

@@ -28,7 +28,7 @@ async def purge_deleted(metadata: MetadataStore) -> int:
         async with metadata.open_purge(_REASON, "worker.purge") as tx:
             gone = await removal.purge(tx, resource)
             for organization_id, identifier in () if resource in _UNTOLD else sorted(gone, key=str):
-                about = About(resource, identifier, organization_id)
+                about = About(resource, identifier, organization_id=organization_id)
                 await audit.record(tx, system("purge"), f"{resource}.purged", about)
         if gone:
             _log.info("purged", extra={"resource": resource, "count": len(gone)})

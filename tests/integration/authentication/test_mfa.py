@@ -68,7 +68,7 @@ def factors(metadata_store, secret_box, hasher, secret_keys, mailer, clock) -> S
 @pytest.fixture
 def login(factors, principal):
     async def present(code, device=None):
-        attempt = Attempt(principal.scope.organization_id, principal.user_id, code, device, principal.actor)
+        attempt = Attempt(principal.user, code, device, principal.actor)
         return await factors.check(attempt)
 
     return present
@@ -275,7 +275,7 @@ async def test_a_tenant_reaches_no_foreign_second_factor(metadata_store, inhabit
     theirs = Scope(other.tenant.organization_id, other.tenant.workspace_id, other.tenant.tenant_id)
     async with metadata_store.open(theirs, "test.foreign") as tx:
         assert await tx.fetchval("SELECT count(*) FROM mfa_secrets") == 0
-        assert not await mfa_secrets.delete(tx, principal.scope.organization_id, principal.user_id)
+        assert not await mfa_secrets.delete(tx, principal.user)
     async with metadata_store.open(principal.scope, "test.own") as tx:
         assert await tx.fetchval("SELECT count(*) FROM mfa_secrets") == 1
 

@@ -61,8 +61,7 @@ async def _live(store, claims):
 
 async def _is_live(store, claims) -> bool:
     async with store.open(claims.scope, "test.live") as tx:
-        ids = claims.scope.organization_id, claims.user_id, claims.session_id
-        return await user_sessions.get_live(tx, *ids) is not None
+        return await user_sessions.get_live(tx, claims.session) is not None
 
 
 async def test_login_gives_the_tenants_scope_and_a_session(sessions, tokens, inhabited, metadata_store):
@@ -162,22 +161,22 @@ async def test_a_user_ends_one_session_or_all_and_nobody_elses(sessions, tokens,
     mine = [tokens.verify(pair.access_token) for pair in pairs]
     other = tokens.verify(theirs.access_token)
     actor = Actor(mine[0].user_id, "one@example.com", "user")
-    organization_id, user_id = mine[0].scope.organization_id, mine[0].user_id
+    user = mine[0].session.user
     for session_id in (other.session_id, new_id()):
         with pytest.raises(DuoscopeError) as refused:
-            await sessions.end(actor, organization_id, user_id, session_id)
+            await sessions.end(actor, user.session(session_id))
         assert refused.value.kind is ErrorKind.NOT_FOUND
-    await sessions.end(actor, organization_id, user_id, mine[1].session_id)
+    await sessions.end(actor, mine[1].session)
     assert [await _is_live(metadata_store, claims) for claims in mine] == [True, False, True]
-    assert await sessions.end_all(actor, organization_id, user_id, except_session_id=mine[0].session_id) == 1
+    assert await sessions.end_all(actor, user, except_session_id=mine[0].session_id) == 1
     assert len(await _live(metadata_store, mine[0])) == 1
-    assert await sessions.end_all(actor, organization_id, user_id) == 1
+    assert await sessions.end_all(actor, user) == 1
     assert not await _live(metadata_store, mine[0])
     for pair in pairs:
         await _refused(sessions.refresh(pair.refresh_token), "refresh-token-invalid")
     assert await _is_live(metadata_store, other)
-    assert second.tenant.organization_id == organization_id, "a neighbour is what this is about"
-    claims = dataclasses.replace(other, user_id=user_id)
+    assert second.tenant.organization_id == user.organization_id, "a neighbour is what this is about"
+    claims = dataclasses.replace(other, user_id=user.user_id)
     assert not await _is_live(metadata_store, claims), "a session is its user's alone"
 
 

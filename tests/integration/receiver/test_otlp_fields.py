@@ -131,6 +131,7 @@ def expected_spans(request):
                         for link in span.links
                     ],
                     "dropped_links_count": span.dropped_links_count,
+                    "truncated": [],
                     **origin(resource_spans, scope_spans),
                 }
 

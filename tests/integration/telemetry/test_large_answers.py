@@ -4,6 +4,7 @@ import pytest
 
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.receiver.signals import METRICS
 from duoscope.telemetry import cutting
 
 MIB = 2**20
@@ -197,3 +198,25 @@ async def test_pages_of_traces_of_many_services_have_every_trace_once(api, new_s
     assert [trace["span_count"] for trace in found] == [2] * 12
     assert len(sizes) == 4
     assert max(sizes) <= 31_000
+
+
+async def test_pages_of_large_exemplars_have_every_exemplar_once(api, new_scope, deliver, otlp, monkeypatch):
+    scope, now = new_scope(), now_unix_nano() - 10**9
+    metric = METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="took")
+    point = metric.gauge.data_points.add(time_unix_nano=now, as_int=1)
+    for n in range(12):
+        for _ in range(2):  # as senders repeat them
+            attributes = otlp.attributes({"large": "v" * 10_000})
+            point.exemplars.add(time_unix_nano=now - n // 3, as_int=n, filtered_attributes=attributes)
+    await deliver(scope, otlp.metrics("shop", metric))
+    headers = await api.headers(scope)
+    monkeypatch.setattr(cutting, "ANSWER_PAGE_BYTES_MAX", 25_000)
+
+    async def ask(cursor):
+        query = {"metric": "took", "limit": 5} | ({"cursor": cursor} if cursor else {})
+        return await api.client.get("/api/v1/metrics/exemplars", headers=headers, params=query)
+
+    found, sizes = await pages_of(api, headers, ask, "items")
+    assert sorted(exemplar["value"] for exemplar in found) == list(range(12))
+    assert len(sizes) == 6
+    assert max(sizes) <= 25_000

@@ -21,7 +21,7 @@ from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import api_keys
 from duoscope.metadata.api_keys import RATE_LIMIT_MAX, ApiKey
@@ -199,9 +199,7 @@ async def revoke(
     tx: Transaction, actor: Actor, api_key_id: UUID, *, reason: str, revoked_by: UUID | None = None
 ) -> ApiKey:
     """Revoke a key that the transaction may see. Raises NOT_FOUND."""
-    before = await api_keys.lock(tx, api_key_id)
-    if before is None:
-        raise not_found("API key")
+    before = require_found(await api_keys.lock(tx, api_key_id), "API key")
     if before.status == "revoked":
         return before
     await api_keys.revoke(tx, before.key_id, reason=reason, revoked_by=revoked_by)
@@ -212,9 +210,7 @@ async def revoke(
 
 
 async def _living(tx: Transaction, api_key_id: UUID) -> ApiKey:
-    key = await api_keys.lock(tx, api_key_id)
-    if key is None:
-        raise not_found("API key")
+    key = require_found(await api_keys.lock(tx, api_key_id), "API key")
     if key.status == "revoked":
         raise DuoscopeError(
             ErrorKind.CONFLICT, "api-key-revoked", "This API key was revoked, which is for good; make another one."

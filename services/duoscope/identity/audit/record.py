@@ -8,11 +8,14 @@ that a caller does not have.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, Protocol, Self
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 from uuid import UUID
 
+from msgspec import Struct, structs
+
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.metadata import audit_logs
 from duoscope.metadata.audit_logs import Result
 from duoscope.stores.postgres import Transaction
@@ -23,10 +26,14 @@ _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 Fields = Mapping[str, Any]
 
 
-class Row(Protocol):
+class Dataclass(Protocol):
     """A dataclass of metadata/ that stands for one resource."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Row: TypeAlias = Dataclass | Struct
+"""What stands for one resource: a dataclass, or a struct where it is the API's answer too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +42,20 @@ class About:
 
     kind: str
     resource_id: UUID | str
+    _: KW_ONLY
     organization_id: UUID | None
     workspace_id: UUID | None = None
     tenant_id: UUID | None = None
 
     @classmethod
-    def user(cls, organization_id: UUID, user_id: UUID) -> Self:
-        """A user as a resource of the organization: no single tenant's search shows the entry."""
-        return cls("user", user_id, organization_id)
+    def user(cls, user: UserRef) -> Self:
+        """A user as the organization's: no single tenant's search shows the entry."""
+        return cls("user", user.user_id, organization_id=user.organization_id)
+
+    @classmethod
+    def session(cls, session: SessionRef) -> Self:
+        """A session as the organization's, like its user."""
+        return cls("session", session.session_id, organization_id=session.organization_id)
 
     @classmethod
     def row(cls, row: Row) -> Self:
@@ -51,15 +64,16 @@ class About:
         return cls(
             name.replace("_", "-"),
             getattr(row, f"{name}_id"),
-            getattr(row, "organization_id", None),
-            getattr(row, "workspace_id", None),
-            getattr(row, "tenant_id", None),
+            organization_id=getattr(row, "organization_id", None),
+            workspace_id=getattr(row, "workspace_id", None),
+            tenant_id=getattr(row, "tenant_id", None),
         )
 
 
 def audited_fields(row: Row) -> dict[str, Any]:
     """The fields of a row that the audit log shows: all except the times that the database sets."""
-    return {name: value for name, value in asdict(row).items() if name not in _NOT_AUDITED}
+    fields = structs.asdict(row) if isinstance(row, Struct) else asdict(row)
+    return {name: value for name, value in fields.items() if name not in _NOT_AUDITED}
 
 
 def difference(before: Row, after: Row) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ from duoscope.identity.authentication.second_factor import SECOND_FACTORS
 from duoscope.identity.authorization.permissions import PLATFORM_PERMISSIONS, Claims, Principal, scopes_of
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import mfa_secrets, permissions, tenants, user_sessions
 from duoscope.metadata.permissions import Grant, Place
@@ -34,10 +35,9 @@ class Access:
         """
         async with self._store.open(claims.scope, "access.principal") as tx:
             held = await permissions.held(tx, claims.user_id)
-            ids = claims.scope.organization_id, claims.user_id
-            session = await user_sessions.get_live(tx, *ids, claims.session_id)
+            session = await user_sessions.get_live(tx, claims.session)
             is_required = await mfa_secrets.is_required(tx, claims.scope.organization_id)
-            is_enrolled = await mfa_secrets.is_enabled(tx, *ids)
+            is_enrolled = await mfa_secrets.is_enabled(tx, claims.session.user)
         if held is None or session is None:
             raise _refused(claims.user_id)
         platform = PLATFORM_PERMISSIONS if held.is_platform_admin else frozenset[str]()
@@ -58,7 +58,7 @@ class Access:
     async def places(self, principal: Principal) -> list[Place]:
         """The active tenants of the organization in which the principal's user holds a role."""
         async with self._store.open(principal.organization, "access.places") as tx:
-            return await permissions.places_of(tx, principal.scope.organization_id, principal.user_id)
+            return await permissions.places_of(tx, principal.user)
 
     async def reach(self, principal: Principal, permission: str, organization_id: UUID | None = None) -> list[Scope]:
         """The tenants in which the principal holds the permission, for queries of usage.
@@ -74,7 +74,7 @@ class Access:
         async with self._store.open(authority.whole, "access.reach") as tx:
             if authority.is_organization_wide:
                 return scopes_of(authority.organization_id, await tenants.list_with_deleted(tx))
-            grants = await permissions.grants_of(tx, authority.organization_id, principal.user_id)
+            grants = await permissions.grants_of(tx, UserRef(authority.organization_id, principal.user_id))
         return scopes_of(authority.organization_id, [grant for grant in grants if permission in grant.permissions])
 
     async def grant(self, principal: Principal, tenant_id: UUID) -> Grant:
@@ -82,7 +82,7 @@ class Access:
         none.
         """
         async with self._store.open(principal.organization, "access.grant") as tx:
-            grants = await permissions.grants_of(tx, principal.scope.organization_id, principal.user_id)
+            grants = await permissions.grants_of(tx, principal.user)
         for grant in grants:
             if grant.tenant_id == tenant_id:
                 return grant

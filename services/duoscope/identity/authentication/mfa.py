@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Annotated, Final, LiteralString
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit import record as audit
@@ -23,7 +25,7 @@ from duoscope.identity.audit.record import About
 from duoscope.identity.authentication import notices, totp
 from duoscope.identity.authentication.reauthentication import Reauthentication
 from duoscope.identity.authentication.second_factor import MISSING, Attempt
-from duoscope.identity.authentication.sessions import end_all_in
+from duoscope.identity.authentication.session_ends import end_all_in
 from duoscope.identity.authorization.permissions import Authority, Principal
 from duoscope.identity.directory import users as people
 from duoscope.identity.passwords.hashing import SlowHasher
@@ -31,6 +33,7 @@ from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, no_such_user
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import mfa_secrets, user_sessions, users
 from duoscope.metadata.mfa_secrets import MfaSecret
@@ -43,14 +46,15 @@ DEVICE_TRUSTED_FOR: Final = timedelta(days=30)
 _PERSON: Final = PlatformScope(reason="a second factor is a person's, and shown before there is a scope")
 
 
-@dataclass(frozen=True, slots=True)
-class MfaStatus:
-    """The state of a user's second factor. `is_required` is the organization's policy."""
+class MfaStatus(Struct, frozen=True):
+    """The state of a user's second factor."""
 
     is_enabled: bool
     enabled_at: datetime | None
-    backup_codes_left: int
-    is_required: bool
+    backup_codes_left: Annotated[int, Meta(examples=[10])]
+    is_required: Annotated[
+        bool, Meta(description="Your organization's policy; without a second factor you may then only enrol one.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class SecondFactors:
         """The state of the principal's second factor."""
         async with self._store.open(principal.scope, "mfa.status") as tx:
             required = await mfa_secrets.is_required(tx, principal.scope.organization_id)
-            secret = await mfa_secrets.get(tx, principal.scope.organization_id, principal.user_id)
+            secret = await mfa_secrets.get(tx, principal.user)
             if secret is None or not secret.is_enabled:
                 return MfaStatus(is_enabled=False, enabled_at=None, backup_codes_left=0, is_required=required)
             left = len(await self._backup_hashes(tx, secret))
@@ -119,12 +123,14 @@ class SecondFactors:
         await self._reauthentication.require(principal, password)
         secret, mfa_id, organization_id = totp.new_secret(), new_id(), principal.scope.organization_id
         async with self._store.open(principal.scope, "mfa.enrol") as tx:
-            sealed = await self._box.seal(tx, secret.encode(), _secret_cell(organization_id, mfa_id))
+            sealed = await self._box.seal(
+                tx, secret.encode(), _secret_cell(organization_id=organization_id, mfa_id=mfa_id)
+            )
             if not await mfa_secrets.replace(
                 tx, organization_id=organization_id, mfa_id=mfa_id, user_id=principal.user_id, secret_encrypted=sealed
             ):
                 raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
-            await audit.record(tx, principal.actor, "mfa.enrolled", About.user(organization_id, principal.user_id))
+            await audit.record(tx, principal.actor, "mfa.enrolled", About.user(principal.user))
         uri = totp.uri(secret, principal.actor.email)
         return Enrolment(secret, uri, totp.qr_svg(uri))
 
@@ -134,10 +140,9 @@ class SecondFactors:
         Raises:
             DuoscopeError: CONFLICT `mfa-not-enrolled`; FORBIDDEN `mfa-code-invalid`; RATE_LIMITED `mfa-throttled`.
         """
-        organization_id = principal.scope.organization_id
         is_right = False
         async with self._store.open(principal.scope, "mfa.confirm") as tx:
-            secret = await mfa_secrets.lock(tx, organization_id, principal.user_id)
+            secret = await mfa_secrets.lock(tx, principal.user)
             if secret is None or secret.is_enabled:
                 raise _conflict("mfa-not-enrolled", "There is no enrolment to confirm; begin one.")
             _refuse_locked(secret)
@@ -152,7 +157,7 @@ class SecondFactors:
             sealed = await self._seal_backup_hashes(tx, secret, hashes)
             if not await mfa_secrets.enable(tx, secret, backup_codes_encrypted=sealed):
                 raise _conflict("mfa-not-enrolled", "The enrolment has changed meanwhile; begin again.")
-            await user_sessions.add_method(tx, organization_id, principal.session_id, "otp")
+            await user_sessions.add_method(tx, principal.session, "otp")
             await self._changed(tx, principal, "enabled")
         return [totp.shown(code) for code in codes]
 
@@ -166,7 +171,7 @@ class SecondFactors:
         codes = totp.new_backup_codes()
         hashes = {code[0]: await self._hasher.hash(code) for code in codes}
         async with self._platform("mfa.renew_backup_codes") as tx:
-            secret = await mfa_secrets.lock(tx, principal.scope.organization_id, principal.user_id)
+            secret = await mfa_secrets.lock(tx, principal.user)
             if secret is None or not secret.is_enabled:
                 raise _not_enabled(ErrorKind.CONFLICT)
             await mfa_secrets.set_backup_codes(tx, secret, await self._seal_backup_hashes(tx, secret, hashes))
@@ -186,7 +191,7 @@ class SecondFactors:
         await self._reauthentication.require(principal, password)
         await self._require_own(principal, code)
         async with self._platform("mfa.disable") as tx:
-            await mfa_secrets.delete(tx, principal.scope.organization_id, principal.user_id)
+            await mfa_secrets.delete(tx, principal.user)
             await self._changed(tx, principal, "disabled")
 
     async def reset(self, authority: Authority, user_id: UUID) -> None:
@@ -198,7 +203,7 @@ class SecondFactors:
         """
         await people.require_manageable(self._store, authority, user_id)
         async with self._platform("mfa.reset") as tx:
-            await _reset(tx, self._mailer, authority.actor, authority.organization_id, user_id)
+            await _reset(tx, self._mailer, authority.actor, UserRef(authority.organization_id, user_id))
 
     async def check(self, attempt: Attempt) -> tuple[str, ...]:
         """Check the second factor of a login whose password was correct. Call it outside of transactions.
@@ -212,9 +217,9 @@ class SecondFactors:
                 `mfa-not-enabled` for a code of a user without a second factor.
         """
         if attempt.mfa_code is not None:
-            return (await self._present(attempt.organization_id, attempt.user_id, attempt.mfa_code, attempt.actor),)
+            return (await self._present(attempt.user, attempt.mfa_code, attempt.actor),)
         async with self._platform("mfa.is_enabled") as tx:
-            secret = await mfa_secrets.get(tx, attempt.organization_id, attempt.user_id)
+            secret = await mfa_secrets.get(tx, attempt.user)
         if secret is None or secret.enabled_at is None:
             return ()
         shown_at = attempt.device.mfa_at if attempt.device else None
@@ -228,7 +233,7 @@ class SecondFactors:
 
     async def _require_own(self, principal: Principal, code: str) -> str:
         try:
-            return await self._present(principal.scope.organization_id, principal.user_id, code, principal.actor)
+            return await self._present(principal.user, code, principal.actor)
         except DuoscopeError as error:
             if error.code == "mfa-not-enabled":
                 raise _not_enabled(ErrorKind.CONFLICT) from error
@@ -237,12 +242,12 @@ class SecondFactors:
                 raise _wrong(ErrorKind.FORBIDDEN) from error
             raise
 
-    async def _present(self, organization_id: UUID, user_id: UUID, code: str, actor: Actor) -> str:
+    async def _present(self, user: UserRef, code: str, actor: Actor) -> str:
         typed = totp.plain(code)
         place = totp.backup_place(typed)
         hashed: str | None = None
         async with self._platform("mfa.present") as tx:
-            secret = await mfa_secrets.lock(tx, organization_id, user_id)
+            secret = await mfa_secrets.lock(tx, user)
             if secret is None or not secret.is_enabled:
                 raise _not_enabled(ErrorKind.INVALID)
             _refuse_locked(secret)
@@ -261,14 +266,14 @@ class SecondFactors:
     async def _use_backup_code(self, secret: MfaSecret, hashed: str, typed: str, actor: Actor) -> bool:
         right = await self._hasher.verify(hashed, typed)
         async with self._platform("mfa.backup_code") as tx:
-            current = await mfa_secrets.lock(tx, secret.organization_id, secret.user_id)
+            current = await mfa_secrets.lock(tx, secret.user)
             left = await self._backup_hashes(tx, current) if current and current.is_enabled else {}
             if current is None or not right or left.get(typed[0]) != hashed:
                 await self._record_failure(tx, actor, secret)
                 return False
             del left[typed[0]]
             await mfa_secrets.set_backup_codes(tx, current, await self._seal_backup_hashes(tx, current, left))
-            about = About.user(secret.organization_id, secret.user_id)
+            about = About.user(secret.user)
             after = {"backup_codes_left_count": len(left)}
             await audit.record(tx, actor, "mfa.backup-code-used", about, after=after)
         return True
@@ -296,30 +301,28 @@ class SecondFactors:
         return False
 
     async def _totp_secret(self, tx: Transaction, secret: MfaSecret) -> str:
-        cell = _secret_cell(secret.organization_id, secret.mfa_id)
+        cell = _secret_cell(organization_id=secret.organization_id, mfa_id=secret.mfa_id)
         return (await self._box.open(tx, secret.secret_encrypted, cell)).decode()
 
     async def _backup_hashes(self, tx: Transaction, secret: MfaSecret) -> dict[str, str]:
         """Argon2id hashes of the remaining codes, by their number."""
         if secret.backup_codes_encrypted is None:
             return {}
-        cell = _backup_cell(secret.organization_id, secret.mfa_id)
+        cell = _backup_cell(secret)
         return json.loads(await self._box.open(tx, secret.backup_codes_encrypted, cell))
 
     async def _seal_backup_hashes(self, tx: Transaction, secret: MfaSecret, hashes: dict[str, str]) -> str:
-        cell = _backup_cell(secret.organization_id, secret.mfa_id)
+        cell = _backup_cell(secret)
         return await self._box.seal(tx, json.dumps(hashes).encode(), cell)
 
     async def _changed(self, tx: Transaction, principal: Principal, what: str) -> None:
-        organization_id, user_id, actor = principal.scope.organization_id, principal.user_id, principal.actor
-        await notices.second_factor_changed(tx, self._mailer, organization_id, user_id, actor)
-        await end_all_in(
-            tx, actor, organization_id, user_id, reason=f"mfa-{what}", except_session_id=principal.session_id
-        )
-        await audit.record(tx, actor, f"mfa.{what}", About.user(organization_id, user_id))
+        user, actor = principal.user, principal.actor
+        await notices.second_factor_changed(tx, self._mailer, user, actor)
+        await end_all_in(tx, actor, user, reason=f"mfa-{what}", except_session_id=principal.session_id)
+        await audit.record(tx, actor, f"mfa.{what}", About.user(user))
 
     async def _record_failure(self, tx: Transaction, actor: Actor, secret: MfaSecret) -> None:
-        about = About.user(secret.organization_id, secret.user_id)
+        about = About.user(secret.user)
         await audit.record(tx, actor, "mfa.presented", about, result="failure")
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
@@ -332,23 +335,23 @@ async def reset_by_operator(store: MetadataStore, mailer: Mailer, actor: Actor, 
         login = await users.find_login(tx, email)
         if login is None:
             raise no_such_user()
-        await _reset(tx, mailer, actor, login.organization_id, login.user_id)
+        await _reset(tx, mailer, actor, login.user)
 
 
-async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, organization_id: UUID, user_id: UUID) -> None:
-    if not await mfa_secrets.delete(tx, organization_id, user_id):
+async def _reset(tx: Transaction, mailer: Mailer, actor: Actor, user: UserRef) -> None:
+    if not await mfa_secrets.delete(tx, user):
         raise _conflict("mfa-not-enabled", "The user has no second factor.")
-    await notices.second_factor_changed(tx, mailer, organization_id, user_id, actor)
-    await end_all_in(tx, actor, organization_id, user_id, reason="mfa-reset")
-    await audit.record(tx, actor, "mfa.reset", About.user(organization_id, user_id))
+    await notices.second_factor_changed(tx, mailer, user, actor)
+    await end_all_in(tx, actor, user, reason="mfa-reset")
+    await audit.record(tx, actor, "mfa.reset", About.user(user))
 
 
-def _secret_cell(organization_id: UUID, mfa_id: UUID) -> Cell:
+def _secret_cell(*, organization_id: UUID, mfa_id: UUID) -> Cell:
     return Cell("mfa_secrets", "secret_encrypted", (organization_id, mfa_id))
 
 
-def _backup_cell(organization_id: UUID, mfa_id: UUID) -> Cell:
-    return Cell("mfa_secrets", "backup_codes_encrypted", (organization_id, mfa_id))
+def _backup_cell(secret: MfaSecret) -> Cell:
+    return Cell("mfa_secrets", "backup_codes_encrypted", (secret.organization_id, secret.mfa_id))
 
 
 def _refuse_locked(secret: MfaSecret) -> None:

@@ -44,7 +44,7 @@ class Reauthentication:
                 `too-many-attempts`; UNAVAILABLE.
         """
         async with self._store.open_platform(_ONESELF, "reauthentication.attempt") as tx:
-            login = await users.find_login_by_id(tx, principal.scope.organization_id, principal.user_id)
+            login = await users.find_login_by_id(tx, principal.user)
             charge = await self._throttle.charge(
                 tx, account=f"again {principal.user_id}", address=principal.actor.ip_address, device_id=None
             )
@@ -56,7 +56,7 @@ class Reauthentication:
             raise
         if login is None or not right:
             async with self._store.open_platform(_ONESELF, "reauthentication.failed") as tx:
-                about = About.user(principal.scope.organization_id, principal.user_id)
+                about = About.user(principal.user)
                 await audit.record(tx, principal.actor, "password.presented", about, result="failure")
             raise DuoscopeError(ErrorKind.FORBIDDEN, "password-wrong", "The password is wrong.")
         if login.password_has_expired:

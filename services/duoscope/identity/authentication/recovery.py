@@ -28,6 +28,7 @@ from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
     credentials,
@@ -126,7 +127,7 @@ class Recovery:
             user_agent=waiting.context.get("user_agent"),
             request_id=UUID(waiting.context["request_id"]),
         )
-        await audit.record(tx, asker, "password.reset-requested", About.user(to.organization_id, to.user_id))
+        await audit.record(tx, asker, "password.reset-requested", About.user(to.user))
         return Letter(
             to.email,
             "Set another duoscope password",
@@ -152,12 +153,11 @@ class Recovery:
         password_hash = await self._hasher.hash(password)
         async with self._platform("recovery.reset") as tx:
             to = await self._reset_addressee(tx, token)
-            organization_id, user_id = to.organization_id, to.user_id
-            actor = dataclasses.replace(actor, user_id=user_id, email=to.email)
-            await credentials.verify_email(tx, organization_id, user_id, to.email)
+            actor = dataclasses.replace(actor, user_id=to.user_id, email=to.email)
+            await credentials.verify_email(tx, to.user, to.email)
             await self._throttle.vouch(tx, account=to.email, address=actor.ip_address)
-            await notices.password_changed(tx, self._mailer, organization_id, user_id, actor)
-            await reset_password(tx, actor, organization_id, user_id, password_hash)
+            await notices.password_changed(tx, self._mailer, to.user, actor)
+            await reset_password(tx, actor, to.user, password_hash)
 
     async def change(
         self, current: str, password: str, *, organization_id: UUID, session_id: UUID, actor: Actor
@@ -168,15 +168,15 @@ class Recovery:
             DuoscopeError: FORBIDDEN `current-password-wrong`; RATE_LIMITED `too-many-attempts`; INVALID for a new
                 password that breaks the rules.
         """
-        user_id = actor.user_id
-        assert user_id is not None
+        assert actor.user_id is not None
+        user = UserRef(organization_id, actor.user_id)
         async with self._platform("recovery.change_attempt") as tx:
-            to = await credentials.get_addressee(tx, organization_id, user_id)
-            login = await users.find_login_by_id(tx, organization_id, user_id)
+            to = await credentials.get_addressee(tx, user)
+            login = await users.find_login_by_id(tx, user)
             if to is None or login is None:
                 raise _not_current()
             charge = await self._throttle.charge(
-                tx, account=f"change {user_id}", address=actor.ip_address, device_id=None
+                tx, account=f"change {user.user_id}", address=actor.ip_address, device_id=None
             )
         try:
             right = await self._hasher.verify(login.password_hash, current, is_known=True)
@@ -189,25 +189,19 @@ class Recovery:
             raise
         if not right:
             async with self._platform("recovery.change_failed") as tx:
-                await audit.record(
-                    tx, actor, "password.changed", About.user(organization_id, user_id), result="failure"
-                )
+                await audit.record(tx, actor, "password.changed", About.user(user), result="failure")
             raise _not_current()
         if password == current:
             raise invalid("The new password is the old one.", code="password-unchanged")
         async with self._platform("recovery.change") as tx:
-            if not await credentials.replace_password(
-                tx, organization_id, user_id, password_hash, instead_of=login.password_hash
-            ):
+            if not await credentials.replace_password(tx, user, password_hash, instead_of=login.password_hash):
                 raise _not_current()
             await self._throttle.succeeded(tx, charge)
-            await password_reset_tokens.use_all(tx, organization_id, user_id)
-            await email_verifications.cancel_changes(tx, organization_id, user_id)
-            await notices.password_changed(tx, self._mailer, organization_id, user_id, actor)
-            await end_all_in(
-                tx, actor, organization_id, user_id, reason="password-changed", except_session_id=session_id
-            )
-            await audit.record(tx, actor, "password.changed", About.user(organization_id, user_id))
+            await password_reset_tokens.use_all(tx, user)
+            await email_verifications.cancel_changes(tx, user)
+            await notices.password_changed(tx, self._mailer, user, actor)
+            await end_all_in(tx, actor, user, reason="password-changed", except_session_id=session_id)
+            await audit.record(tx, actor, "password.changed", About.user(user))
 
     async def send_verification(self, *, organization_id: UUID, actor: Actor) -> None:
         """Send the signed-in user a link that shows that they read the mail of their address.
@@ -218,12 +212,12 @@ class Recovery:
         self._mailer.require()
         assert actor.user_id is not None
         async with self._platform("recovery.verification") as tx:
-            to = await credentials.get_addressee(tx, organization_id, actor.user_id)
+            to = await credentials.get_addressee(tx, UserRef(organization_id, actor.user_id))
             if to is None or to.email_verified:
                 raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
             await self._charge_link(tx, to.email, actor)
             await self.queue_verification(tx, to)
-            await audit.record(tx, actor, "email.verification-sent", About.user(organization_id, actor.user_id))
+            await audit.record(tx, actor, "email.verification-sent", About.user(to.user))
 
     async def change_address(self, principal: Principal, email: str) -> None:
         """Send a link to a new address, and inform the current one. Opening the link changes the address.
@@ -235,16 +229,16 @@ class Recovery:
         principal.require_recent()
         self._mailer.require()
         email = users.check_email(printable(email))
-        ids = principal.scope.organization_id, principal.user_id
+        user = principal.user
         async with self._platform("recovery.change_address") as tx:
-            to = await credentials.get_addressee(tx, *ids)
+            to = await credentials.get_addressee(tx, user)
             if to is None or to.email.lower() == email.lower():
                 raise invalid("That is your address already.", code="email-unchanged")
             await self._charge_link(tx, email, principal.actor)
-            await email_verifications.cancel_changes(tx, *ids)
+            await email_verifications.cancel_changes(tx, user)
             await self.queue_verification(tx, dataclasses.replace(to, email=email), in_session_id=principal.session_id)
-            await notices.address_asked_for(tx, self._mailer, *ids, principal.actor, email)
-            await audit.record(tx, principal.actor, "email.change-requested", About.user(*ids), after={"email": email})
+            await notices.address_asked_for(tx, self._mailer, user, principal.actor, email)
+            await audit.record(tx, principal.actor, "email.change-requested", About.user(user), after={"email": email})
 
     async def queue_verification(self, tx: Transaction, to: Addressee, *, in_session_id: UUID | None = None) -> None:
         """Queue a link for an address, in a transaction that does more, such as creating the user.
@@ -287,7 +281,7 @@ class Recovery:
             async with self._platform("recovery.verify") as tx:
                 found = await email_verifications.lock(tx, _hash(token))
                 if found is not None:
-                    await email_verifications.use_all(tx, found.organization_id, found.user_id)
+                    await email_verifications.use_all(tx, found.user)
                     who = dataclasses.replace(actor, user_id=found.user_id, email=found.email)
                     done = await (self._take if found.asked_in_session_id else self._verify)(tx, found, who)
         if not done:
@@ -297,22 +291,21 @@ class Recovery:
             )
 
     async def _verify(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
-        ids = found.organization_id, found.user_id
-        if done := await credentials.verify_email(tx, *ids, found.email):
-            await audit.record(tx, who, "email.verified", About.user(*ids))
+        if done := await credentials.verify_email(tx, found.user, found.email):
+            await audit.record(tx, who, "email.verified", About.user(found.user))
         return done
 
     async def _take(self, tx: Transaction, found: EmailVerification, who: Actor) -> bool:
-        ids = found.organization_id, found.user_id
-        before = await credentials.get_addressee(tx, *ids)
+        user = found.user
+        before = await credentials.get_addressee(tx, user)
         if before is None:
             return False
-        await notices.address_changes(tx, self._mailer, *ids, who, found.email)
-        await credentials.replace_email(tx, *ids, found.email)
-        await password_reset_tokens.use_all(tx, *ids)
-        await end_all_in(tx, who, *ids, reason="email-changed", except_session_id=found.asked_in_session_id)
+        await notices.address_changes(tx, self._mailer, user, who, found.email)
+        await credentials.replace_email(tx, user, found.email)
+        await password_reset_tokens.use_all(tx, user)
+        await end_all_in(tx, who, user, reason="email-changed", except_session_id=found.asked_in_session_id)
         old, new = {"email": before.email}, {"email": found.email}
-        await audit.record(tx, who, "email.changed", About.user(*ids), before=old, after=new)
+        await audit.record(tx, who, "email.changed", About.user(user), before=old, after=new)
         return True
 
     async def _charge_link(self, tx: Transaction, email: str, actor: Actor) -> None:
@@ -327,7 +320,7 @@ class Recovery:
 
     async def _reset_addressee(self, tx: Transaction, token: str) -> Addressee:
         found = await password_reset_tokens.lock(tx, _hash(token))
-        to = await credentials.get_addressee(tx, found.organization_id, found.user_id) if found else None
+        to = await credentials.get_addressee(tx, found.user) if found else None
         # A link sent to an address that no longer belongs to the account is invalid.
         if found is None or to is None or to.email.lower() != found.email.lower():
             raise _no_reset()
@@ -343,18 +336,17 @@ class Recovery:
 async def reset_password(
     tx: Transaction,
     actor: Actor,
-    organization_id: UUID,
-    user_id: UUID,
+    user: UserRef,
     password_hash: str,
     *,
     expires_at: datetime | None = None,
 ) -> None:
-    """Set a password without the previous one, and end what that one opened: sessions, devices and reset links."""
-    await users.set_password(tx, user_id, password_hash, expires_at=expires_at)
-    await password_reset_tokens.use_all(tx, organization_id, user_id)
-    await trusted_devices.remove_all(tx, organization_id, user_id)
-    await end_all_in(tx, actor, organization_id, user_id, reason="password-reset")
-    await audit.record(tx, actor, "password.reset", About.user(organization_id, user_id))
+    """Set a password without the one before, and end what that one opened: sessions, devices, reset links."""
+    await users.set_password(tx, user.user_id, password_hash, expires_at=expires_at)
+    await password_reset_tokens.use_all(tx, user)
+    await trusted_devices.remove_all(tx, user)
+    await end_all_in(tx, actor, user, reason="password-reset")
+    await audit.record(tx, actor, "password.reset", About.user(user))
 
 
 def _hash(token: str) -> str:

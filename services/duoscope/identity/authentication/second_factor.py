@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from uuid import UUID
 
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import invalid
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata.trusted_devices import TrustedDevice
 
 SECOND_FACTORS: Final = frozenset({"otp", "backup-code", "device", "mfa"})
@@ -19,14 +19,13 @@ class Attempt:
     """A login whose password was correct.
 
     Attributes:
-        organization_id, user_id: the account.
+        user: the user whose account it is.
         mfa_code: as it was sent.
         device: a trusted device that sent its token; a second factor was last used there at `mfa_at`.
         actor: for the audit log, with the user filled in.
     """
 
-    organization_id: UUID
-    user_id: UUID
+    user: UserRef
     mfa_code: str | None = field(repr=False)
     device: TrustedDevice | None
     actor: Actor

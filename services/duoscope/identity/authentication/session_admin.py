@@ -6,8 +6,10 @@ from uuid import UUID
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory import users as people
+from duoscope.identity.directory.organizations import organization_of_code
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import no_such_user, not_found
+from duoscope.kernel.errors import no_such_user, require_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organizations, users
 from duoscope.stores.postgres import MetadataStore
@@ -25,11 +27,12 @@ async def end_of_user(store: MetadataStore, authority: Authority, user_id: UUID)
     """
     await people.require_manageable(store, authority, user_id)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_user") as tx:
-        return await session_ends.end_all_in(tx, authority.actor, authority.organization_id, user_id, reason=BY_ADMIN)
+        user = UserRef(authority.organization_id, user_id)
+        return await session_ends.end_all_in(tx, authority.actor, user, reason=BY_ADMIN)
 
 
 async def end_of_organization(store: MetadataStore, authority: Authority, *, except_session_id: UUID | None) -> int:
-    """End the sessions of all users of the organization, except `except_session_id`. Returns how many.
+    """End the sessions of all users of the organization except `except_session_id`. Returns the number ended.
 
     Sessions of platform admins end only if the authority is one.
 
@@ -39,8 +42,7 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
     """
     authority.require_held(ROLE_PERMISSIONS, None, until=NOW)
     async with store.open_platform(_SESSIONS, "session_admin.end_of_organization") as tx:
-        if await organizations.get(tx, authority.organization_id) is None:
-            raise not_found("organization")
+        require_found(await organizations.get(tx, authority.organization_id), "organization")
         return await session_ends.end_all_of_organization(
             tx,
             authority.actor,
@@ -52,19 +54,27 @@ async def end_of_organization(store: MetadataStore, authority: Authority, *, exc
 
 
 async def end_by_operator(store: MetadataStore, actor: Actor, *, email: str | None, organization: str | None) -> int:
-    """End the sessions of the user with that address, or of all users of the organization with that code. Raises
-    NOT_FOUND.
+    """End the sessions of the user with that address or, without one, of all users of an organization.
+
+    Args:
+        store: the metadata store.
+        actor: the operator.
+        email: the address of the user.
+        organization: the code of the organization, where no address is given.
+
+    Returns:
+        The number of sessions ended.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the user or the organization.
     """
     async with store.open_platform(_SESSIONS, "session_admin.end_by_operator") as tx:
         if email is not None:
             login = await users.find_login(tx, email)
             if login is None:
                 raise no_such_user()
-            ids = login.organization_id, login.user_id
-            return await session_ends.end_all_in(tx, actor, *ids, reason=BY_OPERATOR)
-        found = await organizations.find(tx, organization or "")
-        if found is None:
-            raise not_found(f"organization with the code {organization!r}")
+            return await session_ends.end_all_in(tx, actor, login.user, reason=BY_OPERATOR)
+        found = await organization_of_code(tx, organization or "")
         return await session_ends.end_all_of_organization(
             tx, actor, found.organization_id, reason=BY_OPERATOR, with_platform_admins=True
         )

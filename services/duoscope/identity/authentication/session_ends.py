@@ -7,7 +7,6 @@ except from one that stays.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from duoscope.identity.audit.record import About
 from duoscope.identity.authentication.refresh_tokens import hashed
 from duoscope.identity.authorization.permissions import Claims
 from duoscope.kernel.actor import Actor
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import audit_logs, email_verifications, refresh_tokens, trusted_devices, user_sessions
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -27,90 +27,78 @@ _OWN_ENDS: Final = frozenset({LOGOUT, ANOTHER_LOGIN, REAUTHENTICATED})
 _ANY: Final = PlatformScope(reason="a session may be of any organization")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SessionId:
-    """A session and its user."""
+async def presented(store: MetadataStore, claims: Claims | None, refresh_token: str | None) -> list[SessionRef]:
+    """Return the sessions that a client has, by what it sends with a login: it gives them up by logging in.
 
-    organization_id: UUID
-    user_id: UUID
-    session_id: UUID
-
-
-async def presented(store: MetadataStore, claims: Claims | None, refresh_token: str | None) -> list[SessionId]:
-    """The sessions of a client, from what it sends with a login: logging in ends them."""
-    found: list[SessionId] = []
+    Args:
+        store: finds the session of a refresh token.
+        claims: of the access token that the client sent; None if it sent none.
+        refresh_token: as the client sent it.
+    """
+    found: list[SessionRef] = []
     if claims is not None:
-        found.append(SessionId(claims.scope.organization_id, claims.user_id, claims.session_id))
+        found.append(claims.session)
     if refresh_token is not None:
         async with store.open_platform(_ANY, "sessions.presented") as tx:
             token = await refresh_tokens.lock(tx, hashed(refresh_token))
         if token is not None:
-            found.append(SessionId(token.organization_id, token.user_id, token.family_id))
+            found.append(token.session)
     return found
 
 
 async def record_begun(
     tx: Transaction,
     actor: Actor,
-    begun: SessionId,
+    begun: SessionRef,
     *,
     after: Mapping[str, Any],
-    former: Iterable[SessionId],
+    former: Iterable[SessionRef],
     reason: str,
 ) -> None:
-    """Write the entry of a new session, and end the client's previous ones.
+    """Write the audit entry of a new session, and end the sessions that its client had before.
 
     Chains are locked in the order of their organizations, so that two clients who swap places do not deadlock.
     """
     for each in sorted({begun, *former}):
         if each == begun:
-            await audit.record(
-                tx, actor, "session.created", About("session", begun.session_id, begun.organization_id), after=after
-            )
+            await audit.record(tx, actor, "session.created", About.session(begun), after=after)
         else:
-            await end(tx, actor, each.organization_id, each.user_id, each.session_id, reason=reason)
+            await end(tx, actor, each, reason=reason)
 
 
-async def end(
-    tx: Transaction,
-    actor: Actor,
-    organization_id: UUID,
-    user_id: UUID,
-    session_id: UUID,
-    *,
-    reason: str,
-    is_alarm: bool = False,
-) -> bool:
-    """End one session. Returns False if the user has no such active session."""
+async def end(tx: Transaction, actor: Actor, session: SessionRef, *, reason: str, is_alarm: bool = False) -> bool:
+    """End one session.
+
+    Args:
+        tx: a platform transaction.
+        actor: who ends it.
+        session: the session.
+        reason: what the audit log and the row say.
+        is_alarm: whether the audit log shows it as a failure, such as for a stolen token.
+
+    Returns:
+        False if the user has no such live session.
+    """
     if reason not in _OWN_ENDS:
-        await email_verifications.cancel_changes(tx, organization_id, user_id)
-    ended = await user_sessions.end(tx, organization_id, user_id, session_id, reason=reason)
-    await refresh_tokens.revoke_families(tx, organization_id, user_id, session_id=session_id)
+        await email_verifications.cancel_changes(tx, session.user)
+    ended = await user_sessions.end(tx, session, reason=reason)
+    await refresh_tokens.revoke_families(tx, session.user, session_id=session.session_id)
     if ended:
         result: audit_logs.Result = "failure" if is_alarm else "success"
-        about = About("session", session_id, organization_id)
-        await audit.record(tx, actor, "session.ended", about, after={"reason": reason}, result=result)
+        await audit.record(tx, actor, "session.ended", About.session(session), after={"reason": reason}, result=result)
     return ended
 
 
 async def end_all_in(
-    tx: Transaction,
-    actor: Actor,
-    organization_id: UUID,
-    user_id: UUID,
-    *,
-    reason: str,
-    except_session_id: UUID | None = None,
+    tx: Transaction, actor: Actor, user: UserRef, *, reason: str, except_session_id: UUID | None = None
 ) -> int:
-    """End a user's sessions except `except_session_id`, for example when their account is closed. Returns how many."""
-    await email_verifications.cancel_changes(tx, organization_id, user_id, except_session_id=except_session_id)
-    count = await user_sessions.end_all(
-        tx, organization_id, user_id, reason=reason, except_session_id=except_session_id
-    )
-    await refresh_tokens.revoke_families(tx, organization_id, user_id, except_session_id=except_session_id)
+    """End all sessions of a user except `except_session_id`. Returns the number ended."""
+    await email_verifications.cancel_changes(tx, user, except_session_id=except_session_id)
+    count = await user_sessions.end_all(tx, user, reason=reason, except_session_id=except_session_id)
+    await refresh_tokens.revoke_families(tx, user, except_session_id=except_session_id)
     if count:
-        after = {"reason": reason, "sessions": count}
-        await audit.record(tx, actor, "session.ended", About("session", user_id, organization_id), after=after)
+        about = About("session", user.user_id, organization_id=user.organization_id)
+        await audit.record(tx, actor, "session.ended", about, after={"reason": reason, "sessions": count})
     return count
 
 
@@ -123,8 +111,11 @@ async def end_all_of_organization(
     except_session_id: UUID | None = None,
     with_platform_admins: bool = False,
 ) -> int:
-    """End the sessions of all users of an organization, optionally also platform admins'. Returns how many."""
-    await email_verifications.cancel_changes(tx, organization_id, None, except_session_id=except_session_id)
+    """End the sessions of all users of an organization except `except_session_id`. Returns the number ended.
+
+    Sessions of platform admins end only `with_platform_admins`.
+    """
+    await email_verifications.cancel_changes_of_organization(tx, organization_id, except_session_id=except_session_id)
     ended = await user_sessions.end_all_of_organization(
         tx,
         organization_id,
@@ -133,25 +124,25 @@ async def end_all_of_organization(
         with_platform_admins=with_platform_admins,
     )
     await refresh_tokens.revoke_sessions(tx, organization_id, ended)
-    about = About("organization", organization_id, organization_id)
+    about = About("organization", organization_id, organization_id=organization_id)
     await audit.record(tx, actor, "session.ended", about, after={"reason": reason, "sessions": len(ended)})
     return len(ended)
 
 
-async def forget_device(tx: Transaction, actor: Actor, organization_id: UUID, user_id: UUID, device_id: UUID) -> bool:
-    """Stop trusting a device, and end the sessions on it. Returns False if the user has no such device."""
-    await email_verifications.cancel_changes(tx, organization_id, user_id)
-    ended = await user_sessions.end_on_device(tx, organization_id, user_id, device_id, reason="device-removed")
-    device = await trusted_devices.remove(tx, organization_id, user_id, device_id)
+async def forget_device(tx: Transaction, actor: Actor, user: UserRef, device_id: UUID) -> bool:
+    """Delete a trusted device of a user, and end the sessions on it. Returns False if the user has no such device."""
+    await email_verifications.cancel_changes(tx, user)
+    ended = await user_sessions.end_on_device(tx, user, device_id, reason="device-removed")
+    device = await trusted_devices.remove(tx, user, device_id)
     if device is None:
         return False
     for session_id in ended:
-        await refresh_tokens.revoke_families(tx, organization_id, user_id, session_id=session_id)
+        await refresh_tokens.revoke_families(tx, user, session_id=session_id)
     await audit.record(
         tx,
         actor,
         "trusted-device.removed",
-        About("trusted-device", device_id, organization_id),
+        About("trusted-device", device_id, organization_id=user.organization_id),
         before={"device_name": device.device_name},
         after={"sessions_ended": len(ended)},
     )

@@ -136,7 +136,7 @@ class SigningKeys:
         await signing_keys.create(tx, kid, sealed, active_in_s=in_s)
         await signing_keys.expire_others(tx, kid, after_s=0.0 if revoke else in_s + VERIFIES_AFTER_S)
         await signing_keys.forget_expired(tx)
-        about = About("signing-key", kid, None)
+        about = About("signing-key", kid, organization_id=None)
         await audit.record(tx, actor, "signing-key.rotated", about, after={"others_revoked": revoke})
         return kid
 

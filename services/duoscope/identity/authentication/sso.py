@@ -47,5 +47,5 @@ async def allow_password(store: MetadataStore, actor: Actor, email: str, *, life
         if login is None:
             raise no_such_user()
         until = await users.allow_password(tx, login, lifetime_s=lifetime_s)
-        user = About.user(login.organization_id, login.user_id)
-        await audit.record(tx, actor, "user.password-allowed", user, after={"until": rfc3339(until)})
+        about = About.user(login.user)
+        await audit.record(tx, actor, "user.password-allowed", about, after={"until": rfc3339(until)})

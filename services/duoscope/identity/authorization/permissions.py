@@ -19,6 +19,7 @@ from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.clock import rfc3339
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.limits import AUTHENTICATED_AGE_MAX_S
+from duoscope.kernel.refs import SessionRef, UserRef
 from duoscope.kernel.scope import OrganizationScope, Scope
 
 RESOURCES: Final = (
@@ -118,12 +119,12 @@ class Located(Protocol):
 
     @property
     def organization_id(self) -> UUID:
-        """Its organization."""
+        """The organization of the tenant."""
         ...
 
     @property
     def workspace_id(self) -> UUID:
-        """Its workspace."""
+        """The workspace of the tenant."""
         ...
 
     @property
@@ -139,6 +140,11 @@ class Claims:
     scope: Scope
     user_id: UUID
     session_id: UUID
+
+    @property
+    def session(self) -> SessionRef:
+        """The session that the token is of."""
+        return SessionRef(self.scope.organization_id, self.user_id, self.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +247,16 @@ class Principal:
     authenticated_s_ago: float | None = None
     ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
     organization_ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
+
+    @property
+    def user(self) -> UserRef:
+        """The user."""
+        return UserRef(self.scope.organization_id, self.user_id)
+
+    @property
+    def session(self) -> SessionRef:
+        """The session that the request is of."""
+        return self.user.session(self.session_id)
 
     @property
     def held(self) -> Held:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel import ingest_limits
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import not_found
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import tenants
@@ -30,7 +30,7 @@ async def of_scope(store: MetadataStore, scope: Scope, defaults: IngestLimits) -
 async def of_tenant(store: MetadataStore, tenant_id: UUID) -> Tenant:
     """Any tenant with its own limits, for those who run the instance. Raises NOT_FOUND."""
     async with store.open_platform(_LIMITS, "ingest_limits.show") as tx:
-        return _found(await tenants.get(tx, tenant_id))
+        return require_living(await tenants.get(tx, tenant_id), "tenant")
 
 
 async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID) -> Tenant:
@@ -38,7 +38,7 @@ async def as_seen_by(store: MetadataStore, principal: Principal, tenant_id: UUID
     if principal.is_platform_admin:
         return await of_tenant(store, tenant_id)
     async with store.open(principal.over("tenant:read").scope, "ingest_limits.as_seen_by") as tx:
-        return _found(await tenants.get(tx, tenant_id))
+        return require_living(await tenants.get(tx, tenant_id), "tenant")
 
 
 async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: Mapping[str, int | None]) -> Tenant:
@@ -50,16 +50,10 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
         DuoscopeError: NOT_FOUND; INVALID for an unknown limit, or a value out of range.
     """
     async with store.open_platform(_LIMITS, "ingest_limits.change") as tx:
-        before = _found(await tenants.lock(tx, tenant_id))
+        before = require_living(await tenants.lock(tx, tenant_id), "tenant")
         own = ingest_limits.changed(before.own_limits, changes)
         after = await tenants.set_limits(tx, tenant_id, own)
         await audit.record(
             tx, actor, "tenant.changed", before, before={"limits": before.own_limits}, after={"limits": own}
         )
     return after
-
-
-def _found(tenant: Tenant | None) -> Tenant:
-    if tenant is None or tenant.deleted_at is not None:
-        raise not_found("tenant")
-    return tenant

@@ -23,7 +23,8 @@ from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations, organizations, roles, tenants, user_roles, users
 from duoscope.metadata.invitations import Invitation
@@ -105,11 +106,9 @@ class Invitations:
         authority.require_place(tenant_id)
         token = _new_token()
         async with self._store.open(authority.scope, "invitations.create") as tx:
-            organization = await organizations.get(tx, authority.organization_id)
-            if organization is None:
-                raise not_found("organization")
+            organization = require_found(await organizations.get(tx, authority.organization_id), "organization")
             given = [
-                await assignable(tx, authority, role_id, tenant_id, until=roles_expire_at)
+                await assignable(tx, authority, role_id, tenant_id=tenant_id, until=roles_expire_at)
                 for role_id in dict.fromkeys(role_ids)
             ]
             if await users.has_email(tx, email):
@@ -151,7 +150,10 @@ class Invitations:
             assert organization is not None
             until = before.roles_expire_at
             check_expiry(until)
-            given = [await assignable(tx, authority, each, before.tenant_id, until=until) for each in before.role_ids]
+            given = [
+                await assignable(tx, authority, each, tenant_id=before.tenant_id, until=until)
+                for each in before.role_ids
+            ]
             if before.status == "expired":
                 await self._quota.require_room(tx, authority.organization_id, "invitations")
             renewed = await invitations.renew(
@@ -199,7 +201,7 @@ class Invitations:
                 await tenants.enter(tx, tenant)
             user, is_new = await self._user(tx, found, password_hash, first_name, last_name)
             for role in given:
-                if not await user_roles.has(tx, user.user_id, role.role_id, found.tenant_id):
+                if not await user_roles.has(tx, user_id=user.user_id, role_id=role.role_id, tenant_id=found.tenant_id):
                     await user_roles.create(
                         tx,
                         organization_id=found.organization_id,
@@ -210,7 +212,7 @@ class Invitations:
                         expires_at=found.roles_expire_at,
                     )
             await users.verify_email(tx, user.user_id)
-            await invitations.accept(tx, found.invitation_id, user.user_id)
+            await invitations.accept(tx, found.invitation_id, user_id=user.user_id)
             who = Actor(user.user_id, user.email, "user", actor.ip_address, actor.user_agent, actor.request_id)
             if is_new:
                 await audit.created(tx, who, user)
@@ -293,9 +295,7 @@ async def _may_still(tx: Transaction, invitation: Invitation, given: list[Role])
 
 
 async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
-    found = await invitations.lock(tx, invitation_id)
-    if found is None:
-        raise not_found("invitation")
+    found = require_found(await invitations.lock(tx, invitation_id), "invitation")
     if found.status not in {"open", "expired"}:
         raise DuoscopeError(
             ErrorKind.CONFLICT, "invitation-closed", f"This invitation was {found.status} already; make another."
@@ -303,8 +303,8 @@ async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
     return found
 
 
-def _inviter(authority: Authority) -> tuple[UUID, UUID] | None:
-    return (authority.actor_organization_id, authority.actor.user_id) if authority.actor.user_id else None
+def _inviter(authority: Authority) -> UserRef | None:
+    return UserRef(authority.actor_organization_id, authority.actor.user_id) if authority.actor.user_id else None
 
 
 def _new_token() -> str:

@@ -12,7 +12,7 @@ from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import organization_limits
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, require_found
 from duoscope.kernel.organization_limits import COUNTS, OrganizationLimits
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import organization_limits as rows
@@ -84,8 +84,7 @@ async def of_code(
     """
     async with store.open_platform(_LIMITS, "organization_limits.find") as tx:
         found = await organizations.find(tx, code)
-    if found is None:
-        raise not_found("organization")
+    found = require_found(found, "organization")
     if changes:
         return await change(store, actor, found.organization_id, changes)
     return await of_organization(store, found.organization_id)
@@ -109,9 +108,7 @@ async def change(
         DuoscopeError: NOT_FOUND; INVALID for an unknown limit, or a value out of range.
     """
     async with store.open_platform(_LIMITS, "organization_limits.change") as tx:
-        organization = await organizations.lock(tx, organization_id)
-        if organization is None:
-            raise not_found("organization")
+        organization = require_found(await organizations.lock(tx, organization_id), "organization")
         before = await rows.own(tx, organization_id)
         after = organization_limits.changed(before, changes)
         await rows.save(tx, organization_id, after)
@@ -122,8 +119,7 @@ async def change(
 
 
 async def _holding(tx: Transaction, organization_id: UUID) -> Holding:
-    if await organizations.find_by_id(tx, organization_id) is None:
-        raise not_found("organization")
+    require_found(await organizations.find_by_id(tx, organization_id), "organization")
     used = {name: (await rows.count(tx, organization_id, name)).living for name in COUNTS}
     own = await rows.own(tx, organization_id)
     largest = organization_limits.with_largest(own, await rows.of_tenants(tx, organization_id))

@@ -4,18 +4,22 @@ No change may leave an organization without a tenant to log in to, nor the platf
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority, Principal
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.regions import PLATFORM, require_region
+from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
-from duoscope.metadata import organizations, regions, removal, tenants, users, workspaces
+from duoscope.metadata import organizations, regions, tenants, users, workspaces
 from duoscope.metadata.organizations import Organization
 from duoscope.metadata.tenants import Tenant
 from duoscope.metadata.workspaces import Workspace
@@ -119,9 +123,7 @@ async def change_organization(
         else store.open(authority.scope, "organizations.change")
     )
     async with opened as tx:
-        before = await organizations.lock(tx, organization_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("organization")
+        before = require_living(await organizations.lock(tx, organization_id), "organization")
         if "region_id" in changes:
             await require_region(tx, changes["region_id"])
         after = await organizations.save(tx, replace(before, **_with_policy(before, changes)))
@@ -146,9 +148,9 @@ async def delete_organization(store: MetadataStore, principal: Principal, organi
     """Delete an organization. Raises NOT_FOUND, or CONFLICT `last-platform-admin`."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.delete") as tx:
-        found = await organizations.lock(tx, organization_id)
-        if found is None or not await removal.delete(tx, "organizations", organization_id):
-            raise not_found("organization")
+        found = await soft_deletion.delete(
+            tx, "organizations", await organizations.lock(tx, organization_id), organization_id
+        )
         await require_platform_admin_left(tx)
         await audit.deleted(tx, principal.actor, found)
 
@@ -157,13 +159,10 @@ async def restore_organization(store: MetadataStore, principal: Principal, organ
     """Restore an organization. Raises NOT_FOUND if it is not deleted, CONFLICT `parent-deleted` while its region is."""
     principal.require("organization:delete")
     async with store.open_platform(PLATFORM, "organizations.restore") as tx:
-        if not await removal.restore(tx, "organizations", organization_id):
-            raise not_found("deleted organization")
-        found = await organizations.get(tx, organization_id)
-        assert found is not None
+        found = await soft_deletion.restore(tx, "organizations", organization_id, organizations.get)
         region = await regions.get(tx, found.region_id)
         if region is None or region.deleted_at is not None:
-            raise parent_deleted("region")
+            raise soft_deletion.parent_deleted("region")
         await audit.restored(tx, principal.actor, found)
     return found
 
@@ -180,9 +179,13 @@ async def require_platform_admin_left(tx: Transaction) -> None:
 
 
 async def require_organization(tx: Transaction, organization_id: UUID) -> None:
-    """Raise NOT_FOUND unless the organization exists and is not deleted."""
-    if await organizations.get(tx, organization_id) is None:
-        raise not_found("organization")
+    """Raise NOT_FOUND unless there is such an organization that is not deleted."""
+    require_found(await organizations.get(tx, organization_id), "organization")
+
+
+async def organization_of_code(tx: Transaction, code: str) -> Organization:
+    """Return the organization of a code that an operator typed. Raises NOT_FOUND."""
+    return require_found(await organizations.find(tx, code), f"organization with the code {code!r}")
 
 
 async def require_place(tx: Transaction, authority: Authority) -> None:
@@ -193,8 +196,3 @@ async def require_place(tx: Transaction, authority: Authority) -> None:
             "last-tenant",
             "The organization would be left without an active tenant, and nobody could log in; make another first.",
         )
-
-
-def parent_deleted(parent: str) -> DuoscopeError:
-    """The error for restoring something whose parent is deleted."""
-    return DuoscopeError(ErrorKind.CONFLICT, "parent-deleted", f"Its {parent} is deleted; restore that first.")

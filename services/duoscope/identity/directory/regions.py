@@ -1,16 +1,19 @@
 """Regions, which platform admins manage, each change with its audit entry."""
 
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.codes import code_of
+from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import regions, removal
+from duoscope.metadata import regions
 from duoscope.metadata.regions import Region
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -33,9 +36,7 @@ async def change_region(store: MetadataStore, principal: Principal, region_id: U
     """Change a region. Raises NOT_FOUND, or CONFLICT for a code that is taken."""
     principal.require("region:write")
     async with store.open_platform(PLATFORM, "regions.change") as tx:
-        before = await regions.lock(tx, region_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("region")
+        before = require_living(await regions.lock(tx, region_id), "region")
         after = await regions.save(tx, replace(before, **changes))
         await audit.changed(tx, principal.actor, before, after)
     return after
@@ -45,9 +46,7 @@ async def delete_region(store: MetadataStore, principal: Principal, region_id: U
     """Delete a region. Raises NOT_FOUND, or CONFLICT `region-in-use` while it has organizations."""
     principal.require("region:delete")
     async with store.open_platform(PLATFORM, "regions.delete") as tx:
-        region = await regions.lock(tx, region_id)
-        if region is None or not await removal.delete(tx, "regions", region_id):
-            raise not_found("region")
+        region = await soft_deletion.delete(tx, "regions", await regions.lock(tx, region_id), region_id)
         if await regions.has_organizations(tx, region_id):
             raise DuoscopeError(ErrorKind.CONFLICT, "region-in-use", "Organizations are in it; move them first.")
         await audit.deleted(tx, principal.actor, region)
@@ -57,10 +56,7 @@ async def restore_region(store: MetadataStore, principal: Principal, region_id: 
     """Restore a region. Raises NOT_FOUND if it is not deleted."""
     principal.require("region:delete")
     async with store.open_platform(PLATFORM, "regions.restore") as tx:
-        if not await removal.restore(tx, "regions", region_id):
-            raise not_found("deleted region")
-        region = await regions.get(tx, region_id)
-        assert region is not None
+        region = await soft_deletion.restore(tx, "regions", region_id, regions.get)
         await audit.restored(tx, principal.actor, region)
     return region
 
@@ -79,6 +75,4 @@ async def find_region(tx: Transaction, actor: Actor, code: str) -> Region:
 
 async def require_region(tx: Transaction, region_id: UUID) -> None:
     """Raise NOT_FOUND unless the region exists and is not deleted. It cannot be deleted until the transaction ends."""
-    region = await regions.lock(tx, region_id)
-    if region is None or region.deleted_at is not None:
-        raise not_found("region")
+    require_living(await regions.lock(tx, region_id), "region")

@@ -8,9 +8,11 @@ from uuid import UUID
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, ROLE_PERMISSIONS, Authority
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.soft_deletion import require_deleted, require_living
 from duoscope.identity.directory.users import require_another_admin
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
+from duoscope.kernel.refs import UserRef
 from duoscope.metadata import removal, roles, tenants, user_roles, users
 from duoscope.metadata.roles import Role
 from duoscope.metadata.user_roles import UserRole
@@ -96,9 +98,7 @@ async def delete(store: MetadataStore, authority: Authority, role_id: UUID) -> N
 async def restore(store: MetadataStore, authority: Authority, role_id: UUID, *, quota: Quota = DEFAULT_QUOTA) -> Role:
     """Restore a role: everyone who held it holds it again. Raises as `change` does."""
     async with store.open(authority.scope, "roles.restore") as tx:
-        role = await roles.lock(tx, role_id)
-        if role is None or role.deleted_at is None:
-            raise not_found("deleted role")
+        role = require_deleted(await roles.lock(tx, role_id), "role")
         authority.require_held(role.permissions, role.tenant_id)
         await quota.require_room(tx, authority.organization_id, "roles", restores=True)
         await removal.restore(tx, "roles", role_id)
@@ -124,9 +124,8 @@ async def assign(
     check_expiry(expires_at)
     authority.require_place(tenant_id)
     async with store.open(authority.scope, "user_roles.assign") as tx:
-        if await users.get(tx, user_id) is None:
-            raise not_found("user")
-        role = await assignable(tx, authority, role_id, tenant_id, until=expires_at)
+        require_found(await users.get(tx, user_id), "user")
+        role = await assignable(tx, authority, role_id, tenant_id=tenant_id, until=expires_at)
         workspace_id = await workspace_of(tx, tenant_id)
         made = await user_roles.create(
             tx,
@@ -142,10 +141,12 @@ async def assign(
 
 
 async def assignable(
-    tx: Transaction, authority: Authority, role_id: UUID, tenant_id: UUID | None, *, until: datetime | None
+    tx: Transaction, authority: Authority, role_id: UUID, *, tenant_id: UUID | None, until: datetime | None
 ) -> Role:
-    """An existing role that can be held in that place, all of whose permissions the authority holds there, and until
-    then.
+    """Return a role that belongs in that tenant (or, for None, organization-wide) and that the authority may give.
+
+    Raises:
+        DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` for more than the authority holds there until then.
     """
     role = await roles.get(tx, role_id)
     if role is None or role.deleted_at is not None or role.tenant_id not in {None, tenant_id}:
@@ -155,7 +156,7 @@ async def assignable(
 
 
 async def set_expiry(
-    store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
+    store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID, expires_at: datetime | None
 ) -> UserRole:
     """Change the expiry of an assignment, one's own included. A later expiry is checked like a grant.
 
@@ -165,11 +166,11 @@ async def set_expiry(
     """
     check_expiry(expires_at)
     async with store.open(authority.scope, "user_roles.change") as tx:
-        before = await _assignment(tx, authority, user_id, user_role_id)
+        before = await _assignment(tx, authority, user_id=user_id, user_role_id=user_role_id)
         if before.expires_at is not None and (expires_at is None or expires_at > before.expires_at):
             authority.require_held(before.permissions, before.tenant_id, until=expires_at)
         if expires_at is not None:
-            await require_another_admin(tx, authority.organization_id, user_id, before)
+            await require_another_admin(tx, UserRef(authority.organization_id, user_id), before)
         if not await user_roles.set_expiry(tx, user_role_id, expires_at):
             raise not_yours()
         after = replace(before, expires_at=expires_at)
@@ -177,15 +178,15 @@ async def set_expiry(
     return after
 
 
-async def take(store: MetadataStore, authority: Authority, user_id: UUID, user_role_id: UUID) -> None:
+async def take(store: MetadataStore, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> None:
     """Take a role away from a user.
 
     Raises:
         DuoscopeError: NOT_FOUND; FORBIDDEN `beyond-own-permissions` or `role-of-organization`; CONFLICT `last-admin`.
     """
     async with store.open(authority.scope, "user_roles.take") as tx:
-        before = await _assignment(tx, authority, user_id, user_role_id)
-        await require_another_admin(tx, authority.organization_id, user_id, before)
+        before = await _assignment(tx, authority, user_id=user_id, user_role_id=user_role_id)
+        await require_another_admin(tx, UserRef(authority.organization_id, user_id), before)
         if not await user_roles.delete(tx, user_role_id):
             raise not_yours()
         await audit.record(tx, authority.actor, "user-role.taken", before, before=_summary(before))
@@ -195,9 +196,7 @@ async def workspace_of(tx: Transaction, tenant_id: UUID | None) -> UUID | None:
     """The workspace of an existing tenant that the transaction sees; None without a tenant. Raises NOT_FOUND."""
     if tenant_id is None:
         return None
-    tenant = await tenants.get(tx, tenant_id)
-    if tenant is None:
-        raise not_found("tenant")
+    tenant = require_found(await tenants.get(tx, tenant_id), "tenant")
     return tenant.workspace_id
 
 
@@ -217,9 +216,7 @@ def not_yours() -> DuoscopeError:
 
 
 async def _lock(tx: Transaction, role_id: UUID) -> Role:
-    seen = await roles.get(tx, role_id)
-    if seen is None or seen.deleted_at is not None:
-        raise not_found("role")
+    seen = require_living(await roles.get(tx, role_id), "role")
     if seen.role_type is not None:
         raise DuoscopeError(
             ErrorKind.CONFLICT, "built-in-role", "Built-in roles stay as they are; make a custom one instead."
@@ -230,10 +227,8 @@ async def _lock(tx: Transaction, role_id: UUID) -> Role:
     return role
 
 
-async def _assignment(tx: Transaction, authority: Authority, user_id: UUID, user_role_id: UUID) -> UserRole:
-    found = await user_roles.get(tx, user_id, user_role_id)
-    if found is None:
-        raise not_found("user role")
+async def _assignment(tx: Transaction, authority: Authority, *, user_id: UUID, user_role_id: UUID) -> UserRole:
+    found = require_found(await user_roles.get(tx, user_id=user_id, user_role_id=user_role_id), "user role")
     authority.require_held(found.permissions, found.tenant_id, until=NOW)
     return found
 

@@ -9,13 +9,15 @@ from uuid import UUID
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
-from duoscope.identity.directory.organizations import parent_deleted, require_organization, require_place
+from duoscope.identity.directory.organizations import require_organization, require_place
+from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, require_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
-from duoscope.metadata import organizations, removal, tenants, workspaces
+from duoscope.metadata import organizations, tenants, workspaces
 from duoscope.metadata.tenants import Tenant
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -36,8 +38,7 @@ async def create_tenant(
     """
     async with store.open(authority.scope, "tenants.create") as tx:
         await require_organization(tx, authority.organization_id)
-        if await workspaces.get(tx, workspace_id) is None:
-            raise not_found("workspace")
+        require_found(await workspaces.get(tx, workspace_id), "workspace")
         await quota.require_room(tx, authority.organization_id, "tenants")
         return await add_tenant(
             tx,
@@ -90,9 +91,7 @@ async def change_tenant(store: MetadataStore, authority: Authority, tenant_id: U
     async with store.open(authority.scope, "tenants.change") as tx:
         if authority.is_organization_wide:
             await organizations.serialise(tx, authority.organization_id)
-        before = await tenants.lock(tx, tenant_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("tenant")
+        before = require_living(await tenants.lock(tx, tenant_id), "tenant")
         wanted = replace(before, **changes)
         if retention is not None:
             wanted = replace(wanted, settings=before.settings | {"retention_days": tenants.check_retention(retention)})
@@ -109,9 +108,7 @@ async def delete_tenant(store: MetadataStore, authority: Authority, tenant_id: U
     """Delete a tenant. Raises NOT_FOUND, or CONFLICT `last-tenant`."""
     async with store.open(authority.scope, "tenants.delete") as tx:
         await organizations.serialise(tx, authority.organization_id)
-        tenant = await tenants.lock(tx, tenant_id)
-        if tenant is None or not await removal.delete(tx, "tenants", tenant_id):
-            raise not_found("tenant")
+        tenant = await soft_deletion.delete(tx, "tenants", await tenants.lock(tx, tenant_id), tenant_id)
         await require_place(tx, authority)
         await audit.deleted(tx, authority.actor, tenant)
 
@@ -124,11 +121,8 @@ async def restore_tenant(
     """
     async with store.open(authority.scope, "tenants.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "tenants", restores=True)
-        if not await removal.restore(tx, "tenants", tenant_id):
-            raise not_found("deleted tenant")
-        found = await tenants.get(tx, tenant_id)
-        assert found is not None
+        found = await soft_deletion.restore(tx, "tenants", tenant_id, tenants.get)
         if await workspaces.get(tx, found.workspace_id) is None:
-            raise parent_deleted("workspace")
+            raise soft_deletion.parent_deleted("workspace")
         await audit.restored(tx, authority.actor, found)
     return found

@@ -5,18 +5,21 @@ admin's account. The last admin of a tenant or an organization, and the last pla
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import NOW, Authority, Principal, lacking
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.organizations import require_platform_admin_left
 from duoscope.identity.directory.regions import PLATFORM
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import email_verifications, organizations, removal, user_roles, user_sessions, users
+from duoscope.metadata import email_verifications, organizations, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
 from duoscope.net.urls import parse_url
@@ -43,7 +46,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
         before = await _lock(tx, authority, user_id)
         wanted = replace(before, **changes)
         if before.is_active and not wanted.is_active:
-            await require_another_admin(tx, authority.organization_id, user_id)
+            await require_another_admin(tx, UserRef(authority.organization_id, user_id))
         after = await users.save(tx, wanted)
         if before.is_active and not after.is_active:
             await _end_sessions(tx, after, "deactivated")
@@ -71,9 +74,8 @@ async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> N
     await require_over(store, authority, user_id)
     async with _opened(store, authority, "users.delete") as tx:
         user = await _lock(tx, authority, user_id)
-        await require_another_admin(tx, authority.organization_id, user_id)
-        if not await removal.delete(tx, "users", user_id):
-            raise not_found("user")
+        await require_another_admin(tx, UserRef(authority.organization_id, user_id))
+        await soft_deletion.delete(tx, "users", user, user_id)
         await _end_sessions(tx, user, "deleted")
         if user.is_platform_admin:
             await require_platform_admin_left(tx)
@@ -88,10 +90,9 @@ async def restore(store: MetadataStore, authority: Authority, user_id: UUID, *, 
     await require_over(store, authority, user_id, gives=True)
     async with _opened(store, authority, "users.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "users", restores=True)
-        if not await _is_of_organization(tx, authority, user_id) or not await removal.restore(tx, "users", user_id):
+        if not await _is_of_organization(tx, authority, user_id):
             raise not_found("deleted user")
-        user = await users.get(tx, user_id)
-        assert user is not None
+        user = await soft_deletion.restore(tx, "users", user_id, users.get)
         await audit.restored(tx, authority.actor, user)
     return user
 
@@ -106,8 +107,7 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
     """
     async with store.open(authority.scope, "users.see") as tx:
         seen = await users.find(tx, user_id)
-    if seen is None:
-        raise not_found("user")
+    seen = require_found(seen, "user")
     if authority.is_platform_admin:
         return
     # Read only to compare, and in the whole organization: a role in a sister tenant counts as well.
@@ -128,15 +128,13 @@ async def require_manageable(store: MetadataStore, authority: Authority, user_id
         await _lock(tx, authority, user_id)
 
 
-async def require_another_admin(
-    tx: Transaction, organization_id: UUID, user_id: UUID, role: UserRole | None = None
-) -> None:
-    """Raise CONFLICT `last-admin` if a place would have no admin without the user (or without this role of theirs).
+async def require_another_admin(tx: Transaction, user: UserRef, role: UserRole | None = None) -> None:
+    """Raise CONFLICT `last-admin` if a place would be without an admin, were the user (or only this role) gone.
 
     Two admins who remove each other at the same time wait for each other here.
     """
-    await organizations.serialise(tx, organization_id)
-    if await user_roles.leaves_no_admin(tx, user_id, user_role_id=role.user_role_id if role else None):
+    await organizations.serialise(tx, user.organization_id)
+    if await user_roles.leaves_no_admin(tx, user.user_id, user_role_id=role.user_role_id if role else None):
         raise DuoscopeError(
             ErrorKind.CONFLICT,
             "last-admin",
@@ -165,8 +163,7 @@ async def _lock(tx: Transaction, authority: Authority, user_id: UUID) -> User:
     """Lock an existing user, who has been read before, for a change."""
     user = await users.lock(tx, user_id)
     if user is None:
-        if await users.get(tx, user_id) is None:
-            raise not_found("user")
+        require_found(await users.get(tx, user_id), "user")
         raise DuoscopeError(
             ErrorKind.FORBIDDEN,
             "user-not-at-home",
@@ -185,5 +182,5 @@ async def _is_of_organization(tx: Transaction, authority: Authority, user_id: UU
 async def _end_sessions(tx: Transaction, user: User, reason: str) -> None:
     """End the sessions, so that they do not continue when the user comes back, nor what was requested in them."""
     await user_sessions.act_as(tx, user.user_id)
-    await email_verifications.cancel_changes(tx, user.organization_id, user.user_id)
-    await user_sessions.end_all(tx, user.organization_id, user.user_id, reason=reason)
+    await email_verifications.cancel_changes(tx, user.ref)
+    await user_sessions.end_all(tx, user.ref, reason=reason)

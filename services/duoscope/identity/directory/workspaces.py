@@ -3,18 +3,20 @@
 Managing them needs the permission organization-wide.
 """
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Authority
+from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.directory.organizations import require_organization, require_place
+from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import not_found
-from duoscope.metadata import organizations, removal, workspaces
+from duoscope.metadata import organizations, workspaces
 from duoscope.metadata.workspaces import Workspace
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -59,9 +61,7 @@ async def change_workspace(
     """Change a workspace. Raises NOT_FOUND; CONFLICT for a code that is taken, or `last-tenant`."""
     async with store.open(authority.scope, "workspaces.change") as tx:
         await organizations.serialise(tx, authority.organization_id)
-        before = await workspaces.lock(tx, workspace_id)
-        if before is None or before.deleted_at is not None:
-            raise not_found("workspace")
+        before = require_living(await workspaces.lock(tx, workspace_id), "workspace")
         after = await workspaces.save(tx, replace(before, **changes))
         if before.is_active and not after.is_active:
             await require_place(tx, authority)
@@ -73,9 +73,7 @@ async def delete_workspace(store: MetadataStore, authority: Authority, workspace
     """Delete a workspace with its tenants, which are restored with it. Raises NOT_FOUND, or CONFLICT `last-tenant`."""
     async with store.open(authority.scope, "workspaces.delete") as tx:
         await organizations.serialise(tx, authority.organization_id)
-        workspace = await workspaces.lock(tx, workspace_id)
-        if workspace is None or not await removal.delete(tx, "workspaces", workspace_id):
-            raise not_found("workspace")
+        workspace = await soft_deletion.delete(tx, "workspaces", await workspaces.lock(tx, workspace_id), workspace_id)
         await require_place(tx, authority)
         await audit.deleted(tx, authority.actor, workspace)
 
@@ -86,9 +84,6 @@ async def restore_workspace(
     """Restore a workspace. Raises NOT_FOUND if it is not deleted; CONFLICT `organization-limit-reached`."""
     async with store.open(authority.scope, "workspaces.restore") as tx:
         await quota.require_room(tx, authority.organization_id, "workspaces", restores=True)
-        if not await removal.restore(tx, "workspaces", workspace_id):
-            raise not_found("deleted workspace")
-        found = await workspaces.get(tx, workspace_id)
-        assert found is not None
+        found = await soft_deletion.restore(tx, "workspaces", workspace_id, workspaces.get)
         await audit.restored(tx, authority.actor, found)
     return found

@@ -17,9 +17,10 @@ from duoscope.identity.oidc.provider import Refused
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import credentials, email_domains, identity_providers, organizations, user_roles, users
-from duoscope.metadata.identity_providers import EVERYBODY, GroupRole, IdentityProvider
+from duoscope.metadata.identity_providers import EVERYBODY, GivenRole, GroupRole, IdentityProvider
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 _PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
@@ -67,7 +68,7 @@ class OidcUsers:
                     await _require_proof(tx, provider, identity)
                 user_id = user_id or await self._link(tx, provider, identity, actor)
                 user_id = user_id or await self._make(tx, provider, identity, wanted, actor, nobodys)
-                login = await users.find_login_by_id(tx, provider.organization_id, user_id)
+                login = await users.find_login_by_id(tx, UserRef(provider.organization_id, user_id))
                 if login is None or not login.is_open:
                     raise Refused("the account is closed")
                 if login.is_platform_admin:
@@ -88,7 +89,7 @@ class OidcUsers:
             return None
         if login.organization_id != provider.organization_id:
             raise Refused("the address belongs to another account")
-        known = await credentials.get_addressee(tx, login.organization_id, login.user_id)
+        known = await credentials.get_addressee(tx, login.user)
         if known is None or login.is_platform_admin:
             raise Refused("the account is closed, or a platform admin's")
         if not known.email_verified:
@@ -119,7 +120,7 @@ class OidcUsers:
             first_name=identity.first_name,
             last_name=identity.last_name,
         )
-        await credentials.verify_email(tx, user.organization_id, user.user_id, user.email)
+        await credentials.verify_email(tx, user.ref, user.email)
         await identity_providers.link(tx, provider, identity.subject, user.user_id)
         await self._tell(tx, provider, user.user_id, identity, actor, "user.created")
         return user.user_id
@@ -137,7 +138,7 @@ class OidcUsers:
             tx,
             dataclasses.replace(actor, user_id=user_id, email=identity.email),
             action,
-            About.user(provider.organization_id, user_id),
+            About.user(UserRef(provider.organization_id, user_id)),
             after={
                 "email": identity.email,
                 "identity_provider_id": provider.identity_provider_id,
@@ -150,24 +151,25 @@ async def _sync_roles(
     tx: Transaction, provider: IdentityProvider, user_id: UUID, wanted: list[GroupRole], actor: Actor
 ) -> None:
     left = {(role.role_id, role.tenant_id): role for role in wanted}
-    for user_role_id, role_id, tenant_id in await identity_providers.given_roles(tx, provider, user_id):
-        if left.pop((role_id, tenant_id), None) is not None or not await _may_be_taken(tx, user_role_id, user_id):
+    for given in await identity_providers.given_roles(tx, provider, user_id):
+        if left.pop((given.role_id, given.tenant_id), None) is not None:
             continue
-        await user_roles.delete(tx, user_role_id)
-        await _tell_role(tx, provider, actor, "user-role.taken", user_role_id, role_id, tenant_id)
+        if await _may_be_taken(tx, given, user_id):
+            await user_roles.delete(tx, given.user_role_id)
+            await _tell_role(tx, provider, actor, "user-role.taken", given)
     for role in left.values():
-        user_role_id = await identity_providers.give_role(tx, provider, user_id, role)
-        if user_role_id is not None:
-            await _tell_role(tx, provider, actor, "user-role.assigned", user_role_id, role.role_id, role.tenant_id)
+        given = await identity_providers.give_role(tx, provider, user_id, role)
+        if given is not None:
+            await _tell_role(tx, provider, actor, "user-role.assigned", given)
 
 
-async def _may_be_taken(tx: Transaction, user_role_id: UUID, user_id: UUID) -> bool:
-    """The last admin stays, whatever a provider says."""
-    role = await user_roles.get(tx, user_id, user_role_id)
+async def _may_be_taken(tx: Transaction, given: GivenRole, user_id: UUID) -> bool:
+    """Return whether a provider may take the role away: the last admin stays, whatever it says."""
+    role = await user_roles.get(tx, user_id=user_id, user_role_id=given.user_role_id)
     if role is None:
         return True
     try:
-        await people.require_another_admin(tx, role.organization_id, user_id, role)
+        await people.require_another_admin(tx, UserRef(role.organization_id, user_id), role)
     except DuoscopeError as error:
         if error.kind is ErrorKind.CONFLICT:
             return False
@@ -175,19 +177,11 @@ async def _may_be_taken(tx: Transaction, user_role_id: UUID, user_id: UUID) -> b
     return True
 
 
-async def _tell_role(  # noqa: PLR0917 - what the entry says
-    tx: Transaction,
-    provider: IdentityProvider,
-    actor: Actor,
-    action: str,
-    user_role_id: UUID,
-    role_id: UUID,
-    tenant_id: UUID | None,
-) -> None:
+async def _tell_role(tx: Transaction, provider: IdentityProvider, actor: Actor, action: str, given: GivenRole) -> None:
     fields = {
         "user_id": actor.user_id,
-        "role_id": role_id,
-        "tenant_id": tenant_id,
+        "role_id": given.role_id,
+        "tenant_id": given.tenant_id,
         "identity_provider_id": provider.identity_provider_id,
     }
     is_gone = action.endswith("taken")
@@ -195,7 +189,7 @@ async def _tell_role(  # noqa: PLR0917 - what the entry says
         tx,
         actor,
         action,
-        About("user-role", user_role_id, provider.organization_id),
+        About("user-role", given.user_role_id, organization_id=provider.organization_id),
         before=fields if is_gone else None,
         after=None if is_gone else fields,
     )

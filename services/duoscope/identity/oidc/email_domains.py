@@ -12,8 +12,9 @@ from uuid import UUID
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Authority
+from duoscope.identity.directory.organizations import organization_of_code
 from duoscope.kernel.actor import Actor
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import DNS_QUERIES_MAX, EMAIL_DOMAINS_OF_ORGANIZATION_MAX
 from duoscope.kernel.scope import PlatformScope
@@ -88,8 +89,7 @@ class EmailDomains:
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "email_domains.verify") as tx:
             claim = await email_domains.get(tx, email_domain_id)
-        if claim is None:
-            raise not_found("e-mail domain")
+        claim = require_found(claim, "e-mail domain")
         answer = await self._ask(claim)
         if claim.verified_at is not None or record_text(claim) not in answer.texts:
             return Verification(claim, answer.texts, answer.problem)
@@ -114,9 +114,7 @@ class EmailDomains:
     async def delete(self, authority: Authority, email_domain_id: UUID) -> None:
         """Give the domain up: no user is linked or created by its addresses any more. Raises NOT_FOUND."""
         async with self._store.open(authority.scope, "email_domains.delete") as tx:
-            claim = await email_domains.lock(tx, email_domain_id)
-            if claim is None:
-                raise not_found("e-mail domain")
+            claim = require_found(await email_domains.lock(tx, email_domain_id), "e-mail domain")
             await email_domains.delete(tx, claim)
             await audit.record(tx, authority.actor, "email-domain.deleted", claim, before=_fields(claim))
 
@@ -152,9 +150,7 @@ async def verify_by_operator(
     """
     domain = _checked(domain)
     async with store.open_platform(_OPERATOR, "email_domains.verify_by_operator") as tx:
-        owner = await organizations.find(tx, organization)
-        if owner is None:
-            raise not_found(f"organization with the code {organization!r}")
+        owner = await organization_of_code(tx, organization)
         await organizations.serialise_makings(tx, owner.organization_id)
         other = await email_domains.lock_proven(tx, domain)
         if other is not None and other.organization_id == owner.organization_id:
@@ -184,7 +180,9 @@ def _checked(domain: str) -> str:
 
 
 async def _create(tx: Transaction, organization_id: UUID, domain: str) -> EmailDomain:
-    return await email_domains.create(tx, organization_id, new_id(), domain, secrets.token_urlsafe(24))
+    return await email_domains.create(
+        tx, organization_id=organization_id, email_domain_id=new_id(), domain=domain, token=secrets.token_urlsafe(24)
+    )
 
 
 async def _require_room(tx: Transaction, organization_id: UUID) -> None:

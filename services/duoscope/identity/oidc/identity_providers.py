@@ -15,9 +15,10 @@ from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Author
 from duoscope.identity.directory import roles
 from duoscope.identity.directory.codes import code_of
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
+from duoscope.identity.directory.soft_deletion import require_deleted, require_living
 from duoscope.identity.oidc.email_domains import is_domain
 from duoscope.kernel.clock import now
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import GroupRole, IdentityProvider
@@ -111,9 +112,7 @@ class IdentityProviders:
         if "allowed_email_domains" in changes:
             changes["allowed_email_domains"] = _checked_domains(changes["allowed_email_domains"])
         async with self._store.open(authority.scope, "identity_providers.change") as tx:
-            before = await identity_providers.lock(tx, identity_provider_id)
-            if before is None or before.deleted_at is not None:
-                raise not_found("identity provider")
+            before = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             if client_secret is not None:
                 cell = Cell("identity_providers", "client_secret_encrypted", _key(before))
                 changes["client_secret_encrypted"] = await self._box.seal(tx, client_secret.encode(), cell)
@@ -131,9 +130,7 @@ class IdentityProviders:
         NOT_FOUND.
         """
         async with self._store.open(authority.scope, "identity_providers.delete") as tx:
-            found = await identity_providers.lock(tx, identity_provider_id)
-            if found is None or found.deleted_at is not None:
-                raise not_found("identity provider")
+            found = require_living(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             await identity_providers.save(tx, replace(found, deleted_at=now()))
             await audit.deleted(tx, authority.actor, found)
 
@@ -143,9 +140,7 @@ class IdentityProviders:
         """Restore a provider. Raises NOT_FOUND if it is not deleted; FORBIDDEN `beyond-own-permissions`."""
         authority.require_held(ROLE_PERMISSIONS, None)
         async with self._store.open(authority.scope, "identity_providers.restore") as tx:
-            found = await identity_providers.lock(tx, identity_provider_id)
-            if found is None or found.deleted_at is None:
-                raise not_found("deleted identity provider")
+            found = require_deleted(await identity_providers.lock(tx, identity_provider_id), "identity provider")
             await self._quota.require_room(tx, authority.organization_id, "identity_providers", restores=True)
             restored = await identity_providers.save(tx, replace(found, deleted_at=None))
             mapping = await identity_providers.group_roles(tx, identity_provider_id)
@@ -161,7 +156,7 @@ class IdentityProviders:
     ) -> list[GroupRole]:
         mapping: list[GroupRole] = []
         for group, role_id, tenant_id in wanted:
-            role = await roles.assignable(tx, authority, role_id, tenant_id, until=None)
+            role = await roles.assignable(tx, authority, role_id, tenant_id=tenant_id, until=None)
             workspace_id = await roles.workspace_of(tx, tenant_id)
             mapping.append(GroupRole(group, role_id, role.owner_id, workspace_id, tenant_id))
         await identity_providers.set_group_roles(tx, provider, mapping)

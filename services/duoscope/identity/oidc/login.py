@@ -23,7 +23,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from duoscope.identity.audit import record as audit
-from duoscope.identity.authentication.session_ends import SessionId
 from duoscope.identity.authentication.sessions import Sessions, TokenPair
 from duoscope.identity.directory.organization_limits import DEFAULT_QUOTA, Quota
 from duoscope.identity.oidc.accounts import Identity, OidcUsers
@@ -32,6 +31,7 @@ from duoscope.identity.oidc.strength import Strength, strength
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found
+from duoscope.kernel.refs import SessionRef
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import identity_providers
 from duoscope.metadata.identity_providers import IdentityProvider
@@ -72,7 +72,7 @@ class _Begun:
 
     @property
     def asked_anew_s(self) -> float | None:
-        """When the provider was asked to authenticate again, if it was."""
+        """The time when the provider was asked to authenticate again, if it was."""
         return self.expires_at - LOGIN_LIFETIME_S if self.fresh else None
 
 
@@ -110,7 +110,7 @@ class OidcLogins:
         *,
         tenant_id: UUID | None = None,
         fresh: bool = False,
-        former: Sequence[SessionId] = (),
+        former: Sequence[SessionRef] = (),
     ) -> Start:
         """Begin a login.
 
@@ -133,7 +133,7 @@ class OidcLogins:
             expires_at=time.time() + LOGIN_LIFETIME_S,
             tenant_id=str(tenant_id) if tenant_id else None,
             fresh=fresh,
-            former=[[str(each.organization_id), str(each.user_id), str(each.session_id)] for each in former],
+            former=[[str(value) for value in session] for session in former],
         )
         asked = {"acr_values": " ".join(provider.acr_values)} if provider.acr_values else {}
         if fresh:
@@ -196,7 +196,7 @@ class OidcLogins:
                     methods=found.methods,
                     tenant_id=UUID(begun.tenant_id) if begun.tenant_id else None,
                     authenticated_s_ago=found.authenticated_s_ago,
-                    former=[SessionId(*map(UUID, ids)) for ids in begun.former],
+                    former=[SessionRef(*map(UUID, session)) for session in begun.former],
                 )
             except DuoscopeError as error:
                 if error.kind is not ErrorKind.UNAUTHENTICATED:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from duoscope.identity.oidc.provider import CLOCK_SKEW_S, Refused
+from duoscope.identity.oidc.id_tokens import CLOCK_SKEW_S
+from duoscope.identity.oidc.provider import Refused
 
 _SAYS_SO: Final = frozenset({"mfa"})
 _KNOWS: Final = frozenset({"pwd", "pin", "kba"})

@@ -18,7 +18,7 @@ from duoscope.identity.directory.workspaces import add_workspace
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.identity.passwords.rules import PasswordRules
 from duoscope.kernel.actor import Actor, operator
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user, not_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, no_such_user, not_found, require_found
 from duoscope.kernel.limits import RETENTION_DEFAULT_DAYS
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
@@ -164,9 +164,9 @@ async def make_user(
     is_platform_admin: bool = False,
 ) -> User:
     """Do `create_user` within a platform transaction that has entered the tenant, with its audit entry."""
-    chosen = await roles.find(tx, role)
-    if chosen is None:
-        raise not_found(f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}")
+    chosen = require_found(
+        await roles.find(tx, role), f"role {role!r}; the built-in ones are {', '.join(roles.BUILT_IN)}"
+    )
     user = await users.create(
         tx,
         email=email,
@@ -276,9 +276,7 @@ async def reset_password(
         login = await users.find_login(tx, email)
         if login is None:
             raise no_such_user()
-        await recovery.reset_password(
-            tx, operator(), login.organization_id, login.user_id, password_hash, expires_at=password_expires_at
-        )
+        await recovery.reset_password(tx, operator(), login.user, password_hash, expires_at=password_expires_at)
 
 
 async def set_retention(store: MetadataStore, *, tenant_id: UUID, retention_days: int) -> None:

@@ -179,7 +179,7 @@ async def _with_password(
         elif login.password_has_expired and renews:
             found = replace(known, admin_password=password, admin_password_expires_at=_shown(expires_at))
             await users.set_password(tx, login.user_id, await hasher.hash(password), expires_at=expires_at)
-            user = About.user(login.organization_id, login.user_id)
+            user = About.user(login.user)
             await audit.record(tx, system("a trial's start"), "password.reset", user)
         else:
             return known

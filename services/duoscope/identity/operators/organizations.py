@@ -6,13 +6,13 @@ from uuid import UUID
 
 from duoscope.identity.authorization.permissions import Authority, operator_over
 from duoscope.identity.directory.invitations import Invitations, Sent
-from duoscope.identity.directory.organizations import add_organization
+from duoscope.identity.directory.organizations import add_organization, organization_of_code
 from duoscope.identity.directory.regions import REGION_CODE, find_region
 from duoscope.kernel.actor import operator
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import not_found, require_found
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import invitations as invitation_rows
-from duoscope.metadata import organizations, roles, tenants, user_roles
+from duoscope.metadata import roles, tenants, user_roles
 from duoscope.metadata.invitations import Overview
 from duoscope.metadata.organizations import Organization
 from duoscope.metadata.user_roles import Assignment
@@ -67,9 +67,7 @@ async def invite(
         DuoscopeError: NOT_FOUND for organization, role or tenant; CONFLICT as in Invitations.create.
     """
     async with store.open_platform(_OPERATOR, "admin.find_organization") as tx:
-        found = await organizations.find(tx, organization)
-        if found is None:
-            raise not_found(f"organization with the code {organization!r}")
+        found = await organization_of_code(tx, organization)
     authority = operator_over(found.organization_id)
     async with store.open(authority.scope, "admin.find_role") as tx:
         chosen = next(
@@ -89,8 +87,8 @@ async def list_invitations(store: MetadataStore, *, organization: str | None = N
         DuoscopeError: NOT_FOUND for the organization.
     """
     async with store.open_platform(_OPERATOR, "admin.list_invitations") as tx:
-        if organization is not None and await organizations.find(tx, organization) is None:
-            raise not_found(f"organization with the code {organization!r}")
+        if organization is not None:
+            await organization_of_code(tx, organization)
         return await invitation_rows.list_overview(tx, organization)
 
 
@@ -110,8 +108,7 @@ async def revoke_invitation(store: MetadataStore, invitations: Invitations, invi
 async def _over_invitation(store: MetadataStore, invitation_id: UUID) -> Authority:
     async with store.open_platform(_OPERATOR, "admin.find_invitation") as tx:
         found = await invitation_rows.get(tx, invitation_id)
-    if found is None:
-        raise not_found("invitation; list-invitations shows what there is")
+    found = require_found(found, "invitation; list-invitations shows what there is")
     return operator_over(found.organization_id)
 
 
@@ -122,8 +119,8 @@ async def list_access(store: MetadataStore, *, organization: str | None = None) 
         DuoscopeError: NOT_FOUND for the organization.
     """
     async with store.open_platform(_OPERATOR, "admin.list_access") as tx:
-        if organization is not None and await organizations.find(tx, organization) is None:
-            raise not_found(f"organization with the code {organization!r}")
+        if organization is not None:
+            await organization_of_code(tx, organization)
         return await user_roles.list_access(tx, organization)
 
 

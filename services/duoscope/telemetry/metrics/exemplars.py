@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items, values
+from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Attributes, Time
 from duoscope.telemetry.times import TimeRange
 
@@ -54,7 +54,7 @@ async def list_exemplars(
     items.checked_limit(limit, SEARCH_LIMIT_MAX)
     search = ("exemplars", metric, service, least)
     conditions = ["metric_name = {metric:String}", TimeRange.CONDITION]
-    parameters: dict[str, object] = {"metric": metric, "rows": limit + 1}
+    parameters: dict[str, object] = {"metric": metric}
     if service is not None:
         conditions.append("service_name = {service:String}")
         parameters["service"] = service
@@ -65,20 +65,22 @@ async def list_exemplars(
         times, (at, order) = cursors.decode_in_range(cursor, search, (cursors.UINT64,))
         conditions.append("(timestamp, hash) < (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_hash:UInt64})")
         parameters |= {"after_ns": at, "after_hash": order}
-    rows = await reader.query(
-        "SELECT DISTINCT toUnixTimestamp64Nano(timestamp) AS ns, service_name, trace_id, span_id, value, value_rest, "
+    rows, more = await cutting.beginning(
+        reader,
+        "service_name, trace_id, span_id, value, value_rest, attributes",
+        "toUnixTimestamp64Nano(timestamp) AS ns, "
         # Exemplars have no id: those of one moment are told apart by all their columns.
-        "attributes, "
-        "bitXor(cityHash64(service_name, trace_id, span_id, value, attributes), toUInt64(value_rest)) AS hash "
-        f"FROM @exemplars WHERE {' AND '.join(conditions)} ORDER BY ns DESC, hash DESC LIMIT {{rows:UInt64}}",
+        "bitXor(cityHash64(service_name, trace_id, span_id, value, attributes), toUInt64(value_rest)) AS hash, "
+        f"length(attributes) + 300 AS row_bytes FROM @exemplars WHERE {' AND '.join(conditions)} "
+        "ORDER BY ns DESC, hash DESC, row_bytes LIMIT 1 BY ns, hash LIMIT {rows:UInt64}",
         parameters | times.parameters,
+        limit,
         name="metrics.exemplars",
     )
     next_cursor = None
-    if len(rows) > limit:
-        rows = rows[:limit]
+    if more:
         next_cursor = cursors.encode(search, [times.start_ns, times.end_ns, rows[-1]["ns"], rows[-1]["hash"]])
-    return ExemplarPage([_exemplar(metric, row) for row in rows], next_cursor)
+    return ExemplarPage(await items.decoded(rows, lambda found: [_exemplar(metric, row) for row in found]), next_cursor)
 
 
 def _exemplar(metric: str, row: dict[str, Any]) -> Exemplar:

@@ -68,7 +68,7 @@ def inner(node: tree.Subquery, ends: Ints) -> Ints:
 
 
 def selected(node: tree.Node, times: Times) -> list[Wanted]:
-    """What must be read to evaluate an expression."""
+    """The selectors and times that must be read to evaluate an expression."""
     return list(_selected(node, times.moments, times))
 
 

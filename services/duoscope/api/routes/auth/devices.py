@@ -14,7 +14,6 @@ from duoscope.api.listing import PagingDependency
 from duoscope.api.routing import Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.metadata import trusted_devices, user_sessions
-from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("devices")
 
@@ -44,7 +43,7 @@ async def list_devices(
     """Those of yours that are still trusted. Sorts: created_at, last_used_at, device_name."""
     async with services.metadata.open(request.user.scope, "devices.list") as tx:
         await user_sessions.act_as(tx, request.user.user_id)
-        return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, _shown))
+        return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, answer=Device))
 
 
 @ROUTES.delete("/api/v1/devices/{device_id:uuid}", "Trust a device no more", problems=(401, 403, 404, 503))
@@ -55,10 +54,4 @@ async def remove_device(request: Request[Principal, Any, Any], device_id: FromPa
     """
     principal = request.user
     principal.require_recent()
-    await services.sessions.forget_device(
-        principal.actor, principal.scope.organization_id, principal.user_id, device_id
-    )
-
-
-def _shown(row: Record) -> Device:
-    return Device(**{name: row[name] for name in Device.__struct_fields__})
+    await services.sessions.forget_device(principal.actor, principal.user, device_id)

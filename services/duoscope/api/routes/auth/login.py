@@ -11,6 +11,7 @@ from litestar.params import JSONBody, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api.authentication import WITHOUT_MFA, caller, presented_claims
+from duoscope.api.cookies import cookie_name, own_cookie
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.routing import Routes
 from duoscope.identity.authentication import session_ends
@@ -21,6 +22,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.metadata import users
 
 ROUTES: Final = Routes("auth")
+_COOKIE: Final = "client"
 
 Services = NamedDependency[SkipValidation[ApiServices]]
 
@@ -124,7 +126,7 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
         device_token=data.device_token,
         trust_device=data.trust_device,
         device_name=data.device_name,
-        client_mark=request.cookies.get(_cookie_name(is_secure=services.oidc.is_secure)),
+        client_mark=request.cookies.get(cookie_name(_COOKIE, is_secure=services.oidc.is_secure)),
         former=await session_ends.presented(services.metadata, claims, data.refresh_token),
     )
     return Response(tokens_of(pair), cookies=_cookies(services, pair))
@@ -190,22 +192,7 @@ def _cookies(services: ApiServices, pair: TokenPair) -> list[Cookie]:
     if pair.client_mark is None:
         return []
     is_secure = services.oidc.is_secure
-    return [
-        Cookie(
-            key=_cookie_name(is_secure=is_secure),
-            value=pair.client_mark,
-            max_age=LIFETIME_S,
-            path="/",
-            secure=is_secure,
-            httponly=True,
-            samesite="strict",
-        )
-    ]
-
-
-def _cookie_name(*, is_secure: bool) -> str:
-    # With the prefix, no other host of the domain can plant one.
-    return "__Host-duoscope-client" if is_secure else "duoscope-client"
+    return [own_cookie(_COOKIE, pair.client_mark, lifetime_s=LIFETIME_S, is_secure=is_secure, same_site="strict")]
 
 
 def tokens_of(pair: TokenPair) -> Tokens:

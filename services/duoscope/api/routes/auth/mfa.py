@@ -1,10 +1,8 @@
 """Second factors: enrolling, confirming, backup codes, disabling; and the reset by an admin for who lost theirs."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
@@ -13,6 +11,7 @@ from duoscope.api.authentication import WITHOUT_MFA
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter
 from duoscope.api.routing import WRITES, Routes
+from duoscope.identity.authentication.mfa import MfaStatus
 from duoscope.identity.authorization.permissions import Principal
 
 ROUTES: Final = Routes("mfa")
@@ -33,17 +32,6 @@ OptionalPassword = (
     ]
     | None
 )
-
-
-class MfaStatus(Struct, frozen=True):
-    """Your second factor."""
-
-    is_enabled: bool
-    enabled_at: datetime | None
-    backup_codes_left: Annotated[int, Meta(examples=[10])]
-    is_required: Annotated[
-        bool, Meta(description="Your organization's policy; without a second factor you may then only enrol one.")
-    ]
 
 
 class NewEnrolment(Struct, forbid_unknown_fields=True):
@@ -84,7 +72,7 @@ class BackupCodes(Struct, frozen=True):
 @ROUTES.get("/api/v1/auth/mfa", "Your second factor", problems=(401, 503), opt=WITHOUT_MFA)
 async def status(request: Request[Principal, Any, Any], services: Services) -> MfaStatus:
     """Whether you have one, and whether your organization requires it."""
-    return msgspec.convert(await services.second_factors.status(request.user), MfaStatus, from_attributes=True)
+    return await services.second_factors.status(request.user)
 
 
 @ROUTES.post(

@@ -12,12 +12,14 @@ from msgspec import Meta, Struct
 
 from duoscope.api.authentication import caller, presented_claims
 from duoscope.api.bodies import Services
+from duoscope.api.cookies import cookie_name, own_cookie
 from duoscope.api.routes.auth.login import Tokens
 from duoscope.api.routing import Routes
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.oidc.login import LOGIN_LIFETIME_S, Start
 
 ROUTES: Final = Routes("auth")
+_COOKIE: Final = "oidc"
 _NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 _FRESH: Final = (
     "Have the provider ask for credentials even of who is signed in there; right after, you may do what asks for it."
@@ -106,7 +108,7 @@ async def callback(
 
     401 `oidc-login-refused` for whoever may not sign in here; the organization's audit log says why.
     """
-    name = _cookie_name(is_secure=services.oidc.is_secure)
+    name = cookie_name(_COOKIE, is_secure=services.oidc.is_secure)
     pair = await services.oidc.finish(
         slug, request.cookies.get(name), login_state, None if error else code, iss, actor=caller(request)
     )
@@ -118,17 +120,4 @@ async def callback(
 
 def _cookie(services: Services, begun: Start) -> Cookie:
     is_secure = services.oidc.is_secure
-    return Cookie(
-        key=_cookie_name(is_secure=is_secure),
-        value=begun.cookie,
-        max_age=LOGIN_LIFETIME_S,
-        path="/",
-        secure=is_secure,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def _cookie_name(*, is_secure: bool) -> str:
-    # With the prefix, no other host of the domain can plant one.
-    return "__Host-duoscope-oidc" if is_secure else "duoscope-oidc"
+    return own_cookie(_COOKIE, begun.cookie, lifetime_s=LOGIN_LIFETIME_S, is_secure=is_secure, same_site="lax")

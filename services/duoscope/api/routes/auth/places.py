@@ -11,18 +11,9 @@ from duoscope.api.bodies import Services
 from duoscope.api.routing import Routes
 from duoscope.identity.authentication.access_tokens import ACCESS_LIFETIME_S
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.metadata.permissions import Place
 
 ROUTES: Final = Routes("auth")
-
-
-class Place(Struct, frozen=True):
-    """A tenant in which the user holds a role."""
-
-    workspace_id: UUID
-    workspace_name: Annotated[str, Meta(examples=["Shop"])]
-    tenant_id: UUID
-    tenant_name: Annotated[str, Meta(examples=["Production"])]
-    permissions: Annotated[list[str], Meta(examples=[["log:read"]])]
 
 
 class Places(Struct, frozen=True):
@@ -48,10 +39,7 @@ class Switched(Struct, frozen=True):
 @ROUTES.get("/api/v1/auth/tenants", "Where may I work?", problems=(401, 503))
 async def list_places(request: Request[Principal, Any, Any], services: Services) -> Places:
     """The active tenants in which you hold a role, there or organization-wide."""
-    found = await services.access.places(request.user)
-    return Places(
-        [Place(p.workspace_id, p.workspace_name, p.tenant_id, p.tenant_name, sorted(p.permissions)) for p in found]
-    )
+    return Places(await services.access.places(request.user))
 
 
 @ROUTES.post("/api/v1/auth/switch", "Work in another tenant", problems=(400, 401, 404, 503), status_code=200)

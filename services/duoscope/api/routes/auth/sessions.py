@@ -63,15 +63,14 @@ async def list_sessions(
     """Those of yours that go on, in all tenants of your organization. Sorts: created_at, updated_at."""
     principal = request.user
 
-    def shown(row: Record) -> Session:
-        return Session(
-            is_current=row["session_id"] == principal.session_id,
-            **{name: row[name] for name in Session.__struct_fields__ if name != "is_current"},
-        )
+    def read(row: Record) -> dict[str, Any]:
+        return {**row, "is_current": row["session_id"] == principal.session_id}
 
     async with services.metadata.open(principal.scope, "sessions.list") as tx:
         await user_sessions.act_as(tx, principal.user_id)
-        return SessionPage(*await listing.page(tx, user_sessions.LISTING, paging, {"is_live": True}, shown))
+        return SessionPage(
+            *await listing.page(tx, user_sessions.LISTING, paging, {"is_live": True}, answer=Session, read=read)
+        )
 
 
 @ROUTES.delete("/api/v1/sessions/{session_id:uuid}", "End one of your sessions", problems=(401, 403, 404, 503))
@@ -83,7 +82,7 @@ async def end_session(request: Request[Principal, Any, Any], session_id: FromPat
     principal = request.user
     if session_id != principal.session_id:
         principal.require_recent()
-    await services.sessions.end(principal.actor, principal.scope.organization_id, principal.user_id, session_id)
+    await services.sessions.end(principal.actor, principal.user.session(session_id))
 
 
 @ROUTES.delete("/api/v1/sessions", "Log out everywhere", problems=LISTS)
@@ -101,8 +100,7 @@ async def end_sessions(
     principal.require_recent()
     await services.sessions.end_all(
         principal.actor,
-        principal.scope.organization_id,
-        principal.user_id,
+        principal.user,
         except_session_id=principal.session_id if keep_current else None,
     )
 

@@ -4,23 +4,23 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
+from duoscope.api.bodies import shown
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, GRACE_MAX_S, ApiKeyManagement, KeyWish, Made
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import api_key_usage_logs, api_keys
 from duoscope.metadata.api_key_usage_logs import UsageLog
 from duoscope.metadata.api_keys import ADDRESSES_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, RATE_LIMIT_MAX
-from duoscope.metadata.api_keys import ApiKey as Row
-from duoscope.stores.postgres import Record
 
 Services = NamedDependency[SkipValidation[ApiServices]]
 Permission = Literal[
@@ -167,7 +167,7 @@ async def list_api_keys(
     """The tenant's, revoked ones included. Sorts: created_at, name."""
     filters = {"name": name, "status": status, "permission": permission}
     async with services.metadata.open(request.user.scope, "api_keys.list") as tx:
-        return ApiKeyPage(*await listing.page(tx, api_keys.LISTING, paging, filters, _from_row))
+        return ApiKeyPage(*await listing.page(tx, api_keys.LISTING, paging, filters, answer=ApiKey))
 
 
 @ROUTES.get("/api/v1/api-keys/{api_key_id:uuid}", "Read an API key", "api-key:read", problems=READS)
@@ -175,9 +175,8 @@ async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPat
     """One key, without its secret."""
     async with services.metadata.open(request.user.scope, "api_keys.get") as tx:
         key = await api_keys.get(tx, api_key_id)
-    if key is None:
-        raise not_found("API key")
-    return _shown(key)
+    key = require_found(key, "API key")
+    return shown(key, ApiKey)
 
 
 @ROUTES.patch("/api/v1/api-keys/{api_key_id:uuid}", "Change an API key", "api-key:write", problems=WRITES)
@@ -188,7 +187,7 @@ async def change_api_key(
     fields = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
     if not fields:
         raise invalid(f"Give at least one of {', '.join(data.__struct_fields__)}.")
-    return _shown(await _management(services).change(request.user, api_key_id, fields))
+    return shown(await _management(services).change(request.user, api_key_id, fields), ApiKey)
 
 
 @ROUTES.post(
@@ -216,7 +215,7 @@ async def revoke_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Revocation], services: Services
 ) -> ApiKey:
     """For good: every receiver refuses it within 2 seconds, and nothing takes it back."""
-    return _shown(await _management(services).revoke(request.user, api_key_id, reason=data.reason))
+    return shown(await _management(services).revoke(request.user, api_key_id, reason=data.reason), ApiKey)
 
 
 @ROUTES.get(
@@ -227,30 +226,14 @@ async def list_api_key_usage(
 ) -> ApiKeyUsagePage:
     """Requests of the last 30 days, added up over a few seconds by endpoint and address. 403 is a wrong address."""
     async with services.metadata.open(request.user.scope, "api_keys.usage") as tx:
-        if await api_keys.get(tx, api_key_id) is None:
-            raise not_found("API key")
+        require_found(await api_keys.get(tx, api_key_id), "API key")
         filters = {"api_key_id": api_key_id}
-        return ApiKeyUsagePage(
-            *await listing.page(tx, api_key_usage_logs.LISTING, paging, filters, api_key_usage_logs.from_row)
-        )
+        return ApiKeyUsagePage(*await listing.page(tx, api_key_usage_logs.LISTING, paging, filters, answer=UsageLog))
 
 
 def _management(services: ApiServices) -> ApiKeyManagement:
     return ApiKeyManagement(services.metadata, services.hasher, services.quota)
 
 
-def _fields(row: Row) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in ApiKey.__struct_fields__}
-    return fields | {"permissions": list(row.permissions), "allowed_addresses": list(row.allowed_addresses)}
-
-
-def _shown(row: Row) -> ApiKey:
-    return ApiKey(**_fields(row))
-
-
-def _from_row(row: Record) -> ApiKey:
-    return _shown(api_keys.from_row(row))
-
-
 def _with_secret(made: Made) -> ApiKeyWithSecret:
-    return ApiKeyWithSecret(**_fields(made.key), api_key=made.presented)
+    return ApiKeyWithSecret(**msgspec.structs.asdict(shown(made.key, ApiKey)), api_key=made.presented)

@@ -14,7 +14,7 @@ from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.oidc.email_domains import record_name, record_text
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import email_domains
 from duoscope.stores.postgres import Record
 
@@ -108,7 +108,9 @@ async def list_email_domains(
     authority = request.user.over_organization("identity-provider:read", organization_id)
     filters = {"domain": domain, "verified": verified}
     async with services.metadata.open(authority.scope, "email_domains.list") as tx:
-        return EmailDomainPage(*await listing.page(tx, email_domains.LISTING, paging, filters, _from_row))
+        return EmailDomainPage(
+            *await listing.page(tx, email_domains.LISTING, paging, filters, answer=EmailDomain, read=_read)
+        )
 
 
 @ROUTES.get(
@@ -124,8 +126,7 @@ async def get_email_domain(
     authority = request.user.over_organization("identity-provider:read", organization_id)
     async with services.metadata.open(authority.scope, "email_domains.get") as tx:
         found = await email_domains.get(tx, email_domain_id)
-    if found is None:
-        raise not_found("e-mail domain")
+    found = require_found(found, "e-mail domain")
     return _shown(found)
 
 
@@ -184,5 +185,5 @@ def _shown(claim: email_domains.EmailDomain) -> EmailDomain:
     )
 
 
-def _from_row(row: Record) -> EmailDomain:
+def _read(row: Record) -> EmailDomain:
     return _shown(email_domains.from_row(row))

@@ -11,13 +11,13 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, DeletedAt, IsActive, Name, Services, given, items
+from duoscope.api.bodies import Change, Name, Services, given, items
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import identity_providers
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import DeletedAt, IsActive
 
 ROUTES: Final = Routes("identity-providers")
 _TEXT: Final = r"^[^\x00]*$"
@@ -204,7 +204,9 @@ async def list_identity_providers(
     authority = request.user.over_organization("identity-provider:read", organization_id)
     filters = {"name": name, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(authority.scope, "identity_providers.list") as tx:
-        return IdentityProviderPage(*await listing.page(tx, identity_providers.LISTING, paging, filters, _from_row))
+        return IdentityProviderPage(
+            *await listing.page(tx, identity_providers.LISTING, paging, filters, answer=IdentityProviderSummary)
+        )
 
 
 @ROUTES.get(
@@ -222,9 +224,7 @@ async def get_identity_provider(
     """One provider, deleted or not, with what its groups mean."""
     authority = request.user.over_organization("identity-provider:read", organization_id)
     async with services.metadata.open(authority.scope, "identity_providers.get") as tx:
-        found = await identity_providers.get(tx, identity_provider_id)
-        if found is None:
-            raise not_found("identity provider")
+        found = require_found(await identity_providers.get(tx, identity_provider_id), "identity provider")
         return _shown(services, found, await identity_providers.group_roles(tx, identity_provider_id))
 
 
@@ -314,7 +314,3 @@ def _shown(
         provider.created_at,
         provider.updated_at,
     )
-
-
-def _from_row(row: Record) -> IdentityProviderSummary:
-    return msgspec.convert(identity_providers.from_row(row), IdentityProviderSummary, from_attributes=True)

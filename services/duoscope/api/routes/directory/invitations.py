@@ -4,21 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.api import listing
 from duoscope.api.authentication import caller
-from duoscope.api.bodies import Email, LastName, PersonName, Services
+from duoscope.api.bodies import Email, LastName, PersonName, Services, shown
 from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.invitations import ROLES_MAX
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import invitations
-from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("invitations")
 
@@ -100,7 +98,7 @@ async def create_invitation(
         tenant_id=place,
         roles_expire_at=data.roles_expire_at,
     )
-    return _shown(sent.invitation)
+    return shown(sent.invitation, Invitation)
 
 
 @ROUTES.get("/api/v1/invitations", "List invitations", "user:read", problems=READS)
@@ -120,7 +118,7 @@ async def list_invitations(
     authority = request.user.over("user:read", organization_id)
     filters = {"email": email, "status": status, "tenant_id": tenant_id}
     async with services.metadata.open(authority.scope, "invitations.list") as tx:
-        return InvitationPage(*await listing.page(tx, invitations.LISTING, paging, filters, _from_row))
+        return InvitationPage(*await listing.page(tx, invitations.LISTING, paging, filters, answer=Invitation))
 
 
 @ROUTES.get("/api/v1/invitations/{invitation_id:uuid}", "Read an invitation", "user:read", problems=READS)
@@ -134,9 +132,8 @@ async def get_invitation(
     authority = request.user.over("user:read", organization_id)
     async with services.metadata.open(authority.scope, "invitations.get") as tx:
         found = await invitations.get(tx, invitation_id)
-    if found is None:
-        raise not_found("invitation")
-    return _shown(found)
+    found = require_found(found, "invitation")
+    return shown(found, Invitation)
 
 
 @ROUTES.post(
@@ -154,7 +151,7 @@ async def resend_invitation(
 ) -> Invitation:
     """With a new link, valid for seven days from now; the link before stops working."""
     authority = request.user.over("user:admin", organization_id)
-    return _shown((await services.invitations.resend(authority, invitation_id)).invitation)
+    return shown((await services.invitations.resend(authority, invitation_id)).invitation, Invitation)
 
 
 @ROUTES.delete("/api/v1/invitations/{invitation_id:uuid}", "Revoke an invitation", "user:admin", problems=WRITES)
@@ -183,12 +180,4 @@ async def accept_invitation(
         last_name=data.last_name,
         password=data.password,
     )
-    return msgspec.convert(accepted, Accepted, from_attributes=True)
-
-
-def _shown(invitation: invitations.Invitation) -> Invitation:
-    return msgspec.convert(invitation, Invitation, from_attributes=True)
-
-
-def _from_row(row: Record) -> Invitation:
-    return _shown(invitations.from_row(row))
+    return shown(accepted, Accepted)

@@ -1,40 +1,24 @@
 """Organizations: whom the platform serves. Its admins make and remove them; each changes its own name and settings."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, Settings, given
+from duoscope.api.bodies import Change, Code, Description, Name, Services, given
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import organizations as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import organizations
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import IsActive, Settings
+from duoscope.metadata.organizations import Organization
 
 ROUTES: Final = Routes("organizations")
-
-
-class Organization(Struct, frozen=True):
-    """One that the platform serves."""
-
-    organization_id: UUID
-    region_id: UUID
-    name: Annotated[str, Meta(examples=["Acme"])]
-    code: Annotated[str, Meta(examples=["acme"])]
-    description: str
-    settings: Settings
-    is_active: IsActive
-    deleted_at: DeletedAt
-    created_at: datetime
-    updated_at: datetime
 
 
 class NewOrganization(Struct, forbid_unknown_fields=True):
@@ -93,7 +77,7 @@ async def create_organization(
         tenant=data.tenant,
         mfa_required=data.mfa_required,
     )
-    return MadeOrganization(_shown(made.organization), made.workspace.workspace_id, made.tenant.tenant_id)
+    return MadeOrganization(made.organization, made.workspace.workspace_id, made.tenant.tenant_id)
 
 
 @ROUTES.get("/api/v1/organizations", "List organizations", "organization:read", problems=LISTS)
@@ -111,7 +95,7 @@ async def list_organizations(
     """Your own; all, for platform admins. Sorts: created_at, name, code."""
     filters = {"name": name, "code": code, "region_id": region_id, "is_active": is_active, "deleted": deleted}
     async with rules.organizations_of(services.metadata, request.user) as tx:
-        return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, _from_row))
+        return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, answer=Organization))
 
 
 @ROUTES.get("/api/v1/organizations/{organization_id:uuid}", "Read an organization", "organization:read", problems=READS)
@@ -121,9 +105,7 @@ async def get_organization(
     """Your own; any, for platform admins."""
     async with rules.organizations_of(services.metadata, request.user) as tx:
         found = await organizations.find_by_id(tx, organization_id)
-    if found is None:
-        raise not_found("organization")
-    return _shown(found)
+    return require_found(found, "organization")
 
 
 @ROUTES.patch(
@@ -139,7 +121,7 @@ async def change_organization(
 
     Settings are replaced whole, but for `mfa_required`, whether its people need a second factor: it stays until given.
     """
-    return _shown(await rules.change_organization(services.metadata, request.user, organization_id, given(data)))
+    return await rules.change_organization(services.metadata, request.user, organization_id, given(data))
 
 
 @ROUTES.delete(
@@ -163,12 +145,4 @@ async def restore_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
     """Take a deletion back."""
-    return _shown(await rules.restore_organization(services.metadata, request.user, organization_id))
-
-
-def _shown(organization: organizations.Organization) -> Organization:
-    return msgspec.convert(organization, Organization, from_attributes=True)
-
-
-def _from_row(row: Record) -> Organization:
-    return _shown(organizations.from_row(row))
+    return await rules.restore_organization(services.metadata, request.user, organization_id)

@@ -1,36 +1,22 @@
 """Permissions: the fixed list of what can be permitted."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, QueryParameter
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
 from duoscope.api.routing import LISTS, READS, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import permissions
-from duoscope.stores.postgres import Record
+from duoscope.metadata.permissions import Permission
 
 ROUTES: Final = Routes("permissions")
-
-
-class Permission(Struct, frozen=True):
-    """Something that can be permitted."""
-
-    permission_id: UUID
-    resource: Annotated[str, Meta(examples=["log"])]
-    action: Annotated[str, Meta(examples=["read"])]
-    name: Annotated[str, Meta(examples=["log:read"])]
-    description: str
-    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can carry it.")]
-    created_at: datetime
 
 
 class PermissionPage(Struct, frozen=True):
@@ -52,7 +38,7 @@ async def list_permissions(
     """Everything that can be permitted, the same for all. Sort: name."""
     filters = {"resource": resource, "action": action}
     async with services.metadata.open(request.user.scope, "permissions.list") as tx:
-        return PermissionPage(*await listing.page(tx, permissions.LISTING, paging, filters, _from_row))
+        return PermissionPage(*await listing.page(tx, permissions.LISTING, paging, filters, answer=Permission))
 
 
 @ROUTES.get("/api/v1/permissions/{permission_id:uuid}", "Read a permission", "permission:read", problems=READS)
@@ -62,10 +48,4 @@ async def get_permission(
     """One permission."""
     async with services.metadata.open(request.user.scope, "permissions.get") as tx:
         found = await permissions.get(tx, permission_id)
-    if found is None:
-        raise not_found("permission")
-    return msgspec.convert(found, Permission, from_attributes=True)
-
-
-def _from_row(row: Record) -> Permission:
-    return msgspec.convert(permissions.from_row(row), Permission, from_attributes=True)
+    return require_found(found, "permission")

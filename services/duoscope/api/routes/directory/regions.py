@@ -1,38 +1,24 @@
 """Regions: where organizations are. The platform's admins manage them, everybody may read them."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, given
+from duoscope.api.bodies import Change, Code, Description, Name, Services, given
 from duoscope.api.listing import ActiveFilter, CodeFilter, DeletedFilter, NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import regions as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import regions
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import IsActive
+from duoscope.metadata.regions import Region
 
 ROUTES: Final = Routes("regions")
-
-
-class Region(Struct, frozen=True):
-    """A place that organizations are in."""
-
-    region_id: UUID
-    name: Annotated[str, Meta(examples=["Frankfurt"])]
-    code: Annotated[str, Meta(examples=["eu-central"])]
-    description: str
-    is_active: IsActive
-    deleted_at: DeletedAt
-    created_at: datetime
-    updated_at: datetime
 
 
 class RegionPage(Struct, frozen=True):
@@ -62,10 +48,9 @@ class RegionChange(Change):
 @ROUTES.post("/api/v1/regions", "Make a region", "region:write", problems=(400, 401, 403, 409, 503))
 async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
     """For platform admins. The code must be new."""
-    made = await rules.create_region(
+    return await rules.create_region(
         services.metadata, request.user, name=data.name, code=data.code or "", description=data.description
     )
-    return _shown(made)
 
 
 @ROUTES.get("/api/v1/regions", "List regions", "region:read", problems=LISTS)
@@ -82,7 +67,7 @@ async def list_regions(
     """All regions. Sorts: code, name, created_at."""
     filters = {"name": name, "code": code, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(request.user.scope, "regions.list") as tx:
-        return RegionPage(*await listing.page(tx, regions.LISTING, paging, filters, _from_row))
+        return RegionPage(*await listing.page(tx, regions.LISTING, paging, filters, answer=Region))
 
 
 @ROUTES.get("/api/v1/regions/{region_id:uuid}", "Read a region", "region:read", problems=READS)
@@ -90,9 +75,7 @@ async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[
     """One region, deleted or not."""
     async with services.metadata.open(request.user.scope, "regions.get") as tx:
         found = await regions.get(tx, region_id)
-    if found is None:
-        raise not_found("region")
-    return _shown(found)
+    return require_found(found, "region")
 
 
 @ROUTES.patch("/api/v1/regions/{region_id:uuid}", "Change a region", "region:write", problems=WRITES)
@@ -100,7 +83,7 @@ async def change_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], data: JSONBody[RegionChange], services: Services
 ) -> Region:
     """For platform admins. Fields that are not given stay."""
-    return _shown(await rules.change_region(services.metadata, request.user, region_id, given(data)))
+    return await rules.change_region(services.metadata, request.user, region_id, given(data))
 
 
 @ROUTES.delete("/api/v1/regions/{region_id:uuid}", "Delete a region", "region:delete", problems=WRITES)
@@ -116,12 +99,4 @@ async def restore_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services
 ) -> Region:
     """Take a deletion back."""
-    return _shown(await rules.restore_region(services.metadata, request.user, region_id))
-
-
-def _shown(region: regions.Region) -> Region:
-    return msgspec.convert(region, Region, from_attributes=True)
-
-
-def _from_row(row: Record) -> Region:
-    return _shown(regions.from_row(row))
+    return await rules.restore_region(services.metadata, request.user, region_id)

@@ -4,20 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, DeletedAt, Description, Name, Services, given
+from duoscope.api.bodies import Change, Description, Name, Services, given, shown
 from duoscope.api.listing import DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import roles
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import DeletedAt
 
 ROUTES: Final = Routes("roles")
 
@@ -92,7 +91,7 @@ async def create_role(
         permissions=rules.check_permissions(data.permissions),
         quota=services.quota,
     )
-    return _shown(made)
+    return shown(made, Role)
 
 
 @ROUTES.get("/api/v1/roles", "List roles", "role:read", problems=READS)
@@ -114,7 +113,7 @@ async def list_roles(
     authority = request.user.over("role:read", organization_id)
     filters = {"name": name, "tenant_id": tenant_id, "is_built_in": is_built_in, "deleted": deleted}
     async with services.metadata.open(authority.scope, "roles.list") as tx:
-        return RolePage(*await listing.page(tx, roles.LISTING, paging, filters, _from_row))
+        return RolePage(*await listing.page(tx, roles.LISTING, paging, filters, answer=Role))
 
 
 @ROUTES.get("/api/v1/roles/{role_id:uuid}", "Read a role", "role:read", problems=READS)
@@ -128,9 +127,8 @@ async def get_role(
     authority = request.user.over("role:read", organization_id)
     async with services.metadata.open(authority.scope, "roles.get") as tx:
         found = await roles.get(tx, role_id)
-    if found is None:
-        raise not_found("role")
-    return _shown(found)
+    found = require_found(found, "role")
+    return shown(found, Role)
 
 
 @ROUTES.patch("/api/v1/roles/{role_id:uuid}", "Change a role", "role:write", problems=WRITES)
@@ -146,7 +144,7 @@ async def change_role(
     changes = given(data)
     if "permissions" in changes:
         changes["permissions"] = tuple(sorted(rules.check_permissions(changes["permissions"])))
-    return _shown(await rules.change(services.metadata, authority, role_id, changes))
+    return shown(await rules.change(services.metadata, authority, role_id, changes), Role)
 
 
 @ROUTES.delete("/api/v1/roles/{role_id:uuid}", "Delete a role", "role:delete", problems=WRITES)
@@ -170,12 +168,4 @@ async def restore_role(
 ) -> Role:
     """Take a deletion back: whoever held it holds it again."""
     authority = request.user.over("role:delete", organization_id)
-    return _shown(await rules.restore(services.metadata, authority, role_id, quota=services.quota))
-
-
-def _shown(role: roles.Role) -> Role:
-    return msgspec.convert(role, Role, from_attributes=True)
-
-
-def _from_row(row: Record) -> Role:
-    return _shown(roles.from_row(row))
+    return shown(await rules.restore(services.metadata, authority, role_id, quota=services.quota), Role)

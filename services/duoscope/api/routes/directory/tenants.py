@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, Code, DeletedAt, IsActive, Name, RetentionDays, Services, ShortText, given
+from duoscope.api.bodies import Change, Code, Name, RetentionDays, Services, ShortText, given, shown
 from duoscope.api.listing import (
     ActiveFilter,
     CodeFilter,
@@ -22,9 +21,9 @@ from duoscope.api.listing import (
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import tenants as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import tenants
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import DeletedAt, IsActive
 
 ROUTES: Final = Routes("tenants")
 
@@ -91,7 +90,7 @@ async def create_tenant(
         retention_days=data.retention_days,
         quota=services.quota,
     )
-    return _shown(made)
+    return shown(made, Tenant)
 
 
 @ROUTES.get("/api/v1/tenants", "List tenants", "tenant:read", problems=READS)
@@ -114,7 +113,9 @@ async def list_tenants(
     authority = request.user.over("tenant:read", organization_id)
     filters = {"name": name, "code": code, "workspace_id": workspace_id, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(authority.scope, "tenants.list") as tx:
-        return TenantPage(*await listing.page(tx, tenants.LISTING, paging, filters, _from_row))
+        return TenantPage(
+            *await listing.page(tx, tenants.LISTING, paging, filters, answer=Tenant, read=tenants.from_row)
+        )
 
 
 @ROUTES.get("/api/v1/tenants/{tenant_id:uuid}", "Read a tenant", "tenant:read", problems=READS)
@@ -128,9 +129,8 @@ async def get_tenant(
     authority = request.user.over("tenant:read", organization_id)
     async with services.metadata.open(authority.scope, "tenants.get") as tx:
         found = await tenants.find_by_id(tx, tenant_id)
-    if found is None:
-        raise not_found("tenant")
-    return _shown(found)
+    found = require_found(found, "tenant")
+    return shown(found, Tenant)
 
 
 @ROUTES.patch("/api/v1/tenants/{tenant_id:uuid}", "Change a tenant", "tenant:write", problems=WRITES)
@@ -143,7 +143,7 @@ async def change_tenant(
 ) -> Tenant:
     """A tenant's admins change their own; the organization's change any. Fields that are not given stay."""
     authority = request.user.over("tenant:write", organization_id)
-    return _shown(await rules.change_tenant(services.metadata, authority, tenant_id, given(data)))
+    return shown(await rules.change_tenant(services.metadata, authority, tenant_id, given(data)), Tenant)
 
 
 @ROUTES.delete("/api/v1/tenants/{tenant_id:uuid}", "Delete a tenant", "tenant:delete", problems=WRITES)
@@ -169,12 +169,4 @@ async def restore_tenant(
 ) -> Tenant:
     """Take a deletion back."""
     authority = request.user.over_organization("tenant:delete", organization_id)
-    return _shown(await rules.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota))
-
-
-def _shown(tenant: tenants.Tenant) -> Tenant:
-    return msgspec.convert(tenant, Tenant, from_attributes=True)
-
-
-def _from_row(row: Record) -> Tenant:
-    return _shown(tenants.from_row(row))
+    return shown(await rules.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota), Tenant)

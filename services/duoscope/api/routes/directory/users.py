@@ -4,48 +4,22 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, DeletedAt, LastName, PersonName, Services, ShortText, given
+from duoscope.api.bodies import Change, LastName, PersonName, Services, ShortText, given, shown
 from duoscope.api.listing import ActiveFilter, DeletedFilter, NameFilter, OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import roles
 from duoscope.identity.directory import users as people
-from duoscope.kernel.errors import invalid, not_found
+from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import user_roles, users
-from duoscope.stores.postgres import Record
+from duoscope.metadata.users import User
 
 ROUTES: Final = Routes("users")
-
-
-class User(Struct, frozen=True):
-    """Somebody who works here."""
-
-    organization_id: UUID
-    workspace_id: UUID | None
-    tenant_id: Annotated[UUID | None, Meta(description="Where the user is at home; null for the organization's own.")]
-    user_id: UUID
-    email: Annotated[str, Meta(examples=["ada@example.com"])]
-    first_name: str
-    last_name: str
-    avatar_url: str
-    timezone: str
-    language: str
-    email_verified: bool
-    email_verified_at: datetime | None
-    is_active: bool
-    is_locked: bool
-    locked_until: datetime | None
-    last_login_at: datetime | None
-    is_platform_admin: bool
-    deleted_at: DeletedAt
-    created_at: datetime
-    updated_at: datetime
 
 
 class UserPage(Struct, frozen=True):
@@ -142,7 +116,7 @@ async def list_users(
         "deleted": deleted,
     }
     async with services.metadata.open(authority.scope, "users.list") as tx:
-        return UserPage(*await listing.page(tx, users.LISTING, paging, filters, _from_row))
+        return UserPage(*await listing.page(tx, users.LISTING, paging, filters, answer=User))
 
 
 @ROUTES.get("/api/v1/users/{user_id:uuid}", "Read a user", "user:read", problems=READS)
@@ -156,15 +130,13 @@ async def get_user(
     authority = request.user.over("user:read", organization_id)
     async with services.metadata.open(authority.scope, "users.get") as tx:
         found = await users.find(tx, user_id)
-    if found is None:
-        raise not_found("user")
-    return _shown(found)
+    return require_found(found, "user")
 
 
 @ROUTES.patch("/api/v1/users/me", "Change your profile", problems=(400, 401, 503))
 async def change_me(request: Request[Principal, Any, Any], data: JSONBody[ProfileChange], services: Services) -> User:
     """Everybody's own name, picture, time zone and language. Fields that are not given stay."""
-    return _shown(await people.change_own_profile(services.metadata, request.user, given(data)))
+    return await people.change_own_profile(services.metadata, request.user, given(data))
 
 
 @ROUTES.patch("/api/v1/users/{user_id:uuid}", "Change a user", "user:write", problems=WRITES)
@@ -177,7 +149,7 @@ async def change_user(
 ) -> User:
     """Whoever changes a user holds all that the user holds. The last admin stays active. What is not given stays."""
     authority = request.user.over("user:write", organization_id)
-    return _shown(await people.change(services.metadata, authority, user_id, given(data)))
+    return await people.change(services.metadata, authority, user_id, given(data))
 
 
 @ROUTES.delete("/api/v1/users/{user_id:uuid}", "Delete a user", "user:delete", problems=WRITES)
@@ -201,7 +173,7 @@ async def restore_user(
 ) -> User:
     """Take a deletion back, with the roles held before. Refused while another user has the address."""
     authority = request.user.over("user:delete", organization_id)
-    return _shown(await people.restore(services.metadata, authority, user_id, quota=services.quota))
+    return await people.restore(services.metadata, authority, user_id, quota=services.quota)
 
 
 @ROUTES.get("/api/v1/users/{user_id:uuid}/roles", "List the roles of a user", "user:read", problems=READS)
@@ -219,9 +191,8 @@ async def list_user_roles(
     authority = request.user.over("user:read", organization_id)
     filters = {"user_id": user_id, "tenant_id": tenant_id, "role_id": role_id}
     async with services.metadata.open(authority.scope, "user_roles.list") as tx:
-        if await users.find(tx, user_id) is None:
-            raise not_found("user")
-        return UserRolePage(*await listing.page(tx, user_roles.LISTING, paging, filters, _role_from_row))
+        require_found(await users.find(tx, user_id), "user")
+        return UserRolePage(*await listing.page(tx, user_roles.LISTING, paging, filters, answer=UserRole))
 
 
 @ROUTES.post("/api/v1/users/{user_id:uuid}/roles", "Give a user a role", "user:admin", problems=WRITES)
@@ -240,7 +211,7 @@ async def assign_role(
     made = await roles.assign(
         services.metadata, authority, user_id, role_id=data.role_id, tenant_id=place, expires_at=data.expires_at
     )
-    return _role_shown(made)
+    return shown(made, UserRole)
 
 
 @ROUTES.patch(
@@ -259,7 +230,10 @@ async def change_user_role(  # noqa: PLR0917 - path, body and query
 ) -> UserRole:
     """Null takes the end away. The last admin's role gets none."""
     authority = request.user.over("user:admin", organization_id)
-    return _role_shown(await roles.set_expiry(services.metadata, authority, user_id, user_role_id, data.expires_at))
+    changed = await roles.set_expiry(
+        services.metadata, authority, user_id=user_id, user_role_id=user_role_id, expires_at=data.expires_at
+    )
+    return shown(changed, UserRole)
 
 
 @ROUTES.delete(
@@ -274,20 +248,4 @@ async def take_role(
 ) -> None:
     """Counts at once. The last admin keeps the role."""
     authority = request.user.over("user:admin", organization_id)
-    await roles.take(services.metadata, authority, user_id, user_role_id)
-
-
-def _shown(user: users.User) -> User:
-    return msgspec.convert(user, User, from_attributes=True)
-
-
-def _from_row(row: Record) -> User:
-    return _shown(users.from_row(row))
-
-
-def _role_shown(role: user_roles.UserRole) -> UserRole:
-    return msgspec.convert(role, UserRole, from_attributes=True)
-
-
-def _role_from_row(row: Record) -> UserRole:
-    return _role_shown(user_roles.from_row(row))
+    await roles.take(services.metadata, authority, user_id=user_id, user_role_id=user_role_id)

@@ -1,16 +1,14 @@
 """Workspaces: parts of an organization, made and removed by whoever may organization-wide."""
 
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from duoscope.api import listing
-from duoscope.api.bodies import Change, Code, DeletedAt, Description, IsActive, Name, Services, Settings, given
+from duoscope.api.bodies import Change, Code, Description, Name, Services, given
 from duoscope.api.listing import (
     ActiveFilter,
     CodeFilter,
@@ -22,26 +20,12 @@ from duoscope.api.listing import (
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import workspaces as rules
-from duoscope.kernel.errors import not_found
+from duoscope.kernel.errors import require_found
 from duoscope.metadata import workspaces
-from duoscope.stores.postgres import Record
+from duoscope.metadata.columns import IsActive, Settings
+from duoscope.metadata.workspaces import Workspace
 
 ROUTES: Final = Routes("workspaces")
-
-
-class Workspace(Struct, frozen=True):
-    """A part of an organization."""
-
-    organization_id: UUID
-    workspace_id: UUID
-    name: Annotated[str, Meta(examples=["Shop"])]
-    code: Annotated[str, Meta(examples=["shop"])]
-    description: str
-    datasource_config: Settings
-    is_active: IsActive
-    deleted_at: DeletedAt
-    created_at: datetime
-    updated_at: datetime
 
 
 class WorkspacePage(Struct, frozen=True):
@@ -78,7 +62,7 @@ async def create_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. The code must be new in the organization."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    made = await rules.create_workspace(
+    return await rules.create_workspace(
         services.metadata,
         authority,
         name=data.name,
@@ -86,7 +70,6 @@ async def create_workspace(
         description=data.description,
         quota=services.quota,
     )
-    return _shown(made)
 
 
 @ROUTES.get("/api/v1/workspaces", "List workspaces", "workspace:read", problems=READS)
@@ -108,7 +91,7 @@ async def list_workspaces(
     authority = request.user.over("workspace:read", organization_id)
     filters = {"name": name, "code": code, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(authority.scope, "workspaces.list") as tx:
-        return WorkspacePage(*await listing.page(tx, workspaces.LISTING, paging, filters, _from_row))
+        return WorkspacePage(*await listing.page(tx, workspaces.LISTING, paging, filters, answer=Workspace))
 
 
 @ROUTES.get("/api/v1/workspaces/{workspace_id:uuid}", "Read a workspace", "workspace:read", problems=READS)
@@ -122,9 +105,7 @@ async def get_workspace(
     authority = request.user.over("workspace:read", organization_id)
     async with services.metadata.open(authority.scope, "workspaces.get") as tx:
         found = await workspaces.find_by_id(tx, workspace_id)
-    if found is None:
-        raise not_found("workspace")
-    return _shown(found)
+    return require_found(found, "workspace")
 
 
 @ROUTES.patch("/api/v1/workspaces/{workspace_id:uuid}", "Change a workspace", "workspace:write", problems=WRITES)
@@ -137,7 +118,7 @@ async def change_workspace(
 ) -> Workspace:
     """For holders of workspace:write organization-wide. Fields that are not given stay."""
     authority = request.user.over_organization("workspace:write", organization_id)
-    return _shown(await rules.change_workspace(services.metadata, authority, workspace_id, given(data)))
+    return await rules.change_workspace(services.metadata, authority, workspace_id, given(data))
 
 
 @ROUTES.delete("/api/v1/workspaces/{workspace_id:uuid}", "Delete a workspace", "workspace:delete", problems=WRITES)
@@ -167,12 +148,4 @@ async def restore_workspace(
 ) -> Workspace:
     """Take a deletion back."""
     authority = request.user.over_organization("workspace:delete", organization_id)
-    return _shown(await rules.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota))
-
-
-def _shown(workspace: workspaces.Workspace) -> Workspace:
-    return msgspec.convert(workspace, Workspace, from_attributes=True)
-
-
-def _from_row(row: Record) -> Workspace:
-    return _shown(workspaces.from_row(row))
+    return await rules.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota)

@@ -1,0 +1,14 @@
+"""Columns that several resources share, described once: the descriptions stand in the OpenAPI document of the API.
+
+A row that hides nothing is a `msgspec.Struct` and is itself the API's answer. A row with columns that stay inside is a
+dataclass, and the API's answer is declared beside the route.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+Settings = Annotated[dict[str, Any], Meta(description="Free for the organization's own use; up to 64 KiB of JSON.")]
+IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.", examples=[True])]
+DeletedAt = Annotated[datetime | None, Meta(description="Until 90 days after, it can be restored.")]
