@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from duoscope.kernel.limits import PROMQL_CELLS_MAX
-from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.syntax import tree
 from duoscope.telemetry.promql.values import Ints
 
 SUBQUERY_STEP_MS: Final = 60_000

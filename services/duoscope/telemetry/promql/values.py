@@ -10,7 +10,7 @@ from duoscope.kernel.limits import PROMQL_CELLS_MAX
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.text import place
+from duoscope.telemetry.promql.syntax.text import place
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
