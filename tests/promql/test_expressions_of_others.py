@@ -10,7 +10,7 @@ import yaml
 from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.parse import parse
+from duoscope.telemetry.promql.syntax.parse import parse
 from duoscope.telemetry.promql.values import Points
 from support.shared import shared
 

@@ -9,8 +9,8 @@ from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.histograms import Histogram
-from duoscope.telemetry.promql.parse import parse
-from duoscope.telemetry.promql.text import AGGREGATIONS
+from duoscope.telemetry.promql.syntax.parse import parse
+from duoscope.telemetry.promql.syntax.text import AGGREGATIONS
 from support import promqltest
 
 _RANGED = [

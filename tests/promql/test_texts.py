@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.parse import parse
+from duoscope.telemetry.promql.syntax.parse import parse
 
 DEEP = [
     "(" * 4000 + "a" + ")" * 4000,

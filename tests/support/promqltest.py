@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from duoscope.telemetry.promql import engine, text
+from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.histograms import CUSTOM, Histogram, compatible
-from duoscope.telemetry.promql.parse import parse
 from duoscope.telemetry.promql.storage import meets
+from duoscope.telemetry.promql.syntax import text
+from duoscope.telemetry.promql.syntax.parse import parse
 from duoscope.telemetry.promql.values import STALE, Points, Scalar, String, Vector
 
 EPSILON = 1e-6

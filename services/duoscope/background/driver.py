@@ -83,7 +83,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What a turn may return: the next turn begins `in_s` seconds later, instead of after the job's period."""
+    """The time of the next turn, which a turn may return: `in_s` seconds later, instead of after the job's period."""
 
     in_s: float
 

@@ -7,11 +7,7 @@ from duoscope.kernel.errors import invalid
 
 
 def read(data_dir: Path) -> dict[str, str]:
-    """Its values by name (identity/operators/bootstrap.py, Credentials); empty if there is no such file.
-
-    Raises:
-        DuoscopeError: INVALID for a file that cannot be read.
-    """
+    """The values of the file by name (identity/operators/bootstrap.py, Credentials); empty if there is no such file."""
     path = data_dir / "credentials.json"
     try:
         return json.loads(path.read_text("utf-8"))

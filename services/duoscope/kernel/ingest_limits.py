@@ -53,7 +53,7 @@ class IngestLimits:
         return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
-        """These limits, with some replaced by a tenant's own values.
+        """Replace some of these limits by a tenant's own values.
 
         Values that another version of duoscope wrote and this one does not know are ignored.
         """
@@ -82,7 +82,7 @@ def check(name: str, value: object) -> int:
     of range.
     """
     if name not in _RANGES:
-        raise invalid(f"There is no limit {name!r}; there are {', '.join(NAMES)}.")
+        raise invalid(f"There is no limit {name!r}; the limits are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
         low, high = _RANGES[name]
         raise invalid(f"{name} is a whole number from {low} to {high:,}" + (", 0 for no limit." if not low else "."))

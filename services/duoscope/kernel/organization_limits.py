@@ -61,7 +61,7 @@ class OrganizationLimits:
         return cls(**values)
 
     def with_own(self, own: Mapping[str, object]) -> Self:
-        """These limits, with some replaced by an organization's own values. Unknown names are ignored."""
+        """Replace some of these limits by an organization's own values. Unknown names are ignored."""
         known = {name: value for name, value in own.items() if _is_valid(name, value)}
         return dataclasses.replace(self, **known) if known else self
 
@@ -92,7 +92,7 @@ def check(name: str, value: object) -> int:
     of range.
     """
     if name not in _RANGES:
-        raise invalid(f"There is no limit {name!r} of an organization; there are {', '.join(NAMES)}.")
+        raise invalid(f"An organization has no limit {name!r}; its limits are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
         low, high = _RANGES[name]
         raise invalid(f"{name} is a whole number from {low} to {high:,}.")
@@ -149,7 +149,7 @@ def with_largest(
 
 
 def largest(limits_of_tenants: Sequence[Mapping[str, object]]) -> dict[str, int]:
-    """For each rate, the largest value that a tenant has of its own; 0, no limit, counts as the largest."""
+    """The largest value that a tenant has of its own, for each rate; 0, no limit, counts as the largest."""
     found: dict[str, int] = {}
     for own in limits_of_tenants:
         for name in RATES:

@@ -23,7 +23,7 @@ _REACHED_AS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - com
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Where a started process can be reached.
+    """The addresses of a started process.
 
     Attributes:
         settings: with the ports that were actually bound.
@@ -70,7 +70,7 @@ class Process:
 
     @property
     def started(self) -> Started:
-        """Where what has started so far can be reached."""
+        """The addresses of everything that has started so far."""
         host = _REACHED_AS.get(self.settings.host, self.settings.host)
         scheme = "https" if self.settings.otlp_tls_cert else "http"
         return Started(

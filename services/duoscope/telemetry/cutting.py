@@ -69,18 +69,18 @@ async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object]
 async def beginning(
     reader: TelemetryReader, columns: str, of: str, parameters: dict[str, object], limit: int, *, name: str
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Of the rows of a query, the first that a page has room for, and one anyhow; and whether there are more.
+    """Read the first rows of a query that fit on a page, at least one. Also returns whether there are more.
 
     Args:
         reader: the tenant's.
         columns: all that is read, without `row_bytes` and what it is made of.
         of: `SIZE FROM … ORDER BY … LIMIT {rows:UInt64}`, in a stable order, where SIZE has a column `row_bytes`.
         parameters: without `rows`.
-        limit: rows of a page of small ones.
+        limit: the rows of a page if they are small.
         name: shows in the query log.
 
     Raises:
-        DuoscopeError: what `reader.query` raises.
+        DuoscopeError: as `reader.query` does.
     """
     rows, one_more = f"SELECT {columns}, {of}", parameters | {"rows": limit + 1}
     try:
@@ -97,12 +97,12 @@ async def beginning(
 
 
 def _is_too_large(error: DuoscopeError) -> bool:
-    """Whether a query failed since its rows together are too large."""
+    """Whether a query failed because its rows together are too large."""
     return any(code in (error.detail or "") for code in (_TOO_LARGE, _NO_MEMORY))
 
 
 def _having_room(sizes: list[int]) -> int:
-    """How many of some items, from the first, a page has room for: one at least, where there are any."""
+    """How many of some items, from the first, fit on a page: at least one, if there are any."""
     fitting = bisect_right(list(accumulate(sizes)), ANSWER_PAGE_BYTES_MAX)
     return max(fitting, min(1, len(sizes)))
 

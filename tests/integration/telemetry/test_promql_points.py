@@ -18,8 +18,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.telemetry.promql import engine
-from duoscope.telemetry.promql.parse import parse
-from duoscope.telemetry.promql.stored import ClickHouseStorage
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
+from duoscope.telemetry.promql.syntax.parse import parse
 from duoscope.telemetry.promql.values import Scalar
 
 S = 10**9

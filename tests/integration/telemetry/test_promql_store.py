@@ -13,7 +13,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.histograms import Histogram
-from duoscope.telemetry.promql.stored import ClickHouseStorage
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from support import promqltest
 from support.shared import shared
 

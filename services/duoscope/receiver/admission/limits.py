@@ -142,7 +142,7 @@ class RateMeter:
             raise
 
     def take(self, items: float, size: float) -> None:
-        """Charge."""
+        """Charge a request's items and bytes."""
         self.items.take(items)
         self.bytes.take(size)
 
@@ -307,7 +307,7 @@ class Admission:
         self._groups: _Known[Group] = _Known(Group, lambda group: group.is_idle)
 
     def limits_of(self, principal: IngestPrincipal) -> IngestLimits:
-        """What holds for the principal's tenant."""
+        """The limits that apply to the principal's tenant."""
         return self._accounts(principal, self._clock())[0].limits
 
     def enter(self, principal: IngestPrincipal) -> "InFlightRequest":

@@ -45,16 +45,16 @@ REASONS: Final = (
     "too-many-series",
     "invalid-json-value",
 )
-"""Why an item was rejected, or stored with less than was sent; in the order of `enum verdict` in types.h."""
+"""The reasons why an item was rejected, or stored incompletely; in the order of `enum verdict` in types.h."""
 
 CUTS: Final = frozenset({"list-cut", "attribute-cut", "body-cut", "nesting-cut"})
-"""Of these, what rejects nothing: a part of the item was dropped or cut short."""
+"""Those of them that reject nothing: a part of the item was dropped or cut."""
 
 _MALFORMED: Final = -1
 _NO_ROOM: Final = -3
 
 JSON_GROWTH_MAX: Final = 8
-"""Bytes of protobuf that a byte of JSON becomes at most: `0,` of a bucket is eight, and of resources 14."""
+"""How many bytes of protobuf a byte of JSON becomes at most: eight for `0,` of a bucket, 14 for resources."""
 
 _TOO_MANY_ITEMS: Final = -3
 _NANOS: Final = 1_000_000_000
@@ -70,30 +70,24 @@ class Kind(IntEnum):
 
 
 class MalformedError(Exception):
-    """The bytes are no request of the signal; none of its items was taken."""
+    """The bytes are not a request of the signal; none of its items was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonFault:
-    """What is wrong in a text.
-
-    Attributes:
-        at: the byte at which that was seen.
-        where: the field, as in `resourceSpans[0].scopeSpans[2].scope`; empty where there is none.
-        what: what is wrong there; words of ours, and never the text's.
-    """
+    """The first error in a text."""
 
     at: int
     where: str
     what: str
 
     def __str__(self) -> str:
-        """Where and what, for the sender's developer."""
+        """The position and the error, for the sender's developer."""
         return f"{self.where}, at byte {self.at:,}: {self.what}" if self.where else f"at byte {self.at:,}: {self.what}"
 
 
 class NotJsonError(Exception):
-    """The text is no request of the signal in OTLP/JSON.
+    """The text is not a request of the signal in OTLP/JSON.
 
     Attributes:
         fault: why.
@@ -114,7 +108,7 @@ class TooManyItemsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request's items.
+    """The number of a request's items that were stored, rejected and cut.
 
     Attributes:
         items: spans, log records or points in the request.
@@ -128,25 +122,18 @@ class Outcome:
 
     @property
     def rejected(self) -> dict[str, int]:
-        """How many were left out, by reason."""
+        """The number of items that were left out, by reason."""
         return {reason: count for reason, count in self.reasons.items() if reason not in CUTS}
 
     @property
     def cut(self) -> dict[str, int]:
-        """How many were stored with less than was sent, by reason."""
+        """The number of items that were stored incompletely, by reason."""
         return {reason: count for reason, count in self.reasons.items() if reason in CUTS}
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an item may be like; a part beyond that is dropped or cut short, and series beyond are rejected.
-
-    Attributes:
-        attributes_max: attributes of one resource, scope or item, and events or links of one span.
-        attribute_bytes_max: one attribute's value, as stored.
-        body_bytes_max: a log body, as stored.
-        series_max: active series of the tenant; 0 for no limit.
-    """
+    """The limits of an item; a part beyond them is dropped or cut, and new series beyond them are rejected."""
 
     attributes_max: int = limits.INGEST_ATTRIBUTES_MAX
     attribute_bytes_max: int = limits.INGEST_ATTRIBUTE_BYTES_MAX
@@ -208,11 +195,11 @@ class _Transcoded(ctypes.Structure):
 
 
 _STRUCTURES: Final = (_Limits, _Owner, _Outcome, _Transcoded)
-"""What C has as well, in the order of `duoscope_size_of`."""
+"""The structures that C has as well, in the order of `duoscope_size_of`."""
 
 
 def sizes_agree(library: ctypes.CDLL) -> bool:
-    """Whether the library's structures are as large as the ones here, which is to say: of the same version."""
+    """Whether the library's structures are as large as the ones here, that is, of the same version."""
     try:
         size_of = library.duoscope_size_of
     except AttributeError:  # there was no such function once
@@ -267,10 +254,10 @@ def _library() -> ctypes.CDLL:
 
 
 def count_items(kind: Kind, request: bytes) -> int:
-    """Spans, log records or points in a serialized request, in about 10 ns each.
+    """The number of spans, log records or points in a serialized request, in about 10 ns each.
 
     Raises:
-        MalformedError: the bytes are no such message, as far as was looked.
+        MalformedError: the bytes are not such a message, as far as they were checked.
     """
     count: int = _library().duoscope_count(int(kind), request, len(request))
     if count < 0:
@@ -281,19 +268,19 @@ def count_items(kind: Kind, request: bytes) -> int:
 def is_dated(kind: Kind, request: bytes) -> bool:
     """Whether the same bytes, sent again, can only be the same items sent again.
 
-    So it is where an item has a time of its own to less than a second, and of spans, which have ids.
+    That is so if an item has a time of its own with a fraction of a second, and for spans, which have ids.
     """
     return bool(_library().duoscope_is_dated(int(kind), request, len(request)))
 
 
 def from_json(kind: Kind, text: bytes, room: int) -> tuple[bytes, JsonFault | None]:
-    """The request that `text` is in OTLP/JSON, as protobuf of at most `room` bytes, and the first fault in its items.
+    """Convert a request in OTLP/JSON to protobuf of at most `room` bytes. Also returns the first error in its items.
 
-    A fault costs the item that it is in, which then says so to `Decoder.add`. While this runs it takes twice what it
-    answers with.
+    An error rejects the item that it is in, which `Decoder.add` then reports. While this runs it takes twice the memory
+    of its result.
 
     Raises:
-        NotJsonError: it is none, with where and why.
+        NotJsonError: it is not a request, with where and why.
         NoRoomError: it takes more.
         MemoryError: there is none.
     """
@@ -316,7 +303,7 @@ def _fault(result: _Transcoded) -> JsonFault:
 
 
 class ActiveSeries:
-    """The series of a tenant that were seen in this period and the last. One thread at a time."""
+    """The series of a tenant that were seen in this period and the previous one. One thread at a time."""
 
     def __init__(self) -> None:
         self._library = _library()
@@ -326,7 +313,7 @@ class ActiveSeries:
         return int(self._library.duoscope_series_active(self.handle))
 
     def rotate(self) -> None:
-        """Begin a period: forget what the one before last saw and the last did not."""
+        """Begin a period: forget the series that were not seen in the last one."""
         self._library.duoscope_series_rotate(self.handle)
 
     def __del__(self) -> None:
@@ -358,14 +345,14 @@ class Decoder:
 
         Args:
             request: the OTLP message.
-            scope: whose rows they are.
+            scope: the tenant of the rows.
             retention_days: how long they are kept; an item older than that is out of range.
             now_ns: nanoseconds since 1970; the time of log records that have none.
-            bounds: what an item may be like.
-            series: the tenant's active series, where `bounds` limits them.
+            bounds: the limits of an item.
+            series: the tenant's active series, if `bounds` limits them.
 
         Raises:
-            MalformedError: the bytes are no such message; nothing was appended.
+            MalformedError: the bytes are not such a message; nothing was appended.
             TooManyItemsError: nothing was appended.
             MemoryError: nothing was appended.
         """
@@ -400,19 +387,19 @@ class Decoder:
         return Outcome(outcome.items, outcome.stored, reasons)
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table has so far."""
+        """The number of rows of each table so far."""
         library, handle = self._library, self._handle
         return {name: library.duoscope_rows(handle, number) for number, name in enumerate(self._tables)}
 
     def blocks(self) -> list[Block]:
-        """The rows gathered so far, a block a table that has any."""
+        """The rows gathered so far, one block per table that has any."""
         return list(self._blocks())
 
     def _blocks(self) -> Iterator[Block]:
         for number, name in enumerate(self._tables):
             rows: int = self._library.duoscope_rows(self._handle, number)
             if rows:
-                # Written where it stays: a block has megabytes.
+                # Written in place: a block has megabytes.
                 size: int = self._library.duoscope_native(self._handle, number, None)
                 native = _new_bytes(None, size)
                 self._library.duoscope_native(self._handle, number, _place_of(native))
@@ -423,7 +410,7 @@ class Decoder:
         self._library.duoscope_clear(self._handle)
 
     def forget(self) -> None:
-        """Put into the catalogue anew what earlier rows have put there: now and then, or when those rows were lost."""
+        """Make the next rows enter the catalogue again: at intervals, or when earlier rows were lost."""
         self._library.duoscope_forget(self._handle)
 
     def __del__(self) -> None:
@@ -431,7 +418,7 @@ class Decoder:
             self._library.duoscope_close(self._handle)
 
 
-# A bytes object that is yet to be filled, and where it lies.
+# A bytes object that is still to be filled, and its address.
 _new_bytes: Final = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)(
     ("PyBytes_FromStringAndSize", ctypes.pythonapi)
 )

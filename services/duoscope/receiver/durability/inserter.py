@@ -109,7 +109,7 @@ class Inserter:
             _inserts.labels(insert.table, "rejected").inc()
             if error.code in _NOT_THE_DATA:
                 raise unavailable(
-                    "The telemetry store is not in order.",
+                    "The telemetry store returned an unexpected error.",
                     code="telemetry-store-unavailable",
                     retry_after_s=limits.INGEST_RETRY_AFTER_S,
                     detail=str(error),

@@ -129,7 +129,7 @@ class Spool:
         """Raise UNAVAILABLE when the disk space set apart for outages is used up, or the disk is nearly full."""
         if self._bytes > limits.INGEST_SPOOL_BYTES_MAX:
             raise unavailable(
-                "The telemetry store is away and the spool is full; send the same request again later.",
+                "The telemetry store is down and the spool is full; send the same request again later.",
                 code="spool-full",
                 retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
             )
@@ -146,7 +146,7 @@ class Spool:
             # What waits may be older than this process.
             since = datetime.fromtimestamp(min(self._inserter.away_since, self._oldest), UTC)
             raise unavailable(
-                f"The telemetry store is away since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
+                f"The telemetry store is down since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
                 f"disk, where {self._batches:,} batches ({self._waiting_bytes:,} bytes) wait.",
                 code="spooling",
                 retry_after_s=limits.INGEST_RETRY_AFTER_S,

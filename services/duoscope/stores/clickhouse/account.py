@@ -12,7 +12,7 @@ from duoscope.stores.clickhouse.schema import DATABASE
 
 
 class SchemaAccount:
-    """What the migrator needs of a client."""
+    """The client that the migrator uses."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -36,7 +36,7 @@ _INSERT_SETTINGS = "SETTINGS async_insert = 0, insert_deduplicate = 0"
 
 
 class ClickHouseAccount(Protocol):
-    """What the migrator needs of a client; both interfaces of clickhouse-connect provide it."""
+    """The client that the migrator uses; both interfaces of clickhouse-connect provide it."""
 
     def execute(self, sql: str) -> None:
         """Run a statement that returns no rows."""

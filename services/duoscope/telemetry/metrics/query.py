@@ -90,7 +90,7 @@ class MetricPage(Struct, frozen=True):
 
 
 class SchemaUrls(Struct, frozen=True):
-    """Which versions of the semantic conventions points name, those of the resource and those of the scope."""
+    """The versions of the semantic conventions that points name: those of the resource and those of the scope."""
 
     resource: Annotated[list[str], Meta(examples=[["https://opentelemetry.io/schemas/1.30.0"]])]
     scope: list[str]

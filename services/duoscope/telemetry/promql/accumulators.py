@@ -11,9 +11,7 @@ from duoscope.telemetry.promql.values import Floats, Ints
 
 
 def ranks(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """For windows into an array, yield the first element of each, then the second …: which windows have one, and
-    where.
-    """
+    """Yield the first element of each window into an array, then the second …: which windows have one, and where."""
     lengths = (high - low).ravel()
     first = low.ravel()
     order = np.argsort(-lengths, kind="stable")

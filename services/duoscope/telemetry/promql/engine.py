@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from duoscope.kernel.limits import METRIC_POINTS_MAX
-from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.evaluate import Evaluation
 from duoscope.telemetry.promql.grids import Times, selected
 from duoscope.telemetry.promql.storage import Request, Storage
+from duoscope.telemetry.promql.syntax import tree
 from duoscope.telemetry.promql.values import Ints, Notes, Points, Scalar, String, Vector, named
 
 LOOKBACK_MS: Final = 300_000

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from duoscope.telemetry.promql import grids, tree
+from duoscope.telemetry.promql import grids
 from duoscope.telemetry.promql.errors import not_there
 from duoscope.telemetry.promql.functions import aggregate, binary, windows
 from duoscope.telemetry.promql.functions.calls import absent, called
 from duoscope.telemetry.promql.functions.over_time import KEEPS_NAME, RANGE_FUNCTIONS
 from duoscope.telemetry.promql.grids import Times
-from duoscope.telemetry.promql.tree import unwrapped
+from duoscope.telemetry.promql.syntax import tree
+from duoscope.telemetry.promql.syntax.tree import unwrapped
 from duoscope.telemetry.promql.values import (
     STALE,
     Floats,

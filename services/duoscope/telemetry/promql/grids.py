@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from duoscope.kernel.limits import PROMQL_CELLS_MAX
-from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.syntax import tree
 from duoscope.telemetry.promql.values import Ints
 
 SUBQUERY_STEP_MS: Final = 60_000
@@ -68,7 +68,7 @@ def inner(node: tree.Subquery, ends: Ints) -> Ints:
 
 
 def selected(node: tree.Node, times: Times) -> list[Wanted]:
-    """What must be read to evaluate an expression."""
+    """The selectors and times that must be read to evaluate an expression."""
     return list(_selected(node, times.moments, times))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import Points
 
 

@@ -10,7 +10,7 @@ from duoscope.kernel.limits import PROMQL_CELLS_MAX
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.text import place
+from duoscope.telemetry.promql.syntax.text import place
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -30,12 +30,12 @@ def filled(hist: Objects) -> Bools:
 
 
 def anywhere(has: Bools) -> Bools:
-    """For series by steps, the steps that any series has."""
+    """The steps that any series has."""
     return np.asarray(has.any(axis=0), np.bool_)
 
 
 def at_any_time(has: Bools) -> Bools:
-    """For series by steps, the series that have any step."""
+    """The series that have any step."""
     return np.asarray(has.any(axis=1), np.bool_)
 
 
@@ -149,7 +149,7 @@ class Points:
         )
 
     def windows(self, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """For each series and window (start, end], the first point in it and the first after it."""
+        """The first point in each window (start, end] of each series, and the first after it."""
         series = len(self.labels)
         shape = (series, len(ends))
         if not series or not len(ends) or not len(self.times):

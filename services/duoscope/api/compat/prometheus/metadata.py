@@ -14,9 +14,9 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.naming import families
 from duoscope.telemetry.promql.storage import Request as Selection
-from duoscope.telemetry.promql.stored import ClickHouseStorage
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
+from duoscope.telemetry.promql.stored.naming import families
 
 _VERSION: Final = "3.0.0"
 """The version of Prometheus whose API and language this matches; clients decide by it what they may use."""

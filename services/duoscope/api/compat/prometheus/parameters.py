@@ -15,9 +15,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.telemetry.promql import parse
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.syntax import parse
+from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.times import unix_nano
 
 _NS_PER_MS: Final = 1_000_000

@@ -13,10 +13,12 @@ from duoscope.api.compat.prometheus.parameters import Parameters
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.limits import PROMQL_TIMEOUT_S
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry.promql import engine, exemplars, parse, tree_json
+from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql.engine import Answer
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.stored import ClickHouseStorage
+from duoscope.telemetry.promql.stored import exemplars
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
+from duoscope.telemetry.promql.syntax import parse, tree_json
 
 _MS: Final = 1000
 _NS_PER_MS: Final = 1_000_000

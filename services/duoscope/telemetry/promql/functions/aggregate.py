@@ -14,7 +14,7 @@ from duoscope.telemetry.promql.errors import ExpressionError, execution
 from duoscope.telemetry.promql.histograms import Histogram, compatible, text_of
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import formatted, plain
-from duoscope.telemetry.promql.text import shown
+from duoscope.telemetry.promql.syntax.text import shown
 from duoscope.telemetry.promql.values import (
     Bools,
     Floats,

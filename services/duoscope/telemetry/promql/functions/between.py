@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from duoscope.telemetry.promql.histograms import Histogram, compatible
-from duoscope.telemetry.promql.tree import Binary
+from duoscope.telemetry.promql.syntax.tree import Binary
 from duoscope.telemetry.promql.values import Bools, Floats, Notes, Objects, Vector
 
 ARITHMETIC: Final[dict[str, Callable[[Floats, Floats], Floats]]] = {

@@ -9,7 +9,7 @@ from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.functions import between
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.tree import Binary, Matching
+from duoscope.telemetry.promql.syntax.tree import Binary, Matching
 from duoscope.telemetry.promql.values import (
     Bools,
     Ints,

@@ -6,14 +6,14 @@ from typing import Final, Protocol
 import numpy as np
 
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.errors import ExpressionError, not_there
 from duoscope.telemetry.promql.functions import buckets, information, instant, native, relabel
 from duoscope.telemetry.promql.grids import Times
 from duoscope.telemetry.promql.histograms import Histogram
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import formatted
-from duoscope.telemetry.promql.tree import unwrapped
+from duoscope.telemetry.promql.syntax import tree
+from duoscope.telemetry.promql.syntax.tree import unwrapped
 from duoscope.telemetry.promql.values import Bools, Floats, Ints, Notes, Scalar, String, Value, Vector, anywhere
 
 _OF_NATIVE: Final[dict[str, Callable[[Histogram], float]]] = {

@@ -8,7 +8,7 @@ import numpy as np
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.tree import Matcher, Selector
+from duoscope.telemetry.promql.syntax.tree import Matcher, Selector
 from duoscope.telemetry.promql.values import Bools, Ints, Vector, anywhere, merged
 
 _IDENTITY: Final = frozenset({"job", "instance"})

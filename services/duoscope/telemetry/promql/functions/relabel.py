@@ -11,7 +11,7 @@ from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql import patterns
 from duoscope.telemetry.promql.errors import ExpressionError, execution
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.text import shown
+from duoscope.telemetry.promql.syntax.text import shown
 from duoscope.telemetry.promql.values import Vector, merged
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")

@@ -14,12 +14,13 @@ import numpy as np
 from duoscope.kernel.limits import PROMQL_POINTS_MAX, PROMQL_SERIES_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql import stored_points, stored_series
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.naming import TARGET_INFO, Family, Kind, Shape, families
 from duoscope.telemetry.promql.storage import Request, meets
-from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.stored import points as stored_points
+from duoscope.telemetry.promql.stored import series as stored_series
+from duoscope.telemetry.promql.stored.naming import TARGET_INFO, Family, Kind, Shape, families
+from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import Points
 
 _SHAPES: Final = """

@@ -9,14 +9,14 @@ import numpy as np
 from duoscope.kernel.limits import PROMQL_HISTOGRAMS_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql import stored_series
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.histograms import Histogram
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import plain
 from duoscope.telemetry.promql.storage import meets
-from duoscope.telemetry.promql.stored_series import TIME, Series
-from duoscope.telemetry.promql.tree import Matcher
+from duoscope.telemetry.promql.stored import series as stored_series
+from duoscope.telemetry.promql.stored.series import TIME, Series
+from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import STALE, Bools, Floats, Ints, Objects, Points
 
 _ROW: Final = np.dtype([("key", "<u8"), ("time", "<i8"), ("stale", "u1"), ("own", "<f8"), ("value", "<f8")])

@@ -6,8 +6,8 @@ from typing import Any, Final, cast
 
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.naming import label_name
 from duoscope.telemetry.promql.numerals import plain
+from duoscope.telemetry.promql.stored.naming import label_name
 
 SERVICE: Final = frozenset({"service.name", "service.namespace", "service.instance.id"})
 """The attributes that `job` and `instance` are made of."""

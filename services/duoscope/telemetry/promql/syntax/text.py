@@ -55,7 +55,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a part of the expression begins: `paren`, `call`, `selector`, `number`, `string` or `unary`."""
+    """The beginning of a part of the expression: `paren`, `call`, `selector`, `number`, `string` or `unary`."""
 
     kind: str
     start: int

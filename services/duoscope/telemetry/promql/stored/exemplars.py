@@ -6,12 +6,12 @@ from typing import Any, Final
 from duoscope.kernel.limits import SEARCH_LIMIT_MAX
 from duoscope.telemetry import values
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql import tree
-from duoscope.telemetry.promql.attributes import text_of
-from duoscope.telemetry.promql.naming import label_name
 from duoscope.telemetry.promql.numerals import plain
-from duoscope.telemetry.promql.stored import ClickHouseStorage
-from duoscope.telemetry.promql.stored_series import TIME, bounds
+from duoscope.telemetry.promql.stored.attributes import text_of
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
+from duoscope.telemetry.promql.stored.naming import label_name
+from duoscope.telemetry.promql.stored.series import TIME, bounds
+from duoscope.telemetry.promql.syntax import tree
 
 _MS: Final = 1000
 _PARTS: Final = frozenset({"value", "bucket", "native"})

@@ -3,8 +3,8 @@
 from typing import Any
 
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql import tree
 from duoscope.telemetry.promql.numerals import plain
+from duoscope.telemetry.promql.syntax import tree
 
 
 def of_tree(node: tree.Node) -> dict[str, Any]:  # noqa: C901, PLR0911 - a branch for each kind of node

@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 import promql_parser as library
 
-from duoscope.telemetry.promql import patterns, text, tree
+from duoscope.telemetry.promql import patterns
 from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.syntax import text, tree
 
 NAME: Final = "__name__"
 DURATION_S_MAX: Final = 1e11

@@ -7,10 +7,10 @@ from typing import Any, Final
 from duoscope.kernel.limits import PROMQL_SERIES_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql.attributes import series_labels, target_labels
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.promql.naming import Family, Part
 from duoscope.telemetry.promql.numerals import plain
+from duoscope.telemetry.promql.stored.attributes import series_labels, target_labels
+from duoscope.telemetry.promql.stored.naming import Family, Part
 
 NS_PER_MS: Final = 1_000_000
 _LATEST_MS: Final = 9_000_000_000_000

@@ -1,0 +1,1 @@
+"""Series as ClickHouse stores them: their points, labels, names and exemplars."""

@@ -1,0 +1,1 @@
+"""What an expression says: its text becomes a tree, and the tree JSON."""
