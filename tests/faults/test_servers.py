@@ -340,7 +340,7 @@ def test_readiness_says_that_it_is_spooling(deployment, tenant, load, audit):
         sending.wait_for(FLOW)
         answer = httpx.get(f"http://127.0.0.1:{receiver.http_port}/health/ready")
         assert answer.status_code == 503
-        assert "away since" in answer.text
+        assert "down since" in answer.text
         shown = httpx.get(f"http://127.0.0.1:{receiver.metrics_port}/metrics").text
         assert "duoscope_ingest_store_away 1.0" in shown
         deployment.start_front()

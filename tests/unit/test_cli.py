@@ -87,7 +87,7 @@ def test_a_demo_tells_a_password_that_has_ended():
 
 def test_a_demo_with_nobody_to_send_to_says_so(capsys):
     assert run(["demo", "--endpoint", "127.0.0.1:9", "--api-key", "k"]) == 1
-    assert "Nothing takes OTLP over gRPC at http://127.0.0.1:9" in capsys.readouterr().err
+    assert "Nothing accepts OTLP over gRPC at http://127.0.0.1:9" in capsys.readouterr().err
 
 
 def test_a_defect_shows_no_traceback_unless_asked_for(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""What the bodies and answers of people and places share: names, codes, and how a PATCH says what it leaves alone."""
+"""What the bodies and answers of the directory share: names, codes, and the form of a PATCH."""
 
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -41,21 +41,23 @@ _SETTINGS_BYTES_MAX = 64 * 1024
 
 
 def shown(row: object, answer: type[T]) -> T:
-    """Return a row as the API's answer, which has fewer fields than the row: the others stay inside."""
+    """Return a row as the API's answer, which leaves out some of the row's fields."""
     return msgspec.convert(row, answer, from_attributes=True)
 
 
 def items(schema: Schema) -> dict[str, Any]:
-    """For `extra_json_schema` of a list's Meta: what its items are, which Litestar leaves out of the document."""
+    """Values for `extra_json_schema` of a list's Meta: the schema of its items, which Litestar leaves out of the
+    document.
+    """
     return {"extra": {"items": schema}}
 
 
 class Change(Struct, forbid_unknown_fields=True):
-    """A PATCH: what is not given stays as it is."""
+    """The body of a PATCH: fields that are not given keep their values."""
 
 
 def given(change: Change) -> dict[str, Any]:
-    """The fields that the body names; INVALID for none, and for free settings that are too large to keep."""
+    """The fields that the body names. Raises INVALID for none, and for settings that are too large to store."""
     changes = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
     if not changes:
         raise invalid(f"Give at least one of {', '.join(change.__struct_fields__)}.")
@@ -64,7 +66,7 @@ def given(change: Change) -> dict[str, Any]:
 
 
 def check_settings(settings: dict[str, Any] | None) -> None:
-    """INVALID for more than 64 KiB, or for a NUL, which PostgreSQL keeps in no text."""
+    """Raise INVALID for more than 64 KiB, or for a NUL, which PostgreSQL cannot store in text."""
     encoded = msgspec.json.encode(settings)
     if len(encoded) > _SETTINGS_BYTES_MAX or b"\\u0000" in encoded:
         raise invalid("settings are up to 64 KiB of JSON, without U+0000.")

@@ -1,4 +1,4 @@
-"""Cookies that are ours alone: no script reads them, and over https no other host of the domain can plant one."""
+"""Cookies for this host only: no script can read them, and over https no other host of the domain can set one."""
 
 from typing import Literal
 
@@ -6,21 +6,21 @@ from litestar.datastructures import Cookie
 
 
 def cookie_name(name: str, *, is_secure: bool) -> str:
-    """Return the name of a cookie, with the prefix that binds it to this host where people come over https."""
+    """The name of a cookie, with the prefix that binds it to this host if users connect over https."""
     return f"__Host-duoscope-{name}" if is_secure else f"duoscope-{name}"
 
 
 def own_cookie(
     name: str, value: str, *, lifetime_s: int, is_secure: bool, same_site: Literal["lax", "strict"]
 ) -> Cookie:
-    """Return a cookie for this host alone.
+    """Make a cookie for this host only.
 
     Args:
-        name: what it is for, in a word.
+        name: its purpose, in a word.
         value: its value.
         lifetime_s: how long browsers keep it.
-        is_secure: whether people come over https.
-        same_site: whether it comes along from other sites: `lax` for following a link from there, `strict` for never.
+        is_secure: whether users connect over https.
+        same_site: whether requests from other sites send it: `lax` for following a link from there, `strict` for never.
     """
     return Cookie(
         key=cookie_name(name, is_secure=is_secure),

@@ -1,6 +1,6 @@
-"""What all lists of the API share: `limit`, `cursor`, `sort`, and the cursor that leads to the next page.
+"""What all lists of the API share: `limit`, `cursor`, `sort`, and the cursor of the next page.
 
-A cursor is opaque and made for one list with its sort and filters. Anyone can make one up: it is checked, and shows
+A cursor is opaque and belongs to one list with its sort and filters. Anyone can forge one: it is checked, and shows
 nothing that the list itself would not.
 """
 
@@ -63,7 +63,7 @@ def paging(
         QueryParameter(description="A field such as `name` or `created_at`; with `-` before it, descending."),
     ] = None,
 ) -> Paging:
-    """Provides `paging` to handlers of lists."""
+    """Provide `paging` to handlers of lists."""
     return Paging(limit, cursor, sort)
 
 
@@ -76,15 +76,15 @@ async def page(
     answer: type[T],
     read: Callable[[Record], object] = dict,
 ) -> tuple[list[T], str | None]:
-    """Return one page of what the transaction may see, and the cursor of the next page.
+    """Read one page of the rows that the transaction may see. Also returns the cursor of the next page.
 
     Args:
         tx: the transaction to read in.
         spec: how the resource may be listed.
         asked: the parameters of the request.
-        filters: values by the names of the listing's filters; None is no filter.
+        filters: values by the names of the listing's filters; None means no filter.
         answer: the type of an item, whose fields are columns of the row.
-        read: makes of a row what has those fields, where the columns alone are not enough.
+        read: turns a row into an object with those fields, if the columns alone are not enough.
 
     Raises:
         DuoscopeError: INVALID `invalid-request` for the sort or a filter, `invalid-cursor`.

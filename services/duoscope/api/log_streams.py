@@ -63,7 +63,7 @@ class LogStreams:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
                 "too-many-tails",
-                f"Your tenant has {limits.LOG_STREAMS_TENANT_MAX} log streams open, as many as it may have; close one.",
+                f"Your tenant has {limits.LOG_STREAMS_TENANT_MAX} log streams open, the maximum; close one.",
                 retry_after_s=limits.LOG_STREAMS_RETRY_AFTER_S,
             )
         # The last slots are for tenants that have none.

@@ -57,14 +57,14 @@ def mfa_option(command: Command) -> Command:
         "--mfa-required/--mfa-optional",
         default=True,
         show_default=True,
-        help="Whether the people of an organization that this makes need a second factor.",
+        help="Whether users of a newly created organization need a second factor.",
     )(command)
 
 
 def _password_options(command: Command) -> Command:
-    command = click.option("--generate", is_flag=True, help="Make a password that works for a day, and print it once.")(
-        command
-    )
+    command = click.option(
+        "--generate", is_flag=True, help="Generate a password that is valid for a day, and print it once."
+    )(command)
     return click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")(command)
 
 
@@ -74,9 +74,9 @@ def _password_options(command: Command) -> Command:
     "--organization",
     default="Default",
     show_default=True,
-    help="Name or code; made if there is none. Its organization-wide roles count in the tenant too.",
+    help="Name or code; created if it does not exist. Its organization-wide roles apply in the tenant too.",
 )
-@click.option("--workspace", default="Default", show_default=True, help="Made if there is none of that name.")
+@click.option("--workspace", default="Default", show_default=True, help="Created if it does not exist.")
 @click.option(
     "--retention-days",
     type=_RETENTION,
@@ -176,7 +176,7 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
     "--allow",
     type=click.Choice((*PERMISSIONS, *READ_PERMISSIONS)),
     multiple=True,
-    help="What the key may do; may be given several times. Sending everything if not given.",
+    help="A permission of the key; can be given several times. [default: send all signals]",
 )
 @click.option("--expires-in-days", type=click.IntRange(min=1), metavar="DAYS", help="Never, if not given.")
 @settings_options("data_dir")
@@ -213,7 +213,7 @@ def create_api_key(
 
 
 @admin.command("list-api-keys")
-@click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant's.")
+@click.option("--tenant", "tenant_id", type=click.UUID, help="Only keys of this tenant.")
 @settings_options("data_dir")
 @json_option
 def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) -> None:
@@ -245,7 +245,7 @@ def list_api_keys(settings: Settings, tenant_id: UUID | None, *, as_json: bool) 
     type=click.IntRange(0, GRACE_HOURS_MAX),
     default=24,
     show_default=True,
-    help="Hours for which the present secret works as well.",
+    help="Hours for which the previous secret keeps working.",
 )
 @settings_options("data_dir")
 @json_option

@@ -27,7 +27,8 @@ _SHOWN_MAX = 50
     "--anchors",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Compare with the heads noted in this file by an earlier run, and note the present ones if nothing is found. "
+    help="Compare with the heads that an earlier run wrote to this file, then write the current ones if nothing "
+    "is found. "
     "Keep it where nobody who can reach the stores can change it.",
 )
 @settings_options("data_dir")

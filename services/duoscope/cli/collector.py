@@ -12,7 +12,7 @@ from duoscope.kernel.settings import Settings
 
 
 @click.command("collector-config")
-@click.option("--api-key", metavar="KEY", help="The key it sends with. [default: from credentials.json]")
+@click.option("--api-key", metavar="KEY", help="API key to send with. [default: from credentials.json]")
 @settings_options("host", "data_dir")
 def collector_config(settings: Settings, api_key: str | None) -> None:
     """Print a complete configuration for an OpenTelemetry collector that sends here.

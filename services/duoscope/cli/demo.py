@@ -40,22 +40,22 @@ ENDED_AGO_NS: Final = 200_000_000
     metavar="KEY",
     envvar="DUOSCOPE_DEMO_API_KEY",
     show_envvar=True,
-    help="API key to send with; others on this machine may see it here, and not in the environment. "
+    help="API key to send with. Other users of this machine can see options, but not environment variables. "
     "[default: from credentials.json]",
 )
 @click.option(
     "--ca-file",
     type=_FILE,
     metavar="FILE",
-    help="Certificate of the authority that signed the receiver's, in PEM. [default: those the system trusts]",
+    help="PEM certificate of the authority that signed the receiver's. [default: those the system trusts]",
 )
 @click.option(
     "--cert-file",
     type=_FILE,
     metavar="FILE",
-    help="Certificate to show, in PEM, with --key-file: for a receiver with DUOSCOPE_OTLP_TLS_CLIENT_CA.",
+    help="PEM certificate to present, with --key-file: for a receiver with DUOSCOPE_OTLP_TLS_CLIENT_CA.",
 )
-@click.option("--key-file", type=_FILE, metavar="FILE", help="Key of the certificate to show, in PEM.")
+@click.option("--key-file", type=_FILE, metavar="FILE", help="PEM key of that certificate.")
 @click.option(
     "--duration",
     type=click.IntRange(1, DURATION_MAX_S),
@@ -70,7 +70,7 @@ ENDED_AGO_NS: Final = 200_000_000
     default=10,
     show_default=True,
     metavar="REQUESTS",
-    help="Requests a second that pretend people make of the fleet; each is about eight spans.",
+    help="Requests per second from simulated users; each makes about eight spans.",
 )
 @settings_options("data_dir")
 def demo(  # noqa: PLR0917 - each is an option

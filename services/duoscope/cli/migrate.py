@@ -64,7 +64,7 @@ def migrate_plan(settings: Settings, *, as_json: bool) -> None:
 @migrate.command("down")
 @click.option("--store", type=click.Choice(list(_STORES)), required=True, help="Which of the two stores.")
 @click.option("--to", type=click.IntRange(min=0), metavar="VERSION", required=True, help="Version to go back to.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @settings_options("data_dir")
 def migrate_down(settings: Settings, store: str, to: int, *, yes: bool) -> None:
     """Undo a store's migrations above a version. THE DATA IN THEIR TABLES IS LOST."""

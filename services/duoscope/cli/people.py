@@ -61,7 +61,7 @@ def create_organization(settings: Settings, name: str, region: str, *, mfa_requi
 @click.command("invite")
 @click.argument("email")
 @click.option("--organization", required=True, help="Code of the organization; see list-tenants.")
-@click.option("--role", default="viewer", show_default=True, help="Built-in, or one of the organization's own.")
+@click.option("--role", default="viewer", show_default=True, help="A built-in role, or one of the organization.")
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only in this tenant; organization-wide if not given.")
 @settings_options("data_dir")
 @json_option

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.command("rotate-encryption-key")
 @click.option(
-    "--resume", is_flag=True, help="Make no new key: finish what an earlier run, or a new secret, left to do."
+    "--resume", is_flag=True, help="Make no new key: finish an interrupted run, or apply a new instance secret."
 )
 @click.option(
     "--abandon",
     is_flag=True,
-    help="For a lost instance secret, with duoscope stopped: give up second factors and client secrets that nobody can "
-    "read any more, so that it starts again.",
+    help="For a lost instance secret, with duoscope stopped: give up the second factors and client secrets that "
+    "nobody can read any more, so that it starts again.",
 )
 @settings_options("data_dir")
 @json_option
@@ -65,7 +65,7 @@ def rotate_encryption_key(settings: Settings, *, resume: bool, abandon: bool, as
 @click.option(
     "--revoke",
     is_flag=True,
-    help="The keys so far stop working now, for one that may have leaked: clients have to refresh their tokens.",
+    help="All other keys stop working now, for a key that may have leaked: clients have to refresh their tokens.",
 )
 @settings_options("data_dir")
 @json_option

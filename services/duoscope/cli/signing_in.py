@@ -69,8 +69,8 @@ def allow_password(settings: Settings, email: str, hours: int) -> None:
 
 @click.command("verify-domain")
 @click.argument("domain")
-@click.option("--organization", required=True, help="Code of the organization whose domain it is; see list-tenants.")
-@click.option("--take-over", is_flag=True, help="End another organization's proof of it.")
+@click.option("--organization", required=True, help="Code of the organization that owns the domain; see list-tenants.")
+@click.option("--take-over", is_flag=True, help="Remove another organization's proof.")
 @settings_options("data_dir")
 @json_option
 def verify_domain(settings: Settings, domain: str, organization: str, *, take_over: bool, as_json: bool) -> None:

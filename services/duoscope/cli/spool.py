@@ -100,7 +100,7 @@ def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
 
 @spool.command("replay")
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--all", "everything", is_flag=True, help="Everything that was set aside.")
+@click.option("--all", "everything", is_flag=True, help="All batches that were set aside.")
 @settings_options("data_dir")
 def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> None:
     """Insert poison batches again. Those that are still torn or refused are set aside once more."""
@@ -119,7 +119,7 @@ def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> N
 
 @spool.command("drop")
 @click.argument("names", nargs=-1, required=True, metavar="BATCH...")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @settings_options("data_dir")
 def drop(settings: Settings, names: tuple[str, ...], *, yes: bool) -> None:
     """Delete poison batches for good. Their telemetry was acknowledged and is lost."""

@@ -132,7 +132,7 @@ class Mailer:
             raise DuoscopeError(
                 ErrorKind.CONFLICT,
                 "mail-not-configured",
-                "This installation sends no mail: its operator has to set DUOSCOPE_SMTP_URL first, "
+                "This installation cannot send mail: its operator has to set DUOSCOPE_SMTP_URL first, "
                 "or invites and sets passwords from the command line (duoscope admin).",
             )
 
@@ -212,7 +212,7 @@ class Mailer:
         return DuoscopeError(
             ErrorKind.UNAVAILABLE,
             "mail-server-unavailable",
-            "The mail server does not take mail now.",
+            "The mail server does not accept mail now.",
             detail=detail,
             retry_after_s=RETRY_FIRST_S,
         )

@@ -125,7 +125,7 @@ def _refusal(endpoint: str, error: Any, *, tls: Tls) -> DuoscopeError:
     asked = endpoint.startswith("https:") and tls.certificate is None
     show = " If it asks for clients' certificates, show one: --cert-file and --key-file." if asked else ""
     return unavailable(
-        f"Nothing takes OTLP over gRPC at {endpoint}. Start `duoscope up` in another terminal, "
+        f"Nothing accepts OTLP over gRPC at {endpoint}. Start `duoscope up` in another terminal, "
         f"or say with --endpoint where it listens.{show}",
         code="demo-no-receiver",
         retry_after_s=CHECK_TIMEOUT_S,

@@ -82,7 +82,7 @@ def check(name: str, value: object) -> int:
     of range.
     """
     if name not in _RANGES:
-        raise invalid(f"There is no limit {name!r}; there are {', '.join(NAMES)}.")
+        raise invalid(f"There is no limit {name!r}; the limits are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
         low, high = _RANGES[name]
         raise invalid(f"{name} is a whole number from {low} to {high:,}" + (", 0 for no limit." if not low else "."))

@@ -92,7 +92,7 @@ def check(name: str, value: object) -> int:
     of range.
     """
     if name not in _RANGES:
-        raise invalid(f"There is no limit {name!r} of an organization; there are {', '.join(NAMES)}.")
+        raise invalid(f"An organization has no limit {name!r}; its limits are {', '.join(NAMES)}.")
     if not _is_valid(name, value):
         low, high = _RANGES[name]
         raise invalid(f"{name} is a whole number from {low} to {high:,}.")

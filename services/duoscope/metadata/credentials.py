@@ -24,7 +24,7 @@ class Addressee:
 
     @property
     def user(self) -> UserRef:
-        """Who they are."""
+        """The reference of the user."""
         return UserRef(self.organization_id, self.user_id)
 
 

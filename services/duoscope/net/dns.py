@@ -42,7 +42,7 @@ def parse_servers(text: str) -> tuple[tuple[str, int], ...]:
         return tuple(_server(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise invalid(
-            f"DUOSCOPE_DNS_SERVERS: {str(error)!r} is no address with or without a port, such as 10.0.0.53 or "
+            f"DUOSCOPE_DNS_SERVERS: {str(error)!r} is not an address, with or without a port, such as 10.0.0.53 or "
             "127.0.0.1:5353.",
             code="invalid-settings",
         ) from error

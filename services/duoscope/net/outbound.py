@@ -309,14 +309,14 @@ def _refused(why: str) -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.INVALID,
         "address-refused",
-        "This address may not be asked: it takes https and a public address.",
+        "This address is not allowed: use https and a public address.",
         detail=why,
     )
 
 
 def _failed(url: str, why: str) -> DuoscopeError:
     return unavailable(
-        "The other side did not answer as it should; try again later.",
+        "The other server did not answer correctly; try again later.",
         code="outbound-failed",
         retry_after_s=RETRY_AFTER_S,
         detail=f"{url}: {why}",

@@ -125,7 +125,7 @@ class TlsFiles:
                     f"A TLS file of the OTLP ports cannot be read: {error.filename}: {error.strerror}. They are named "
                     "by DUOSCOPE_OTLP_TLS_CERT, DUOSCOPE_OTLP_TLS_KEY and DUOSCOPE_OTLP_TLS_CLIENT_CA."
                 ) from error
-        raise _invalid("The TLS files of the OTLP ports change while they are read.")
+        raise _invalid("The TLS files of the OTLP ports were changed while duoscope read them.")
 
     def _load_once(self) -> _Loaded:
         signature = self._signature()
@@ -137,7 +137,7 @@ class TlsFiles:
             context.load_cert_chain(self._certificate, self._key, password=_no_password)
         except ssl.SSLError as error:
             raise _invalid(
-                "OpenSSL does not take the certificate of DUOSCOPE_OTLP_TLS_CERT: is it too weak?"
+                "OpenSSL does not accept the certificate in DUOSCOPE_OTLP_TLS_CERT: is it too weak?"
             ) from error
         if client_ca is not None:
             context.load_verify_locations(cadata=client_ca.decode("ascii"))
@@ -169,11 +169,11 @@ def _check(certificate: bytes, key: bytes, client_ca: bytes | None) -> None:
     try:
         leaf = x509.load_pem_x509_certificates(certificate)[0]
     except ValueError as error:
-        raise _invalid("DUOSCOPE_OTLP_TLS_CERT holds no PEM certificate.") from error
+        raise _invalid("DUOSCOPE_OTLP_TLS_CERT contains no PEM certificate.") from error
     try:
         private = serialization.load_pem_private_key(key, None)
     except (ValueError, TypeError) as error:
-        raise _invalid("DUOSCOPE_OTLP_TLS_KEY holds no PEM private key without a password.") from error
+        raise _invalid("DUOSCOPE_OTLP_TLS_KEY contains no PEM private key without a password.") from error
     if private.public_key() != leaf.public_key():
         raise _invalid("DUOSCOPE_OTLP_TLS_KEY is not the key of the first certificate in DUOSCOPE_OTLP_TLS_CERT.")
     if client_ca is not None:
@@ -181,7 +181,7 @@ def _check(certificate: bytes, key: bytes, client_ca: bytes | None) -> None:
             x509.load_pem_x509_certificates(client_ca)
             client_ca.decode("ascii")
         except ValueError as error:
-            raise _invalid("DUOSCOPE_OTLP_TLS_CLIENT_CA holds no PEM certificate.") from error
+            raise _invalid("DUOSCOPE_OTLP_TLS_CLIENT_CA contains no PEM certificate.") from error
     expires_s = leaf.not_valid_after_utc.timestamp()
     _expires.set(expires_s)
     if expires_s * 1e9 < now_unix_nano():

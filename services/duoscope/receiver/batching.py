@@ -1,7 +1,7 @@
-"""Gathers requests into few large batches, and bounds what waits.
+"""Gathers requests into few large batches, and limits how many wait.
 
-An INSERT has a fixed price (ClickHouse analyses every view anew), so requests that arrive together share one. A batch
-leaves when it is full, or a set time after the one before it started; an idle receiver does not wait at all.
+An INSERT has a fixed price (ClickHouse analyses every view again), so requests that arrive together share one. A batch
+leaves when it is full, or a set time after the previous one started; an idle receiver does not wait at all.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from duoscope.receiver.decoder import Outcome
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request that waits. `done` is resolved exactly once; `applied` is what its tenant may send."""
+    """One waiting request. `done` is resolved exactly once; `applied` has the limits of its tenant."""
 
     principal: IngestPrincipal
     raw: bytes
@@ -33,7 +33,7 @@ class Request:
     applied: IngestLimits = field(default_factory=IngestLimits)
 
     def resolve(self, outcome: Outcome | Exception) -> None:
-        """Answer; a second answer is ignored."""
+        """Answer the request; a second answer is ignored."""
         if self.done.done():
             return
         if isinstance(outcome, Exception):
@@ -52,7 +52,7 @@ Commit = Callable[[list[Request]], Awaitable[None]]
 
 
 class Batcher:
-    """The way of one signal's requests. `submit` from any task of the loop it was started in."""
+    """Gathers the requests of one signal. Call `submit` from any task of the loop it was started in."""
 
     def __init__(self, signal: str, commit: Commit, driver: Driver) -> None:
         """Pass batches of `signal`, by its name, to `commit`, which resolves every request and raises nothing."""
@@ -67,7 +67,7 @@ class Batcher:
         self._job = driver.start(_JOBS[signal], self._turn)
 
     def submit(self, request: Request) -> None:
-        """Queue a request; its `done` tells what became of it.
+        """Queue a request; its `done` gets the result.
 
         Raises:
             DuoscopeError: UNAVAILABLE during shutdown.
@@ -80,7 +80,7 @@ class Batcher:
             self._full.set()
 
     async def close(self) -> None:
-        """Take nothing new; commit what waits."""
+        """Accept nothing new; commit what waits."""
         self._closing = True
         self._arrived.set()
         self._full.set()

@@ -56,7 +56,7 @@ class Committer:
         threads: ThreadPoolExecutor,
         claims: IngestLeases | None = None,
     ) -> None:
-        """`claims` where there may be other receivers."""
+        """Create it; with `claims` if there may be other receivers."""
         self._claims = claims
         self._signal = signal
         self._writer = writer
@@ -85,7 +85,7 @@ class Committer:
                 request.resolve(error)
 
     async def _answer_repeated(self, requests: list[Request]) -> tuple[list[Request], bool]:
-        """Answer those that are stored. Those that are not, as far as is known, and whether ClickHouse was asked."""
+        """Answer requests that are already stored. Returns the others, and whether ClickHouse was asked."""
         unknown: list[Request] = []
         for request in requests:
             key, at = _key(request), request.received_ns
@@ -105,7 +105,7 @@ class Committer:
         return unknown, False
 
     async def _answer_stored(self, requests: list[Request]) -> list[Request]:
-        """Answer those that the ledger has."""
+        """Answer the requests that the ledger has. Returns the others."""
         since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
         ask = [(*_place(request), request.digest) for request in requests]
         async with asyncio.timeout(limits.INGEST_LEDGER_MAX_S):
@@ -120,7 +120,7 @@ class Committer:
         return unknown
 
     async def _claimed(self, requests: list[Request]) -> list[Request]:
-        """Those that no other receiver has; the others are answered."""
+        """The requests that no other receiver has; the others are answered."""
         if not requests or not self._claims:
             return requests
         others = await self._claims.take([_key(request) for request in requests])
@@ -176,7 +176,7 @@ class Committer:
             request.resolve(outcome)
 
     def _decode(self, requests: list[Request]) -> "_Decoded":
-        """Decode as many as one batch may hold, the first at least."""
+        """Decode as many requests as one batch may hold, at least the first."""
         if time.monotonic() >= self._catalogue_due:
             self._catalogue_due = time.monotonic() + limits.INGEST_CATALOGUE_PERIOD_S
             self._decoder.forget()
@@ -227,7 +227,7 @@ class Committer:
             "workspace_id": str(scope.workspace_id),
             "tenant_id": str(scope.tenant_id),
             "digest": request.digest,
-            # A whole number would be taken for seconds.
+            # An integer would be taken for seconds.
             "received_at": f"{request.received_ns / 1e9:.3f}",
             "signal": self._signal.name,
             "api_key_id": str(request.principal.api_key_id),
@@ -238,9 +238,10 @@ class Committer:
         }
 
     async def _insert(self, batch: Batch, *, asked: bool) -> Batch:
-        """Commit the batch to ClickHouse or to the disk; when this returns, it may be acknowledged, as it returns.
+        """Commit the batch to ClickHouse or to the disk. The returned batch may be acknowledged.
 
-        Not `asked`, it may hold what is stored already: the spool asks before it inserts anything.
+        If the ledger was not `asked`, the batch may contain what is already stored: the spool asks before it inserts
+        anything.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -254,7 +255,7 @@ class Committer:
         inserting = asyncio.create_task(self._try_to_insert(path, batch), name="insert a batch")
         done, _ = await asyncio.wait({inserting}, timeout=limits.INGEST_COMMIT_MAX_S)
         if not done:
-            # Nobody knows what becomes of it. It goes on, and the spool does it again.
+            # The outcome of this INSERT is unknown. It continues, and the spool repeats it.
             _log.warning("a batch of %s takes too long to store; it goes to disk", self._signal.name)
             self._late.add(inserting)
             inserting.add_done_callback(self._late.discard)
@@ -264,7 +265,7 @@ class Committer:
         return batch
 
     async def _try_to_insert(self, path: Path, batch: Batch) -> Batch | None:
-        """What became of the batch, if it needs nothing more: it is stored, or set aside."""
+        """The result of the batch, if nothing more is needed: it is stored, or set aside."""
         for pause_s in (*limits.INGEST_INSERT_RETRY_PAUSES_S, None):
             try:
                 stored = await self._inserter.insert(batch)
@@ -280,7 +281,7 @@ class Committer:
                 _log.exception("a batch of %s is not stored yet", self._signal.name)
                 return None
             else:
-                # By its first name: a batch that took too long has another by now, and the spool sees to it.
+                # By its first name: a batch that took too long has another by now, and the spool handles it.
                 self._journal.remove(path)
                 return stored
         return None
@@ -302,7 +303,7 @@ class Committer:
 
 
 class _Decoded:
-    """A batch, where any request was sound, and what to answer each request."""
+    """A batch, if any request was valid, and the answer to each request."""
 
     __slots__ = ("batch", "outcomes")
 
@@ -312,7 +313,7 @@ class _Decoded:
 
 
 def _as_stored(sound: "list[tuple[Request, Outcome]]", stored: Batch | None) -> "list[tuple[Request, Outcome]]":
-    """Requests with what became of them where the store judged otherwise than the decoder."""
+    """The requests with their outcomes where the store judged otherwise than the decoder."""
     judged = {part.key: part.outcome for part in stored.parts} if stored else dict[str, Outcome]()
     return [(request, judged.get(_key(request), outcome)) for request, outcome in sound]
 
@@ -323,7 +324,7 @@ def _place(request: Request) -> tuple[str, str]:
 
 
 def _key(request: Request) -> str:
-    """As `Part.key`."""
+    """The key of a request, as `Part.key`."""
     return f"{request.principal.scope.tenant_id}/{request.digest}"
 
 

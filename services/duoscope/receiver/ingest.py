@@ -1,8 +1,8 @@
-"""The way of an OTLP request, the same for every signal and transport.
+"""The path of an OTLP request, the same for every signal and transport.
 
-Authenticate the key, check that it may send the signal, reserve memory, and wait in a batch until what is sound of it
-has committed. Nothing in Python looks at single items: the native decoder does. A request that is the same as one that
-waits gets that one's answer.
+Authenticate the key, check that it may send the signal, reserve memory, and wait in a batch until the valid items have
+committed. Python never looks at single items: the native decoder does. A request that equals a waiting one gets the
+same answer.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 _BEARER = "bearer "
 
 _COUNTED_INLINE_BYTES_MAX: Final = 1024 * 1024
-"""Larger requests are looked at in a thread; here it takes 50 us."""
+"""Larger requests are counted in a thread; this size takes 50 us."""
 
 
 async def _stays() -> bool:
@@ -54,12 +54,12 @@ async def _stays() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What a transport knows of who sends a request.
+    """The sender of a request, as far as the transport knows.
 
     Attributes:
         key: the request's name, from the header `idempotency-key`: the same name and bytes are the same request, and
-            another name is another one. Empty where there is none.
-        is_gone: whether nobody waits for the answer any more.
+            another name is another one. Empty without.
+        is_gone: whether the client has disconnected.
     """
 
     key: str = ""
@@ -71,7 +71,7 @@ IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 
 class Ingest:
-    """What both transports hand their requests to. Make it inside the event loop that will serve."""
+    """Takes the requests of both transports. Create it inside the event loop that will serve."""
 
     def __init__(
         self,
@@ -112,18 +112,18 @@ class Ingest:
         self._unheard = Unheard()
 
     async def start(self) -> None:
-        """Take up what an earlier process left behind, before the first request."""
+        """Load the batches of an earlier process, before the first request."""
         await self._spool.start(self._driver)
         self._refusals.start(self._driver)
         if self._claims:
             self._jobs.append(self._claims.start(self._driver))
 
     async def ready(self) -> None:
-        """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is away."""
+        """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is down."""
         await self._spool.ready()
 
     def background_problems(self) -> list[str]:
-        """A sentence for each background job that does not fare well; requests are taken without it."""
+        """A sentence for each failing background job; requests are accepted nevertheless."""
         return self._driver.problems()
 
     @property
@@ -134,17 +134,17 @@ class Ingest:
     async def authenticate(
         self, headers: Mapping[str, str], signal: Signal, address: str | None = None, endpoint: str = OTLP
     ) -> IngestPrincipal:
-        """Who sends, from `authorization: Bearer <key>` or `x-api-key: <key>`, header names in lower case.
+        """The principal of `authorization: Bearer <key>` or `x-api-key: <key>`, with header names in lower case.
 
         Args:
-            headers: of the request; of gRPC, its metadata.
-            signal: what is sent.
-            address: the client's, numeric; where it is not known, keys that are bound to addresses are refused.
+            headers: of the request; for gRPC, its metadata.
+            signal: the signal.
+            address: the client's, numeric; if unknown, keys with allowed addresses are refused.
             endpoint: method and path, for the key's usage log.
 
         Raises:
-            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key that is not allowed at
-                the address, UNAVAILABLE while the key cannot be checked.
+            DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key that is not allowed
+                from the address, UNAVAILABLE while the key cannot be checked.
         """
         try:
             presented = _presented_key(headers)
@@ -159,18 +159,18 @@ class Ingest:
     def answering(
         self, principal: IngestPrincipal, signal: Signal, address: str | None = None, endpoint: str = OTLP
     ) -> RequestOutcome:
-        """A context for all that follows `authenticate`, with the same arguments: it notes what is answered."""
+        """A context for everything after `authenticate`, with the same arguments: it records the answer."""
         return RequestOutcome(self._keys, self._refusals, principal, signal, address, endpoint)
 
     def enter(self, principal: IngestPrincipal, signal: Signal) -> InFlightRequest:
-        """Let a request be read. The entry is a context that ends with the answer.
+        """Admit a request to be read. The result is a context that ends with the answer.
 
-        The transport reserves memory with it while it reads, and settles it before `accept`, which reserves and
-        charges for itself.
+        The transport reserves memory with it while it reads, and settles it before `accept`, which reserves and charges
+        for itself.
 
         Raises:
-            DuoscopeError: FORBIDDEN: the key may not send the signal. RATE_LIMITED: its tenant or key has sent as much
-                as it may for now.
+            DuoscopeError: FORBIDDEN: the key may not send the signal. RATE_LIMITED: its tenant or key has used up a
+                limit for now.
         """
         _require(principal, signal)
         return self._admission.enter(principal)
@@ -178,12 +178,12 @@ class Ingest:
     async def accept(
         self, principal: IngestPrincipal, signal: Signal, raw: bytes, sender: Sender = _SOMEONE
     ) -> Accepted:
-        """Return when everything sound in `raw`, a serialized request of `signal`, is committed.
+        """Return when all valid items in `raw`, a serialized request of `signal`, are committed.
 
-        `sender` tells a retry from a new event where the items do not: see durability/retries.py.
+        `sender` distinguishes a retry from a new event if the items do not: see durability/retries.py.
 
         Raises:
-            DuoscopeError: INVALID for bytes that cannot be taken, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
+            DuoscopeError: INVALID for bytes that cannot be accepted, RATE_LIMITED or UNAVAILABLE for now, TOO_LARGE for
                 more than the tenant may ever send at once.
         """
         if not raw:
@@ -222,13 +222,13 @@ class Ingest:
             raise signal.malformed() from None
 
     async def _in_reach(self, size: int, look: Callable[[Kind, bytes], _T], kind: Kind, raw: bytes) -> _T:
-        """What a quick look at a request finds: here, or in a thread where it is large."""
+        """The result of a quick check of a request: here, or in a thread if it is large."""
         if size <= _COUNTED_INLINE_BYTES_MAX:
             return look(kind, raw)
         return await asyncio.get_running_loop().run_in_executor(self._threads, look, kind, raw)
 
     def _submit(self, principal: IngestPrincipal, signal: Signal, raw: bytes, digest: str) -> Request:
-        """The request that is to be waited for: a new one, or the same that waits already."""
+        """The request to wait for: a new one, or an equal one that waits already."""
         request = self._waiting.get(digest)
         if request is None:
             done = asyncio.get_running_loop().create_future()
@@ -241,7 +241,7 @@ class Ingest:
 
     async def _answer(self, principal: IngestPrincipal, request: Request, items: int) -> Outcome:
         try:
-            # Shielded: a client that goes away does not take the answer from others who sent the same.
+            # Shielded: a client that disconnects does not cancel the answer of others that sent the same.
             return await asyncio.shield(request.done)
         except DuoscopeError as error:
             if error.kind is ErrorKind.UNAVAILABLE:
@@ -266,7 +266,7 @@ def _digest(principal: IngestPrincipal, signal: Signal, raw: bytes, key: str) ->
 
 
 def explain(outcome: Outcome, applied: IngestLimits) -> str:
-    """Why items were rejected or cut, for the developer at the other end; empty when none was."""
+    """The reasons why items were rejected or cut, for the sender's developer; empty when none was."""
     told = [("rejected", outcome.rejected), ("kept, but cut", outcome.cut)]
     return "; ".join(
         f"{count} {became}: {explanation(reason, applied)}"

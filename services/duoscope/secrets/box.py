@@ -219,9 +219,9 @@ class SecretBox:
                 raise DuoscopeError(
                     ErrorKind.INVALID,
                     "secret-key",
-                    f"The data key {key.version} of this database was sealed by another secret than the one given. Add "
-                    "the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If that "
-                    "is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
+                    f"The data key {key.version} of this database was sealed with another secret than the given one. "
+                    "Add the old one behind it in DUOSCOPE_SECRET_KEY (or <data dir>/secret.key), after a comma. If "
+                    "that is lost, `duoscope admin rotate-encryption-key --abandon` gives up what it protected.",
                 )
             self._data_keys[key.version] = _decrypt(wrapping, body, _cell_of_key(key.version))
         return self._data_keys[key.version]

@@ -45,7 +45,7 @@ async def listen(
 
 def _lost(detail: str) -> Exception:
     return unavailable(
-        "The connection that hears notices of PostgreSQL was lost.",
+        "The connection for PostgreSQL's notifications was lost.",
         code="metadata-store-unavailable",
         retry_after_s=RETRY_AFTER_S,
         detail=detail,

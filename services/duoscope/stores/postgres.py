@@ -262,7 +262,7 @@ class MetadataStore:
             raise DuoscopeError(
                 ErrorKind.INVALID,
                 "metadata-store-role",
-                f"The role in DUOSCOPE_POSTGRES_DSN {reason}, so row level security would not hold it. "
+                f"The role in DUOSCOPE_POSTGRES_DSN {reason}, so row level security would not apply to it. "
                 "Connect as duoscope_service, which `duoscope migrate up` creates.",
             )
         self._is_role_safe = True

@@ -62,7 +62,7 @@ def time_range(start: str | int | None, end: str | int | None, *, max_ns: int = 
     if end_ns <= start_ns:
         raise invalid("`end` must be later than `start`; without an `end` the range reaches until now.")
     if end_ns - start_ns > max_ns:
-        raise invalid(f"The range from `start` to `end` may span {max_ns / _UNIT_NS['d']:g} days at the most.")
+        raise invalid(f"The range from `start` to `end` may span {max_ns / _UNIT_NS['d']:g} days at most.")
     return TimeRange(start_ns, end_ns)
 
 

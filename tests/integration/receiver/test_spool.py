@@ -188,7 +188,7 @@ async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, count
     try:
         async with receiver() as ingest:
             assert await ingest.accept(principal, LOGS, logs("x")) == Accepted()
-            with pytest.raises(DuoscopeError, match=r"away since 20.* UTC\. .* 1 batches \([1-9][0-9,]* bytes\) wait"):
+            with pytest.raises(DuoscopeError, match=r"down since 20.* UTC\. .* 1 batches \([1-9][0-9,]* bytes\) wait"):
                 await ingest.ready()
             await recorder(lambda client: client.command("ATTACH TABLE logs_v3"))
             await until(lambda: not waits(tmp_path / "one"))

@@ -147,7 +147,7 @@ class ApiKeyManagement:
                 raise DuoscopeError(
                     ErrorKind.CONFLICT,
                     "api-key-rotated",
-                    "This API key was given another secret in this moment; look at it before you do so again.",
+                    "This API key was rotated at the same moment; check it before you rotate it again.",
                 )
             return await rotate(tx, holder.actor, api_key_id, new, secret_hash, grace_s=grace_s)
 
@@ -186,7 +186,7 @@ async def rotate(
 ) -> Made:
     """Give a new secret to a key that the transaction may see. Raises NOT_FOUND, CONFLICT, INVALID."""
     if not 0 <= grace_s <= GRACE_MAX_S:
-        raise invalid(f"The grace period is from 0 to {GRACE_MAX_S} seconds.")
+        raise invalid(f"The grace period must be from 0 to {GRACE_MAX_S} seconds.")
     before = await _living(tx, api_key_id)
     await api_keys.rotate(tx, before, secret_hash=secret_hash, grace_s=float(grace_s))
     after = await api_keys.get(tx, api_key_id)
@@ -213,7 +213,7 @@ async def _living(tx: Transaction, api_key_id: UUID) -> ApiKey:
     key = require_found(await api_keys.lock(tx, api_key_id), "API key")
     if key.status == "revoked":
         raise DuoscopeError(
-            ErrorKind.CONFLICT, "api-key-revoked", "This API key was revoked, which is for good; make another one."
+            ErrorKind.CONFLICT, "api-key-revoked", "This API key was revoked, which is final; create another one."
         )
     return key
 

@@ -228,7 +228,7 @@ class SecondFactors:
         raise DuoscopeError(
             ErrorKind.UNAUTHENTICATED,
             MISSING,
-            "The password is right; log in again with `mfa_code`, from your authenticator app or a backup code.",
+            "The password is correct; log in again with `mfa_code`, from your authenticator app or a backup code.",
         )
 
     async def _require_own(self, principal: Principal, code: str) -> str:
@@ -378,5 +378,5 @@ def _wrong(kind: ErrorKind) -> DuoscopeError:
     return DuoscopeError(
         kind,
         "mfa-code-invalid",
-        "The code is wrong, used already, or not of this moment; send the next one that your app shows.",
+        "The code is wrong, already used, or expired; send the next one that your app shows.",
     )

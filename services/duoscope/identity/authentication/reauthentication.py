@@ -63,8 +63,7 @@ class Reauthentication:
             raise DuoscopeError(
                 ErrorKind.FORBIDDEN,
                 "password-expired",
-                "This password was made for you for a while, which is over: set your own first, with "
-                "POST /api/v1/auth/password/change.",
+                "This generated password has expired: set your own first, with POST /api/v1/auth/password/change.",
             )
         async with self._store.open_platform(_ONESELF, "reauthentication.succeeded") as tx:
             await self._throttle.succeeded(tx, charge)

@@ -192,7 +192,7 @@ class Recovery:
                 await audit.record(tx, actor, "password.changed", About.user(user), result="failure")
             raise _not_current()
         if password == current:
-            raise invalid("The new password is the old one.", code="password-unchanged")
+            raise invalid("The new password is the same as the old one.", code="password-unchanged")
         async with self._platform("recovery.change") as tx:
             if not await credentials.replace_password(tx, user, password_hash, instead_of=login.password_hash):
                 raise _not_current()
@@ -214,7 +214,7 @@ class Recovery:
         async with self._platform("recovery.verification") as tx:
             to = await credentials.get_addressee(tx, UserRef(organization_id, actor.user_id))
             if to is None or to.email_verified:
-                raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address has been verified already.")
+                raise DuoscopeError(ErrorKind.CONFLICT, "email-verified", "Your address is already verified.")
             await self._charge_link(tx, to.email, actor)
             await self.queue_verification(tx, to)
             await audit.record(tx, actor, "email.verification-sent", About.user(to.user))
@@ -286,7 +286,7 @@ class Recovery:
                     done = await (self._take if found.asked_in_session_id else self._verify)(tx, found, who)
         if not done:
             raise invalid(
-                "The link was used, has expired, or is for another address than yours now; ask for a new one.",
+                "The link was used, has expired, or is not for your current address; ask for a new one.",
                 code="verification-token-invalid",
             )
 
@@ -314,7 +314,7 @@ class Recovery:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
                 "too-many-attempts",
-                "Several mails were sent to that address lately; look there, or try again in an hour.",
+                "Several mails were recently sent to that address; check its inbox, or try again in an hour.",
                 retry_after_s=3600,
             )
 
@@ -358,4 +358,4 @@ def _no_reset() -> DuoscopeError:
 
 
 def _not_current() -> DuoscopeError:
-    return DuoscopeError(ErrorKind.FORBIDDEN, "current-password-wrong", "The current password is not that one.")
+    return DuoscopeError(ErrorKind.FORBIDDEN, "current-password-wrong", "The current password is wrong.")

@@ -21,7 +21,7 @@ def password_expired() -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.UNAUTHENTICATED,
         PASSWORD_EXPIRED,
-        "This password was made for you for a while, which is over. Ask for a link by mail to set your own "
+        "This generated password has expired. Ask for a link by mail to set your own "
         "(POST /api/v1/auth/password/forgotten), or whoever operates duoscope for another "
         "(duoscope admin reset-password).",
     )

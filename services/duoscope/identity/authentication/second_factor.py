@@ -51,7 +51,5 @@ class PasswordAlone:
     async def check(self, attempt: Attempt) -> tuple[str, ...]:
         """Require nothing. Raises INVALID `mfa-not-enabled` for a code that is sent all the same."""
         if attempt.mfa_code is not None:
-            raise invalid(
-                "This account has no multi-factor authentication; leave `mfa_code` out.", code="mfa-not-enabled"
-            )
+            raise invalid("This account has no second factor; leave `mfa_code` out.", code="mfa-not-enabled")
         return ()

@@ -33,7 +33,7 @@ def refuse_password(login: Login) -> None:
         raise DuoscopeError(
             ErrorKind.FORBIDDEN,
             SSO_REQUIRED,
-            "Your organization signs in through its identity provider, and takes no passwords: open "
+            "Your organization requires its identity provider and accepts no passwords: open "
             f"{start_path(login.sso_slug)} in a browser.",
         )
 

@@ -288,7 +288,7 @@ class Principal:
             raise DuoscopeError(
                 ErrorKind.FORBIDDEN,
                 "reauthentication-required",
-                f"This asks for a login of the last {AUTHENTICATED_AGE_MAX_S // 60} minutes. Show once more who you "
+                f"This needs a login within the last {AUTHENTICATED_AGE_MAX_S // 60} minutes. Show again who you "
                 "are, at POST /api/v1/auth/reauthenticate with your password or a code, or by logging in anew through "
                 "your identity provider with fresh=true; then repeat this with the new access token.",
             )
@@ -342,7 +342,7 @@ class Principal:
     def require_platform_admin(self) -> None:
         """Raise FORBIDDEN `permission-denied` unless it is a platform admin."""
         if not self.is_platform_admin:
-            raise DuoscopeError(ErrorKind.FORBIDDEN, "permission-denied", "This is for the platform's admins.")
+            raise DuoscopeError(ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins can do this.")
 
 
 def scopes_of(organization_id: UUID, found: Iterable[Located]) -> list[Scope]:
@@ -355,7 +355,7 @@ def scopes_of(organization_id: UUID, found: Iterable[Located]) -> list[Scope]:
 
 def _denied(permission: str) -> DuoscopeError:
     return DuoscopeError(
-        ErrorKind.FORBIDDEN, "permission-denied", f"This needs the permission {permission}, which you lack."
+        ErrorKind.FORBIDDEN, "permission-denied", f"This needs the permission {permission}, which you do not have."
     )
 
 

@@ -12,5 +12,5 @@ def code_of(name: str) -> str:
     """Make a code from a name: lower case, with single hyphens. Raises INVALID for a name without a letter or digit."""
     code = _CODE_CHARS.sub("-", name.lower()).strip("-")[:63].rstrip("-")
     if not code:
-        raise invalid(f"The name {name!r} has no letter or digit to make a code of.")
+        raise invalid(f"The name {name!r} has no letter or digit to make a code from.")
     return code

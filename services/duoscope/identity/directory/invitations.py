@@ -113,7 +113,9 @@ class Invitations:
             ]
             if await users.has_email(tx, email):
                 raise DuoscopeError(
-                    ErrorKind.CONFLICT, "user-exists", "This address has an account here; give that user the role."
+                    ErrorKind.CONFLICT,
+                    "user-exists",
+                    "This address already has an account here; give that user the role.",
                 )
             await self._quota.require_room(tx, authority.organization_id, "invitations")
             await self._quota.require_room(tx, authority.organization_id, "users")
@@ -298,7 +300,7 @@ async def _lock_open(tx: Transaction, invitation_id: UUID) -> Invitation:
     found = require_found(await invitations.lock(tx, invitation_id), "invitation")
     if found.status not in {"open", "expired"}:
         raise DuoscopeError(
-            ErrorKind.CONFLICT, "invitation-closed", f"This invitation was {found.status} already; make another."
+            ErrorKind.CONFLICT, "invitation-closed", f"This invitation is already {found.status}; create another."
         )
     return found
 
@@ -317,7 +319,7 @@ def _hash(token: str) -> str:
 
 def _refused() -> DuoscopeError:
     return invalid(
-        "This invitation does not work, or no longer; ask for another.",
+        "This invitation is not valid, or no longer; ask for a new one.",
         code="invitation-invalid",
     )
 

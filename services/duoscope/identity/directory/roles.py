@@ -211,7 +211,9 @@ def check_expiry(expires_at: datetime | None) -> None:
 def not_yours() -> DuoscopeError:
     """The error for what a tenant sees but only the organization may change."""
     return DuoscopeError(
-        ErrorKind.FORBIDDEN, "role-of-organization", "This is the organization's: its own admins change it."
+        ErrorKind.FORBIDDEN,
+        "role-of-organization",
+        "This belongs to the organization: only its own admins can change it.",
     )
 
 
@@ -219,7 +221,7 @@ async def _lock(tx: Transaction, role_id: UUID) -> Role:
     seen = require_living(await roles.get(tx, role_id), "role")
     if seen.role_type is not None:
         raise DuoscopeError(
-            ErrorKind.CONFLICT, "built-in-role", "Built-in roles stay as they are; make a custom one instead."
+            ErrorKind.CONFLICT, "built-in-role", "Built-in roles cannot be changed; create a custom role instead."
         )
     role = await roles.lock(tx, role_id)
     if role is None:

@@ -1,7 +1,7 @@
-"""Soft deletion by the directory's rules: what is deleted is as if it were not there, and may come back for 90 days.
+"""Soft deletion by the directory's rules: a deleted resource seems not to exist, and can be restored for 90 days.
 
-`metadata/removal.py` has the SQL. A resource adds what is its own: what must be left, what its parent must be, the
-audit entry.
+`metadata/removal.py` has the SQL. A resource adds its own rules: what must remain, the state of its parent, the audit
+entry.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,11 +16,11 @@ from duoscope.stores.postgres import Transaction
 
 
 class Deletable(Protocol):
-    """A row that may be deleted softly."""
+    """A row that may be soft-deleted."""
 
     @property
     def deleted_at(self) -> datetime | None:
-        """When it was deleted; None for one that was not."""
+        """The time of deletion; None if it is not deleted."""
         ...
 
 
@@ -42,7 +42,7 @@ def require_deleted(row: Row | None, resource: str) -> Row:
 
 
 async def delete(tx: Transaction, table: Table, row: Row | None, identifier: UUID) -> Row:
-    """Delete a row softly, and return it as it was.
+    """Soft-delete a row, and return it as it was.
 
     Args:
         tx: the transaction that has locked the row.
@@ -61,7 +61,7 @@ async def delete(tx: Transaction, table: Table, row: Row | None, identifier: UUI
 async def restore(
     tx: Transaction, table: Table, identifier: UUID, read: Callable[[Transaction, UUID], Awaitable[Row | None]]
 ) -> Row:
-    """Take a deletion back, and return the row, read by `read`.
+    """Undo a deletion, and return the row, read by `read`.
 
     Raises:
         DuoscopeError: NOT_FOUND if the transaction may not, or sees no such deleted row; CONFLICT for a user whose

@@ -39,7 +39,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
     _check_avatar(changes)
     if "is_platform_admin" in changes and not authority.is_platform_admin:
         raise DuoscopeError(
-            ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins make or unmake platform admins."
+            ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins can appoint or remove platform admins."
         )
     await require_over(store, authority, user_id, gives=changes.get("is_active") is True)
     async with _opened(store, authority, "users.change") as tx:
@@ -117,7 +117,9 @@ async def require_over(store: MetadataStore, authority: Authority, user_id: UUID
         lacking(authority.held_at(role.tenant_id), role.permissions, role.expires_at if gives else NOW) for role in held
     ):
         raise DuoscopeError(
-            ErrorKind.FORBIDDEN, "beyond-own-permissions", "This user may do more than you, here or elsewhere."
+            ErrorKind.FORBIDDEN,
+            "beyond-own-permissions",
+            "This user holds permissions that you do not, here or elsewhere.",
         )
 
 
@@ -167,7 +169,7 @@ async def _lock(tx: Transaction, authority: Authority, user_id: UUID) -> User:
         raise DuoscopeError(
             ErrorKind.FORBIDDEN,
             "user-not-at-home",
-            "This user is not at home in this tenant: take away their roles here, or ask the organization's admins.",
+            "This user's home is another tenant: remove their roles here, or ask the organization's admins.",
         )
     if user.deleted_at is not None or user.organization_id != authority.organization_id:
         raise not_found("user")

@@ -105,7 +105,7 @@ class EmailDomains:
                 raise DuoscopeError(
                     ErrorKind.CONFLICT,
                     "email-domain-taken",
-                    f"The record is right, but {claim.domain} is proven to be another organization's. Have that one "
+                    f"The record is correct, but another organization has proven {claim.domain}. Have that one "
                     "give it up, or ask those who run this instance.",
                 ) from error
             await _record_proof(tx, authority.actor, before, after)
@@ -123,7 +123,7 @@ class EmailDomains:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
                 "dns-query-running",
-                "DNS is being asked for another domain; wait for the seconds in Retry-After.",
+                "A DNS query for another domain is running; wait for the seconds in Retry-After.",
                 retry_after_s=ANSWER_S_MAX,
             )
         self._asking.add(claim.organization_id)

@@ -1,7 +1,7 @@
 """ID tokens: the keys that sign them, and the checks of OpenID Connect Core 1.0, section 3.1.3.7.
 
-`joserfc` reads the keys, verifies signatures and checks the registered claims. Beside it stands what it does not know:
-which algorithms we take, the authorized party, the length of a subject, the nonce as a text.
+`joserfc` reads the keys, verifies signatures and checks the registered claims. This module adds what it does not check:
+the accepted algorithms, the authorized party, the length of a subject, the nonce as a text.
 """
 
 import copy
@@ -17,11 +17,11 @@ from joserfc.jwt import JWTClaimsRegistry
 from duoscope.net.outbound import ANSWER_BYTES_MAX
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Of ID tokens: asymmetric ones only, so that the client secret signs nothing and `none` is no algorithm."""
+"""For ID tokens: asymmetric ones only, so that the client secret cannot sign and `none` is refused."""
 CLOCK_SKEW_S: Final = 60
 SUBJECT_CHARS_MAX: Final = 255
 _HEADER_BYTES_MAX: Final = 64 * 1024
-"""A header may carry the certificates of its key."""
+"""A header may contain the certificates of its key."""
 _SIGNATURE_BYTES_MAX: Final = 4096
 _REASON_CHARS_MAX: Final = 200
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
@@ -47,7 +47,7 @@ def _quiet(algorithm: T) -> T:
 
 
 class _Headers(JWSRegistry):
-    """What the header of an ID token may say. Parameters that nobody knows are ignored (RFC 7515, section 4)."""
+    """The allowed header parameters. Unknown ones are ignored (RFC 7515, section 4)."""
 
     algorithms = {name: _quiet(JWSRegistry.algorithms[name]) for name in ALGORITHMS}  # noqa: RUF012 - as its base has it
     max_header_length = _HEADER_BYTES_MAX
@@ -59,7 +59,7 @@ class _Headers(JWSRegistry):
 
 
 class _Claims(JWTClaimsRegistry):
-    """What the claims of an ID token must say."""
+    """The required claims of an ID token."""
 
     def __init__(self, *, issuer: str, client_id: str, nonce: str) -> None:
         super().__init__(
@@ -98,7 +98,7 @@ _HEADERS: Final = _Headers()
 
 
 def read_keys(entries: Iterable[object]) -> dict[str | None, Key]:
-    """Return the public keys of a key set that may sign ID tokens. Leaves out what is none, and what is malformed."""
+    """Return the public keys of a key set that may sign ID tokens. Leaves out all others, and malformed ones."""
     keys: dict[str | None, Key] = {}
     for entry in entries:
         if not isinstance(entry, dict):
@@ -115,10 +115,10 @@ def read_keys(entries: Iterable[object]) -> dict[str | None, Key]:
 
 
 def key_id(token: str) -> str | None:
-    """Return the id of the key that a token says it is signed with; None if it names none.
+    """Return the id of the key that a token names; None if it names none.
 
     Raises:
-        IdTokenError: for what is no token, or has an algorithm that is not among ALGORITHMS.
+        IdTokenError: for an invalid token, or an algorithm that is not among ALGORITHMS.
     """
     try:
         header = jws.extract_compact(token.encode(), registry=_HEADERS).headers()

@@ -305,7 +305,6 @@ def _text(value: object) -> str:
 
 def _no_login() -> DuoscopeError:
     return invalid(
-        "This answers no login that this browser has begun, or one that was answered already, or is too old: begin "
-        "again.",
+        "This browser began no such login, or the login is finished or too old: begin again.",
         code="oidc-state-invalid",
     )

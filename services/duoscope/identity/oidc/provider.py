@@ -242,7 +242,7 @@ def _object(answer: Answer) -> dict[str, Any]:
 
 def _unavailable(detail: str) -> DuoscopeError:
     return unavailable(
-        "The identity provider does not answer as it should; try again later, or tell your admin.",
+        "The identity provider does not answer correctly; try again later, or tell your admin.",
         code="oidc-provider-unavailable",
         retry_after_s=5.0,
         detail=detail,

@@ -41,7 +41,7 @@ class PasswordRules:
         check_password(password, email=email, names=names)
         if await self._breached.has(password):
             raise invalid(
-                "This password was stolen somewhere and is in the lists of those who try. Choose one that is used "
+                "This password was stolen elsewhere and is in the lists of attackers. Choose one that is used "
                 "nowhere else; a few words that do not belong together make a good one.",
                 code="password-breached",
             )
@@ -60,7 +60,7 @@ def check_password(password: str, *, email: str = "", names: tuple[str, ...] = (
     """
     if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
         raise invalid(
-            f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters, of whatever kind.",
+            f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters of any kind.",
             code="password-length",
         )
     folded = password.casefold()
@@ -108,6 +108,6 @@ def _counts(text: str) -> bool:
 
 def _common() -> DuoscopeError:
     return invalid(
-        "This password is among those that are tried first. A few words that do not belong together make a good one.",
+        "This password is too common. A few words that do not belong together make a good one.",
         code="password-common",
     )

@@ -1,17 +1,18 @@
-"""Who may send how much: before a request is read, and exactly once its items are counted.
+"""Rate limits and requests in flight: checked before a request is read, and exactly once its items are counted.
 
-Token buckets for the items and bytes of each tenant and of each API key, requests a minute of a key, requests in flight
-of a tenant, and a tenant's share of the memory for requests. A request is taken whole or refused whole. Refused for
-now, it is told when it would fit, and until then nothing else of the tenant goes before it: small requests must not
-starve large ones. One that never fits is refused for good.
+Token buckets for the items and bytes of each tenant and of each API key, requests per minute of a key, requests in
+flight of a tenant, and a tenant's share of the memory for requests. A request is accepted whole or refused whole. If it
+is refused for now, the sender is told when it would fit, and until then no other request of the tenant goes before it:
+small requests must not starve large ones. A request that never fits is refused permanently.
 
-All tenants of an organization together have limits too, charged alike, so that making tenants makes no room.
+All tenants of an organization together have limits too, charged in the same way, so that creating tenants creates no
+capacity.
 
-Limits are a tenant's, over all receivers: of a rate, and of the requests in flight, this one lets in its share. How
-much may come at once is not shared, or what is refused for good would depend on how many receivers there are.
+A tenant's limits apply to all receivers together: of each rate, and of the requests in flight, this one admits its
+share. The size of a burst is not shared; otherwise the number of receivers would decide what is refused permanently.
 
-The cheap way to refuse is before anything is read. So a request pledges what the tenant's last ones took at the least;
-when its items are counted the pledge goes back and the true cost is charged.
+The cheapest moment to refuse is before anything is read. So a request first reserves the least that the tenant's last
+ones cost; when its items are counted, that estimate is returned and the true cost is charged.
 """
 
 import math
@@ -29,22 +30,23 @@ from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.receiver.admission.memory import Budget, MemoryShare
 
 ACCOUNTS_MAX: Final = 20_000
-"""Tenants and keys, of each, that are remembered; who has been away longest is forgotten, with full buckets."""
+"""Tenants, and keys, that are remembered; the ones idle for longest are forgotten, with full buckets."""
 
 _LOOKED_AT_MAX: Final = 8
-"""Accounts that are looked at for one to forget, each time that there are too many."""
+"""How many accounts are checked for one to forget, each time that there are too many."""
 
 IN_FLIGHT_RETRY_S: Final = 1.0
 _PLEDGE_GROWTH: Final = 1.25
-"""How fast the pledge follows requests that grow; to those that shrink it falls at once."""
+"""How fast the estimate follows requests that grow; when they shrink it falls at once."""
 
 T = TypeVar("T")
 
 
 class Bucket:
-    """Tokens that come at a rate, up to a capacity. A rate of 0 is no limit. Times are seconds of a monotonic clock.
+    """A token bucket: tokens come at a rate, up to a capacity. A rate of 0 means no limit. Times are seconds of a
+    monotonic clock.
 
-    `limit` is the whole rate, `rate` the share of it that this receiver lets in.
+    `limit` is the whole rate, `rate` the share of it that this receiver admits.
     """
 
     __slots__ = ("_at", "_level", "capacity", "limit", "rate")
@@ -57,7 +59,7 @@ class Bucket:
         self._at = 0.0
 
     def configure(self, limit: float, capacity: float, receivers: int, now: float) -> None:
-        """Another rate; what was used of the former capacity stays used."""
+        """Change the rate and capacity; tokens already used stay used."""
         rate = limit / receivers
         if (rate, limit, capacity) == (self.rate, self.limit, self.capacity):
             return
@@ -68,14 +70,14 @@ class Bucket:
         self._at = now
 
     def wait_s(self, amount: float, now: float) -> float:
-        """Seconds until so much is there; not to be asked for more than the capacity."""
+        """Seconds until that many tokens are there; the amount must not exceed the capacity."""
         if not self.rate:
             return 0.0
         self._fill(now)
         return max(0.0, (amount - self._level) / self.rate)
 
     def holds_ever(self, amount: float) -> bool:
-        """Whether so much can be there at all."""
+        """Whether the bucket can ever hold that many tokens."""
         return not self.rate or amount <= self.capacity
 
     def take(self, amount: float) -> None:
@@ -83,7 +85,7 @@ class Bucket:
         self._level = max(0.0, self._level - amount)
 
     def give_back(self, amount: float) -> None:
-        """Put tokens back that were taken for nothing."""
+        """Put back tokens that were taken in vain."""
         self._level = min(self.capacity, self._level + amount)
 
     def _fill(self, now: float) -> None:
@@ -92,7 +94,7 @@ class Bucket:
 
 
 class RateMeter:
-    """Items and bytes of one tenant or one key."""
+    """The item and byte buckets of one tenant or one key."""
 
     __slots__ = ("_expected_bytes", "_expected_items", "_refused_until", "bytes", "items", "whose")
 
@@ -105,7 +107,7 @@ class RateMeter:
         self._refused_until = 0.0
 
     def pledge(self, now: float) -> tuple[float, float]:
-        """Take what a request is expected to cost.
+        """Take the tokens that a request is expected to cost.
 
         Raises:
             DuoscopeError: RATE_LIMITED; nothing was taken.
@@ -122,7 +124,7 @@ class RateMeter:
         """Raise unless a request of these items and bytes fits now.
 
         Raises:
-            DuoscopeError: RATE_LIMITED, or TOO_LARGE where it never will.
+            DuoscopeError: RATE_LIMITED, or TOO_LARGE if it never will.
         """
         self._expected_items = _nearer(self._expected_items, items)
         self._expected_bytes = _nearer(self._expected_bytes, size)
@@ -147,7 +149,7 @@ class RateMeter:
         self.bytes.take(size)
 
     def give_back(self, items: float, size: float) -> None:
-        """Take a charge back."""
+        """Undo a charge."""
         self.items.give_back(items)
         self.bytes.give_back(size)
 
@@ -158,7 +160,7 @@ class RateMeter:
                 raise self._limited(max(self.items.wait_s(items, now), self.bytes.wait_s(size, now)), bucket)
 
     def _fullest(self, now: float) -> Bucket:
-        """The bucket that has least left, of what it can hold."""
+        """The bucket with the least left, relative to its capacity."""
         return max((self.items, self.bytes), key=lambda b: b.wait_s(b.capacity, now) * b.rate / (b.capacity or 1))
 
     def _limited(self, wait_s: float, bucket: Bucket) -> DuoscopeError:
@@ -169,7 +171,7 @@ class RateMeter:
 
 
 class TenantLimiter:
-    """One tenant: what it has under way, and what it may send."""
+    """One tenant: its requests in flight, and its limits."""
 
     __slots__ = ("_own", "_receivers", "held", "in_flight", "in_flight_max", "limits", "meter")
 
@@ -183,7 +185,7 @@ class TenantLimiter:
         self.held = 0
 
     def follow(self, own: tuple[tuple[str, int], ...], defaults: IngestLimits, receivers: int, now: float) -> None:
-        """Let this receiver's share of the tenant's own limits hold, if it is not what does."""
+        """Apply this receiver's share of the tenant's limits, if they changed."""
         if own == self._own and receivers == self._receivers:
             return
         self._own, self._receivers = own, receivers
@@ -193,12 +195,12 @@ class TenantLimiter:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it may be forgotten."""
+        """Whether the account may be forgotten."""
         return not self.in_flight and not self.held
 
 
 class Group:
-    """One organization: what all of its tenants may send and have under way together."""
+    """One organization: the limits and requests in flight of all its tenants together."""
 
     __slots__ = ("_burst_seconds", "_receivers", "in_flight", "in_flight_max", "limits", "meter")
 
@@ -218,9 +220,9 @@ class Group:
         receivers: int,
         now: float,
     ) -> None:
-        """Let this receiver's share of the organization's limits hold, if it is not what does.
+        """Apply this receiver's share of the organization's limits, if they changed.
 
-        As much may come at once as the tenant may send that has the longest burst.
+        The burst is that of the tenant with the longest burst.
         """
         burst_seconds = max(self._burst_seconds, of_tenant.burst_seconds)
         found = items, size, in_flight = organization_limits.rates(own, defaults, of_tenant)
@@ -233,7 +235,7 @@ class Group:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it may be forgotten."""
+        """Whether the account may be forgotten."""
         return not self.in_flight
 
 
@@ -252,7 +254,7 @@ class Key:
         self._receivers = 0
 
     def follow(self, applied: IngestLimits, rate_limit: int | None, receivers: int, now: float) -> None:
-        """Let this receiver's share of these hold, if it is not what does. `rate_limit` is requests a minute."""
+        """Apply this receiver's share of the limits, if they changed. `rate_limit` is in requests per minute."""
         if applied is self._limits and rate_limit == self._rate_limit and receivers == self._receivers:
             return
         self._limits, self._rate_limit, self._receivers = applied, rate_limit, receivers
@@ -262,7 +264,7 @@ class Key:
 
 
 class _Known(Generic[T]):
-    """Accounts by id, the longest unused forgotten first."""
+    """Accounts by id; those unused for longest are forgotten first."""
 
     def __init__(self, make: Callable[[], T], is_idle: Callable[[T], bool]) -> None:
         self._make = make
@@ -287,7 +289,7 @@ class _Known(Generic[T]):
 
 
 class Admission:
-    """Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
+    """Admits requests. Safe for concurrent use within one event loop. `clock` counts seconds and never goes back."""
 
     def __init__(
         self,
@@ -297,7 +299,7 @@ class Admission:
         receivers: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`receivers` says how many share the limits, this one included."""
+        """Create it. `receivers` returns how many receivers share the limits, including this one."""
         self._budget = budget
         self._defaults = defaults
         self._receivers = receivers
@@ -311,10 +313,10 @@ class Admission:
         return self._accounts(principal, self._clock())[0].limits
 
     def enter(self, principal: IngestPrincipal) -> "InFlightRequest":
-        """Let a request be read; leave the context when it is answered.
+        """Admit a request to be read. Leave the context when it is answered.
 
         Raises:
-            DuoscopeError: RATE_LIMITED with the seconds after which to come again.
+            DuoscopeError: RATE_LIMITED with the seconds after which to retry.
         """
         now = self._clock()
         account, group, key = self._accounts(principal, now)
@@ -348,7 +350,7 @@ class Admission:
         """Charge a request to its tenant, its organization and its key, or to none of them.
 
         Raises:
-            DuoscopeError: RATE_LIMITED, or TOO_LARGE where it never fits.
+            DuoscopeError: RATE_LIMITED, or TOO_LARGE if it never fits.
         """
         now = self._clock()
         charged = [one.meter for one in self._accounts(principal, now)]
@@ -358,7 +360,7 @@ class Admission:
             meter.take(items, size)
 
     def give_back(self, principal: IngestPrincipal, items: int, size: int) -> None:
-        """Take a charge back: the request could not be stored, and will be sent again."""
+        """Undo a charge: the request could not be stored, and will be sent again."""
         for one in self._accounts(principal, self._clock()):
             one.meter.give_back(items, size)
 
@@ -378,7 +380,7 @@ class Admission:
 
 
 class InFlightRequest(MemoryShare):
-    """A request on its way: counts as in flight, and holds its pledge until `settle`."""
+    """A request in progress: counts as in flight, and holds its estimate until `settle`."""
 
     __slots__ = ("_group", "_pledges", "_tenant")
 
@@ -391,7 +393,7 @@ class InFlightRequest(MemoryShare):
         self._pledges = pledges
 
     def settle(self) -> None:
-        """Take the pledge back: the true cost is charged now, or nothing. May be called twice."""
+        """Return the estimate: the true cost is charged now, or nothing. May be called twice."""
         for meter, pledged in self._pledges:
             meter.give_back(*pledged)
         self._pledges = []

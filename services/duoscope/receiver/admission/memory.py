@@ -17,7 +17,7 @@ _held_bytes = Gauge("duoscope_ingest_held_bytes", "Request bytes accepted and no
 
 
 class Budget:
-    """Bytes of requests in memory over all signals. A request that does not fit is told to come again."""
+    """Bytes of requests in memory over all signals. A request that does not fit is told to retry."""
 
     def __init__(self, bytes_max: int = limits.INGEST_QUEUE_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
@@ -25,15 +25,11 @@ class Budget:
 
     @property
     def free(self) -> int:
-        """Bytes that nobody holds."""
+        """The bytes that are free."""
         return self._bytes_max - self._held
 
     def take(self, size: int) -> None:
-        """Reserve `size` bytes; a request may always enter an empty house, however large.
-
-        Raises:
-            DuoscopeError: UNAVAILABLE with a retry hint.
-        """
+        """Reserve `size` bytes. If nothing is held, a request of any size may enter."""
         if self._held and self._held + size > self._bytes_max:
             raise unavailable(
                 "The receiver is busy; send the same request again shortly.",
@@ -56,10 +52,10 @@ class Holder(Protocol):
 
 
 class MemoryShare:
-    """A tenant's share of the budget: as much again as is free for others.
+    """A tenant's share of the budget: it may hold as much as remains free for others.
 
-    So one tenant alone fills half of it, two fill two thirds and find a third free (dynamic thresholds, Choudhury and
-    Hahne, 1998). A tenant that holds nothing is judged by the budget alone, however large its request.
+    So one tenant alone fills half of it, two fill two thirds and leave a third free (dynamic thresholds, Choudhury and
+    Hahne, 1998). A tenant that holds nothing is limited by the budget alone, however large its request.
     """
 
     __slots__ = ("_account", "_budget")
@@ -90,7 +86,7 @@ class MemoryShare:
 
 
 class Takes(Protocol):
-    """Something that memory can be taken from: the whole budget, or a tenant's share of it."""
+    """A source of memory: the whole budget, or a tenant's share of it."""
 
     def take(self, size: int) -> None:
         """Reserve `size` bytes, or raise UNAVAILABLE."""
@@ -102,7 +98,7 @@ class Takes(Protocol):
 
 
 class Reservation:
-    """Bytes of one request; leaving the context gives them back."""
+    """Bytes of one request; leaving the context returns them."""
 
     def __init__(self, budget: Takes) -> None:
         self._budget = budget
@@ -110,14 +106,14 @@ class Reservation:
 
     @property
     def size(self) -> int:
-        """Bytes that are reserved now."""
+        """The bytes that are reserved now."""
         return self._size
 
     def resize(self, size: int) -> None:
         """Hold `size` bytes from now on.
 
-        What was held is given back first, so that the budget's rule for a request in an empty house judges the whole
-        request, and not its last step.
+        The previous reservation is returned first, so that the rule for a request in an empty budget applies to the
+        whole request, and not to its last step.
 
         Raises:
             DuoscopeError: UNAVAILABLE with a retry hint; nothing is held any more.
@@ -127,7 +123,7 @@ class Reservation:
         self._size = size
 
     def release(self) -> None:
-        """Hold nothing; may be called twice."""
+        """Return everything. May be called twice."""
         held, self._size = self._size, 0
         if held:
             self._budget.give_back(held)

@@ -1,4 +1,4 @@
-"""A batch: INSERTs that belong together, the requests in them, and which rows are whose."""
+"""A batch: INSERTs that belong together, their requests, and the rows of each request."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from duoscope.stores.clickhouse import LEDGER
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A block for one table."""
+    """A block of rows for one table."""
 
     table: str
     form: str
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def key(self) -> str:
-        """Identifies the request: a tenant's digest says nothing about another tenant's."""
+        """The identity of the request, including its tenant: the same bytes from another tenant are another request."""
         return f"{self.tenant_id}/{self.digest}"
 
 
@@ -58,16 +58,16 @@ class Batch:
     inserts: tuple[Insert, ...] = ()
 
     def insert_of(self, table: str) -> Insert | None:
-        """The one for a table, if there is one."""
+        """The INSERT for a table, if there is one."""
         return next((insert for insert in self.inserts if insert.table == table), None)
 
     def received_ms(self) -> list[tuple[tuple[str, str], int]]:
-        """Tenant and digest of each request, and when it was received, in milliseconds as the ledger has it."""
+        """Tenant and digest of each request, and when it was received, in milliseconds as in the ledger."""
         lines = [json.loads(line) for line in self.inserts[-1].block.split(b"\n")] if self.inserts else []
         return [((line["tenant_id"], line["digest"]), round(float(line["received_at"]) * 1000)) for line in lines]
 
     def without(self, gone: "Sequence[Part]") -> "Batch":
-        """The batch without some of its requests and their rows. It has no inserts where no request is left."""
+        """The batch without some of its requests and their rows. It has no inserts if no request is left."""
         there = {part.key for part in gone}
         kept = [part for part in self.parts if part.key not in there]
         if not kept:
@@ -86,7 +86,7 @@ class Batch:
 
 
 def _moved(part: Part, gone: Sequence[Part]) -> Part:
-    """A part whose rows have moved up, where those of others before it are gone."""
+    """A part whose rows have moved up, where earlier rows of others are gone."""
     rows: dict[str, tuple[int, int]] = {}
     for table, (start, end) in part.rows.items():
         before = [other.rows[table] for other in gone if table in other.rows]

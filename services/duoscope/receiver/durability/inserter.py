@@ -1,4 +1,4 @@
-"""Inserts batches into ClickHouse, and knows whether it is away. The committer and the spool share the one inserter."""
+"""Inserts batches into ClickHouse, and knows whether it is down. The committer and the spool share one inserter."""
 
 import asyncio
 import contextlib
@@ -38,12 +38,12 @@ _NOT_THE_DATA: Final = frozenset({
     8, 10, 16, 20, 42, 43, 44, 46, 47, 50, 53, 62, 63, 115, 179, 184, 215,  # columns, functions, types: another schema
     74, 75, 76, 86, 173, 198, 1000, 1001,  # disk, network, memory
 })  # fmt: skip
-"""Codes of ClickHouse that say nothing against a batch: it can be inserted once the store has been put in order."""
+"""Error codes of ClickHouse that are not caused by the batch: it can be inserted once the store is repaired."""
 
 
 @contextlib.contextmanager
 def errors_counted() -> Generator[None]:
-    """Count errors of duoscope itself: what a store, a disk or an operator may do is counted elsewhere."""
+    """Count errors of duoscope itself; errors of a store, a disk or an operator are counted elsewhere."""
     try:
         yield
     except Exception as error:
@@ -69,7 +69,7 @@ class Inserter:
         self.commits = 0
 
     def set_away(self, *, away: bool) -> None:
-        """Note whether ClickHouse takes INSERTs."""
+        """Record whether ClickHouse accepts INSERTs."""
         if away != self.is_away:
             _log.warning("ClickHouse is away; batches go to disk" if away else "ClickHouse is back")
             self.away_since = now_unix_nano() / 1e9
@@ -109,7 +109,7 @@ class Inserter:
             _inserts.labels(insert.table, "rejected").inc()
             if error.code in _NOT_THE_DATA:
                 raise unavailable(
-                    "The telemetry store is not in order.",
+                    "The telemetry store returned an unexpected error.",
                     code="telemetry-store-unavailable",
                     retry_after_s=limits.INGEST_RETRY_AFTER_S,
                     detail=str(error),
@@ -119,15 +119,15 @@ class Inserter:
         _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
 
     async def _without_refused(self, batch: Batch, table: str, error: RejectedByStoreError) -> Batch:
-        """The batch without what an INSERT of it was refused for.
+        """The batch without the rows for which an INSERT was refused.
 
         Raises:
             DuoscopeError: UNAVAILABLE.
-            RejectedByStoreError: it cannot be told what that is.
+            RejectedByStoreError: the cause cannot be found.
         """
         _log.warning("ClickHouse refuses batch %s, which is tried by request and by item: %s", batch.token, error)
         try:
-            # One at a time: the spool may take up a batch that is still being tried.
+            # One at a time: the spool may pick up a batch that is still being tried.
             async with self._sifting:
                 rest = await without_refused(batch, table, self._writer)
         except DuoscopeError as trouble:

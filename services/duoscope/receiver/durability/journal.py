@@ -40,16 +40,16 @@ SPOOLED: Final = ".spooled"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
-"""A token. Copies that somebody put beside the batches are not batches."""
+"""A token. Copies that an operator put beside the batches are not batches."""
 
 
 class CorruptBatchError(Exception):
-    """The file is torn or was changed; none of it can be believed."""
+    """The file is torn or was changed; none of its content can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A batch file, as an operator sees it."""
+    """A batch file, as shown to an operator."""
 
     name: str
     state: str
@@ -69,10 +69,10 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Own the folder, which is made where it is missing.
+        """Open the folder as its owner, and create it if it does not exist.
 
         Raises:
-            DuoscopeError: CONFLICT while another process has it.
+            DuoscopeError: CONFLICT while another process owns it.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -91,11 +91,11 @@ class Journal:
 
     @classmethod
     def look(cls, folder: Path) -> Self:
-        """The folder beside the receiver that owns it: for what an operator does, which is to list and to rename."""
+        """Open the folder beside the receiver that owns it: for an operator, who may list and rename files."""
         return cls(folder, -1)
 
     def close(self) -> None:
-        """Let another process have it. May be called again."""
+        """Give up ownership. May be called again."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -162,7 +162,7 @@ class Journal:
 
     @property
     def receiver_id(self) -> UUID:
-        """Who owns the folder, whichever process that is."""
+        """The identity of the folder's owner, whichever process that is."""
         path = self._folder / "receiver-id"
         try:
             return UUID(path.read_text())
@@ -176,7 +176,7 @@ class Journal:
         return self._sync_as(path, SPOOLED)
 
     def set_aside(self, path: Path, why: str) -> Path:
-        """Take a batch that cannot be inserted out of the way, with a word on why, for which there may be no room."""
+        """Move a batch that cannot be inserted out of the way, with a note of the reason if there is room."""
         with suppress(OSError):
             path.with_suffix(_WHY).write_text(why[:2000])
         return self._sync_as(path, POISON)
@@ -212,13 +212,13 @@ class Journal:
         return sum(_size(path) for path in self.files(*(suffixes or (WRITTEN, SPOOLED, POISON))))
 
     def has_room(self) -> bool:
-        """Whether the disk has space left, beyond what is kept free for whatever else is on it."""
+        """Whether the disk has space left, beyond what is kept free for other data on it."""
         disk = os.statvfs(self._folder)
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         return free > min(limits.INGEST_DISK_FREE_BYTES_MIN, total // 20)
 
     def describe(self, path: Path) -> Waiting:
-        """What an operator should know of a file; of a torn one only what the file system says."""
+        """The state of a file for an operator; for a torn one only what the file system says."""
         state = {WRITTEN: "in flight", SPOOLED: "waiting", POISON: "poison"}[path.suffix]
         try:
             why = path.with_suffix(_WHY).read_text()

@@ -1,4 +1,4 @@
-"""What became of requests that were answered, for as long as the same bytes are taken for a retry."""
+"""The outcomes of answered requests, for as long as the same bytes count as a retry."""
 
 from collections import OrderedDict
 from typing import Final
@@ -17,7 +17,7 @@ class KnownRequests:
         self._outcomes: OrderedDict[str, tuple[int, Outcome]] = OrderedDict()
 
     def add(self, key: str, received_ns: int, outcome: Outcome) -> None:
-        """Remember a request; what is too old to matter is forgotten."""
+        """Remember a request. Outdated requests are forgotten."""
         self._outcomes[key] = (received_ns, outcome)
         while self._outcomes:
             oldest_ns, _ = next(iter(self._outcomes.values()))
@@ -27,7 +27,7 @@ class KnownRequests:
             self._outcomes.popitem(last=False)
 
     def get(self, key: str, received_ns: int) -> Outcome | None:
-        """What became of the same request, if it came within the window."""
+        """The outcome of the same request, if it came within the window."""
         found = self._outcomes.get(key)
         return found[1] if found and received_ns - found[0] <= _SAME_REQUEST_NS else None
 

@@ -1,8 +1,8 @@
-"""Takes the items out of a batch for which ClickHouse refuses it, so that all others are stored.
+"""Removes the items from a batch for which ClickHouse refuses it, so that all others are stored.
 
-An INSERT that is refused by one view may be in its table and in other views by then. So what is left goes in under the
-token that the whole was tried with: where that came in, the rest is in already, and elsewhere it is added. That is the
-same however often it is begun anew, and a kill in between changes nothing.
+If one view refuses an INSERT, its rows may already be in the table and in other views. So the rest is inserted under
+the same token as the whole batch: where that was stored, the rest is skipped, and elsewhere it is added. The result is
+the same however often this starts again, and a kill in between changes nothing.
 """
 
 import asyncio
@@ -25,16 +25,17 @@ _log = logging.getLogger(__name__)
 _refused = Counter("duoscope_ingest_refused_rows", "Rows that ClickHouse refused for good, each by itself", ["table"])
 
 REFUSED: Final = "refused-by-store"
-"""The reason under which such items are counted as rejected."""
+"""The reason with which such items are counted as rejected."""
 
 
 async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Batch | None:
-    """The batch without the rows of one of its INSERTs that ClickHouse refuses, which count as rejected.
+    """The batch without the rows of one of its INSERTs that ClickHouse refuses; these count as rejected.
 
-    None where that cannot be told: by itself every row is taken, or rows of several tenants and none of them.
+    Returns None if they cannot be found: each row alone is accepted, or rows of several tenants are refused without
+    exception.
 
     Raises:
-        DuoscopeError: UNAVAILABLE, or INTERNAL where nothing can be tried out.
+        DuoscopeError: UNAVAILABLE, or INTERNAL if nothing can be tried out.
     """
     insert = batch.insert_of(table)
     if insert is None or table == LEDGER:
@@ -50,7 +51,7 @@ async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Bat
 
         found = await refused_rows(requests, takes, splits_max=limits.INGEST_SPLITS_MAX)
     count = _size(found)
-    # What no one's rows are good enough for is out of order itself.
+    # If no tenant's rows are accepted, the table itself is at fault.
     if not found or (count == _size(requests) and len({part.tenant_id for part in parts}) > 1):
         return None
     _refused.labels(table).inc(count)
@@ -69,7 +70,7 @@ def _size(rows: Sequence[Rows]) -> int:
 
 
 def _judged(part: Part, table: str, refused: Sequence[Rows]) -> Part:
-    """The part with what was refused of it among its rejected items."""
+    """The part with its refused rows among its rejected items."""
     first, end = part.rows.get(table, (0, 0))
     count = _size([each for each in refused if first <= each[0] and each[1] <= end])
     if not count:
@@ -80,7 +81,7 @@ def _judged(part: Part, table: str, refused: Sequence[Rows]) -> Part:
 
 
 def _ledger(lines: bytes, parts: Sequence[Part]) -> bytes:
-    """The ledger's rows, of which there is one a part, with these outcomes."""
+    """The ledger's rows, one per part, with these outcomes."""
     rows = [json.loads(line) for line in lines.split(b"\n")]
     for row, part in zip(rows, parts, strict=True):
         row |= {"stored": part.outcome.stored, "rejected": part.outcome.reasons}

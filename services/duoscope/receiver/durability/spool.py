@@ -50,7 +50,7 @@ _SAME_REQUEST_NS: Final = limits.INGEST_SAME_REQUEST_S * 1_000_000_000
 
 
 class Spool:
-    """The journal's way into ClickHouse.
+    """Inserts the files of the journal into ClickHouse.
 
     Attributes:
         outcomes: of the requests that wait in files: durable, and perhaps not in the ledger yet.
@@ -60,7 +60,7 @@ class Spool:
     def __init__(
         self, journal: Journal, inserter: Inserter, writer: IngestWriter, claims: IngestLeases | None = None
     ) -> None:
-        """`claims` where there may be other receivers."""
+        """Create it; with `claims` if there may be other receivers."""
         self._journal = journal
         self._claims = claims
         self._inserter = inserter
@@ -78,7 +78,9 @@ class Spool:
         self.undecided: set[str] = set()
 
     async def start(self, driver: Driver) -> None:
-        """Take up what an earlier process left. What it had not acknowledged counts too: it may be half there."""
+        """Load the files of an earlier process. Those that it had not acknowledged count too: they may be partly
+        stored.
+        """
         for path in await asyncio.to_thread(self._journal.files, SPOOLED):
             try:
                 batch = await asyncio.to_thread(self._journal.read_head, path)
@@ -92,7 +94,7 @@ class Spool:
         self._job = driver.start(REPLAY_SPOOL, self._turn)
 
     async def _adopt(self, path: Path) -> None:
-        """Answer from now on for what a process that died had written, unless another receiver does."""
+        """Answer from now on for the requests of a process that died, unless another receiver does."""
         try:
             batch = await asyncio.to_thread(self._journal.read, path)
         except CorruptBatchError:  # set aside when its turn comes
@@ -111,25 +113,25 @@ class Spool:
                 await asyncio.to_thread(self._journal.write, batch)
             await self._claims.hold({part.key: part.outcome for part in batch.parts})
         await asyncio.to_thread(self._journal.spool, path)
-        # It was not there to answer while it was dead.
+        # While this receiver was dead, it could not answer.
         self._remember(batch, now_unix_nano())
 
     async def close(self) -> None:
-        """Stop; what is not inserted yet stays on disk for the next start."""
+        """Stop. What is not inserted yet stays on disk for the next start."""
         self._closing = True
         if self._job:
             await self._job.stop()
 
     def look(self) -> None:
-        """Look for files now."""
+        """Check for files now."""
         if self._job:
             self._job.activate()
 
     def admit(self) -> None:
-        """Raise UNAVAILABLE when the disk space set apart for outages is used up, or the disk is nearly full."""
+        """Raise UNAVAILABLE when the disk space for outages is used up, or the disk is nearly full."""
         if self._bytes > limits.INGEST_SPOOL_BYTES_MAX:
             raise unavailable(
-                "The telemetry store is away and the spool is full; send the same request again later.",
+                "The telemetry store is down and the spool is full; send the same request again later.",
                 code="spool-full",
                 retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
             )
@@ -146,7 +148,7 @@ class Spool:
             # What waits may be older than this process.
             since = datetime.fromtimestamp(min(self._inserter.away_since, self._oldest), UTC)
             raise unavailable(
-                f"The telemetry store is away since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
+                f"The telemetry store is down since {since:%Y-%m-%d %H:%M:%S} UTC. Telemetry goes to the receiver's "
                 f"disk, where {self._batches:,} batches ({self._waiting_bytes:,} bytes) wait.",
                 code="spooling",
                 retry_after_s=limits.INGEST_RETRY_AFTER_S,
@@ -183,7 +185,7 @@ class Spool:
             self.look()
 
     async def set_aside(self, path: Path, why: str) -> None:
-        """Make a written batch that cannot be inserted durable, where an operator finds it."""
+        """Make a batch that cannot be inserted durable, where an operator finds it."""
         _poison.inc()
         await asyncio.to_thread(self._journal.set_aside, path, why)
         _log.error("set batch %s aside: %s", path.stem, why)
@@ -202,20 +204,22 @@ class Spool:
         return None
 
     async def _replay_all(self, files: list[Path]) -> bool:
-        """Insert files, oldest first. Whether any went in."""
+        """Insert files, oldest first. Returns whether any was inserted."""
         progress = False
         while files and not self._closing:
             if await self._try_to_replay(files.pop(0)):
                 progress = True
             elif not progress:
-                # Is it the store or this batch? Another one tells.
+                # Is it the store or this batch? Another batch shows which.
                 if not files or not await self._try_to_replay(files.pop(random.randrange(len(files)))):  # noqa: S311 - any
                     break
                 progress = True
         return progress
 
     async def _try_to_replay(self, path: Path) -> bool:
-        """Whether the file is out of the way. One that fails again and again between others that go in is set aside."""
+        """Insert a file. Returns whether it is done. One that fails again and again while others succeed is set
+        aside.
+        """
         try:
             await self._replay(path)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this file, the others are to be inserted

@@ -1,8 +1,8 @@
-"""gzip and zstd bodies, inflated no further than a request may be large.
+"""Decompresses gzip and zstd bodies, up to the size limit of a request.
 
-Both are read in steps, each reserved before it is made, and both may be bombs: what a body says about its size is a
-hint for the size of a step and nothing else. Small bodies are inflated at once, others in threads of their own, never
-in those that INSERTs need.
+Both are read in steps, each reserved before it is made, and both may be decompression bombs: the size that a body
+states is a hint for the size of a step and nothing else. Small bodies are decompressed at once, others in threads of
+their own, never in those that INSERTs need.
 """
 
 import asyncio
@@ -52,16 +52,16 @@ class _Source(Protocol):
         ...
 
     def read(self, size: int) -> bytes:
-        """Up to `size` more bytes, possibly none."""
+        """Read up to `size` more bytes, possibly none."""
         ...
 
 
 async def inflate(body: bytes, encoding: str, reservation: Reservation) -> bytes:
-    """The plain bytes of `body`, which is GZIP or ZSTD and already reserved; afterwards only they are.
+    """Decompress `body`, which is GZIP or ZSTD and already reserved; afterwards only the result is reserved.
 
     Raises:
-        DuoscopeError: INVALID for a body that is damaged, TOO_LARGE beyond INGEST_REQUEST_BYTES_MAX, UNAVAILABLE
-            where there is no room for it now.
+        DuoscopeError: INVALID for a damaged body, TOO_LARGE beyond INGEST_REQUEST_BYTES_MAX, UNAVAILABLE if there is no
+            room for it now.
     """
     compressed = reservation.size
     source: _Source = _Gzip(body) if encoding == GZIP else _Zstd(body)
@@ -89,7 +89,7 @@ async def inflate(body: bytes, encoding: str, reservation: Reservation) -> bytes
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
-    """What `work` makes of a body, while the event loop goes on."""
+    """Run `work` on a body in a thread, while the event loop continues."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
@@ -160,7 +160,7 @@ def _one_more(parts: int, encoding: str) -> int:
 
 
 def _gzip_hint(body: bytes) -> int:
-    """What the last member says it holds, unless it cannot."""
+    """The size that the last member states, unless it cannot be true."""
     size = int.from_bytes(body[-4:], "little")
     return size if size <= len(body) * _GZIP_RATIO_MAX else 0
 

@@ -1,13 +1,13 @@
 """OTLP/gRPC: three `Export` methods over raw bytes.
 
-Much is kept from grpcio on purpose. It is given no deserialiser, so that malformed bytes are answered by us (its own
-answer would be UNKNOWN with Python text inside) and never become objects twice. It does not decompress: it would do so
-without a limit, before anyone was authenticated. And a method takes a stream, which on the wire is the same as the one
-message that clients send: so the handler runs when the headers are there, and only who holds a key gets to send more
-than a flow-control window.
+grpcio is not allowed to do several things. It gets no deserialiser, so that we answer malformed bytes ourselves (its
+own answer would be UNKNOWN with Python text in it) and they never become objects twice. It does not decompress: it
+would do so without a limit, before the sender is authenticated. And a method takes a stream, which on the wire is the
+same as the one message that clients send: so the handler runs when the headers have arrived, and only a client with a
+valid key can send more than a flow-control window.
 
-A compression that grpcio does not know it refuses itself, whatever its options, and takes its name out of the metadata.
-The handler still runs, and is cancelled at once: that is how we know of such a call, and count it for its tenant.
+grpcio itself refuses an unknown compression, whatever its options, and removes its name from the metadata. The handler
+still runs, and is cancelled at once: that is how we detect such a call, and count it for its tenant.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ _ENDPOINTS: Final = {signal.name: f"gRPC {signal.name}" for signal in SIGNALS}
 _LAST_ANSWERS_S: Final = 0.5
 _CANCELLED_AFTER_S: Final = 0.05
 _AT_ONCE_S: Final = 1.0
-"""A call that ends within it, before its message, was refused by grpcio; later, its client is taken to have gone."""
+"""A call that ends within this time, before its message, was refused by grpcio; later, its client has disconnected."""
 
 _PENDING_MAX: Final = 4000
-"""Calls that grpcio holds before our code sees them, each at most a flow-control window; it cancels the others, which
-clients may send again. From three quarters on it begins to, at random."""
+"""Calls that grpcio holds before our code sees them, each at most a flow-control window. It cancels further calls,
+which clients may send again, and begins to at random from three quarters on."""
 
 _IDENTITY_AND_GZIP: Final = 1 << 0 | 1 << 2
 
@@ -57,10 +57,10 @@ _OPTIONS: Final = (
     ("grpc.server.max_pending_requests", _PENDING_MAX * 3 // 4),
     ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
     ("grpc.server_handshake_timeout_ms", int(limits.HTTP_HEADERS_MAX_S * 1000)),
-    # The collector pings every 10 s by default; grpcio takes more than two pings in five minutes for abuse.
+    # The collector pings every 10 s by default; grpcio treats more than two pings in five minutes as abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Our own pings find connections whose other end vanished without a word.
+    # Our own pings detect connections whose other end vanished silently.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.so_reuseport", 0),
@@ -81,7 +81,7 @@ class GrpcServer:
         *,
         connections_max: int = limits.INGEST_CONNECTIONS_MAX,
     ) -> None:
-        """The X-Forwarded-For of `trusted_proxies` is believed."""
+        """Create the server. The X-Forwarded-For of `trusted_proxies` is trusted."""
         self._ingest = ingest
         self._trusted = trusted_proxies
         self._tls = tls
@@ -98,7 +98,7 @@ class GrpcServer:
         self._idle = asyncio.Event()
 
     async def start(self, host: str, port: int) -> None:
-        """Listen.
+        """Listen on an address.
 
         Raises:
             RuntimeError: the address cannot be bound.
@@ -122,7 +122,7 @@ class GrpcServer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(ends_at):
                     await self._idle.wait()
-        # What is left are answers on their way out.
+        # The rest are answers on their way out.
         await self._server.stop(max(min(grace_s, _LAST_ANSWERS_S), ends_at - asyncio.get_running_loop().time()))
 
     def _export(self, signal: Signal) -> _Handler:
@@ -172,7 +172,7 @@ class GrpcServer:
         return response(signal, accepted).SerializeToString()
 
     async def _read(self, signal: Signal, context: _Context, reservation: Reservation, called_at: float) -> bytes:
-        """The one message of a call, as it came."""
+        """The one message of a call, as received."""
         reservation.resize(limits.INGEST_GRPC_WINDOW_BYTES)
         try:
             async with asyncio.timeout(limits.HTTP_BODY_MAX_S):
@@ -192,21 +192,21 @@ class GrpcServer:
         return message
 
     def _is_refused(self, called_at: float) -> bool:
-        """Whether a call that was cancelled just now, before its message, was so by grpcio."""
+        """Whether grpcio itself cancelled a call just now, before its message."""
         return not self._draining and asyncio.get_running_loop().time() - called_at < _AT_ONCE_S
 
 
 def _not_decompressed() -> DuoscopeError:
-    """Goes nowhere, as grpcio has answered, but to the counts of what was answered."""
+    """An error that reaches only the counts, since grpcio has already answered."""
     return DuoscopeError(
         ErrorKind.UNSUPPORTED_MEDIA, "unsupported-encoding", "Over gRPC, send messages compressed with gzip, or plain."
     )
 
 
 async def _be_refused() -> None:
-    """Where a stream seems to end without a message: grpcio answers a message that is too large itself.
+    """Handle a stream that seems to end without a message: grpcio itself refuses a message that is too large.
 
-    It cancels the call then, a moment later. Our answer goes nowhere, and to the counts of what was answered.
+    It cancels the call a moment later. Our answer reaches only the counts.
     """
     try:
         await asyncio.sleep(_CANCELLED_AFTER_S)

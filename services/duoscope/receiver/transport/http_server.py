@@ -1,8 +1,8 @@
 """OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain, gzip or zstd.
 
 A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of
-the request, as the specification asks. What a request takes in memory is reserved before it is taken, from its first
-byte on. Connections and their timeouts are `net/http_listener.py`, which the API's port has too.
+the request, as the specification requires. Memory for a request is reserved before it is used, from its first byte on.
+Connections and their timeouts are handled by `net/http_listener.py`, also for the API's port.
 """
 
 import asyncio
@@ -53,14 +53,14 @@ READY_PATH: Final = "/health/ready"
 _BY_PATH: Final = {signal.http_path: signal for signal in SIGNALS}
 _ENDPOINTS: Final = {signal.name: f"POST {signal.http_path}" for signal in SIGNALS}
 _READ_AHEAD_BYTES: Final = 512 * 1024
-"""More than the server hands over at once."""
+"""More than the server passes on at once."""
 
 
 class HttpApplication:
     """The ASGI application over `ingest`."""
 
     def __init__(self, ingest: Ingest, trusted_proxies: Sequence[Network] = ()) -> None:
-        """The X-Forwarded-For of `trusted_proxies` is believed."""
+        """Create the application. The X-Forwarded-For of `trusted_proxies` is trusted."""
         self._ingest = ingest
         self._trusted = trusted_proxies
 
@@ -86,9 +86,10 @@ class HttpApplication:
             await _answer(send, 200, message, encoding)
 
     async def _say_ready(self, send: Send) -> None:
-        """For probes: 200, or 503 while telemetry goes to disk. Requests are taken either way.
+        """Answer a probe: 200, or 503 while telemetry goes to disk. Requests are accepted either way.
 
-        A background job that fails is named and changes no status: taking receivers out of service would not mend it.
+        A failing background job is named but does not change the status: taking receivers out of service would not
+        repair it.
         """
         status = 200
         parts = {"ingest": "ready", "background": " ".join(self._ingest.background_problems()) or "ready"}
@@ -138,7 +139,7 @@ class HttpApplication:
 
 
 async def _is_gone(receive: Receive) -> bool:
-    """Whether the client went away, whose request was read whole: nothing else is left to hear of it."""
+    """Whether a client whose request was read whole has disconnected."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0):
             return (await receive())["type"] == "http.disconnect"
@@ -177,7 +178,7 @@ def _in_json(error: DuoscopeError) -> bytes:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """By name in lower case; what was sent twice is one list (RFC 9110, section 5.3)."""
+    """Headers by name in lower case; a repeated header becomes one list (RFC 9110, section 5.3)."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
@@ -190,7 +191,7 @@ def _content_type(headers: dict[str, str]) -> str:
 
 
 def _encoding(headers: dict[str, str]) -> str:
-    """That of the answer. Who sent no protobuf, such as a person with curl, can read JSON."""
+    """The encoding of the answer. A sender that sent no protobuf, such as a person with curl, can read JSON."""
     return PROTOBUF if _content_type(headers) == PROTOBUF else JSON
 
 
@@ -243,7 +244,7 @@ async def _refuse(send: Send, error: DuoscopeError, encoding: str) -> None:
     if error.kind is ErrorKind.METHOD_NOT_ALLOWED:
         headers.append((b"allow", b"POST"))
     if error.code == "unsupported-encoding":
-        # RFC 9110, section 12.5.3: what the server would have taken instead.
+        # RFC 9110, section 12.5.3: the encodings that the server would have accepted.
         headers.append((b"accept-encoding", ", ".join(CONTENT_ENCODINGS).encode()))
     await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, headers)
 

@@ -1,4 +1,4 @@
-"""OTLP/JSON bodies: made protobuf by the decoder (`decoder/json/`), after which they go the way of everything else."""
+"""OTLP/JSON bodies: the decoder (`decoder/json/`) converts them to protobuf, which then takes the usual path."""
 
 from functools import partial
 from typing import Final
@@ -12,20 +12,20 @@ from duoscope.receiver.status import too_large
 from duoscope.receiver.transport.compression import in_thread
 
 _INLINE_BYTES_MAX: Final = 32 * 1024
-"""Some 100 us; more is read in a thread."""
+"""About 100 us; larger bodies are read in a thread."""
 
 
 async def to_protobuf(signal: Signal, body: bytes, reservation: Reservation) -> tuple[bytes, str]:
-    """The same request as serialized protobuf, and what to tell its sender of the first fault in it, if there is one.
+    """The same request as serialized protobuf, and a message about its first error, if there is one.
 
-    What is wrong in an item costs that item. `body` is already reserved; afterwards only the answer is.
+    An error in an item rejects that item. `body` is already reserved; afterwards only the result is.
 
     Raises:
-        DuoscopeError: INVALID for what is no request of this signal in OTLP/JSON, with where and why, TOO_LARGE beyond
-            INGEST_REQUEST_BYTES_MAX as protobuf, UNAVAILABLE where there is no room for it now.
+        DuoscopeError: INVALID for a body that is not a request of this signal in OTLP/JSON, with where and why,
+            TOO_LARGE beyond INGEST_REQUEST_BYTES_MAX as protobuf, UNAVAILABLE if there is no room for it now.
     """
     size = len(body)
-    # By far most become shorter, so that more is only asked for when it is needed.
+    # By far most become shorter, so more is reserved only when it is needed.
     for room in (size, min(JSON_GROWTH_MAX * size, limits.INGEST_REQUEST_BYTES_MAX)):
         reservation.resize(size + 2 * room)
         read = partial(from_json, signal.kind, body, room)

@@ -43,13 +43,13 @@ class ReadMemory:
             raise DuoscopeError(
                 ErrorKind.RATE_LIMITED,
                 "answers-unread",
-                "Answers to your tenant that are being made or sent fill its share of memory: read them, ask for less "
+                "Answers to your tenant fill its share of memory: read them, ask for less "
                 "at once, or try again shortly.",
                 retry_after_s=limits.READ_RETRY_AFTER_S,
             )
         if self.held + size > self._bytes_max:
             raise unavailable(
-                "Answers that are being made or sent fill the memory kept for them; try again shortly.",
+                "The memory for answers is full; try again shortly.",
                 code="answers-full",
                 retry_after_s=limits.READ_RETRY_AFTER_S,
             )

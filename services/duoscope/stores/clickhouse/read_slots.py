@@ -83,7 +83,7 @@ class ReadSlots:
         except TimeoutError:
             if not _was_granted(turn):
                 raise unavailable(
-                    "Queries before this one took too long; try again shortly, or ask for less at once.",
+                    "Earlier queries took too long; try again shortly, or ask for less at once.",
                     code=_WAITED_TOO_LONG,
                     retry_after_s=limits.READ_RETRY_AFTER_S,
                 ) from None

@@ -221,7 +221,7 @@ def _account_for(cluster: Path) -> _Account:
     raise DuoscopeError(
         ErrorKind.UNAVAILABLE,
         "embedded-postgres-account",
-        "PostgreSQL does not run as root, and neither of the accounts postgres and nobody exists; "
+        "PostgreSQL refuses to run as root, and neither the account postgres nor nobody exists; "
         "run duoscope as another user or set DUOSCOPE_POSTGRES_DSN.",
     )
 

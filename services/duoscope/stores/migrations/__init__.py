@@ -81,7 +81,7 @@ class Migrator:
         them.
         """
         if to < 0:
-            raise invalid("The version to go down to is 0 or more.")
+            raise invalid("The target version must be 0 or more.")
         async with open_migrator(self._admin_dsn, self._postgres_files) as postgres:
             if store == "postgres":
                 return await postgres.down(to)

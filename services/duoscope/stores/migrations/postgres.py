@@ -165,7 +165,7 @@ async def open_migrator(admin_dsn: str, migrations: Sequence[Migration]) -> Asyn
             await connection.execute(f"SELECT pg_advisory_lock({MIGRATION_LOCK_KEY})")
         except asyncpg.LockNotAvailableError as error:
             raise unavailable(
-                "Another migration has been running for long.", code="migration-running", retry_after_s=60
+                "Another migration has been running for a long time.", code="migration-running", retry_after_s=60
             ) from error
         yield PostgresMigrator(connection, migrations)
     finally:

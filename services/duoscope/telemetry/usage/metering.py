@@ -86,7 +86,7 @@ async def usage(readers: Sequence[tuple[Scope, TelemetryReader]], asked: UsageQu
         DuoscopeError: INVALID for the range, the cursor, or more than TENANTS_MAX tenants.
     """
     if len(readers) > TENANTS_MAX:
-        raise invalid(f"Usage is summed over {TENANTS_MAX} tenants at the most; ask for each workspace.")
+        raise invalid(f"Usage is summed over at most {TENANTS_MAX} tenants; ask for each workspace.")
     # Without times of its own a page uses the range of the first one.
     identity = (
         "usage",

@@ -1,1 +1,1 @@
-"""Routes of signing in and of one's own account."""
+"""Routes for signing in and for one's own account."""

@@ -1,4 +1,4 @@
-"""Your trusted devices: those that keep a token which a login answered, because it was asked to trust the device."""
+"""Your trusted devices: each keeps a token that a login returned because it was told to trust the device."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -19,7 +19,7 @@ ROUTES: Final = Routes("devices")
 
 
 class Device(Struct, frozen=True):
-    """A device on which the user asked to be remembered."""
+    """A device that the user trusts."""
 
     device_id: UUID
     device_name: Annotated[str, Meta(examples=["Ada's laptop"])]
@@ -30,7 +30,7 @@ class Device(Struct, frozen=True):
 
 
 class DevicePage(Struct, frozen=True):
-    """Devices, and the cursor of the next page."""
+    """One page of devices, and the cursor of the next page."""
 
     items: list[Device]
     next_cursor: str | None
@@ -40,7 +40,7 @@ class DevicePage(Struct, frozen=True):
 async def list_devices(
     request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
 ) -> DevicePage:
-    """Those of yours that are still trusted. Sorts: created_at, last_used_at, device_name."""
+    """List your trusted devices. Sorts: created_at, last_used_at, device_name."""
     async with services.metadata.open(request.user.scope, "devices.list") as tx:
         await user_sessions.act_as(tx, request.user.user_id)
         return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, answer=Device))
@@ -48,9 +48,9 @@ async def list_devices(
 
 @ROUTES.delete("/api/v1/devices/{device_id:uuid}", "Trust a device no more", problems=(401, 403, 404, 503))
 async def remove_device(request: Request[Principal, Any, Any], device_id: FromPath[UUID], services: Services) -> None:
-    """Its token works no more, and its sessions end. 404 for what is not a device of yours.
+    """Stop trusting a device: its token stops working, and its sessions end. 404 for a device that is not yours.
 
-    403 `reauthentication-required` unless you showed lately who you are.
+    403 `reauthentication-required` unless you authenticated recently.
     """
     principal = request.user
     principal.require_recent()

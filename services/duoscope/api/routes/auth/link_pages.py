@@ -1,8 +1,8 @@
-"""The pages that links in mail open: an invitation, another password, a verified address. Nothing in them is from
-anywhere else.
+"""The pages that links in mail open: an invitation, a new password, a verified address. They load nothing from
+elsewhere.
 
-The token stands after the # of the link, so it reaches no server until the button is pressed, and then in the body
-only: what looks at links in mail on its way spends none.
+The token stands after the # of the link, so no server receives it until the button is pressed, and then in the body
+only: scanners that open links in mail on its way do not use it up.
 """
 
 from typing import Final
@@ -85,19 +85,19 @@ _HEADERS: Final = {"content-security-policy": page_policy(_STYLE, _SCRIPT), "cac
 
 @get("/invitation", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def invitation_page() -> Response[str]:
-    """The same for everybody: what it is about is in the link."""
+    """The page of an invitation, the same for everyone: its details are in the link."""
     return Response(_INVITATION, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 @get("/password", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def password_page() -> Response[str]:
-    """The same for everybody: whose password it is about is in the link."""
+    """The page for a new password, the same for everyone: its details are in the link."""
     return Response(_PASSWORD, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 @get("/email", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
 def email_page() -> Response[str]:
-    """The same for everybody: whose address it is about is in the link."""
+    """The page to confirm an address, the same for everyone: its details are in the link."""
     return Response(_EMAIL, media_type=MediaType.HTML, headers=_HEADERS)
 
 

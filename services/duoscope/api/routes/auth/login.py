@@ -28,7 +28,7 @@ Services = NamedDependency[SkipValidation[ApiServices]]
 
 
 class LoginRequest(Struct, forbid_unknown_fields=True):
-    """Credentials."""
+    """The credentials of a login."""
 
     email: Annotated[str, Meta(max_length=320, examples=["admin@duoscope.local"])]
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
@@ -58,7 +58,7 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
 
 
 class Reauthentication(Struct, forbid_unknown_fields=True):
-    """What shows once more who you are: one of these, or both."""
+    """The proof for a reauthentication: a password, a code, or both."""
 
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])] | None = None
     mfa_code: Annotated[str, Meta(min_length=1, max_length=64, description="Of your app, or a backup code.")] | None = (
@@ -73,7 +73,7 @@ class RefreshRequest(Struct, forbid_unknown_fields=True):
 
 
 class Tokens(Struct, frozen=True):
-    """Tokens of a session."""
+    """The tokens of a session."""
 
     access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
     refresh_token: Annotated[str, Meta(description="Exchange it once, at /api/v1/auth/refresh.")]
@@ -89,7 +89,7 @@ class Tokens(Struct, frozen=True):
 
 
 class Me(Struct, frozen=True):
-    """The user behind the access token, and where they work."""
+    """The user of the access token, and the tenant they work in."""
 
     user_id: UUID
     email: str
@@ -103,18 +103,17 @@ class Me(Struct, frozen=True):
 
 @ROUTES.post("/api/v1/auth/login", "Log in", problems=(400, 401, 403, 429, 503), public=True, status_code=200)
 async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], services: Services) -> Response[Tokens]:
-    """Exchange an e-mail address and a password for tokens. Wrong and unknown answer alike.
+    """Exchange an e-mail address and a password for tokens. Wrong passwords and unknown addresses get the same answer.
 
-    After some failures of one client the next attempt has to wait, a little longer each time: 429 `too-many-attempts`
-    with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required` asks for the same again
-    with `mfa_code`. 401 `password-expired`: the right one, but it was made for you and has ended. 403 `sso-required`
-    where the organization signs in through its identity provider only.
+    After some failures of one client the next attempt must wait, a little longer each time: 429 `too-many-attempts`
+    with Retry-After. 503 `too-many-logins` while too many log in at once. 401 `mfa-required`: send the same request
+    again with `mfa_code`. 401 `password-expired`: the correct password, but it was generated and has expired. 403
+    `sso-required` if the organization requires its identity provider.
 
-    The answer sets a cookie that signs nobody in: a client that sends it at its next login is not slowed by what others
-    try, even in the same network.
+    The answer sets a cookie that does not authenticate: a client that sends it at its next login is not slowed by
+    others' attempts, even from the same network.
 
-    The session that this client had ends, if the request carries its access token as Authorization or its
-    `refresh_token`.
+    The client's previous session ends, if the request carries its access token as Authorization or its `refresh_token`.
     """
     claims = await presented_claims(request, services.tokens)
     pair = await services.sessions.login(
@@ -134,9 +133,9 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
 
 @ROUTES.post("/api/v1/auth/refresh", "Get new tokens", problems=(400, 401, 503), public=True, status_code=200)
 async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
-    """Exchange a refresh token. One that was used before ends the whole session.
+    """Exchange a refresh token for a new pair. A token that was used before ends the whole session.
 
-    401 `password-expired`, and the session ends: it began with a password that was made for you and has ended.
+    401 `password-expired`, and the session ends: it began with a generated password that has expired.
     """
     return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
 
@@ -151,11 +150,11 @@ async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest
 async def reauthenticate(
     request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
 ) -> Tokens:
-    """Tokens of a new session in place of this one, which ends; the new one ends when this one would have.
+    """Replace this session by a new one. This one ends; the new one ends when this one would have.
 
-    For five minutes it may end other sessions, forget devices and change your address: without, these answer 403
-    `reauthentication-required`. Wrong ones are 403 `password-wrong` and `mfa-code-invalid`. Whoever comes through an
-    identity provider logs in there once more, with `fresh=true`.
+    For five minutes the new session may end other sessions, forget devices and change your address; without it, these
+    get 403 `reauthentication-required`. A wrong password or code gets 403 `password-wrong` or `mfa-code-invalid`. Users
+    of an identity provider log in there again, with `fresh=true`.
     """
     shown = await services.second_factors.show(request.user, password=data.password, code=data.mfa_code)
     return tokens_of(await services.sessions.begin_again(request.user, shown))
@@ -163,7 +162,9 @@ async def reauthenticate(
 
 @ROUTES.post("/api/v1/auth/logout", "Log out", problems=(400, 401, 503), opt=WITHOUT_MFA, status_code=204)
 async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> None:
-    """End the session of a refresh token; its access tokens stop at once. DELETE /api/v1/sessions ends all of yours."""
+    """End the session of a refresh token; its access tokens stop working at once. DELETE /api/v1/sessions ends all of
+    yours.
+    """
     await services.sessions.logout(data.refresh_token, actor=request.user.actor)
 
 
@@ -196,7 +197,7 @@ def _cookies(services: ApiServices, pair: TokenPair) -> list[Cookie]:
 
 
 def tokens_of(pair: TokenPair) -> Tokens:
-    """What a login answers."""
+    """The answer of a login."""
     return Tokens(
         pair.access_token,
         pair.refresh_token,

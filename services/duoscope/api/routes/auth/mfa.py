@@ -1,4 +1,4 @@
-"""Second factors: enrolling, confirming, backup codes, disabling; and the reset by an admin for who lost theirs."""
+"""Second factors: enrolling, confirming, backup codes, disabling; and the reset of a lost one by an admin."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -35,13 +35,13 @@ OptionalPassword = (
 
 
 class NewEnrolment(Struct, forbid_unknown_fields=True):
-    """What it takes to enrol."""
+    """The proof needed to enrol."""
 
     password: OptionalPassword = None
 
 
 class MfaEnrolment(Struct, frozen=True):
-    """What an authenticator app needs to know; shown once."""
+    """The data for an authenticator app; shown once."""
 
     secret: Annotated[str, Meta(description="Base32, to be typed in.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
     otpauth_uri: Annotated[
@@ -51,13 +51,13 @@ class MfaEnrolment(Struct, frozen=True):
 
 
 class MfaCode(Struct, forbid_unknown_fields=True):
-    """A code."""
+    """A code of the app, or a backup code."""
 
     mfa_code: Code
 
 
 class MfaDisabling(Struct, forbid_unknown_fields=True):
-    """What it takes to do without."""
+    """The proof needed to disable the second factor."""
 
     mfa_code: Code
     password: OptionalPassword = None
@@ -71,7 +71,7 @@ class BackupCodes(Struct, frozen=True):
 
 @ROUTES.get("/api/v1/auth/mfa", "Your second factor", problems=(401, 503), opt=WITHOUT_MFA)
 async def status(request: Request[Principal, Any, Any], services: Services) -> MfaStatus:
-    """Whether you have one, and whether your organization requires it."""
+    """Whether you have a second factor, and whether your organization requires one."""
     return await services.second_factors.status(request.user)
 
 
@@ -84,7 +84,9 @@ async def status(request: Request[Principal, Any, Any], services: Services) -> M
 async def enrol(
     request: Request[Principal, Any, Any], data: JSONBody[NewEnrolment], services: Services
 ) -> MfaEnrolment:
-    """Answers what your authenticator app needs. Nothing changes until a code of it has been confirmed."""
+    """Begin an enrolment. The answer has the data for your authenticator app; nothing changes until you confirm with a
+    code.
+    """
     made = await services.second_factors.enrol(request.user, data.password)
     return MfaEnrolment(made.secret, made.otpauth_uri, made.qr_svg)
 
@@ -97,7 +99,9 @@ async def enrol(
     status_code=200,
 )
 async def confirm(request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services) -> BackupCodes:
-    """By a code of the app. From now on every login wants one; your other sessions end. Keep the backup codes."""
+    """Confirm the enrolment with a code of the app. From now on every login needs a code; your other sessions end. Keep
+    the backup codes.
+    """
     return BackupCodes(await services.second_factors.confirm(request.user, data.mfa_code))
 
 
@@ -107,7 +111,7 @@ async def confirm(request: Request[Principal, Any, Any], data: JSONBody[MfaCode]
 async def renew_backup_codes(
     request: Request[Principal, Any, Any], data: JSONBody[MfaCode], services: Services
 ) -> BackupCodes:
-    """Ten, in place of all that you had."""
+    """Replace all your backup codes by ten new ones."""
     return BackupCodes(await services.second_factors.renew_backup_codes(request.user, data.mfa_code))
 
 
@@ -115,7 +119,7 @@ async def renew_backup_codes(
     "/api/v1/auth/mfa/disable", "Do without a second factor", problems=(400, 401, 403, 409, 429, 503), status_code=204
 )
 async def disable(request: Request[Principal, Any, Any], data: JSONBody[MfaDisabling], services: Services) -> None:
-    """Unless your organization requires one. Your other sessions end."""
+    """Disable your second factor, unless your organization requires one. Your other sessions end."""
     await services.second_factors.disable(request.user, data.password, data.mfa_code)
 
 
@@ -132,6 +136,8 @@ async def reset(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """For one who lost it. Whoever does so holds all that the user holds. The user's sessions end, and a mail tells."""
+    """Remove a user's lost second factor. You must hold everything that the user holds. Their sessions end, and they
+    are informed by mail.
+    """
     authority = request.user.over("user:admin", organization_id)
     await services.second_factors.reset(authority, user_id)

@@ -1,4 +1,4 @@
-"""Logging in through an organization's identity provider: the browser is sent there, and comes back with a code."""
+"""Login through an organization's identity provider: the browser is sent there, and comes back with a code."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -27,7 +27,7 @@ _FRESH: Final = (
 
 
 class LoginStart(Struct, forbid_unknown_fields=True):
-    """How to begin."""
+    """The parameters of a login."""
 
     tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
     fresh: Annotated[bool, Meta(description=_FRESH)] = False
@@ -37,7 +37,7 @@ class LoginStart(Struct, forbid_unknown_fields=True):
 
 
 class LoginLocation(Struct, frozen=True):
-    """Where to go on."""
+    """The address to open next."""
 
     location: Annotated[str, Meta(description="The provider's, to be opened in the browser that asked.")]
 
@@ -61,7 +61,9 @@ async def start(
     ] = None,
     fresh: Annotated[bool, QueryParameter(description=_FRESH)] = False,
 ) -> Redirect:
-    """Open this in a browser. The `slug` is the identity provider's; the login takes ten minutes at the most."""
+    """Begin a login; open this in a browser. The `slug` is the identity provider's. The login takes ten minutes at
+    most.
+    """
     begun = await services.oidc.start(slug, tenant_id=tenant_id, fresh=fresh)
     return Redirect(begun.location, status_code=302, cookies=[_cookie(services, begun)], headers=_NO_STORE)
 
@@ -76,7 +78,7 @@ async def start(
 async def start_from(
     request: Request[Any, Any, Any], slug: FromPath[str], data: JSONBody[LoginStart], services: Services
 ) -> Response[LoginLocation]:
-    """The same for a page that has a session, which ends when the login succeeds: open `location` in that browser.
+    """Begin a login from a page with a session, which ends when the login succeeds: open `location` in that browser.
 
     The session is that of the access token sent as Authorization, or of `refresh_token`.
     """
@@ -104,9 +106,10 @@ async def callback(
     iss: Annotated[str | None, QueryParameter(max_length=2048, description="The provider's issuer, RFC 9207.")] = None,
     error: Annotated[str | None, QueryParameter(max_length=512, description="Why the provider refused.")] = None,
 ) -> Response[Tokens]:
-    """Where the provider sends the browser, in which the login must have begun: each answer works once.
+    """Finish a login: the provider sends the browser here. It must have begun in the same browser; each answer works
+    once.
 
-    401 `oidc-login-refused` for whoever may not sign in here; the organization's audit log says why.
+    401 `oidc-login-refused` for a user who may not log in here; the organization's audit log has the reason.
     """
     name = cookie_name(_COOKIE, is_secure=services.oidc.is_secure)
     pair = await services.oidc.finish(

@@ -1,4 +1,4 @@
-"""Passwords forgotten, reset and changed, and e-mail addresses changed and verified."""
+"""Forgotten, reset and changed passwords, and changed and verified e-mail addresses."""
 
 from typing import Annotated, Any, Final
 
@@ -27,39 +27,39 @@ NewPassword = Annotated[
 
 
 class Forgotten(Struct, forbid_unknown_fields=True):
-    """Whose password was forgotten."""
+    """The address of a forgotten password."""
 
     email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
 
 
 class Reset(Struct, forbid_unknown_fields=True):
-    """Another password, by leave of a link."""
+    """A new password, with the token of a link."""
 
     token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
     password: NewPassword
 
 
 class Change(Struct, forbid_unknown_fields=True):
-    """Another password, by leave of the old one."""
+    """A new password, with the current one."""
 
     current_password: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX)]
     new_password: NewPassword
 
 
 class Confirmation(Struct, forbid_unknown_fields=True):
-    """A link that was sent to an address."""
+    """The token of a link that was sent to an address."""
 
     token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
 
 
 class NewAddress(Struct, forbid_unknown_fields=True):
-    """Another address of yours."""
+    """Your new address."""
 
     email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
 
 
 class Accepted(Struct, frozen=True):
-    """What happens next."""
+    """The next step."""
 
     detail: Annotated[str, Meta(examples=["If the address has an account, a mail with a link is on its way."])]
 
@@ -72,9 +72,9 @@ class Accepted(Struct, frozen=True):
     status_code=202,
 )
 async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], services: Services) -> Accepted:
-    """Sends a link to the address, if it has an account; the answer is the same if not.
+    """Send a link to the address, if it has an account; the answer is the same if not.
 
-    The link works once, for half an hour. 409 `mail-not-configured` where the installation sends no mail.
+    The link works once, for half an hour. 409 `mail-not-configured` if the installation sends no mail.
     """
     await services.recovery.forget(data.email, actor=caller(request))
     return Accepted("If the address has an account, a mail with a link is on its way.")
@@ -84,9 +84,9 @@ async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], 
     "/api/v1/auth/password/reset", "Set another password by a link", problems=(400, 503), public=True, status_code=204
 )
 async def reset(request: Request[Any, Any, Any], data: JSONBody[Reset], services: Services) -> None:
-    """Sets the password of the account that the link was sent for.
+    """Set the password of the link's account.
 
-    Ends all its sessions and forgets its trusted devices. 400 `reset-token-invalid` for a link that works no more.
+    Ends all its sessions and forgets its trusted devices. 400 `reset-token-invalid` for a link that is no longer valid.
     """
     await services.recovery.reset(data.token, data.password, actor=caller(request))
 
@@ -95,7 +95,7 @@ async def reset(request: Request[Any, Any, Any], data: JSONBody[Reset], services
     "/api/v1/auth/password/change", "Change your password", problems=(400, 401, 403, 429, 503), status_code=204
 )
 async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], services: Services) -> None:
-    """Wants the current password, and ends your other sessions. 403 `current-password-wrong`."""
+    """Change your password. Needs the current one, and ends your other sessions. 403 `current-password-wrong`."""
     await services.recovery.change(
         data.current_password,
         data.new_password,
@@ -109,9 +109,10 @@ async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], 
 async def change_address(
     request: Request[Principal, Any, Any], data: JSONBody[NewAddress], services: Services
 ) -> Accepted:
-    """Sends a link to the new address and a notice to the present one. It is yours when the link is followed, in a day.
+    """Send a link to the new address and a notice to the current one. Opening the link within a day changes the
+    address.
 
-    403 `reauthentication-required` unless you showed lately who you are. Another password takes the request back.
+    403 `reauthentication-required` unless you authenticated recently. Setting another password cancels the request.
     """
     await services.recovery.change_address(request.user, data.email)
     return Accepted("A mail with a link is on its way to the new address; your address changes when it is followed.")
@@ -121,7 +122,7 @@ async def change_address(
     "/api/v1/auth/email-verification", "Have your address verified", problems=(401, 409, 429, 503), status_code=202
 )
 async def send_verification(request: Request[Principal, Any, Any], services: Services) -> Accepted:
-    """Sends you a link that works once, for a day. 409 `email-verified`, or `mail-not-configured`."""
+    """Send you a link that works once, for a day. 409 `email-verified`, or `mail-not-configured`."""
     principal = request.user
     await services.recovery.send_verification(organization_id=principal.scope.organization_id, actor=principal.actor)
     return Accepted("A mail with a link is on its way.")
@@ -135,9 +136,10 @@ async def send_verification(request: Request[Principal, Any, Any], services: Ser
     status_code=204,
 )
 async def confirm(request: Request[Any, Any, Any], data: JSONBody[Confirmation], services: Services) -> None:
-    """The address is its user's from now on. If they asked for another than theirs, their other sessions end.
+    """Verify the address of a link. If the user requested a new address, it becomes theirs, and their other sessions
+    end.
 
-    409 `user-exists` if it became somebody else's meanwhile; 400 `verification-token-invalid` for a link that works no
-    more.
+    409 `user-exists` if another user has it by now; 400 `verification-token-invalid` for a link that is no longer
+    valid.
     """
     await services.recovery.verify(data.token, actor=caller(request))

@@ -1,4 +1,4 @@
-"""Where the user of a session may work, and going there without logging in again."""
+"""The tenants in which the user of a session may work, and switching to one without logging in again."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -17,13 +17,13 @@ ROUTES: Final = Routes("auth")
 
 
 class Places(Struct, frozen=True):
-    """All of them."""
+    """All tenants in which the user holds a role."""
 
     items: list[Place]
 
 
 class Switch(Struct, forbid_unknown_fields=True):
-    """Where to work."""
+    """The tenant to work in."""
 
     tenant_id: UUID
 
@@ -44,7 +44,9 @@ async def list_places(request: Request[Principal, Any, Any], services: Services)
 
 @ROUTES.post("/api/v1/auth/switch", "Work in another tenant", problems=(400, 401, 404, 503), status_code=200)
 async def switch(request: Request[Principal, Any, Any], data: JSONBody[Switch], services: Services) -> Switched:
-    """An access token for another tenant of your organization, in the same session. 404 where you hold no role."""
+    """Get an access token for another tenant of your organization, in the same session. 404 if you hold no role
+    there.
+    """
     grant = await services.access.grant(request.user, data.tenant_id)
     token = services.tokens.issue(grant, user_id=request.user.user_id, session_id=request.user.session_id)
     return Switched(token, "Bearer", ACCESS_LIFETIME_S)

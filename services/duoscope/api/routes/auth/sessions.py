@@ -1,4 +1,4 @@
-"""Sessions: where you are signed in, and ending that, which counts at the next request; for admins, others' too."""
+"""Sessions: listing and ending them, which takes effect at the next request; for admins, also those of other users."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -25,7 +25,7 @@ _METHODS: Final = (
 
 
 class Session(Struct, frozen=True):
-    """One login and what descends from it."""
+    """One login and its refreshed tokens."""
 
     session_id: UUID
     is_current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
@@ -44,14 +44,14 @@ class Session(Struct, frozen=True):
 
 
 class SessionPage(Struct, frozen=True):
-    """Sessions, and the cursor of the next page."""
+    """One page of sessions, and the cursor of the next page."""
 
     items: list[Session]
     next_cursor: str | None
 
 
 class Ended(Struct, frozen=True):
-    """What was ended."""
+    """The number of ended sessions."""
 
     sessions: Annotated[int, Meta(description="How many.", examples=[3])]
 
@@ -60,7 +60,7 @@ class Ended(Struct, frozen=True):
 async def list_sessions(
     request: Request[Principal, Any, Any], services: Services, paging: PagingDependency
 ) -> SessionPage:
-    """Those of yours that go on, in all tenants of your organization. Sorts: created_at, updated_at."""
+    """List your active sessions, in all tenants of your organization. Sorts: created_at, updated_at."""
     principal = request.user
 
     def read(row: Record) -> dict[str, Any]:
@@ -75,9 +75,10 @@ async def list_sessions(
 
 @ROUTES.delete("/api/v1/sessions/{session_id:uuid}", "End one of your sessions", problems=(401, 403, 404, 503))
 async def end_session(request: Request[Principal, Any, Any], session_id: FromPath[UUID], services: Services) -> None:
-    """Its access tokens stop at once, its refresh token works no more. 404 for what is not a session of yours.
+    """End a session: its access tokens stop at once, and its refresh token stops working. 404 for a session that is not
+    yours.
 
-    For any but the one that asks, 403 `reauthentication-required` unless you showed lately who you are.
+    For any session but your current one, 403 `reauthentication-required` unless you authenticated recently.
     """
     principal = request.user
     if session_id != principal.session_id:
@@ -92,9 +93,9 @@ async def end_sessions(
     *,
     keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
 ) -> None:
-    """Ends all your sessions, this one too unless `keep_current` is true.
+    """End all your sessions, this one too unless `keep_current` is true.
 
-    403 `reauthentication-required` unless you showed lately who you are; POST /api/v1/auth/logout ends this one alone.
+    403 `reauthentication-required` unless you authenticated recently; POST /api/v1/auth/logout ends this one alone.
     """
     principal = request.user
     principal.require_recent()
@@ -114,7 +115,7 @@ async def end_sessions_of_user(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Ended:
-    """All of them, at once. Whoever does so holds all that the user holds. They may log in again."""
+    """End all sessions of a user at once. You must hold everything that the user holds. They may log in again."""
     authority = request.user.over("user:admin", organization_id)
     return Ended(await session_admin.end_of_user(services.metadata, authority, user_id))
 
@@ -133,7 +134,9 @@ async def end_sessions_of_organization(
     *,
     keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
 ) -> Ended:
-    """Of all its users, at once; platform admins' only by one of them. For who holds everything organization-wide."""
+    """End the sessions of all users of the organization at once; platform admins' only if you are one. You must hold
+    everything organization-wide.
+    """
     authority = request.user.over_organization("user:admin", organization_id)
     kept = request.user.session_id if keep_current else None
     return Ended(await session_admin.end_of_organization(services.metadata, authority, except_session_id=kept))

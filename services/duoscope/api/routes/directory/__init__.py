@@ -1,1 +1,1 @@
-"""Routes of organizations, people, keys and the audit log."""
+"""Routes of organizations, users, keys and the audit log."""

@@ -1,4 +1,4 @@
-"""API keys: what collectors and SDKs send telemetry with, and programs read it with."""
+"""API keys, with which collectors and SDKs send telemetry, and programs read it."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -48,7 +48,7 @@ _Addresses = Annotated[
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
-    """A key; never its secret."""
+    """An API key, without its secret."""
 
     organization_id: UUID
     workspace_id: UUID
@@ -77,7 +77,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 class ApiKeyWithSecret(ApiKey, frozen=True, kw_only=True):
-    """A key with its secret, this once."""
+    """An API key with its secret, which is shown only in this answer."""
 
     api_key: Annotated[
         str,
@@ -86,21 +86,21 @@ class ApiKeyWithSecret(ApiKey, frozen=True, kw_only=True):
 
 
 class ApiKeyPage(Struct, frozen=True):
-    """Keys, and the cursor of the next page."""
+    """One page of keys, and the cursor of the next page."""
 
     items: list[ApiKey]
     next_cursor: str | None
 
 
 class ApiKeyUsagePage(Struct, frozen=True):
-    """What a key was used for, and the cursor of the next page."""
+    """One page of a key's uses, and the cursor of the next page."""
 
     items: list[UsageLog]
     next_cursor: str | None
 
 
 class NewApiKey(Struct, forbid_unknown_fields=True):
-    """A key to be made."""
+    """A key to be created."""
 
     name: _Name
     permissions: Annotated[
@@ -113,7 +113,7 @@ class NewApiKey(Struct, forbid_unknown_fields=True):
 
 
 class ApiKeyChange(Struct, forbid_unknown_fields=True):
-    """What to change; the rest stays."""
+    """The changes of a key; fields that are not given keep their values."""
 
     name: _Name | UnsetType = UNSET
     description: _Description | UnsetType = UNSET
@@ -123,7 +123,7 @@ class ApiKeyChange(Struct, forbid_unknown_fields=True):
 
 
 class Rotation(Struct, forbid_unknown_fields=True):
-    """How to change over."""
+    """The grace period of a rotation."""
 
     grace_period_s: Annotated[
         int, Meta(ge=0, le=GRACE_MAX_S, description="Seconds for which the present secret works as well.")
@@ -131,7 +131,7 @@ class Rotation(Struct, forbid_unknown_fields=True):
 
 
 class Revocation(Struct, forbid_unknown_fields=True):
-    """Why."""
+    """The reason of a revocation."""
 
     reason: Annotated[
         str, Meta(min_length=1, max_length=api_keys.REASON_CHARS_MAX, pattern=_TEXT, examples=["found in a log"])
@@ -142,7 +142,7 @@ class Revocation(Struct, forbid_unknown_fields=True):
 async def create_api_key(
     request: Request[Principal, Any, Any], data: JSONBody[NewApiKey], services: Services
 ) -> ApiKeyWithSecret:
-    """The secret is in this answer and nowhere else. Nobody makes a key that may do more than they may."""
+    """Create a key. Only this answer contains the secret. A key cannot do more than its maker."""
     wish = KeyWish(
         name=data.name,
         permissions=tuple(data.permissions),
@@ -164,7 +164,7 @@ async def list_api_keys(
     status: Annotated[Status | None, QueryParameter(description="Keys in this state.")] = None,
     permission: Annotated[Permission | None, QueryParameter(description="Keys that may do this.")] = None,
 ) -> ApiKeyPage:
-    """The tenant's, revoked ones included. Sorts: created_at, name."""
+    """List the tenant's keys, including revoked ones. Sorts: created_at, name."""
     filters = {"name": name, "status": status, "permission": permission}
     async with services.metadata.open(request.user.scope, "api_keys.list") as tx:
         return ApiKeyPage(*await listing.page(tx, api_keys.LISTING, paging, filters, answer=ApiKey))
@@ -183,7 +183,7 @@ async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPat
 async def change_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[ApiKeyChange], services: Services
 ) -> ApiKey:
-    """What it may do stays as it was made: make another key for that."""
+    """Change a key. Its permissions cannot be changed: create another key for that."""
     fields = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
     if not fields:
         raise invalid(f"Give at least one of {', '.join(data.__struct_fields__)}.")
@@ -200,9 +200,10 @@ async def change_api_key(
 async def rotate_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Rotation], services: Services
 ) -> ApiKeyWithSecret:
-    """Both secrets work until the grace period is over. Rotated again before, the oldest ends at once.
+    """Give a key a new secret. Both secrets work until the grace period is over. If the key is rotated again before,
+    the oldest stops at once.
 
-    Of several such requests in one moment one succeeds; 409 `api-key-rotated` for the others.
+    Of several such requests at one moment one succeeds; 409 `api-key-rotated` for the others.
     """
     made = await _management(services).rotate(request.user, api_key_id, grace_s=data.grace_period_s)
     return _with_secret(made)
@@ -214,7 +215,7 @@ async def rotate_api_key(
 async def revoke_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[Revocation], services: Services
 ) -> ApiKey:
-    """For good: every receiver refuses it within 2 seconds, and nothing takes it back."""
+    """Revoke a key for good: every receiver refuses it within 2 seconds, and it cannot be undone."""
     return shown(await _management(services).revoke(request.user, api_key_id, reason=data.reason), ApiKey)
 
 
@@ -224,7 +225,9 @@ async def revoke_api_key(
 async def list_api_key_usage(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], services: Services, paging: PagingDependency
 ) -> ApiKeyUsagePage:
-    """Requests of the last 30 days, added up over a few seconds by endpoint and address. 403 is a wrong address."""
+    """List the key's requests of the last 30 days, added up over a few seconds by endpoint and address. 403 means a
+    wrong address.
+    """
     async with services.metadata.open(request.user.scope, "api_keys.usage") as tx:
         require_found(await api_keys.get(tx, api_key_id), "API key")
         filters = {"api_key_id": api_key_id}

@@ -1,4 +1,4 @@
-"""Who changed what, and who signed in: the audit log of a tenant, an organization or the platform."""
+"""The audit log of a tenant, an organization or the platform: every change and every sign-in."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -29,7 +29,7 @@ Services = NamedDependency[SkipValidation[ApiServices]]
 
 
 class AuditLogPage(Struct, frozen=True):
-    """Entries, newest first."""
+    """One page of entries, newest first."""
 
     items: list[AuditLog]
     next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for more.")]
@@ -63,7 +63,7 @@ async def list_audit_logs(  # noqa: PLR0917 - each is a parameter of the query
         str | None, QueryParameter(max_length=100, description="`next_cursor` of the page before.")
     ] = None,
 ) -> AuditLogPage:
-    """Entries of the tenant, newest first: every change and every sign-in, with what was before and after."""
+    """List entries of the tenant, newest first: every change and every sign-in, with the values before and after."""
     user_id, email = _actor(actor)
     wanted = AuditFilter(
         start=_time(start, "start"),
@@ -111,7 +111,7 @@ def _position(cursor: str | None) -> UUID | None:
 
 
 def _clean(text: str | None) -> str | None:
-    """PostgreSQL takes no NUL in a text, and no entry has one."""
+    """PostgreSQL accepts no NUL in a text, and no entry has one."""
     if text is not None and "\0" in text:
         raise invalid("A filter holds the character NUL, which no entry has.")
     return text

@@ -1,4 +1,4 @@
-"""E-mail domains: which are an organization's own, so that its identity providers may vouch for addresses of theirs."""
+"""E-mail domains of an organization, for whose addresses its identity providers may vouch."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -25,7 +25,7 @@ VerifiedFilter = Annotated[bool | None, QueryParameter(description="Proven ones,
 
 
 class EmailDomain(Struct, frozen=True):
-    """A domain that an organization claims, and what proves it."""
+    """A domain that an organization claims, and the record that proves it."""
 
     organization_id: UUID
     email_domain_id: UUID
@@ -55,7 +55,7 @@ class EmailDomain(Struct, frozen=True):
 
 
 class EmailDomainVerification(Struct, frozen=True):
-    """What DNS said, and what came of it."""
+    """The answer of DNS, and its result."""
 
     email_domain: EmailDomain
     found: Annotated[list[str], Meta(description="Texts of the TXT records at `record_name`, up to 20.")]
@@ -63,7 +63,7 @@ class EmailDomainVerification(Struct, frozen=True):
 
 
 class EmailDomainPage(Struct, frozen=True):
-    """E-mail domains, and the cursor of the next page."""
+    """One page of e-mail domains, and the cursor of the next page."""
 
     items: list[EmailDomain]
     next_cursor: str | None
@@ -89,7 +89,9 @@ async def create_email_domain(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> EmailDomain:
-    """It counts once it is proven. As with identity providers, this takes everything organization-wide."""
+    """Claim a domain. It counts once it is proven. As for identity providers, you must hold everything
+    organization-wide.
+    """
     authority = request.user.over_organization("identity-provider:write", organization_id)
     return _shown(await services.email_domains.claim(authority, data.domain))
 
@@ -104,7 +106,7 @@ async def list_email_domains(
     verified: VerifiedFilter = None,
     organization_id: OrganizationParameter = None,
 ) -> EmailDomainPage:
-    """Those that the organization claims, proven or not. Sorts: domain, created_at."""
+    """List the domains that the organization claims, proven or not. Sorts: domain, created_at."""
     authority = request.user.over_organization("identity-provider:read", organization_id)
     filters = {"domain": domain, "verified": verified}
     async with services.metadata.open(authority.scope, "email_domains.list") as tx:
@@ -143,9 +145,9 @@ async def verify_email_domain(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> EmailDomainVerification:
-    """Ask DNS for the TXT record once, and tell what was found there.
+    """Query DNS once for the TXT record, and report what was found.
 
-    DNS is asked at no other time: a domain that is proven stays so until it is deleted here, whatever becomes of the
+    DNS is queried at no other time: a proven domain stays proven until it is deleted here, whatever happens to the
     record.
     """
     authority = request.user.over_organization("identity-provider:write", organization_id)
@@ -165,7 +167,9 @@ async def delete_email_domain(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """Nobody is linked or made by addresses of the domain any more; who was linked before signs in as ever."""
+    """Give a domain up: no user is linked or created by its addresses any more; users already linked can still log
+    in.
+    """
     authority = request.user.over_organization("identity-provider:delete", organization_id)
     await services.email_domains.delete(authority, email_domain_id)
 

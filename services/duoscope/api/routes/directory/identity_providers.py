@@ -1,4 +1,4 @@
-"""Identity providers: through which OpenID providers an organization's people log in, and what their groups mean."""
+"""Identity providers: the OpenID providers of an organization, and the roles that their groups give."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -84,7 +84,7 @@ GroupClaim = Annotated[
 
 
 class GroupRole(Struct, forbid_unknown_fields=True, frozen=True):
-    """Members of a group hold a role, looked at again at each of their logins."""
+    """Members of a group hold a role; each of their logins updates it."""
 
     group: Annotated[
         str,
@@ -141,14 +141,14 @@ class IdentityProviderSummary(Struct, frozen=True):
 
 
 class IdentityProviderPage(Struct, frozen=True):
-    """Identity providers, and the cursor of the next page."""
+    """One page of identity providers, and the cursor of the next page."""
 
     items: list[IdentityProviderSummary]
     next_cursor: str | None
 
 
 class NewIdentityProvider(Struct, forbid_unknown_fields=True):
-    """A provider to be made known."""
+    """A provider to be created."""
 
     name: Name
     issuer: Issuer
@@ -162,7 +162,7 @@ class NewIdentityProvider(Struct, forbid_unknown_fields=True):
 
 
 class IdentityProviderChange(Change):
-    """What can be changed."""
+    """The changes of a provider; fields that are not given keep their values."""
 
     name: Name | UnsetType = UNSET
     client_id: ClientId | UnsetType = UNSET
@@ -182,7 +182,7 @@ async def create_identity_provider(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> IdentityProvider:
-    """Whoever does so decides who signs in as whom, and so must hold everything organization-wide."""
+    """Create a provider. It decides who logs in as whom, so you must hold everything organization-wide."""
     authority = request.user.over_organization("identity-provider:write", organization_id)
     fields = {name: getattr(data, name) for name in data.__struct_fields__}
     fields["group_roles"] = _wanted(data.group_roles)
@@ -200,7 +200,7 @@ async def list_identity_providers(
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> IdentityProviderPage:
-    """Those of the organization. Sorts: name, created_at."""
+    """List the organization's providers. Sorts: name, created_at."""
     authority = request.user.over_organization("identity-provider:read", organization_id)
     filters = {"name": name, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(authority.scope, "identity_providers.list") as tx:
@@ -221,7 +221,7 @@ async def get_identity_provider(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> IdentityProvider:
-    """One provider, deleted or not, with what its groups mean."""
+    """One provider, deleted or not, with the roles that its groups give."""
     authority = request.user.over_organization("identity-provider:read", organization_id)
     async with services.metadata.open(authority.scope, "identity_providers.get") as tx:
         found = require_found(await identity_providers.get(tx, identity_provider_id), "identity provider")
@@ -241,7 +241,9 @@ async def change_identity_provider(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> IdentityProvider:
-    """What is not given stays. `group_roles`, if given, replaces all there were."""
+    """Change a provider; fields that are not given keep their values. `group_roles`, if given, replaces all existing
+    ones.
+    """
     authority = request.user.over_organization("identity-provider:write", organization_id)
     changes = given(data)
     if data.group_roles is not UNSET:
@@ -261,7 +263,9 @@ async def delete_identity_provider(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """Nobody signs in through it any more. Its users and their roles stay; it can be restored for 90 days."""
+    """Delete a provider: nobody logs in through it any more. Its users and their roles stay; it can be restored for 90
+    days.
+    """
     authority = request.user.over_organization("identity-provider:delete", organization_id)
     await services.identity_providers.delete(authority, identity_provider_id)
 
@@ -279,7 +283,7 @@ async def restore_identity_provider(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> IdentityProvider:
-    """Take a deletion back."""
+    """Restore a deleted provider."""
     authority = request.user.over_organization("identity-provider:delete", organization_id)
     return _shown(services, *await services.identity_providers.restore(authority, identity_provider_id))
 

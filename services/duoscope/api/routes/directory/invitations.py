@@ -1,4 +1,4 @@
-"""Invitations: how people come. The link is in the message only; whoever has it chooses name and password."""
+"""Invitations, by which users join. Only the message contains the link; its reader chooses name and password."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -22,7 +22,7 @@ ROUTES: Final = Routes("invitations")
 
 
 class Invitation(Struct, frozen=True):
-    """An invitation by e-mail. What is in the message is told nowhere else."""
+    """An invitation by e-mail. Only the message contains its link."""
 
     organization_id: UUID
     invitation_id: UUID
@@ -42,14 +42,14 @@ class Invitation(Struct, frozen=True):
 
 
 class InvitationPage(Struct, frozen=True):
-    """Invitations, and the cursor of the next page."""
+    """One page of invitations, and the cursor of the next page."""
 
     items: list[Invitation]
     next_cursor: str | None
 
 
 class NewInvitation(Struct, forbid_unknown_fields=True):
-    """Whom to invite to what."""
+    """The address to invite, and the roles to give."""
 
     email: Email
     role_ids: Annotated[list[UUID], Meta(min_length=1, max_length=ROLES_MAX)]
@@ -61,7 +61,7 @@ class NewInvitation(Struct, forbid_unknown_fields=True):
 
 
 class Acceptance(Struct, forbid_unknown_fields=True):
-    """The token of the message, and who accepts."""
+    """The token of the message, and the new user's name and password."""
 
     token: Annotated[str, Meta(max_length=200, description="What stands after the # of the link.")]
     first_name: PersonName
@@ -70,7 +70,7 @@ class Acceptance(Struct, forbid_unknown_fields=True):
 
 
 class Accepted(Struct, frozen=True):
-    """Who joined; log in with the address and the password chosen."""
+    """The new member; log in with the address and the chosen password."""
 
     user_id: UUID
     email: str
@@ -86,7 +86,7 @@ async def create_invitation(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Invitation:
-    """Sends a link that works once, for seven days. Whoever invites holds all that it gives, for as long."""
+    """Send a link that works once, for seven days. You must hold everything that it gives, for as long."""
     if data.organization_wide and data.tenant_id is not None:
         raise invalid("Give tenant_id or organization_wide, not both.")
     authority = request.user.over("user:admin", organization_id)
@@ -114,7 +114,9 @@ async def list_invitations(
     tenant_id: Annotated[UUID | None, QueryParameter(description="Those to one tenant.")] = None,
     organization_id: OrganizationParameter = None,
 ) -> InvitationPage:
-    """Those to the tenant; all, where user:read is held organization-wide. Sorts: created_at, email, expires_at."""
+    """List the invitations to the tenant; all, if you hold user:read organization-wide. Sorts: created_at, email,
+    expires_at.
+    """
     authority = request.user.over("user:read", organization_id)
     filters = {"email": email, "status": status, "tenant_id": tenant_id}
     async with services.metadata.open(authority.scope, "invitations.list") as tx:
@@ -149,7 +151,7 @@ async def resend_invitation(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Invitation:
-    """With a new link, valid for seven days from now; the link before stops working."""
+    """Send an invitation again with a new link, valid for seven days from now; the previous link stops working."""
     authority = request.user.over("user:admin", organization_id)
     return shown((await services.invitations.resend(authority, invitation_id)).invitation, Invitation)
 
@@ -161,7 +163,7 @@ async def revoke_invitation(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """Its link stops working."""
+    """Revoke an invitation: its link stops working."""
     authority = request.user.over("user:admin", organization_id)
     await services.invitations.revoke(authority, invitation_id)
 
@@ -172,7 +174,9 @@ async def revoke_invitation(
 async def accept_invitation(
     request: Request[Any, Any, Any], data: JSONBody[Acceptance], services: Services
 ) -> Accepted:
-    """Make the account with a name and password of your own. Unknown, used, revoked and expired tokens answer alike."""
+    """Create your account with a name and password of your own. Unknown, used, revoked and expired tokens get the same
+    answer.
+    """
     accepted = await services.invitations.accept(
         caller(request),
         data.token,

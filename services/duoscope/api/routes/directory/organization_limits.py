@@ -1,4 +1,4 @@
-"""What an organization may have and send: seen by its admins, changed by the platform's."""
+"""Limits of an organization: its admins see them, platform admins change them."""
 
 import dataclasses
 from typing import Annotated, Any, Final
@@ -26,7 +26,7 @@ _InFlight = Annotated[
 
 
 class OrganizationLimits(Struct, frozen=True):
-    """What an organization may have and send."""
+    """The limits of an organization."""
 
     workspaces: _Count
     tenants: _Count
@@ -41,7 +41,7 @@ class OrganizationLimits(Struct, frozen=True):
 
 
 class OrganizationLimitsChange(Change):
-    """Limits of the organization's own. Null takes one back to the instance's."""
+    """Limits of the organization's own. Null restores the instance's value."""
 
     workspaces: _Count | UnsetType | None = UNSET
     tenants: _Count | UnsetType | None = UNSET
@@ -56,7 +56,7 @@ class OrganizationLimitsChange(Change):
 
 
 class LimitsOfOrganization(Struct, frozen=True):
-    """What an organization may have and send, which of that is its own, and what it has."""
+    """The limits of an organization, which of them are its own, and how many resources it has."""
 
     organization_id: UUID
     limits: Annotated[OrganizationLimits, Meta(description="Those that hold.")]
@@ -76,9 +76,9 @@ class LimitsOfOrganization(Struct, frozen=True):
 async def get_organization_limits(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> LimitsOfOrganization:
-    """For holders of organization:read organization-wide: the own one; for platform admins, any.
+    """The limits of your organization, if you hold organization:read organization-wide; of any, for platform admins.
 
-    A rate that is not the organization's own is that of the largest of its tenants.
+    A rate that is not the organization's own is that of its largest tenant.
     """
     return _shown(services, await organization_limits.as_seen_by(services.metadata, request.user, organization_id))
 
@@ -95,9 +95,9 @@ async def change_organization_limits(
     data: JSONBody[OrganizationLimitsChange],
     services: Services,
 ) -> LimitsOfOrganization:
-    """For platform admins: limits protect the others, and nobody lifts their own. Receivers hear of it at once.
+    """Change an organization's limits. For platform admins only: limits protect others. Receivers apply them at once.
 
-    What there is more than a lower limit stays; only no more is made.
+    If a limit is lowered, what exists beyond it stays; only no more is created.
     """
     request.user.require_platform_admin()
     sent = await request.json()  # `data` has a 5 for "5" and for 5.0

@@ -1,4 +1,4 @@
-"""Organizations: whom the platform serves. Its admins make and remove them; each changes its own name and settings."""
+"""Organizations. Platform admins create and remove them; each changes its own name and settings."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -22,7 +22,7 @@ ROUTES: Final = Routes("organizations")
 
 
 class NewOrganization(Struct, forbid_unknown_fields=True):
-    """An organization to be made, with its first workspace and tenant."""
+    """An organization to be created, with its first workspace and tenant."""
 
     name: Name
     region_id: UUID
@@ -36,7 +36,7 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
 
 
 class MadeOrganization(Struct, frozen=True):
-    """A new organization, and where its first people log in."""
+    """A new organization, with the tenant where its first users log in."""
 
     organization: Organization
     workspace_id: UUID
@@ -44,7 +44,7 @@ class MadeOrganization(Struct, frozen=True):
 
 
 class OrganizationChange(Change):
-    """What to change of an organization. Region, code and activity are for platform admins."""
+    """The changes of an organization. Region, code and activity are for platform admins."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -55,7 +55,7 @@ class OrganizationChange(Change):
 
 
 class OrganizationPage(Struct, frozen=True):
-    """Organizations, and the cursor of the next page."""
+    """One page of organizations, and the cursor of the next page."""
 
     items: list[Organization]
     next_cursor: str | None
@@ -65,7 +65,9 @@ class OrganizationPage(Struct, frozen=True):
 async def create_organization(
     request: Request[Principal, Any, Any], data: JSONBody[NewOrganization], services: Services
 ) -> MadeOrganization:
-    """For platform admins. It comes with the built-in roles, a workspace and a tenant; invite its first admin next."""
+    """Create an organization. For platform admins only. It gets the built-in roles, a workspace and a tenant; invite
+    its first admin next.
+    """
     made = await rules.create_organization(
         services.metadata,
         request.user,
@@ -92,7 +94,7 @@ async def list_organizations(
     is_active: ActiveFilter = None,
     deleted: DeletedFilter = False,
 ) -> OrganizationPage:
-    """Your own; all, for platform admins. Sorts: created_at, name, code."""
+    """List your own organization; all, for platform admins. Sorts: created_at, name, code."""
     filters = {"name": name, "code": code, "region_id": region_id, "is_active": is_active, "deleted": deleted}
     async with rules.organizations_of(services.metadata, request.user) as tx:
         return OrganizationPage(*await listing.page(tx, organizations.LISTING, paging, filters, answer=Organization))
@@ -102,7 +104,7 @@ async def list_organizations(
 async def get_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
-    """Your own; any, for platform admins."""
+    """Your own organization; any, for platform admins."""
     async with rules.organizations_of(services.metadata, request.user) as tx:
         found = await organizations.find_by_id(tx, organization_id)
     return require_found(found, "organization")
@@ -117,9 +119,10 @@ async def change_organization(
     data: JSONBody[OrganizationChange],
     services: Services,
 ) -> Organization:
-    """For holders of organization:write organization-wide. Fields that are not given stay.
+    """Change an organization. Needs organization:write organization-wide. Fields that are not given keep their values.
 
-    Settings are replaced whole, but for `mfa_required`, whether its people need a second factor: it stays until given.
+    Settings are replaced as a whole, except `mfa_required`, whether its users need a second factor: it stays until
+    given.
     """
     return await rules.change_organization(services.metadata, request.user, organization_id, given(data))
 
@@ -130,7 +133,9 @@ async def change_organization(
 async def delete_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> None:
-    """For platform admins. Nobody of it can log in or send any more. It can be restored for 90 days."""
+    """Delete an organization. For platform admins only. None of its users can log in, and none of its keys can send. It
+    can be restored for 90 days.
+    """
     await rules.delete_organization(services.metadata, request.user, organization_id)
 
 
@@ -144,5 +149,5 @@ async def delete_organization(
 async def restore_organization(
     request: Request[Principal, Any, Any], organization_id: FromPath[UUID], services: Services
 ) -> Organization:
-    """Take a deletion back."""
+    """Restore a deleted organization."""
     return await rules.restore_organization(services.metadata, request.user, organization_id)

@@ -1,4 +1,4 @@
-"""Permissions: the fixed list of what can be permitted."""
+"""The fixed list of permissions."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -20,7 +20,7 @@ ROUTES: Final = Routes("permissions")
 
 
 class PermissionPage(Struct, frozen=True):
-    """Permissions, and the cursor of the next page."""
+    """One page of permissions, and the cursor of the next page."""
 
     items: list[Permission]
     next_cursor: str | None
@@ -35,7 +35,7 @@ async def list_permissions(
     resource: Annotated[str | None, QueryParameter(max_length=63, description="Those of one resource.")] = None,
     action: Annotated[str | None, QueryParameter(max_length=63, description="read, write, delete or admin.")] = None,
 ) -> PermissionPage:
-    """Everything that can be permitted, the same for all. Sort: name."""
+    """List all permissions, the same for everyone. Sort: name."""
     filters = {"resource": resource, "action": action}
     async with services.metadata.open(request.user.scope, "permissions.list") as tx:
         return PermissionPage(*await listing.page(tx, permissions.LISTING, paging, filters, answer=Permission))

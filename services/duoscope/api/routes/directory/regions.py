@@ -1,4 +1,4 @@
-"""Regions: where organizations are. The platform's admins manage them, everybody may read them."""
+"""Regions of organizations. Platform admins manage them, everyone may read them."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -22,14 +22,14 @@ ROUTES: Final = Routes("regions")
 
 
 class RegionPage(Struct, frozen=True):
-    """Regions, and the cursor of the next page."""
+    """One page of regions, and the cursor of the next page."""
 
     items: list[Region]
     next_cursor: str | None
 
 
 class NewRegion(Struct, forbid_unknown_fields=True):
-    """A region to be made."""
+    """A region to be created."""
 
     name: Annotated[Name, Meta(examples=["Frankfurt"])]
     code: Annotated[Code, Meta(examples=["eu-central"])] | None = None
@@ -37,7 +37,7 @@ class NewRegion(Struct, forbid_unknown_fields=True):
 
 
 class RegionChange(Change):
-    """What to change of a region."""
+    """The changes of a region."""
 
     name: Annotated[Name, Meta(examples=["Frankfurt"])] | UnsetType = UNSET
     code: Annotated[Code, Meta(examples=["eu-central"])] | UnsetType = UNSET
@@ -47,7 +47,7 @@ class RegionChange(Change):
 
 @ROUTES.post("/api/v1/regions", "Make a region", "region:write", problems=(400, 401, 403, 409, 503))
 async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
-    """For platform admins. The code must be new."""
+    """Create a region. For platform admins only. The code must be new."""
     return await rules.create_region(
         services.metadata, request.user, name=data.name, code=data.code or "", description=data.description
     )
@@ -64,7 +64,7 @@ async def list_regions(
     is_active: ActiveFilter = None,
     deleted: DeletedFilter = False,
 ) -> RegionPage:
-    """All regions. Sorts: code, name, created_at."""
+    """List all regions. Sorts: code, name, created_at."""
     filters = {"name": name, "code": code, "is_active": is_active, "deleted": deleted}
     async with services.metadata.open(request.user.scope, "regions.list") as tx:
         return RegionPage(*await listing.page(tx, regions.LISTING, paging, filters, answer=Region))
@@ -82,13 +82,13 @@ async def get_region(request: Request[Principal, Any, Any], region_id: FromPath[
 async def change_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], data: JSONBody[RegionChange], services: Services
 ) -> Region:
-    """For platform admins. Fields that are not given stay."""
+    """Change a region. For platform admins only. Fields that are not given keep their values."""
     return await rules.change_region(services.metadata, request.user, region_id, given(data))
 
 
 @ROUTES.delete("/api/v1/regions/{region_id:uuid}", "Delete a region", "region:delete", problems=WRITES)
 async def delete_region(request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services) -> None:
-    """For platform admins. Refused while organizations are in it. It can be restored for 90 days."""
+    """Delete a region. For platform admins only. Refused while it has organizations. It can be restored for 90 days."""
     await rules.delete_region(services.metadata, request.user, region_id)
 
 
@@ -98,5 +98,5 @@ async def delete_region(request: Request[Principal, Any, Any], region_id: FromPa
 async def restore_region(
     request: Request[Principal, Any, Any], region_id: FromPath[UUID], services: Services
 ) -> Region:
-    """Take a deletion back."""
+    """Restore a deleted region."""
     return await rules.restore_region(services.metadata, request.user, region_id)

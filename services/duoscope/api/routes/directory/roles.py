@@ -1,4 +1,4 @@
-"""Roles: the built-in ones, which stay as they are, and custom ones of the organization or of one tenant."""
+"""Roles: the built-in ones, which cannot be changed, and custom ones of the organization or of one tenant."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -31,7 +31,7 @@ Permissions = Annotated[
 
 
 class Role(Struct, frozen=True):
-    """A set of permissions with a name."""
+    """A named set of permissions."""
 
     organization_id: UUID
     role_id: UUID
@@ -47,14 +47,14 @@ class Role(Struct, frozen=True):
 
 
 class RolePage(Struct, frozen=True):
-    """Roles, and the cursor of the next page."""
+    """One page of roles, and the cursor of the next page."""
 
     items: list[Role]
     next_cursor: str | None
 
 
 class NewRole(Struct, forbid_unknown_fields=True):
-    """A role to be made."""
+    """A role to be created."""
 
     name: Name
     permissions: Permissions
@@ -66,7 +66,7 @@ class NewRole(Struct, forbid_unknown_fields=True):
 
 
 class RoleChange(Change):
-    """What to change of a custom role. `permissions` is the whole set."""
+    """The changes of a custom role. `permissions` is the whole set."""
 
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -80,7 +80,7 @@ async def create_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Role:
-    """A custom role. It can hold only what its maker holds in the same place."""
+    """Create a custom role. It can contain only what you hold in the same place."""
     authority = request.user.over("role:write", organization_id)
     made = await rules.create(
         services.metadata,
@@ -106,7 +106,7 @@ async def list_roles(
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> RolePage:
-    """Built-in ones, the organization's, and the tenant's own; where role:read is held organization-wide, all.
+    """List the built-in roles, the organization's, and the tenant's own; all, if you hold role:read organization-wide.
 
     Sorts: name, created_at.
     """
@@ -139,7 +139,7 @@ async def change_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Role:
-    """Counts at once for all who hold it. Whoever changes a role holds all that it had and will have."""
+    """Change a custom role, at once for everyone who holds it. You must hold everything that it had and will have."""
     authority = request.user.over("role:write", organization_id)
     changes = given(data)
     if "permissions" in changes:
@@ -154,7 +154,9 @@ async def delete_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """It gives nobody anything any more, at once. It can be restored for 90 days, and keeps its name so long."""
+    """Delete a custom role: it gives nothing any more, at once. It can be restored for 90 days, and its name stays
+    taken until then.
+    """
     authority = request.user.over("role:delete", organization_id)
     await rules.delete(services.metadata, authority, role_id)
 
@@ -166,6 +168,6 @@ async def restore_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Role:
-    """Take a deletion back: whoever held it holds it again."""
+    """Restore a deleted role: everyone who held it holds it again."""
     authority = request.user.over("role:delete", organization_id)
     return shown(await rules.restore(services.metadata, authority, role_id, quota=services.quota), Role)

@@ -1,4 +1,4 @@
-"""Tenants: what is kept apart. The organization makes and removes them; each changes what is its own to choose."""
+"""Tenants: the units of isolation. The organization creates and removes them; each changes some of its own fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -29,7 +29,7 @@ ROUTES: Final = Routes("tenants")
 
 
 class Tenant(Struct, frozen=True):
-    """A part of a workspace that is kept apart from all others."""
+    """A part of a workspace that is isolated from all others."""
 
     organization_id: UUID
     workspace_id: UUID
@@ -45,14 +45,14 @@ class Tenant(Struct, frozen=True):
 
 
 class TenantPage(Struct, frozen=True):
-    """Tenants, and the cursor of the next page."""
+    """One page of tenants, and the cursor of the next page."""
 
     items: list[Tenant]
     next_cursor: str | None
 
 
 class NewTenant(Struct, forbid_unknown_fields=True):
-    """A tenant to be made."""
+    """A tenant to be created."""
 
     workspace_id: UUID
     name: Name
@@ -62,7 +62,7 @@ class NewTenant(Struct, forbid_unknown_fields=True):
 
 
 class TenantChange(Change):
-    """What to change of a tenant. Code and activity are the organization's to decide."""
+    """The changes of a tenant. Only the organization can change code and activity."""
 
     name: Name | UnsetType = UNSET
     domain: Annotated[ShortText, Meta(examples=["shop.example.com"])] | UnsetType = UNSET
@@ -78,7 +78,7 @@ async def create_tenant(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Tenant:
-    """For holders of tenant:write organization-wide. The code must be new in the workspace."""
+    """Create a tenant. Needs tenant:write organization-wide. The code must be new in the workspace."""
     authority = request.user.over_organization("tenant:write", organization_id)
     made = await rules.create_tenant(
         services.metadata,
@@ -106,7 +106,7 @@ async def list_tenants(
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> TenantPage:
-    """The one you are in; all of the organization, where tenant:read is held organization-wide.
+    """List the tenant you are in; all of the organization, if you hold tenant:read organization-wide.
 
     Sorts: created_at, name, code.
     """
@@ -141,7 +141,9 @@ async def change_tenant(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Tenant:
-    """A tenant's admins change their own; the organization's change any. Fields that are not given stay."""
+    """Change a tenant: its admins change their own, the organization's admins any. Fields that are not given keep their
+    values.
+    """
     authority = request.user.over("tenant:write", organization_id)
     return shown(await rules.change_tenant(services.metadata, authority, tenant_id, given(data)), Tenant)
 
@@ -153,7 +155,7 @@ async def delete_tenant(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """For holders of tenant:delete organization-wide; not the last one. It can be restored for 90 days."""
+    """Delete a tenant, but not the last one. Needs tenant:delete organization-wide. It can be restored for 90 days."""
     authority = request.user.over_organization("tenant:delete", organization_id)
     await rules.delete_tenant(services.metadata, authority, tenant_id)
 
@@ -167,6 +169,6 @@ async def restore_tenant(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Tenant:
-    """Take a deletion back."""
+    """Restore a deleted tenant."""
     authority = request.user.over_organization("tenant:delete", organization_id)
     return shown(await rules.restore_tenant(services.metadata, authority, tenant_id, quota=services.quota), Tenant)

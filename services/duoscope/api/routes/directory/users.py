@@ -1,4 +1,4 @@
-"""Users: who works here. They come by invitation; what they may do is in /user-roles below each user."""
+"""Users. Invitations create them; their permissions are in /roles below each user."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -23,14 +23,14 @@ ROUTES: Final = Routes("users")
 
 
 class UserPage(Struct, frozen=True):
-    """Users, and the cursor of the next page."""
+    """One page of users, and the cursor of the next page."""
 
     items: list[User]
     next_cursor: str | None
 
 
 class ProfileChange(Change):
-    """What people change of themselves."""
+    """The fields that users change of themselves."""
 
     first_name: PersonName | UnsetType = UNSET
     last_name: LastName | UnsetType = UNSET
@@ -40,7 +40,7 @@ class ProfileChange(Change):
 
 
 class UserChange(ProfileChange):
-    """What admins change of a user."""
+    """The fields that admins change of a user."""
 
     is_active: Annotated[bool, Meta(description="False: cannot log in, and sessions end.")] | UnsetType = UNSET
     is_platform_admin: Annotated[bool, Meta(description="For platform admins.")] | UnsetType = UNSET
@@ -62,7 +62,7 @@ class UserRole(Struct, frozen=True):
 
 
 class UserRolePage(Struct, frozen=True):
-    """Roles of a user, and the cursor of the next page."""
+    """One page of a user's roles, and the cursor of the next page."""
 
     items: list[UserRole]
     next_cursor: str | None
@@ -83,7 +83,7 @@ class NewUserRole(Struct, forbid_unknown_fields=True):
 
 
 class UserRoleChange(Struct, forbid_unknown_fields=True):
-    """Another end."""
+    """A new expiry."""
 
     expires_at: ExpiresAt
 
@@ -102,7 +102,7 @@ async def list_users(
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> UserPage:
-    """Those of the tenant; all of the organization, where user:read is held organization-wide.
+    """List the users of the tenant; all of the organization, if you hold user:read organization-wide.
 
     Sorts: created_at, email, last_name, first_name.
     """
@@ -135,7 +135,7 @@ async def get_user(
 
 @ROUTES.patch("/api/v1/users/me", "Change your profile", problems=(400, 401, 503))
 async def change_me(request: Request[Principal, Any, Any], data: JSONBody[ProfileChange], services: Services) -> User:
-    """Everybody's own name, picture, time zone and language. Fields that are not given stay."""
+    """Change your own name, picture, time zone and language. Fields that are not given keep their values."""
     return await people.change_own_profile(services.metadata, request.user, given(data))
 
 
@@ -147,7 +147,9 @@ async def change_user(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> User:
-    """Whoever changes a user holds all that the user holds. The last admin stays active. What is not given stays."""
+    """Change a user. You must hold everything that the user holds. The last admin stays active. Fields that are not
+    given keep their values.
+    """
     authority = request.user.over("user:write", organization_id)
     return await people.change(services.metadata, authority, user_id, given(data))
 
@@ -159,7 +161,7 @@ async def delete_user(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """Their access ends at once. The last admin stays. A user can be restored for 90 days."""
+    """Delete a user: their access ends at once. The last admin stays. A user can be restored for 90 days."""
     authority = request.user.over("user:delete", organization_id)
     await people.delete(services.metadata, authority, user_id)
 
@@ -171,7 +173,7 @@ async def restore_user(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> User:
-    """Take a deletion back, with the roles held before. Refused while another user has the address."""
+    """Restore a deleted user, with their previous roles. Refused while another user has the address."""
     authority = request.user.over("user:delete", organization_id)
     return await people.restore(services.metadata, authority, user_id, quota=services.quota)
 
@@ -187,7 +189,9 @@ async def list_user_roles(
     role_id: Annotated[UUID | None, QueryParameter(description="One role.")] = None,
     organization_id: OrganizationParameter = None,
 ) -> UserRolePage:
-    """In the tenant and organization-wide; everywhere, where user:read is held organization-wide. Sort: assigned_at."""
+    """List a user's roles in the tenant and organization-wide; everywhere, if you hold user:read organization-wide.
+    Sort: assigned_at.
+    """
     authority = request.user.over("user:read", organization_id)
     filters = {"user_id": user_id, "tenant_id": tenant_id, "role_id": role_id}
     async with services.metadata.open(authority.scope, "user_roles.list") as tx:
@@ -203,7 +207,7 @@ async def assign_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> UserRole:
-    """Counts at once. Whoever gives a role holds all its permissions in that place."""
+    """Give a user a role, at once. You must hold all its permissions in that place."""
     if data.organization_wide and data.tenant_id is not None:
         raise invalid("Give tenant_id or organization_wide, not both.")
     authority = request.user.over("user:admin", organization_id)
@@ -228,7 +232,7 @@ async def change_user_role(  # noqa: PLR0917 - path, body and query
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> UserRole:
-    """Null takes the end away. The last admin's role gets none."""
+    """Change the expiry of a user's role; null removes it. The last admin's role cannot get one."""
     authority = request.user.over("user:admin", organization_id)
     changed = await roles.set_expiry(
         services.metadata, authority, user_id=user_id, user_role_id=user_role_id, expires_at=data.expires_at
@@ -246,6 +250,6 @@ async def take_role(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """Counts at once. The last admin keeps the role."""
+    """Take a role away from a user, at once. The last admin keeps the role."""
     authority = request.user.over("user:admin", organization_id)
     await roles.take(services.metadata, authority, user_id=user_id, user_role_id=user_role_id)

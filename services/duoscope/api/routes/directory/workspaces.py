@@ -1,4 +1,4 @@
-"""Workspaces: parts of an organization, made and removed by whoever may organization-wide."""
+"""Workspaces: subdivisions of an organization, created and removed by holders of organization-wide permissions."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -29,14 +29,14 @@ ROUTES: Final = Routes("workspaces")
 
 
 class WorkspacePage(Struct, frozen=True):
-    """Workspaces, and the cursor of the next page."""
+    """One page of workspaces, and the cursor of the next page."""
 
     items: list[Workspace]
     next_cursor: str | None
 
 
 class NewWorkspace(Struct, forbid_unknown_fields=True):
-    """A workspace to be made."""
+    """A workspace to be created."""
 
     name: Name
     code: Code | None = None
@@ -44,7 +44,7 @@ class NewWorkspace(Struct, forbid_unknown_fields=True):
 
 
 class WorkspaceChange(Change):
-    """What to change of a workspace."""
+    """The changes of a workspace."""
 
     name: Name | UnsetType = UNSET
     code: Code | UnsetType = UNSET
@@ -60,7 +60,7 @@ async def create_workspace(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Workspace:
-    """For holders of workspace:write organization-wide. The code must be new in the organization."""
+    """Create a workspace. Needs workspace:write organization-wide. The code must be new in the organization."""
     authority = request.user.over_organization("workspace:write", organization_id)
     return await rules.create_workspace(
         services.metadata,
@@ -84,7 +84,7 @@ async def list_workspaces(
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> WorkspacePage:
-    """The one you are in; all of the organization, where workspace:read is held organization-wide.
+    """List the workspace you are in; all of the organization, if you hold workspace:read organization-wide.
 
     Sorts: created_at, name, code.
     """
@@ -116,7 +116,7 @@ async def change_workspace(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Workspace:
-    """For holders of workspace:write organization-wide. Fields that are not given stay."""
+    """Change a workspace. Needs workspace:write organization-wide. Fields that are not given keep their values."""
     authority = request.user.over_organization("workspace:write", organization_id)
     return await rules.change_workspace(services.metadata, authority, workspace_id, given(data))
 
@@ -128,7 +128,9 @@ async def delete_workspace(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> None:
-    """For holders of workspace:delete organization-wide; not the last one. It can be restored for 90 days."""
+    """Delete a workspace, but not the last one. Needs workspace:delete organization-wide. It can be restored for 90
+    days.
+    """
     authority = request.user.over_organization("workspace:delete", organization_id)
     await rules.delete_workspace(services.metadata, authority, workspace_id)
 
@@ -146,6 +148,6 @@ async def restore_workspace(
     services: Services,
     organization_id: OrganizationParameter = None,
 ) -> Workspace:
-    """Take a deletion back."""
+    """Restore a deleted workspace."""
     authority = request.user.over_organization("workspace:delete", organization_id)
     return await rules.restore_workspace(services.metadata, authority, workspace_id, quota=services.quota)
