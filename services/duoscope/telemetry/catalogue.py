@@ -24,9 +24,7 @@ class Attribute(Struct, frozen=True):
     name: Annotated[str, Meta(examples=["http.route"])]
     place: Annotated[
         Literal["attributes", "resource"],
-        Meta(
-            description="Whether it belongs to the item itself or to its resource. As a prefix with a dot it selects one."
-        ),
+        Meta(description="Whether it belongs to the item itself or to its resource. Usable as a prefix, with a dot."),
     ]
     types: Annotated[
         list[str], Meta(description="string, bool, int, double, array, kvlist, bytes or none.", examples=[["int"]])
