@@ -113,7 +113,7 @@ async def test_warning(serve, transport, signal):
 
 
 def varint(number):
-    """As protobuf writes lengths."""
+    """A length in protobuf's varint encoding."""
     return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + varint(number >> 7)
 
 

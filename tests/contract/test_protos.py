@@ -24,7 +24,7 @@ def test_kept_definition_is_the_packages(name: str, tmp_path: Path):
 
 
 def _comparable(file: FileDescriptorProto) -> FileDescriptorProto:
-    """Without the JSON names, which only a compiler run writes out."""
+    """The definition without the JSON names, which only a compiler run writes out."""
     for message in file.message_type:
         _forget_json_names(message)
     return file

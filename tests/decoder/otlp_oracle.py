@@ -90,7 +90,7 @@ def texts(faults, *raw):
 
 @dataclass
 class Expected:
-    """What is due for a request: `faults` has for each rejected item the reasons that may be given."""
+    """The expected rows for a request: `faults` has the acceptable reasons for each rejected item."""
 
     items: int = 0
     rows: dict[str, list[dict]] = field(default_factory=dict)
@@ -206,7 +206,7 @@ BODY_KINDS = (
 
 
 def _body(value, faults, size_max=BOUNDS.body_bytes_max):
-    """What is stored of a body, and its kind."""
+    """The stored form of a body, and its kind."""
     kind = value.WhichOneof("value")
     raw = text = None
     match kind:
@@ -278,7 +278,7 @@ def _rest(value):
 
 
 def _marker(point):
-    """What is kept of a point that says that there is no value."""
+    """The stored form of a point that says that there is no value."""
     bare = type(point)(time_unix_nano=point.time_unix_nano, start_time_unix_nano=point.start_time_unix_nano)
     bare.attributes.extend(point.attributes)
     bare.flags = point.flags
@@ -427,7 +427,7 @@ def _expected_metrics(message, due):
 
 
 def expected_of(kind, message):
-    """What is due for a request."""
+    """The expected rows for a request."""
     due = Expected()
     if kind is Kind.METRICS:
         _expected_metrics(message, due)

@@ -65,7 +65,7 @@ def json_value(value, faults, depth=0):  # noqa: PLR0911 - one a kind
 
 
 def cut_text(raw, room, quote=b"", size=None):
-    """What is stored of a text for which there is no room."""
+    """The stored form of a text that is too long."""
     mark = f"…[cut from {len(raw) if size is None else size} bytes]".encode()
     kept = quote
     for character in raw.decode():

@@ -19,7 +19,7 @@ NAME_BYTES_MAX = 1024
 
 
 def entries_of(rows):
-    """What the catalogue must have of stored items: (day, entry, service, name)."""
+    """The expected catalogue of stored items: (day, entry, service, name)."""
     found = set()
     for table in rows.keys() - {"exemplars_v3"}:
         for row in rows[table]:

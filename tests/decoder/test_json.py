@@ -47,7 +47,7 @@ def agree(kind, raw):
 
 
 def outcome_of(kind, raw):
-    """What the decoder makes of the items of a text."""
+    """The decoder's outcome for the items of a text."""
     made, _ = from_json(kind, raw, JSON_GROWTH_MAX * len(raw))
     return Decoder(kind).add(made, SCOPE, 7, now_ns=NOW_NS)
 

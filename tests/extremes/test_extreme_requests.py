@@ -160,7 +160,7 @@ class Bystander:
 
 @dataclass
 class Odd:
-    """What became of the requests of extremes."""
+    """The outcome of the requests with extremes."""
 
     items: Counter
     rejected: Counter

@@ -55,7 +55,7 @@ def found(tenant):
 
 @dataclass(frozen=True)
 class Found:
-    """What the API shows of a tenant: items by name, points by series, sums of rollups, what is not its own."""
+    """The API's view of a tenant: items by name, points by series, sums of rollups, foreign items."""
 
     items: Counter
     totals: dict[str, dict[str, float]]

@@ -55,7 +55,7 @@ _START = re.compile(rb"(INSERT INTO [^\n]*?\s+FORMAT\s+\w+)[ \t]*\n", re.IGNOREC
 
 
 class Faults:
-    """What goes wrong, as the last `POST /fault` said."""
+    """The current faults, from the last `POST /fault`."""
 
     def __init__(self) -> None:
         self.slow_s = 0.0

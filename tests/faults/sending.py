@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Books:
-    """What was sent under which number, and what became of it. Each number is of one request of `ITEMS` items."""
+    """The sent requests by number, and their outcomes. Each number is one request of `ITEMS` items."""
 
     sent: dict[int, tuple[object, bytes]] = field(default_factory=dict)
     acknowledged: dict[int, int] = field(default_factory=dict)

@@ -61,7 +61,7 @@ def test_receivers_are_killed(deployment, tenant, load, audit, rounds, say):  # 
 
 
 def test_inserts_outlive_their_receiver(deployment, tenant, load, audit, thorough):
-    """What a dead receiver had asked for is done after its next start has done it."""
+    """An INSERT that a dead receiver began may finish after its next start has done it."""
     rounds = 10 if thorough else 2
     with load(tenant) as sending:
         for number in range(rounds):

@@ -70,7 +70,7 @@ def program():
 
 @dataclass
 class Sent:
-    """What a run of the program sent."""
+    """The telemetry that a run of the program sent."""
 
     service: str
     started_ns: int

@@ -247,7 +247,7 @@ async def test_of_two_grants_the_later_end_counts(api, place):
 
 
 async def _state(place, path, ids):
-    """What is shown of what the route changes."""
+    """The visible state of what the route changes."""
     read = path.removeprefix("/api/v1").rpartition("/")[0] if path.endswith("/{user_role_id}") else path[7:]
     if read.endswith("/users/me"):
         return None

@@ -145,7 +145,7 @@ async def _lists(api, headers):
 
 
 async def _seen(api, scope):
-    """What another admin of the tenant sees, without that admin."""
+    """Everything that another admin of the tenant sees, without that admin."""
     headers = await _admin(api, scope)
     roles = (await api.client.get("/api/v1/roles?is_built_in=false&name=on-call", headers=headers)).json()
     invitations = (await api.client.get("/api/v1/invitations", headers=headers)).json()

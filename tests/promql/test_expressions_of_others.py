@@ -27,7 +27,7 @@ _MOMENTS = np.arange(0, 3_600_001, 60_000, dtype=np.int64)
 
 
 class Obliging:
-    """For each selector a few series that meet its equalities."""
+    """A storage with a few series for each selector that match its equalities."""
 
     async def points(self, requests):
         return [self._made(request) for request in requests]

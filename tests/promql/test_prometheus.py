@@ -27,7 +27,7 @@ OTHERS = {
 
 
 async def _failures(path, right):
-    """Of each evaluation that is not right: its line, its expression and what is wrong."""
+    """The evaluations with a wrong result: line, expression and error."""
     memory = promqltest.Memory()
     for command, what in promqltest.commands(path):
         if command == "clear":

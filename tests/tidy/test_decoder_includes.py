@@ -23,7 +23,7 @@ MAY_INCLUDE = {
 
 
 def includes():
-    """Of each file those that it includes, both from the decoder's folder."""
+    """The files that each file includes, both from the decoder's folder."""
     return {
         str(path.relative_to(DECODER)): INCLUDE.findall(path.read_text("utf-8"))
         for path in sorted(DECODER.rglob("*.[ch]"))

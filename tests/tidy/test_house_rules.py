@@ -141,7 +141,7 @@ def files_are_short(path: str, text: str) -> Iterator[str]:
 
 
 def queries_are_not_assembled_from_user_text(path: str, text: str) -> Iterator[str]:
-    """In telemetry and api, no SQL is built with a variable called like something a person wrote."""
+    """Telemetry and api build no SQL with a variable whose name suggests text from a user."""
     if not path.startswith((f"{PACKAGE}telemetry/", f"{PACKAGE}api/")):
         return
     for node in ast.walk(ast.parse(text)):

@@ -145,7 +145,7 @@ def _opens(block):
 
 
 def _name(block):
-    """What the transaction is called, for those who watch the database."""
+    """The name of the transaction in the database's views."""
     strings = (n.value for item in block.items for n in ast.walk(item) if isinstance(n, ast.Constant))
     return next((text for text in strings if isinstance(text, str)), "")
 

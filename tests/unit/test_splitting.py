@@ -45,7 +45,7 @@ async def test_a_request_full_of_poison_takes_its_own_rows_with_it_and_no_other(
 
 
 async def test_what_is_taken_by_itself_is_not_blamed():
-    """It is refused together, and every part of it is taken."""
+    """Rows that are refused together are not blamed if every part of them is accepted."""
 
     async def takes(rows):
         return sum(end - start for start, end in rows) < 10

@@ -46,7 +46,7 @@ def _send(up, signal, request):
 
 
 def _seen(up):
-    """What a reader finds, and what an admin set up."""
+    """Everything that a reader finds, and that an admin set up."""
     with up.api() as api:
 
         def search(path, **body):

@@ -225,7 +225,7 @@ async def test_lists_page_sort_and_filter(api, call, scope):
 
 
 async def _token(owner, api) -> str:
-    """From the outbox: what the message says."""
+    """The token in the outbox's message."""
     row = await owner.fetchrow("SELECT * FROM mail_outbox ORDER BY mail_id DESC LIMIT 1")
     mailer = api.services.invitations._mailer
     sealed = row["sealed_text"]

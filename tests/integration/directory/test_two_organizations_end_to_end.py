@@ -81,7 +81,7 @@ def _requests(otlp, name):
 
 
 def _send(up, key, requests, transport):
-    """What a collector does; answers the gRPC code or the HTTP status of each signal."""
+    """Send as a collector does. Returns the gRPC code or the HTTP status of each signal."""
     answers = []
     for signal in SIGNALS:
         raw = requests[signal.name].SerializeToString()

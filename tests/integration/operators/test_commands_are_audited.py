@@ -13,7 +13,7 @@ _WHOSE = {"actor_kind", "user_id", "email", "ip_address", "user_agent", "request
 
 @pytest.fixture
 def entries(metadata_store):
-    """What was recorded of an action, oldest first, and the kind of actor of each."""
+    """The entries of an action, oldest first, and the kind of actor of each."""
 
     async def read(action):
         async with metadata_store.open_platform(_PLATFORM, "test.entries") as tx:

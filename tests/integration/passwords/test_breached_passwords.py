@@ -85,7 +85,7 @@ async def _code(awaitable) -> str:
 
 
 def test_by_default_nobody_is_asked():
-    """What nobody asked for sends nothing outside."""
+    """Without a setting, nothing is sent outside."""
     assert load({}).breached_passwords_url == "off"
     assert BreachedPasswords(load({}).breached_passwords_url)._outbound is None
 

@@ -73,7 +73,7 @@ def get(api, principal):
 
 
 def _times(count, now):
-    """Of which every fifth is out of range."""
+    """Times, every fifth of which is out of range."""
     return [1 if n % 5 == 4 else now for n in range(count)]
 
 

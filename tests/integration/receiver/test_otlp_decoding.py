@@ -27,7 +27,7 @@ TRACE, SPAN = bytes(range(1, 17)), bytes(range(248, 256))
 
 
 def shown(value: AnyValue) -> Any:
-    """What the API must make of a value."""
+    """The expected value in the API."""
     match value.WhichOneof("value"):
         case None:
             return None

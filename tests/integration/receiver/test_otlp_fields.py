@@ -419,7 +419,7 @@ async def test_every_field_of_summaries(stored, otlp):
 
 
 async def test_points_without_a_value_keep_who_and_when(stored, otlp):
-    """What else is in them is not read, but for where they are from: it means nothing."""
+    """All else in them, except their origin, is not read: it means nothing."""
     request = otlp.metrics("s")
     told = {"time_unix_nano": NOW, "start_time_unix_nano": NOW - 9, "flags": 3, "attributes": otlp.attributes({"k": 1})}
     add = request.resource_metrics[0].scope_metrics[0].metrics.add

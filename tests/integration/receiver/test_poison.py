@@ -50,7 +50,7 @@ def refusing(telemetry_store):
 
 @pytest.fixture
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
-    """Of three tenants."""
+    """Principals of three tenants."""
     journal = Journal.open(tmp_path / "keys")
     ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
     await ingest.start()
@@ -129,7 +129,7 @@ def committer(telemetry_store, tmp_path):
 
 @pytest.fixture
 def there(telemetry_store, principals):
-    """What a tenant has, by table and view."""
+    """The stored items of a tenant, by table and view."""
 
     async def count(principal):
         reader = telemetry_store.bind(principal.scope)
@@ -199,7 +199,9 @@ async def test_a_process_that_dies_over_it(  # noqa: PLR0917
 async def test_what_was_set_aside_goes_the_same_way(  # noqa: PLR0917
     committer, requests_of, refusing, there, principals, telemetry_store, tmp_path
 ):
-    """By an earlier version, for one of its items: `duoscope admin spool replay` puts all others in."""
+    """A batch set aside by an earlier version for one of its items: `duoscope admin spool replay` inserts all
+    others.
+    """
     requests = requests_of()
     folder = tmp_path / "journal"
     journal = Journal.open(folder)

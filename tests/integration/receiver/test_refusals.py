@@ -85,7 +85,7 @@ async def export(ingest, inhabited):
 
 @pytest.fixture
 async def told(ingest, inhabited, api, metadata_store, write):
-    """What the API shows: requests by signal and reason; the usage log: requests by endpoint and status."""
+    """The API's view: rejections by signal and reason; the usage log: requests by endpoint and status."""
     principal = await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
     headers = await api.headers(principal.scope, "tenant:read")
 

@@ -125,7 +125,7 @@ def waits(folder):
 async def test_a_ledger_that_cannot_be_asked_in_time(  # noqa: PLR0917
     receiver, principal, logs, counted, telemetry_store, monkeypatch, tmp_path
 ):
-    """What may be stored already goes to disk, and into the store only once the ledger has been asked."""
+    """A batch that may already be stored goes to disk, and into the store only once the ledger has been asked."""
     raw = logs("x")
     async with receiver() as first:
         await first.accept(principal, LOGS, raw)

@@ -178,7 +178,7 @@ def test_a_demo_ends_soon_and_says_why_when_duoscope_stops_meanwhile(data_dir):
 
 
 def _readable_by_others(folder: Path) -> list[str]:
-    """What of the folder its account does not have to itself, whatever the folder above it says."""
+    """The files of the folder that other accounts could read."""
     return [str(path) for path in folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077]
 
 

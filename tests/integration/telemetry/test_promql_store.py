@@ -48,7 +48,7 @@ def _request(otlp, loaded):
 
 
 def _segments(path):
-    """What is between the `clear`s, but for native histograms and whatever asks for them."""
+    """The commands between the `clear`s, without native histograms and queries for them."""
     loads, evaluations, histograms = [], [], set()
     for command, what in [*promqltest.commands(path), ("clear", None)]:
         if command == "clear":

@@ -29,7 +29,7 @@ def _span(service, span, parent=None, kind=SERVER, *, trace=1, at=0, took=1000, 
 
 @pytest.fixture
 def mapped(stored, otlp):
-    """What the map of the spans is, as {(caller, callee): (calls, errors, p50, p95, p99)}."""
+    """The map of the spans, as {(caller, callee): (calls, errors, p50, p95, p99)}."""
 
     async def ask(spans):
         by_service = defaultdict(list)

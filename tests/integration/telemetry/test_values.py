@@ -28,7 +28,7 @@ EVERYTHING = {
 
 
 def shown(value):
-    """What the API makes of a Python value."""
+    """The expected form of a Python value in the API."""
     match value:
         case bytes():
             return {"bytes_value": base64.b64encode(value).decode()}
@@ -94,7 +94,7 @@ def test_times_and_ids():
 
 
 def _doubles() -> list[float]:
-    """What a codec for decimals could get wrong: every class of double, bits at random, and decimals among them."""
+    """Doubles that a decimal codec could get wrong: every class, bits at random, and decimals among them."""
     rng = random.Random(7)
     edges = [0.0, -0.0, float("inf"), float("-inf"), float("nan"), 5e-324, -5e-324, 2.2250738585072014e-308]
     edges += [1.7976931348623157e308, -1.7976931348623157e308, 2.0**53, 2.0**53 + 2, -(2.0**63), 2.0**64, 0.1, 1 / 3]

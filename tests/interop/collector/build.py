@@ -31,7 +31,7 @@ class CannotBuildError(Exception):
 
 
 def pins() -> str:
-    """Of all that decides what is built."""
+    """The hashes of everything that decides what is built."""
     return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in PINS)).hexdigest()
 
 

@@ -159,7 +159,7 @@ def compared(expected, found):
 
 
 def numbered(api, load):
-    """What was accepted beside what is stored, of items with a number, by kind."""
+    """The accepted items beside the stored ones, of items with a number, by kind."""
     spans = Counter(
         {int(found["trace_id"], 16): found["span_count"] for found in pages(api, "/traces/search", "service:interop")}
     )
