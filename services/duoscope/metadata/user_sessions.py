@@ -57,7 +57,7 @@ async def create(
     lifetime_s: float,
     authenticated_s_ago: float | None = 0.0,
 ) -> None:
-    """Store a new session; needs a platform transaction, because whoever logs in has no scope yet."""
+    """Store a new session. Needs a platform transaction, because a user who logs in has no scope yet."""
     await tx.execute(
         "INSERT INTO user_sessions (organization_id, session_id, user_id, workspace_id, tenant_id, session_token, "
         "methods, device_id, ip_address, user_agent, expires_at, authenticated_at) "

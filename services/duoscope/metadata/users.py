@@ -23,7 +23,7 @@ _EMAIL: Final = re.compile(f"{_DOT_ATOM}@{_DOT_ATOM}")
 
 
 class User(Struct, frozen=True):
-    """Somebody who works here."""
+    """A user of the organization."""
 
     organization_id: UUID
     workspace_id: UUID | None

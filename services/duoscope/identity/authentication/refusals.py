@@ -22,7 +22,7 @@ def password_expired() -> DuoscopeError:
         ErrorKind.UNAUTHENTICATED,
         PASSWORD_EXPIRED,
         "This generated password has expired. Ask for a link by mail to set your own "
-        "(POST /api/v1/auth/password/forgotten), or whoever operates duoscope for another "
+        "(POST /api/v1/auth/password/forgotten), or ask the operator of duoscope for another "
         "(duoscope admin reset-password).",
     )
 

@@ -302,7 +302,7 @@ def _socket_directory(data_dir: Path, account: _Account) -> Path:
     found = folder.lstat()
     # In a shared temporary folder another user could have created it first.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), account.uid}:
-        raise _failed("has no place for its socket", f"{folder} belongs to somebody else")
+        raise _failed("has no place for its socket", f"{folder} belongs to another account")
     folder.chmod(0o700)
     account.own(folder)
     return folder

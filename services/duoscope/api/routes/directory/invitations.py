@@ -83,7 +83,7 @@ class Accepted(Struct, frozen=True):
     is_new_user: Annotated[bool, Meta(description="False: the account existed and keeps its name and password.")]
 
 
-@ROUTES.post("/api/v1/invitations", "Invite somebody", "user:admin", problems=WRITES)
+@ROUTES.post("/api/v1/invitations", "Invite a user", "user:admin", problems=WRITES)
 async def create_invitation(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewInvitation],
