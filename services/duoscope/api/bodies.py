@@ -21,7 +21,7 @@ Code = Annotated[
     str,
     Meta(
         pattern="^[a-z0-9][a-z0-9-]{0,62}$",
-        description="Lower case letters, digits and hyphens; made of the name unless given.",
+        description="Lower case letters, digits and hyphens; by default made from the name.",
         examples=["shop"],
     ),
 ]
@@ -31,7 +31,7 @@ PersonName = Annotated[str, Meta(max_length=100, pattern=_TEXT, examples=["Ada"]
 ShortText = Annotated[str, Meta(max_length=253, pattern=_TEXT)]
 Email = Annotated[str, Meta(max_length=254, examples=["ada@example.com"])]
 RetentionDays = Annotated[
-    int, Meta(description="Days to keep what arrives from now on: 3, 7, 14, 30, 90 or 400.", examples=[30])
+    int, Meta(description="Days to keep telemetry that arrives from now on: 3, 7, 14, 30, 90 or 400.", examples=[30])
 ]
 ItemId = UUID
 

@@ -30,14 +30,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS: Final = Whole(-(10**16), 2 * 10**17)
 
 DeletedFilter = Annotated[
-    bool, QueryParameter(description="The deleted ones, which can be restored for 90 days, instead of the others.")
+    bool, QueryParameter(description="List deleted ones instead, which can be restored for 90 days.")
 ]
-NameFilter = Annotated[str | None, QueryParameter(description="Part of the name, in any case.", max_length=200)]
-CodeFilter = Annotated[str | None, QueryParameter(description="The code, whole.", max_length=63)]
-ActiveFilter = Annotated[bool | None, QueryParameter(description="Active ones, or inactive ones.")]
+NameFilter = Annotated[str | None, QueryParameter(description="Part of the name, ignoring case.", max_length=200)]
+CodeFilter = Annotated[str | None, QueryParameter(description="The complete code.", max_length=63)]
+ActiveFilter = Annotated[bool | None, QueryParameter(description="Whether to list active or inactive ones.")]
 OrganizationParameter = Annotated[
     UUID | None,
-    QueryParameter(description="For platform admins: the organization meant, where it is not their own."),
+    QueryParameter(description="For platform admins: another organization than their own."),
 ]
 
 
@@ -56,7 +56,7 @@ PagingDependency = NamedDependency[SkipValidation[Paging]]
 def paging(
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX, description="Items of a page.")] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[
-        str | None, QueryParameter(description="`next_cursor` of the page before, with the same sort and filters.")
+        str | None, QueryParameter(description="`next_cursor` of the previous page, with the same sort and filters.")
     ] = None,
     sort: Annotated[
         str | None,

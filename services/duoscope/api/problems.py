@@ -71,7 +71,7 @@ class Problem(Struct, frozen=True):
     ]
     request_id: Annotated[str, Meta(description="Also in the header x-request-id and in the server's log.")]
     errors: Annotated[
-        list[FieldProblem] | UnsetType, Meta(description="The fields at fault, where the request has the wrong form.")
+        list[FieldProblem] | UnsetType, Meta(description="The invalid fields of a malformed request.")
     ] = UNSET
 
 

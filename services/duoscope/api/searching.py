@@ -43,7 +43,7 @@ class LogSearch(Struct, forbid_unknown_fields=True):
         ),
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
-    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before, of the same search.")] = None
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the previous page of the same search.")] = None
 
 
 class TraceSearch(Struct, forbid_unknown_fields=True):
@@ -61,7 +61,7 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
         ),
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
-    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before, of the same search.")] = None
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the previous page of the same search.")] = None
 
 
 class MetricsQuery(Struct, forbid_unknown_fields=True):
@@ -73,14 +73,14 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
     type: Annotated[
         str | None,
         Meta(
-            description="gauge, counter, histogram, exponential_histogram or summary; the one seen last unless given.",
+            description="gauge, counter, histogram, exponential_histogram or summary; by default the type seen last.",
             examples=["histogram"],
         ),
     ] = None
     unit: Annotated[
         Annotated[str, Meta(max_length=1024)] | None,
         Meta(
-            description="Of a name that was sent in several; that of the latest point unless given. Units without a "
+            description="For a name sent in several units; by default that of the latest point. Units without a "
             "dimension (none, 1, {request}) are one.",
             examples=["s"],
         ),
@@ -111,5 +111,8 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
     ] = []
     step: Annotated[
         str | int | None,
-        Meta(description="Seconds, or a text such as 5m; about 200 points unless given.", examples=["1m"]),
+        Meta(
+            description="Seconds, or a text such as 5m; by default such that there are about 200 points.",
+            examples=["1m"],
+        ),
     ] = None

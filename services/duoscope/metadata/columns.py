@@ -9,6 +9,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-Settings = Annotated[dict[str, Any], Meta(description="Free for the organization's own use; up to 64 KiB of JSON.")]
-IsActive = Annotated[bool, Meta(description="False puts it out of service without deleting it.", examples=[True])]
-DeletedAt = Annotated[datetime | None, Meta(description="Until 90 days after, it can be restored.")]
+Settings = Annotated[dict[str, Any], Meta(description="For the organization's own use; up to 64 KiB of JSON.")]
+IsActive = Annotated[bool, Meta(description="False deactivates it without deleting it.", examples=[True])]
+DeletedAt = Annotated[datetime | None, Meta(description="It can be restored for 90 days from then on.")]

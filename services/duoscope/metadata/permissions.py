@@ -20,7 +20,7 @@ class Permission(Struct, frozen=True):
     action: Annotated[str, Meta(examples=["read"])]
     name: Annotated[str, Meta(examples=["log:read"])]
     description: str
-    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can carry it.")]
+    is_platform: Annotated[bool, Meta(description="Held by platform admins; no role can contain it.")]
     created_at: datetime
 
 

@@ -27,7 +27,7 @@ class User(Struct, frozen=True):
 
     organization_id: UUID
     workspace_id: UUID | None
-    tenant_id: Annotated[UUID | None, Meta(description="Where the user is at home; null for the organization's own.")]
+    tenant_id: Annotated[UUID | None, Meta(description="Home tenant of the user; null for the organization's own.")]
     user_id: UUID
     email: Annotated[str, Meta(examples=["ada@example.com"])]
     first_name: str

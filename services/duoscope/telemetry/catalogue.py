@@ -24,7 +24,7 @@ class Attribute(Struct, frozen=True):
     name: Annotated[str, Meta(examples=["http.route"])]
     place: Annotated[
         Literal["attributes", "resource"],
-        Meta(description="Of the item itself or of its resource; before the name and a dot it means just this one."),
+        Meta(description="Whether it belongs to the item itself or to its resource. Usable as a prefix, with a dot."),
     ]
     types: Annotated[
         list[str], Meta(description="string, bool, int, double, array, kvlist, bytes or none.", examples=[["int"]])

@@ -26,7 +26,7 @@ SpanId = Annotated[str, Meta(description="16 hexadecimal digits.", examples=["ee
 Hint = Annotated[
     str | None,
     Meta(
-        description="On a first page. Without items: what was looked for, and where. With items: how the query was "
+        description="Only on a first page. Without items: what was searched, and where. With items: how the query was "
         "read to find them, where that is not the usual way.",
         examples=["No log records from 2026-11-21T08:00:00Z to 2026-11-21T09:00:00Z match. Looked for: …"],
     ),

@@ -16,7 +16,9 @@ from duoscope.telemetry.times import TimeRange
 
 RecordId = Annotated[
     str,
-    Meta(description="32 hexadecimal digits; made of all that the record consists of.", examples=["18a1fc7f" * 4]),
+    Meta(
+        description="32 hexadecimal digits, computed from the whole content of the record.", examples=["18a1fc7f" * 4]
+    ),
 ]
 _ID: Final = re.compile("[0-9a-f]{32}")
 
@@ -42,7 +44,7 @@ class LogRecord(Struct, frozen=True):
     truncated: Annotated[
         list[str],
         Meta(
-            description="Members of which only a part is shown: body, attributes, resource, scope. "
+            description="Fields that are shown incompletely: body, attributes, resource, scope. "
             "`GET /api/v1/logs/{id}` has all.",
             examples=[[]],
         ),

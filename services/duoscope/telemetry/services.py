@@ -28,10 +28,12 @@ _DurationNs = Annotated[
 class Service(Struct, frozen=True):
     """A service over a range of whole minutes. A request is a span of kind server or consumer, or a root span."""
 
-    name: Annotated[str, Meta(description="`service.name`; empty for telemetry that names none.")]
+    name: Annotated[str, Meta(description="`service.name`; empty for telemetry without one.")]
     signals: Annotated[
         list[str],
-        Meta(description="What it sent on the days (UTC) of the range.", examples=[["logs", "metrics", "traces"]]),
+        Meta(
+            description="Signals that it sent on the days (UTC) of the range.", examples=[["logs", "metrics", "traces"]]
+        ),
     ]
     request_count: int
     error_count: Annotated[int, Meta(description="Requests whose status is error.")]
@@ -52,9 +54,9 @@ class ServiceEdge(Struct, frozen=True):
 
     caller: str
     callee: str
-    call_count: Annotated[int, Meta(description="Estimated where `sampled_one_in` is above 1.")]
-    error_count: Annotated[int, Meta(description="Calls whose span in the callee failed; estimated likewise.")]
-    duration_p50_ns: Annotated[int, Meta(description="Of the spans in the callee, as one of them had it.")]
+    call_count: Annotated[int, Meta(description="Estimated if `sampled_one_in` is above 1.")]
+    error_count: Annotated[int, Meta(description="Calls whose span in the callee failed; estimated in the same way.")]
+    duration_p50_ns: Annotated[int, Meta(description="Duration of the spans in the callee, as one of them had it.")]
     duration_p95_ns: int
     duration_p99_ns: int
 

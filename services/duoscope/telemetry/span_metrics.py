@@ -30,7 +30,7 @@ class Figure(Struct, frozen=True):
 
     time: Annotated[str, Meta(description="Start of the step.", examples=["2026-01-31T12:00:00Z"])]
     count: int
-    error_count: Annotated[int, Meta(description="Of these, spans whose status is error.")]
+    error_count: Annotated[int, Meta(description="Those of the spans whose status is error.")]
     duration_avg_ns: int
     duration_max_ns: int
     duration_p50_ns: _DurationNs
@@ -47,8 +47,8 @@ class ServiceFigures(Struct, frozen=True):
     operation: str | None
     kind: str | None
     step_s: Annotated[int, Meta(description="Seconds between points: whole minutes.", examples=[60])]
-    start: Annotated[str, Meta(description="`start`, moved back to a whole step.")]
-    end: Annotated[str, Meta(description="`end`, moved on to a whole step.")]
+    start: Annotated[str, Meta(description="`start`, rounded down to a whole step.")]
+    end: Annotated[str, Meta(description="`end`, rounded up to a whole step.")]
     points: list[Figure]
 
 

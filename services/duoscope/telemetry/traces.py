@@ -51,7 +51,7 @@ class Span(Struct, frozen=True):
 
     trace_id: TraceId
     span_id: SpanId
-    parent_span_id: Annotated[SpanId | None, Meta(description="Null at a root.")]
+    parent_span_id: Annotated[SpanId | None, Meta(description="Null for a root.")]
     trace_state: str
     flags: int
     name: str
@@ -73,8 +73,8 @@ class Span(Struct, frozen=True):
     truncated: Annotated[
         list[str],
         Meta(
-            description="Members of which only the beginning is shown, of a span that is larger than an answer has "
-            f"room for ({ANSWER_ITEM_BYTES_MAX // 2**20} MiB): name, status_message, trace_state, events, links.",
+            description="Fields of which only the beginning is shown, because the span is too large for an answer "
+            f"(more than {ANSWER_ITEM_BYTES_MAX // 2**20} MiB): name, status_message, trace_state, events, links.",
             examples=[[]],
         ),
     ]
@@ -87,10 +87,10 @@ class Trace(Struct, frozen=True):
     start: Time
     end: Time
     duration_ns: int
-    span_count: Annotated[int, Meta(description="Of the whole trace.")]
+    span_count: Annotated[int, Meta(description="Spans of the whole trace.")]
     error_count: int
     services: Annotated[list[str], Meta(description=f"At most {TRACE_SERVICES_MAX} of them.")]
-    truncated: Annotated[bool, Meta(description="Whether it has spans that are not here: follow `next_cursor`.")]
+    truncated: Annotated[bool, Meta(description="Whether it has spans on further pages: follow `next_cursor`.")]
     spans: Annotated[
         list[Span], Meta(description=f"At most {TRACE_SPANS_MAX}; fewer where they are large: see `next_cursor`.")
     ]

@@ -20,10 +20,10 @@ class Exemplar(Struct, frozen=True):
     timestamp: Time
     metric: str
     service: str
-    value: Annotated[float | None, Meta(description="Null where it is no number.", examples=[0.25])]
+    value: Annotated[float | None, Meta(description="Null if it is not a number.", examples=[0.25])]
     trace_id: Annotated[str | None, Meta(description="32 hexadecimal digits; null without a trace.")]
     span_id: Annotated[str | None, Meta(description="16 hexadecimal digits.")]
-    attributes: Annotated[Attributes, Meta(description="Those that the metric's points do not have.")]
+    attributes: Annotated[Attributes, Meta(description="Attributes that the metric's points do not have.")]
 
 
 class ExemplarPage(Struct, frozen=True):

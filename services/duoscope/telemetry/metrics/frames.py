@@ -27,7 +27,7 @@ UINT64_MAX: Final = 2**64 - 1
 Point = Annotated[
     tuple[str, float | None],
     Meta(
-        description="Start of the step, and the value; null where it is no number.",
+        description="Start of the step, and the value; null if it is not a number.",
         examples=[["2026-01-31T12:00:00Z", 1.5]],
     ),
 ]
@@ -38,7 +38,9 @@ class Series(Struct, frozen=True):
 
     labels: Annotated[
         dict[str, str],
-        Meta(description="Of `group_by`; empty where there is no such attribute.", examples=[{"service": "checkout"}]),
+        Meta(
+            description="Values of `group_by`; empty if there is no such attribute.", examples=[{"service": "checkout"}]
+        ),
     ]
     points: list[Point]
 

@@ -74,7 +74,7 @@ class Metric(Struct, frozen=True):
     name: Annotated[str, Meta(examples=["http.server.request.duration"])]
     type: Annotated[str, Meta(description="gauge, counter, histogram, exponential_histogram or summary.")]
     temporality: Annotated[str, Meta(description="cumulative, delta or unspecified.")]
-    is_monotonic: Annotated[bool, Meta(description="Of a counter: whether it only grows.")]
+    is_monotonic: Annotated[bool, Meta(description="For a counter: whether it only grows.")]
     unit: Annotated[str, Meta(examples=["s"])]
     description: str
     services: Annotated[list[str], Meta(description=f"The first {SERVICES_SHOWN_MAX}.")]
@@ -101,7 +101,7 @@ class MetricResult(Struct, frozen=True):
 
     metric: str
     type: Annotated[str | None, Meta(description="Null for a metric that was never seen.")]
-    unit: Annotated[str, Meta(description="Of these points.", examples=["s"])]
+    unit: Annotated[str, Meta(description="Unit of these points.", examples=["s"])]
     other_units: Annotated[
         list[str],
         Meta(
@@ -118,8 +118,8 @@ class MetricResult(Struct, frozen=True):
     ]
     aggregation: str
     step_s: Annotated[int, Meta(description="Seconds between points.", examples=[60])]
-    start: Annotated[str, Meta(description="`start`, moved back to a whole step.")]
-    end: Annotated[str, Meta(description="`end`, moved on to a whole step.")]
+    start: Annotated[str, Meta(description="`start`, rounded down to a whole step.")]
+    end: Annotated[str, Meta(description="`end`, rounded up to a whole step.")]
     series: list[Series]
     truncated: Annotated[bool, Meta(description="Whether there are more series than these.")]
 

@@ -35,26 +35,32 @@ class LabelCardinality(Struct, frozen=True):
     """A label: an attribute of the points, or, with the prefix `resource.`, of their resource."""
 
     label: Annotated[str, Meta(examples=["user.id"])]
-    values: Annotated[int, Meta(description="Different ones; estimated above a few thousand.", examples=[45_102])]
-    series: Annotated[int, Meta(description="That have it; estimated above a few thousand.", examples=[48_211])]
+    values: Annotated[
+        int, Meta(description="Number of different values; estimated above a few thousand.", examples=[45_102])
+    ]
+    series: Annotated[
+        int, Meta(description="Number of series with it; estimated above a few thousand.", examples=[48_211])
+    ]
 
 
 class Cardinality(Struct, frozen=True):
     """The active series of the tenant, and their largest causes."""
 
-    active_series: Annotated[int, Meta(description="Seen within the window; of the one metric, where one was named.")]
+    active_series: Annotated[
+        int, Meta(description="Series seen within the window; of the named metric, if there is one.")
+    ]
     series_limit: Annotated[
         int,
-        Meta(description="New series beyond it are rejected as too-many-series by a receiver; 0 is no limit."),
+        Meta(description="A receiver rejects new series beyond it as too-many-series; 0 means no limit."),
     ]
     rejected_points: Annotated[
         int, Meta(description="Points of the last hour that were rejected as too-many-series, of all metrics.")
     ]
     window_seconds: Annotated[
-        int, Meta(description="How far back was looked: an hour, or less where there is too much to read.")
+        int, Meta(description="Length of the time window: an hour, or less if there is too much to read.")
     ]
-    metrics: Annotated[list[MetricCardinality], Meta(description="Those with the most series first.")]
-    labels: Annotated[list[LabelCardinality], Meta(description="Those with the most different values first.")]
+    metrics: Annotated[list[MetricCardinality], Meta(description="The metrics with the most series first.")]
+    labels: Annotated[list[LabelCardinality], Meta(description="The labels with the most different values first.")]
 
 
 async def cardinality(reader: TelemetryReader, applied: IngestLimits, *, metric: str | None, limit: int) -> Cardinality:

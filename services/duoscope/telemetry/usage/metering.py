@@ -41,15 +41,17 @@ _NAME: Final = Text("[a-z]{0,16}")
 class Usage(Struct, frozen=True):
     """The usage in one hour or day. Columns that are not grouped by are null."""
 
-    start: Annotated[str, Meta(description="Of the hour or day, UTC.", examples=["2026-11-21T08:00:00Z"])]
+    start: Annotated[str, Meta(description="Start of the hour or day, UTC.", examples=["2026-11-21T08:00:00Z"])]
     workspace_id: UUID | None
     tenant_id: UUID | None
     signal: Annotated[str | None, Meta(examples=["traces"])]
     api_key_id: UUID | None
     requests: Annotated[int, Meta(description="Requests that were stored; a retry is not counted again.")]
-    bytes: Annotated[int, Meta(description="Of these requests, after decompression, as protobuf.")]
+    bytes: Annotated[int, Meta(description="Bytes of these requests, after decompression, as protobuf.")]
     items: Annotated[int, Meta(description="Spans, log records and points in them.")]
-    stored: Annotated[int, Meta(description="Those that were stored; the others were rejected, or said to be empty.")]
+    stored: Annotated[
+        int, Meta(description="Items that were stored; the others were rejected, or flagged as having no value.")
+    ]
 
 
 class UsagePage(Struct, frozen=True):

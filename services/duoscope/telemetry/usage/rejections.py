@@ -26,19 +26,20 @@ _POSITION: Final = (_SECONDS, _SECONDS, _SECONDS, Text("[a-z]{1,16}"), Text("[0-
 class Rejection(Struct, frozen=True):
     """Rejections and cuts of one key, signal and reason: of items, or of whole requests."""
 
-    start: Annotated[str, Meta(description="Of the minute, hour or day, UTC.", examples=["2026-11-21T08:15:00Z"])]
+    start: Annotated[str, Meta(description="Start of the minute, hour or day, UTC.", examples=["2026-11-21T08:15:00Z"])]
     signal: Annotated[str, Meta(examples=["metrics"])]
     api_key_id: UUID
     reason: Annotated[str, Meta(description="Stable; programs may match on it.", examples=["invalid-histogram"])]
-    explanation: Annotated[str, Meta(description="The reason in words, with the tenant's present limits.")]
-    requests: Annotated[int, Meta(description="That held such items, or were refused whole.")]
+    explanation: Annotated[str, Meta(description="The reason in words, with the tenant's current limits.")]
+    requests: Annotated[int, Meta(description="Requests that had such items, or were refused whole.")]
     items: Annotated[
-        int, Meta(description="That were left out of requests; 0 where requests were refused whole: nobody counted.")
+        int,
+        Meta(description="Items that were left out of requests; 0 if the requests were refused whole."),
     ]
     items_cut: Annotated[
         int,
         Meta(
-            description="That were stored with less than was sent, for reasons that end in `-cut`; an item cut "
+            description="Items that were stored incompletely, for reasons that end in `-cut`; an item cut "
             "for two reasons counts with each."
         ),
     ]

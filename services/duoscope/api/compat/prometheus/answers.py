@@ -24,10 +24,8 @@ class PrometheusAnswer(Struct, frozen=True):
 
     status: Annotated[str, Meta(examples=["success"])]
     data: Any
-    warnings: Annotated[
-        list[str], Meta(description="What makes the answer doubtful; left out when there is none.")
-    ] = []
-    infos: Annotated[list[str], Meta(description="What may not be as it was meant; left out when there is none.")] = []
+    warnings: Annotated[list[str], Meta(description="What makes the answer doubtful; absent if there is nothing.")] = []
+    infos: Annotated[list[str], Meta(description="What may not be as intended; absent if there is nothing.")] = []
 
 
 class PrometheusProblem(Struct, frozen=True):
@@ -35,7 +33,9 @@ class PrometheusProblem(Struct, frozen=True):
 
     status: Annotated[str, Meta(examples=["error"])]
     errorType: Annotated[str, Meta(examples=["bad_data"])]  # noqa: N815 - Prometheus' name
-    error: Annotated[str, Meta(description="What is wrong, and where.", examples=["1:5: parse error: unexpected ')'"])]
+    error: Annotated[
+        str, Meta(description="The error and its position.", examples=["1:5: parse error: unexpected ')'"])
+    ]
 
 
 def success(data: str, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response[bytes]:

@@ -104,7 +104,7 @@ async def _alerts(_: Parameters, __: TelemetryReader) -> Response[bytes]:
 async def label_values(
     request: Request[Any, Any, Any],
     reader: Reader,
-    name: Annotated[str, PathParameter(description="Of the label; `U__…` for one with other signs than `_`.")],
+    name: Annotated[str, PathParameter(description="Name of the label; escaped as `U__…` if it has other characters.")],
 ) -> Response[Any]:
     """The values of a label, of the series that match one of the selectors; a name may be escaped as `U__…`."""
     return await _values(await given(request), reader, unescaped(name))
@@ -113,11 +113,11 @@ async def label_values(
 ROUTES: Final = (
     *get_and_post(
         "series", _series, _RANGE, summary="List series",
-        description="Series that one of the selectors finds, with a point in the range.",
+        description="Series that match one of the selectors and have a point in the range.",
     ),
     *get_and_post(
         "labels", _labels, _RANGE, summary="List names of labels",
-        description="Names of the labels of series that one of the selectors finds, with a point in the range.",
+        description="Names of the labels of series that match one of the selectors and have a point in the range.",
     ),
     label_values,
     by_url(
@@ -128,6 +128,6 @@ ROUTES: Final = (
         "status/buildinfo", _build, (), summary="Tell the version",
         description="The version of the Prometheus whose API this is.",
     ),
-    by_url("rules", _rules, (), summary="List rules", description="None: rules are not kept here."),
-    by_url("alerts", _alerts, (), summary="List alerts", description="None: alerts are not kept here."),
+    by_url("rules", _rules, (), summary="List rules", description="Always empty: duoscope has no rules here."),
+    by_url("alerts", _alerts, (), summary="List alerts", description="Always empty: duoscope has no alerts here."),
 )  # fmt: skip

@@ -108,13 +108,13 @@ ROUTES: Final = (
     *get_and_post(
         "query_exemplars", _exemplars, ("query", "start", "end"),
         summary="List exemplars of an expression",
-        description="Measurements that the metrics in an expression kept whole, with the traces they were taken in.",
+        description="Exemplars of the metrics in an expression, with their traces.",
     ),
     *get_and_post(
         "parse_query", _parsed, ("query",), summary="Parse PromQL", description="The tree of an expression.",
     ),
     *get_and_post(
         "format_query", _formatted, ("query",), summary="Lay out PromQL",
-        description="An expression in the usual layout.",
+        description="The expression in Prometheus' standard layout.",
     ),
 )  # fmt: skip

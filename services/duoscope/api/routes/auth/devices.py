@@ -25,7 +25,7 @@ class Device(Struct, frozen=True):
     device_name: Annotated[str, Meta(examples=["Ada's laptop"])]
     created_at: datetime
     last_used_at: datetime
-    mfa_at: Annotated[datetime | None, Meta(description="When a second factor was last shown on it.")]
+    mfa_at: Annotated[datetime | None, Meta(description="When a second factor was last used on it.")]
     expires_at: datetime
 
 

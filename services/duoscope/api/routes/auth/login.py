@@ -35,24 +35,24 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
     mfa_code: (
         Annotated[str, Meta(max_length=64, description="For accounts with multi-factor authentication.")] | None
     ) = None
-    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant to work in; by default the user's home.")] = None
     device_token: (
         Annotated[
             str,
             Meta(
                 max_length=1024,
-                description="Of a device that was trusted before: strangers' failures do not slow it, and its user "
+                description="Token of a trusted device: strangers' failures do not slow it, and its user "
                 "gets no notice of a new client.",
             ),
         ]
         | None
     ) = None
-    trust_device: Annotated[bool, Meta(description="Answer a `device_token`, which this device is to keep.")] = False
+    trust_device: Annotated[bool, Meta(description="Return a `device_token` for this device to keep.")] = False
     device_name: Annotated[
-        str, Meta(max_length=200, description="What the list of devices shows.", examples=["Ada's laptop"])
+        str, Meta(max_length=200, description="Name in the list of devices.", examples=["Ada's laptop"])
     ] = ""
     refresh_token: (
-        Annotated[str, Meta(max_length=1024, description="Of the session that this client had until now, to end it.")]
+        Annotated[str, Meta(max_length=1024, description="Refresh token of the client's previous session, to end it.")]
         | None
     ) = None
 
@@ -61,9 +61,9 @@ class Reauthentication(Struct, forbid_unknown_fields=True):
     """The proof for a reauthentication: a password, a code, or both."""
 
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])] | None = None
-    mfa_code: Annotated[str, Meta(min_length=1, max_length=64, description="Of your app, or a backup code.")] | None = (
-        None
-    )
+    mfa_code: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="A code of your app, or a backup code.")] | None
+    ) = None
 
 
 class RefreshRequest(Struct, forbid_unknown_fields=True):
@@ -76,15 +76,15 @@ class Tokens(Struct, frozen=True):
     """The tokens of a session."""
 
     access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
-    refresh_token: Annotated[str, Meta(description="Exchange it once, at /api/v1/auth/refresh.")]
+    refresh_token: Annotated[str, Meta(description="Can be exchanged once, at /api/v1/auth/refresh.")]
     token_type: Annotated[str, Meta(examples=["Bearer"])]
-    expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+    expires_in: Annotated[int, Meta(description="Lifetime of the access token in seconds.", examples=[900])]
     device_token: Annotated[
-        str | UnsetType, Meta(description="Shown once, where the login asked to trust the device; lasts 90 days.")
+        str | UnsetType, Meta(description="Shown once, if the login asked to trust the device; valid for 90 days.")
     ] = UNSET
     password_expires_at: Annotated[
         datetime | UnsetType,
-        Meta(description="For a password that was made for you: set your own before, at /api/v1/auth/password/change."),
+        Meta(description="Expiry of a generated password: set your own before, at /api/v1/auth/password/change."),
     ] = UNSET
 
 

@@ -28,7 +28,7 @@ Code = Annotated[
 OptionalPassword = (
     Annotated[
         str,
-        Meta(max_length=1024, description="Your password, once more; not needed right after you showed who you are."),
+        Meta(max_length=1024, description="Your password; not needed right after a login or reauthentication."),
     ]
     | None
 )
@@ -43,7 +43,7 @@ class NewEnrolment(Struct, forbid_unknown_fields=True):
 class MfaEnrolment(Struct, frozen=True):
     """The data for an authenticator app; shown once."""
 
-    secret: Annotated[str, Meta(description="Base32, to be typed in.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
+    secret: Annotated[str, Meta(description="In base32, for typing.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
     otpauth_uri: Annotated[
         str, Meta(examples=["otpauth://totp/duoscope:ada%40example.com?secret=JBSW…&issuer=duoscope"])
     ]

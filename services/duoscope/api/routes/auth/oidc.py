@@ -29,24 +29,27 @@ _FRESH: Final = (
 class LoginStart(Struct, forbid_unknown_fields=True):
     """The parameters of a login."""
 
-    tenant_id: Annotated[UUID | None, Meta(description="Where to work; without it, where the user is at home.")] = None
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant to work in; by default the user's home.")] = None
     fresh: Annotated[bool, Meta(description=_FRESH)] = False
     refresh_token: (
-        Annotated[str, Meta(max_length=1024, description="Of the session that this client has now, to end it.")] | None
+        Annotated[str, Meta(max_length=1024, description="Refresh token of the client's current session, to end it.")]
+        | None
     ) = None
 
 
 class LoginLocation(Struct, frozen=True):
     """The address to open next."""
 
-    location: Annotated[str, Meta(description="The provider's, to be opened in the browser that asked.")]
+    location: Annotated[str, Meta(description="Address of the provider, to be opened in the same browser.")]
 
 
 @ROUTES.get(
     "/api/v1/auth/oidc/{slug:str}/start",
     "Log in through an identity provider",
     responses={
-        302: ResponseSpec(None, description="To the provider, with a cookie that binds the login to this browser.")
+        302: ResponseSpec(
+            None, description="A redirect to the provider, with a cookie that binds the login to this browser."
+        )
     },
     problems=(400, 404, 503),
     public=True,
@@ -57,7 +60,7 @@ async def start(
     services: Services,
     *,
     tenant_id: Annotated[
-        UUID | None, QueryParameter(description="Where to work; without it, where the user is at home.")
+        UUID | None, QueryParameter(description="Tenant to work in; by default the user's home.")
     ] = None,
     fresh: Annotated[bool, QueryParameter(description=_FRESH)] = False,
 ) -> Redirect:
@@ -100,11 +103,13 @@ async def callback(
     services: Services,
     *,
     login_state: Annotated[
-        str, QueryParameter(name="state", max_length=512, description="As `start` gave it to the provider.")
+        str, QueryParameter(name="state", max_length=512, description="The state that `start` sent to the provider.")
     ],
     code: Annotated[str | None, QueryParameter(max_length=4096, description="The authorization code.")] = None,
     iss: Annotated[str | None, QueryParameter(max_length=2048, description="The provider's issuer, RFC 9207.")] = None,
-    error: Annotated[str | None, QueryParameter(max_length=512, description="Why the provider refused.")] = None,
+    error: Annotated[
+        str | None, QueryParameter(max_length=512, description="The provider's error, if it refused.")
+    ] = None,
 ) -> Response[Tokens]:
     """Finish a login: the provider sends the browser here. It must have begun in the same browser; each answer works
     once.

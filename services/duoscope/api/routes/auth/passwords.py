@@ -35,7 +35,7 @@ class Forgotten(Struct, forbid_unknown_fields=True):
 class Reset(Struct, forbid_unknown_fields=True):
     """A new password, with the token of a link."""
 
-    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
+    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="The part of the mail's link after the #.")]
     password: NewPassword
 
 
@@ -49,7 +49,7 @@ class Change(Struct, forbid_unknown_fields=True):
 class Confirmation(Struct, forbid_unknown_fields=True):
     """The token of a link that was sent to an address."""
 
-    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="From the mail: what follows the # there.")]
+    token: Annotated[str, Meta(max_length=_REQUEST_CHARS_MAX, description="The part of the mail's link after the #.")]
 
 
 class NewAddress(Struct, forbid_unknown_fields=True):

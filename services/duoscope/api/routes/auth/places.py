@@ -33,7 +33,7 @@ class Switched(Struct, frozen=True):
 
     access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
     token_type: Annotated[str, Meta(examples=["Bearer"])]
-    expires_in: Annotated[int, Meta(description="Seconds the access token lives.", examples=[900])]
+    expires_in: Annotated[int, Meta(description="Lifetime of the access token in seconds.", examples=[900])]
 
 
 @ROUTES.get("/api/v1/auth/tenants", "Where may I work?", problems=(401, 503))

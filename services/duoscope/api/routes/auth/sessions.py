@@ -28,19 +28,20 @@ class Session(Struct, frozen=True):
     """One login and its refreshed tokens."""
 
     session_id: UUID
-    is_current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+    is_current: Annotated[bool, Meta(description="Whether it is the current session.")]
     workspace_id: UUID
-    tenant_id: Annotated[UUID, Meta(description="Where it began to work.")]
+    tenant_id: Annotated[UUID, Meta(description="The tenant where it began.")]
     methods: Annotated[list[str], Meta(description=_METHODS, examples=[["password", "otp"]])]
-    device_id: Annotated[UUID | None, Meta(description="The trusted device it is on.")]
+    device_id: Annotated[UUID | None, Meta(description="The trusted device of the session.")]
     ip_address: Annotated[str | None, Meta(examples=["192.0.2.7"])]
     user_agent: Annotated[str | None, Meta(examples=["curl/8.5.0"])]
     created_at: datetime
     updated_at: Annotated[datetime, Meta(description="When it was last refreshed.")]
     authenticated_at: Annotated[
-        datetime | None, Meta(description="When you showed who you are; null where your identity provider did not say.")
+        datetime | None,
+        Meta(description="When you last authenticated; null if your identity provider did not report it."),
     ]
-    expires_at: Annotated[datetime, Meta(description="When it ends, however much it is used.")]
+    expires_at: Annotated[datetime, Meta(description="When it ends in any case.")]
 
 
 class SessionPage(Struct, frozen=True):
@@ -53,7 +54,7 @@ class SessionPage(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """The number of ended sessions."""
 
-    sessions: Annotated[int, Meta(description="How many.", examples=[3])]
+    sessions: Annotated[int, Meta(description="Number of ended sessions.", examples=[3])]
 
 
 @ROUTES.get("/api/v1/sessions", "List your sessions", problems=(400, 401, 503))
@@ -91,7 +92,7 @@ async def end_sessions(
     request: Request[Principal, Any, Any],
     services: Services,
     *,
-    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+    keep_current: Annotated[bool, QueryParameter(description="End all sessions except the current one.")] = False,
 ) -> None:
     """End all your sessions, this one too unless `keep_current` is true.
 
@@ -132,7 +133,7 @@ async def end_sessions_of_organization(
     organization_id: FromPath[UUID],
     services: Services,
     *,
-    keep_current: Annotated[bool, QueryParameter(description="End all but the session that asks.")] = False,
+    keep_current: Annotated[bool, QueryParameter(description="End all sessions except the current one.")] = False,
 ) -> Ended:
     """End the sessions of all users of the organization at once; platform admins' only if you are one. You must hold
     everything organization-wide.

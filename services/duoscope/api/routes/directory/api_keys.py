@@ -35,13 +35,13 @@ _Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX, pattern=_TE
 _Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARS_MAX, pattern=_TEXT)]
 _ExpiresAt = Annotated[datetime, Meta(tz=True, description="The key works until then.")]
 _RateLimit = Annotated[
-    int, Meta(ge=1, le=RATE_LIMIT_MAX, description="Requests a minute; null for no limit.", examples=[6000])
+    int, Meta(ge=1, le=RATE_LIMIT_MAX, description="Requests per minute; null for no limit.", examples=[6000])
 ]
 _Addresses = Annotated[
     list[Annotated[str, Meta(max_length=64)]],
     Meta(
         max_length=ADDRESSES_MAX,
-        description="Addresses and networks it may be used from; empty for everywhere.",
+        description="Addresses and networks from which it may be used; empty for everywhere.",
         examples=[["192.0.2.0/24", "2001:db8::1"]],
     ),
 ]
@@ -54,20 +54,20 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     workspace_id: UUID
     tenant_id: UUID
     api_key_id: UUID
-    key_id: Annotated[str, Meta(description="The part of the key before the dot; no secret.")]
+    key_id: Annotated[str, Meta(description="The part of the key before the dot; not secret.")]
     name: str
     description: str
     status: Status
     permissions: list[str]
     expires_at: datetime | None
-    last_used_at: Annotated[datetime | None, Meta(description="A few seconds late.")]
+    last_used_at: Annotated[datetime | None, Meta(description="Updated with a delay of a few seconds.")]
     last_used_ip: str | None
     usage_count: int
     rate_limit: int | None
     allowed_addresses: list[str]
     rotated_at: datetime | None
     grace_period_expires_at: Annotated[
-        datetime | None, Meta(description="Until then the secret before the last rotation works as well.")
+        datetime | None, Meta(description="Until when the previous secret works as well.")
     ]
     revoked_reason: str | None
     revoked_by: UUID | None
@@ -126,7 +126,7 @@ class Rotation(Struct, forbid_unknown_fields=True):
     """The grace period of a rotation."""
 
     grace_period_s: Annotated[
-        int, Meta(ge=0, le=GRACE_MAX_S, description="Seconds for which the present secret works as well.")
+        int, Meta(ge=0, le=GRACE_MAX_S, description="Seconds for which the current secret keeps working.")
     ] = GRACE_DEFAULT_S
 
 
@@ -162,7 +162,7 @@ async def list_api_keys(
     *,
     name: NameFilter = None,
     status: Annotated[Status | None, QueryParameter(description="Keys in this state.")] = None,
-    permission: Annotated[Permission | None, QueryParameter(description="Keys that may do this.")] = None,
+    permission: Annotated[Permission | None, QueryParameter(description="Keys with this permission.")] = None,
 ) -> ApiKeyPage:
     """List the tenant's keys, including revoked ones. Sorts: created_at, name."""
     filters = {"name": name, "status": status, "permission": permission}

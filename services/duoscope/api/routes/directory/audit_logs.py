@@ -32,24 +32,29 @@ class AuditLogPage(Struct, frozen=True):
     """One page of entries, newest first."""
 
     items: list[AuditLog]
-    next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for more.")]
+    next_cursor: Annotated[str | None, Meta(description="Send it as `cursor` for the next page.")]
 
 
 @ROUTES.get("/api/v1/audit-logs", "Search the audit log", _READ, problems=LISTS)
 async def list_audit_logs(  # noqa: PLR0917 - each is a parameter of the query
     request: Request[Principal, Any, Any],
     services: Services,
-    start: Annotated[str | None, QueryParameter(description="From, included. RFC 3339, or Unix nanoseconds.")] = None,
-    end: Annotated[str | None, QueryParameter(description="To, excluded.")] = None,
+    start: Annotated[str | None, QueryParameter(description="Start, inclusive. RFC 3339, or Unix nanoseconds.")] = None,
+    end: Annotated[str | None, QueryParameter(description="End, exclusive.")] = None,
     actor: Annotated[
         str | None, QueryParameter(max_length=320, description="An e-mail address, or the id of a user or API key.")
     ] = None,
     action: Annotated[
-        str | None, QueryParameter(max_length=100, description="Such as `api-key.revoked`, or `api-key.*` for all.")
+        str | None,
+        QueryParameter(
+            max_length=100, description="An action such as `api-key.revoked`, or `api-key.*` for all of a kind."
+        ),
     ] = None,
-    resource_type: Annotated[str | None, QueryParameter(max_length=100, description="Such as `api-key`.")] = None,
+    resource_type: Annotated[
+        str | None, QueryParameter(max_length=100, description="A kind of resource, such as `api-key`.")
+    ] = None,
     resource_id: Annotated[str | None, QueryParameter(max_length=256)] = None,
-    result: Annotated[Result | None, QueryParameter(description="`failure` is what was refused.")] = None,
+    result: Annotated[Result | None, QueryParameter(description="`failure` means a refused action.")] = None,
     request_id: Annotated[UUID | None, QueryParameter(description="The x-request-id of one request.")] = None,
     reach: Annotated[
         Literal["tenant", "organization", "platform"],
@@ -60,7 +65,7 @@ async def list_audit_logs(  # noqa: PLR0917 - each is a parameter of the query
     ] = "tenant",
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[
-        str | None, QueryParameter(max_length=100, description="`next_cursor` of the page before.")
+        str | None, QueryParameter(max_length=100, description="`next_cursor` of the previous page.")
     ] = None,
 ) -> AuditLogPage:
     """List entries of the tenant, newest first: every change and every sign-in, with the values before and after."""

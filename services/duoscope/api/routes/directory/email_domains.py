@@ -20,8 +20,8 @@ from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("email-domains")
 
-DomainFilter = Annotated[str | None, QueryParameter(description="Part of the domain, in any case.", max_length=253)]
-VerifiedFilter = Annotated[bool | None, QueryParameter(description="Proven ones, or those that are not.")]
+DomainFilter = Annotated[str | None, QueryParameter(description="Part of the domain, ignoring case.", max_length=253)]
+VerifiedFilter = Annotated[bool | None, QueryParameter(description="Whether to list proven or unproven ones.")]
 
 
 class EmailDomain(Struct, frozen=True):
@@ -33,15 +33,15 @@ class EmailDomain(Struct, frozen=True):
     record_name: Annotated[
         str,
         Meta(
-            description="Where to publish a TXT record that proves it.",
+            description="Name under which to publish a TXT record that proves it.",
             examples=["_duoscope-verification.example.com"],
         ),
     ]
     record_text: Annotated[
         str,
-        Meta(description="What the record says.", examples=["duoscope-verification=3fQ2vY0cX1n7m5kq9sW8rT4uJ6hB2dLa"]),
+        Meta(description="Text of the record.", examples=["duoscope-verification=3fQ2vY0cX1n7m5kq9sW8rT4uJ6hB2dLa"]),
     ]
-    is_verified: Annotated[bool, Meta(description="Whether it is proven, and so counts.")]
+    is_verified: Annotated[bool, Meta(description="Whether it is proven. Only proven domains count.")]
     verified_at: datetime | None
     verified_by: Annotated[
         str | None,
@@ -59,7 +59,7 @@ class EmailDomainVerification(Struct, frozen=True):
 
     email_domain: EmailDomain
     found: Annotated[list[str], Meta(description="Texts of the TXT records at `record_name`, up to 20.")]
-    problem: Annotated[str | None, Meta(description="Why DNS did not say; null where it did.")]
+    problem: Annotated[str | None, Meta(description="Why DNS gave no answer; null if it did.")]
 
 
 class EmailDomainPage(Struct, frozen=True):
@@ -76,7 +76,7 @@ class NewEmailDomain(Struct, forbid_unknown_fields=True):
         str,
         Meta(
             max_length=253,
-            description="What follows the @ of addresses; internationalized ones in their ASCII form (xn--…).",
+            description="The part of addresses after the @; internationalized ones in their ASCII form (xn--…).",
             examples=["example.com"],
         ),
     ]

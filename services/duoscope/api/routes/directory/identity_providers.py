@@ -38,7 +38,7 @@ ClientSecret = Annotated[
         min_length=1,
         max_length=1000,
         pattern=_TEXT,
-        description="Kept encrypted, and never answered.",
+        description="Stored encrypted, and never returned.",
         examples=["the provider's secret for duoscope"],
     ),
 ]
@@ -57,7 +57,7 @@ Domains = Annotated[
         extra_json_schema=items(Schema(type=OpenAPIType.STRING, max_length=253)),
         min_length=1,
         max_length=100,
-        description="Whose e-mail addresses the provider may vouch for.",
+        description="Domains for whose e-mail addresses the provider may vouch.",
         examples=[["example.com"]],
     ),
 ]
@@ -65,7 +65,7 @@ AcrValues = Annotated[
     list[Annotated[str, Meta(pattern=_SCOPE)]],
     Meta(
         max_length=20,
-        description="Asked for at each login. A login that the provider says to be of one of them (`acr`) counts as "
+        description="Requested at each login. A login for which the provider reports one of them (`acr`) counts as "
         "more than one factor; so does one whose methods (`amr`) do.",
         examples=[["urn:example:mfa"]],
         extra_json_schema=items(Schema(type=OpenAPIType.STRING, pattern=_SCOPE)),
@@ -89,12 +89,16 @@ class GroupRole(Struct, forbid_unknown_fields=True, frozen=True):
     group: Annotated[
         str,
         Meta(
-            min_length=1, max_length=500, pattern=_TEXT, description="`*` is everybody.", examples=["shop-developers"]
+            min_length=1,
+            max_length=500,
+            pattern=_TEXT,
+            description="`*` means all users of the provider.",
+            examples=["shop-developers"],
         ),
     ]
     role_id: UUID
-    tenant_id: Annotated[UUID | None, Meta(description="Where; null with organization_wide.")] = None
-    organization_wide: Annotated[bool, Meta(description="In every tenant, those to come included.")] = False
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant of the role; null with organization_wide.")] = None
+    organization_wide: Annotated[bool, Meta(description="In every tenant, including future ones.")] = False
 
 
 GroupRoles = Annotated[list[GroupRole], Meta(max_length=500)]
@@ -114,7 +118,7 @@ class IdentityProvider(Struct, frozen=True):
     group_claim: str
     acr_values: list[str]
     group_roles: list[GroupRole]
-    redirect_uri: Annotated[str, Meta(description="To be registered with the provider.")]
+    redirect_uri: Annotated[str, Meta(description="Address to register with the provider.")]
     is_active: bool
     deleted_at: DeletedAt
     created_at: datetime

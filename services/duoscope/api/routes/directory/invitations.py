@@ -27,13 +27,13 @@ class Invitation(Struct, frozen=True):
     organization_id: UUID
     invitation_id: UUID
     workspace_id: UUID | None
-    tenant_id: Annotated[UUID | None, Meta(description="Where the roles are given; null for organization-wide.")]
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant of the roles; null for organization-wide.")]
     email: Annotated[str, Meta(examples=["ada@example.com"])]
     role_ids: tuple[UUID, ...]
     invited_by: Annotated[UUID | None, Meta(description="Null for an operator at the command line.")]
     status: Annotated[str, Meta(description="open, accepted, revoked or expired.", examples=["open"])]
-    expires_at: Annotated[datetime, Meta(description="When the invitation ends.")]
-    roles_expire_at: Annotated[datetime | None, Meta(description="When the roles end that it gives; null: never.")]
+    expires_at: Annotated[datetime, Meta(description="When the invitation expires.")]
+    roles_expire_at: Annotated[datetime | None, Meta(description="When the given roles expire; null: never.")]
     accepted_at: datetime | None
     accepted_by: UUID | None
     revoked_at: datetime | None
@@ -53,17 +53,21 @@ class NewInvitation(Struct, forbid_unknown_fields=True):
 
     email: Email
     role_ids: Annotated[list[UUID], Meta(min_length=1, max_length=ROLES_MAX)]
-    tenant_id: Annotated[UUID | None, Meta(description="Where; the tenant of the access token unless given.")] = None
-    organization_wide: Annotated[bool, Meta(description="To the organization: the roles hold in all tenants.")] = False
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant of the roles; by default that of the access token.")] = (
+        None
+    )
+    organization_wide: Annotated[
+        bool, Meta(description="Invite to the organization: the roles apply in all tenants.")
+    ] = False
     roles_expire_at: (
-        Annotated[datetime, Meta(tz=True, description="When the roles end: no later than with whoever invites.")] | None
+        Annotated[datetime, Meta(tz=True, description="When the roles expire: no later than the sender's own.")] | None
     ) = None
 
 
 class Acceptance(Struct, forbid_unknown_fields=True):
     """The token of the message, and the new user's name and password."""
 
-    token: Annotated[str, Meta(max_length=200, description="What stands after the # of the link.")]
+    token: Annotated[str, Meta(max_length=200, description="The part of the link after the #.")]
     first_name: PersonName
     last_name: LastName
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
@@ -76,7 +80,7 @@ class Accepted(Struct, frozen=True):
     email: str
     organization_id: UUID
     tenant_id: UUID | None
-    is_new_user: Annotated[bool, Meta(description="False: the account was there and keeps its name and password.")]
+    is_new_user: Annotated[bool, Meta(description="False: the account existed and keeps its name and password.")]
 
 
 @ROUTES.post("/api/v1/invitations", "Invite somebody", "user:admin", problems=WRITES)
@@ -109,9 +113,9 @@ async def list_invitations(
     *,
     email: Annotated[str | None, QueryParameter(max_length=254, description="Part of the address.")] = None,
     status: Annotated[
-        Literal["open", "accepted", "revoked", "expired"] | None, QueryParameter(description="How it stands.")
+        Literal["open", "accepted", "revoked", "expired"] | None, QueryParameter(description="State of the invitation.")
     ] = None,
-    tenant_id: Annotated[UUID | None, QueryParameter(description="Those to one tenant.")] = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Invitations to this tenant.")] = None,
     organization_id: OrganizationParameter = None,
 ) -> InvitationPage:
     """List the invitations to the tenant; all, if you hold user:read organization-wide. Sorts: created_at, email,

@@ -18,8 +18,10 @@ from duoscope.kernel.organization_limits import RATES, rates
 
 ROUTES: Final = Routes("organizations")
 
-_Count = Annotated[int, Meta(description="So many it may have.", examples=[50])]
-_Rate = Annotated[int, Meta(description="All of its tenants together, a second; 0 is no limit.", examples=[1_000_000])]
+_Count = Annotated[int, Meta(description="Maximum number.", examples=[50])]
+_Rate = Annotated[
+    int, Meta(description="Per second, of all its tenants together; 0 means no limit.", examples=[1_000_000])
+]
 _InFlight = Annotated[
     int, Meta(description="Requests of all of its tenants that are not answered yet.", examples=[1000])
 ]
@@ -59,12 +61,12 @@ class LimitsOfOrganization(Struct, frozen=True):
     """The limits of an organization, which of them are its own, and how many resources it has."""
 
     organization_id: UUID
-    limits: Annotated[OrganizationLimits, Meta(description="Those that hold.")]
+    limits: Annotated[OrganizationLimits, Meta(description="The limits that apply.")]
     own: Annotated[
         dict[str, int],
-        Meta(description="Those of them that are its own; the others are the instance's.", examples=[{"tenants": 200}]),
+        Meta(description="The limits of its own; the others are the instance's.", examples=[{"tenants": 200}]),
     ]
-    used: Annotated[dict[str, int], Meta(description="How many there are.", examples=[{"tenants": 3}])]
+    used: Annotated[dict[str, int], Meta(description="Existing number.", examples=[{"tenants": 3}])]
 
 
 @ROUTES.get(

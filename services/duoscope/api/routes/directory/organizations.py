@@ -31,7 +31,7 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
     workspace: Annotated[Name, Meta(description="Name of its first workspace.")] = "Default"
     tenant: Annotated[Name, Meta(description="Name of its first tenant, to log in to.")] = "Default"
     mfa_required: Annotated[
-        bool, Meta(description="Whether its people need a second factor; a setting that it may change itself.")
+        bool, Meta(description="Whether its users need a second factor; it may change this setting itself.")
     ] = True
 
 
@@ -90,7 +90,7 @@ async def list_organizations(
     *,
     name: NameFilter = None,
     code: CodeFilter = None,
-    region_id: Annotated[UUID | None, QueryParameter(description="Those of one region.")] = None,
+    region_id: Annotated[UUID | None, QueryParameter(description="Organizations of this region.")] = None,
     is_active: ActiveFilter = None,
     deleted: DeletedFilter = False,
 ) -> OrganizationPage:

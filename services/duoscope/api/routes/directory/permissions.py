@@ -32,7 +32,7 @@ async def list_permissions(
     services: Services,
     paging: PagingDependency,
     *,
-    resource: Annotated[str | None, QueryParameter(max_length=63, description="Those of one resource.")] = None,
+    resource: Annotated[str | None, QueryParameter(max_length=63, description="Permissions of this resource.")] = None,
     action: Annotated[str | None, QueryParameter(max_length=63, description="read, write, delete or admin.")] = None,
 ) -> PermissionPage:
     """List all permissions, the same for everyone. Sort: name."""

@@ -24,7 +24,7 @@ Permissions = Annotated[
     list[str],
     Meta(
         max_length=200,
-        description="Names as GET /api/v1/permissions lists them; no platform permissions.",
+        description="Names as in GET /api/v1/permissions, without platform permissions.",
         examples=[["log:read", "trace:read"]],
     ),
 ]
@@ -36,10 +36,12 @@ class Role(Struct, frozen=True):
     organization_id: UUID
     role_id: UUID
     workspace_id: UUID | None
-    tenant_id: Annotated[UUID | None, Meta(description="The tenant whose own it is; null for the organization's.")]
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant that owns the role; null for the organization.")]
     name: Annotated[str, Meta(examples=["on-call"])]
     description: str
-    role_type: Annotated[str | None, Meta(description="Of a built-in role: admin, developer, viewer, demo, service.")]
+    role_type: Annotated[
+        str | None, Meta(description="Name of the built-in role: admin, developer, viewer, demo, service.")
+    ]
     permissions: Annotated[tuple[str, ...], Meta(examples=[["log:read", "trace:read"]])]
     deleted_at: DeletedAt
     created_at: datetime
@@ -61,7 +63,9 @@ class NewRole(Struct, forbid_unknown_fields=True):
     description: Description = ""
     tenant_id: Annotated[
         UUID | None,
-        Meta(description="Whose own it is. Without it: the organization's, or, for a tenant's admin, the tenant's."),
+        Meta(
+            description="Tenant that owns the role; by default the organization, or, for a tenant's admin, the tenant."
+        ),
     ] = None
 
 
@@ -101,8 +105,8 @@ async def list_roles(
     paging: PagingDependency,
     *,
     name: NameFilter = None,
-    tenant_id: Annotated[UUID | None, QueryParameter(description="Those of one tenant's own.")] = None,
-    is_built_in: Annotated[bool | None, QueryParameter(description="Built-in ones, or custom ones.")] = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Custom roles of this tenant.")] = None,
+    is_built_in: Annotated[bool | None, QueryParameter(description="Whether to list built-in or custom ones.")] = None,
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
 ) -> RolePage:

@@ -101,7 +101,7 @@ async def list_tenants(
     *,
     name: NameFilter = None,
     code: CodeFilter = None,
-    workspace_id: Annotated[UUID | None, QueryParameter(description="Those of one workspace.")] = None,
+    workspace_id: Annotated[UUID | None, QueryParameter(description="Tenants of this workspace.")] = None,
     is_active: ActiveFilter = None,
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,

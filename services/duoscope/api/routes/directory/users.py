@@ -42,8 +42,10 @@ class ProfileChange(Change):
 class UserChange(ProfileChange):
     """The fields that admins change of a user."""
 
-    is_active: Annotated[bool, Meta(description="False: cannot log in, and sessions end.")] | UnsetType = UNSET
-    is_platform_admin: Annotated[bool, Meta(description="For platform admins.")] | UnsetType = UNSET
+    is_active: (
+        Annotated[bool, Meta(description="False: the user cannot log in, and their sessions end.")] | UnsetType
+    ) = UNSET
+    is_platform_admin: Annotated[bool, Meta(description="Only platform admins can change it.")] | UnsetType = UNSET
 
 
 class UserRole(Struct, frozen=True):
@@ -55,7 +57,7 @@ class UserRole(Struct, frozen=True):
     role_name: Annotated[str, Meta(examples=["developer"])]
     organization_id: UUID
     workspace_id: UUID | None
-    tenant_id: Annotated[UUID | None, Meta(description="Where; null for organization-wide.")]
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant of the role; null for organization-wide.")]
     assigned_at: datetime
     expires_at: datetime | None
     permissions: Annotated[tuple[str, ...], Meta(examples=[["log:read"]])]
@@ -69,7 +71,7 @@ class UserRolePage(Struct, frozen=True):
 
 
 ExpiresAt = Annotated[
-    datetime | None, Meta(description="When it ends by itself; null for never.", examples=["2030-01-31T12:00:00Z"])
+    datetime | None, Meta(description="When it expires; null for never.", examples=["2030-01-31T12:00:00Z"])
 ]
 
 
@@ -77,8 +79,10 @@ class NewUserRole(Struct, forbid_unknown_fields=True):
     """A role to be given."""
 
     role_id: UUID
-    tenant_id: Annotated[UUID | None, Meta(description="Where; the tenant of the access token unless given.")] = None
-    organization_wide: Annotated[bool, Meta(description="In every tenant, those to come included.")] = False
+    tenant_id: Annotated[UUID | None, Meta(description="Tenant of the role; by default that of the access token.")] = (
+        None
+    )
+    organization_wide: Annotated[bool, Meta(description="In every tenant, including future ones.")] = False
     expires_at: ExpiresAt = None
 
 
@@ -96,8 +100,10 @@ async def list_users(
     *,
     email: Annotated[str | None, QueryParameter(max_length=254, description="Part of the address.")] = None,
     name: NameFilter = None,
-    tenant_id: Annotated[UUID | None, QueryParameter(description="At home there, or with a role there.")] = None,
-    role_id: Annotated[UUID | None, QueryParameter(description="Holders of a role.")] = None,
+    tenant_id: Annotated[
+        UUID | None, QueryParameter(description="Users whose home it is, or who have a role there.")
+    ] = None,
+    role_id: Annotated[UUID | None, QueryParameter(description="Holders of this role.")] = None,
     is_active: ActiveFilter = None,
     deleted: DeletedFilter = False,
     organization_id: OrganizationParameter = None,
@@ -185,8 +191,8 @@ async def list_user_roles(
     services: Services,
     paging: PagingDependency,
     *,
-    tenant_id: Annotated[UUID | None, QueryParameter(description="Those held in one tenant.")] = None,
-    role_id: Annotated[UUID | None, QueryParameter(description="One role.")] = None,
+    tenant_id: Annotated[UUID | None, QueryParameter(description="Roles held in this tenant.")] = None,
+    role_id: Annotated[UUID | None, QueryParameter(description="Assignments of this role.")] = None,
     organization_id: OrganizationParameter = None,
 ) -> UserRolePage:
     """List a user's roles in the tenant and organization-wide; everywhere, if you hold user:read organization-wide.

@@ -25,23 +25,23 @@ ROUTES: Final = Routes("ingest")
 _WORST_DEFAULT: Final = 20
 
 _ItemsRate = Annotated[
-    int, Meta(description="Spans, log records and points a second; 0 is no limit.", examples=[20_000])
+    int, Meta(description="Spans, log records and points per second; 0 means no limit.", examples=[20_000])
 ]
 _BytesRate = Annotated[
-    int, Meta(description="Request bytes a second, after decompression; 0 is no limit.", examples=[10_000_000])
+    int, Meta(description="Request bytes per second, after decompression; 0 means no limit.", examples=[10_000_000])
 ]
-_KeyItemsRate = Annotated[int, Meta(description="`items_per_second` of each API key; 0 is no limit.", examples=[0])]
-_KeyBytesRate = Annotated[int, Meta(description="`bytes_per_second` of each API key; 0 is no limit.", examples=[0])]
+_KeyItemsRate = Annotated[int, Meta(description="`items_per_second` of each API key; 0 means no limit.", examples=[0])]
+_KeyBytesRate = Annotated[int, Meta(description="`bytes_per_second` of each API key; 0 means no limit.", examples=[0])]
 _BurstSeconds = Annotated[
     int,
     Meta(
-        description="Seconds' worth of the rates that may come at once; a larger request is refused for good.",
+        description="Seconds' worth of the rates that may come at once; a larger request is refused permanently.",
         examples=[10],
     ),
 ]
-_InFlight = Annotated[int, Meta(description="Requests that are read or not answered yet.", examples=[1000])]
+_InFlight = Annotated[int, Meta(description="Requests that are being read or not answered yet.", examples=[1000])]
 _ActiveSeries = Annotated[
-    int, Meta(description="Metric series seen in the last 30 to 60 minutes; 0 is no limit.", examples=[200_000])
+    int, Meta(description="Metric series seen in the last 30 to 60 minutes; 0 means no limit.", examples=[200_000])
 ]
 _Attributes = Annotated[
     int,
@@ -85,11 +85,11 @@ class TenantLimits(Struct, frozen=True):
     """The ingest limits of a tenant, and which of them are its own."""
 
     tenant_id: UUID
-    limits: Annotated[Limits, Meta(description="Those that hold.")]
+    limits: Annotated[Limits, Meta(description="The limits that apply.")]
     own: Annotated[
         dict[str, int],
         Meta(
-            description="Those of them that are the tenant's own; the others are the instance's.",
+            description="The limits of the tenant's own; the others are the instance's.",
             examples=[{"items_per_second": 20_000}],
         ),
     ]
@@ -133,17 +133,18 @@ async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     reader: Reader,
     services: Services,
     start: Annotated[
-        str | None, QueryParameter(description="From; 24 hours before `end` unless given. Its minute counts whole.")
+        str | None, QueryParameter(description="Start; by default 24 hours before `end`. Its minute counts whole.")
     ] = None,
-    end: Annotated[str | None, QueryParameter(description="To; now unless given.")] = None,
-    per: Annotated[Per, QueryParameter(description="Sums by UTC minute, hour or day.")] = "minute",
-    signal: Annotated[Signal | None, QueryParameter(description="Only of this one.")] = None,
-    api_key_id: Annotated[UUID | None, QueryParameter(description="Only of this key.")] = None,
+    end: Annotated[str | None, QueryParameter(description="End; by default now.")] = None,
+    per: Annotated[Per, QueryParameter(description="Sum by UTC minute, hour or day.")] = "minute",
+    signal: Annotated[Signal | None, QueryParameter(description="Only this signal.")] = None,
+    api_key_id: Annotated[UUID | None, QueryParameter(description="Only rejections of this key.")] = None,
     reason: Annotated[
-        str | None, QueryParameter(max_length=64, pattern="^[a-z0-9-]+$", description="Only for this reason.")
+        str | None,
+        QueryParameter(max_length=64, pattern="^[a-z0-9-]+$", description="Only rejections for this reason."),
     ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
 ) -> RejectionPage:
     """Items that were left out of requests whose other items were stored, items that were cut, and requests that were
     refused whole.
@@ -160,9 +161,12 @@ async def get_cardinality(
     reader: Reader,
     services: Services,
     metric: Annotated[
-        str | None, QueryParameter(max_length=1024, description="Only of this metric: which label is it?")
+        str | None,
+        QueryParameter(max_length=1024, description="Only this metric, to find the label with the most values."),
     ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX, description="Metrics, and labels.")] = _WORST_DEFAULT,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=LIST_LIMIT_MAX, description="Maximum number of metrics, and of labels.")
+    ] = _WORST_DEFAULT,
 ) -> Cardinality:
     """The metrics with the most series in the last hour, and the attributes with the most different values."""
     return await cardinality.cardinality(reader, await _limits(request, services), metric=metric, limit=limit)

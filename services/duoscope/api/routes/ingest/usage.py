@@ -26,17 +26,15 @@ async def get_usage(  # noqa: PLR0917 - each is a parameter of the query
     services: Services,
     start: Annotated[
         str | None,
-        QueryParameter(description="From. RFC 3339, or Unix nanoseconds; the hour or day it lies in counts whole."),
+        QueryParameter(description="Start. RFC 3339, or Unix nanoseconds; its hour or day counts whole."),
     ] = None,
-    end: Annotated[
-        str | None, QueryParameter(description="To; now unless given. Its hour or day counts whole.")
-    ] = None,
-    per: Annotated[Per, QueryParameter(description="UTC hours, of up to 31 days, or UTC days.")] = "day",
+    end: Annotated[str | None, QueryParameter(description="End; by default now. Its hour or day counts whole.")] = None,
+    per: Annotated[Per, QueryParameter(description="Sum by UTC hour, over at most 31 days, or by UTC day.")] = "day",
     group_by: Annotated[
-        list[Grouping] | None, QueryParameter(description="May be given several times; `signal` unless given.")
+        list[Grouping] | None, QueryParameter(description="Can be given several times; by default `signal`.")
     ] = None,
-    signal: Annotated[Signal | None, QueryParameter(description="Only this one.")] = None,
-    api_key_id: Annotated[UUID | None, QueryParameter(description="Only of this key.")] = None,
+    signal: Annotated[Signal | None, QueryParameter(description="Only this signal.")] = None,
+    api_key_id: Annotated[UUID | None, QueryParameter(description="Only usage of this key.")] = None,
     reach: Annotated[
         Literal["tenant", "workspace", "organization"],
         QueryParameter(
@@ -49,7 +47,7 @@ async def get_usage(  # noqa: PLR0917 - each is a parameter of the query
     ] = None,
     organization_id: OrganizationParameter = None,
     limit: Annotated[int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
 ) -> UsagePage:
     """Exact usage: the INSERT that stores the items counts it. A retry of a stored request is not counted again.
 

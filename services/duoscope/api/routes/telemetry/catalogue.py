@@ -16,10 +16,10 @@ from duoscope.telemetry.times import time_range
 ROUTES: Final = Routes("services")
 
 _READS: Final = {"traces": "trace:read", "logs": "log:read", "metrics": "metric:read"}
-_Service = Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")]
-_Prefix = Annotated[str, QueryParameter(max_length=1024, description="Of the name.")]
+_Service = Annotated[str | None, QueryParameter(max_length=1024, description="Only names of this service.")]
+_Prefix = Annotated[str, QueryParameter(max_length=1024, description="Beginning of the name.")]
 _Limit = Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)]
-_Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
+_Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")]
 
 
 def _requires_the_signal(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
@@ -48,7 +48,7 @@ async def list_operations(  # noqa: PLR0917 - parameters of the query
 @ROUTES.get("/api/v1/attributes", "List attributes", guard=_requires_the_signal, problems=LISTS)
 async def list_attributes(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
-    signal: Annotated[catalogue.Signal, QueryParameter(description="Of which signal.")],
+    signal: Annotated[catalogue.Signal, QueryParameter(description="The signal of the attributes.")],
     start: StartParameter = None,
     end: EndParameter = None,
     service: _Service = None,

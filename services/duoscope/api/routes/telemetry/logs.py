@@ -38,7 +38,7 @@ async def search(data: JSONBody[LogSearch], reader: Reader) -> logs.LogPage:
     responses={
         200: ResponseSpec(
             str,
-            description="A stream of events that goes on.",
+            description="An endless stream of events.",
             generate_examples=False,
             media_type=cast("MediaType", "text/event-stream"),
         )
@@ -50,7 +50,7 @@ async def tail(
     reader: Reader,
     tails: NamedDependency[SkipValidation[LogStreams]],
     query_text: Annotated[
-        str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.")
+        str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="A query as for the search.")
     ] = "",
 ) -> ServerSentEvent:
     """Stream server-sent events: `log` for each record as it arrives, `gap` when more arrived than can be shown.
@@ -66,7 +66,7 @@ async def tail(
 
 @ROUTES.get("/api/v1/logs/{record_id:str}", "Read a log record", "log:read", problems=(400, 401, 403, 404, 429, 503))
 async def get_record(
-    record_id: Annotated[str, PathParameter(description="`id` of a record that a search or tail showed.")],
+    record_id: Annotated[str, PathParameter(description="`id` of a record in a search or tail.")],
     reader: Reader,
 ) -> logs.LogRecord:
     """One record with nothing cut."""

@@ -17,10 +17,10 @@ ROUTES: Final = Routes("metrics")
 @ROUTES.get("/api/v1/metrics", "List metrics", "metric:read", problems=LISTS)
 async def list_metrics(
     reader: Reader,
-    prefix: Annotated[str, QueryParameter(max_length=1024, description="Of the name.")] = "",
+    prefix: Annotated[str, QueryParameter(max_length=1024, description="Beginning of the name.")] = "",
     service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
 ) -> metrics.MetricPage:
     """The metrics, ordered by name, with their type, unit and the services that send them."""
     return await metrics.list_metrics(reader, prefix=prefix, service=service, limit=limit, cursor=cursor)
@@ -45,13 +45,13 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
 @ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)
 async def list_exemplars(  # noqa: PLR0917 - parameters of the query
     reader: Reader,
-    metric: Annotated[str, QueryParameter(min_length=1, max_length=1024, description="Its name.")],
+    metric: Annotated[str, QueryParameter(min_length=1, max_length=1024, description="Name of the metric.")],
     start: StartParameter = None,
     end: EndParameter = None,
     service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this service.")] = None,
-    min_value: Annotated[float | None, QueryParameter(description="None that is smaller.")] = None,
+    min_value: Annotated[float | None, QueryParameter(description="Only exemplars of at least this value.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT,
-    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
 ) -> exemplars.ExemplarPage:
     """Individual measurements, latest first, with the traces they were taken in."""
     times = time_range(start, end)

@@ -33,13 +33,14 @@ async def service_figures(  # noqa: PLR0917 - parameters of the query
     start: StartParameter = None,
     end: EndParameter = None,
     operation: Annotated[
-        str | None, QueryParameter(max_length=8192, description="Count the spans of this name, requests or not.")
+        str | None, QueryParameter(max_length=8192, description="Count all spans of this name, not only requests.")
     ] = None,
     kind: Annotated[
-        span_metrics.SpanKind | None, QueryParameter(description="Count the spans of this kind, requests or not.")
+        span_metrics.SpanKind | None, QueryParameter(description="Count all spans of this kind, not only requests.")
     ] = None,
     step: Annotated[
-        str | None, QueryParameter(description="Whole minutes, such as 5m or 1h; about 200 points unless given.")
+        str | None,
+        QueryParameter(description="Whole minutes, such as 5m or 1h; by default such that there are about 200 points."),
     ] = None,
 ) -> span_metrics.ServiceFigures:
     """The requests, errors and durations of a service over time, in whole minutes. Requests are spans of kind server or

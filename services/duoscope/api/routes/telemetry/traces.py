@@ -24,7 +24,7 @@ async def get_trace(
     trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")],
     reader: Reader,
     cursor: Annotated[
-        str | None, QueryParameter(description="`next_cursor` of the page before, of the same trace.")
+        str | None, QueryParameter(description="`next_cursor` of the previous page of the same trace.")
     ] = None,
 ) -> traces.Trace:
     """The spans of a trace with their attributes, resources, scopes, events and links, ordered by their start.

@@ -48,7 +48,7 @@ int read_exemplar(decoder *d, bytes message, exemplar *e) {
   return attributes_json(d, &d->inner, false, &d->text);
 }
 
-int check_exemplars(decoder *d) {
+int check_each_exemplar(decoder *d) {
   int verdict = OK;
   exemplar e;
   if (d->events.more) d->cut |= 1u << LIST_CUT;

@@ -133,6 +133,6 @@ int read_number(decoder *d, metric *head, bytes message) {
   put_u64(t, N_EX_TIME, as_time(e.time));
   put(t, N_EX_VALUE, &e.value, 8);
   put_text(t, N_EX_ATTRIBUTES, buffer_bytes(&d->text));
-  put_exemplars(d, head, &p, NULL);
+  if (d->events.count) put_exemplars(d, head, &p, NULL);
   return OK;
 }
