@@ -1,7 +1,7 @@
 """How a route is declared: its path, summary, permission and problems in one line, its tag once per resource.
 
 A module of routes has its `ROUTES = Routes("workspaces")`, and declares each as `@ROUTES.post("/api/v1/workspaces",
-"Make a workspace", "workspace:write", problems=WRITES)`.
+"Create a workspace", "workspace:write", problems=WRITES)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -14,7 +14,7 @@ from duoscope.stores.postgres import Record, Transaction
 
 
 class Organization(Struct, frozen=True):
-    """One that the platform serves."""
+    """An organization of the platform."""
 
     organization_id: UUID
     region_id: UUID

@@ -14,7 +14,7 @@ from duoscope.stores.postgres import Record, Transaction
 
 
 class Region(Struct, frozen=True):
-    """A place that organizations are in."""
+    """A location of organizations."""
 
     region_id: UUID
     name: Annotated[str, Meta(examples=["Frankfurt"])]

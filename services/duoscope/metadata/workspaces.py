@@ -14,7 +14,7 @@ from duoscope.stores.postgres import Record, Transaction
 
 
 class Workspace(Struct, frozen=True):
-    """A part of an organization."""
+    """A subdivision of an organization."""
 
     organization_id: UUID
     workspace_id: UUID

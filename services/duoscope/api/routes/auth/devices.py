@@ -46,7 +46,7 @@ async def list_devices(
         return DevicePage(*await listing.page(tx, trusted_devices.LISTING, paging, {"is_live": True}, answer=Device))
 
 
-@ROUTES.delete("/api/v1/devices/{device_id:uuid}", "Trust a device no more", problems=(401, 403, 404, 503))
+@ROUTES.delete("/api/v1/devices/{device_id:uuid}", "Stop trusting a device", problems=(401, 403, 404, 503))
 async def remove_device(request: Request[Principal, Any, Any], device_id: FromPath[UUID], services: Services) -> None:
     """Stop trusting a device: its token stops working, and its sessions end. 404 for a device that is not yours.
 

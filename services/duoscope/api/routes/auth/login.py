@@ -168,7 +168,7 @@ async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRe
     await services.sessions.logout(data.refresh_token, actor=request.user.actor)
 
 
-@ROUTES.get("/api/v1/auth/me", "Who am I?", problems=(401, 503), opt=WITHOUT_MFA)
+@ROUTES.get("/api/v1/auth/me", "Your user, tenant and permissions", problems=(401, 503), opt=WITHOUT_MFA)
 async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
     """The user, the tenant and the permissions of the access token."""
     principal = request.user

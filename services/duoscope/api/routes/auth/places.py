@@ -36,13 +36,13 @@ class Switched(Struct, frozen=True):
     expires_in: Annotated[int, Meta(description="Lifetime of the access token in seconds.", examples=[900])]
 
 
-@ROUTES.get("/api/v1/auth/tenants", "Where may I work?", problems=(401, 503))
+@ROUTES.get("/api/v1/auth/tenants", "List your tenants", problems=(401, 503))
 async def list_places(request: Request[Principal, Any, Any], services: Services) -> Places:
     """The active tenants in which you hold a role, there or organization-wide."""
     return Places(await services.access.places(request.user))
 
 
-@ROUTES.post("/api/v1/auth/switch", "Work in another tenant", problems=(400, 401, 404, 503), status_code=200)
+@ROUTES.post("/api/v1/auth/switch", "Switch to another tenant", problems=(400, 401, 404, 503), status_code=200)
 async def switch(request: Request[Principal, Any, Any], data: JSONBody[Switch], services: Services) -> Switched:
     """Get an access token for another tenant of your organization, in the same session. 404 if you hold no role
     there.

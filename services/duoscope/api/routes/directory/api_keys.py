@@ -138,7 +138,7 @@ class Revocation(Struct, forbid_unknown_fields=True):
     ]
 
 
-@ROUTES.post("/api/v1/api-keys", "Make an API key", "api-key:write", problems=LISTS)
+@ROUTES.post("/api/v1/api-keys", "Create an API key", "api-key:write", problems=LISTS)
 async def create_api_key(
     request: Request[Principal, Any, Any], data: JSONBody[NewApiKey], services: Services
 ) -> ApiKeyWithSecret:

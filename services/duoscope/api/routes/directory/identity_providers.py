@@ -179,7 +179,7 @@ class IdentityProviderChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@ROUTES.post("/api/v1/identity-providers", "Make an identity provider", "identity-provider:write", problems=READS)
+@ROUTES.post("/api/v1/identity-providers", "Create an identity provider", "identity-provider:write", problems=READS)
 async def create_identity_provider(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewIdentityProvider],

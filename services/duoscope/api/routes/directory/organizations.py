@@ -61,7 +61,7 @@ class OrganizationPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-@ROUTES.post("/api/v1/organizations", "Make an organization", "organization:admin", problems=WRITES)
+@ROUTES.post("/api/v1/organizations", "Create an organization", "organization:admin", problems=WRITES)
 async def create_organization(
     request: Request[Principal, Any, Any], data: JSONBody[NewOrganization], services: Services
 ) -> MadeOrganization:

@@ -45,7 +45,7 @@ class RegionChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@ROUTES.post("/api/v1/regions", "Make a region", "region:write", problems=(400, 401, 403, 409, 503))
+@ROUTES.post("/api/v1/regions", "Create a region", "region:write", problems=(400, 401, 403, 409, 503))
 async def create_region(request: Request[Principal, Any, Any], data: JSONBody[NewRegion], services: Services) -> Region:
     """Create a region. For platform admins only. The code must be new."""
     return await rules.create_region(

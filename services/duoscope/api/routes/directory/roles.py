@@ -77,7 +77,7 @@ class RoleChange(Change):
     permissions: Permissions | UnsetType = UNSET
 
 
-@ROUTES.post("/api/v1/roles", "Make a role", "role:write", problems=WRITES)
+@ROUTES.post("/api/v1/roles", "Create a role", "role:write", problems=WRITES)
 async def create_role(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewRole],

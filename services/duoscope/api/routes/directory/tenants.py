@@ -71,7 +71,7 @@ class TenantChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@ROUTES.post("/api/v1/tenants", "Make a tenant", "tenant:write", problems=WRITES)
+@ROUTES.post("/api/v1/tenants", "Create a tenant", "tenant:write", problems=WRITES)
 async def create_tenant(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewTenant],

@@ -53,7 +53,7 @@ class WorkspaceChange(Change):
     is_active: IsActive | UnsetType = UNSET
 
 
-@ROUTES.post("/api/v1/workspaces", "Make a workspace", "workspace:write", problems=WRITES)
+@ROUTES.post("/api/v1/workspaces", "Create a workspace", "workspace:write", problems=WRITES)
 async def create_workspace(
     request: Request[Principal, Any, Any],
     data: JSONBody[NewWorkspace],

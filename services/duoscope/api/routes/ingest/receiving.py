@@ -95,7 +95,7 @@ class TenantLimits(Struct, frozen=True):
     ]
 
 
-@ROUTES.get("/api/v1/ingest/limits", "What the tenant may send", "tenant:read", problems=(401, 403, 503))
+@ROUTES.get("/api/v1/ingest/limits", "Read your tenant's limits", "tenant:read", problems=(401, 403, 503))
 async def get_limits(request: Request[Principal, Any, Any], services: Services) -> Limits:
     """The limits that apply to your tenant. The operators of the instance set them."""
     return _shown(await _limits(request, services))
@@ -127,7 +127,7 @@ async def change_tenant_limits(
     return _of_tenant(services, tenant)
 
 
-@ROUTES.get("/api/v1/ingest/rejections", "What was rejected, and why", "tenant:read", problems=LISTS)
+@ROUTES.get("/api/v1/ingest/rejections", "List rejections", "tenant:read", problems=LISTS)
 async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     request: Request[Principal, Any, Any],
     reader: Reader,
@@ -155,7 +155,7 @@ async def list_rejections(  # noqa: PLR0917 - each is a parameter of the query
     return await rejections.rejections(reader, await _limits(request, services), asked)
 
 
-@ROUTES.get("/api/v1/ingest/cardinality", "Active series and what makes them so many", "metric:read", problems=LISTS)
+@ROUTES.get("/api/v1/ingest/cardinality", "Active series and their causes", "metric:read", problems=LISTS)
 async def get_cardinality(
     request: Request[Principal, Any, Any],
     reader: Reader,

@@ -18,7 +18,7 @@ async def list_services(reader: Reader, start: StartParameter = None, end: EndPa
     return await services.list_services(reader, time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS))
 
 
-@ROUTES.get("/api/v1/service-map", "Who calls whom", "trace:read", problems=LISTS)
+@ROUTES.get("/api/v1/service-map", "Service map", "trace:read", problems=LISTS)
 async def service_map(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceMap:
     """The calls between services in the time range, found by joining spans with their parents."""
     return await services.service_map(reader, time_range(start, end, max_ns=services.MAP_RANGE_MAX_NS))
