@@ -66,6 +66,12 @@ SHOWN: Final = (
 )
 """The columns that `Origins` reads of a row of logs or traces."""
 
+TEXT_BYTES: Final = (
+    "length(service_name) + length(resource_schema_url) + length(scope_name) + length(scope_version) "
+    "+ length(scope_schema_url)"
+)
+"""The size of a row's other texts: short as a rule, and as long as a sender likes."""
+
 
 class Origins:
     """Resources and scopes of the rows of one answer; a repeated one is decoded once."""

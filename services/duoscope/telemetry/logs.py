@@ -84,7 +84,8 @@ COLUMNS: Final = (
     f"{cutting.json_object('log_attributes_json')} AS shown_attributes, dropped_attributes_count, {items.SHOWN}, "
     f"{cutting.names(*_CUT)} AS truncated, "
     " length(shown_body) + length(shown_attributes) + length(shown_resource) "
-    f"+ length(shown_scope_attributes) + 500 AS row_bytes, {_TIE_BREAKER} AS tie_breaker"
+    f"+ length(shown_scope_attributes) + length(severity_text) + length(event_name) + {items.TEXT_BYTES} + 500 "
+    f"AS row_bytes, {_TIE_BREAKER} AS tie_breaker"
 )
 """The columns that `records` reads, and `ts` with `tie_breaker`, which differ for any two distinguishable records."""
 # The table is ordered by five minutes: this order reads its end and stops.

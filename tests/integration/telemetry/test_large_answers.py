@@ -64,6 +64,22 @@ async def test_lists_are_bounded_and_items_are_whole_by_id(api, new_scope, deliv
     assert api.services.telemetry.read_memory.held == 0
 
 
+async def test_texts_that_are_short_as_a_rule_count_too(api, new_scope, deliver, otlp, monkeypatch):
+    scope, now, long = new_scope(), now_unix_nano() - 10**9, "x" * 60_000
+    texts = {"severity_text": long, "event_name": long}
+    await deliver(scope, otlp.logs(long, *({"time_unix_nano": now + n, "body": str(n), **texts} for n in range(SENT))))
+    headers = await api.headers(scope)
+    monkeypatch.setattr(cutting, "ANSWER_PAGE_BYTES_MAX", 10 * len(long))
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = await api.client.post("/api/v1/logs/search", headers=headers, json={"limit": 1000, "cursor": cursor})
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        found, cursor, pages = found + body["items"], body["next_cursor"], pages + 1
+    assert [item["body"] for item in found] == [str(n) for n in reversed(range(SENT))]
+    assert pages >= SENT // 3
+
+
 async def test_an_answer_that_is_too_large_is_refused_in_words(api, new_scope, deliver, otlp, monkeypatch):
     scope = new_scope()
     await deliver(scope, otlp.logs("shop", {"time_unix_nano": now_unix_nano() - 1, "body": "x" * 1000}))
