@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COLLECTOR = """\
 extensions:
-  file_storage:                 # what cannot be sent yet is kept on disk, through outages and restarts
+  file_storage:                 # keeps unsent data on disk, through outages and restarts
     directory: /var/lib/otelcol # writable for the collector; each collector needs its own
     create_directory: true
 
@@ -30,13 +30,13 @@ receivers:
         endpoint: 127.0.0.1:14318
 
 processors:
-  resourcedetection:            # adds host.name: without it the metrics of two hosts are one series
+  resourcedetection:            # adds host.name; without it, metrics of two hosts become one series
     detectors: [env, system]
-    override: false             # what a sender says of itself stays
+    override: false             # keep what a sender says about itself
     system:
       hostname_sources: [os]
   batch:
-    send_batch_max_size: 2000   # a request may have 64 MiB: 8,192 long log records can be more
+    send_batch_max_size: 2000   # a request may have 64 MiB; 8,192 long log records can exceed it
     send_batch_size: 2000
 
 exporters:
@@ -47,10 +47,10 @@ exporters:
     headers:
       authorization: Bearer {key}
     retry_on_failure:
-      max_elapsed_time: 0       # the default drops what could not be sent for five minutes
+      max_elapsed_time: 0       # by default, data that cannot be sent for five minutes is dropped
     sending_queue:
       storage: file_storage
-      block_on_overflow: true   # the default drops what does not fit
+      block_on_overflow: true   # by default, data that does not fit is dropped
   otlp_http/duoscope:           # or OTLP over HTTP
     endpoint: {http}{http_tls}
     headers:
@@ -172,7 +172,7 @@ def collector_configuration(settings: Settings, *, grpc: str, http: str, key: st
     """A complete configuration for a collector that sends to `settings`' receiver; only certificates must be added."""
     tls = "insecure: true"
     if settings.otlp_tls_cert:
-        tls = "ca_file: /path/to/authority.pem # who signed duoscope's certificate; not needed for a public authority"
+        tls = "ca_file: /path/to/authority.pem # authority of duoscope's certificate; not needed for a public one"
     if settings.otlp_tls_client_ca:
         tls += "\n      cert_file: /path/to/client.pem  # the collector's own certificate, and its key"
         tls += "\n      key_file: /path/to/client-key.pem"
