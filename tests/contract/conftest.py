@@ -21,6 +21,7 @@ from google.protobuf import json_format
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from duoscope.background.driver import Driver
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.operators import administration
 from duoscope.identity.passwords.hashing import SlowHasher
@@ -264,7 +265,9 @@ def serve(stranded_store, verifier, tmp_path):
 
     @asynccontextmanager
     async def serving(kind=Ingest, tls=None, *, trusted=(), **options):
-        ingest = kind(stranded_store, verifier, await asyncio.to_thread(Journal.open, tmp_path / "ingest"))
+        ingest = kind(
+            stranded_store, verifier, await asyncio.to_thread(Journal.open, tmp_path / "ingest"), driver=Driver()
+        )
         await ingest.start()
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))

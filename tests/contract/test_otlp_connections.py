@@ -327,8 +327,8 @@ async def test_many_calls_at_once_on_one_connection(serve):
 class Gate(Ingest):
     """Holds every request until the test opens, as a slow store would."""
 
-    def __init__(self, *parts):
-        super().__init__(*parts)
+    def __init__(self, *parts, **named):
+        super().__init__(*parts, **named)
         self.opened, self.entered = asyncio.Event(), asyncio.Semaphore(0)
 
     async def accept(self, principal, signal, raw, sender):

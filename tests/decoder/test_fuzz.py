@@ -38,7 +38,7 @@ def compile_checked(tmp_path):
         if not compile_with(compiler, "-o", tmp_path / "nothing", tmp_path / "nothing.c").returncode:
             return lambda *arguments: compile_with(compiler, *arguments)
     why = "needs gcc or clang with the address and undefined-behaviour sanitizers; the compiler from pip has not both"
-    return pytest.fail(why) if os.environ.get("DUOSCOPE_TEST_IN_CI") else pytest.skip(why)
+    return pytest.fail(why) if os.environ.get("FUZZ_REQUIRED") else pytest.skip(why)
 
 
 def test_changed_requests_misuse_nothing(make, tmp_path, compile_checked):

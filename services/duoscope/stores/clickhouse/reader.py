@@ -88,16 +88,20 @@ class TelemetryReader:
             name: shows in the query log.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is down, INVALID when the query exceeds its limits.
+            DuoscopeError: as `query` does.
             UnicodeEncodeError: a value is not valid text; the client would otherwise report the store as unreachable.
         """
         statement, bound = self._bound(sql, parameters)
-        applied = {**_READ_SETTINGS, "log_comment": name}
+        applied: dict[str, str | int] = {**_READ_SETTINGS, "log_comment": name}
 
         def run(client: Client) -> bytes:
             return client.raw_query(statement, parameters=bound, settings=applied, fmt="RowBinary")
 
-        return await self._pool.run(lambda client: guarded(lambda: run(client)))
+        async with self._slots.taken(self._tenant_id) as threads:
+            applied["max_threads"] = threads
+            content = await self._pool.run(lambda client: guarded(lambda: run(client)))
+        hold(self._memory, self._tenant_id, len(content))
+        return content
 
     def _bound(self, sql: str, parameters: Mapping[str, object] | None) -> tuple[str, dict[str, object]]:
         bound = dict(parameters or {}) | self._scope_parameters

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from duoscope.kernel.limits import PROMQL_POINTS_MAX, PROMQL_SERIES_MAX
+from duoscope.kernel.limits import PROMQL_POINTS_MAX, PROMQL_SERIES_MAX, READS_TENANT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import execution
@@ -27,8 +27,6 @@ _SHAPES: Final = """
 SELECT metric_name, toString(metric_type) AS kind, toString(temporality) AS temporality, is_monotonic,
     toString(unit) AS unit, anyLast(description) AS description
 FROM @metric_names GROUP BY metric_name, metric_type, temporality, is_monotonic, unit ORDER BY ALL"""
-_CONCURRENT: Final = 3
-"""Reads of one query at once, so that other queries find a client too."""
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ class ClickHouseStorage:
     reader: TelemetryReader
     points_left: int = PROMQL_POINTS_MAX
     _shapes: list[Described] | None = None
-    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT))
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS_TENANT_MAX))
 
     async def described(self) -> list[Described]:
         """All metrics of the tenant.
