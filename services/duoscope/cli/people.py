@@ -1,4 +1,4 @@
-"""`duoscope admin`: organizations, invitations, and access."""
+"""`duoscope admin`: creates organizations, invites users, and lists who has access."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import json

@@ -1,4 +1,4 @@
-"""`duoscope admin`: key rotation, and removal of lost second factors."""
+"""`duoscope admin`: rotates the keys that secrets are encrypted with, and removes second factors that users lost."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 from typing import TYPE_CHECKING

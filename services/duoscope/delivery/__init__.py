@@ -1,1 +1,4 @@
-"""Outgoing messages, through an outbox that survives the process."""
+"""Outgoing messages, through an outbox that survives the process.
+
+The text of a message stands beside the change that sends it, such as identity/authentication/notices.py.
+"""

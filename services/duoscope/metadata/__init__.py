@@ -1,1 +1,4 @@
-"""One module per resource: its SQL and its types. Functions take an open transaction and never a connection."""
+"""What PostgreSQL holds: one module per resource, with its SQL and its types; functions take an open transaction.
+
+The modules `columns`, `conflicts`, `listing`, `redaction` and `removal` are what these share.
+"""

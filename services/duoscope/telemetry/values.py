@@ -1,6 +1,6 @@
 """Turns stored OTLP values back into typed JSON values. Only this module knows the stored forms.
 
-Attributes are stored as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values.c). This
+Attributes are stored as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values/). This
 module returns JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for those that JSON cannot
 represent), texts, arrays, objects. Bytes are `{"bytes_value": "<base64>"}`, so that they are not taken for a text.
 """

@@ -1,4 +1,4 @@
-"""Periodic removal of what sign-ins left behind, and of what was deleted long ago."""
+"""Periodic removal of rows that have expired; `purge` removes what was deleted long ago, on the same clock."""
 
 import logging
 from collections.abc import Awaitable, Callable

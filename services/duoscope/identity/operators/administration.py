@@ -1,4 +1,4 @@
-"""The operator's commands: they work across tenants, for anyone who can reach the database."""
+"""The operator's commands on tenants, their users and API keys, for anyone who can reach the database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

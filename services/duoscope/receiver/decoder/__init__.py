@@ -1,4 +1,4 @@
-"""Turns OTLP requests into columns in ClickHouse's Native format: natively, in the C files beside this one.
+"""Turns OTLP requests into columns in ClickHouse's Native format: natively, in the C files of the folders below.
 
 A Python loop over spans costs several times what storing them does, and so does letting ClickHouse parse protobuf and
 unfold it in views (docs/adr/0008). The C code walks the protobuf bytes once, judges each item, and appends the good
