@@ -7,6 +7,7 @@ import pytest
 
 from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
+from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
@@ -135,10 +136,18 @@ async def test_rotation_shows_another_secret_and_both_work(call, verifier):
         assert secret.partition(".")[2] not in str(entries)
 
 
-async def test_a_key_rotated_twice_in_one_moment_keeps_the_secret_that_is_in_use(api, call, verifier):
+async def test_a_key_rotated_twice_in_one_moment_keeps_the_secret_that_is_in_use(api, call, verifier, monkeypatch):
     made = await call("POST", "api-keys", {"name": "a", "permissions": ["traces:write"]}, status=201)
     path = f"/api/v1/api-keys/{made['api_key_id']}/rotate"
-    answers = await asyncio.gather(*(api.client.post(path, json={}, headers=call.headers) for _ in range(3)))
+    hashing, all_have_read = SlowHasher.hash, asyncio.Barrier(3)
+
+    async def together(self, secret):
+        await all_have_read.wait()
+        return await hashing(self, secret)
+
+    monkeypatch.setattr(SlowHasher, "hash", together)
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*(api.client.post(path, json={}, headers=call.headers) for _ in range(3)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
     for answer in answers:
         if answer.status_code == 200:

@@ -179,7 +179,7 @@ def test_an_invitation_whose_link_was_lost_is_sent_again_or_revoked(migrated):
     (listed,) = json.loads(migrated("admin", "list-invitations", "--organization", "lost-links", "--json"))
     assert listed["status"] == "revoked"
     closed = migrated("admin", "resend-invitation", made["invitation_id"], code=1)
-    assert "was revoked already" in closed
+    assert "is already revoked" in closed
     assert "list-invitations" in migrated("admin", "revoke-invitation", str(uuid4()), code=1)
     assert "No such organization" in migrated("admin", "list-invitations", "--organization", "none", code=1)
 

@@ -274,7 +274,7 @@ async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_se
     end_ns = min(frame.end_s * SECOND_NS, last_seen_ns + 1)
     names = ", ".join(
         f"arraySort(arrayFilter(url -> url != '', groupUniqArray({SCHEMA_URLS_NAMED_MAX + 1})"
-        f"(toString({column}_schema_url)))) AS {column}"
+        f"(toString({column}_schema_url)))) AS {column}_urls"
         for column in ("resource", "scope")
     )
     rows = await reader.query(
@@ -285,7 +285,7 @@ async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_se
         | {"read_from_ns": max(frame.start_s * SECOND_NS, end_ns - _SCHEMA_URLS_NS, 0), "end_ns": max(end_ns, 0)},
         name="metrics.schema_urls",
     )
-    return SchemaUrls(*(rows[0][column][:SCHEMA_URLS_NAMED_MAX] for column in ("resource", "scope")))
+    return SchemaUrls(*(rows[0][f"{column}_urls"][:SCHEMA_URLS_NAMED_MAX] for column in ("resource", "scope")))
 
 
 def _alike(unit: str, other: str) -> bool:
