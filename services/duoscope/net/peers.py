@@ -7,6 +7,7 @@ connections shuts nobody out, from whatever address it comes.
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -58,7 +59,7 @@ class Peers:
         self._address_max = address_max
         self._hard_max = connections_max + max(1, connections_max // 4)
         self._address_hard_max = address_max + max(1, address_max // 4)
-        self._exempt = exempt
+        self._exempt = tuple(exempt)
         self._origins: dict[str, _Origin] = {}
         self.count = 0
         self.evicted = 0
@@ -71,7 +72,7 @@ class Peers:
             close: closes the connection; called when it has to give way.
             now: by the event loop's clock.
         """
-        name = self._name(address)
+        name = _origin_of(address, self._exempt)
         origin = self._origins.setdefault(name, _Origin())
         limited = name != _EXEMPT
         while limited and origin.count >= self._address_max and self._make_way(origin, now):
@@ -118,20 +119,6 @@ class Peers:
         if not origin.count:
             del self._origins[peer.origin]
 
-    def _name(self, address: str | None) -> str:
-        if address is None:
-            return ""
-        try:
-            found = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return address
-        found = getattr(found, "ipv4_mapped", None) or found
-        if any(found.version == network.version and found in network for network in self._exempt):
-            return _EXEMPT
-        if found.version == 6:  # noqa: PLR2004 - IPv6
-            return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
-        return str(found)
-
     def _fullest(self) -> _Origin:
         return max(self._origins.values(), key=lambda origin: (len(origin.silent), len(origin.idle)))
 
@@ -151,3 +138,20 @@ class Peers:
     def _refuse(self, name: str, origin: _Origin) -> None:
         if not origin.count:
             self._origins.pop(name, None)
+
+
+@lru_cache(maxsize=4096)
+def _origin_of(address: str | None, exempt: tuple[Network, ...]) -> str:
+    """The address or network under which a connection counts. Remembered: a flood comes from few addresses."""
+    if address is None:
+        return ""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    found = getattr(found, "ipv4_mapped", None) or found
+    if any(found.version == network.version and found in network for network in exempt):
+        return _EXEMPT
+    if found.version == 6:  # noqa: PLR2004 - IPv6
+        return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
+    return str(found)
