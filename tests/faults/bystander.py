@@ -70,14 +70,17 @@ class Bystander:
     def harm_begins(self):
         """What comes from now on is felt under harm."""
         self._before, self._sent_before = len(self._took), len(self._sending.books.seconds)
+        self.harm_is_under_way()
+
+    def harm_is_under_way(self):
+        """What came since the harm began is left out: the strangers were still on their way."""
+        self._since, self._sent_since = len(self._took), len(self._sending.books.seconds)
 
     def felt(self, stranger):
         """The row."""
         sent = self._sending.books.seconds
-        before, during = (percentiles(part) for part in (self._took[: self._before], self._took[self._before :]))
-        sent_before, sent_during = (
-            percentiles(part) for part in (sent[: self._sent_before], sent[self._sent_before :])
-        )
+        before, during = (percentiles(part) for part in (self._took[: self._before], self._took[self._since :]))
+        sent_before, sent_during = (percentiles(part) for part in (sent[: self._sent_before], sent[self._sent_since :]))
         return Felt(
             stranger,
             len(self._took),
