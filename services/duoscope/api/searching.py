@@ -116,3 +116,6 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
             examples=["1m"],
         ),
     ] = None
+    with_schema_urls: Annotated[
+        bool, Meta(description="Whether the answer names the schema URLs of the points, which takes a query more.")
+    ] = False

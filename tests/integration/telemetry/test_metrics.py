@@ -270,7 +270,7 @@ async def test_a_query_names_the_schema_urls_of_its_points(tenant, points, otlp,
     headers = await api.headers(tenant.scope)
 
     async def shown(**options):
-        asked = {"start": at(0), "end": at(60), "step": "1m"} | options
+        asked = {"start": at(0), "end": at(60), "step": "1m", "with_schema_urls": True} | options
         answer = await api.client.post("/api/v1/metrics/query", headers=headers, json=asked)
         assert answer.status_code == 200, answer.text
         return answer.json()["schema_urls"]
@@ -283,6 +283,9 @@ async def test_a_query_names_the_schema_urls_of_its_points(tenant, points, otlp,
         assert found == {"resource": ["r/1", "r/2"], "scope": ["s/1", "s/2"]}
         assert await shown(metric=name, start=at(-7200), end=at(-3600)) == {"resource": [], "scope": []}
     assert await shown(metric="never sent") == {"resource": [], "scope": []}
+    assert await shown(metric="gauge", with_schema_urls=False) is None
     neighbour = await api.headers(type(tenant.scope)(*(new_id() for _ in range(3))))
-    answer = await api.client.post("/api/v1/metrics/query", headers=neighbour, json={"metric": "gauge"})
+    answer = await api.client.post(
+        "/api/v1/metrics/query", headers=neighbour, json={"metric": "gauge", "with_schema_urls": True}
+    )
     assert answer.json()["schema_urls"] == {"resource": [], "scope": []}

@@ -110,9 +110,10 @@ class MetricResult(Struct, frozen=True):
         ),
     ]
     schema_urls: Annotated[
-        SchemaUrls,
+        SchemaUrls | None,
         Meta(
-            description="Of points like these, of the last hour of the range, or the hour before the metric was last "
+            description="Null unless the query has `with_schema_urls`. Of points like these, of the last hour of the "
+            "range, or the hour before the metric was last "
             f"seen. The first {SCHEMA_URLS_NAMED_MAX} of each by name."
         ),
     ]
@@ -187,6 +188,7 @@ async def query(
     query_text: str = "",
     group_by: Sequence[str] = (),
     step: str | int | None = None,
+    with_schema_urls: bool = False,
 ) -> MetricResult:
     """Query a metric over time, in buckets of `step`, with one series for each combination of the `group_by`
     attributes.
@@ -201,6 +203,7 @@ async def query(
         query_text: a filter in the search language; words have no meaning here.
         group_by: `service`, `scope`, or attributes as the search language names them.
         step: seconds, or a text such as 5m; by default one that gives enough points for a chart.
+        with_schema_urls: whether to read them, which takes a statement of its own over the points of an hour.
 
     Raises:
         DuoscopeError: INVALID, naming the invalid part; UNAVAILABLE.
@@ -219,7 +222,8 @@ async def query(
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     rows: list[dict[str, Any]] = []
-    shown_unit, others, schema_urls = "", [], SchemaUrls([], [])
+    shown_unit, others = "", []
+    schema_urls = SchemaUrls([], []) if with_schema_urls else None
     if shape:
         known = list(dict.fromkeys(row["unit_text"] for row in shapes if row["kind"] == kind))
         shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
@@ -231,8 +235,9 @@ async def query(
             rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
         else:
             rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
-        last_ns = max(row["last_ns"] for row in shapes if row["kind"] == kind)
-        schema_urls = await _schema_urls(reader, frame, shape["kind"], last_ns)
+        if with_schema_urls:
+            last_ns = max(row["last_ns"] for row in shapes if row["kind"] == kind)
+            schema_urls = await _schema_urls(reader, frame, shape["kind"], last_ns)
     series, truncated = await items.decoded(rows, frame.series)
     return MetricResult(
         metric=metric,
@@ -259,8 +264,7 @@ async def _units(
     found = known
     if len({"" if _alike(each, "") else each for each in known}) > 1:
         rows = await reader.query(
-            f"SELECT toString(unit) AS found, max(timestamp) AS latest FROM @{_VIEWS[kind]} WHERE {frame.where} "
-            f"AND {'metric_type = {metric_type:String}' if _VIEWS[kind] == 'metrics' else 'true'} AND {IN_RANGE} "
+            f"SELECT toString(unit) AS found, max(timestamp) AS latest FROM {_points_of(kind, frame)} AND {IN_RANGE} "
             f"AND {WITH_VALUE} GROUP BY found ORDER BY latest DESC, found",
             frame.parameters | {"metric_type": kind},
             name="metrics.units",
@@ -278,14 +282,19 @@ async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_se
         for column in ("resource", "scope")
     )
     rows = await reader.query(
-        f"SELECT {names} FROM @{_VIEWS[kind]} WHERE {frame.where} AND {IN_RANGE} "
-        f"AND {'metric_type = {metric_type:String}' if _VIEWS[kind] == 'metrics' else 'true'}",
+        f"SELECT {names} FROM {_points_of(kind, frame)} AND {IN_RANGE}",
         frame.parameters
         | {"metric_type": kind}
         | {"read_from_ns": max(frame.start_s * SECOND_NS, end_ns - _SCHEMA_URLS_NS, 0), "end_ns": max(end_ns, 0)},
         name="metrics.schema_urls",
     )
     return SchemaUrls(*(rows[0][f"{column}_urls"][:SCHEMA_URLS_NAMED_MAX] for column in ("resource", "scope")))
+
+
+def _points_of(kind: str, frame: Frame) -> str:
+    """The stored points of a type that meet the frame's filter, with `metric_type` bound."""
+    of_kind = "metric_type = {metric_type:String}" if _VIEWS[kind] == "metrics" else "true"
+    return f"@{_VIEWS[kind]} WHERE {frame.where} AND {of_kind}"
 
 
 def _alike(unit: str, other: str) -> bool:

@@ -39,6 +39,7 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
         query_text=data.query,
         group_by=data.group_by,
         step=data.step,
+        with_schema_urls=data.with_schema_urls,
     )
 
 
