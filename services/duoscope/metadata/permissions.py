@@ -81,11 +81,6 @@ async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
     return [Place(**dict(row), permissions=sorted(grants[row["tenant_id"]].permissions)) for row in rows]
 
 
-async def platform_names(tx: Transaction) -> frozenset[str]:
-    """The permissions that platform admins hold in addition to those of their roles."""
-    return frozenset(row["name"] for row in await tx.fetch("SELECT name FROM permissions WHERE is_platform"))
-
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """The permissions of a user in the transaction's tenant; `organization_permissions` are held organization-wide.
