@@ -17,9 +17,10 @@ from duoscope.api.answers import Answer
 from duoscope.api.authentication import Authentication
 from duoscope.api.compat import prometheus
 from duoscope.api.dependencies import ApiServices
+from duoscope.api.json_request import JsonRequest
 from duoscope.api.listing import paging
 from duoscope.api.log_streams import LogStreams
-from duoscope.api.observability import JsonRequest, ObservedApp
+from duoscope.api.observability import ObservedApp
 from duoscope.api.openapi_page import SchemaPage
 from duoscope.api.openapi_strict import StrictBodies
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected

@@ -8,8 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from litestar import Litestar, Request
-from litestar.exceptions import ClientException
+from litestar import Litestar
 from litestar.routes import HTTPRoute
 from prometheus_client import Histogram
 
@@ -43,21 +42,6 @@ _DURATION = Histogram(
     ["method", "route", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-
-
-class JsonRequest(Request[Any, Any, Any]):
-    """A request whose body may be invalid UTF-8, which Litestar would take for a defect of the application."""
-
-    async def json(self) -> Any:
-        """The decoded body.
-
-        Raises:
-            ClientException: it is not JSON in UTF-8.
-        """
-        try:
-            return await super().json()
-        except UnicodeDecodeError as error:
-            raise ClientException from error
 
 
 class ObservedApp(Litestar):

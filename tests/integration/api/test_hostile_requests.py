@@ -213,3 +213,19 @@ async def test_a_parameter_that_is_missing_is_named(api, new_scope):
     assert (answer.status_code, answer.json()["errors"]) == (
         400, [{"field": "service", "message": "This parameter is required."}],
     )  # fmt: skip
+
+
+async def test_a_body_is_taken_as_the_document_says_and_nothing_is_converted(api, new_scope):
+    headers, search = await api.headers(new_scope()), "/api/v1/logs/search"
+    wrong = (
+        ("/api/v1/metrics/query", "with_schema_urls", 0, {"metric": "m"}),
+        ("/api/v1/metrics/query", "with_schema_urls", "true", {"metric": "m"}),
+        (search, "limit", "5", {}),
+        (search, "limit", 5.0, {}),
+        (search, "limit", True, {}),
+        (search, "cursor", 5, {}),
+        ("/api/v1/auth/login", "trust_device", 1, {"email": "ada@example.com", "password": "x"}),
+    )
+    for path, field, value, rest in wrong:
+        answer = await api.client.post(path, headers=headers, json=rest | {field: value})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field), (path, field, value)

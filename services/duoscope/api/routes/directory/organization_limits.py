@@ -102,11 +102,9 @@ async def change_organization_limits(
     If a limit is lowered, what exists beyond it stays; only no more is created.
     """
     request.user.require_platform_admin()
-    sent = await request.json()  # `data` has a 5 for "5" and for 5.0
-    changes = {name: sent[name] for name in given(data)}
     return _shown(
         services,
-        await organization_limits.change(services.metadata, request.user.actor, organization_id, changes),
+        await organization_limits.change(services.metadata, request.user.actor, organization_id, given(data)),
     )
 
 

@@ -121,9 +121,7 @@ async def change_tenant_limits(
     Receivers apply the change at once.
     """
     request.user.require_platform_admin()
-    sent = await request.json()  # `data` has a 5 for "5" and for 5.0
-    changes = {name: sent[name] for name in given(data)}
-    tenant = await ingest_limits.change(services.metadata, request.user.actor, tenant_id, changes)
+    tenant = await ingest_limits.change(services.metadata, request.user.actor, tenant_id, given(data))
     return _of_tenant(services, tenant)
 
 
