@@ -95,7 +95,7 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
     key = json.loads(migrated("admin", "create-api-key", "--tenant", tenant_id, "--allow", "logs:write", "--json"))
     assert key["permissions"] == ["logs:write"]
     for_pages = ("admin", "create-api-key", "--tenant", tenant_id, "--browser-only")
-    assert "needs allowed_origins" in migrated(*for_pages, code=1)
+    assert "needs allowed_origins" in migrated(*for_pages, code=2)
     for_pages = (
         *for_pages,
         "--allowed-origin",
@@ -103,7 +103,7 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
         "--allowed-origin",
         "http://localhost:3000",
     )
-    assert "only" in migrated(*for_pages, "--allow", "logs:read", code=1)
+    assert "read permission" in migrated(*for_pages, "--allow", "logs:read", code=2)
     assert json.loads(migrated(*for_pages, "--rate-limit", "60", "--json"))["permissions"] == [
         "logs:write", "metrics:write", "traces:write",
     ]  # fmt: skip
