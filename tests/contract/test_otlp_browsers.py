@@ -1,5 +1,7 @@
 """OTLP/HTTP from web pages: preflights, what a page may read, and keys that are for browsers only."""
 
+import asyncio
+
 import pytest
 
 from duoscope.identity.api_keys import origins
@@ -227,6 +229,29 @@ async def test_while_postgresql_is_away_the_last_answer_counts(serve, make, veri
         assert (await _preflight(send, SHOP)).status_code == 204
 
 
+async def test_many_that_ask_at_once_ask_postgresql_once(make, verifier, monkeypatch):
+    await make(SHOP)
+    assert await verifier.origins.allows(SHOP)
+    asked, asking, answered = [], asyncio.Event(), asyncio.Event()
+    find = api_keys.find_allowed_origins
+
+    async def slow(tx):
+        asked.append(1)
+        asking.set()
+        await answered.wait()
+        return await find(tx)
+
+    monkeypatch.setattr(origins.api_keys, "find_allowed_origins", slow)
+    verifier.origins.doubt()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        waiting = [group.create_task(verifier.origins.allows(NOBODY)) for _ in range(50)]
+        await asking.wait()
+        assert await verifier.origins.allows(SHOP)  # known, and so not kept waiting
+        answered.set()
+    assert {task.result() for task in waiting} == {False}
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     "end",
     [
@@ -244,5 +269,4 @@ async def test_an_origin_ends_with_its_last_key(serve, make, verifier, metadata_
         async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.end") as tx:
             await tx.execute(end)
         verifier.origins.doubt()  # heard by notice in a running process; here nobody listens
-        await _preflight(send, NOBODY)  # waits for what is new
         assert (await _preflight(send, SHOP)).status_code == 403

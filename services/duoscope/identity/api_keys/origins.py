@@ -78,7 +78,7 @@ class AllowedOrigins:
         self._clock = clock
         self._known: frozenset[str] = frozenset()
         self._due_at = -math.inf
-        self._loading: asyncio.Task[None] | None = None
+        self._loading = asyncio.Lock()
         self._notices = 0
 
     def assume(self, origins: Iterable[str]) -> None:
@@ -86,21 +86,21 @@ class AllowedOrigins:
         self._known |= frozenset(origins)
 
     def doubt(self) -> None:
-        """Ask PostgreSQL before an unknown origin is refused again, because a key changed."""
+        """Ask PostgreSQL before the next answer, because a key changed."""
         self._notices += 1
         self._due_at = -math.inf
 
     async def allows(self, origin: str) -> bool:
         """Whether any key allows pages of `origin`, as a browser sent it.
 
-        Only an origin that is not known yet waits for PostgreSQL, once for all that ask meanwhile. While PostgreSQL is
+        What is due is loaded once for all that ask meanwhile; of these, known origins do not wait. While PostgreSQL is
         down, what was known last counts.
         """
-        if self._clock() >= self._due_at and self._loading is None:
-            self._loading = asyncio.create_task(self._load(), name="load allowed origins")
-        if not is_among(origin, self._known) and self._loading is not None:
-            await asyncio.wait({self._loading}, timeout=LOAD_TIMEOUT_S)
-        return is_among(origin, self._known)
+        if self._clock() >= self._due_at and not (self._loading.locked() and self.knows(origin)):
+            async with self._loading:
+                if self._clock() >= self._due_at:
+                    await self._load()
+        return self.knows(origin)
 
     def knows(self, origin: str) -> bool:
         """As `allows`, from memory alone."""
@@ -115,7 +115,5 @@ class AllowedOrigins:
         except (DuoscopeError, TimeoutError) as error:
             _log.warning("the origins that API keys allow are not known anew", extra={"detail": str(error)})
             pause_s = LOAD_RETRY_S
-        finally:
-            self._loading = None
         if before == self._notices:
             self._due_at = self._clock() + pause_s
