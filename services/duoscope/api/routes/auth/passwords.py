@@ -59,7 +59,7 @@ class NewAddress(Struct, forbid_unknown_fields=True):
 
 
 class NextStep(Struct, frozen=True):
-    """What happens next, and what to do."""
+    """The next step, in words for the user."""
 
     detail: Annotated[str, Meta(examples=["If the address has an account, a mail with a link is on its way."])]
 
