@@ -205,13 +205,12 @@ async def send(client: httpx.AsyncClient, system: System, signal: str, request: 
 
 
 async def pace(client: httpx.AsyncClient, system: System, signal: str, requests: Sequence[bytes]) -> Answers:
-    """Send the requests when they are due, and return when the last one is due, with the answers until then."""
+    """Send the requests when they are due. Returns when all are answered."""
     answers, began = Answers(), time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for number, request in enumerate(requests):
             await asyncio.sleep(max(0.0, began + number / PER_S - time.perf_counter()))
             tasks.create_task(send(client, system, signal, request, answers))
-        await asyncio.sleep(max(0.0, began + len(requests) / PER_S - time.perf_counter()))
     return answers
 
 
@@ -228,10 +227,10 @@ async def under_load(client: httpx.AsyncClient, system: System, load: str, secon
     warm_up, requests = built(sending, WARM_UP_S), built(sending, seconds)
     await asyncio.gather(*(pace(client, system, name, warm_up[name]) for name in sending))
     before = system.usage(signals)
-    answers = await asyncio.gather(*(pace(client, system, name, requests[name]) for name in sending))
-    if not sending:
-        await asyncio.sleep(seconds)
+    answering = asyncio.gather(*(pace(client, system, name, requests[name]) for name in sending))
+    await asyncio.sleep(seconds)
     after = system.usage(signals)
+    answers = await answering
     elapsed = after.at - before.at
     acknowledged = sorted(second * 1000 for each in answers for second in each.seconds)
     return Result(
