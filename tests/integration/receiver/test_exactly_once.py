@@ -11,7 +11,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
 from duoscope.receiver.durability.batch import Batch, Insert, Part
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 
@@ -155,7 +155,7 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     async def start(folder="one"):
         verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-        made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / folder), driver=Driver())
+        made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / folder), driver=Driver())
         await made.start()
         return made
 
@@ -191,7 +191,7 @@ async def test_the_same_bytes_again(receiver, principal, requests, content):
 async def test_a_batch_that_a_dead_receiver_left(receiver, principal, requests, content, writer, tmp_path):  # noqa: PLR0917
     """The first of its INSERTs was done, the ledger's was not."""
     raw, now = requests()[LOGS].SerializeToString(), now_unix_nano()
-    journal = Journal.open(tmp_path / "dead")
+    journal = RequestLog.open(tmp_path / "dead")
     batch = batch_of(LOGS, raw, principal.scope, new_id().hex, now)
     journal.write(batch)
     await writer.insert(batch.inserts[0].table, batch.inserts[0].block, form="Native", token=batch.token)

@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import xxhash
+from duoscope.receiver.batching import Request
+from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability.spool import Spool
 from prometheus_client import REGISTRY
 
 from duoscope.background.driver import Driver
@@ -12,13 +15,10 @@ from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
-from duoscope.receiver.batching import Request
-from duoscope.receiver.committing import Committer
 from duoscope.receiver.durability import sifting
 from duoscope.receiver.durability.inserter import Inserter
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.sifting import REFUSED
-from duoscope.receiver.durability.spool import Spool
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import METRICS, TRACES
 from duoscope.stores.clickhouse import RejectedByStoreError
@@ -51,7 +51,7 @@ def refusing(telemetry_store):
 @pytest.fixture
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
     """Principals of three tenants."""
-    journal = Journal.open(tmp_path / "keys")
+    journal = RequestLog.open(tmp_path / "keys")
     ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
     await ingest.start()
     people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
@@ -113,7 +113,7 @@ def committer(telemetry_store, tmp_path):
 
     @asynccontextmanager
     async def running(signal=TRACES):
-        journal = Journal.open(tmp_path / "journal")
+        journal = RequestLog.open(tmp_path / "journal")
         writer = telemetry_store.ingest()
         inserter = Inserter(writer)
         spool = Spool(journal, inserter, writer)
@@ -176,7 +176,7 @@ async def test_a_process_that_dies_over_it(  # noqa: PLR0917
     writer = telemetry_store.ingest()
     batch = Committer(TRACES, writer, None, None, None, threads=None)._decode(requests).batch
     folder = tmp_path / "journal"
-    journal = Journal.open(folder)
+    journal = RequestLog.open(folder)
     journal.write(batch)
     async with refusing(*CONSTRAINTS[where]):
         insert = batch.insert_of("traces_v3")
@@ -204,7 +204,7 @@ async def test_what_was_set_aside_goes_the_same_way(  # noqa: PLR0917
     """
     requests = requests_of()
     folder = tmp_path / "journal"
-    journal = Journal.open(folder)
+    journal = RequestLog.open(folder)
     batch = Committer(TRACES, telemetry_store.ingest(), None, None, None, threads=None)._decode(requests).batch
     path = journal.set_aside(journal.write(batch), "refused")
     journal.close()

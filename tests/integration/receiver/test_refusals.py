@@ -22,7 +22,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.scope import PlatformScope
 from duoscope.receiver import refusals
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, TRACES
 from duoscope.receiver.transport.grpc_server import GrpcServer
@@ -39,7 +39,7 @@ async def verifier(metadata_store, hasher, secret_keys):
 
 @pytest.fixture
 async def ingest(verifier, telemetry_store, tmp_path):
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
+    made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import xxhash
+from duoscope.receiver.batching import Request
+from duoscope.receiver.committing import Committer
+from duoscope.receiver.durability.spool import Spool
 
 from duoscope.background.driver import Driver
 from duoscope.cli import run
@@ -17,12 +20,9 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
-from duoscope.receiver.batching import Request
-from duoscope.receiver.committing import Committer
 from duoscope.receiver.durability.inserter import Inserter
-from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import IngestLeases
-from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import LOGS
 
@@ -35,7 +35,7 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     @asynccontextmanager
     async def running(folder="one"):
-        journal = Journal.open(tmp_path / folder)
+        journal = RequestLog.open(tmp_path / folder)
         claims = IngestLeases(metadata_store, journal.receiver_id)
         made = Ingest(
             telemetry_store,
@@ -103,7 +103,7 @@ def left_behind(batch_of, tmp_path):
     """Leaves a batch in a folder, as a receiver does that is killed before it inserts or answers."""
 
     def write(folder, *raws, of=None):
-        journal = Journal.open(tmp_path / folder)
+        journal = RequestLog.open(tmp_path / folder)
         batch = batch_of(*raws, of=of)
         journal.write(batch)
         journal.close()
@@ -231,7 +231,7 @@ async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch
     def broken(_):
         raise OSError(5, "Input/output error")
 
-    journal = Journal.open(tmp_path / "one")
+    journal = RequestLog.open(tmp_path / "one")
     writer = telemetry_store.ingest()
     spool = Spool(journal, Inserter(writer), writer)
     batch = batch_of(logs("x"))
