@@ -27,6 +27,7 @@ from duoscope.identity.operators import administration
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import SIGNALS
 from duoscope.receiver.transport.grpc_server import GrpcServer

@@ -109,48 +109,45 @@ def parts_of(record: Record) -> tuple[bytes, bytes]:
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of a segment so far.
+    """What was found in a segment beside its records.
 
     Attributes:
-        good_bytes: up to the end of the last record before the first damaged one.
-        is_damaged: whether something cannot be read that was there: a record before sound ones, or before the end.
+        damaged: bytes that cannot be read though they were written: records before sound ones or before the end.
+        is_torn: whether the end is missing, and what comes before it is no whole record: its write was torn.
     """
 
-    good_bytes: int = 0
-    is_damaged: bool = False
+    damaged: bytes = field(default=b"", repr=False)
+    is_torn: bool = False
 
 
 def read(content: bytes, reading: Reading) -> Iterator[Record]:
-    """The sound records of a segment, one after the other.
-
-    A record is left out if its checksum is wrong.
+    """The sound records of a segment, one after the other; `reading` is complete after the last.
 
     Raises:
         CorruptFileError: the beginning is not that of a segment.
     """
     if not content.startswith(MAGIC):
         raise CorruptFileError("this is no segment of the request log")
-    at = reading.good_bytes = len(MAGIC)
-    was_bad = False
-    while len(content) - at >= _RECORD.size:
+    stop = len(content) - len(END) if content.endswith(END) else len(content)
+    at, bad = len(MAGIC), b""
+    while stop - at >= _RECORD.size:
         magic, head_size, raw_size, checksum = _RECORD.unpack_from(content, at)
         middle = at + _RECORD.size + head_size
         end = middle + raw_size
-        if magic != _RECORD_MAGIC or end > len(content):
+        if magic != _RECORD_MAGIC or end > stop:
             break
         head, raw = content[middle - head_size : middle], content[middle:end]
+        if _checksum(head, raw) == checksum:
+            reading.damaged, bad = reading.damaged + bad, b""
+            yield _record(head, raw)
+        else:
+            bad += content[at:end]
         at = end
-        if _checksum(head, raw) != checksum:
-            was_bad = True
-            continue
-        reading.is_damaged |= was_bad
-        if not was_bad:
-            reading.good_bytes = end
-        yield _record(head, raw)
-    if content.endswith(END):
-        is_whole = not was_bad and at == len(content) - len(END)
-        reading.is_damaged |= not is_whole
-        reading.good_bytes = len(content) if is_whole else reading.good_bytes
+    bad += content[at:stop]
+    if stop < len(content):
+        reading.damaged += bad
+    else:
+        reading.is_torn = bool(bad)
 
 
 def _checksum(head: bytes, raw: bytes) -> int:

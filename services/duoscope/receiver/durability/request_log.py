@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+import xxhash
+
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
@@ -162,8 +164,8 @@ class RequestLog:
     def read(self, path: Path) -> list[Record] | Batch:
         """The requests of a segment, or the batch that an earlier version wrote.
 
-        What a power cut tore at the end of a segment is cut off. If it was torn or changed elsewhere, a copy is set
-        aside, for the requests that cannot be read.
+        What a power cut tore at the end of a segment is left out: it was not acknowledged. What was torn or changed
+        elsewhere is set aside.
 
         Raises:
             CorruptFileError: it is neither.
@@ -173,14 +175,15 @@ class RequestLog:
             return landed_batches.read(content)
         reading = Reading()
         found = list(read(content, reading))
-        if reading.is_damaged:
-            _log.error("%d bytes of %s are damaged; a copy is set aside", len(content) - reading.good_bytes, path.name)
-            copy = path.with_name(f"{new_id().hex}{POISON}")
-            copy.write_bytes(content)
-            self.set_aside(copy, f"some requests of segment {path.stem} are damaged; the others are inserted")
-        elif reading.good_bytes < len(content):
-            _log.warning("%s ends with a write that was torn; it is cut off", path.name)
-        self.cut(path, reading.good_bytes)
+        if reading.damaged:
+            # Of this name, so that there is one however often the segment is read.
+            rest = path.with_name(path.stem[:12] + xxhash.xxh3_128_hexdigest(path.stem.encode())[12:] + POISON)
+            if not rest.exists():
+                _log.error("%s is damaged; what cannot be read is set aside", path.name)
+                rest.write_bytes(MAGIC + reading.damaged + END)
+                self.set_aside(rest, f"requests of segment {path.stem} that are damaged; the others are inserted")
+        elif reading.is_torn:
+            _log.warning("%s ends with a write that was torn", path.name)
         return found
 
     @property
