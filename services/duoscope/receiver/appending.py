@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
@@ -68,6 +69,8 @@ class _Segment:
         writer: its file.
         due_at: when it is to be sealed.
         must_ask: whether the ledger is to be asked before its rows are inserted.
+        tenants: whose requests are in it.
+        settled: set when they can be read, or wait on the disk.
         claimed: outcomes of its requests by their keys, where other receivers are to know them.
         answers: its requests with their outcomes, where they wait until they are stored.
     """
@@ -75,6 +78,8 @@ class _Segment:
     writer: SegmentWriter
     due_at: float
     must_ask: bool = False
+    tenants: set[UUID] = field(default_factory=set[UUID])
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     answers: list[tuple[Request, Outcome]] = field(default_factory=list[tuple[Request, Outcome]])
 
@@ -143,6 +148,23 @@ class Appender:
         while self._queue:
             await self._turn()
         await self._seal()
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Wait, not long, until the requests that the tenant got answers for can be read.
+
+        Seals the segment they are in: who reads need not wait until it is old enough.
+        """
+        waiting = self._storing.unsettled(tenant_id)
+        segment = self._segment
+        if segment and tenant_id in segment.tenants:
+            segment.due_at = min(segment.due_at, self._sealed_at + limits.INGEST_SEGMENT_AGE_MIN_S)
+            self._arrived.set()
+            waiting.append(segment.settled)
+        if waiting and not self._inserter.is_away:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limits.READ_SETTLED_MAX_S):
+                    for each in waiting:
+                        await each.wait()
 
     async def _turn(self) -> Next:
         if not self._queue and not self._closing:
@@ -320,6 +342,7 @@ class Appender:
         if segment is None:
             return
         segment.must_ask |= not asked
+        segment.tenants.update(record.scope.tenant_id for _, record in sound)
         for request, record in sound:
             self._known.add(record.digest, record.received_ns, record.outcome)
             if self._claims:
@@ -378,7 +401,9 @@ class Appender:
             for request, outcome in answers:
                 _answer(request, judged.get(request.key, outcome))
 
-        sealed = Sealed(segment.writer.path, batch, segment.must_ask, end=end)
+        sealed = Sealed(
+            segment.writer.path, batch, segment.must_ask, end=end, tenants=segment.tenants, settled=segment.settled
+        )
         sealed.told = told if self._waits_for_store else None
         self._storing.add(sealed)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from uuid import UUID
 
 import xxhash
 from prometheus_client import Counter
@@ -147,6 +148,10 @@ class Ingest:
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry stays on the disk because the store is down."""
         await self._storing.ready()
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Wait, not long, until the requests that the tenant got answers for can be read."""
+        await self._appender.settled(tenant_id)
 
     def background_problems(self) -> list[str]:
         """A sentence for each failing background job; requests are accepted nevertheless."""

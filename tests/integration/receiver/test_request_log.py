@@ -22,6 +22,7 @@ from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
+from duoscope.stores.clickhouse.reader import nothing_waits
 
 WAIT_S = 60
 
@@ -221,6 +222,25 @@ async def test_a_sync_that_takes_long(receiver, principal, logs, counted, monkey
             await until(lambda: not ingest._appender._disk_is_slow)
         assert await ingest.accept(principal, LOGS, raw) == Accepted()
     assert await counted() == {"slow": 3}
+
+
+async def test_a_reader_of_the_same_process_sees_what_was_acknowledged(  # noqa: PLR0917
+    receiver, principal, logs, counted, telemetry_store, new_scope, monkeypatch
+):
+    """Also of a segment that would wait for company for a day; another tenant's reader does not wait for it."""
+    for limit in ("INGEST_SEGMENT_AGE_MAX_S", "INGEST_COMMIT_SHARE"):
+        monkeypatch.setattr(limits, limit, 86_400.0 if limit.endswith("S") else 1e-9)
+    async with receiver() as ingest:
+        ingest._storing.cost_s = 1.0
+        telemetry_store.read_after(ingest.settled)
+        try:
+            for number in range(3):
+                await ingest.accept(principal, LOGS, logs(f"body {number}"))
+                await telemetry_store.bind(new_scope()).query("SELECT count() AS n FROM @logs", name="test")
+                assert ingest._appender._segment
+                assert len(await counted()) == number + 1
+        finally:
+            telemetry_store.read_after(nothing_waits)
 
 
 async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, principal, otlp, telemetry_store, tmp_path):

@@ -13,10 +13,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
@@ -64,7 +65,9 @@ class Sealed:
         must_ask: whether the ledger may have some of its requests, of another receiver or an earlier process.
         elsewhere: keys of requests for which another receiver answers.
         end: how many bytes of the file count, if it may have more.
-        told: called once, with the batch when it is stored, or with None when it waits on the disk.
+        tenants: whose requests are in it, as far as readers wait for them.
+        settled: set when it is stored, or waits on the disk.
+        told: called then, with the batch, or with None when it waits on the disk.
         failures: how often it failed while others succeeded.
         commits: how many had succeeded when it failed last; None before.
     """
@@ -74,12 +77,15 @@ class Sealed:
     must_ask: bool = False
     elsewhere: Collection[str] = ()
     end: int | None = None
+    tenants: Collection[UUID] = ()
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
     told: Callable[[Batch | None], None] | None = None
     failures: int = 0
     commits: int | None = None
 
     def tell(self, stored: Batch | None) -> None:
         """Say what became of it; only the first time counts."""
+        self.settled.set()
         told, self.told = self.told, None
         if told:
             told(stored)
@@ -174,6 +180,10 @@ class Storing:
         elif self._job:
             self._job.activate()
         self._count()
+
+    def unsettled(self, tenant_id: UUID) -> list[asyncio.Event]:
+        """The `Sealed.settled` of segments with requests of a tenant."""
+        return [each.settled for each in self._all() if tenant_id in each.tenants and not each.settled.is_set()]
 
     async def room(self) -> None:
         """Wait while more rows are in memory than should be. While ClickHouse is away none are."""
@@ -285,9 +295,11 @@ class Storing:
         try:
             stored = await self._insert(sealed)
         except FileNotFoundError:  # an operator took it away
+            sealed.tell(None)
             return
         except CorruptFileError:
             await self._set_aside(sealed, "the file is torn or was changed")
+            sealed.tell(None)
             return
         except RejectedByStoreError as error:
             rows = sealed.batch

@@ -54,6 +54,7 @@ class ReceiverPart:
         )
         await ingest.start()
         process.stack.push_async_callback(ingest.close)
+        process.telemetry.read_after(ingest.settled)
         if shared:
             await receivers.start(process.driver)
             process.stack.push_async_callback(receivers.close)
