@@ -2,6 +2,9 @@
 
 import pytest
 
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.ids import new_id
+from duoscope.receiver.decoder import Decoder, Kind
 from duoscope.stores.clickhouse import INGESTED, STORED, VIEWS, SchemaAccount
 
 _NOT_TELEMETRY = {"schema_migrations", "spans_v3_before_0007"}
@@ -25,3 +28,41 @@ def test_every_view_can_be_read_and_nothing_else(engines):
 
 def test_what_the_receiver_fills_is_stored(engines):
     assert INGESTED < STORED
+
+
+def test_a_part_is_one_file_on_the_disk(telemetry_store):
+    """Of every table: what a segment of the receiver filled must have been synced before the segment may go."""
+    account = SchemaAccount.open(telemetry_store._settings)
+    defined = dict(account.query("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()"))
+    account.close()
+    wanted = ("min_bytes_for_full_part_storage", "fsync_after_insert = 1", "fsync_part_directory = 1")
+    assert [name for name in STORED if not all(setting in defined[name] for setting in wanted)] == []
+
+
+async def test_parts_of_one_file_are_searched_by_their_indexes(telemetry_store, otlp, new_scope):
+    scope, now = new_scope(), now_unix_nano()
+    decoder = Decoder(Kind.LOGS)
+    record = {"time_unix_nano": now, "trace_id": b"t" * 16}
+    for number in range(3):
+        request = otlp.logs("s", record | {"body": f"unheard of {number}"})
+        decoder.add(request.SerializeToString(), scope, 30, now_ns=now)
+        for block in decoder.blocks():
+            await telemetry_store.ingest().insert(block.table, block.native, form="Native", token=new_id().hex)
+        decoder.clear()
+    account = SchemaAccount.open(telemetry_store._settings)
+    mine = f"FROM logs_v3 WHERE tenant_id = '{scope.tenant_id}'"
+
+    def found():
+        return [
+            *account.query(
+                f"SELECT DISTINCT part_storage_type FROM system.parts WHERE name IN (SELECT _part {mine}) "
+                "AND table = 'logs_v3' AND database = currentDatabase() AND active"
+            ),
+            *account.query(f"SELECT count() {mine} AND hasAllTokens(body, ['unheard', '2'])"),
+            *account.query(f"SELECT count() {mine} AND trace_id = toFixedString('{'t' * 16}', 16)"),
+        ]
+
+    assert found() == [("Packed",), (1,), (3,)]
+    account.execute("OPTIMIZE TABLE logs_v3 FINAL")
+    assert found() == [("Packed",), (1,), (3,)]
+    account.close()

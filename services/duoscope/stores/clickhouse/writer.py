@@ -40,6 +40,8 @@ class IngestWriter:
             raise ValueError(f"The receiver does not insert into {table!r}")
         settings = {
             "async_insert": 0,
+            # Blocks have every column that has a default; else the defaults of all columns are parsed at each INSERT.
+            "input_format_defaults_for_omitted_fields": 0,
             # Planning and compiling the views costs more than it saves: they are analysed again at every INSERT.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,

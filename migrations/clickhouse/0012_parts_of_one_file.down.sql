@@ -1,0 +1,46 @@
+-- Parts of one file are read as before.
+ALTER TABLE traces_v3 RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE trace_summaries_v3 RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE span_figures RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE telemetry_catalogue RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE logs_v3 RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metrics_v3 RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_histograms RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_exponential_histograms RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_summaries RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE exemplars_v3 RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_catalogue RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metrics_v3_hourly RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_counter_totals RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_histogram_totals RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_exponential_histogram_totals RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_histogram_sums RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE metric_exponential_histogram_sums RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE ingest_ledger RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE ingest_usage_hourly RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE ingest_rejections RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE audit_logs RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE alert_history RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
+
+ALTER TABLE uptime_checks RESET SETTING min_bytes_for_full_part_storage, fsync_after_insert, fsync_part_directory, min_rows_to_fsync_after_merge;
