@@ -156,7 +156,7 @@ INGEST_SEGMENT_AGE_MAX_S: Final = 2.0
 INGEST_COMMIT_SHARE: Final = 0.02
 """The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds."""
 
-READ_SETTLED_MAX_S: Final = 1.0
+READ_SETTLED_MAX_S: Final = 5.0
 """How long a read waits for what its tenant has sent to the same process; later, it reads what there is."""
 
 INGEST_SEGMENTS_STORED_AT_ONCE_MAX: Final = 2

@@ -17,6 +17,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -365,33 +366,33 @@ class Appender:
         self._gathering.drop()
         if segment is None:
             return
-        segment.writer.abandon()
-        path, end = segment.writer.path, segment.writer.synced_bytes
+        path, end = segment.writer.abandon(), segment.writer.synced_bytes
         try:
             await asyncio.to_thread(self._log.cut, path, end)
         except OSError as error:
             _log.error("cannot cut %s of the request log: %s", path.name, error)
             self._storing.undecided |= {request.key: path for request in lost}
-        await self._hand_over(segment, None)
+        await self._hand_over(segment, path, None)
 
     async def _seal(self) -> None:
         segment, self._segment = self._segment, None
         self._sealed_at = time.monotonic()
         if segment is None:
             return
-        batch: Batch | None = None
+        path, batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, segment.writer)
+        await self._hand_over(segment, path, batch)
+
+    def _finish(self, writer: SegmentWriter) -> tuple[Path, Batch | None]:
+        """Where the file of the segment is, and its rows."""
+        path = writer.seal()
         try:
-            batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, segment.writer)
+            return path, self._gathering.take(writer.name)
         except MemoryError:
-            _log.warning("no memory for the rows of %s, which are made again", segment.writer.name)
+            _log.warning("no memory for the rows of %s, which are made again", writer.name)
             self._gathering.drop()
-        await self._hand_over(segment, batch)
+            return path, None
 
-    def _finish(self, writer: SegmentWriter) -> Batch:
-        writer.seal()
-        return self._gathering.take(writer.name)
-
-    async def _hand_over(self, segment: _Segment, batch: Batch | None) -> None:
+    async def _hand_over(self, segment: _Segment, path: Path, batch: Batch | None) -> None:
         answers, end = segment.answers, None if batch else segment.writer.synced_bytes
         if self._claims:
             await self._claims.hold(segment.claimed)
@@ -401,9 +402,7 @@ class Appender:
             for request, outcome in answers:
                 _answer(request, judged.get(request.key, outcome))
 
-        sealed = Sealed(
-            segment.writer.path, batch, segment.must_ask, end=end, tenants=segment.tenants, settled=segment.settled
-        )
+        sealed = Sealed(path, batch, segment.must_ask, end=end, tenants=segment.tenants, settled=segment.settled)
         sealed.told = told if self._waits_for_store else None
         self._storing.add(sealed)
 

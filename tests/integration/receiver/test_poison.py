@@ -143,7 +143,7 @@ def left_behind(folder, requests):
 
 async def is_done(folder):
     async with asyncio.timeout(WAIT_S):
-        while [*folder.glob("*.segment")]:  # noqa: ASYNC110 - files tell of nothing
+        while [*folder.glob("*.segment"), *folder.glob("*.growing")]:  # noqa: ASYNC110 - files tell of nothing
             await asyncio.sleep(0.02)
 
 
@@ -184,7 +184,7 @@ async def test_a_poisoned_item_among_strangers(receiver, requests_of, refusing, 
         assert outcome.rejected == ({REFUSED: 1} if b"poison" in request.raw else {})
         assert outcome.stored + sum(outcome.rejected.values()) == outcome.items == SPANS
     await has_what_was_sound(there, requests, principals)
-    assert not [path for path in (tmp_path / "log").iterdir() if path.suffix in {".segment", ".poison"}]
+    assert not [path for path in (tmp_path / "log").iterdir() if path.suffix in {".growing", ".segment", ".poison"}]
 
 
 @pytest.mark.parametrize("where", CONSTRAINTS)

@@ -98,7 +98,7 @@ def held_back(telemetry_store):
 
 
 def segments(folder):
-    return sorted(folder.glob("*.segment"))
+    return sorted((*folder.glob("*.segment"), *folder.glob("*.growing")))
 
 
 async def until(is_so):

@@ -113,7 +113,7 @@ async def until(is_so):
 
 
 def waits(folder):
-    return any(path.suffix in {".segment", ".poison"} for path in folder.iterdir() if path.is_file())
+    return any(path.suffix in {".growing", ".segment", ".poison"} for path in folder.iterdir() if path.is_file())
 
 
 async def test_a_ledger_that_cannot_be_asked_in_time(  # noqa: PLR0917
@@ -237,7 +237,8 @@ async def test_a_last_write_that_was_torn(receiver, principal, logs, counted, le
     """It was never acknowledged, and its sender sends it again."""
     raw = logs("torn")
     path = left_behind("one", logs("a"), raw).path
-    path.write_bytes(path.read_bytes()[: -len("END\n") - 10])
+    path.with_suffix(".growing").write_bytes(path.read_bytes()[: -len("END\n") - 10])
+    path.unlink()
     async with receiver() as ingest:
         assert await ingest.accept(principal, LOGS, raw) == Accepted()
         await until(lambda: not waits(tmp_path / "one"))

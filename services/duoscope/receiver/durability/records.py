@@ -120,8 +120,13 @@ class Reading:
     is_torn: bool = False
 
 
-def read(content: bytes, reading: Reading) -> Iterator[Record]:
+def read(content: bytes, reading: Reading, *, is_sealed: bool = False) -> Iterator[Record]:
     """The sound records of a segment, one after the other; `reading` is complete after the last.
+
+    Args:
+        content: of the file.
+        reading: what is found beside them.
+        is_sealed: whether all of it was synced; else the last write may be torn, if there is no end.
 
     Raises:
         CorruptFileError: the beginning is not that of a segment.
@@ -144,7 +149,7 @@ def read(content: bytes, reading: Reading) -> Iterator[Record]:
             bad += content[at:end]
         at = end
     bad += content[at:stop]
-    if stop < len(content):
+    if is_sealed or stop < len(content):
         reading.damaged += bad
     else:
         reading.is_torn = bool(bad)

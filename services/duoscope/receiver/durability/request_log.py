@@ -5,7 +5,8 @@ old enough; then its rows are inserted under its name as the deduplication token
 the machine dies in between, or ClickHouse is away, the file is decoded again later and inserted under the same token:
 what was stored is skipped, what was not is added. The file's suffix says what it is:
 
-  .segment  acknowledged requests, on the way into ClickHouse
+  .growing  requests are appended, and acknowledged once they are synced
+  .segment  sealed: on the way into ClickHouse
   .poison   torn, changed, or refused by ClickHouse; `duoscope admin spool` shows and replays it
 
 Versions before the log kept batches of rows (`landed_batches`), which are still inserted.
@@ -31,6 +32,7 @@ from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, R
 
 _log = logging.getLogger(__name__)
 
+GROWING: Final = ".growing"
 SEGMENT: Final = ".segment"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
@@ -56,6 +58,7 @@ class SegmentWriter:
 
     Attributes:
         name: of the segment: a UUIDv7 in hex.
+        path: of the file, once it is sealed.
         synced_bytes: how much of the file is on the disk, and may be acknowledged.
     """
 
@@ -63,14 +66,15 @@ class SegmentWriter:
         """Create the file. Raises OSError: the disk is full or broken."""
         self.name = new_id().hex
         self.path = folder / f"{self.name}{SEGMENT}"
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._growing = self.path.with_suffix(GROWING)
+        self._file = os.open(self._growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self.synced_bytes = 0
         try:
             os.write(self._file, MAGIC)
             _sync_folder(folder)
         except OSError:
             os.close(self._file)
-            self.path.unlink(missing_ok=True)
+            self._growing.unlink(missing_ok=True)
             raise
         self._bytes = len(MAGIC)
 
@@ -91,28 +95,34 @@ class SegmentWriter:
         os.fdatasync(self._file)
         self.synced_bytes = self._bytes
 
-    def seal(self) -> None:
-        """Close the file, which is whole."""
-        with suppress(OSError):  # says that it is whole, no more
+    def seal(self) -> Path:
+        """Close the file, which is whole. Returns where it is."""
+        try:
             os.write(self._file, END)
-        os.close(self._file)
+            self._growing.rename(self.path)
+        except OSError:  # it says that it is whole, no more
+            return self._growing
+        finally:
+            os.close(self._file)
+        return self.path
 
-    def abandon(self) -> None:
-        """Close the file, of which more may be written than is synced."""
+    def abandon(self) -> Path:
+        """Close the file, of which more may be written than is synced. Returns where it is."""
         os.close(self._file)
+        return self._growing
 
 
 class RequestLog:
     """The folder of the log. One process owns it. Its methods block: call them in threads.
 
     Attributes:
-        growing: segments that are written, or were just sealed and have not been handed over.
+        growing: names of segments that are written, or were just sealed and have not been handed over.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
         self._folder = folder
         self._lock = lock
-        self.growing: set[Path] = set()
+        self.growing: set[str] = set()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -149,7 +159,7 @@ class RequestLog:
     def create(self) -> SegmentWriter:
         """A new segment. Raises OSError: the disk is full or broken."""
         made = SegmentWriter(self._folder)
-        self.growing.add(made.path)
+        self.growing.add(made.name)
         return made
 
     def cut(self, path: Path, size: int) -> None:
@@ -174,7 +184,7 @@ class RequestLog:
         if landed_batches.is_one(content):
             return landed_batches.read(content)
         reading = Reading()
-        found = list(read(content, reading))
+        found = list(read(content, reading, is_sealed=path.suffix != GROWING))
         if reading.damaged:
             # Of this name, so that there is one however often the segment is read.
             rest = path.with_name(path.stem[:12] + xxhash.xxh3_128_hexdigest(path.stem.encode())[12:] + POISON)
@@ -227,7 +237,7 @@ class RequestLog:
 
         Copies that an operator put beside them have other names.
         """
-        suffixes = {POISON} if poison else {SEGMENT, *landed_batches.SUFFIXES}
+        suffixes = {POISON} if poison else {GROWING, SEGMENT, *landed_batches.SUFFIXES}
         found = (path for path in self._folder.iterdir() if path.suffix in suffixes and is_name(path.stem))
         return sorted(found, key=lambda path: path.stem)
 

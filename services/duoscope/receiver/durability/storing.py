@@ -171,7 +171,7 @@ class Storing:
 
     def add(self, sealed: Sealed) -> None:
         """Take over a segment that was sealed."""
-        self._log.growing.discard(sealed.path)
+        self._log.growing.discard(sealed.path.stem)
         self._waiting[sealed.path] = sealed
         self._bytes += size_of(sealed.path)
         if self._inserter.is_away:  # new segments do not hurry a store that is away
@@ -364,9 +364,10 @@ class Storing:
     async def _look(self) -> None:
         """Find files that an operator put back, and measure."""
         self._look_at = time.monotonic() + limits.INGEST_SPOOL_LOOK_S
-        own = {*self._log.growing, *self._waiting, *(sealed.path for sealed in self._running.values())}
-        for path in await asyncio.to_thread(self._log.files):
-            if path not in own and path not in self._log.growing and path not in self._waiting:
+        found = await asyncio.to_thread(self._log.files)
+        own = self._log.growing | {sealed.path.stem for sealed in self._all()}
+        for path in found:
+            if path.stem not in own and path.exists():
                 self._waiting[path] = Sealed(path, must_ask=True)
         self._bytes = await asyncio.to_thread(self._log.size)
         self._count()
