@@ -87,12 +87,14 @@ class Ingest:
         *,
         driver: Driver,
         acknowledge: Acknowledge = "stored",
+        sync_store: Callable[[], None] | None = None,
         receivers: Callable[[], int] = lambda: 1,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
         process's. `acknowledge` says when requests are answered: once they are on the disk, or in ClickHouse.
+        `sync_store` is that of `Storing`.
         """
         self._driver = driver
         self._claims = claims
@@ -104,7 +106,7 @@ class Ingest:
         self._writer = store.ingest()
         self._inserter = Inserter(self._writer)
         self._known = KnownRequests()
-        self._storing = Storing(log, self._inserter, self._writer, self._known, claims)
+        self._storing = Storing(log, self._inserter, self._writer, self._known, claims, sync_store=sync_store)
         self._refusals = RejectionCounter(self._writer, lambda: self._inserter.is_away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._appender = Appender(

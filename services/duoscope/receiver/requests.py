@@ -25,7 +25,7 @@ class Request:
 
     @property
     def key(self) -> str:
-        """Its identity, as `Record.key`."""
+        """The identity of the request, as `Record.key`."""
         return f"{self.principal.scope.tenant_id}/{self.digest}"
 
     def record(self) -> Record:

@@ -109,7 +109,7 @@ def parts_of(record: Record) -> tuple[bytes, bytes]:
 
 @dataclass(slots=True)
 class Reading:
-    """What was found in a segment beside its records.
+    """The parts of a segment that are no sound records.
 
     Attributes:
         damaged: bytes that cannot be read though they were written: records before sound ones or before the end.

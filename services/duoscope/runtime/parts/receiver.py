@@ -1,6 +1,7 @@
 """The receiver part: OTLP over gRPC and HTTP, admission, the request log and its way to ClickHouse."""
 
 import asyncio
+import functools
 from typing import ClassVar
 
 from duoscope.kernel import limits
@@ -17,6 +18,7 @@ from duoscope.receiver.transport.grpc_server import GrpcServer
 from duoscope.receiver.transport.http_server import HttpApplication, http_server
 from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
+from duoscope.stores.embedded import sync_tokens
 
 
 class ReceiverPart:
@@ -51,6 +53,7 @@ class ReceiverPart:
             receivers=lambda: receivers.count,
             driver=process.driver,
             acknowledge=settings.acknowledge,
+            sync_store=None if shared else functools.partial(sync_tokens, settings.data_dir / "clickhouse"),
         )
         await ingest.start()
         process.stack.push_async_callback(ingest.close)
