@@ -48,9 +48,8 @@ MAKES_SCOPES = {
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/identity/authorization/permissions.py",
 }
-"""API authentication (and what it found to be held organization-wide), ingest authentication, and the log of requests that
-passed it; the worker's fan-out
-over tenants will be the last."""
+"""API authentication (and what it found to be held organization-wide), ingest authentication, and the log of requests
+that passed it; the worker's fan-out over tenants will be the last."""
 
 LINES_MAX = 500
 

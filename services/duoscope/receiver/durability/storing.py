@@ -251,6 +251,7 @@ class Storing:
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         self._is_empty.set()
+        self._count()
         if self._job:
             self._job.activate()
 
