@@ -67,7 +67,7 @@ def server(data_dir: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
                 raise SystemExit("duoscope up did not start; run it by hand to see why")
             time.sleep(0.05)
         known = json.loads(credentials.read_text())
-        while not _ready(known["api_url"]):
+        while not ready(known["api_url"]):
             time.sleep(0.05)
         yield psutil.Process(process.pid), known
     finally:
@@ -75,12 +75,14 @@ def server(data_dir: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
         process.wait(30)
 
 
-def _log_in(known: dict[str, str]) -> str:
+def log_in(known: dict[str, str]) -> str:
+    """The access token of the first user."""
     login = {"email": known["admin_email"], "password": known["admin_password"]}
     return httpx.post(f"{known['api_url']}/api/v1/auth/login", json=login).raise_for_status().json()["access_token"]
 
 
-def _ready(url: str) -> bool:
+def ready(url: str) -> bool:
+    """Whether the API says that it is ready."""
     try:
         return httpx.get(f"{url}/health/ready").status_code == 200
     except httpx.TransportError:
@@ -150,7 +152,7 @@ async def measure(
     process: psutil.Process, known: dict[str, str], arguments: argparse.Namespace, phases: list[tuple[str, float]]
 ) -> list[Result]:
     """All phases: a name, and wrong passwords a second."""
-    access_token = await asyncio.to_thread(_log_in, known)
+    access_token = await asyncio.to_thread(log_in, known)
     body = next(iter(serialized("logs", requests=1, items=arguments.items)))
     results: list[Result] = []
     clients = (f"10.{a}.{b}.{c}" for a, b, c in itertools.product(range(256), range(256), range(1, 255)))

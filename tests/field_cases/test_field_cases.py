@@ -41,8 +41,6 @@ KNOWN: Final = {
     "span_event_attributes_search": "K9",
     # The map knows parents only.
     "map_databases": "K11",
-    # A browser of another origin.
-    "http_browser": "K13",
 }
 """Cases that may fail, with their kinds."""
 TIMED: Final = {"grpc_span_by_span"}

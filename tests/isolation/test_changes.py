@@ -41,14 +41,18 @@ class Refused:
 
 
 _KEY = {"name": "another", "permissions": ["logs:read"]}
+_SENDING_KEY = {"name": "another", "permissions": ["logs:write"]}
 _WIDER = ({"expires_at": None}, {"expires_at": LATER}, {"allowed_addresses": []}, {"rate_limit": None})
+_PAGES = ({"allowed_origins": ["*"]}, {"allowed_origins": ["https://a.example", "https://b.example"]})
+_NO_PAGES = {"allowed_origins": []}
 _PROVIDER = {"name": "Another", "issuer": "https://login.example.com", "client_id": "duoscope",
              "client_secret": "hush", "allowed_email_domains": ["example.com"]}  # fmt: skip
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
     "/api/v1/api-keys/{api_key_id}": (
-        Refused(BEYOND, ("api-key:write",), ("POST", "/api-keys", _KEY), (*_WIDER, {"allowed_addresses": ["::1"]})),
+        Refused(BEYOND, ("api-key:write",), ("POST", "/api-keys", _KEY),
+                (*_WIDER, {"allowed_addresses": ["::1"]}, *_PAGES, _NO_PAGES)),
         Refused(BEYOND, None, ("POST", "/api-keys", _KEY | {"expires_at": LATER}), _WIDER[:2]),
         Refused(BEYOND, None, ("POST", "/api-keys", _KEY), _WIDER[:1]),
     ),
@@ -136,8 +140,9 @@ async def place(api, new_scope):
     role = await make("/roles", {"name": "above", "permissions": ["log:read", "audit-log:read"]})
     held = await make(f"/users/{user}/roles", {"role_id": role["role_id"], "expires_at": TO_COME})
     await make(f"/users/{user}/roles", {"role_id": admin})
-    key = await make("/api-keys", _KEY | {"allowed_addresses": ["192.0.2.0/24"], "rate_limit": 10,
-                                          "expires_at": TO_COME})  # fmt: skip
+    key = await make("/api-keys", _SENDING_KEY | {"allowed_addresses": ["192.0.2.0/24"], "rate_limit": 10,
+                                                  "allowed_origins": ["https://a.example"],
+                                                  "expires_at": TO_COME})  # fmt: skip
     async with api.services.metadata.open_platform(PlatformScope(reason="test"), "test.expire") as tx:
         await tx.execute("UPDATE api_keys SET expires_at = now() - interval '1 s'")
         region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
@@ -211,15 +216,20 @@ async def test_who_holds_it_until_a_date_gives_it_until_then(api, place):
     await fine("PATCH", f"/api-keys/{key['api_key_id']}", until, 200)
     await fine("POST", f"/api-keys/{key['api_key_id']}/rotate", {}, 200)
     # A key without an end is not theirs to get the secret of, or to open wider; to name and to narrow, it is.
-    other = await place.make("/api-keys", _KEY | {"allowed_addresses": ["192.0.2.0/24"]})
+    pages = ["https://a.example", "https://b.example"]
+    bounds = {"allowed_addresses": ["192.0.2.0/24"], "allowed_origins": pages}
+    other = await place.make("/api-keys", _SENDING_KEY | bounds)
     for method, action, body in (
         ("POST", "/rotate", {}),
         ("PATCH", "", {"allowed_addresses": ["192.0.2.0/24", "198.51.100.0/24"]}),
         ("PATCH", "", {"allowed_addresses": ["192.0.0.0/16"]}),
+        ("PATCH", "", {"allowed_origins": [*pages, "https://c.example"]}),
+        ("PATCH", "", {"allowed_origins": ["*"]}),
+        ("PATCH", "", {"allowed_origins": []}),
     ):
         answer = await place.call(who, method, f"/api-keys/{other['api_key_id']}{action}", body)
         assert (answer.status_code, answer.json()["code"]) == (403, BEYOND)
-    narrower = {"name": "x", "allowed_addresses": ["192.0.2.7"], "rate_limit": 7, **until}
+    narrower = {"name": "x", "allowed_addresses": ["192.0.2.7"], "rate_limit": 7, "allowed_origins": pages[:1], **until}
     await fine("PATCH", f"/api-keys/{other['api_key_id']}", narrower, 200)
     answer = await place.call(who, "PATCH", f"/api-keys/{other['api_key_id']}", {"expires_at": None})
     assert answer.status_code == 403

@@ -1,13 +1,21 @@
 """API keys and the audit log against a neighbour: another tenant of the same workspace, the same names."""
 
+import asyncio
 import dataclasses
 
+import httpx
 import pytest
 
+from duoscope.background.driver import Driver
+from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import audit_logs
+from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.transport.http_server import HttpApplication
+from duoscope.secrets.keys import SecretKeys
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 
@@ -142,3 +150,55 @@ async def test_a_neighbours_key_answers_as_one_that_never_was(api, mine, theirs)
     async with api.services.metadata.open(theirs, "test.untouched") as tx:
         [row] = await tx.fetch("SELECT name, status, rotated_at FROM api_keys")
         assert tuple(row) == ("collector", "active", None)
+
+
+@pytest.fixture
+async def receiver(api, telemetry_store, tmp_path):
+    """OTLP/HTTP over the API's stores, and the verifier of its keys."""
+    verifier = ApiKeyVerifier(api.services.metadata, api.services.hasher, SecretKeys((b"s" * 32,)))
+    journal = await asyncio.to_thread(Journal.open, tmp_path / "ingest")
+    ingest = Ingest(telemetry_store, verifier, journal, driver=Driver())
+    await ingest.start()
+    transport = httpx.ASGITransport(HttpApplication(ingest))
+    async with httpx.AsyncClient(transport=transport, base_url="http://otlp") as client:
+        yield client, verifier
+    await ingest.close()
+
+
+async def test_a_preflight_tells_that_somebody_allows_the_origin_and_nothing_else(api, mine, theirs, receiver):
+    """Not who, nor how many; and a neighbour's pages neither open nor close a tenant's own keys."""
+    client, verifier = receiver
+    own = await api.headers(mine, *_MANAGER)
+    other = await api.headers(theirs, *_MANAGER)
+    origin, path = "https://shop.example.com", "/v1/logs"
+    key = (await _key(api, own, "collector"))["api_key"]
+
+    async def page_key(headers, allowed):
+        body = {"name": "page", "permissions": ["logs:write"], "allowed_origins": [allowed], "is_browser_only": True}
+        made = await api.client.post("/api/v1/api-keys", json=body, headers=headers)
+        verifier.origins.doubt()  # heard by notice in a running process; here nobody listens
+        return made.json()["api_key"]
+
+    async def asked():
+        answer = await client.options(path, headers={"origin": origin, "access-control-request-method": "POST"})
+        return answer.status_code, answer.content, answer.headers
+
+    async def sent(with_key):
+        headers = {"origin": origin, "x-api-key": with_key, "content-type": "application/json"}
+        answer = await client.post(path, content=b"{}", headers=headers)
+        return answer.status_code, answer.content, answer.headers
+
+    assert (await asked())[0] == 403
+    alone = await sent(key)
+    await page_key(other, origin)
+    allowed = await asked()
+    assert allowed[0] == 204
+    assert await sent(key) == alone
+    elsewhere = await page_key(own, "https://elsewhere.example.com")
+    assert (await sent(elsewhere))[0] == 403
+    pages = await page_key(own, origin)
+    assert await asked() == allowed
+    assert (await sent(pages))[0] == 200
+    await page_key(other, "*")
+    assert await asked() == allowed
+    assert await sent(key) == alone

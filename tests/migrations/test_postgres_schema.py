@@ -91,6 +91,40 @@ async def test_domains_that_one_organization_alone_names_are_proven_by_the_migra
         await connection.close()
 
 
+async def test_without_what_keeps_a_browsers_key_to_pages_it_is_revoked(blank_database):
+    migrator = Migrator(postgres_admin_dsn=blank_database.admin_dsn)
+    await migrator.up()
+    connection = await asyncpg.connect(blank_database.admin_dsn)
+    try:
+        region, place = new_id(), (new_id(), new_id(), new_id())
+        await connection.execute("SET row_security = off")
+        await connection.execute("INSERT INTO regions (region_id, name, code) VALUES ($1, 'R', 'r')", region)
+        await connection.execute(
+            "INSERT INTO organizations (organization_id, region_id, name, code) VALUES ($1, $2, 'O', 'o')",
+            *(place[0], region),
+        )
+        await connection.execute(
+            "INSERT INTO workspaces (organization_id, workspace_id, name, code) VALUES ($1, $2, 'W', 'w')", *place[:2]
+        )
+        await connection.execute(
+            "INSERT INTO tenants (organization_id, workspace_id, tenant_id, name, code) VALUES ($1, $2, $3, 'T', 't')",
+            *place,
+        )
+        for letter, is_browser_only in (("a", True), ("b", False)):
+            await connection.execute(
+                "INSERT INTO api_keys (organization_id, workspace_id, tenant_id, api_key_id, key_id, secret_hash, "
+                "name, rate_limit, allowed_origins, is_browser_only) "
+                "VALUES ($1, $2, $3, $4, $5, 'x', $6, 1, '{*}', $7)",
+                *(*place, new_id(), f"tfk-{letter * 16}", letter, is_browser_only),
+            )
+        await migrator.down("postgres", 18)
+        rows = await connection.fetch("SELECT name, status FROM api_keys ORDER BY name")
+        assert [tuple(row) for row in rows] == [("a", "revoked"), ("b", "active")]
+        await migrator.up()
+    finally:
+        await connection.close()
+
+
 async def test_every_scoped_table_has_forced_row_level_security_and_policies_that_name_the_scope(owner):
     tables = {
         row["relname"]: row

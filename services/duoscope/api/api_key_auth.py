@@ -51,7 +51,8 @@ async def machine(
 
     Raises:
         DuoscopeError: UNAUTHENTICATED `api-key-invalid`; FORBIDDEN `address-not-allowed`, or `api-key-not-accepted` for
-            a route that is not for machines; UNAVAILABLE while the key cannot be checked.
+            a route that is not for machines, and for a key that is for browsers only; UNAVAILABLE while the key cannot
+            be checked.
     """
     handler = connection.scope["route_handler"]
     endpoint = f"{connection.scope.get('method', '')} {connection.scope.get('path_template') or 'api'}"
@@ -59,12 +60,10 @@ async def machine(
     key = keys.verify_cached(presented, address) or await keys.verify(presented, address, endpoint)
     connection.scope["state"][ANSWERED] = partial(keys.count, key, endpoint, address)
     guards = cast("tuple[object, ...]", handler.guards or ())
+    if key.is_browser_only:
+        raise _not_accepted("This API key is for browsers only: it sends telemetry, over OTLP/HTTP, and reads nothing.")
     if not any(getattr(guard, "permission", None) in READS.values() for guard in guards):
-        raise DuoscopeError(
-            ErrorKind.FORBIDDEN,
-            "api-key-not-accepted",
-            "An API key reads telemetry here, and nothing else: log in for this.",
-        )
+        raise _not_accepted("An API key reads telemetry here, and nothing else: log in for this.")
     return Principal(
         scope=key.scope,
         user_id=key.api_key_id,
@@ -79,3 +78,7 @@ async def machine(
             request_id=caller.request_id,
         ),
     )
+
+
+def _not_accepted(message: str) -> DuoscopeError:
+    return DuoscopeError(ErrorKind.FORBIDDEN, "api-key-not-accepted", message)

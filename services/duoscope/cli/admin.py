@@ -179,15 +179,32 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
     help="A permission of the key; can be given several times. [default: send all signals]",
 )
 @click.option("--expires-in-days", type=click.IntRange(min=1), metavar="DAYS", help="Never, if not given.")
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(min=1),
+    metavar="REQUESTS",
+    help="Requests per minute. [default: no limit; 6000 with --browser-only]",
+)
+@click.option(
+    "--allowed-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Pages that may send with it, such as https://shop.example.com, or * for all; can be given several times.",
+)
+@click.option("--browser-only", "is_browser_only", is_flag=True, help="For pages, which everybody can read.")
 @settings_options("data_dir")
 @json_option
-def create_api_key(
+def create_api_key(  # noqa: PLR0917 - click passes them by name
     settings: Settings,
     tenant_id: UUID,
     name: str,
     allow: tuple[str, ...],
     expires_in_days: int | None,
+    rate_limit: int | None,
+    allowed_origins: tuple[str, ...],
     *,
+    is_browser_only: bool,
     as_json: bool,
 ) -> None:
     """Create an API key with which a collector or SDK sends telemetry for a tenant. It is shown once."""
@@ -201,8 +218,11 @@ def create_api_key(
             hasher,
             tenant_id=tenant_id,
             name=name,
-            permissions=allow or PERMISSIONS,
+            permissions=allow,
             expires_at=expires_at,
+            rate_limit=rate_limit,
+            allowed_origins=allowed_origins,
+            is_browser_only=is_browser_only,
         ),
     )
     if as_json:

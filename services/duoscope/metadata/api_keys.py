@@ -1,7 +1,7 @@
 """API keys: rows and permissions. The form of a key and its verification are in identity/api_keys/."""
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -13,17 +13,21 @@ from duoscope.kernel.ids import new_id
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import CONTAINS, Listing
 from duoscope.net.addresses import Network, parse_networks
+from duoscope.net.origins import parse_origins
 from duoscope.stores.postgres import Record, Transaction
 
 PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
 """The default permissions of a key: to send telemetry."""
 READ_PERMISSIONS: Final = frozenset({"traces:read", "metrics:read", "logs:read"})
 ALL_PERMISSIONS: Final = PERMISSIONS | READ_PERMISSIONS
+BROWSER_PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write"})
+"""What a key for browsers only may be permitted. Everybody who can open the page has the key."""
 
 NAME_CHARS_MAX: Final = 200
 DESCRIPTION_CHARS_MAX: Final = 2000
 REASON_CHARS_MAX: Final = 500
 ADDRESSES_MAX: Final = 100
+ORIGINS_MAX: Final = 50
 RATE_LIMIT_MAX: Final = 10_000_000
 """In requests per minute."""
 
@@ -46,6 +50,8 @@ class ApiKey:
     usage_count: int
     rate_limit: int | None
     allowed_addresses: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    is_browser_only: bool
     rotated_at: datetime | None
     grace_period_expires_at: datetime | None
     revoked_reason: str | None
@@ -87,6 +93,8 @@ class Credential:
     retention_days: int
     rate_limit: int | None
     allowed_addresses: tuple[Network, ...]
+    allowed_origins: tuple[str, ...]
+    is_browser_only: bool
     own_limits: tuple[tuple[str, int], ...]
     organization_limits: tuple[tuple[str, int], ...]
 
@@ -95,13 +103,23 @@ _STATUS: Final = "CASE WHEN status = 'active' AND expires_at <= now() THEN 'expi
 _COLUMNS: Final = (
     "organization_id, workspace_id, tenant_id, api_key_id, key_id, name, description, "
     f"{_STATUS} AS status, expires_at, "
-    "last_used_at, last_used_ip, usage_count, rate_limit, allowed_addresses::text[] AS allowed_addresses, rotated_at, "
-    "grace_period_expires_at, revoked_reason, revoked_by, revoked_at, created_at, updated_at, "
+    "last_used_at, last_used_ip, usage_count, rate_limit, allowed_addresses::text[] AS allowed_addresses, "
+    "allowed_origins, is_browser_only, rotated_at, grace_period_expires_at, revoked_reason, revoked_by, revoked_at, "
+    "created_at, updated_at, "
     "coalesce((SELECT array_agg(p.permission ORDER BY p.permission) "
     "FROM api_key_permissions p WHERE p.tenant_id = api_keys.tenant_id AND p.api_key_id = api_keys.api_key_id), '{}') "
     "AS permissions"
 )
-
+_WITH_PLACES: Final = """
+        FROM api_keys k
+        JOIN tenants t USING (organization_id, workspace_id, tenant_id)
+        JOIN workspaces w USING (organization_id, workspace_id)
+        JOIN organizations o USING (organization_id)"""
+_IS_VALID: Final = """((k.status = 'active' OR k.status = 'rotated' AND k.grace_period_expires_at > now()) IS TRUE
+                AND coalesce(k.expires_at > now(), true)
+                AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
+                AND o.is_active AND o.deleted_at IS NULL)"""
+"""Whether a key can be used now."""
 
 LISTING: Final = Listing(
     name="api-keys",
@@ -123,6 +141,7 @@ def from_row(row: Record) -> ApiKey:
     values = dict(row)
     values["permissions"] = tuple(row["permissions"])
     values["allowed_addresses"] = tuple(row["allowed_addresses"])
+    values["allowed_origins"] = tuple(row["allowed_origins"])
     return ApiKey(**values)
 
 
@@ -150,6 +169,23 @@ def check_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(network) for network in networks)
 
 
+def check_origins(origins: Collection[str]) -> tuple[str, ...]:
+    """Bring origins into the form that browsers send, sort, and remove repetitions.
+
+    Raises:
+        DuoscopeError: INVALID for what is no origin, for `*` beside others, and for too many.
+    """
+    try:
+        parsed = parse_origins(origins)
+    except ValueError as error:
+        raise invalid(
+            f"allowed_origins: {error}. Write scheme://host or scheme://host:port, such as https://shop.example.com."
+        ) from error
+    if len(parsed) > ORIGINS_MAX:
+        raise invalid(f"allowed_origins may have {ORIGINS_MAX} entries at the most.")
+    return parsed
+
+
 async def create(
     tx: Transaction,
     *,
@@ -161,6 +197,8 @@ async def create(
     expires_at: datetime | None = None,
     rate_limit: int | None = None,
     allowed_addresses: Iterable[str] = (),
+    allowed_origins: Collection[str] = (),
+    is_browser_only: bool = False,
 ) -> UUID:
     """Create a key in the transaction's tenant. Returns its api_key_id."""
     chosen = check_permissions(permissions)
@@ -168,10 +206,11 @@ async def create(
     with taken("api-key", "key_id"):
         await tx.execute(
             "INSERT INTO api_keys (organization_id, workspace_id, tenant_id, api_key_id, key_id, secret_hash, name, "
-            "description, expires_at, rate_limit, allowed_addresses) VALUES (app_organization_id(), "
-            "app_workspace_id(), app_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8::text[]::cidr[])",
+            "description, expires_at, rate_limit, allowed_addresses, allowed_origins, is_browser_only) "
+            "VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), $1, $2, $3, $4, $5, $6, $7, "
+            "$8::text[]::cidr[], $9, $10)",
             *(api_key_id, key_id, secret_hash, name, description, expires_at, rate_limit),
-            list(check_addresses(allowed_addresses)),
+            *(list(check_addresses(allowed_addresses)), list(check_origins(allowed_origins)), is_browser_only),
         )
     await tx.execute(
         "INSERT INTO api_key_permissions (organization_id, workspace_id, tenant_id, api_key_id, permission) "
@@ -206,13 +245,13 @@ async def list_all(tx: Transaction) -> list[ApiKey]:
 
 
 async def change(tx: Transaction, key: ApiKey) -> None:
-    """Save name, description, rate_limit, allowed_addresses and expires_at as `key` has them."""
+    """Save name, description, rate_limit, allowed_addresses, allowed_origins and expires_at as `key` has them."""
     await tx.execute(
         "UPDATE api_keys SET name = $3, description = $4, rate_limit = $5, allowed_addresses = $6::text[]::cidr[], "
-        "expires_at = $7, status = CASE WHEN status = 'expired' THEN 'active' ELSE status END "
+        "expires_at = $7, allowed_origins = $8, status = CASE WHEN status = 'expired' THEN 'active' ELSE status END "
         "WHERE tenant_id = $1 AND api_key_id = $2",
         *(key.tenant_id, key.api_key_id, key.name, key.description, key.rate_limit),
-        *(list(key.allowed_addresses), key.expires_at),
+        *(list(key.allowed_addresses), key.expires_at, list(key.allowed_origins)),
     )
 
 
@@ -246,14 +285,11 @@ async def find_credential(tx: Transaction, key_id: str) -> Credential | None:
 async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str, Credential]:
     """Find the credentials of many keys, by key_id. Needs a platform transaction."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT k.organization_id, k.workspace_id, k.tenant_id, k.api_key_id, k.key_id, k.name, k.secret_hash,
             CASE WHEN k.grace_period_expires_at > now() THEN k.previous_secret_hash END AS previous_secret_hash,
             extract(epoch FROM k.grace_period_expires_at - now())::float8 AS previous_valid_for_s,
-            (k.status = 'active' OR k.status = 'rotated' AND k.grace_period_expires_at > now()) IS TRUE
-                AND coalesce(k.expires_at > now(), true)
-                AND t.is_active AND t.deleted_at IS NULL AND w.is_active AND w.deleted_at IS NULL
-                AND o.is_active AND o.deleted_at IS NULL AS is_valid,
+            {_IS_VALID} AS is_valid,
             extract(epoch FROM least(
                 k.expires_at, CASE WHEN k.status = 'rotated' THEN k.grace_period_expires_at END
             ) - now())::float8 AS valid_for_s,
@@ -262,18 +298,16 @@ async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str,
                 WHERE p.tenant_id = k.tenant_id AND p.api_key_id = k.api_key_id
             ) AS permissions,
             (t.settings ->> 'retention_days')::integer AS retention_days, k.rate_limit,
-            k.allowed_addresses::text[] AS allowed_addresses, coalesce(t.settings -> 'limits', '{}') AS own_limits,
-            coalesce((SELECT limits FROM organization_limits l WHERE l.organization_id = k.organization_id), '{}')
+            k.allowed_addresses::text[] AS allowed_addresses, k.allowed_origins, k.is_browser_only,
+            coalesce(t.settings -> 'limits', '{{}}') AS own_limits,
+            coalesce((SELECT limits FROM organization_limits l WHERE l.organization_id = k.organization_id), '{{}}')
                 AS organization_limits,
             coalesce((
                 SELECT jsonb_agg(other.settings -> 'limits') FROM tenants other
                 WHERE other.organization_id = k.organization_id AND other.deleted_at IS NULL
                     AND other.settings ? 'limits'
             ), '[]') AS limits_of_tenants
-        FROM api_keys k
-        JOIN tenants t USING (organization_id, workspace_id, tenant_id)
-        JOIN workspaces w USING (organization_id, workspace_id)
-        JOIN organizations o USING (organization_id)
+        {_WITH_PLACES}
         WHERE k.key_id = ANY ($1::text[])
         """,
         list(key_ids),
@@ -281,9 +315,19 @@ async def find_credentials(tx: Transaction, key_ids: Sequence[str]) -> dict[str,
     return {row["key_id"]: _credential(row) for row in rows}
 
 
+async def find_allowed_origins(tx: Transaction) -> frozenset[str]:
+    """The origins that any key which works now allows, of all tenants. Needs a platform transaction."""
+    rows = await tx.fetch(
+        f"SELECT DISTINCT unnest(k.allowed_origins) AS origin {_WITH_PLACES} "
+        f"WHERE k.allowed_origins <> '{{}}' AND {_IS_VALID}"
+    )
+    return frozenset(row["origin"] for row in rows)
+
+
 def _credential(row: Record) -> Credential:
     values: dict[str, Any] = dict(row)
     values["permissions"] = frozenset(row["permissions"])
+    values["allowed_origins"] = tuple(row["allowed_origins"])
     values["allowed_addresses"] = tuple(ipaddress.ip_network(text) for text in row["allowed_addresses"])
     values["own_limits"] = tuple(sorted(row["own_limits"].items()))
     of_tenants = values.pop("limits_of_tenants")

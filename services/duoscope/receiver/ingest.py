@@ -17,6 +17,7 @@ import xxhash
 from prometheus_client import Counter
 
 from duoscope.background.driver import Driver, Running
+from duoscope.identity.api_keys.origins import AllowedOrigins, WrongOriginError, require_origin
 from duoscope.identity.api_keys.verifier import OTLP, ApiKeyVerifier, IngestPrincipal, WrongAddressError
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
@@ -37,7 +38,7 @@ from duoscope.receiver.durability.storing import Storing
 from duoscope.receiver.refusals import RejectionCounter
 from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import Signal
-from duoscope.receiver.status import Accepted
+from duoscope.receiver.status import STATUSES, Accepted
 from duoscope.stores.clickhouse import TelemetryStore
 from duoscope.telemetry.usage.reasons import explanation
 
@@ -164,6 +165,11 @@ class Ingest:
         """The memory for requests, over all tenants."""
         return self._budget
 
+    @property
+    def origins(self) -> AllowedOrigins:
+        """The origins of pages that any key allows."""
+        return self._keys.origins
+
     async def authenticate(
         self, headers: Mapping[str, str], signal: Signal, address: str | None = None, endpoint: str = OTLP
     ) -> IngestPrincipal:
@@ -177,17 +183,21 @@ class Ingest:
 
         Raises:
             DuoscopeError: UNAUTHENTICATED without a key or with a wrong one, FORBIDDEN for a key that is not allowed
-                from the address, UNAVAILABLE while the key cannot be checked.
+                from the address or from a page of the `origin`, UNAVAILABLE while the key cannot be checked.
         """
         try:
             presented = _presented_key(headers)
             principal = self._keys.verify_cached(presented, address)
-            return principal or await self._keys.verify(presented, address, endpoint)
+            principal = principal or await self._keys.verify(presented, address, endpoint)
+            require_origin(principal, headers.get("origin"))
         except DuoscopeError as error:
-            if isinstance(error, WrongAddressError):
+            if isinstance(error, WrongOriginError):
+                self._keys.count(error.principal, endpoint, address, STATUSES[error.kind][1])
+            if isinstance(error, (WrongAddressError, WrongOriginError)):
                 self._refusals.count(error.principal, signal, error.code)
             answering.requests.labels(signal.name, error.code).inc()
             raise
+        return principal
 
     def answering(
         self, principal: IngestPrincipal, signal: Signal, address: str | None = None, endpoint: str = OTLP

@@ -149,3 +149,5 @@ async def test_a_trial_that_is_started_again_has_a_password_that_works_until_the
 async def test_only_a_trial_begins_without_a_second_factor(metadata_store, hasher, tmp_path, owner, is_trial):
     await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS, is_trial=is_trial)
     assert json.loads(await owner.fetchval("SELECT settings FROM organizations")) == {"mfa_required": not is_trial}
+    # And takes telemetry from any page at once.
+    assert await owner.fetchval("SELECT allowed_origins FROM api_keys") == (["*"] if is_trial else [])

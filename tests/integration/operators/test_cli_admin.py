@@ -94,6 +94,23 @@ def test_a_tenant_with_user_and_key(migrated, tenant_id):
 
     key = json.loads(migrated("admin", "create-api-key", "--tenant", tenant_id, "--allow", "logs:write", "--json"))
     assert key["permissions"] == ["logs:write"]
+    for_pages = ("admin", "create-api-key", "--tenant", tenant_id, "--browser-only")
+    assert "needs allowed_origins" in migrated(*for_pages, code=2)
+    for_pages = (
+        *for_pages,
+        "--allowed-origin",
+        "https://shop.example.com",
+        "--allowed-origin",
+        "http://localhost:3000",
+    )
+    assert "read permission" in migrated(*for_pages, "--allow", "logs:read", code=2)
+    assert json.loads(migrated(*for_pages, "--rate-limit", "60", "--json"))["permissions"] == [
+        "logs:write", "metrics:write", "traces:write",
+    ]  # fmt: skip
+    of_pages = next(k for k in json.loads(migrated("admin", "list-api-keys", "--json")) if k["is_browser_only"])
+    assert (of_pages["rate_limit"], of_pages["allowed_origins"]) == (
+        60, ["http://localhost:3000", "https://shop.example.com"],
+    )  # fmt: skip
     listed = migrated("admin", "list-api-keys", "--tenant", tenant_id)
     assert key["key_id"] in listed
     assert key["api_key"].partition(".")[2] not in listed

@@ -26,6 +26,9 @@ class IngestPrincipal:
         name: the key's.
         rate_limit: requests per minute; None for no limit of its own. Admission enforces it.
         allowed_addresses: from which it may be used; empty for everywhere. Verification has checked that.
+        allowed_origins: of the pages that may send with it; empty if it is not for pages. `origins.require_origin`
+            checks that.
+        is_browser_only: whether only pages may send with it.
         own_limits: of the tenant, by name (kernel/ingest_limits.py). Admission enforces them.
         organization_limits: of all tenants of the organization together (kernel/organization_limits.py). Admission
             enforces them.
@@ -39,6 +42,8 @@ class IngestPrincipal:
     name: str = ""
     rate_limit: int | None = None
     allowed_addresses: tuple[Network, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    is_browser_only: bool = False
     own_limits: tuple[tuple[str, int], ...] = ()
     organization_limits: tuple[tuple[str, int], ...] = ()
 

@@ -24,13 +24,16 @@ from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import api_keys
-from duoscope.metadata.api_keys import RATE_LIMIT_MAX, ApiKey
+from duoscope.metadata.api_keys import BROWSER_PERMISSIONS, RATE_LIMIT_MAX, READ_PERMISSIONS, ApiKey
 from duoscope.net.addresses import Network, parse_networks
+from duoscope.net.origins import ANY
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 Fields = dict[str, Any] | None
 GRACE_DEFAULT_S: Final = 24 * 3600
 GRACE_MAX_S: Final = 30 * 24 * 3600
+BROWSER_RATE_LIMIT_DEFAULT: Final = 6_000
+"""Requests per minute of a key for browsers: what 500 open pages send that export every five seconds."""
 
 HELD_FOR: Final = {
     "traces:write": "trace:write",
@@ -73,6 +76,8 @@ class KeyWish:
     expires_at: datetime | None = None
     rate_limit: int | None = None
     allowed_addresses: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    is_browser_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class ApiKeyManagement:
             return await create(tx, holder.actor, new, secret_hash, wish)
 
     async def change(self, holder: Holder, api_key_id: UUID, fields: dict[str, Any]) -> ApiKey:
-        """Change a key's name, description, rate_limit, allowed_addresses or expires_at.
+        """Change a key's name, description, rate_limit, allowed_addresses, allowed_origins or expires_at.
 
         Raises:
             DuoscopeError: INVALID, NOT_FOUND, CONFLICT `api-key-revoked`; FORBIDDEN `beyond-own-permissions` if the
@@ -115,10 +120,13 @@ class ApiKeyManagement:
         """
         if "allowed_addresses" in fields:
             fields |= {"allowed_addresses": api_keys.check_addresses(fields["allowed_addresses"])}
+        if "allowed_origins" in fields:
+            fields |= {"allowed_origins": api_keys.check_origins(fields["allowed_origins"])}
         async with self._store.open(holder.scope, "api_keys.change") as tx:
             before = await _living(tx, api_key_id)
             after = dataclasses.replace(before, **fields)
             _check(after.rate_limit, fields.get("expires_at"))
+            _check_pages(after)
             if after == before:
                 return before
             if _may_do(after) != _may_do(before):
@@ -162,7 +170,13 @@ class ApiKeyManagement:
 
 
 async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, wish: KeyWish) -> Made:
-    """Create a key in the transaction's tenant, or in the one that a platform transaction has entered."""
+    """Create a key in the transaction's tenant, or in the one that a platform transaction has entered.
+
+    A key for browsers only gets a rate limit if `wish` has none.
+    """
+    if wish.is_browser_only and wish.rate_limit is None:
+        wish = dataclasses.replace(wish, rate_limit=BROWSER_RATE_LIMIT_DEFAULT)
+    _check_pages(wish)
     _check(wish.rate_limit, wish.expires_at)
     api_key_id = await api_keys.create(
         tx,
@@ -174,6 +188,8 @@ async def create(tx: Transaction, actor: Actor, new: NewKey, secret_hash: str, w
         expires_at=wish.expires_at,
         rate_limit=wish.rate_limit,
         allowed_addresses=wish.allowed_addresses,
+        allowed_origins=wish.allowed_origins,
+        is_browser_only=wish.is_browser_only,
     )
     key = await api_keys.get(tx, api_key_id)
     assert key is not None
@@ -225,8 +241,25 @@ def _check(rate_limit: int | None, expires_at: datetime | None) -> None:
         raise invalid("expires_at must be in the future; to end a key now, revoke it.")
 
 
+def _check_pages(key: ApiKey | KeyWish) -> None:
+    """Everybody who can open a page has its key, so such a key only sends."""
+    if key.allowed_origins and not READ_PERMISSIONS.isdisjoint(key.permissions):
+        raise invalid(
+            "A key with allowed_origins is in pages, where everybody can read it: it cannot have a read permission. "
+            "Make another key for reading."
+        )
+    if not key.is_browser_only:
+        return
+    if not key.allowed_origins:
+        raise invalid('A key for browsers only needs allowed_origins, such as ["https://shop.example.com"].')
+    if not BROWSER_PERMISSIONS.issuperset(key.permissions):
+        raise invalid(f"A key for browsers only may have no permissions but {', '.join(sorted(BROWSER_PERMISSIONS))}.")
+    if key.rate_limit is None:
+        raise invalid("A key for browsers only needs a rate_limit, because everybody can read it in the page.")
+
+
 def _may_do(key: ApiKey) -> tuple[object, ...]:
-    return key.expires_at, key.rate_limit, key.allowed_addresses
+    return key.expires_at, key.rate_limit, key.allowed_addresses, key.allowed_origins
 
 
 def _is_narrower(before: ApiKey, after: ApiKey) -> bool:
@@ -237,7 +270,11 @@ def _is_narrower(before: ApiKey, after: ApiKey) -> bool:
     is_no_faster = before.rate_limit is None or (after.rate_limit is not None and after.rate_limit <= before.rate_limit)
     old, new = parse_networks(before.allowed_addresses), parse_networks(after.allowed_addresses)
     is_within = not old or (bool(new) and all(any(_is_part(each, of) for of in old) for each in new))
-    return ends_no_later and is_no_faster and is_within
+    has_no_more_pages = after.allowed_origins == before.allowed_origins or (
+        bool(after.allowed_origins)
+        and (ANY in before.allowed_origins or set(after.allowed_origins) <= set(before.allowed_origins))
+    )
+    return ends_no_later and is_no_faster and is_within and has_no_more_pages
 
 
 def _is_part(network: Network, of: Network) -> bool:

@@ -52,6 +52,8 @@ class OfflineKey:
     retention_days: int
     rate_limit: int | None
     allowed_addresses: tuple[str, ...]
+    allowed_origins: tuple[str, ...] = ()
+    is_browser_only: bool = False
     own_limits: tuple[tuple[str, int], ...] = ()
     organization_limits: tuple[tuple[str, int], ...] = ()
 
@@ -104,6 +106,7 @@ def _key(entry: dict[str, Any]) -> OfflineKey:
     values.update({name: UUID(entry[name]) for name in _IDS})
     values.update(digest=bytes.fromhex(entry["digest"]), proof=bytes.fromhex(entry["proof"]))
     values.update(signals=tuple(entry["signals"]), allowed_addresses=tuple(entry["allowed_addresses"]))
+    values.update(allowed_origins=tuple(entry.get("allowed_origins", ())))
     for limits in ("own_limits", "organization_limits"):
         values[limits] = tuple((str(name), int(value)) for name, value in entry.get(limits, ()))
     return OfflineKey(**values)

@@ -92,6 +92,7 @@ class ApiKeyUpkeep:
     async def _listen(self, job: Running) -> None:
         async def connected() -> None:
             # Checks everything that changed while nobody listened. Listening began before this, so no change is missed.
+            self._verifier.origins.doubt()
             await self._verifier.recheck()
             self.listening.set()
             job.note_progress()
@@ -99,13 +100,14 @@ class ApiKeyUpkeep:
         await self._store.listen(CHANNEL, heard=self.heard, connected=connected)
 
     def heard(self, text: str) -> None:
-        """Handle a notification of migration 0008: what changed, and its id."""
+        """Handle a notification of migrations 0008 and 0019: what changed, and its id."""
         kind, _, identifier = text.partition(":")
         try:
             changed = UUID(identifier)
         except ValueError:
             _log.warning("an unknown notice of API keys", extra={"detail": text[:100]})
             return
+        self._verifier.origins.doubt()
         if kind == "revoked":
             self._verifier.drop(changed)
         elif kind in _PLACES:

@@ -22,6 +22,7 @@ from uuid import UUID
 from duoscope.identity.api_keys.entries import IngestPrincipal, Uses, Verified
 from duoscope.identity.api_keys.form import NewKey, generate, parse
 from duoscope.identity.api_keys.offline import OfflineKey, OfflineKeys
+from duoscope.identity.api_keys.origins import AllowedOrigins
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.kernel.scope import PlatformScope, Scope
@@ -100,6 +101,7 @@ class ApiKeyVerifier:
         self._heard: OrderedDict[UUID, int] = OrderedDict()
         self.on_removal: Callable[[], object] = lambda: None
         """Called when a key stopped working: what is kept for a restart is out of date."""
+        self.origins = AllowedOrigins(store, clock)
         self.offline = offline
         if offline is not None:
             self._restore(offline)
@@ -241,6 +243,8 @@ class ApiKeyVerifier:
                 retention_days=entry.principal.retention_days,
                 rate_limit=entry.principal.rate_limit,
                 allowed_addresses=tuple(str(network) for network in entry.principal.allowed_addresses),
+                allowed_origins=entry.principal.allowed_origins,
+                is_browser_only=entry.principal.is_browser_only,
                 own_limits=entry.principal.own_limits,
                 organization_limits=entry.principal.organization_limits,
             )
@@ -268,6 +272,8 @@ class ApiKeyVerifier:
                     key.name,
                     key.rate_limit,
                     parse_networks(key.allowed_addresses),
+                    key.allowed_origins,
+                    key.is_browser_only,
                     key.own_limits,
                     key.organization_limits,
                 ),
@@ -277,6 +283,7 @@ class ApiKeyVerifier:
                 ends_at=now + left_s,
                 is_doubted=True,
             )
+        self.origins.assume(origin for known in self._verified.values() for origin in known.principal.allowed_origins)
 
     def _is_good_for_now(self, known: Verified) -> bool:
         now = self._clock()
@@ -376,6 +383,8 @@ class ApiKeyVerifier:
             credential.name,
             credential.rate_limit,
             credential.allowed_addresses,
+            credential.allowed_origins,
+            credential.is_browser_only,
             credential.own_limits,
             credential.organization_limits,
         )

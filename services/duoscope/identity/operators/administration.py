@@ -196,11 +196,26 @@ async def create_api_key(
     *,
     tenant_id: UUID,
     name: str,
-    permissions: Iterable[str] = api_keys.PERMISSIONS,
+    permissions: Iterable[str] | None = None,
     expires_at: datetime | None = None,
+    rate_limit: int | None = None,
+    allowed_origins: tuple[str, ...] = (),
+    is_browser_only: bool = False,
 ) -> CreatedApiKey:
-    """Create a key for a tenant. Raises NOT_FOUND for the tenant, INVALID for the permissions."""
-    wish = KeyWish(name=name, permissions=api_keys.check_permissions(permissions), expires_at=expires_at)
+    """Create a key for a tenant. By default it may send all that a key of its kind may.
+
+    Raises:
+        DuoscopeError: NOT_FOUND for the tenant, INVALID for what a key cannot have.
+    """
+    default = api_keys.BROWSER_PERMISSIONS if is_browser_only else api_keys.PERMISSIONS
+    wish = KeyWish(
+        name=name,
+        permissions=api_keys.check_permissions(permissions or default),
+        expires_at=expires_at,
+        rate_limit=rate_limit,
+        allowed_origins=allowed_origins,
+        is_browser_only=is_browser_only,
+    )
     new = form.generate()
     secret_hash = await hasher.hash(new.secret)
     async with store.open_platform(_OPERATOR, "admin.create_api_key") as tx:

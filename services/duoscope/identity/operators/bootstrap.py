@@ -25,6 +25,7 @@ from duoscope.identity.passwords.rules import generated
 from duoscope.kernel.actor import system
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import api_keys, organizations, tenants, users
+from duoscope.net.origins import ANY
 from duoscope.stores.postgres import MetadataStore
 
 ADMIN_EMAIL = "admin@duoscope.local"
@@ -119,7 +120,12 @@ async def bootstrap(
                 system("first start"),
                 new_key,
                 await hasher.hash(new_key.secret),
-                KeyWish(name="First key", permissions=tuple(sorted(api_keys.PERMISSIONS))),
+                KeyWish(
+                    name="First key",
+                    permissions=tuple(sorted(api_keys.PERMISSIONS)),
+                    # So that a page can be tried at once. Whoever sends needs the key all the same.
+                    allowed_origins=(ANY,) if is_trial else (),
+                ),
             )
             credentials = Credentials(
                 api_url=api_url,

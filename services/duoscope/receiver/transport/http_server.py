@@ -1,7 +1,8 @@
 """OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain, gzip or zstd.
 
-A plain ASGI application: three paths, raw bytes in, a few bytes out. Errors carry google.rpc.Status in the encoding of
-the request, as the specification requires. Memory for a request is reserved before it is used, from its first byte on.
+A plain ASGI application: three paths, raw bytes in, a few bytes out; and `OPTIONS`, with which browsers ask before a
+page sends. Errors carry google.rpc.Status in the encoding of the request, as the specification requires. Memory for a
+request is reserved before it is used, from its first byte on.
 Connections and their timeouts are handled by `net/http_listener.py`, also for the API's port.
 """
 
@@ -41,6 +42,7 @@ from duoscope.receiver.status import (
     unexpected,
 )
 from duoscope.receiver.transport.compression import GZIP, ZSTD, inflate
+from duoscope.receiver.transport.cross_origin import Asker, Headers, is_preflight
 from duoscope.receiver.transport.json_encoding import to_protobuf
 
 _log = logging.getLogger(__name__)
@@ -73,17 +75,31 @@ class HttpApplication:
             return
         headers = _headers(scope)
         encoding = _encoding(headers)
+        asker = Asker(self._ingest.origins, headers)
         try:
-            message = await self._export(scope, headers, receive)
+            if scope["path"] in _BY_PATH and is_preflight(scope["method"], headers):
+                await _allow(send, await asker.preflight())
+                return
+            message = await self._export(scope, headers, receive, asker)
         except DuoscopeError as error:
-            await _refuse(send, error, encoding)
+            await _refuse(send, error, encoding, await asker.headers())
         except GoneError:
             return
         except Exception:  # noqa: BLE001 - the client must hear that the data is not at fault
             _log.exception("%s over HTTP failed", scope["path"])
-            await _refuse(send, unexpected(), encoding)
+            await _refuse(send, unexpected(), encoding, await asker.headers())
         else:
-            await _answer(send, 200, message, encoding)
+            await _answer(send, 200, message, encoding, await asker.headers())
+
+    def refusing(self, error: DuoscopeError) -> Application:
+        """An application that answers every request with `error`, in the request's encoding."""
+
+        async def refuse(scope: Scope, _receive: Receive, send: Send) -> None:
+            headers = _headers(scope)
+            readable = Asker(self._ingest.origins, headers).headers_at_once()
+            await _refuse(send, error, _encoding(headers), readable)
+
+        return refuse
 
     async def _say_ready(self, send: Send) -> None:
         """Answer a probe: 200, or 503 while telemetry goes to disk. Requests are accepted either way.
@@ -102,7 +118,7 @@ class HttpApplication:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _export(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Message:
+    async def _export(self, scope: Scope, headers: dict[str, str], receive: Receive, asker: Asker) -> Message:
         signal = _BY_PATH.get(scope["path"])
         if signal is None:
             raise DuoscopeError(
@@ -112,7 +128,7 @@ class HttpApplication:
             raise DuoscopeError(ErrorKind.METHOD_NOT_ALLOWED, "method-not-allowed", "OTLP is sent with POST.")
         address = client_behind((scope["client"] or (None,))[0], headers.get(FORWARDED_FOR, ""), self._trusted)
         endpoint = _ENDPOINTS[signal.name]
-        principal = await self._ingest.authenticate(headers, signal, address, endpoint)
+        principal = asker.principal = await self._ingest.authenticate(headers, signal, address, endpoint)
         with self._ingest.answering(principal, signal, address, endpoint):
             return response(signal, await self._accept(principal, signal, headers, receive))
 
@@ -154,7 +170,7 @@ def http_server(
     connections_max: int = limits.INGEST_CONNECTIONS_MAX,
 ) -> HttpServer:
     """The OTLP/HTTP port, which serves `application`; connections of `trusted` proxies have no limit by address."""
-    refusals = Refusals(refusing, _in_json, b"content-type: application/json\r\n", busy(), shutting_down())
+    refusals = Refusals(application.refusing, _in_json, b"content-type: application/json\r\n", busy(), shutting_down())
     bounds = Bounds(
         connections_max,
         min(connections_max, limits.INGEST_CONNECTIONS_ADDRESS_MAX),
@@ -162,15 +178,6 @@ def http_server(
         trusted,
     )
     return HttpServer(application, refusals, bounds, context=tls.http_context() if tls else None)
-
-
-def refusing(error: DuoscopeError) -> Application:
-    """An application that answers every request with `error`, in the request's encoding."""
-
-    async def refuse(scope: Scope, _receive: Receive, send: Send) -> None:
-        await _refuse(send, error, _encoding(_headers(scope)))
-
-    return refuse
 
 
 def _in_json(error: DuoscopeError) -> bytes:
@@ -236,8 +243,14 @@ async def _read(headers: dict[str, str], receive: Receive, reservation: Reservat
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _refuse(send: Send, error: DuoscopeError, encoding: str) -> None:
-    headers: list[tuple[bytes, bytes]] = []
+async def _allow(send: Send, headers: Headers) -> None:
+    """Answer a preflight."""
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body"})
+
+
+async def _refuse(send: Send, error: DuoscopeError, encoding: str, readable: Headers) -> None:
+    headers = [*readable]
     pause_s = retry_after_s(error)
     if pause_s is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(pause_s))).encode()))
@@ -249,14 +262,12 @@ async def _refuse(send: Send, error: DuoscopeError, encoding: str) -> None:
     await _answer(send, STATUSES[error.kind][1], rpc_status(error), encoding, headers)
 
 
-async def _answer(
-    send: Send, status: int, body: Message, encoding: str, extra: list[tuple[bytes, bytes]] | None = None
-) -> None:
+async def _answer(send: Send, status: int, body: Message, encoding: str, extra: Headers) -> None:
     payload = json_format.MessageToJson(body, indent=None).encode() if encoding == JSON else body.SerializeToString()
     headers = [
         (b"content-type", encoding.encode()),
         (b"content-length", str(len(payload)).encode()),
-        *(extra or ()),
+        *extra,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": payload})

@@ -39,6 +39,8 @@ CUTS: Final[Mapping[str, str]] = {
 
 REFUSALS: Final[Mapping[str, str]] = {
     "address-not-allowed": "the API key may not be used from the address that it was sent from",
+    "origin-not-allowed": "the API key may not be used by pages of the origin that it was sent from",
+    "origin-missing": "the API key is for browsers only, and was sent without an Origin, or over gRPC",
     "signal-not-permitted": "the API key may not send this signal",
     "items-limited": "the tenant or the key sends more items than it may; clients send the request again",
     "bytes-limited": "the tenant or the key sends more bytes than it may; clients send the request again",

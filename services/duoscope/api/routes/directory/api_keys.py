@@ -15,12 +15,26 @@ from duoscope.api.bodies import shown
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.listing import NameFilter, PagingDependency
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
-from duoscope.identity.api_keys.management import GRACE_DEFAULT_S, GRACE_MAX_S, ApiKeyManagement, KeyWish, Made
+from duoscope.identity.api_keys.management import (
+    BROWSER_RATE_LIMIT_DEFAULT,
+    GRACE_DEFAULT_S,
+    GRACE_MAX_S,
+    ApiKeyManagement,
+    KeyWish,
+    Made,
+)
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import api_key_usage_logs, api_keys
 from duoscope.metadata.api_key_usage_logs import UsageLog
-from duoscope.metadata.api_keys import ADDRESSES_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, RATE_LIMIT_MAX
+from duoscope.metadata.api_keys import (
+    ADDRESSES_MAX,
+    DESCRIPTION_CHARS_MAX,
+    NAME_CHARS_MAX,
+    ORIGINS_MAX,
+    RATE_LIMIT_MAX,
+)
+from duoscope.net.origins import ORIGIN_CHARS_MAX
 
 Services = NamedDependency[SkipValidation[ApiServices]]
 Permission = Literal[
@@ -47,6 +61,25 @@ _Addresses = Annotated[
 ]
 
 
+_Origins = Annotated[
+    list[Annotated[str, Meta(max_length=ORIGIN_CHARS_MAX)]],
+    Meta(
+        max_length=ORIGINS_MAX,
+        description="Origins of the pages that may send with it over OTLP/HTTP, `scheme://host` or "
+        "`scheme://host:port`, or `*` alone for all; empty if it is not for pages. Not with a read permission.",
+        examples=[["https://shop.example.com"]],
+    ),
+]
+_IsBrowserOnly = Annotated[
+    bool,
+    Meta(
+        description="For pages, where everybody can read it: it needs `allowed_origins`, only sends telemetry, and has "
+        f"a `rate_limit`, {BROWSER_RATE_LIMIT_DEFAULT} if none is given. Requests without an Origin are refused. "
+        "Cannot be changed."
+    ),
+]
+
+
 class ApiKey(Struct, frozen=True, kw_only=True):
     """An API key, without its secret."""
 
@@ -65,6 +98,8 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     usage_count: int
     rate_limit: int | None
     allowed_addresses: list[str]
+    allowed_origins: list[str]
+    is_browser_only: bool
     rotated_at: datetime | None
     grace_period_expires_at: Annotated[
         datetime | None, Meta(description="Until when the previous secret works as well.")
@@ -110,6 +145,8 @@ class NewApiKey(Struct, forbid_unknown_fields=True):
     expires_at: _ExpiresAt | None = None
     rate_limit: _RateLimit | None = None
     allowed_addresses: _Addresses = []
+    allowed_origins: _Origins = []
+    is_browser_only: _IsBrowserOnly = False
 
 
 class ApiKeyChange(Struct, forbid_unknown_fields=True):
@@ -120,6 +157,7 @@ class ApiKeyChange(Struct, forbid_unknown_fields=True):
     expires_at: _ExpiresAt | UnsetType | None = UNSET
     rate_limit: _RateLimit | UnsetType | None = UNSET
     allowed_addresses: _Addresses | UnsetType = UNSET
+    allowed_origins: _Origins | UnsetType = UNSET
 
 
 class Rotation(Struct, forbid_unknown_fields=True):
@@ -150,6 +188,8 @@ async def create_api_key(
         expires_at=data.expires_at,
         rate_limit=data.rate_limit,
         allowed_addresses=tuple(data.allowed_addresses),
+        allowed_origins=tuple(data.allowed_origins),
+        is_browser_only=data.is_browser_only,
     )
     return _with_secret(await _management(services).create(request.user, wish))
 
@@ -183,7 +223,9 @@ async def get_api_key(request: Request[Principal, Any, Any], api_key_id: FromPat
 async def change_api_key(
     request: Request[Principal, Any, Any], api_key_id: FromPath[UUID], data: JSONBody[ApiKeyChange], services: Services
 ) -> ApiKey:
-    """Change a key. Its permissions cannot be changed: create another key for that."""
+    """Change a key. Its permissions, and whether it is for browsers only, cannot be changed: create another key for
+    that.
+    """
     fields = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
     if not fields:
         raise invalid(f"Give at least one of {', '.join(data.__struct_fields__)}.")
