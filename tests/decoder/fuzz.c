@@ -128,7 +128,7 @@ int main(int count, char **arguments) {
     memcpy(exact + 1, work, length);
     free(work);
     outcome result;
-    int status = (is_json ? add_json(decoders[k], k, exact + 1, length, &whose, &small, active, NULL, 0, &result)
+    int status = (is_json ? add_json(decoders[k], k, exact + 1, length, &whose, &small, active, &result)
                           : duoscope_add(decoders[k], exact + 1, length, &whose, &small, active, NULL, 0, &result));
     free(exact);
     taken += status == 0;

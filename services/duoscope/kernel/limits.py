@@ -51,7 +51,7 @@ API_REQUEST_BYTES_MAX: Final = 1024 * 1024
 OPEN_FILES_WANTED: Final = 16_384
 OPEN_FILES_KEPT: Final = 4096
 """File descriptors that a process requests from the system, and how many of them are reserved for the embedded stores
-and the journal. If the system grants fewer, half are reserved, and the ports share the rest."""
+and the request log. If the system grants fewer, half are reserved, and the ports share the rest."""
 
 INGEST_GRPC_STREAMS_MAX: Final = 100
 """Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""

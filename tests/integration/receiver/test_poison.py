@@ -49,8 +49,8 @@ def refusing(telemetry_store):
 @pytest.fixture
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
     """Principals of three tenants."""
-    journal = RequestLog.open(tmp_path / "keys")
-    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
+    log = RequestLog.open(tmp_path / "keys")
+    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), log, driver=Driver())
     await ingest.start()
     people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
     found = [await ingest.authenticate({"x-api-key": each.key.api_key}, TRACES) for each in people]

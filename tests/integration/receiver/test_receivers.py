@@ -39,9 +39,9 @@ async def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_pat
 
         async def start(name, key, clock):
             verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-            journal = RequestLog.open(tmp_path / name)
-            living = Receivers(metadata_store, journal.receiver_id)
-            ingest = Ingest(telemetry_store, verifier, journal, receivers=lambda: living.count, driver=Driver())
+            log = RequestLog.open(tmp_path / name)
+            living = Receivers(metadata_store, log.receiver_id)
+            ingest = Ingest(telemetry_store, verifier, log, receivers=lambda: living.count, driver=Driver())
             ingest._admission._clock = clock
             await ingest.start()
             stack.push_async_callback(ingest.close)

@@ -35,12 +35,12 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     @asynccontextmanager
     async def running(folder="one"):
-        journal = RequestLog.open(tmp_path / folder)
-        claims = IngestLeases(metadata_store, journal.receiver_id)
+        log = RequestLog.open(tmp_path / folder)
+        claims = IngestLeases(metadata_store, log.receiver_id)
         made = Ingest(
             telemetry_store,
             ApiKeyVerifier(metadata_store, hasher, secret_keys),
-            journal,
+            log,
             claims=claims,
             driver=Driver(),
         )

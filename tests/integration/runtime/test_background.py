@@ -91,12 +91,12 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     upkeep.start(driver)
-    journal = RequestLog.open(tmp_path / "ingest")
+    log = RequestLog.open(tmp_path / "ingest")
     claims, receivers = (
-        IngestLeases(metadata_store, journal.receiver_id),
-        Receivers(metadata_store, journal.receiver_id),
+        IngestLeases(metadata_store, log.receiver_id),
+        Receivers(metadata_store, log.receiver_id),
     )
-    made = Ingest(telemetry_store, verifier, journal, claims=claims, driver=driver)
+    made = Ingest(telemetry_store, verifier, log, claims=claims, driver=driver)
     await made.start()
     await receivers.start(driver)
     api.services.signing_keys.watch(driver)

@@ -1,7 +1,7 @@
 """Tokens of the embedded ClickHouse: those that a kill left without their rows, and those that a power cut may take.
 
 A table writes down the token of an INSERT before it accepts the part. After a kill in between, it would skip the INSERT
-when the journal repeats it, and acknowledged rows would be missing. So before the engine starts, tokens of missing
+when it is repeated, and acknowledged rows would be missing. So before the engine starts, tokens of missing
 parts are removed, in the way in which the engine itself removes them. Tokens of parts that have since expired are
 removed too; they are no longer needed.
 
