@@ -1,15 +1,17 @@
 """Buckets, shares of memory, turns: admission with a clock of the test's own."""
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from duoscope.identity.api_keys.verifier import IngestPrincipal
-from duoscope.kernel import ingest_limits
+from duoscope.kernel import ingest_limits, organization_limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.ingest_limits import IngestLimits
-from duoscope.kernel.organization_limits import rates, with_largest
+from duoscope.kernel.organization_limits import OrganizationLimits, rates, with_largest
 from duoscope.kernel.scope import Scope
 from duoscope.receiver.admission import limits
 from duoscope.receiver.admission.fair_queue import QUANTUM_BYTES, FairQueue
@@ -232,10 +234,14 @@ def test_limits_are_read_and_refused_by_name():
     assert IngestLimits.parse("") == IngestLimits()
     for wrong in ("items=5", "items_per_second", "items_per_second=-1", "burst_seconds=0", "attributes=1e3"):
         refused(ErrorKind.INVALID, IngestLimits.parse, wrong)
-    assert ingest_limits.changed({"attributes": 5, "body_bytes": 7}, {"attributes": None, "body_bytes": 9}) == {
+    assert ingest_limits.NAMED.changed({"attributes": 5, "body_bytes": 7}, {"attributes": None, "body_bytes": 9}) == {
         "body_bytes": 9
     }
-    refused(ErrorKind.INVALID, ingest_limits.changed, {}, {"attributes": True})
+    refused(ErrorKind.INVALID, ingest_limits.NAMED.changed, {}, {"attributes": True})
+    assert ingest_limits.NAMED.names == tuple(field.name for field in fields(IngestLimits))
+    assert set(organization_limits.NAMED.names) == {field.name for field in fields(OrganizationLimits)}
+    for wrong in ({"tenants": -1}, {"tenants": "5"}, {"burst_seconds": 5}, {"requests_in_flight": 0}):
+        refused(ErrorKind.INVALID, organization_limits.NAMED.changed, {}, wrong)
     # What another version wrote, or nobody should have, changes nothing.
     assert IngestLimits().with_own({"new_limit": 5, "attributes": "x", "body_bytes": -1}) == IngestLimits()
 

@@ -15,6 +15,7 @@ from duoscope.kernel import ingest_limits, organization_limits
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.named_limits import NamedLimits
 from duoscope.kernel.organization_limits import OrganizationLimits
 from duoscope.kernel.settings import Settings
 
@@ -72,11 +73,11 @@ def set_limits(
 
     if tenant_id is None:
         code = _one(tenant_id, organization)
-        wanted = dict(_parsed(change, organization_limits.NAMES, organization_limits.check) for change in changes)
+        wanted = dict(_parsed(change, organization_limits.NAMED) for change in changes)
         _show_organization(settings, _of_organization(settings, code, wanted), as_json=as_json)
         return
     _one(tenant_id, organization)
-    wanted = dict(_parsed(change, ingest_limits.NAMES, ingest_limits.check) for change in changes)
+    wanted = dict(_parsed(change, ingest_limits.NAMED) for change in changes)
     tenant = _with_store(settings, lambda store: limits_of_tenants.change(store, operator(), tenant_id, wanted))
     _show(settings, tenant, as_json=as_json)
 
@@ -111,13 +112,13 @@ def _show_organization(settings: Settings, holding: "Holding", *, as_json: bool)
     output.table(("Limit", "Holds", "Own", "Used"), rows, empty="")
 
 
-def _parsed(change: str, names: tuple[str, ...], check: Callable[[str, object], int]) -> tuple[str, int | None]:
+def _parsed(change: str, limits: NamedLimits) -> tuple[str, int | None]:
     name, _, text = change.partition("=")
-    if text == _DEFAULT and name in names:
+    if text == _DEFAULT and name in limits.names:
         return name, None
     if not text.isascii() or not text.isdigit():
         raise invalid(f"{change!r} is not of the form NAME=NUMBER, such as items_per_second=20000.")
-    return name, check(name, int(text))
+    return name, limits.check(name, int(text))
 
 
 def _show(settings: Settings, tenant: "Tenant", *, as_json: bool) -> None:

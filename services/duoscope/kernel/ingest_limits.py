@@ -7,10 +7,10 @@ They apply to all receivers together: each admits its share of the rates (receiv
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from duoscope.kernel import limits
-from duoscope.kernel.errors import invalid
+from duoscope.kernel.named_limits import NamedLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,67 +46,36 @@ class IngestLimits:
         Raises:
             DuoscopeError: INVALID.
         """
-        values: dict[str, int] = {}
-        for part in filter(None, text.replace(",", " ").split()):
-            name, _, value = part.partition("=")
-            values[name] = check(name, int(value) if value.isascii() and value.isdigit() else value)
-        return cls(**values)
+        return cls(**NAMED.parse(text))
 
     def with_own(self, own: Mapping[str, object]) -> Self:
         """Replace some of these limits by a tenant's own values.
 
         Values that another version of duoscope wrote and this one does not know are ignored.
         """
-        known = {name: value for name, value in own.items() if _is_valid(name, value)}
+        known = NAMED.known(own)
         return dataclasses.replace(self, **known) if known else self
 
 
-NAMES: Final = tuple(field.name for field in dataclasses.fields(IngestLimits))
-
-_RANGES: Final[dict[str, tuple[int, int]]] = {
-    "items_per_second": (0, 10**9),
-    "bytes_per_second": (0, 2**40),
-    "key_items_per_second": (0, 10**9),
-    "key_bytes_per_second": (0, 2**40),
-    "burst_seconds": (1, 3600),
-    "requests_in_flight": (1, 100_000),
-    "active_series": (0, 50_000_000),
-    "attributes": (1, 10_000),
-    "attribute_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
-    "body_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
-}
-
-
-def check(name: str, value: object) -> int:
-    """Return the value, if it is a valid one for the limit `name`. Raises INVALID for an unknown limit or a value out
-    of range.
-    """
-    if name not in _RANGES:
-        raise invalid(f"There is no limit {name!r}; the limits are {', '.join(NAMES)}.")
-    if not _is_valid(name, value):
-        low, high = _RANGES[name]
-        raise invalid(f"{name} is a whole number from {low} to {high:,}" + (", 0 for no limit." if not low else "."))
-    assert isinstance(value, int)
-    return value
-
-
-def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, int]:
-    """A tenant's own values after `changes`. None in `changes` removes a value, so that the instance's applies again.
-
-    Raises:
-        DuoscopeError: INVALID.
-    """
-    after = {name: value for name, value in own.items() if _is_valid(name, value)}
-    for name, value in changes.items():
-        if value is None and name in _RANGES:
-            after.pop(name, None)
-        else:
-            after[name] = check(name, value)
-    return after
-
-
-def _is_valid(name: str, value: object) -> bool:
-    if name not in _RANGES or type(value) is not int:
-        return False
-    low, high = _RANGES[name]
-    return low <= value <= high
+NAMED: Final = NamedLimits(
+    "A tenant",
+    {
+        "items_per_second": (0, 10**9),
+        "bytes_per_second": (0, 2**40),
+        "key_items_per_second": (0, 10**9),
+        "key_bytes_per_second": (0, 2**40),
+        "burst_seconds": (1, 3600),
+        "requests_in_flight": (1, 100_000),
+        "active_series": (0, 50_000_000),
+        "attributes": (1, 10_000),
+        "attribute_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+        "body_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+    },
+    unlimited_at_zero=(
+        "items_per_second",
+        "bytes_per_second",
+        "key_items_per_second",
+        "key_bytes_per_second",
+        "active_series",
+    ),
+)

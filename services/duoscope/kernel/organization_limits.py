@@ -8,10 +8,10 @@ rate of its own may send as much as its largest tenant.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from duoscope.kernel.errors import invalid
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.named_limits import NamedLimits
 
 RATES: Final = ("items_per_second", "bytes_per_second", "requests_in_flight")
 """The rates, with the same names as a tenant's (kernel/ingest_limits.py)."""
@@ -54,15 +54,11 @@ class OrganizationLimits:
         Raises:
             DuoscopeError: INVALID.
         """
-        values: dict[str, int] = {}
-        for part in filter(None, text.replace(",", " ").split()):
-            name, _, value = part.partition("=")
-            values[name] = check(name, int(value) if value.isascii() and value.isdigit() else value)
-        return cls(**values)
+        return cls(**NAMED.parse(text))
 
     def with_own(self, own: Mapping[str, object]) -> Self:
         """Replace some of these limits by an organization's own values. Unknown names are ignored."""
-        known = {name: value for name, value in own.items() if _is_valid(name, value)}
+        known = NAMED.known(own)
         return dataclasses.replace(self, **known) if known else self
 
     def allows(self, name: str, living: int, kept: int) -> bool:
@@ -77,42 +73,17 @@ class OrganizationLimits:
         return living < most and kept < most * _DELETED_TIMES
 
 
-NAMES: Final = tuple(field.name for field in dataclasses.fields(OrganizationLimits))
-COUNTS: Final = tuple(name for name in NAMES if name not in RATES)
-_RANGES: Final[dict[str, tuple[int, int]]] = {
-    **dict.fromkeys(COUNTS, (0, 1_000_000)),
-    "items_per_second": (0, 10**9),
-    "bytes_per_second": (0, 2**40),
-    "requests_in_flight": (1, 1_000_000),
-}
-
-
-def check(name: str, value: object) -> int:
-    """Return the value, if it is a valid one for the limit `name`. Raises INVALID for an unknown limit or a value out
-    of range.
-    """
-    if name not in _RANGES:
-        raise invalid(f"An organization has no limit {name!r}; its limits are {', '.join(NAMES)}.")
-    if not _is_valid(name, value):
-        low, high = _RANGES[name]
-        raise invalid(f"{name} is a whole number from {low} to {high:,}.")
-    assert isinstance(value, int)
-    return value
-
-
-def changed(own: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, int]:
-    """An organization's own values after `changes`. None in `changes` removes a value.
-
-    Raises:
-        DuoscopeError: INVALID.
-    """
-    after = {name: value for name, value in own.items() if _is_valid(name, value)}
-    for name, value in changes.items():
-        if value is None and name in _RANGES:
-            after.pop(name, None)
-        else:
-            after[name] = check(name, value)
-    return after
+COUNTS: Final = tuple(field.name for field in dataclasses.fields(OrganizationLimits) if field.name not in RATES)
+NAMED: Final = NamedLimits(
+    "An organization",
+    {
+        **dict.fromkeys(COUNTS, (0, 1_000_000)),
+        "items_per_second": (0, 10**9),
+        "bytes_per_second": (0, 2**40),
+        "requests_in_flight": (1, 1_000_000),
+    },
+    unlimited_at_zero=("items_per_second", "bytes_per_second"),
+)
 
 
 def rates(
@@ -157,10 +128,3 @@ def largest(limits_of_tenants: Sequence[Mapping[str, object]]) -> dict[str, int]
             if type(value) is int and value >= 0:
                 found[name] = 0 if value == 0 or found.get(name) == 0 else max(value, found.get(name, 0))
     return found
-
-
-def _is_valid(name: str, value: object) -> bool:
-    if name not in _RANGES or type(value) is not int:
-        return False
-    low, high = _RANGES[name]
-    return low <= value <= high

@@ -12,7 +12,6 @@ sessions and informs the user by mail.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Final, LiteralString
 from uuid import UUID
@@ -57,13 +56,18 @@ class MfaStatus(Struct, frozen=True):
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """The data that an authenticator app needs, shown once. It takes effect once a code has confirmed it."""
+class MfaEnrolment(Struct, frozen=True):
+    """The data for an authenticator app, shown once; it takes effect once a code has confirmed it."""
 
-    secret: str = field(repr=False)
-    otpauth_uri: str = field(repr=False)
-    qr_svg: str = field(repr=False)
+    secret: Annotated[str, Meta(description="In base32, for typing.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
+    otpauth_uri: Annotated[
+        str, Meta(examples=["otpauth://totp/duoscope:ada%40example.com?secret=JBSW…&issuer=duoscope"])
+    ]
+    qr_svg: Annotated[str, Meta(description="The URI as a QR code: an SVG image.")]
+
+    def __repr__(self) -> str:
+        """A text without the secret, which all three fields contain."""
+        return "MfaEnrolment(…)"
 
 
 class SecondFactors:
@@ -113,7 +117,7 @@ class SecondFactors:
             shown += (await self._require_own(principal, code),)
         return shown
 
-    async def enrol(self, principal: Principal, password: str | None) -> Enrolment:
+    async def enrol(self, principal: Principal, password: str | None) -> MfaEnrolment:
         """Make a new secret, in place of one that was never confirmed.
 
         Raises:
@@ -132,7 +136,7 @@ class SecondFactors:
                 raise _conflict("mfa-enabled", "You have a second factor; disable it before you enrol another.")
             await audit.record(tx, principal.actor, "mfa.enrolled", About.user(principal.user))
         uri = totp.uri(secret, principal.actor.email)
-        return Enrolment(secret, uri, totp.qr_svg(uri))
+        return MfaEnrolment(secret, uri, totp.qr_svg(uri))
 
     async def confirm(self, principal: Principal, code: str) -> list[str]:
         """Enable an enrolment, by a code of it. Returns the backup codes, which are shown once.

@@ -51,7 +51,7 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
     """
     async with store.open_platform(_LIMITS, "ingest_limits.change") as tx:
         before = require_living(await tenants.lock(tx, tenant_id), "tenant")
-        own = ingest_limits.changed(before.own_limits, changes)
+        own = ingest_limits.NAMED.changed(before.own_limits, changes)
         after = await tenants.set_limits(tx, tenant_id, own)
         await audit.record(
             tx, actor, "tenant.changed", before, before={"limits": before.own_limits}, after={"limits": own}

@@ -11,8 +11,10 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
+
+from msgspec import Meta, Struct
 
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit import record as audit
@@ -38,15 +40,14 @@ _ACCEPTING: Final = PlatformScope(reason="an invitation's token names no organiz
 _TOKEN: Final = re.compile(r"tfi-[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The new member, and the tenant they may log in to; no tenant for an organization-wide invitation."""
+class NewMember(Struct, frozen=True):
+    """The new member; log in with the address and the chosen password."""
 
     user_id: UUID
     email: str
     organization_id: UUID
-    tenant_id: UUID | None
-    is_new_user: bool
+    tenant_id: Annotated[UUID | None, Meta(description="Null for an organization-wide invitation.")]
+    is_new_user: Annotated[bool, Meta(description="False: the account existed and keeps its name and password.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class Invitations:
             await invitations.revoke(tx, invitation_id)
             await audit.record(tx, authority.actor, "invitation.revoked", found, before=_summary(found))
 
-    async def accept(self, actor: Actor, token: str, *, first_name: str, last_name: str, password: str) -> Accepted:
+    async def accept(self, actor: Actor, token: str, *, first_name: str, last_name: str, password: str) -> NewMember:
         """Create the user, with the name and password they choose, and give the roles.
 
         A user who already has an account in the organization keeps name and password and gets the roles.
@@ -219,7 +220,7 @@ class Invitations:
             if is_new:
                 await audit.created(tx, who, user)
             await audit.record(tx, who, "invitation.accepted", found, after=_summary(found))
-        return Accepted(user.user_id, user.email, found.organization_id, found.tenant_id, is_new)
+        return NewMember(user.user_id, user.email, found.organization_id, found.tenant_id, is_new)
 
     async def _acceptable(self, tx: Transaction, token: str) -> tuple[Invitation, list[Role]]:
         """The open invitation and its roles, if its sender could still send it today."""

@@ -110,7 +110,7 @@ async def change(
     async with store.open_platform(_LIMITS, "organization_limits.change") as tx:
         organization = require_found(await organizations.lock(tx, organization_id), "organization")
         before = await rows.own(tx, organization_id)
-        after = organization_limits.changed(before, changes)
+        after = organization_limits.NAMED.changed(before, changes)
         await rows.save(tx, organization_id, after)
         await audit.record(
             tx, actor, "organization.changed", organization, before={"limits": before}, after={"limits": after}

@@ -11,7 +11,7 @@ from duoscope.api.authentication import WITHOUT_MFA
 from duoscope.api.bodies import Services
 from duoscope.api.listing import OrganizationParameter
 from duoscope.api.routing import WRITES, Routes
-from duoscope.identity.authentication.mfa import MfaStatus
+from duoscope.identity.authentication.mfa import MfaEnrolment, MfaStatus
 from duoscope.identity.authorization.permissions import Principal
 
 ROUTES: Final = Routes("mfa")
@@ -38,16 +38,6 @@ class NewEnrolment(Struct, forbid_unknown_fields=True):
     """The proof needed to enrol."""
 
     password: OptionalPassword = None
-
-
-class MfaEnrolment(Struct, frozen=True):
-    """The data for an authenticator app; shown once."""
-
-    secret: Annotated[str, Meta(description="In base32, for typing.", examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
-    otpauth_uri: Annotated[
-        str, Meta(examples=["otpauth://totp/duoscope:ada%40example.com?secret=JBSW…&issuer=duoscope"])
-    ]
-    qr_svg: Annotated[str, Meta(description="The URI as a QR code: an SVG image.")]
 
 
 class MfaCode(Struct, forbid_unknown_fields=True):
@@ -87,8 +77,7 @@ async def enrol(
     """Begin an enrolment. The answer has the data for your authenticator app; nothing changes until you confirm with a
     code.
     """
-    made = await services.second_factors.enrol(request.user, data.password)
-    return MfaEnrolment(made.secret, made.otpauth_uri, made.qr_svg)
+    return await services.second_factors.enrol(request.user, data.password)
 
 
 @ROUTES.post(

@@ -58,8 +58,8 @@ class NewAddress(Struct, forbid_unknown_fields=True):
     email: Annotated[str, Meta(max_length=320, examples=["ada@example.com"])]
 
 
-class Accepted(Struct, frozen=True):
-    """The next step."""
+class NextStep(Struct, frozen=True):
+    """The next step, in words for the user."""
 
     detail: Annotated[str, Meta(examples=["If the address has an account, a mail with a link is on its way."])]
 
@@ -71,13 +71,13 @@ class Accepted(Struct, frozen=True):
     public=True,
     status_code=202,
 )
-async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], services: Services) -> Accepted:
+async def forgotten(request: Request[Any, Any, Any], data: JSONBody[Forgotten], services: Services) -> NextStep:
     """Send a link to the address, if it has an account; the answer is the same if not.
 
     The link works once, for half an hour. 409 `mail-not-configured` if the installation sends no mail.
     """
     await services.recovery.forget(data.email, actor=caller(request))
-    return Accepted("If the address has an account, a mail with a link is on its way.")
+    return NextStep("If the address has an account, a mail with a link is on its way.")
 
 
 @ROUTES.post(
@@ -108,24 +108,24 @@ async def change(request: Request[Principal, Any, Any], data: JSONBody[Change], 
 @ROUTES.post("/api/v1/auth/email", "Change your address", problems=(400, 401, 403, 409, 429, 503), status_code=202)
 async def change_address(
     request: Request[Principal, Any, Any], data: JSONBody[NewAddress], services: Services
-) -> Accepted:
+) -> NextStep:
     """Send a link to the new address and a notice to the current one. Opening the link within a day changes the
     address.
 
     403 `reauthentication-required` unless you authenticated recently. Setting another password cancels the request.
     """
     await services.recovery.change_address(request.user, data.email)
-    return Accepted("A mail with a link is on its way to the new address; your address changes when it is followed.")
+    return NextStep("A mail with a link is on its way to the new address; your address changes when it is followed.")
 
 
 @ROUTES.post(
     "/api/v1/auth/email-verification", "Have your address verified", problems=(401, 409, 429, 503), status_code=202
 )
-async def send_verification(request: Request[Principal, Any, Any], services: Services) -> Accepted:
+async def send_verification(request: Request[Principal, Any, Any], services: Services) -> NextStep:
     """Send you a link that works once, for a day. 409 `email-verified`, or `mail-not-configured`."""
     principal = request.user
     await services.recovery.send_verification(organization_id=principal.scope.organization_id, actor=principal.actor)
-    return Accepted("A mail with a link is on its way.")
+    return NextStep("A mail with a link is on its way.")
 
 
 @ROUTES.post(

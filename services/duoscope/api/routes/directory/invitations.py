@@ -14,7 +14,7 @@ from duoscope.api.bodies import Email, LastName, PersonName, Services, shown
 from duoscope.api.listing import OrganizationParameter, PagingDependency
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.identity.directory.invitations import ROLES_MAX
+from duoscope.identity.directory.invitations import ROLES_MAX, NewMember
 from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import invitations
 
@@ -71,16 +71,6 @@ class Acceptance(Struct, forbid_unknown_fields=True):
     first_name: PersonName
     last_name: LastName
     password: Annotated[str, Meta(max_length=1024, examples=["correct horse battery staple"])]
-
-
-class Accepted(Struct, frozen=True):
-    """The new member; log in with the address and the chosen password."""
-
-    user_id: UUID
-    email: str
-    organization_id: UUID
-    tenant_id: UUID | None
-    is_new_user: Annotated[bool, Meta(description="False: the account existed and keeps its name and password.")]
 
 
 @ROUTES.post("/api/v1/invitations", "Invite a user", "user:admin", problems=WRITES)
@@ -177,15 +167,14 @@ async def revoke_invitation(
 )
 async def accept_invitation(
     request: Request[Any, Any, Any], data: JSONBody[Acceptance], services: Services
-) -> Accepted:
+) -> NewMember:
     """Create your account with a name and password of your own. Unknown, used, revoked and expired tokens get the same
     answer.
     """
-    accepted = await services.invitations.accept(
+    return await services.invitations.accept(
         caller(request),
         data.token,
         first_name=data.first_name,
         last_name=data.last_name,
         password=data.password,
     )
-    return shown(accepted, Accepted)
