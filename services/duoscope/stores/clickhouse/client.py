@@ -1,10 +1,23 @@
 """How a client of ClickHouse is opened: for the embedded engine or for a server, depending on the settings."""
 
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
+
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
+
+_ENGINE: Final = """<clickhouse>
+    <!-- Written by duoscope at its start. What the embedded engine does while it has nothing to do: nobody reads its
+         metrics or streams from a broker, and its memory need not be looked at twenty times a second. -->
+    <asynchronous_metrics_update_period_s>60</asynchronous_metrics_update_period_s>
+    <memory_worker_period_ms>500</memory_worker_period_ms>
+    <background_streaming_schedule_pool_size>0</background_streaming_schedule_pool_size>
+</clickhouse>
+"""
 
 
 def open_client(settings: Settings, *, database: str, admin: bool = False) -> Client:
@@ -16,7 +29,12 @@ def open_client(settings: Settings, *, database: str, admin: bool = False) -> Cl
     if settings.embedded_clickhouse:
         path = settings.data_dir / "clickhouse"
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        client = clickhouse_connect.get_client(interface="chdb", path=str(path), database="default")
+        client = clickhouse_connect.get_client(
+            interface="chdb",
+            path=str(path),
+            database="default",
+            chdb_options={"config-file": str(_engine_configuration(settings.data_dir))},
+        )
         if database != "default":
             client.command(f"USE {database}")
         return client
@@ -29,3 +47,17 @@ def open_client(settings: Settings, *, database: str, admin: bool = False) -> Cl
         # The migrator may wait for the nodes of a cluster.
         send_receive_timeout=300 if admin else limits.INGEST_STORE_SILENCE_MAX_S,
     )
+
+
+def _engine_configuration(data_dir: Path) -> Path:
+    """The file with the settings of the engine's process, which only its first client reads.
+
+    An engine that cannot take the file's name, such as one with a space, keeps its defaults.
+    """
+    path = (data_dir / "clickhouse.xml").resolve()
+    if not path.exists() or path.read_text() != _ENGINE:
+        # Whole or not at all: another thread may be opening the engine.
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
+            file.write(_ENGINE)
+        Path(file.name).replace(path)
+    return path
