@@ -227,6 +227,17 @@ async def test_a_key_from_a_wrong_address(ingest, told, inhabited, metadata_stor
     assert await told() == ({("logs", "address-not-allowed"): 1}, {("/v1/logs", 403): 1})
 
 
+async def test_a_key_from_a_wrong_page(ingest, told, inhabited, metadata_store, verifier, client):
+    async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.pages") as tx:
+        await tx.execute("UPDATE api_keys SET allowed_origins = '{https://a.example}', rate_limit = 5, name = 'page'")
+    await verifier.recheck()
+    assert (await client.post("/v1/logs", content=b"", headers={"origin": "https://a.example"})).status_code == 200
+    assert (await client.post("/v1/logs", content=b"", headers={"origin": "https://b.example"})).status_code == 403
+    assert await told() == (
+        {("logs", "origin-not-allowed"): 1}, {("/v1/logs", 200): 1, ("/v1/logs", 403): 1},
+    )  # fmt: skip
+
+
 async def test_a_key_that_may_not_send_the_signal(ingest, told, verifier, inhabited):
     principal = await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
     object.__setattr__(principal, "signals", frozenset({"logs:write"}))
