@@ -27,7 +27,7 @@ from duoscope.identity.operators import administration
 from duoscope.identity.passwords.hashing import SlowHasher
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import SIGNALS
 from duoscope.receiver.transport.grpc_server import GrpcServer
@@ -266,7 +266,7 @@ def serve(stranded_store, verifier, tmp_path):
     @asynccontextmanager
     async def serving(kind=Ingest, tls=None, *, trusted=(), **options):
         ingest = kind(
-            stranded_store, verifier, await asyncio.to_thread(Journal.open, tmp_path / "ingest"), driver=Driver()
+            stranded_store, verifier, await asyncio.to_thread(RequestLog.open, tmp_path / "ingest"), driver=Driver()
         )
         await ingest.start()
         listening = socket.socket()

@@ -13,7 +13,8 @@ void duoscope_close(decoder *d);
 decoder *duoscope_open(int signal);
 void duoscope_clear(decoder *d);
 void duoscope_seed(uint64_t secret);
-int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s, outcome *result);
+int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,
+                 const uint32_t *refuse, size_t refuse_count, outcome *result);
 size_t duoscope_tables(const decoder *d);
 size_t duoscope_native(const decoder *d, size_t t, uint8_t *place);
 int duoscope_json(int signal, const uint8_t *text, size_t size, size_t room, transcoded *result);
@@ -86,7 +87,7 @@ static int add_json(decoder *d, int signal, const uint8_t *text, size_t size, co
     return -1;
   }
   if (made.size > room) abort();
-  status = duoscope_add(d, made.data, made.size, o, l, s, result);
+  status = duoscope_add(d, made.data, made.size, o, l, s, NULL, 0, result);
   duoscope_json_free(made.data);
   if (status == -1) abort();
   return status;
@@ -128,7 +129,7 @@ int main(int count, char **arguments) {
     free(work);
     outcome result;
     int status = (is_json ? add_json(decoders[k], k, exact + 1, length, &whose, &small, active, &result)
-                          : duoscope_add(decoders[k], exact + 1, length, &whose, &small, active, &result));
+                          : duoscope_add(decoders[k], exact + 1, length, &whose, &small, active, NULL, 0, &result));
     free(exact);
     taken += status == 0;
     uint64_t refused = 0;

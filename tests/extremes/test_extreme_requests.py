@@ -252,7 +252,7 @@ def _print(odd, bystander, retries):
 
 def nothing_is_set_aside(up):
     folder, deadline = up.data_dir / "ingest", time.monotonic() + PATIENCE_S
-    while any(path.suffix in {".batch", ".spooled"} for path in folder.iterdir()):
+    while any(path.suffix in {".growing", ".segment"} for path in folder.iterdir()):
         assert time.monotonic() < deadline, [*folder.iterdir()]
         time.sleep(0.05)
     assert [*folder.glob("*.poison")] == []

@@ -77,8 +77,13 @@ class Receiver(Process):
         path = self.folder / "api-keys.cache"
         return path.stat().st_mtime_ns if path.exists() else 0
 
-    def batches(self, suffix=".spooled"):
+    def batches(self, suffix=".segment"):
         return sorted((self.folder / "ingest").glob(f"*{suffix}"))
+
+    @property
+    def waiting(self):
+        """Segments that are not stored yet."""
+        return self.batches() + self.batches(".growing")
 
 
 class Postgres:
@@ -142,6 +147,20 @@ class Deployment:
             if each.process is not None and each.process.poll() is None:
                 each.signal(signal.SIGCONT)
                 each.kill()
+
+    def settle(self, pause_s=120):
+        """Wait until nothing waits on any disk; it may take long, but not so long for the next segment."""
+
+        def waiting():
+            return sum(len(each.waiting) for each in self.receivers)
+
+        left, deadline = waiting(), time.monotonic() + pause_s
+        while left:
+            assert time.monotonic() < deadline, [receiver.log.read_text()[-2000:] for receiver in self.receivers]
+            time.sleep(0.05)
+            if (now_left := waiting()) < left:
+                deadline = time.monotonic() + pause_s
+            left = now_left
 
     def fault(self, **options):
         httpx.post(f"http://127.0.0.1:{self.front_port}/fault", params=options).raise_for_status()

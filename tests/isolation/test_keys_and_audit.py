@@ -12,7 +12,7 @@ from duoscope.kernel.actor import Actor, operator
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import audit_logs
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.transport.http_server import HttpApplication
 from duoscope.secrets.keys import SecretKeys
@@ -156,8 +156,8 @@ async def test_a_neighbours_key_answers_as_one_that_never_was(api, mine, theirs)
 async def receiver(api, telemetry_store, tmp_path):
     """OTLP/HTTP over the API's stores, and the verifier of its keys."""
     verifier = ApiKeyVerifier(api.services.metadata, api.services.hasher, SecretKeys((b"s" * 32,)))
-    journal = await asyncio.to_thread(Journal.open, tmp_path / "ingest")
-    ingest = Ingest(telemetry_store, verifier, journal, driver=Driver())
+    log = await asyncio.to_thread(RequestLog.open, tmp_path / "ingest")
+    ingest = Ingest(telemetry_store, verifier, log, driver=Driver())
     await ingest.start()
     transport = httpx.ASGITransport(HttpApplication(ingest))
     async with httpx.AsyncClient(transport=transport, base_url="http://otlp") as client:

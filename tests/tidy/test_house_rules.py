@@ -43,12 +43,13 @@ APART = {
 """Neighbours that must not know each other."""
 
 MAKES_SCOPES = {
+    "services/duoscope/receiver/durability/records.py",
     "services/duoscope/identity/authentication/access_tokens.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/identity/authorization/permissions.py",
 }
-"""API authentication (and what it found to be held organization-wide) and ingest authentication; the worker's fan-out
-over tenants will be the last."""
+"""API authentication (and what it found to be held organization-wide), ingest authentication, and the log of requests
+that passed it; the worker's fan-out over tenants will be the last."""
 
 LINES_MAX = 500
 
@@ -72,8 +73,7 @@ STARTS_TASKS = {
     "services/duoscope/cli/serve.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/net/http_listener.py",
-    "services/duoscope/receiver/batching.py",
-    "services/duoscope/receiver/committing.py",
+    "services/duoscope/receiver/durability/storing.py",
 }
 """They start tasks that end: with a request, a connection's handshake, a batch, or the process that they are."""
 

@@ -64,12 +64,15 @@ def test_large_headers_and_claims_and_parameters_that_nobody_knows_pass():
         {"aud": ["client"], "azp": "client"},
         {"amr": "mfa"},
         {"sub": "x" * 255},
-        {"exp": int(time.time()) - 30},
-        {"iat": int(time.time()) + 30},
     ],
 )
 def test_what_the_specification_allows_passes(claims):
     assert _check(_token(**claims))
+
+
+@pytest.mark.parametrize(("claim", "off_s"), [("exp", -30), ("iat", 30)])
+def test_clocks_may_differ(claim, off_s):
+    assert _check(_token(**{claim: int(time.time()) + off_s}))
 
 
 @pytest.mark.parametrize(

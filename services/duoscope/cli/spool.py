@@ -15,8 +15,10 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from duoscope.receiver.decoder import Outcome
     from duoscope.receiver.durability.batch import Part
-    from duoscope.receiver.durability.journal import Journal
+    from duoscope.receiver.durability.records import Record
+    from duoscope.receiver.durability.request_log import RequestLog
 
 
 @click.group()
@@ -34,10 +36,10 @@ def spool() -> None:
 @json_option
 def list_batches(settings: Settings, *, as_json: bool) -> None:
     """List batches, oldest first."""
-    from duoscope.receiver.durability.journal import POISON, SPOOLED, WRITTEN
-
-    journal = _journal(settings)
-    found = [journal.describe(path) for path in journal.files(WRITTEN, SPOOLED, POISON)]
+    log = _request_log(settings)
+    found = [
+        log.describe(path)[0] for path in sorted([*log.files(), *log.files(poison=True)], key=lambda path: path.stem)
+    ]
     if as_json:
         output.emit_json(found)
         return
@@ -47,7 +49,7 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
             each.state,
             _when(each.received_ns),
             "?" if each.requests is None else f"{each.requests:,}",
-            "?" if each.rows is None else f"{each.rows:,}",
+            "?" if each.items is None else f"{each.items:,}",
             f"{each.size_bytes:,}",
             " ".join(each.why.split())[:200],
         )
@@ -63,38 +65,36 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def show(settings: Settings, name: str, *, as_json: bool) -> None:
     """Show a batch's content, its tenants, and the full reason why it was set aside."""
-    from duoscope.receiver.durability.journal import POISON, SPOOLED, WRITTEN, CorruptBatchError
+    from duoscope.receiver.durability.batch import Batch
 
-    journal = _journal(settings)
-    path = journal.find(name, WRITTEN, SPOOLED, POISON)
+    log = _request_log(settings)
+    path = log.find(name)
     if path is None:
         raise not_found(f"batch: {name}")
-    found = journal.describe(path)
-    try:
-        batch = journal.read(path)
-    except CorruptBatchError:
-        tenants, tables = list[dict[str, Any]](), list[dict[str, Any]]()
-    else:
-        tables = [{"table": insert.table, "bytes": len(insert.block)} for insert in batch.inserts]
-        tenants = _by_tenant(batch.parts)
+    found, content = log.describe(path)
+    requests = content.parts if isinstance(content, Batch) else content
+    tenants = _by_tenant((_tenant_of(each), each.outcome) for each in requests)
     if as_json:
-        output.emit_json({**asdict(found), "tenants": tenants, "tables": tables})
+        output.emit_json({**asdict(found), "tenants": tenants})
         return
     click.echo(f"{found.name}: {found.state}, received {_when(found.received_ns)} UTC, {found.size_bytes:,} bytes")
     if found.why:
         click.echo(found.why)
     rows = [(each["tenant_id"], f"{each['requests']:,}", f"{each['stored']:,}") for each in tenants]
     output.table(("Tenant", "Requests", "Items"), rows, empty="What is in it cannot be read.")
-    output.table(("Table", "Bytes"), [(each["table"], f"{each['bytes']:,}") for each in tables], empty="")
 
 
-def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
+def _tenant_of(request: "Record | Part") -> str:
+    return request.key.partition("/")[0]
+
+
+def _by_tenant(requests: "Iterable[tuple[str, Outcome]]") -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for part in parts:
-        each = found.setdefault(part.tenant_id, {"tenant_id": part.tenant_id, "requests": 0, "items": 0, "stored": 0})
+    for tenant_id, outcome in requests:
+        each = found.setdefault(tenant_id, {"tenant_id": tenant_id, "requests": 0, "items": 0, "stored": 0})
         each["requests"] += 1
-        each["items"] += part.outcome.items
-        each["stored"] += part.outcome.stored
+        each["items"] += outcome.items
+        each["stored"] += outcome.stored
     return list(found.values())
 
 
@@ -104,14 +104,12 @@ def _by_tenant(parts: "Iterable[Part]") -> list[dict[str, Any]]:
 @settings_options("data_dir")
 def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> None:
     """Insert poison batches again. Those that are still torn or refused are set aside once more."""
-    from duoscope.receiver.durability.journal import POISON
-
-    journal = _journal(settings)
-    chosen = [path.stem for path in journal.files(POISON)] if everything else list(names)
+    log = _request_log(settings)
+    chosen = [path.stem for path in log.files(poison=True)] if everything else list(names)
     if not chosen:
         raise invalid("Name the batches, or give --all.")
-    for path in _poison(journal, chosen):
-        journal.release(path)
+    for path in _poison(log, chosen):
+        log.release(path)
     click.echo(
         f"{len(chosen)} put back. The receiver inserts them within a few seconds; see `duoscope admin spool list`."
     )
@@ -123,30 +121,28 @@ def replay(settings: Settings, names: tuple[str, ...], *, everything: bool) -> N
 @settings_options("data_dir")
 def drop(settings: Settings, names: tuple[str, ...], *, yes: bool) -> None:
     """Delete poison batches for good. Their telemetry was acknowledged and is lost."""
-    journal = _journal(settings)
-    paths = _poison(journal, names)
+    log = _request_log(settings)
+    paths = _poison(log, names)
     if not yes:
         click.confirm(f"Delete {len(paths)} batches and the telemetry in them for good?", abort=True)
     for path in paths:
-        journal.remove(path)
+        log.remove(path)
     click.echo(f"{len(paths)} dropped.")
 
 
-def _poison(journal: "Journal", names: "Sequence[str]") -> "list[Path]":
+def _poison(log: "RequestLog", names: "Sequence[str]") -> "list[Path]":
     """The files of the named poison batches. If one of them does not exist, nothing is done."""
-    from duoscope.receiver.durability.journal import POISON
-
     paths: list[Path] = []
     for name in names:
-        path = journal.find(name, POISON)
+        path = log.find(name, poison=True)
         if path is None:
             raise not_found(f"poison batch: {name}")
         paths.append(path)
     return paths
 
 
-def _journal(settings: Settings) -> "Journal":
-    from duoscope.receiver.durability.journal import Journal
+def _request_log(settings: Settings) -> "RequestLog":
+    from duoscope.receiver.durability.request_log import RequestLog
 
     folder = settings.data_dir / "ingest"
     if not folder.is_dir():
@@ -154,7 +150,7 @@ def _journal(settings: Settings) -> "Journal":
             f"There is no receiver's data in {settings.data_dir}. Name its data folder with --data-dir.",
             code="no-data",
         )
-    return Journal.look(folder)
+    return RequestLog.look(folder)
 
 
 def _when(nanos: int | None) -> str:

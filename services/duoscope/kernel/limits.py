@@ -51,7 +51,7 @@ API_REQUEST_BYTES_MAX: Final = 1024 * 1024
 OPEN_FILES_WANTED: Final = 16_384
 OPEN_FILES_KEPT: Final = 4096
 """File descriptors that a process requests from the system, and how many of them are reserved for the embedded stores
-and the journal. If the system grants fewer, half are reserved, and the ports share the rest."""
+and the request log. If the system grants fewer, half are reserved, and the ports share the rest."""
 
 INGEST_GRPC_STREAMS_MAX: Final = 100
 """Requests at once on one gRPC connection; a client queues the others itself (RFC 9113 recommends 100 or more)."""
@@ -83,10 +83,13 @@ INGEST_SAME_REQUEST_S: Final = 900
 """How long the same bytes from the same tenant are taken for a retry."""
 
 INGEST_RECENT_REQUESTS_MAX: Final = 4_000
-"""Requests of each signal that a receiver remembers itself; ClickHouse knows the others."""
+"""Requests without exact times that may be repeated because their senders got no answer."""
+
+INGEST_KNOWN_REQUESTS_MAX: Final = 500_000
+"""Requests that a receiver remembers itself, in about 130 bytes each; if there are more, it asks ClickHouse."""
 
 INGEST_DECODE_THREADS_MAX: Final = 2
-"""Threads that decode requests and write batches to disk."""
+"""Threads that decode requests and write them to disk."""
 
 INGEST_CATALOGUE_PERIOD_S: Final = 30.0
 """How often a receiver records in the catalogue that a metric exists."""
@@ -146,10 +149,24 @@ INGEST_BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 """Request bytes that one batch holds at most, unless a single request is larger."""
 
 INGEST_BATCH_WAIT_MAX_S: Final = 0.2
-"""How long the first request of a batch waits for others."""
+"""How long requests wait for others where they are answered when they are stored."""
 
-INGEST_BATCHES_PER_SIGNAL_MAX: Final = 2
-"""Batches of one signal in progress: one is decoded while the previous one is inserted."""
+INGEST_SEGMENT_AGE_MIN_S: Final = 0.2
+INGEST_SEGMENT_AGE_MAX_S: Final = 2.0
+INGEST_COMMIT_SHARE: Final = 0.02
+"""The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds."""
+
+READ_SETTLED_MAX_S: Final = 5.0
+"""How long a read waits for what its tenant has sent to the same process; later, it reads what there is."""
+
+INGEST_SEGMENTS_STORED_AT_ONCE_MAX: Final = 2
+"""Segments that are inserted at the same time."""
+
+INGEST_ROWS_HELD_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Rows of sealed segments in memory, above which further requests wait until some are stored."""
+
+INGEST_SYNC_MAX_S: Final = 2.0
+"""How long the disk may take to sync before the waiting requests are refused for now."""
 
 INGEST_INSERT_RETRY_PAUSES_S: Final = (0.2, 1.0)
 """How long an INSERT waits before each new try while ClickHouse is down; then the batch goes to the spool."""

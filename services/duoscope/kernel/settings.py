@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -38,6 +38,8 @@ class Settings:
         otlp_tls_cert, otlp_tls_key: PEM files for both OTLP ports; empty means plain text.
         otlp_tls_client_ca: PEM file of authorities, one of which must have signed a client's certificate; empty means
             that clients need none.
+        acknowledge: when telemetry is acknowledged: once it is `synced` to the disk of the receiver, which survives a
+            power cut, or once it is `stored` in ClickHouse, where the disk of a receiver may be lost with its machine.
         data_dir: everything the embedded stores and the process keep on disk.
         postgres_dsn: server, with the role of the services; empty means embedded.
         postgres_admin_dsn: role that owns the schema, for migrations; empty means the embedded superuser.
@@ -73,6 +75,7 @@ class Settings:
     otlp_tls_cert: str = ""
     otlp_tls_key: str = ""
     otlp_tls_client_ca: str = ""
+    acknowledge: Annotated[Literal["synced", "stored"], Meta(description="synced or stored")] = "synced"
     data_dir: Path = field(default_factory=lambda: Path("duoscope-data"))
     postgres_dsn: str = ""
     postgres_admin_dsn: str = ""

@@ -1,15 +1,17 @@
 """The path of an OTLP request, the same for every signal and transport.
 
-Authenticate the key, check that it may send the signal, reserve memory, and wait in a batch until the valid items have
-committed. Python never looks at single items: the native decoder does. A request that equals a waiting one gets the
-same answer.
+Authenticate the key, check that it may send the signal, reserve memory, and wait until the request is in the log on the
+disk. Python never looks at single items: the native decoder does. A request that equals a waiting one gets the same
+answer.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from uuid import UUID
 
 import xxhash
 from prometheus_client import Counter
@@ -25,20 +27,22 @@ from duoscope.receiver import answering
 from duoscope.receiver.admission.limits import Admission, InFlightRequest
 from duoscope.receiver.admission.memory import Budget
 from duoscope.receiver.answering import RequestOutcome
-from duoscope.receiver.batching import Batcher, Request
-from duoscope.receiver.committing import Committer
+from duoscope.receiver.appending import Acknowledge, Appender
 from duoscope.receiver.decoder import Kind, MalformedError, Outcome, count_items, is_dated
 from duoscope.receiver.durability.inserter import Inserter
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.retries import Unheard
-from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.durability.storing import Storing
 from duoscope.receiver.refusals import RejectionCounter
-from duoscope.receiver.signals import SIGNALS, Signal
+from duoscope.receiver.requests import Request
+from duoscope.receiver.signals import Signal
 from duoscope.receiver.status import STATUSES, Accepted
 from duoscope.stores.clickhouse import TelemetryStore
 from duoscope.telemetry.usage.reasons import explanation
 
+_log = logging.getLogger(__name__)
 _bytes = Counter("duoscope_ingest_request_bytes", "Bytes of accepted OTLP requests after decompression", ["signal"])
 
 _T = TypeVar("_T")
@@ -78,17 +82,20 @@ class Ingest:
         self,
         store: TelemetryStore,
         keys: ApiKeyVerifier,
-        journal: Journal,
+        log: RequestLog,
         defaults: IngestLimits | None = None,
         claims: IngestLeases | None = None,
         *,
         driver: Driver,
+        acknowledge: Acknowledge = "stored",
+        sync_store: Callable[[], None] | None = None,
         receivers: Callable[[], int] = lambda: 1,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
-        process's.
+        process's. `acknowledge` says when requests are answered: once they are on the disk, or in ClickHouse.
+        `sync_store` is that of `Storing`.
         """
         self._driver = driver
         self._claims = claims
@@ -96,32 +103,58 @@ class Ingest:
         self._keys = keys
         self._budget = Budget()
         self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
-        self._journal = journal
-        writer = store.ingest()
-        self._inserter = Inserter(writer)
-        self._spool = Spool(journal, self._inserter, writer, claims)
-        self._refusals = RejectionCounter(writer, lambda: self._inserter.is_away)
+        self._folder = log
+        self._writer = store.ingest()
+        self._inserter = Inserter(self._writer)
+        self._known = KnownRequests()
+        self._storing = Storing(log, self._inserter, self._writer, self._known, claims, sync_store=sync_store)
+        self._refusals = RejectionCounter(self._writer, lambda: self._inserter.is_away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
-
-        def committer(signal: Signal) -> Committer:
-            return Committer(signal, writer, self._inserter, journal, self._spool, threads=self._threads, claims=claims)
-
-        self._batchers = {
-            signal.name: Batcher(signal.name, committer(signal).commit, self._driver) for signal in SIGNALS
-        }
+        self._appender = Appender(
+            log,
+            self._storing,
+            self._known,
+            self._inserter,
+            self._writer,
+            threads=self._threads,
+            driver=driver,
+            acknowledge=acknowledge,
+            claims=claims,
+        )
         self._waiting: dict[str, Request] = {}
         self._unheard = Unheard()
 
     async def start(self) -> None:
-        """Load the batches of an earlier process, before the first request."""
-        await self._spool.start(self._driver)
+        """Load what is known of earlier requests, before the first one."""
+        if not self._claims:
+            await self._learn()
+        await self._storing.start(self._driver)
         self._refusals.start(self._driver)
         if self._claims:
             self._jobs.append(self._claims.start(self._driver))
 
+    async def _learn(self) -> None:
+        """Learn from the ledger which requests were stored lately, so that it need not be asked again."""
+        now = now_unix_nano()
+        since = now - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
+        try:
+            found = await self._writer.stored_since(since, limits.INGEST_KNOWN_REQUESTS_MAX)
+        except DuoscopeError as error:
+            _log.warning("cannot learn from ClickHouse which requests it has: %s", error.detail or error.message)
+            self._known.complete_from(now)
+            return
+        for digest, received_ms, outcome in found:
+            self._known.add(digest, received_ms * 1_000_000, Outcome(*outcome))
+        is_all = len(found) < limits.INGEST_KNOWN_REQUESTS_MAX
+        self._known.complete_from(since if is_all else found[0][1] * 1_000_000)
+
     async def ready(self) -> None:
-        """Raise UNAVAILABLE, with what waits, while telemetry goes to disk because the store is down."""
-        await self._spool.ready()
+        """Raise UNAVAILABLE, with what waits, while telemetry stays on the disk because the store is down."""
+        await self._storing.ready()
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Wait, not long, until the requests that the tenant got answers for can be read."""
+        await self._appender.settled(tenant_id)
 
     def background_problems(self) -> list[str]:
         """A sentence for each failing background job; requests are accepted nevertheless."""
@@ -188,7 +221,7 @@ class Ingest:
     async def accept(
         self, principal: IngestPrincipal, signal: Signal, raw: bytes, sender: Sender = _SOMEONE
     ) -> Accepted:
-        """Return when all valid items in `raw`, a serialized request of `signal`, are committed.
+        """Return when all valid items in `raw`, a serialized request of `signal`, are on the disk, or stored.
 
         `sender` distinguishes a retry from a new event if the items do not: see durability/retries.py.
 
@@ -199,7 +232,7 @@ class Ingest:
         if not raw:
             return Accepted()
         size = len(raw)
-        self._spool.admit()
+        self._storing.admit()
         room = self._admission.room(principal)
         room.take(size)
         held: Request | None = None
@@ -243,8 +276,8 @@ class Ingest:
         if request is None:
             done = asyncio.get_running_loop().create_future()
             applied = self._admission.limits_of(principal)
-            request = Request(principal, raw, digest, now_unix_nano(), done, applied)
-            self._batchers[signal.name].submit(request)
+            request = Request(principal, signal, raw, digest, now_unix_nano(), done, applied)
+            self._appender.submit(request)
             self._waiting[digest] = request
             done.add_done_callback(lambda _: self._waiting.pop(digest, None))
         return request
@@ -259,15 +292,14 @@ class Ingest:
             raise
 
     async def close(self) -> None:
-        """Commit what waits; everything accepted is answered."""
-        for batcher in self._batchers.values():
-            await batcher.close()
+        """Append and store what waits; everything accepted is answered."""
+        await self._appender.close()
         for job in self._jobs:
             await job.stop()
         await self._refusals.close()
-        await self._spool.close()
+        await self._storing.close()
         self._threads.shutdown()
-        self._journal.close()
+        self._folder.close()
 
 
 def _digest(principal: IngestPrincipal, signal: Signal, raw: bytes, key: str) -> str:

@@ -11,8 +11,10 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
 from duoscope.receiver.durability.batch import Batch, Insert, Part
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
+from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
 
 DAY_NS = 86_400 * 10**9
@@ -155,7 +157,7 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     async def start(folder="one"):
         verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-        made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / folder), driver=Driver())
+        made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / folder), driver=Driver())
         await made.start()
         return made
 
@@ -188,19 +190,21 @@ async def test_the_same_bytes_again(receiver, principal, requests, content):
     assert await content(principal.scope) == due
 
 
-async def test_a_batch_that_a_dead_receiver_left(receiver, principal, requests, content, writer, tmp_path):  # noqa: PLR0917
+async def test_a_segment_that_a_dead_receiver_left(receiver, principal, requests, content, writer, tmp_path):  # noqa: PLR0917
     """The first of its INSERTs was done, the ledger's was not."""
-    raw, now = requests()[LOGS].SerializeToString(), now_unix_nano()
-    journal = Journal.open(tmp_path / "dead")
-    batch = batch_of(LOGS, raw, principal.scope, new_id().hex, now)
-    journal.write(batch)
-    await writer.insert(batch.inserts[0].table, batch.inserts[0].block, form="Native", token=batch.token)
-    journal.close()
+    log = RequestLog.open(tmp_path / "dead")
+    segment, rows = log.create(), Gathering()
+    for kind, message in requests().items():
+        request = Request(principal, kind, message.SerializeToString(), new_id().hex, now_unix_nano(), None)
+        segment.append([rows.add(request.record())])
+    batch = rows.take(segment.name)
+    for insert in batch.inserts[:3]:
+        await writer.insert(insert.table, insert.block, form="Native", token=batch.token_of(insert))
+    log.close()
     revived = await receiver("dead")
     async with asyncio.timeout(20):
-        while list((tmp_path / "dead").glob("*.spooled")):  # noqa: ASYNC110 - a file tells of nothing
+        while segment.path.exists():  # noqa: ASYNC110 - a file tells of nothing
             await asyncio.sleep(0.02)
     await revived.close()
     found = await content(principal.scope)
-    assert found["logs_v3"][0] == 3
-    assert found["ingest_ledger"][0] == 1
+    assert (found["logs_v3"][0], found["traces_v3"][0], found["ingest_ledger"][0]) == (3, 3, 3)

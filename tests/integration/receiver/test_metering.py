@@ -20,7 +20,7 @@ from duoscope.kernel.scope import OrganizationScope
 from duoscope.metadata import removal
 from duoscope.receiver.decoder import CUTS as CUT_REASONS
 from duoscope.receiver.decoder import REASONS
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
@@ -40,7 +40,7 @@ async def verifier(metadata_store, hasher, secret_keys):
 
 @pytest.fixture
 async def ingest(verifier, telemetry_store, tmp_path):
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
+    made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

@@ -12,14 +12,12 @@ from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
-from duoscope.receiver.batching import Request
-from duoscope.receiver.committing import Committer
 from duoscope.receiver.durability import sifting
-from duoscope.receiver.durability.inserter import Inserter
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.sifting import REFUSED
-from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Ingest
+from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import METRICS, TRACES
 from duoscope.stores.clickhouse import RejectedByStoreError
 
@@ -51,8 +49,8 @@ def refusing(telemetry_store):
 @pytest.fixture
 async def principals(metadata_store, telemetry_store, hasher, secret_keys, inhabit, tmp_path):  # noqa: PLR0917
     """Principals of three tenants."""
-    journal = Journal.open(tmp_path / "keys")
-    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), journal, driver=Driver())
+    log = RequestLog.open(tmp_path / "keys")
+    ingest = Ingest(telemetry_store, ApiKeyVerifier(metadata_store, hasher, secret_keys), log, driver=Driver())
     await ingest.start()
     people = [await inhabit(metadata_store, name) for name in ("poisoner", "one", "two")]
     found = [await ingest.authenticate({"x-api-key": each.key.api_key}, TRACES) for each in people]
@@ -101,30 +99,52 @@ def requests_of(principals, spans):
             raw = build(poisoned)
             digest = xxhash.xxh3_128_hexdigest(who.scope.tenant_id.bytes + signal.name.encode() + raw)
             done = asyncio.get_running_loop().create_future()
-            made.append(Request(who, raw, digest, now_unix_nano(), done))
+            made.append(Request(who, signal, raw, digest, now_unix_nano(), done))
         return made
 
     return make
 
 
 @pytest.fixture
-def committer(telemetry_store, tmp_path):
-    """Commits requests as one batch; its journal is in the folder `journal`."""
+def receiver(telemetry_store, metadata_store, hasher, secret_keys, tmp_path):
+    """A receiver whose log is in the folder `log`."""
 
     @asynccontextmanager
-    async def running(signal=TRACES):
-        journal = Journal.open(tmp_path / "journal")
-        writer = telemetry_store.ingest()
-        inserter = Inserter(writer)
-        spool = Spool(journal, inserter, writer)
-        await spool.start(Driver())
+    async def running():
+        log = await asyncio.to_thread(RequestLog.open, tmp_path / "log")
+        verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
+        made = Ingest(telemetry_store, verifier, log, driver=Driver())
+        await made.start()
         try:
-            yield Committer(signal, writer, inserter, journal, spool, threads=None)
+            yield made
         finally:
-            await spool.close()
-            journal.close()
+            await made.close()
 
     return running
+
+
+async def commit(receiver, requests):
+    """Append requests as one group, and wait until all are answered."""
+    for request in requests:
+        receiver._appender.submit(request)
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.gather(*(request.done for request in requests))
+
+
+def left_behind(folder, requests):
+    """Writes the segment of a receiver that is killed before it inserts; its path and its rows."""
+    log = RequestLog.open(folder)
+    segment, rows = log.create(), Gathering()
+    segment.append([rows.add(request.record()) for request in requests])
+    segment.seal()
+    log.close()
+    return segment.path, rows.take(segment.name)
+
+
+async def is_done(folder):
+    async with asyncio.timeout(WAIT_S):
+        while [*folder.glob("*.segment"), *folder.glob("*.growing")]:  # noqa: ASYNC110 - files tell of nothing
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -155,69 +175,61 @@ async def has_what_was_sound(there, requests, principals):
 
 
 @pytest.mark.parametrize("where", CONSTRAINTS)
-async def test_a_poisoned_item_among_strangers(committer, requests_of, refusing, there, principals, where, tmp_path):  # noqa: PLR0917
+async def test_a_poisoned_item_among_strangers(receiver, requests_of, refusing, there, principals, where, tmp_path):  # noqa: PLR0917
     requests = requests_of()
-    async with refusing(*CONSTRAINTS[where]), committer() as made:
-        await made.commit(requests)
+    async with refusing(*CONSTRAINTS[where]), receiver() as made:
+        await commit(made, requests)
     for request in requests:
         outcome = request.done.result()
         assert outcome.rejected == ({REFUSED: 1} if b"poison" in request.raw else {})
         assert outcome.stored + sum(outcome.rejected.values()) == outcome.items == SPANS
     await has_what_was_sound(there, requests, principals)
-    assert not [path for path in (tmp_path / "journal").iterdir() if path.suffix in {".batch", ".spooled", ".poison"}]
+    assert not [path for path in (tmp_path / "log").iterdir() if path.suffix in {".growing", ".segment", ".poison"}]
 
 
 @pytest.mark.parametrize("where", CONSTRAINTS)
 async def test_a_process_that_dies_over_it(  # noqa: PLR0917
-    committer, requests_of, refusing, there, principals, where, telemetry_store, tmp_path
+    receiver, requests_of, refusing, there, principals, where, telemetry_store, tmp_path
 ):
     """At any moment: after the refusal, when some tables have rows; and after what was left is in."""
     requests = requests_of()
     writer = telemetry_store.ingest()
-    batch = Committer(TRACES, writer, None, None, None, threads=None)._decode(requests).batch
-    folder = tmp_path / "journal"
-    journal = Journal.open(folder)
-    journal.write(batch)
+    path, batch = left_behind(tmp_path / "log", requests)
     async with refusing(*CONSTRAINTS[where]):
-        insert = batch.insert_of("traces_v3")
+        insert = batch.insert_at(("traces_v3", ""))
         with pytest.raises(RejectedByStoreError):
             await writer.insert("traces_v3", insert.block, form=insert.form, token=batch.token)
-        path = journal.write(batch)
         copy = path.read_bytes()
-        journal.close()
         for _ in range(2):
-            async with committer(), asyncio.timeout(WAIT_S):
-                while [*folder.glob("*.batch"), *folder.glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
-                    await asyncio.sleep(0.02)
+            async with receiver():
+                await is_done(tmp_path / "log")
             # It died before the file was gone.
             path.write_bytes(copy)
         path.unlink()
     await has_what_was_sound(there, requests, principals)
-    assert [*folder.glob("*.poison")] == []
+    assert [*(tmp_path / "log").glob("*.poison")] == []
 
 
 async def test_what_was_set_aside_goes_the_same_way(  # noqa: PLR0917
-    committer, requests_of, refusing, there, principals, telemetry_store, tmp_path
+    receiver, requests_of, refusing, there, principals, telemetry_store, tmp_path
 ):
     """A batch set aside by an earlier version for one of its items: `duoscope admin spool replay` inserts all
     others.
     """
     requests = requests_of()
-    folder = tmp_path / "journal"
-    journal = Journal.open(folder)
-    batch = Committer(TRACES, telemetry_store.ingest(), None, None, None, threads=None)._decode(requests).batch
-    path = journal.set_aside(journal.write(batch), "refused")
-    journal.close()
+    folder = tmp_path / "log"
+    path, _ = left_behind(folder, requests)
+    path = RequestLog.look(folder).set_aside(path, "refused")
     (tmp_path / "ingest").symlink_to(folder)
     async with refusing(*CONSTRAINTS["view"]):
         assert await asyncio.to_thread(run, ["admin", "spool", "replay", path.stem, "--data-dir", str(tmp_path)]) == 0
-        async with committer(), asyncio.timeout(WAIT_S):
-            while [*folder.glob("*.poison"), *folder.glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
-                await asyncio.sleep(0.02)
+        async with receiver():
+            await is_done(folder)
     await has_what_was_sound(there, requests, principals)
+    assert [*folder.glob("*.poison")] == []
 
 
-async def test_points_and_their_catalogues(committer, requests_of, refusing, principals, telemetry_store, otlp):  # noqa: PLR0917
+async def test_points_and_their_catalogues(receiver, requests_of, refusing, principals, telemetry_store, otlp):  # noqa: PLR0917
     """A metric whose name no rollup takes, and one that the catalogue does not take."""
 
     def build(poisoned):
@@ -229,8 +241,8 @@ async def test_points_and_their_catalogues(committer, requests_of, refusing, pri
 
     for table in ("metrics_v3_hourly", "metric_catalogue"):
         requests = requests_of(20, METRICS, build)
-        async with refusing(table, "metric_name != 'poison'"), committer(METRICS) as made:
-            await made.commit(requests)
+        async with refusing(table, "metric_name != 'poison'"), receiver() as made:
+            await commit(made, requests)
         rejected = sum(sum(request.done.result().rejected.values()) for request in requests)
         assert rejected == (2 if table == "metrics_v3_hourly" else 0)
     for who in principals:
@@ -242,7 +254,7 @@ async def test_points_and_their_catalogues(committer, requests_of, refusing, pri
 
 
 async def test_an_error_that_nobody_foresaw_is_counted_and_loses_nothing(  # noqa: PLR0917
-    committer, requests_of, refusing, there, principals, tmp_path, monkeypatch
+    receiver, requests_of, refusing, there, principals, tmp_path, monkeypatch
 ):
     def errors():
         return REGISTRY.get_sample_value("duoscope_ingest_batch_errors_total")
@@ -251,15 +263,15 @@ async def test_an_error_that_nobody_foresaw_is_counted_and_loses_nothing(  # noq
         raise ZeroDivisionError
 
     requests, before = requests_of(), errors()
-    async with refusing(*CONSTRAINTS["base"]), committer() as made, asyncio.timeout(WAIT_S):
+    async with refusing(*CONSTRAINTS["base"]), receiver() as made, asyncio.timeout(WAIT_S):
         with monkeypatch.context() as broken:
             broken.setattr(sifting, "only_rows", fail)
-            await made.commit(requests)
+            await commit(made, requests)
             while errors() < before + 2:  # at once, and again from the disk  # noqa: ASYNC110 - counters tell nobody
                 await asyncio.sleep(0.02)
-            assert [*(tmp_path / "journal").glob("*.spooled")]
-        while [*(tmp_path / "journal").glob("*.spooled")]:  # noqa: ASYNC110 - files tell of nothing
+            assert [*(tmp_path / "log").glob("*.segment")]
+        while [*(tmp_path / "log").glob("*.segment")]:  # noqa: ASYNC110 - files tell of nothing
             await asyncio.sleep(0.02)
     assert [request.done.result().items for request in requests] == [SPANS] * len(requests)
     await has_what_was_sound(there, requests, principals)
-    assert not [*(tmp_path / "journal").glob("*.poison")]
+    assert not [*(tmp_path / "log").glob("*.poison")]

@@ -15,7 +15,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.receiver.admission import receivers as module
 from duoscope.receiver.admission.receivers import Receivers
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
@@ -39,9 +39,9 @@ async def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_pat
 
         async def start(name, key, clock):
             verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-            journal = Journal.open(tmp_path / name)
-            living = Receivers(metadata_store, journal.receiver_id)
-            ingest = Ingest(telemetry_store, verifier, journal, receivers=lambda: living.count, driver=Driver())
+            log = RequestLog.open(tmp_path / name)
+            living = Receivers(metadata_store, log.receiver_id)
+            ingest = Ingest(telemetry_store, verifier, log, receivers=lambda: living.count, driver=Driver())
             ingest._admission._clock = clock
             await ingest.start()
             stack.push_async_callback(ingest.close)

@@ -22,7 +22,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.scope import PlatformScope
 from duoscope.receiver import refusals
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, TRACES
 from duoscope.receiver.transport.grpc_server import GrpcServer
@@ -39,7 +39,7 @@ async def verifier(metadata_store, hasher, secret_keys):
 
 @pytest.fixture
 async def ingest(verifier, telemetry_store, tmp_path):
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
+    made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()
@@ -225,6 +225,17 @@ async def test_a_key_from_a_wrong_address(ingest, told, inhabited, metadata_stor
     await verifier.recheck()
     assert (await client.post("/v1/logs", content=b"")).status_code == 403
     assert await told() == ({("logs", "address-not-allowed"): 1}, {("/v1/logs", 403): 1})
+
+
+async def test_a_key_from_a_wrong_page(ingest, told, inhabited, metadata_store, verifier, client):
+    async with metadata_store.open_platform(PlatformScope(reason="a test"), "test.pages") as tx:
+        await tx.execute("UPDATE api_keys SET allowed_origins = '{https://a.example}', rate_limit = 5, name = 'page'")
+    await verifier.recheck()
+    assert (await client.post("/v1/logs", content=b"", headers={"origin": "https://a.example"})).status_code == 200
+    assert (await client.post("/v1/logs", content=b"", headers={"origin": "https://b.example"})).status_code == 403
+    assert await told() == (
+        {("logs", "origin-not-allowed"): 1}, {("/v1/logs", 200): 1, ("/v1/logs", 403): 1},
+    )  # fmt: skip
 
 
 async def test_a_key_that_may_not_send_the_signal(ingest, told, verifier, inhabited):

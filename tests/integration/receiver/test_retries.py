@@ -9,7 +9,7 @@ from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.decoder import is_dated
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest, Sender
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 
@@ -19,7 +19,7 @@ SECOND_NS = 10**9
 @pytest.fixture
 async def ingest(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-    made = Ingest(telemetry_store, verifier, Journal.open(tmp_path / "ingest"), driver=Driver())
+    made = Ingest(telemetry_store, verifier, RequestLog.open(tmp_path / "ingest"), driver=Driver())
     await made.start()
     yield made
     await made.close()

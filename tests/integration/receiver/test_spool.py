@@ -1,11 +1,12 @@
-"""What a receiver does with batches on its disk when everything goes wrong at once."""
+"""What a receiver does with segments on its disk when everything goes wrong at once."""
 
 import asyncio
 import json
-import os
 import shutil
 import threading
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import xxhash
@@ -17,13 +18,12 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
-from duoscope.receiver.batching import Request
-from duoscope.receiver.committing import Committer
-from duoscope.receiver.durability.inserter import Inserter
-from duoscope.receiver.durability.journal import Journal
+from duoscope.receiver.durability.batch import Batch
 from duoscope.receiver.durability.leases import IngestLeases
-from duoscope.receiver.durability.spool import Spool
+from duoscope.receiver.durability.request_log import RequestLog
+from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Accepted, Ingest
+from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import LOGS
 
 WAIT_S = 30
@@ -35,12 +35,12 @@ def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
 
     @asynccontextmanager
     async def running(folder="one"):
-        journal = Journal.open(tmp_path / folder)
-        claims = IngestLeases(metadata_store, journal.receiver_id)
+        log = RequestLog.open(tmp_path / folder)
+        claims = IngestLeases(metadata_store, log.receiver_id)
         made = Ingest(
             telemetry_store,
             ApiKeyVerifier(metadata_store, hasher, secret_keys),
-            journal,
+            log,
             claims=claims,
             driver=Driver(),
         )
@@ -83,33 +83,27 @@ def counted(telemetry_store, principal):
 
 
 @pytest.fixture
-def batch_of(telemetry_store, principal):
-    """The batch that a receiver makes of requests."""
-
-    def make(*raws, of=None):
-        def request(raw, whose):
-            tenant = whose.scope.tenant_id.bytes
-            digest = xxhash.xxh3_128_hexdigest(tenant + LOGS.name.encode() + xxhash.xxh3_128_digest(raw))
-            return Request(whose, raw, digest, now_unix_nano(), None)
-
-        requests = [request(raw, whose) for raw, whose in zip(raws, of or [principal] * len(raws), strict=True)]
-        return Committer(LOGS, telemetry_store.ingest(), None, None, None, threads=None)._decode(requests).batch
-
-    return make
-
-
-@pytest.fixture
-def left_behind(batch_of, tmp_path):
-    """Leaves a batch in a folder, as a receiver does that is killed before it inserts or answers."""
+def left_behind(principal, tmp_path):
+    """Leaves a segment in a folder, as a receiver does that is killed before it answers or inserts."""
 
     def write(folder, *raws, of=None):
-        journal = Journal.open(tmp_path / folder)
-        batch = batch_of(*raws, of=of)
-        journal.write(batch)
-        journal.close()
-        return batch
+        log = RequestLog.open(tmp_path / folder)
+        segment, rows = log.create(), Gathering()
+        for raw, whose in zip(raws, of or [principal] * len(raws), strict=True):
+            tenant = whose.scope.tenant_id.bytes
+            digest = xxhash.xxh3_128_hexdigest(tenant + LOGS.name.encode() + xxhash.xxh3_128_digest(raw))
+            segment.append([rows.add(Request(whose, LOGS, raw, digest, now_unix_nano(), None).record())])
+        segment.seal()
+        log.close()
+        return LeftBehind(segment.path, rows.take(segment.name))
 
     return write
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    path: Path
+    batch: Batch
 
 
 async def until(is_so):
@@ -119,7 +113,7 @@ async def until(is_so):
 
 
 def waits(folder):
-    return any(path.suffix in {".batch", ".spooled", ".poison"} for path in folder.iterdir() if path.is_file())
+    return any(path.suffix in {".growing", ".segment", ".poison"} for path in folder.iterdir() if path.is_file())
 
 
 async def test_a_ledger_that_cannot_be_asked_in_time(  # noqa: PLR0917
@@ -155,7 +149,7 @@ async def test_what_another_receiver_took_meanwhile_is_not_acknowledged(  # noqa
 ):
     """The other one may die over it as well: who acknowledges has it on its disk or in the store."""
     raws = {name: logs(name) for name in ("a", "taken", "b")}
-    batch = left_behind("one", *raws.values())
+    batch = left_behind("one", *raws.values()).batch
     other = IngestLeases(metadata_store, new_id())
     assert await other.take([batch.parts[1].key]) == {}
     async with receiver() as ingest:
@@ -174,10 +168,10 @@ async def test_what_another_receiver_took_meanwhile_is_not_acknowledged(  # noqa
 async def test_everything_was_taken_meanwhile(  # noqa: PLR0917
     receiver, principal, logs, counted, left_behind, metadata_store, tmp_path
 ):
-    batch = left_behind("one", logs("x"))
+    batch = left_behind("one", logs("x")).batch
     await IngestLeases(metadata_store, new_id()).take([part.key for part in batch.parts])
     async with receiver():
-        assert not waits(tmp_path / "one")
+        await until(lambda: not waits(tmp_path / "one"))
     assert await counted() == {}
 
 
@@ -201,52 +195,86 @@ async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, count
 
 async def test_a_file_that_cannot_be_read_holds_up_no_other(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
     """A bad sector, here a folder of the name; and copies of an operator's, which are not the receiver's."""
-    batch = left_behind("one", logs("x"))
+    path = left_behind("one", logs("x")).path
     folder = tmp_path / "one"
-    (folder / f"{'0' * 32}.spooled").mkdir()
-    shutil.copy(folder / f"{batch.token}.batch", folder / "copy.spooled")
-    shutil.copy(folder / f"{batch.token}.batch", folder / f"{batch.token}.copy.batch")
+    (folder / f"{'0' * 32}.segment").mkdir()
+    shutil.copy(path, folder / "copy.segment")
+    shutil.copy(path, folder / f"{path.stem}.copy.segment")
     async with receiver():
-        await until(lambda: not (folder / f"{batch.token}.spooled").exists())
-    assert (folder / "copy.spooled").exists()
+        await until(lambda: not path.exists())
+    assert (folder / "copy.segment").exists()
     assert await counted() == {"x": 3}
 
 
 async def test_a_damaged_file_on_a_disk_without_room(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
     """No word can be written on why it was set aside; it is set aside all the same, and the next one inserted."""
-    damaged, sound = left_behind("one", logs("lost")), left_behind("one", logs("x"))
-    folder = tmp_path / "one"
-    path = folder / f"{damaged.token}.batch"
-    path.write_bytes(path.read_bytes()[:-1])
-    (folder / f"{damaged.token}.why").mkdir()  # cannot be written to
+    damaged, sound = left_behind("one", logs("lost")).path, left_behind("one", logs("x")).path
+    damaged.write_bytes(b"?" + damaged.read_bytes()[1:])
+    damaged.with_suffix(".why").mkdir()  # cannot be written to
     async with receiver():
-        await until((folder / f"{damaged.token}.poison").exists)
-        await until(lambda: not (folder / f"{sound.token}.spooled").exists())
+        await until(damaged.with_suffix(".poison").exists)
+        await until(lambda: not sound.exists())
     assert await counted() == {"x": 3}
 
 
-async def test_a_sync_that_fails_while_the_insert_commits(telemetry_store, batch_of, logs, tmp_path, monkeypatch):
-    """The requests are undecided until then, and no longer."""
+async def test_a_damaged_request_among_sound_ones(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    """The others are inserted, and it is kept for whoever can mend it."""
+    path = left_behind("one", logs("a"), logs("damaged"), logs("b")).path
+    path.write_bytes(path.read_bytes().replace(b"damaged", b"changed"))
+    async with receiver() as ingest:
+        await until(lambda: not path.exists())
+        assert await counted() == {"a": 3, "b": 3}
+        (damaged,) = (tmp_path / "one").glob("*.poison")
+        assert path.stem in damaged.with_suffix(".why").read_text()
+        damaged.write_bytes(damaged.read_bytes().replace(b"changed", b"damaged"))
+        RequestLog.look(tmp_path / "one").release(damaged)
+        await looked(ingest)
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"a": 3, "damaged": 3, "b": 3}
 
-    def broken(_):
-        raise OSError(5, "Input/output error")
 
-    journal = Journal.open(tmp_path / "one")
-    writer = telemetry_store.ingest()
-    spool = Spool(journal, Inserter(writer), writer)
-    batch = batch_of(logs("x"))
-    path = journal.write(batch)
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "fsync", broken)
-        with pytest.raises(OSError, match="Input/output"):
-            await spool.keep(path, batch)
-    assert spool.undecided
-    journal.remove(path)  # as the INSERT does that took too long
-    await spool.start(Driver())
-    await until(lambda: not spool.undecided)
-    await until(lambda: not spool._inserter.is_away)
-    await spool.close()
-    journal.close()
+async def test_a_last_write_that_was_torn(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    """It was never acknowledged, and its sender sends it again."""
+    raw = logs("torn")
+    path = left_behind("one", logs("a"), raw).path
+    path.with_suffix(".growing").write_bytes(path.read_bytes()[: -len("END\n") - 10])
+    path.unlink()
+    async with receiver() as ingest:
+        assert await ingest.accept(principal, LOGS, raw) == Accepted()
+        await until(lambda: not waits(tmp_path / "one"))
+    assert await counted() == {"a": 3, "torn": 3}
+
+
+async def test_what_a_version_before_the_log_left(receiver, principal, logs, counted, left_behind, tmp_path):  # noqa: PLR0917
+    """Batches of rows, of which one was torn."""
+    raw = logs("x")
+    left = left_behind("one", raw)
+    left.path.unlink()
+    landed = tmp_path / "one" / f"{left.batch.token}.spooled"
+    landed.write_bytes(landed_file(left.batch))
+    torn = tmp_path / "one" / f"{new_id().hex}.batch"
+    torn.write_bytes(landed_file(left.batch)[:-1])
+    async with receiver() as ingest:
+        await until(lambda: not landed.exists() and torn.with_suffix(".poison").exists())
+        assert await ingest.accept(principal, LOGS, raw) == Accepted()
+    assert await counted() == {"x": 3}
+
+
+def landed_file(batch):
+    """A batch as version 1 wrote it."""
+    parts = [
+        [p.workspace_id, p.tenant_id, p.digest, p.rows, p.outcome.items, p.outcome.stored, p.outcome.reasons]
+        for p in batch.parts
+    ]
+    head = json.dumps({
+        "token": batch.token,
+        "received_ns": batch.received_ns,
+        "inserts": [[i.table, i.form, len(i.block)] for i in batch.inserts],
+        "parts": parts,
+    }).encode()  # fmt: skip
+    start = b"DUOBATCH2\n" + len(head).to_bytes(8, "big") + head
+    content = start + xxhash.xxh3_128_digest(start) + b"".join(i.block for i in batch.inserts)
+    return content + xxhash.xxh3_128_digest(content)
 
 
 async def test_requests_of_clients_that_went_away_count_until_they_are_stored(receiver, principal, logs):
@@ -293,11 +321,13 @@ async def test_a_store_that_died_between_the_ledger_and_what_is_counted_from_it(
     """The requests are in the ledger, which is not to say that usage has them."""
     recorder = telemetry_store.records()._run
     raw = logs("x")
-    batch = left_behind("one", raw)
+    batch = left_behind("one", raw).batch
     await recorder(lambda client: client.command("DETACH TABLE ingest_ledger_to_ingest_usage_hourly"))
     try:
         for insert in batch.inserts:
-            await telemetry_store.ingest().insert(insert.table, insert.block, form=insert.form, token=batch.token)
+            await telemetry_store.ingest().insert(
+                insert.table, insert.block, form=insert.form, token=batch.token_of(insert)
+            )
     finally:
         await recorder(lambda client: client.command("ATTACH TABLE ingest_ledger_to_ingest_usage_hourly"))
     async with receiver() as ingest:
@@ -346,12 +376,11 @@ async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
             assert "sober" in listed
             shown = (await asyncio.to_thread(spool_command, "show", path.stem)).out
             assert f"{principal.scope.tenant_id}  1         3" in shown
-            assert "logs_v3" in shown
             shown = json.loads((await asyncio.to_thread(spool_command, "show", path.stem, "--json")).out)
             assert (shown["state"], shown["tenants"][0]["items"]) == ("poison", 3)
             # Still refused: it is set aside once more.
             await asyncio.to_thread(spool_command, "replay", path.stem)
-            ingest._spool.look()
+            await looked(ingest)
             await until(path.exists)
         finally:
             await recorder(lambda client: client.command("ALTER TABLE logs_v3 DROP CONSTRAINT sober"))
@@ -359,21 +388,26 @@ async def test_a_batch_that_the_store_refuses(  # noqa: PLR0917
         assert "poison batch" in (await asyncio.to_thread(spool_command, "replay", path.stem, "0" * 32, code=1)).err
         assert path.exists()
         await asyncio.to_thread(spool_command, "replay", "--all")
-        ingest._spool.look()
+        await looked(ingest)
         await until(lambda: not waits(tmp_path / "one"))
     assert await counted() == {"x": 3, "refused": 3}
 
 
+async def looked(ingest):
+    """As the receiver does every ten seconds."""
+    await ingest._storing._look()
+    ingest._storing._job.activate()
+
+
 async def test_a_torn_batch_is_shown_and_dropped(receiver, logs, left_behind, tmp_path, spool_command):
-    batch = left_behind("one", logs("x"))
-    path = tmp_path / "one" / f"{batch.token}.batch"
-    path.write_bytes(path.read_bytes()[:100])
+    path = left_behind("one", logs("x")).path
+    path.write_bytes(b"torn")
     async with receiver():
         await until(path.with_suffix(".poison").exists)
-        shown = (await asyncio.to_thread(spool_command, "show", batch.token)).out
+        shown = (await asyncio.to_thread(spool_command, "show", path.stem)).out
         assert "torn or was changed" in shown
         assert "cannot be read" in shown
         assert "None" not in shown
-        await asyncio.to_thread(spool_command, "drop", "--yes", batch.token)
+        await asyncio.to_thread(spool_command, "drop", "--yes", path.stem)
         assert not waits(tmp_path / "one")
-        assert "batch" in (await asyncio.to_thread(spool_command, "show", batch.token, code=1)).err
+        assert "batch" in (await asyncio.to_thread(spool_command, "show", path.stem, code=1)).err

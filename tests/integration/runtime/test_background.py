@@ -20,8 +20,8 @@ from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.admission.receivers import Receivers
-from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import IngestLeases
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.transport.http_server import HttpApplication
@@ -91,12 +91,12 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
     upkeep = ApiKeyUpkeep(metadata_store, verifier)
     upkeep.start(driver)
-    journal = Journal.open(tmp_path / "ingest")
+    log = RequestLog.open(tmp_path / "ingest")
     claims, receivers = (
-        IngestLeases(metadata_store, journal.receiver_id),
-        Receivers(metadata_store, journal.receiver_id),
+        IngestLeases(metadata_store, log.receiver_id),
+        Receivers(metadata_store, log.receiver_id),
     )
-    made = Ingest(telemetry_store, verifier, journal, claims=claims, driver=driver)
+    made = Ingest(telemetry_store, verifier, log, claims=claims, driver=driver)
     await made.start()
     await receivers.start(driver)
     api.services.signing_keys.watch(driver)

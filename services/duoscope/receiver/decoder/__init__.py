@@ -57,6 +57,7 @@ JSON_GROWTH_MAX: Final = 8
 """How many bytes of protobuf a byte of JSON becomes at most: eight for `0,` of a bucket, 14 for resources."""
 
 _TOO_MANY_ITEMS: Final = -3
+_NUMBER_BYTES: Final = 4
 _NANOS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NANOS
 
@@ -232,8 +233,9 @@ def _library() -> ctypes.CDLL:
         (
             "add",
             ctypes.c_int,
-            (pointer, ctypes.c_char_p, size, ctypes.c_char_p, pointer, pointer, pointer),
+            (pointer, ctypes.c_char_p, size, ctypes.c_char_p, pointer, pointer, ctypes.c_char_p, size, pointer),
         ),
+        ("refused", pointer, (pointer, pointer)),
         ("tables", size, (pointer,)),
         ("table", ctypes.c_char_p, (pointer, size)),
         ("rows", ctypes.c_uint64, (pointer, size)),
@@ -340,6 +342,7 @@ class Decoder:
         now_ns: int,
         bounds: Bounds = DEFAULT_BOUNDS,
         series: ActiveSeries | None = None,
+        refuse: bytes = b"",
     ) -> Outcome:
         """Append the rows of a serialized request.
 
@@ -350,6 +353,7 @@ class Decoder:
             now_ns: nanoseconds since 1970; the time of log records that have none.
             bounds: the limits of an item.
             series: the tenant's active series, if `bounds` limits them.
+            refuse: for a request that is decoded again, in place of `series`: what `refused` said the first time.
 
         Raises:
             MalformedError: the bytes are not such a message; nothing was appended.
@@ -375,6 +379,8 @@ class Decoder:
             _owner(scope, retention_days),
             ctypes.byref(applied),
             None if series is None else series.handle,
+            refuse,
+            len(refuse) // _NUMBER_BYTES,
             ctypes.byref(outcome),
         )
         if status == _MALFORMED:
@@ -385,6 +391,12 @@ class Decoder:
             raise MemoryError
         reasons = {reason: count for reason, count in zip(REASONS, outcome.rejected[1:], strict=True) if count}
         return Outcome(outcome.items, outcome.stored, reasons)
+
+    def refused(self) -> bytes:
+        """The points of the last request that reached the limit of active series: their numbers, as 32-bit integers."""
+        count = ctypes.c_size_t()
+        numbers: int | None = self._library.duoscope_refused(self._handle, ctypes.byref(count))
+        return ctypes.string_at(numbers, count.value * _NUMBER_BYTES) if numbers and count.value else b""
 
     def rows(self) -> dict[str, int]:
         """The number of rows of each table so far."""

@@ -35,6 +35,12 @@ struct decoder {
   joined joined;
   uint64_t nodes;  // its resources, scopes, metrics and items so far
   buffer undo;     // rows of the metric catalogue that it changed
+
+  // Its points that reached the limit of active series, by their number among those that asked. A request that is decoded again
+  // has the same ones refused, whatever series are active by then.
+  uint32_t asked;
+  buffer refused;
+  const uint32_t *refuse, *refuse_end;
   bool out_of_memory, too_many_items;
 
   // The resource and scope.

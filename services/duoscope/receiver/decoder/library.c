@@ -17,7 +17,7 @@ EXPORT void duoscope_close(decoder *d) {
   if (!d) return;
   for (size_t t = 0; t < d->table_count; t++) table_close(&d->tables[t]);
   buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
-                       &d->undo};
+                       &d->undo, &d->refused};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   for (size_t i = 0; i < LISTS_MAX; i++) free(d->lists[i].data);
   ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links, &d->resource_pairs};
@@ -62,9 +62,9 @@ EXPORT void duoscope_forget(decoder *d) {
 }
 
 // Append the rows of a request. 0: done, what was rejected is in `result`. Else nothing was appended: -1 malformed, -2 no memory,
-// -3 more items than one request may have.
+// -3 more items than one request may have. `refuse`: numbers of points to refuse, as `duoscope_refused` gave them the first time.
 EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,
-                        outcome *result) {
+                        const uint32_t *refuse, size_t refuse_count, outcome *result) {
   enum { SLACK = 1 << 20 };
   *result = (outcome){0};
   d->owner = *o;
@@ -73,7 +73,9 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->outcome = result;
   d->out_of_memory = d->too_many_items = d->joined.out_of_memory = false;
   d->joined.max = 4 * size + SLACK;
-  d->nodes = d->undo.size = 0;
+  d->nodes = d->undo.size = d->refused.size = d->asked = 0;
+  d->refuse = refuse;
+  d->refuse_end = refuse + refuse_count;
   for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
   catalogue_mark(&d->catalogue);
   int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
@@ -88,6 +90,12 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->batch++;  // words that were remembered may be gone
   for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
   return d->out_of_memory ? -2 : d->too_many_items ? -3 : -1;
+}
+
+// The points of the last request that the limit of active series refused; `count` of them.
+EXPORT const uint32_t *duoscope_refused(const decoder *d, size_t *count) {
+  *count = d->refused.size / sizeof(uint32_t);
+  return (const uint32_t *)d->refused.data;
 }
 
 EXPORT size_t duoscope_tables(const decoder *d) { return d->table_count; }

@@ -1,21 +1,31 @@
 """A batch: INSERTs that belong together, their requests, and the rows of each request."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from duoscope.receiver.decoder import Outcome
-from duoscope.receiver.durability.native_blocks import without_rows
-from duoscope.stores.clickhouse import LEDGER
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A block of rows for one table."""
+    """A block of rows for one table.
+
+    Attributes:
+        table: one of `INGESTED`.
+        form: the ClickHouse format of the block.
+        block: the rows.
+        of: tells apart blocks of one batch for one table, which are INSERTs of their own.
+    """
 
     table: str
     form: str
     block: bytes = field(repr=False)
+    of: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Tells the INSERT apart from the others of its batch."""
+        return self.table, self.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Part:
 
     @property
     def key(self) -> str:
-        """The identity of the request, including its tenant: the same bytes from another tenant are another request."""
+        """The identity of the request, as `Record.key`."""
         return f"{self.tenant_id}/{self.digest}"
 
 
@@ -49,7 +59,7 @@ class Batch:
         token: identifies the content: a UUIDv7 in hex, so that files sort by age.
         received_ns: when its oldest request came, in nanoseconds since 1970.
         parts: the requests in it.
-        inserts: in order; the ledger's is the last. Empty where only the head was read.
+        inserts: in order; the ledger's is the last.
     """
 
     token: str
@@ -57,39 +67,20 @@ class Batch:
     parts: tuple[Part, ...]
     inserts: tuple[Insert, ...] = ()
 
-    def insert_of(self, table: str) -> Insert | None:
-        """The INSERT for a table, if there is one."""
-        return next((insert for insert in self.inserts if insert.table == table), None)
+    @property
+    def size(self) -> int:
+        """Bytes of all blocks."""
+        return sum(len(insert.block) for insert in self.inserts)
+
+    def insert_at(self, place: tuple[str, str]) -> Insert | None:
+        """The INSERT of this `Insert.place`, if there is one."""
+        return next((insert for insert in self.inserts if insert.place == place), None)
+
+    def token_of(self, insert: Insert) -> str:
+        """The token of an INSERT: the batch's, and a part more where one table gets several."""
+        return f"{self.token}-{insert.of}" if insert.of else self.token
 
     def received_ms(self) -> list[tuple[tuple[str, str], int]]:
         """Tenant and digest of each request, and when it was received, in milliseconds as in the ledger."""
         lines = [json.loads(line) for line in self.inserts[-1].block.split(b"\n")] if self.inserts else []
         return [((line["tenant_id"], line["digest"]), round(float(line["received_at"]) * 1000)) for line in lines]
-
-    def without(self, gone: "Sequence[Part]") -> "Batch":
-        """The batch without some of its requests and their rows. It has no inserts if no request is left."""
-        there = {part.key for part in gone}
-        kept = [part for part in self.parts if part.key not in there]
-        if not kept:
-            return Batch(self.token, self.received_ns, ())
-        inserts: list[Insert] = []
-        for insert in self.inserts:
-            if insert.table == LEDGER:
-                lines = zip(insert.block.split(b"\n"), self.parts, strict=True)
-                block = b"\n".join(line for line, part in lines if part.key not in there)
-            else:
-                rows = [part.rows[insert.table] for part in gone if insert.table in part.rows]
-                block = without_rows(insert.block, rows)
-            if block:
-                inserts.append(Insert(insert.table, insert.form, block))
-        return Batch(self.token, self.received_ns, tuple(_moved(part, gone) for part in kept), tuple(inserts))
-
-
-def _moved(part: Part, gone: Sequence[Part]) -> Part:
-    """A part whose rows have moved up, where earlier rows of others are gone."""
-    rows: dict[str, tuple[int, int]] = {}
-    for table, (start, end) in part.rows.items():
-        before = [other.rows[table] for other in gone if table in other.rows]
-        up = sum(b - a for a, b in before if b <= start)
-        rows[table] = start - up, end - up
-    return replace(part, rows=rows)

@@ -1,4 +1,4 @@
-"""Inserts batches into ClickHouse, and knows whether it is down. The committer and the spool share one inserter."""
+"""Inserts batches into ClickHouse, and knows whether it is down."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 from duoscope.receiver.durability.batch import Batch
-from duoscope.receiver.durability.journal import CorruptBatchError
+from duoscope.receiver.durability.records import CorruptFileError
 from duoscope.receiver.durability.sifting import without_refused
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
@@ -31,7 +31,7 @@ _errors = Counter(
     "duoscope_ingest_batch_errors",
     "Tries to store a batch that ended in an error nobody foresaw; the batch waits on disk",
 )
-_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptBatchError, FileNotFoundError)
+_FORESEEN: Final = (DuoscopeError, RejectedByStoreError, CorruptFileError, FileNotFoundError)
 
 _NOT_THE_DATA: Final = frozenset({
     60, 81, 164, 192, 193, 194, 195, 201, 236, 394, 439, 473, 497, 516,  # tables, accounts, rights, quotas, a stop
@@ -86,22 +86,22 @@ class Inserter:
             RejectedByStoreError: never will be, and for no item of it.
         """
         with errors_counted():
-            for table in [insert.table for insert in batch.inserts]:
+            for place in [insert.place for insert in batch.inserts]:
                 try:
-                    await self._insert(batch, table)
+                    await self._insert(batch, place)
                 except RejectedByStoreError as error:
-                    batch = await self._without_refused(batch, table, error)
-                    await self._insert(batch, table)
+                    batch = await self._without_refused(batch, place, error)
+                    await self._insert(batch, place)
         self.commits += bool(batch.inserts)
         return batch
 
-    async def _insert(self, batch: Batch, table: str) -> None:
-        insert = batch.insert_of(table)
+    async def _insert(self, batch: Batch, place: tuple[str, str]) -> None:
+        insert = batch.insert_at(place)
         if insert is None:  # none of its rows is left
             return
         started = time.monotonic()
         try:
-            await self._writer.insert(table, insert.block, form=insert.form, token=batch.token)
+            await self._writer.insert(insert.table, insert.block, form=insert.form, token=batch.token_of(insert))
         except DuoscopeError as error:
             _inserts.labels(insert.table, error.code).inc()
             raise
@@ -118,7 +118,7 @@ class Inserter:
         _inserts.labels(insert.table, "committed").inc()
         _insert_seconds.labels(insert.table).observe(time.monotonic() - started)
 
-    async def _without_refused(self, batch: Batch, table: str, error: RejectedByStoreError) -> Batch:
+    async def _without_refused(self, batch: Batch, place: tuple[str, str], error: RejectedByStoreError) -> Batch:
         """The batch without the rows for which an INSERT was refused.
 
         Raises:
@@ -127,9 +127,9 @@ class Inserter:
         """
         _log.warning("ClickHouse refuses batch %s, which is tried by request and by item: %s", batch.token, error)
         try:
-            # One at a time: the spool may pick up a batch that is still being tried.
+            # One at a time: trying takes many INSERTs.
             async with self._sifting:
-                rest = await without_refused(batch, table, self._writer)
+                rest = await without_refused(batch, place, self._writer)
         except DuoscopeError as trouble:
             if trouble.kind is ErrorKind.UNAVAILABLE:
                 raise

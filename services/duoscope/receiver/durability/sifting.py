@@ -28,7 +28,7 @@ REFUSED: Final = "refused-by-store"
 """The reason with which such items are counted as rejected."""
 
 
-async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Batch | None:
+async def without_refused(batch: Batch, place: tuple[str, str], writer: IngestWriter) -> Batch | None:
     """The batch without the rows of one of its INSERTs that ClickHouse refuses; these count as rejected.
 
     Returns None if they cannot be found: each row alone is accepted, or rows of several tenants are refused without
@@ -37,7 +37,7 @@ async def without_refused(batch: Batch, table: str, writer: IngestWriter) -> Bat
     Raises:
         DuoscopeError: UNAVAILABLE, or INTERNAL if nothing can be tried out.
     """
-    insert = batch.insert_of(table)
+    insert, table = batch.insert_at(place), place[0]
     if insert is None or table == LEDGER:
         return None
     parts = [part for part in batch.parts if table in part.rows]

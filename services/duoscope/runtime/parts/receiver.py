@@ -1,6 +1,7 @@
-"""The receiver part: OTLP over gRPC and HTTP, admission, batches and their way to ClickHouse."""
+"""The receiver part: OTLP over gRPC and HTTP, admission, the request log and its way to ClickHouse."""
 
 import asyncio
+import functools
 from typing import ClassVar
 
 from duoscope.kernel import limits
@@ -10,13 +11,14 @@ from duoscope.net import ports
 from duoscope.net.proxies import trusted_proxies
 from duoscope.net.tls import TlsFiles
 from duoscope.receiver.admission.receivers import Receivers
-from duoscope.receiver.durability.journal import Journal
 from duoscope.receiver.durability.leases import IngestLeases
+from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.transport.grpc_server import GrpcServer
 from duoscope.receiver.transport.http_server import HttpApplication, http_server
 from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
+from duoscope.stores.embedded import sync_tokens
 
 
 class ReceiverPart:
@@ -29,7 +31,7 @@ class ReceiverPart:
         self._tls = TlsFiles.of(settings)
 
     async def start(self, process: Process) -> None:
-        """Load the batches on disk, then listen."""
+        """Load the request log, then listen."""
         ingest, receivers = await self._open_ingest(process)
         process.readiness["ingest"] = ingest.ready
         await self._listen(process, ingest, receivers)
@@ -39,20 +41,23 @@ class ReceiverPart:
         nothing is counted.
         """
         settings = process.settings
-        journal = await asyncio.to_thread(Journal.open, settings.data_dir / "ingest")
-        receivers = Receivers(process.metadata, journal.receiver_id)
+        log = await asyncio.to_thread(RequestLog.open, settings.data_dir / "ingest")
+        receivers = Receivers(process.metadata, log.receiver_id)
         shared = not settings.embedded_clickhouse
         ingest = Ingest(
             process.telemetry,
             process.verifier,
-            journal,
+            log,
             IngestLimits.parse(settings.ingest_limits),
-            IngestLeases(process.metadata, journal.receiver_id) if shared else None,
+            IngestLeases(process.metadata, log.receiver_id) if shared else None,
             receivers=lambda: receivers.count,
             driver=process.driver,
+            acknowledge=settings.acknowledge,
+            sync_store=None if shared else functools.partial(sync_tokens, settings.data_dir / "clickhouse"),
         )
         await ingest.start()
         process.stack.push_async_callback(ingest.close)
+        process.telemetry.read_after(ingest.settled)
         if shared:
             await receivers.start(process.driver)
             process.stack.push_async_callback(receivers.close)

@@ -1,8 +1,9 @@
 """Reads of one tenant's telemetry, through views that cannot be called without its ids."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
 
@@ -24,6 +25,13 @@ _READ_SETTINGS: Final = {
 }
 _WORD_BYTES: Final = 8
 
+Settled: TypeAlias = Callable[[UUID], Awaitable[None]]
+"""Waits, not long, until what a tenant has sent to this process can be read."""
+
+
+async def nothing_waits(_tenant_id: UUID) -> None:
+    """The `Settled` of a process without a receiver."""
+
 
 class Blocks(NamedTuple):
     """The range of block numbers, from `low` to `high`, in one part of one partition."""
@@ -36,7 +44,10 @@ class Blocks(NamedTuple):
 class TelemetryReader:
     """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
 
-    def __init__(self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory) -> None:
+    def __init__(  # noqa: PLR0917 - what the readers of a store share
+        self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory, settled: Settled
+    ) -> None:
+        self._settled = settled
         self._pool = pool
         self._watchers = watchers
         self._slots = slots
@@ -73,6 +84,7 @@ class TelemetryReader:
             rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
             return rows, sum(map(_size, result.result_columns))
 
+        await self._settled(self._tenant_id)
         async with self._slots.taken(self._tenant_id) as threads:
             applied.setdefault("max_threads", threads)
             rows, size = await self._pool.run(lambda client: guarded(lambda: run(client)))
@@ -97,6 +109,7 @@ class TelemetryReader:
         def run(client: Client) -> bytes:
             return client.raw_query(statement, parameters=bound, settings=applied, fmt="RowBinary")
 
+        await self._settled(self._tenant_id)
         async with self._slots.taken(self._tenant_id) as threads:
             applied["max_threads"] = threads
             content = await self._pool.run(lambda client: guarded(lambda: run(client)))
@@ -132,6 +145,7 @@ class TelemetryReader:
         def run(client: Client) -> list[Blocks]:
             return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
 
+        await self._settled(self._tenant_id)
         return await self._watchers.run(lambda client: guarded(lambda: run(client)))
 
 

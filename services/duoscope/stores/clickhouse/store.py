@@ -15,7 +15,7 @@ from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.read_memory import ReadMemory
 from duoscope.stores.clickhouse.read_slots import ReadSlots
-from duoscope.stores.clickhouse.reader import TelemetryReader
+from duoscope.stores.clickhouse.reader import Settled, TelemetryReader, nothing_waits
 from duoscope.stores.clickhouse.records import RecordWriter
 from duoscope.stores.clickhouse.schema import DATABASE
 from duoscope.stores.clickhouse.writer import IngestWriter
@@ -41,16 +41,20 @@ class TelemetryStore:
         self._watchers = Pool(self._open_client, 1, "clickhouse-watch")
         self._writers = Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
-        # Before each batch the ledger is asked which requests are stored; this must not wait for the previous batch's
-        # INSERT.
+        # The ledger is asked which requests are stored; this must not wait for INSERTs.
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
+        self._settled: Settled = nothing_waits
 
     def _open_client(self) -> Client:
         return guarded(lambda: open_client(self._settings, database=DATABASE))
 
     def bind(self, scope: Scope) -> TelemetryReader:
         """A reader of one tenant's telemetry."""
-        return TelemetryReader(self._readers, self._watchers, scope, self._slots, self.read_memory)
+        return TelemetryReader(self._readers, self._watchers, scope, self._slots, self.read_memory, self._settled)
+
+    def read_after(self, settled: Settled) -> None:
+        """Let every reader that is bound from now on wait for `settled`, before it reads."""
+        self._settled = settled
 
     def ingest(self) -> IngestWriter:
         """The writer of the receiver's blocks; the rows themselves carry their tenant."""

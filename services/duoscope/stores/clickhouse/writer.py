@@ -94,3 +94,25 @@ class IngestWriter:
             }
 
         return await self._lookups.run(lambda client: guarded(lambda: run(client)))
+
+    async def stored_since(
+        self, since_ns: int, rows_max: int
+    ) -> list[tuple[str, int, tuple[int, int, dict[str, int]]]]:
+        """The requests received since a time that are stored, the latest `rows_max` of them, oldest first: digest, when
+        it was received in milliseconds since 1970, and its items, those stored, those rejected by reason.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        parameters = {"since": since_ns // 1_000_000_000, "rows": rows_max}
+        sql = (
+            "SELECT replaceAll(toString(digest), '-', ''), toUnixTimestamp64Milli(received_at) AS ms, items, stored, "
+            "rejected FROM ingest_ledger WHERE received_at >= fromUnixTimestamp({since:UInt32}) "
+            "ORDER BY ms DESC LIMIT {rows:UInt64}"
+        )
+
+        def run(client: Client) -> list[tuple[str, int, tuple[int, int, dict[str, int]]]]:
+            found = client.query(sql, parameters=parameters, settings={"use_query_condition_cache": 0}).result_rows
+            return [(digest, ms, (items, stored, rejected)) for digest, ms, items, stored, rejected in reversed(found)]
+
+        return await self._lookups.run(lambda client: guarded(lambda: run(client)))

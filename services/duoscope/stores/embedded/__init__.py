@@ -4,8 +4,15 @@ The embedded ClickHouse engine needs no process of its own, only a repair after 
 directory.
 """
 
-from duoscope.stores.embedded.deduplication import forget_missing_parts
+from duoscope.stores.embedded.deduplication import forget_missing_parts, sync_tokens
 from duoscope.stores.embedded.lock import DataDirectoryLock
 from duoscope.stores.embedded.postgres import EmbeddedPostgres, PostgresAddress, postgres_address
 
-__all__ = ["DataDirectoryLock", "EmbeddedPostgres", "PostgresAddress", "forget_missing_parts", "postgres_address"]
+__all__ = [
+    "DataDirectoryLock",
+    "EmbeddedPostgres",
+    "PostgresAddress",
+    "forget_missing_parts",
+    "postgres_address",
+    "sync_tokens",
+]

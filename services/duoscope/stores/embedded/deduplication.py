@@ -1,11 +1,15 @@
-"""Repairs what a kill of the embedded ClickHouse may leave: the token of an INSERT without its rows.
+"""Tokens of the embedded ClickHouse: those that a kill left without their rows, and those that a power cut may take.
 
 A table writes down the token of an INSERT before it accepts the part. After a kill in between, it would skip the INSERT
-when the journal repeats it, and acknowledged rows would be missing. So before the engine starts, tokens of missing
+when it is repeated, and acknowledged rows would be missing. So before the engine starts, tokens of missing
 parts are removed, in the way in which the engine itself removes them. Tokens of parts that have since expired are
 removed too; they are no longer needed.
+
+The engine syncs the parts of an INSERT and not its tokens. A segment of the request log goes only when they are synced
+as well, so that a power cut does not bring the segment back and take the tokens.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,8 +29,24 @@ def forget_missing_parts(clickhouse: Path) -> int:
     return sum(_mend(logs) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
 
 
+def sync_tokens(clickhouse: Path) -> None:
+    """Force the tokens of all INSERTs so far to the disk. Raises OSError."""
+    for logs in clickhouse.glob("store/*/*/deduplication_logs"):
+        files = list(logs.glob("deduplication_log_*.txt"))
+        if files:
+            latest = os.open(max(files, key=_number), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(latest)
+            finally:
+                os.close(latest)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
 def _mend(logs: Path) -> int:
-    files = sorted(logs.glob("deduplication_log_*.txt"), key=lambda path: int(path.stem.rpartition("_")[2]))
+    files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
     lines = [line for path in files[-2:] for line in path.read_text().splitlines()][-_LINES_MAX:]
     last = {part: (operation, token) for operation, part, token in (_fields(line) for line in lines)}
     there = [found for path in logs.parent.iterdir() if (found := _PART.fullmatch(path.name))]

@@ -59,8 +59,16 @@ static inline int judge_point(const decoder *d, const point *p) {
 static inline bool admit_point(decoder *d, const metric *m, uint64_t attributes_hash, point *p) {
   const origin *o = &d->origin;
   p->series = hash_bytes(&attributes_hash, 8, o->resource_hash ^ o->scope_hash);
-  return !d->series || !d->limits.series_max ||
-         series_admit(d->series, m->name_hash ^ p->series, d->limits.series_max);
+  uint32_t number = d->asked++;
+  if (d->refuse != d->refuse_end && *d->refuse == number) {
+    d->refuse++;
+    return false;
+  }
+  if (!d->series || !d->limits.series_max ||
+      series_admit(d->series, m->name_hash ^ p->series, d->limits.series_max))
+    return true;
+  d->out_of_memory |= !buffer_put(&d->refused, &number, sizeof number);
+  return false;
 }
 
 // The common columns of a row. `attributes`: their index in the table's dictionary.

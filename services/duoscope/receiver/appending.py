@@ -1,0 +1,439 @@
+"""Appends requests to the log, and acknowledges them once they are on the disk.
+
+    requests -> known? answer           (the log, the ledger in ClickHouse, or another receiver has it)
+             -> decode                  (native; malformed requests are answered, bad items counted)
+             -> append, sync            (all that arrived meanwhile together: a group commit)
+             -> answer
+    segment  -> sealed when it is large or old enough; `Storing` brings its rows into ClickHouse
+
+The commits of a segment have a fixed price (ClickHouse analyses every view again, once an INSERT), so a segment waits
+for more requests, of all signals, until that price is a small share of the time, or MAX_AGE.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+from uuid import UUID
+
+from prometheus_client import Counter, Histogram
+
+from duoscope.background.driver import AGAIN, Driver, Job, Next
+from duoscope.kernel import limits
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.receiver.admission.fair_queue import FairQueue
+from duoscope.receiver.admission.tenant_series import TenantSeries
+from duoscope.receiver.decoder import Kind, MalformedError, Outcome, TooManyItemsError
+from duoscope.receiver.durability.batch import Batch
+from duoscope.receiver.durability.inserter import Inserter
+from duoscope.receiver.durability.known import KnownRequests
+from duoscope.receiver.durability.leases import IngestLeases
+from duoscope.receiver.durability.records import Record
+from duoscope.receiver.durability.request_log import RequestLog, SegmentWriter
+from duoscope.receiver.durability.storing import Sealed, Storing
+from duoscope.receiver.gathering import Gathering
+from duoscope.receiver.requests import Request
+from duoscope.stores.clickhouse import IngestWriter
+
+_log = logging.getLogger(__name__)
+
+_items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
+_cut = Counter("duoscope_ingest_cut_items", "Items stored with less than was sent, at least so many", ["signal"])
+_again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
+_unasked = Counter("duoscope_ingest_unasked_requests", "Requests taken while the ledger could not be asked", ["signal"])
+_sync_seconds = Histogram(
+    "duoscope_ingest_append_seconds",
+    "Time to decode a group of requests, append it to the log and sync it",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)
+
+Acknowledge: TypeAlias = Literal["synced", "stored"]
+"""When a request is answered: once it is on this receiver's disk, or once it is in ClickHouse."""
+
+APPEND_REQUESTS: Final = Job(
+    "append-requests", period_s=1.0, at_once=True, retry_s=0.1, turn_max_s=math.inf, stop_s=math.inf
+)
+"""One turn appends what waits, and waits for the first request or until the segment is due."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    """The segment that grows.
+
+    Attributes:
+        writer: its file.
+        due_at: when it is to be sealed.
+        must_ask: whether the ledger is to be asked before its rows are inserted.
+        tenants: whose requests are in it.
+        settled: set when they can be read, or wait on the disk.
+        claimed: outcomes of its requests by their keys, where other receivers are to know them.
+        answers: its requests with their outcomes, where they wait until they are stored.
+    """
+
+    writer: SegmentWriter
+    due_at: float
+    must_ask: bool = False
+    tenants: set[UUID] = field(default_factory=set[UUID])
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    claimed: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    answers: list[tuple[Request, Outcome]] = field(default_factory=list[tuple[Request, Outcome]])
+
+
+@dataclass(slots=True)
+class _Written:
+    """What became of the first requests of a group: their records, or why there is none; and the disk's error."""
+
+    results: list[Record | DuoscopeError]
+    error: OSError | None = None
+
+
+class Appender:
+    """Takes the requests of all signals into the log. Call `submit` from any task of the loop it was started in."""
+
+    def __init__(
+        self,
+        log: RequestLog,
+        storing: Storing,
+        known: KnownRequests,
+        inserter: Inserter,
+        writer: IngestWriter,
+        *,
+        threads: ThreadPoolExecutor,
+        driver: Driver,
+        acknowledge: Acknowledge,
+        claims: IngestLeases | None = None,
+    ) -> None:
+        """Create and start it; with `claims` if there may be other receivers."""
+        self._log = log
+        self._storing = storing
+        self._known = known
+        self._inserter = inserter
+        self._writer = writer
+        self._threads = threads
+        self._waits_for_store = acknowledge == "stored"
+        self._claims = claims
+        self._gathering = Gathering()
+        self._series = TenantSeries()
+        self._queue: FairQueue[Request] = FairQueue()
+        self._arrived = asyncio.Event()
+        self._segment: _Segment | None = None
+        self._sealed_at = 0.0
+        self._disk_is_slow = False
+        self._closing = False
+        self._job = driver.start(APPEND_REQUESTS, self._turn)
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; its `done` gets the result.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE during shutdown, or while the disk does not answer.
+        """
+        if self._closing:
+            raise unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)
+        if self._disk_is_slow:
+            raise _disk_trouble()
+        self._queue.add(request.principal.scope.tenant_id, len(request.raw), request)
+        self._arrived.set()
+
+    async def close(self) -> None:
+        """Accept nothing new; append what waits, and seal it."""
+        self._closing = True
+        self._arrived.set()
+        await self._job.stop()
+        while self._queue:
+            await self._turn()
+        await self._seal()
+
+    async def settled(self, tenant_id: UUID) -> None:
+        """Wait, not long, until the requests that the tenant got answers for can be read.
+
+        Seals the segment they are in: who reads need not wait until it is old enough.
+        """
+        waiting = self._storing.unsettled(tenant_id)
+        segment = self._segment
+        if segment and tenant_id in segment.tenants:
+            segment.due_at = min(segment.due_at, self._sealed_at + limits.INGEST_SEGMENT_AGE_MIN_S)
+            self._arrived.set()
+            waiting.append(segment.settled)
+        if waiting and not self._inserter.is_away:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limits.READ_SETTLED_MAX_S):
+                    for each in waiting:
+                        await each.wait()
+
+    async def _turn(self) -> Next:
+        if not self._queue and not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), self._due_in_s())
+        if self._queue:
+            await self._storing.room()
+            await self._append(self._queue.take(limits.INGEST_BATCH_BYTES_MAX))
+        if not self._queue and not self._closing:
+            self._arrived.clear()
+        if self._segment and self._due_in_s() == 0:
+            await self._seal()
+        return AGAIN
+
+    def _due_in_s(self) -> float | None:
+        """Seconds until the segment is sealed; None if there is none."""
+        segment = self._segment
+        if segment is None:
+            return None
+        is_full = segment.writer.synced_bytes > limits.INGEST_BATCH_BYTES_MAX
+        if is_full or self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
+            return 0.0
+        return max(0.0, segment.due_at - time.monotonic())
+
+    def _due_at(self) -> float:
+        """When a segment that begins now is to be sealed."""
+        if self._waits_for_store:
+            return self._sealed_at + limits.INGEST_BATCH_WAIT_MAX_S
+        age_s = self._storing.cost_s / limits.INGEST_COMMIT_SHARE
+        return time.monotonic() + min(max(age_s, limits.INGEST_SEGMENT_AGE_MIN_S), limits.INGEST_SEGMENT_AGE_MAX_S)
+
+    async def _append(self, requests: list[Request]) -> None:
+        """Resolve every request, one way or another."""
+        try:
+            unknown, asked = await self._answer_known(requests)
+            fresh = await self._claimed(unknown)
+            while fresh:
+                fresh = await self._write(fresh, asked=asked)
+        except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
+            if not isinstance(error, DuoscopeError):
+                _log.exception("a group of requests failed")
+            for request in requests:
+                request.resolve(error)
+
+    async def _answer_known(self, requests: list[Request]) -> tuple[list[Request], bool]:
+        """Answer requests that were taken before. Returns the others, and whether that is sure."""
+        unknown: list[Request] = []
+        for request in requests:
+            if outcome := self._known.get(request.digest, request.received_ns):
+                self._repeat(request, outcome)
+            elif request.key in self._storing.undecided:
+                request.resolve(_disk_trouble())
+            else:
+                unknown.append(request)
+        if not unknown or (self._claims is None and self._known.covers(now_unix_nano())):
+            return unknown, True
+        if not self._inserter.is_away:
+            try:
+                return await self._answer_stored(unknown), True
+            except (DuoscopeError, TimeoutError) as error:
+                detail = error.detail if isinstance(error, DuoscopeError) else "no answer in time"
+                _log.warning("cannot ask ClickHouse which requests it has: %s", detail)
+        for request in unknown:
+            _unasked.labels(request.signal.name).inc()
+        return unknown, False
+
+    async def _answer_stored(self, requests: list[Request]) -> list[Request]:
+        """Answer the requests that the ledger has. Returns the others."""
+        since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
+        places = [request.principal.scope for request in requests]
+        ask = [
+            (str(scope.workspace_id), str(scope.tenant_id), request.digest)
+            for scope, request in zip(places, requests, strict=True)
+        ]
+        async with asyncio.timeout(limits.INGEST_LEDGER_MAX_S):
+            stored = await self._writer.stored(ask, since_ns=since_ns)
+        unknown: list[Request] = []
+        for request in requests:
+            found = stored.get((str(request.principal.scope.tenant_id), request.digest))
+            if found:
+                self._repeat(request, Outcome(*found[:3]))
+            else:
+                unknown.append(request)
+        return unknown
+
+    async def _claimed(self, requests: list[Request]) -> list[Request]:
+        """The requests that no other receiver has; the others are answered."""
+        if not requests or not self._claims:
+            return requests
+        others = await self._claims.take([request.key for request in requests])
+        for request in requests:
+            if outcome := others.get(request.key):
+                self._repeat(request, outcome)
+            elif request.key in others:
+                request.resolve(_elsewhere())
+        return [request for request in requests if request.key not in others]
+
+    def _repeat(self, request: Request, outcome: Outcome) -> None:
+        _again.labels(request.signal.name).inc()
+        request.resolve(outcome)
+
+    async def _write(self, requests: list[Request], *, asked: bool) -> list[Request]:
+        """Append as many requests as the segment has room for, and answer them. Returns the others."""
+        started = time.monotonic()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._write_down, requests)
+        done, _ = await asyncio.wait({work}, timeout=limits.INGEST_SYNC_MAX_S)
+        if not done:
+            self._refuse_all(requests)
+        try:
+            written = await work
+        except Exception:
+            # Rows may be gathered of requests that are not in the file.
+            await self._break_off(requests)
+            raise
+        finally:
+            self._disk_is_slow = False
+        _sync_seconds.observe(time.monotonic() - started)
+        taken, remaining = requests[: len(written.results)], requests[len(written.results) :]
+        sound: list[tuple[Request, Record]] = []
+        unrecorded: list[Request] = []
+        for request, result in zip(taken, written.results, strict=True):
+            if isinstance(result, DuoscopeError):
+                request.resolve(result)
+            elif result.outcome.items:
+                sound.append((request, result))
+                continue
+            else:
+                request.resolve(result.outcome)
+            unrecorded.append(request)
+        if written.error:
+            _log.error("cannot append to the request log: %s", written.error)
+            await self._break_off([request for request, _ in sound])
+            unrecorded += [request for request, _ in sound if request.key not in self._storing.undecided]
+            for request, _ in sound:
+                request.resolve(_disk_trouble())
+        else:
+            self._take_over(sound, asked=asked)
+        if unrecorded and self._claims:
+            await self._claims.release([request.key for request in unrecorded])
+        if self._segment and (remaining or self._due_in_s() == 0):
+            await self._seal()
+        return remaining
+
+    def _write_down(self, requests: list[Request]) -> _Written:
+        """Decode requests until the segment is full, at least the first, and append the sound ones. Blocks."""
+        results: list[Record | DuoscopeError] = []
+        for request in requests:
+            if results and self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
+                break
+            results.append(self._decode(request))
+        sound = [each for each in results if isinstance(each, Record) and each.outcome.items]
+        if sound:
+            try:
+                if self._segment is None:
+                    self._segment = _Segment(self._log.create(), self._due_at())
+                self._segment.writer.append(sound)
+            except OSError as error:
+                return _Written(results, error)
+        return _Written(results)
+
+    def _decode(self, request: Request) -> Record | DuoscopeError:
+        series = self._series.of(request.principal.scope.tenant_id) if request.signal.kind is Kind.METRICS else None
+        try:
+            return self._gathering.add(request.record(), series)
+        except MalformedError:
+            return request.signal.malformed()
+        except TooManyItemsError:
+            return request.signal.too_many_items()
+        except MemoryError:
+            return _no_memory()
+
+    def _take_over(self, sound: list[tuple[Request, Record]], *, asked: bool) -> None:
+        """Answer for requests that are on the disk."""
+        segment = self._segment
+        if segment is None:
+            return
+        segment.must_ask |= not asked
+        segment.tenants.update(record.scope.tenant_id for _, record in sound)
+        for request, record in sound:
+            self._known.add(record.digest, record.received_ns, record.outcome)
+            if self._claims:
+                segment.claimed[record.key] = record.outcome
+            if self._waits_for_store:
+                segment.answers.append((request, record.outcome))
+            else:
+                _answer(request, record.outcome)
+
+    def _refuse_all(self, requests: list[Request]) -> None:
+        """Answer that the disk is too slow: those that it works on, those that wait, and until it is done new ones."""
+        _log.error("the disk has not synced for %s s", limits.INGEST_SYNC_MAX_S)
+        self._disk_is_slow = True
+        for request in (*requests, *self._queue.take(self._queue.bytes)):
+            request.resolve(_disk_trouble())
+
+    async def _break_off(self, lost: list[Request]) -> None:
+        """Seal the segment at what is synced, without what was written or gathered behind it."""
+        segment, self._segment = self._segment, None
+        self._gathering.drop()
+        if segment is None:
+            return
+        path, end = segment.writer.abandon(), segment.writer.synced_bytes
+        try:
+            await asyncio.to_thread(self._log.cut, path, end)
+        except OSError as error:
+            _log.error("cannot cut %s of the request log: %s", path.name, error)
+            self._storing.undecided |= {request.key: path for request in lost}
+        await self._hand_over(segment, path, None)
+
+    async def _seal(self) -> None:
+        segment, self._segment = self._segment, None
+        self._sealed_at = time.monotonic()
+        if segment is None:
+            return
+        path, batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, segment.writer)
+        await self._hand_over(segment, path, batch)
+
+    def _finish(self, writer: SegmentWriter) -> tuple[Path, Batch | None]:
+        """Where the file of the segment is, and its rows."""
+        path = writer.seal()
+        try:
+            return path, self._gathering.take(writer.name)
+        except MemoryError:
+            _log.warning("no memory for the rows of %s, which are made again", writer.name)
+            self._gathering.drop()
+            return path, None
+
+    async def _hand_over(self, segment: _Segment, path: Path, batch: Batch | None) -> None:
+        answers, end = segment.answers, None if batch else segment.writer.synced_bytes
+        if self._claims:
+            await self._claims.hold(segment.claimed)
+
+        def told(stored: Batch | None) -> None:
+            judged = {part.key: part.outcome for part in stored.parts} if stored else dict[str, Outcome]()
+            for request, outcome in answers:
+                _answer(request, judged.get(request.key, outcome))
+
+        sealed = Sealed(path, batch, segment.must_ask, end=end, tenants=segment.tenants, settled=segment.settled)
+        sealed.told = told if self._waits_for_store else None
+        self._storing.add(sealed)
+
+
+def _answer(request: Request, outcome: Outcome) -> None:
+    signal = request.signal.name
+    _items.labels(signal, "stored").inc(outcome.stored)
+    _items.labels(signal, "rejected").inc(sum(outcome.rejected.values()))
+    _cut.labels(signal).inc(max(outcome.cut.values(), default=0))
+    request.resolve(outcome)
+
+
+def _no_memory() -> DuoscopeError:
+    return unavailable(
+        "The receiver has no memory for this request now; send it again.",
+        code="receiver-busy",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def _elsewhere() -> DuoscopeError:
+    return unavailable(
+        "Another receiver is storing the same request; send it again shortly.",
+        code="request-elsewhere",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def _disk_trouble() -> DuoscopeError:
+    return unavailable(
+        "The receiver cannot write to its disk; send the same request again later.",
+        code="spool-unavailable",
+        retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
+    )

@@ -1,0 +1,298 @@
+"""The log of requests on disk: what makes a commit all or nothing, an acknowledgement durable, and bridges outages.
+
+A request is appended to a segment, and acknowledged once its bytes are synced. A segment is sealed when it is large or
+old enough; then its rows are inserted under its name as the deduplication token, and its file goes. If the process or
+the machine dies in between, or ClickHouse is away, the file is decoded again later and inserted under the same token:
+what was stored is skipped, what was not is added. The file's suffix says what it is:
+
+  .growing  requests are appended, and acknowledged once they are synced
+  .segment  sealed: on the way into ClickHouse
+  .poison   torn, changed, or refused by ClickHouse; `duoscope admin spool` shows and replays it
+
+Versions before the log kept batches of rows (`landed_batches`), which are still inserted.
+"""
+
+import fcntl
+import logging
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+from uuid import UUID
+
+import xxhash
+
+from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.ids import new_id
+from duoscope.receiver.durability import landed_batches
+from duoscope.receiver.durability.batch import Batch
+from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, parts_of, read
+
+_log = logging.getLogger(__name__)
+
+GROWING: Final = ".growing"
+SEGMENT: Final = ".segment"
+POISON: Final = ".poison"
+_WHY: Final = ".why"
+_BUFFERS_MAX: Final = 1000
+"""Parts of one write; Linux takes 1024."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A file of the log, as shown to an operator."""
+
+    name: str
+    state: str
+    size_bytes: int
+    received_ns: int | None
+    requests: int | None
+    items: int | None
+    why: str
+
+
+class SegmentWriter:
+    """The segment that requests are appended to. Its methods block.
+
+    Attributes:
+        name: of the segment: a UUIDv7 in hex.
+        path: of the file, once it is sealed.
+        synced_bytes: how much of the file is on the disk, and may be acknowledged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Create the file. Raises OSError: the disk is full or broken."""
+        self.name = new_id().hex
+        self.path = folder / f"{self.name}{SEGMENT}"
+        self._growing = self.path.with_suffix(GROWING)
+        self._file = os.open(self._growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.synced_bytes = 0
+        try:
+            os.write(self._file, MAGIC)
+            _sync_folder(folder)
+        except OSError:
+            os.close(self._file)
+            self._growing.unlink(missing_ok=True)
+            raise
+        self._bytes = len(MAGIC)
+
+    def append(self, records: list[Record]) -> None:
+        """Append requests and sync them: when this returns, they may be acknowledged.
+
+        Raises:
+            OSError: they may not; `cut` the file before it is read.
+        """
+        waiting = [memoryview(part) for record in records for part in parts_of(record)]
+        while waiting:
+            written = os.writev(self._file, waiting[:_BUFFERS_MAX])
+            self._bytes += written
+            while waiting and written >= len(waiting[0]):
+                written -= len(waiting.pop(0))
+            if written:
+                waiting[0] = waiting[0][written:]
+        os.fdatasync(self._file)
+        self.synced_bytes = self._bytes
+
+    def seal(self) -> Path:
+        """Close the file, which is whole. Returns where it is."""
+        try:
+            os.write(self._file, END)
+            self._growing.rename(self.path)
+        except OSError:  # it says that it is whole, no more
+            return self._growing
+        finally:
+            os.close(self._file)
+        return self.path
+
+    def abandon(self) -> Path:
+        """Close the file, of which more may be written than is synced. Returns where it is."""
+        os.close(self._file)
+        return self._growing
+
+
+class RequestLog:
+    """The folder of the log. One process owns it. Its methods block: call them in threads.
+
+    Attributes:
+        growing: names of segments that are written, or were just sealed and have not been handed over.
+    """
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self._folder = folder
+        self._lock = lock
+        self.growing: set[str] = set()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the folder as its owner, and create it if it does not exist.
+
+        Raises:
+            DuoscopeError: CONFLICT while another process owns it.
+        """
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise DuoscopeError(
+                ErrorKind.CONFLICT,
+                "ingest-folder-in-use",
+                f"Another receiver uses {folder}. Give each its own with --data-dir (or DUOSCOPE_DATA_DIR).",
+            ) from error
+        landed_batches.clean(folder)
+        return cls(folder, lock)
+
+    @classmethod
+    def look(cls, folder: Path) -> Self:
+        """Open the folder beside the receiver that owns it: for an operator, who may list and rename files."""
+        return cls(folder, -1)
+
+    def close(self) -> None:
+        """Give up ownership. May be called again."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def create(self) -> SegmentWriter:
+        """A new segment. Raises OSError: the disk is full or broken."""
+        made = SegmentWriter(self._folder)
+        self.growing.add(made.name)
+        return made
+
+    def cut(self, path: Path, size: int) -> None:
+        """Leave only the first bytes of a segment, and remove one that has none left. Raises OSError."""
+        if size <= len(MAGIC):
+            path.unlink(missing_ok=True)
+        elif path.stat().st_size > size:
+            with path.open("r+b") as file:
+                file.truncate(size)
+                os.fsync(file.fileno())
+
+    def read(self, path: Path) -> list[Record] | Batch:
+        """The requests of a segment, or the batch that an earlier version wrote.
+
+        What a power cut tore at the end of a segment is left out: it was not acknowledged. What was torn or changed
+        elsewhere is set aside.
+
+        Raises:
+            CorruptFileError: it is neither.
+        """
+        content = path.read_bytes()
+        if landed_batches.is_one(content):
+            return landed_batches.read(content)
+        reading = Reading()
+        found = list(read(content, reading, is_sealed=path.suffix != GROWING))
+        if reading.damaged:
+            # Of this name, so that there is one however often the segment is read.
+            rest = path.with_name(path.stem[:12] + xxhash.xxh3_128_hexdigest(path.stem.encode())[12:] + POISON)
+            if not rest.exists():
+                _log.error("%s is damaged; what cannot be read is set aside", path.name)
+                rest.write_bytes(MAGIC + reading.damaged + END)
+                self.set_aside(rest, f"requests of segment {path.stem} that are damaged; the others are inserted")
+        elif reading.is_torn:
+            _log.warning("%s ends with a write that was torn", path.name)
+        return found
+
+    @property
+    def receiver_id(self) -> UUID:
+        """The identity of the folder's owner, whichever process that is."""
+        path = self._folder / "receiver-id"
+        try:
+            return UUID(path.read_text())
+        except (OSError, ValueError):
+            made = new_id()
+            path.write_text(str(made))
+            return made
+
+    def set_aside(self, path: Path, why: str) -> Path:
+        """Move a file that cannot be inserted out of the way, with a note of the reason if there is room."""
+        with suppress(OSError):
+            path.with_suffix(_WHY).write_text(why[:2000])
+        return self._sync_as(path, POISON)
+
+    def release(self, path: Path) -> Path:
+        """Put a file that was set aside back on its way."""
+        path.with_suffix(_WHY).unlink(missing_ok=True)
+        with path.open("rb") as file:
+            is_landed = landed_batches.is_one(file.read(len(MAGIC)))
+        return self._sync_as(path, landed_batches.SPOOLED if is_landed else SEGMENT)
+
+    def _sync_as(self, path: Path, suffix: str) -> Path:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        renamed = path.rename(path.with_suffix(suffix))
+        _sync_folder(self._folder)
+        return renamed
+
+    def remove(self, path: Path) -> None:
+        """Forget what is stored."""
+        path.unlink(missing_ok=True)
+        path.with_suffix(_WHY).unlink(missing_ok=True)
+
+    def files(self, *, poison: bool = False) -> list[Path]:
+        """The files on their way into ClickHouse, or those that were set aside; oldest first.
+
+        Copies that an operator put beside them have other names.
+        """
+        suffixes = {POISON} if poison else {GROWING, SEGMENT, *landed_batches.SUFFIXES}
+        found = (path for path in self._folder.iterdir() if path.suffix in suffixes and is_name(path.stem))
+        return sorted(found, key=lambda path: path.stem)
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(map(size_of, (*self.files(), *self.files(poison=True))))
+
+    def has_room(self) -> bool:
+        """Whether the disk has space left, beyond what is kept free for other data on it."""
+        disk = os.statvfs(self._folder)
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        return free > min(limits.INGEST_DISK_FREE_BYTES_MIN, total // 20)
+
+    def describe(self, path: Path) -> tuple[Waiting, list[Record] | Batch]:
+        """The state of a file for an operator, and what can be read of it. Changes nothing."""
+        state = "poison" if path.suffix == POISON else "waiting"
+        try:
+            why = path.with_suffix(_WHY).read_text()
+        except OSError:
+            why = ""
+        try:
+            content = path.read_bytes()
+            found = landed_batches.read(content) if landed_batches.is_one(content) else list(read(content, Reading()))
+        except (CorruptFileError, OSError):
+            why = why or "the file is torn or was changed"
+            return Waiting(path.stem, state, size_of(path), None, None, None, why), []
+        requests = found.parts if isinstance(found, Batch) else found
+        oldest = (
+            found.received_ns if isinstance(found, Batch) else min((each.received_ns for each in found), default=None)
+        )
+        items = sum(each.outcome.stored for each in requests)
+        return Waiting(path.stem, state, len(content), oldest, len(requests), items, why), found
+
+    def find(self, name: str, *, poison: bool = False) -> Path | None:
+        """A file by its name; with `poison`, only one that was set aside."""
+        files = self.files(poison=True) + ([] if poison else self.files())
+        return next((path for path in files if path.stem == name), None)
+
+
+def is_name(stem: str) -> bool:
+    """Whether it is the name of a segment or batch: 32 lower-case hex digits."""
+    return landed_batches.NAME.fullmatch(stem) is not None
+
+
+def size_of(path: Path) -> int:
+    """The size of a file; 0 for one that is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,110 @@
+"""Gathers the rows of requests, of all signals, into the batch of INSERTs that a segment of the log becomes."""
+
+import json
+import time
+from dataclasses import replace
+from typing import Final
+
+from duoscope.kernel import limits
+from duoscope.receiver.decoder import ActiveSeries, Decoder, Kind
+from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.records import Record
+from duoscope.stores.clickhouse import CATALOGUES, LEDGER
+
+SIGNAL_NAMES: Final = {Kind.TRACES: "traces", Kind.LOGS: "logs", Kind.METRICS: "metrics"}
+
+
+class Gathering:
+    """The rows of a segment. One thread at a time.
+
+    Attributes:
+        rows: how many were gathered, of all tables.
+    """
+
+    def __init__(self) -> None:
+        self._decoders = {kind: Decoder(kind) for kind in Kind}
+        self._tables = {kind: decoder.rows() for kind, decoder in self._decoders.items()}
+        self._parts: list[Part] = []
+        self._ledger: list[bytes] = []
+        self._oldest_ns = 0
+        self._catalogue_due = 0.0
+        self.rows = 0
+
+    def add(self, record: Record, series: ActiveSeries | None = None) -> Record:
+        """Append the rows of a request. Returns the record with its outcome.
+
+        Args:
+            record: the request. If it was decoded before, it has the points that were refused then.
+            series: the tenant's active series, for a new request of metrics.
+
+        Raises:
+            MalformedError, TooManyItemsError, MemoryError: as `Decoder.add`; nothing was appended.
+        """
+        if not self._parts and time.monotonic() >= self._catalogue_due:
+            self._catalogue_due = time.monotonic() + limits.INGEST_CATALOGUE_PERIOD_S
+            for each in self._decoders.values():
+                each.forget()
+        decoder = self._decoders[record.kind]
+        outcome = decoder.add(
+            record.raw,
+            record.scope,
+            record.retention_days,
+            now_ns=record.received_ns,
+            bounds=record.bounds,
+            series=series,
+            refuse=record.refused,
+        )
+        if not outcome.items:
+            return replace(record, outcome=outcome)
+        done = replace(record, outcome=outcome, refused=record.refused or decoder.refused())
+        before, now = self._tables[record.kind], decoder.rows()
+        self._tables[record.kind] = now
+        own = {t: (before[t], end) for t, end in now.items() if t not in CATALOGUES and end > before[t]}
+        self.rows += sum(now.values()) - sum(before.values())
+        scope = record.scope
+        self._parts.append(Part(str(scope.workspace_id), str(scope.tenant_id), record.digest, outcome, own))
+        self._ledger.append(json.dumps(_ledger_row(done)).encode())
+        self._oldest_ns = min(self._oldest_ns or record.received_ns, record.received_ns)
+        return done
+
+    def take(self, token: str) -> Batch:
+        """The batch of what was gathered, under its token; the next one begins empty."""
+        inserts = [
+            Insert(block.table, "Native", block.native, of=SIGNAL_NAMES[kind] if block.table in CATALOGUES else "")
+            for kind, decoder in self._decoders.items()
+            for block in decoder.blocks()
+        ]
+        if self._ledger:
+            inserts.append(Insert(LEDGER, "JSONEachRow", b"\n".join(self._ledger)))
+        batch = Batch(token, self._oldest_ns, tuple(self._parts), tuple(inserts))
+        self._clear()
+        return batch
+
+    def drop(self) -> None:
+        """Forget what was gathered; catalogues will have its rows once more."""
+        self._clear()
+        self._catalogue_due = 0.0
+
+    def _clear(self) -> None:
+        for kind, decoder in self._decoders.items():
+            decoder.clear()
+            self._tables[kind] = decoder.rows()
+        self._parts, self._ledger, self._oldest_ns, self.rows = [], [], 0, 0
+
+
+def _ledger_row(record: Record) -> dict[str, object]:
+    scope, outcome = record.scope, record.outcome
+    return {
+        "organization_id": str(scope.organization_id),
+        "workspace_id": str(scope.workspace_id),
+        "tenant_id": str(scope.tenant_id),
+        "digest": record.digest,
+        # An integer would be taken for seconds.
+        "received_at": f"{record.received_ns / 1e9:.3f}",
+        "signal": SIGNAL_NAMES[record.kind],
+        "api_key_id": str(record.api_key_id),
+        "bytes": len(record.raw),
+        "items": outcome.items,
+        "stored": outcome.stored,
+        "rejected": outcome.reasons,
+    }
