@@ -1,5 +1,6 @@
 """Reads ClickHouse's Native format, so that what the decoder writes is seen without ClickHouse."""
 
+import json
 import struct
 
 
@@ -46,7 +47,7 @@ class Native:
         assert self._numbers("Q", 1) == [rows]
         return [words[index] for index in self._numbers("BHI"[flags & 0xFF], rows)]
 
-    def _column(self, kind, rows):
+    def _column(self, kind, rows):  # noqa: PLR0911 - one a kind
         if kind.startswith("Array("):
             ends = self._numbers("Q", rows)
             items = self._column(kind[6:-1], ends[-1] if ends else 0)
@@ -58,8 +59,58 @@ class Native:
             return [self._text() for _ in range(rows)]
         if kind.startswith("FixedString("):
             return [self._take(int(kind[12:-1])) for _ in range(rows)]
+        if kind.startswith("JSON("):
+            return self._objects(rows)
         if kind == "UUID":
             return [self._take(16) for _ in range(rows)]
         codes = {"UInt8": "B", "Bool": "B", "Enum8": "b", "UInt16": "H", "UInt32": "I", "UInt64": "Q", "Int32": "i"}
         codes |= {"Int16": "h", "DateTime64": "q", "Float64": "d", "Int64": "q", "Date": "H"}
         return self._numbers(codes[kind.partition("(")[0]], rows)
+
+    def _objects(self, rows):
+        """Of each row a dict of (type, value) by name. ClickHouse, SerializationObject, the first version."""
+        version, limit, count = *self._numbers("Q", 1), self._varint(), self._varint()
+        assert (version, limit) == (0, 64)
+        paths = [self._text() for _ in range(count)]
+        assert paths == sorted(set(paths))
+        types = {}
+        for path in paths:
+            assert self._numbers("Q", 1) == [1]
+            assert self._varint() == 32
+            types[path] = [self._text().decode() for _ in range(self._varint())]
+            assert types[path] == sorted(set(types[path]))
+            assert self._numbers("Q", 1) == [0]
+        found = [{} for _ in range(rows)]
+        for path in paths:
+            numbers = self._take(rows)
+            order = sorted([*types[path], "SharedVariant"])
+            values = {kind: iter(self._column(kind, numbers.count(order.index(kind)))) for kind in types[path]}
+            for row, number in zip(found, numbers, strict=True):
+                if number != 255:
+                    row[unescaped(path)] = (order[number], next(values[order[number]]))
+        ends = self._numbers("Q", rows)
+        names = [self._text() for _ in range(ends[-1] if ends else 0)]
+        values = [self._binary(self._text()) for _ in names]
+        for row, start, end in zip(found, [0, *ends], ends, strict=False):
+            assert names[start:end] == sorted(set(names[start:end]))
+            row.update(zip(map(unescaped, names[start:end]), values[start:end], strict=True))
+        return found
+
+    def _binary(self, raw):
+        kind = {0x15: "String", 0x0A: "Int64", 0x0E: "Float64", 0x2D: "Bool"}[raw[0]]
+        inner = Native(raw[1:])
+        (value,) = inner._column(kind, 1)
+        assert inner._at == len(raw) - 1
+        return kind, value
+
+
+def shown(row, signal):
+    """A row's attributes as a reader sees them: those of columns, then those without."""
+    typed = {name.decode(): value for name, (_, value) in row[f"{signal}_attributes_typed"].items()}
+    typed = {name: value.decode() if isinstance(value, bytes) else value for name, value in typed.items()}
+    return typed | json.loads(row[f"{signal}_attributes_json"] or b"{}")
+
+
+def unescaped(path):
+    """A name as it was sent: ClickHouse's path has its dots escaped."""
+    return path.replace(b"%2E", b".")

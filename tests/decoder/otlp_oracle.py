@@ -15,7 +15,7 @@ from native import Native
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from stored_values import BOUNDS, attributes, cut_text, is_text, json_value, number_text
+from stored_values import BOUNDS, attributes, columns, cut_text, is_text, json_value, number_text
 
 from duoscope.kernel import limits
 from duoscope.kernel.ids import new_id
@@ -149,7 +149,7 @@ def _within(nanos, faults):
 
 
 def _span(span, heading, faults):
-    content, dropped, _ = attributes(span.attributes, faults)
+    kept, content, dropped = columns(span.attributes, faults)
     events, links = span.events[: BOUNDS.attributes_max], span.links[: BOUNDS.attributes_max]
     of_events = [attributes(e.attributes, faults) for e in events]
     of_links = [attributes(each.attributes, faults) for each in links]
@@ -163,6 +163,7 @@ def _span(span, heading, faults):
         "span_name": span.name,
         "span_kind": span.kind if 0 <= span.kind <= 5 else 0,
         "span_attributes_json": content,
+        "span_attributes_typed": kept,
         "duration_nano": max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
         "status_code": span.status.code if 0 <= span.status.code <= 2 else 0,
         "status_message": span.status.message,
@@ -246,7 +247,7 @@ def is_any_cut(wanted, found):
 def _record(record, heading, faults):
     time = record.time_unix_nano or record.observed_time_unix_nano or NOW_NS
     body, kind = _body(record.body, faults)
-    content, dropped, _ = attributes(record.attributes, faults)
+    kept, content, dropped = columns(record.attributes, faults)
     _within(time, faults)
     texts(faults, record.severity_text, record.event_name)
     return "logs_v3", heading | {
@@ -260,6 +261,7 @@ def _record(record, heading, faults):
         "body": body,
         "body_kind": kind,
         "log_attributes_json": content,
+        "log_attributes_typed": kept,
         "event_name": record.event_name,
         "dropped_attributes_count": all_dropped(record.dropped_attributes_count, dropped),
     }

@@ -53,7 +53,15 @@ def requests(otlp):
 
     def spans(n):
         made = [
-            {"trace_id": b"t" * 16, "span_id": b"s" * 8, "name": "x" * n * 70, "start_time_unix_nano": now + i}
+            {
+                "trace_id": b"t" * 16,
+                "span_id": b"s" * 8,
+                "name": "x" * n * 70,
+                "start_time_unix_nano": now + i,
+                # Names of all requests, of some, more than have columns; one with several types, one without.
+                "attributes": {"all": n, f"of.{n % 2}": "v" * i, "any": (i, 0.5, True, "")[i % 4], "list": [i]}
+                | {f"{n}.{i}.{number}": number for number in range(40)},
+            }
             for i in range(n)
         ]
         request = otlp.spans(f"s{n}", *made)
@@ -63,7 +71,9 @@ def requests(otlp):
         return request
 
     def records(n):
-        return otlp.logs(f"s{n}", *({"time_unix_nano": now, "body": "y" * i * 100} for i in range(n + 1)))
+        return otlp.logs(
+            f"s{n}", *({"time_unix_nano": now, "body": "y" * i * 100, "attributes": {"i": i}} for i in range(n + 1))
+        )
 
     builders = {Kind.METRICS: points, Kind.TRACES: spans, Kind.LOGS: records}
     return {kind: [build(n) for n in range(4)] for kind, build in builders.items()}

@@ -32,9 +32,6 @@ KNOWN: Final = {
     "search_in_structured_body": "K4",
     "search_punctuation_beyond_ascii": "K4",
     "search_ansi_colours": "K4",
-    # Equality is decided on two texts that differ.
-    "attribute_doubles": "K6",
-    "attribute_empty_and_missing": "K6",
     # Kept, but out of reach of searches.
     "attribute_nested_search": "K9",
     "severity_text_only": "K9",

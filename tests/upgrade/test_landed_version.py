@@ -55,6 +55,11 @@ def _seen(up):
             return answer.json()
 
         records = search("/logs/search", query="")["items"]
+        found = {
+            query: sorted(record["body"] for record in search("/logs/search", query=query)["items"])
+            for query in ("n:0", "n:1", "n>=2", "a.b:true", '"odd name":-1', "n:*", "-n:0", "n:2*", "b0 n:0")
+        }
+        by_attribute = len(search("/traces/search", query="n:2.5 OR a.b:true")["items"])
         traces = search("/traces/search", query="")["items"]
         numbers = [
             search("/metrics/query", metric="load", group_by=[label], step="1h", aggregation=aggregation)["series"]
@@ -66,6 +71,8 @@ def _seen(up):
     return {
         "bodies": sorted(record["body"] for record in records),
         "attributes": sorted(json.dumps(record["attributes"], sort_keys=True) for record in records),
+        "found": found,
+        "by_attribute": by_attribute,
         "traces": sorted((trace["trace_id"], trace["span_count"], trace["duration_ns"]) for trace in traces),
         "points": [[point for series in found for point in series["points"]] for found in numbers],
         "keys": sorted((key["api_key_id"], key["name"]) for key in keys),
@@ -75,12 +82,20 @@ def _seen(up):
 
 def test_what_was_stored_acknowledged_and_set_up_is_there(landed, tmp_path, otlp):
     now = now_unix_nano()
-    logs = otlp.logs("shop", *({"time_unix_nano": now, "body": f"b{n}", "attributes": {"n": n}} for n in range(5)))
+    kinds = [
+        {"n": 0},
+        {"n": "1"},
+        {"n": 2.5},
+        {"n": [3, None], "a.b": True},
+        {"n": {"x": b"4"}, "": "", "odd name": -1},
+    ]
+    records = ({"time_unix_nano": now, "body": f"b{n}", "attributes": each} for n, each in enumerate(kinds))
+    logs = otlp.logs("shop", *records)
     spans = otlp.spans(
         "shop",
         *(
             {"trace_id": b"t" * 15 + bytes([n]), "span_id": b"s" * 8, "name": "x", "start_time_unix_nano": now,
-             "end_time_unix_nano": now + 10**6}
+             "end_time_unix_nano": now + 10**6, "attributes": kinds[n]}
             for n in range(5)
         ),
     )  # fmt: skip

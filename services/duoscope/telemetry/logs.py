@@ -81,7 +81,8 @@ COLUMNS: Final = (
     # The beginning of a structure is not a structure.
     "if(length(body) > {cut_bytes:UInt64} AND body_kind IN ('array_value', 'kvlist_value'), 'string_value', body_kind) "
     "AS shown_kind, event_name, trace_id, span_id, trace_flags, "
-    f"{cutting.json_object('log_attributes_json')} AS shown_attributes, dropped_attributes_count, {items.SHOWN}, "
+    f"{cutting.json_object('log_attributes_json')} AS shown_attributes, "
+    f"log_attributes_doubles, dropped_attributes_count, {items.SHOWN}, "
     f"{cutting.names(*_CUT)} AS truncated, "
     " length(shown_body) + length(shown_attributes) + length(shown_resource) "
     f"+ length(shown_scope_attributes) + length(severity_text) + length(event_name) + {items.TEXT_BYTES} + 500 "
@@ -210,7 +211,7 @@ def records(rows: list[dict[str, Any]]) -> list[LogRecord]:
             trace_id=values.hex_id(row["trace_id"]) or None,
             span_id=values.hex_id(row["span_id"]) or None,
             trace_flags=row["trace_flags"],
-            attributes=values.attributes(row["shown_attributes"]),
+            attributes=values.attributes(row["shown_attributes"], row["log_attributes_doubles"]),
             dropped_attributes_count=row["dropped_attributes_count"],
             resource=origins.resource(row),
             scope=origins.scope(row),

@@ -1,6 +1,6 @@
 """Turns stored OTLP values back into typed JSON values. Only this module knows the stored forms.
 
-Attributes are stored as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values/). This
+Views give attributes as JSON objects, and a body as a text with its kind beside it (receiver/decoder/values/). This
 module returns JSON values: null, booleans, integers, floats (`"nan"`, `"inf"`, `"-inf"` for those that JSON cannot
 represent), texts, arrays, objects. Bytes are `{"bytes_value": "<base64>"}`, so that they are not taken for a text.
 """
@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
@@ -39,9 +40,25 @@ def typed(text: str, kind: str) -> Value:
             return _scalar(text, kind)
 
 
-def attributes(text: str) -> dict[str, Value]:
-    """The attributes of an item, from their stored JSON."""
-    return cast("dict[str, Value]", _expand(json.loads(text))) if text else {}
+def attributes(text: str, doubles: Sequence[str] = ()) -> dict[str, Value]:
+    """The attributes of an item.
+
+    Args:
+        text: their stored JSON.
+        doubles: names of those that are doubles, even if JSON has them as whole numbers.
+    """
+    if not text:
+        return {}
+    found = cast("dict[str, Value]", _expand(json.loads(text, parse_int=_whole if "-0" in text else None)))
+    for name in doubles:
+        number = found.get(name)
+        if isinstance(number, int):
+            found[name] = float(number)
+    return found
+
+
+def _whole(digits: str) -> float:
+    return -0.0 if digits == "-0" else int(digits)
 
 
 def _scalar(text: str, kind: str) -> Value:

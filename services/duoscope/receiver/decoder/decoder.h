@@ -56,12 +56,22 @@ struct decoder {
   ranges inner;
   buffer json, text;
 
+  // Values of the item's attributes that go to columns of their own, and the names that have been read of it.
+  struct {
+    buffer values;     // of `object_value`
+    buffer names;      // a hash table of `named`; those of other serials are free
+    uint64_t serial;
+    size_t size;       // of their texts
+  } typed;
+
   // The attributes that were read last.
   struct {
     uint64_t schema_hash;  // of their keys and types, in any order
     size_t dropped;        // how many were left out
     uint64_t lost_hash;    // of what their JSON does not tell, in any order; 0: nothing
   } attributes;
+
+  bool exact_doubles;  // a double in JSON is known as one where it is whole, too
 
   // The room for what is put into JSON: what does not fit is left out, and `is_cut` set.
   struct {

@@ -17,7 +17,7 @@ EXPORT void duoscope_close(decoder *d) {
   if (!d) return;
   for (size_t t = 0; t < d->table_count; t++) table_close(&d->tables[t]);
   buffer *buffers[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text,
-                       &d->undo, &d->refused};
+                       &d->undo, &d->refused, &d->typed.values, &d->typed.names};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
   for (size_t i = 0; i < LISTS_MAX; i++) free(d->lists[i].data);
   ranges *lists[] = {&d->pairs, &d->inner, &d->events, &d->links, &d->resource_pairs};

@@ -88,10 +88,42 @@ def _column(source: "_Source", kind: str, rows: int, kept: Ranges, out: list[byt
             source.text()
             places.append(source.at)
         out += [source.between(places[start], places[end]) for start, end in kept]
+    elif kind.startswith("JSON("):
+        _objects(source, rows, kept, out)
     elif kind.startswith("FixedString("):
         _fixed(source, int(kind[12:-1]), rows, kept, out)
     else:
         _fixed(source, _width(kind.partition("(")[0]), rows, kept, out)
+
+
+def _objects(source: "_Source", rows: int, kept: Ranges, out: list[bytes]) -> None:
+    """A column of type JSON (ClickHouse, SerializationObject, first version). Paths stay, also without a value."""
+    start = source.at
+    source.take(8)
+    source.varint()
+    types: list[list[str]] = []
+    paths = [source.text() for _ in range(source.varint())]
+    for _ in paths:
+        source.take(8)
+        source.varint()
+        types.append([source.text().decode() for _ in range(source.varint())])
+        source.take(8)
+    out.append(source.since(start))
+    for of_path in types:
+        numbers = source.take(rows)
+        out += [numbers[first:end] for first, end in kept]
+        order = sorted([*of_path, "SharedVariant"])
+        for kind in of_path:
+            number = order.index(kind)
+            places = [(numbers.count(number, 0, first), numbers.count(number, 0, end)) for first, end in kept]
+            _column(source, kind, numbers.count(number), places, out)
+    ends = struct.unpack(f"<{rows}Q", source.take(8 * rows))
+    starts = (0, *ends)
+    sizes = [ends[row] - starts[row] for first, end in kept for row in range(first, end)]
+    out.append(struct.pack(f"<{len(sizes)}Q", *accumulate(sizes)))
+    items = [(starts[first], starts[end]) for first, end in kept]
+    for _ in ("names", "values"):
+        _column(source, "String", ends[-1] if ends else 0, items, out)
 
 
 def _width(kind: str) -> int:

@@ -13,7 +13,7 @@ from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.read_memory import ReadMemory, hold
 from duoscope.stores.clickhouse.read_slots import ReadSlots
-from duoscope.stores.clickhouse.schema import scoped_sql
+from duoscope.stores.clickhouse.schema import ATTRIBUTE_COLUMNS, NO_ATTRIBUTE, scoped_sql
 
 _READ_SETTINGS: Final = {
     "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
@@ -24,6 +24,7 @@ _READ_SETTINGS: Final = {
     "use_query_condition_cache": 0,
 }
 _WORD_BYTES: Final = 8
+_NO_ATTRIBUTES: Final[dict[str, object]] = {f"attribute_{n}": NO_ATTRIBUTE for n in range(1, ATTRIBUTE_COLUMNS + 1)}
 
 Settled: TypeAlias = Callable[[UUID], Awaitable[None]]
 """Waits, not long, until what a tenant has sent to this process can be read."""
@@ -117,7 +118,7 @@ class TelemetryReader:
         return content
 
     def _bound(self, sql: str, parameters: Mapping[str, object] | None) -> tuple[str, dict[str, object]]:
-        bound = dict(parameters or {}) | self._scope_parameters
+        bound = _NO_ATTRIBUTES | dict(parameters or {}) | self._scope_parameters
         for value in bound.values():
             for part in cast("list[object]", value) if isinstance(value, list) else [value]:
                 if isinstance(part, str):

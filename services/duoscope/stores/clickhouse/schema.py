@@ -84,8 +84,18 @@ STORED: Final = INGESTED | {
 }
 """All tables that hold rows. No statement of a reader names one."""
 
+ATTRIBUTE_COLUMNS: Final = 8
+"""Attributes whose columns one query may read alone: `attribute_1`, … of a view, named by parameters of that name."""
+
+WITH_ATTRIBUTES: Final = frozenset({"traces", "logs", "log_arrivals"})
+"""The views that have them."""
+
+NO_ATTRIBUTE: Final = "-"
+"""The parameter of one that is not used."""
+
 _VIEW = re.compile(r"@(\w+)")
-_SCOPED_CALL = "(workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID})"
+_SCOPE = "workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID}"
+_ATTRIBUTES = "".join(f", attribute_{n} = {{attribute_{n}:String}}" for n in range(1, ATTRIBUTE_COLUMNS + 1))
 _TABLE = re.compile(rf"(?<!@)\b(?:{'|'.join(sorted(STORED))})\b|\bsystem\s*\.")
 
 
@@ -101,6 +111,7 @@ def scoped_sql(sql: str) -> str:
     def call(match: re.Match[str]) -> str:
         if match.group(1) not in VIEWS:
             raise ValueError(f"No such view: {match.group(1)!r}")
-        return f"{match.group(1)}{_SCOPED_CALL}"
+        attributes = _ATTRIBUTES if match.group(1) in WITH_ATTRIBUTES else ""
+        return f"{match.group(1)}({_SCOPE}{attributes})"
 
     return _VIEW.sub(call, sql)

@@ -7,7 +7,6 @@ Text pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or
 text.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from duoscope.telemetry.language import attributes
 from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
 from duoscope.telemetry.times import duration_ns
 
@@ -36,16 +36,16 @@ Resolved = Tree[Predicate]
 Field = Callable[[Term], Resolved]
 
 
-RESOURCE: Final = "resource"
-"""The column of an item's resource."""
+RESOURCE: Final = attributes.Place("resource")
+"""Where an item's resource has its attributes."""
 
 
 class Signal(Enum):
-    """A signal to search: the column of an item's own attributes."""
+    """A signal to search: where an item has its own attributes."""
 
-    LOGS = "log_attributes_json"
-    TRACES = "span_attributes_json"
-    METRICS = "attributes_json"
+    LOGS = attributes.Place("log_attributes_other", "log_attributes_typed")
+    TRACES = attributes.Place("span_attributes_other", "span_attributes_typed")
+    METRICS = attributes.Place("attributes_json")
 
 
 def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resolved:
@@ -236,37 +236,14 @@ def _attribute(term: Term, signal: Signal) -> Resolved:
     return Or(by_whole_name)
 
 
-def _member(term: Term, key: str, column: str) -> Resolved:
-    """A condition on a member of a JSON object; numbers and booleans are compared as they are printed."""
-    named = ("String", key)
-    value = f"JSONExtract({column}, {{}}, 'String')"
-    exists = Predicate(f"JSONHas({column}, {{}})", (named,))
+def _member(term: Term, key: str, place: attributes.Place) -> Resolved:
     if term.op != "=":
-        return Predicate(f"ifNull(toFloat64OrNull({value}) {term.op} {{}}, 0)", (named, ("Float64", _number(term))))
+        return attributes.ordered(place, key, term.op, _number(term))
     if _is_any(term):
-        return exists
+        return attributes.exists(place, key)
     if _is_pattern(term):
-        return Predicate(f"{value} LIKE {{}}", (named, ("String", _like(term.value))))
-    equal = Predicate(f"{value} = {{}}", (named, ("String", term.value)))
-    if not term.value:
-        return And((exists, equal))
-    needles = _needles(key, term.value)
-    return (
-        And((Predicate(f"multiSearchAny({column}, {{}})", (("Array(String)", needles),)), equal)) if needles else equal
-    )
-
-
-def _needles(key: str, value: str) -> tuple[str, ...]:
-    """The possible spellings of the member in JSON: searching for them is cheaper than parsing the object, and excludes
-    most rows.
-
-    ClickHouse escapes a slash wherever it escapes. Empty for characters that may be escaped in other ways.
-    """
-    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]", key + value):
-        return ()
-    name, text = (json.dumps(part, ensure_ascii=False) for part in (key, value))
-    written = [f"{name}:{text}", f"{name}:{value},", f"{name}:{value}}}"]
-    return tuple(dict.fromkeys([*written, *(form.replace("/", "\\/") for form in written)]))
+        return attributes.like(place, key, _like(term.value))
+    return attributes.equal(place, key, term.value)
 
 
 def _number(term: Term) -> float:

@@ -28,11 +28,33 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributeColumn:
+    """The values of one attribute, and of one type.
+
+    Attributes:
+        column: of type JSON, which they are in.
+        name: of the attribute, of characters that need no more than their dots escaped.
+        type: of `Bool`, `Int64`, `Float64` and `String`; '' for all.
+    """
+
+    column: str
+    name: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Predicate:
-    """A resolved term: SQL of ours with `{}` for each value, and the values with their ClickHouse types."""
+    """A resolved term: SQL of ours with `{}` for each value and each attribute's column.
+
+    Attributes:
+        sql: the condition.
+        values: of each the ClickHouse type and the value, or the column.
+        is_nullable: whether the condition may be null, which means that it does not hold.
+    """
 
     sql: str
-    values: tuple[tuple[str, str | float | tuple[str, ...]], ...] = ()
+    values: tuple[tuple[str, str | float | tuple[str, ...]] | AttributeColumn, ...] = ()
+    is_nullable: bool = False
 
 
 Leaf = TypeVar("Leaf")

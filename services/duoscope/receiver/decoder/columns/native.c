@@ -51,6 +51,70 @@ static void write_words(sink *out, const column *col, uint64_t rows) {
   out->size += rows << log_width;
 }
 
+static void write_repeated(sink *out, uint8_t byte, size_t count) {
+  if (out->place) memset(out->place + out->size, byte, count);
+  out->size += count;
+}
+
+// A name as ClickHouse has it: a dot in it is none that separates names.
+static void write_name(sink *out, const object_path *p) {
+  size_t dots = 0;
+  for (size_t i = 0; i < p->name_size; i++) dots += p->name[i] == '.';
+  write_varint(out, p->name_size + 2 * dots);
+  for (size_t i = 0; i < p->name_size; i++) {
+    if (p->name[i] == '.')
+      write_bytes(out, "%2E", 3);
+    else
+      write_bytes(out, p->name + i, 1);
+  }
+}
+
+// ClickHouse, SerializationObject, of its first version: the paths, of each the types it has; then of each the types by row and
+// the values by type; then what has no path of its own.
+static void write_object(sink *out, const object *o, uint64_t rows) {
+  static const char *const names[OBJECT_TYPES] = {
+      [OBJECT_BOOL] = "Bool", [OBJECT_DOUBLE] = "Float64", [OBJECT_INT] = "Int64", [OBJECT_TEXT] = "String"};
+  enum { VERSION = 0, DYNAMIC_VERSION = 1, DYNAMIC_TYPES_MAX = 32, BASIC_DISCRIMINATORS = 0, NO_VALUE = 0xff };
+  const object_path *paths[OBJECT_PATHS_MAX];
+  const size_t count = object_order(o, paths);
+  write_number(out, VERSION);
+  write_varint(out, OBJECT_PATHS_MAX);
+  write_varint(out, count);
+  for (size_t i = 0; i < count; i++) write_name(out, paths[i]);
+  for (size_t i = 0; i < count; i++) {
+    size_t types = 0;
+    for (size_t type = 0; type < OBJECT_TYPES; type++) types += paths[i]->values[type].size != 0;
+    write_number(out, DYNAMIC_VERSION);
+    write_varint(out, DYNAMIC_TYPES_MAX);
+    write_varint(out, types);
+    for (size_t type = 0; type < OBJECT_TYPES; type++)
+      if (paths[i]->values[type].size) write_text(out, names[type]);
+    write_number(out, BASIC_DISCRIMINATORS);
+  }
+  for (size_t i = 0; i < count; i++) {
+    const object_path *p = paths[i];
+    // Types have numbers in the order of their names, SharedVariant, which has no values here, among them: before String.
+    uint8_t numbers[OBJECT_TYPES], next = 0;
+    for (size_t type = 0; type < OBJECT_TYPES; type++) {
+      next += type == OBJECT_TEXT;
+      numbers[type] = next;
+      next += p->values[type].size != 0;
+    }
+    const size_t known = p->types.size;
+    if (out->place) {
+      uint8_t *to = out->place + out->size;
+      for (size_t row = 0; row < known; row++) to[row] = p->types.data[row] == NO_VALUE ? NO_VALUE : numbers[p->types.data[row]];
+    }
+    out->size += known;
+    write_repeated(out, NO_VALUE, rows - known);
+    for (size_t type = 0; type < OBJECT_TYPES; type++) write_bytes(out, p->values[type].data, p->values[type].size);
+  }
+  write_bytes(out, o->offsets.data, o->offsets.size);
+  for (uint64_t row = o->offsets.size / sizeof row; row < rows; row++) write_number(out, o->others);
+  write_bytes(out, o->other_names.data, o->other_names.size);
+  write_bytes(out, o->other_values.data, o->other_values.size);
+}
+
 size_t table_native(const table *t, uint8_t *place) {
   sink out = {place, 0};
   write_varint(&out, t->width);
@@ -62,6 +126,10 @@ size_t table_native(const table *t, uint8_t *place) {
     if (col->spec->kind == DICTIONARY) {
       write_number(&out, 1);
       write_words(&out, col, t->rows);
+      continue;
+    }
+    if (col->spec->kind == OBJECT) {
+      write_object(&out, col->object, t->rows);
       continue;
     }
     write_bytes(&out, col->nulls.data, col->nulls.size);

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum column_kind { FIXED, TEXT, DICTIONARY, ARRAY_OF_FIXED, ARRAY_OF_TEXT };
+enum column_kind { FIXED, TEXT, DICTIONARY, ARRAY_OF_FIXED, ARRAY_OF_TEXT, OBJECT };
 
 typedef struct {
   const char *name, *type;
@@ -47,5 +47,6 @@ typedef struct {
 #define AS_TIME_LIST "Array(" TIME_TYPE ")", ARRAY_OF_FIXED, 8, 0
 #define AS_BYTES_LIST(size) "Array(FixedString(" #size "))", ARRAY_OF_FIXED, size, 0
 #define AS_TEXT_LIST "Array(String)", ARRAY_OF_TEXT, 0, 0
+#define AS_OBJECT "JSON(max_dynamic_paths=64)", OBJECT, 0, 0  // OBJECT_PATHS_MAX
 
 #endif

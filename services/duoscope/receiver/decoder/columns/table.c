@@ -7,7 +7,10 @@
 bool table_open(table *t, const char *name, const column_spec *specs, size_t count) {
   *t = (table){.name = name, .width = count, .columns = calloc(count, sizeof(column))};
   if (!t->columns) return false;
-  for (size_t c = 0; c < count; c++) t->columns[c].spec = &specs[c];
+  for (size_t c = 0; c < count; c++) {
+    t->columns[c].spec = &specs[c];
+    if (specs[c].kind == OBJECT && !(t->columns[c].object = object_open())) return false;
+  }
   return true;
 }
 
@@ -37,6 +40,7 @@ void table_close(table *t) {
     free(col->offsets.data);
     free(col->nulls.data);
     words_close(&col->words);
+    object_close(col->object);
   }
   free(t->columns);
 }
@@ -50,6 +54,7 @@ void table_clear(table *t) {
     buffer_trim(&col->nulls);
     col->items = 0;
     if (col->spec->kind == DICTIONARY) words_clear(&col->words);
+    if (col->object) object_clear(col->object);
     if (col->words.entries.size) t->old_words = col->words.entries.size / sizeof(entry);
   }
   t->rows = 0;
@@ -64,6 +69,7 @@ void table_mark(table *t) {
     col->mark_nulls = col->nulls.size;
     col->mark_items = col->items;
     col->words.mark = col->words.entries.size / sizeof(entry);
+    if (col->object) object_mark(col->object);
   }
   t->mark_rows = t->rows;
 }
@@ -89,6 +95,7 @@ void table_revert(table *t) {
     col->nulls.size = col->mark_nulls;
     col->items = col->mark_items;
     words_revert(&col->words);
+    if (col->object) object_revert(col->object);
   }
   t->rows = t->mark_rows;
   t->out_of_memory = false;

@@ -6,6 +6,7 @@
 #define DUOSCOPE_TABLE_H
 
 #include "columns/buffer.h"
+#include "columns/object.h"
 #include "columns/specs.h"
 
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
   buffer nulls;    // of nullable columns: a byte a row
   uint64_t items;  // of arrays: how many in all
   dictionary words;
+  object *object;  // of OBJECT
   size_t mark_data, mark_offsets, mark_nulls;
   uint64_t mark_items;
 } column;
@@ -62,6 +64,10 @@ void put_nullable(table *t, size_t c, bool present, uint64_t value);
 void put_text(table *t, size_t c, bytes text);
 uint32_t word(table *t, size_t c, bytes text);  // the index of a text in a dictionary column
 static inline void put_word(table *t, size_t c, bytes text) { put_u32(t, c, word(t, c, text)); }
+// The values of the row that is being made; rows that have none need no call.
+static inline void put_object(table *t, size_t c, object_value *values, size_t count) {
+  if (count && !object_put(t->columns[c].object, t->rows, values, count)) t->out_of_memory = true;
+}
 // Arrays: append items, then close the row.
 void put_item_text(table *t, size_t c, bytes text);
 static inline void put_item(table *t, size_t c, const void *value, size_t width) {

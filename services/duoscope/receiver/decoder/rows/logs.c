@@ -19,6 +19,7 @@
          AS_ENUM("'none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4, "             \
                  "'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7"))                                          \
   COLUMN(ATTRIBUTES, "log_attributes_json", AS_TEXT)                                                                   \
+  COLUMN(TYPED_ATTRIBUTES, "log_attributes_typed", AS_OBJECT)                                                          \
   COLUMN(EVENT_NAME, "event_name", AS_WORD)                                                                            \
   COLUMN(DROPPED_ATTRIBUTES, "dropped_attributes_count", AS_U32)
 enum { BEFORE_RECORD_COLUMNS = FULL_ORIGIN_END - 1, RECORD_COLUMNS(COLUMN_ID) COLUMNS };
@@ -70,7 +71,7 @@ static int read_record(decoder *d, bytes message) {
   d->outcome->items++;
   d->cut = 0;
   if (read_fields(d, message, &r) == MALFORMED) return MALFORMED;
-  int verdict = attributes_json(d, &d->pairs, false, &d->json);
+  int verdict = attributes_columns(d, &d->pairs, t->columns[TYPED_ATTRIBUTES].object, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
   const uint64_t schema_hash = d->attributes.schema_hash;
   const size_t dropped = d->attributes.dropped;
@@ -93,6 +94,7 @@ static int read_record(decoder *d, bytes message) {
   put_text(t, BODY, buffer_bytes(&d->text));
   put_u8(t, BODY_KIND, kind);
   put_text(t, ATTRIBUTES, buffer_bytes(&d->json));
+  put_object(t, TYPED_ATTRIBUTES, (object_value *)d->typed.values.data, d->typed.values.size / sizeof(object_value));
   put_word(t, EVENT_NAME, r.event_name);
   put_u32(t, DROPPED_ATTRIBUTES, dropped_of(r.dropped_attributes, dropped));
   count_stored(d, t);

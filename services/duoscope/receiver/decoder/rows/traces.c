@@ -16,6 +16,7 @@
   COLUMN(SPAN_KIND, "span_kind",                                                                                       \
          AS_ENUM("'unspecified' = 0, 'internal' = 1, 'server' = 2, 'client' = 3, 'producer' = 4, 'consumer' = 5"))     \
   COLUMN(ATTRIBUTES, "span_attributes_json", AS_TEXT)                                                                  \
+  COLUMN(TYPED_ATTRIBUTES, "span_attributes_typed", AS_OBJECT)                                                         \
   COLUMN(DURATION, "duration_nano", AS_U64)                                                                            \
   COLUMN(STATUS_CODE, "status_code", AS_ENUM("'unset' = 0, 'ok' = 1, 'error' = 2"))                                    \
   COLUMN(STATUS_MESSAGE, "status_message", AS_WORD)                                                                    \
@@ -200,7 +201,7 @@ static int read_span(decoder *d, bytes message) {
   d->outcome->items++;
   d->cut = 0;
   if (read_fields(d, message, &s) == MALFORMED) return MALFORMED;
-  int verdict = attributes_json(d, &d->pairs, false, &d->json);
+  int verdict = attributes_columns(d, &d->pairs, t->columns[TYPED_ATTRIBUTES].object, &d->json);
   if (verdict == MALFORMED) return MALFORMED;
   const uint64_t schema_hash = d->attributes.schema_hash;
   const size_t dropped = d->attributes.dropped;
@@ -230,6 +231,7 @@ static int read_span(decoder *d, bytes message) {
   put_word(t, SPAN_NAME, s.name);
   put_u8(t, SPAN_KIND, (uint32_t)s.kind <= SPAN_KIND_CONSUMER ? (uint8_t)s.kind : 0);
   put_text(t, ATTRIBUTES, buffer_bytes(&d->json));
+  put_object(t, TYPED_ATTRIBUTES, (object_value *)d->typed.values.data, d->typed.values.size / sizeof(object_value));
   put_u64(t, DURATION, s.end > s.start ? s.end - s.start : 0);
   put_u8(t, STATUS_CODE, (uint32_t)s.status_code <= STATUS_CODE_ERROR ? (uint8_t)s.status_code : 0);
   put_word(t, STATUS_MESSAGE, s.status_message);

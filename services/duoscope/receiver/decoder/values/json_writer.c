@@ -94,10 +94,15 @@ void put_double(decoder *d, buffer *out, double value) {
 }
 
 static void put_json_double(decoder *d, buffer *out, double value) {
-  if (isfinite(value))
+  const size_t begin = out->size;
+  if (isfinite(value)) {
     put_double(d, out, value);
-  else
+    for (size_t i = begin; d->exact_doubles && i < out->size; i++)
+      if (out->data[i] == '.' || out->data[i] == 'e') return;
+    if (d->exact_doubles) put_literal(d, out, ".0");
+  } else {
     put_literal(d, out, isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"");
+  }
 }
 
 void put_base64(decoder *d, buffer *out, bytes b) {
