@@ -39,6 +39,14 @@ def test_a_part_is_one_file_on_the_disk(telemetry_store):
     assert [name for name in STORED if not all(setting in defined[name] for setting in wanted)] == []
 
 
+def test_many_names_of_attributes_are_cheap_to_merge(telemetry_store):
+    account = SchemaAccount.open(telemetry_store._settings)
+    defined = dict(account.query("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()"))
+    account.close()
+    for table in ("traces_v3", "logs_v3"):
+        assert "object_shared_data_serialization_version = 'map_with_buckets'" in defined[table]
+
+
 async def test_parts_of_one_file_are_searched_by_their_indexes(telemetry_store, otlp, new_scope):
     scope, now = new_scope(), now_unix_nano()
     decoder = Decoder(Kind.LOGS)

@@ -1,0 +1,3 @@
+ALTER TABLE traces_v3 RESET SETTING object_shared_data_serialization_version;
+
+ALTER TABLE logs_v3 RESET SETTING object_shared_data_serialization_version;
