@@ -165,8 +165,9 @@ INGEST_SEGMENTS_STORED_AT_ONCE_MAX: Final = 2
 INGEST_ROWS_HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 """Rows of sealed segments in memory, above which further requests wait until some are stored."""
 
-INGEST_SYNC_MAX_S: Final = 2.0
-"""How long the disk may take to sync before the waiting requests are refused for now."""
+INGEST_SYNC_MAX_S: Final = 4.0
+INGEST_APPEND_BYTES_PER_S_MIN: Final = 8 * 1024 * 1024
+"""How long the disk may take to sync before the waiting requests are refused for now, and how slowly it may write."""
 
 INGEST_INSERT_RETRY_PAUSES_S: Final = (0.2, 1.0)
 """How long an INSERT waits before each new try while ClickHouse is down; then the batch goes to the spool."""

@@ -15,10 +15,11 @@ import contextlib
 import logging
 import math
 import time
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
@@ -53,6 +54,8 @@ _sync_seconds = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
 )
 
+_T = TypeVar("_T")
+
 Acknowledge: TypeAlias = Literal["synced", "stored"]
 """When a request is answered: once it is on this receiver's disk, or once it is in ClickHouse."""
 
@@ -73,6 +76,7 @@ class _Segment:
         tenants: whose requests are in it.
         settled: set when they can be read, or wait on the disk.
         claimed: outcomes of its requests by their keys, where other receivers are to know them.
+        elsewhere: keys of requests that another receiver took while the disk was slow.
         answers: its requests with their outcomes, where they wait until they are stored.
     """
 
@@ -82,6 +86,7 @@ class _Segment:
     tenants: set[UUID] = field(default_factory=set[UUID])
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    elsewhere: set[str] = field(default_factory=set[str])
     answers: list[tuple[Request, Outcome]] = field(default_factory=list[tuple[Request, Outcome]])
 
 
@@ -123,6 +128,7 @@ class Appender:
         self._queue: FairQueue[Request] = FairQueue()
         self._arrived = asyncio.Event()
         self._segment: _Segment | None = None
+        self._sealing: _Segment | None = None
         self._sealed_at = 0.0
         self._disk_is_slow = False
         self._closing = False
@@ -156,6 +162,8 @@ class Appender:
         Seals the segment they are in: who reads need not wait until it is old enough.
         """
         waiting = self._storing.unsettled(tenant_id)
+        if self._sealing and tenant_id in self._sealing.tenants:
+            waiting.append(self._sealing.settled)
         segment = self._segment
         if segment and tenant_id in segment.tenants:
             segment.due_at = min(segment.due_at, self._sealed_at + limits.INGEST_SEGMENT_AGE_MIN_S)
@@ -271,17 +279,13 @@ class Appender:
         """Append as many requests as the segment has room for, and answer them. Returns the others."""
         started = time.monotonic()
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._write_down, requests)
-        done, _ = await asyncio.wait({work}, timeout=limits.INGEST_SYNC_MAX_S)
-        if not done:
-            self._refuse_all(requests)
+        size = sum(len(request.raw) for request in requests)
         try:
-            written = await work
+            written, was_slow = await self._in_time(work, requests, size)
         except Exception:
             # Rows may be gathered of requests that are not in the file.
-            await self._break_off(requests)
+            await self._in_time(self._break_off(requests))
             raise
-        finally:
-            self._disk_is_slow = False
         _sync_seconds.observe(time.monotonic() - started)
         taken, remaining = requests[: len(written.results)], requests[len(written.results) :]
         sound: list[tuple[Request, Record]] = []
@@ -297,17 +301,38 @@ class Appender:
             unrecorded.append(request)
         if written.error:
             _log.error("cannot append to the request log: %s", written.error)
-            await self._break_off([request for request, _ in sound])
-            unrecorded += [request for request, _ in sound if request.key not in self._storing.undecided]
             for request, _ in sound:
                 request.resolve(_disk_trouble())
+            await self._in_time(self._break_off([request for request, _ in sound]))
+            unrecorded += [request for request, _ in sound if request.key not in self._storing.undecided]
         else:
+            if was_slow and self._claims and self._segment:
+                # Their senders were refused, and the claims may have lapsed.
+                asked = False
+                self._segment.elsewhere |= set(await self._claims.take([request.key for request, _ in sound]))
             self._take_over(sound, asked=asked)
         if unrecorded and self._claims:
             await self._claims.release([request.key for request in unrecorded])
         if self._segment and (remaining or self._due_in_s() == 0):
             await self._seal()
         return remaining
+
+    async def _in_time(self, work: Awaitable[_T], requests: Sequence[Request] = (), size: int = 0) -> tuple[_T, bool]:
+        """The result of work with the disk, and whether it took too long. Then these requests are refused before it is
+        done, and whatever waits or comes.
+        """
+        task = asyncio.ensure_future(work)
+        patience_s = limits.INGEST_SYNC_MAX_S + size / limits.INGEST_APPEND_BYTES_PER_S_MIN
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        if not done:
+            _log.error("the disk has not answered for %.1f s", patience_s)
+            self._disk_is_slow = True
+            for request in (*requests, *self._queue.take(self._queue.bytes)):
+                request.resolve(_disk_trouble())
+        try:
+            return await task, not done
+        finally:
+            self._disk_is_slow = False
 
     def _write_down(self, requests: list[Request]) -> _Written:
         """Decode requests until the segment is full, at least the first, and append the sound ones. Blocks."""
@@ -353,16 +378,10 @@ class Appender:
             else:
                 _answer(request, record.outcome)
 
-    def _refuse_all(self, requests: list[Request]) -> None:
-        """Answer that the disk is too slow: those that it works on, those that wait, and until it is done new ones."""
-        _log.error("the disk has not synced for %s s", limits.INGEST_SYNC_MAX_S)
-        self._disk_is_slow = True
-        for request in (*requests, *self._queue.take(self._queue.bytes)):
-            request.resolve(_disk_trouble())
-
     async def _break_off(self, lost: list[Request]) -> None:
         """Seal the segment at what is synced, without what was written or gathered behind it."""
-        segment, self._segment = self._segment, None
+        segment = self._sealing = self._segment
+        self._segment = None
         self._gathering.drop()
         if segment is None:
             return
@@ -375,36 +394,49 @@ class Appender:
         await self._hand_over(segment, path, None)
 
     async def _seal(self) -> None:
-        segment, self._segment = self._segment, None
+        segment = self._sealing = self._segment
+        self._segment = None
         self._sealed_at = time.monotonic()
         if segment is None:
             return
-        path, batch = await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, segment.writer)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._finish, segment.writer)
+        (path, batch), _ = await self._in_time(work)
         await self._hand_over(segment, path, batch)
 
     def _finish(self, writer: SegmentWriter) -> tuple[Path, Batch | None]:
-        """Where the file of the segment is, and its rows."""
+        """Where the file of the segment is, and its rows; without them, they are made again from the file."""
         path = writer.seal()
         try:
             return path, self._gathering.take(writer.name)
-        except MemoryError:
-            _log.warning("no memory for the rows of %s, which are made again", writer.name)
+        except Exception:  # noqa: BLE001 - whatever it was, the file has it all
+            _log.exception("the rows of %s are made again", writer.name)
             self._gathering.drop()
             return path, None
 
     async def _hand_over(self, segment: _Segment, path: Path, batch: Batch | None) -> None:
-        answers, end = segment.answers, None if batch else segment.writer.synced_bytes
-        if self._claims:
-            await self._claims.hold(segment.claimed)
-
         def told(stored: Batch | None) -> None:
             judged = {part.key: part.outcome for part in stored.parts} if stored else dict[str, Outcome]()
-            for request, outcome in answers:
+            for request, outcome in segment.answers:
                 _answer(request, judged.get(request.key, outcome))
 
-        sealed = Sealed(path, batch, segment.must_ask, end=end, tenants=segment.tenants, settled=segment.settled)
-        sealed.told = told if self._waits_for_store else None
-        self._storing.add(sealed)
+        sealed = Sealed(
+            path,
+            batch,
+            segment.must_ask,
+            elsewhere=segment.elsewhere,
+            end=None if batch else segment.writer.synced_bytes,
+            claimed=segment.claimed,
+            tenants=segment.tenants,
+            settled=segment.settled,
+            told=told if self._waits_for_store else None,
+        )
+        try:
+            # Where requests are answered when they are stored, others may not answer for them before.
+            if self._claims and not self._waits_for_store:
+                await self._claims.hold(segment.claimed)
+        finally:
+            self._sealing = None
+            self._storing.add(sealed)
 
 
 def _answer(request: Request, outcome: Outcome) -> None:

@@ -244,7 +244,11 @@ class Ingest:
             if not sender.key and not await self._in_reach(len(raw), is_dated, signal.kind, raw):
                 unheard = digest
                 digest = self._unheard.identity(unheard)
-            held = self._submit(principal, signal, raw, digest)
+            try:
+                held = self._submit(principal, signal, raw, digest)
+            except DuoscopeError:
+                self._admission.give_back(principal, items, size)
+                raise
             outcome = await self._answer(principal, held, items)
             if unheard and not await sender.is_gone():
                 unheard = ""

@@ -16,8 +16,9 @@ from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.durability import request_log
 from duoscope.receiver.durability.batch import Batch
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.request_log import RequestLog
@@ -25,6 +26,7 @@ from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Accepted, Ingest
 from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import LOGS
+from duoscope.stores.clickhouse import IngestWriter
 
 WAIT_S = 30
 
@@ -173,6 +175,62 @@ async def test_everything_was_taken_meanwhile(  # noqa: PLR0917
     async with receiver():
         await until(lambda: not waits(tmp_path / "one"))
     assert await counted() == {}
+
+
+async def test_what_was_stored_before_is_left_out_of_every_attempt(  # noqa: PLR0917
+    receiver, principal, logs, counted, left_behind, monkeypatch, tmp_path
+):
+    """Another receiver stored one of two requests, and the store fails the first time that the rest is inserted."""
+    raws = {name: logs(name) for name in ("stored", "rest")}
+    async with receiver("two") as other:
+        await other.accept(principal, LOGS, raws["stored"])
+    left_behind("one", *raws.values())
+    insert, failed = IngestWriter.insert, []
+
+    async def failing(self, table, *arguments, **options):
+        if table == "ingest_ledger" and len(failed) <= len(limits.INGEST_INSERT_RETRY_PAUSES_S):
+            failed.append(table)
+            raise unavailable("Not now.", code="telemetry-store-unavailable", retry_after_s=1)
+        await insert(self, table, *arguments, **options)
+
+    monkeypatch.setattr(IngestWriter, "insert", failing)
+    async with receiver() as ingest:
+        await until(lambda: not waits(tmp_path / "one"))
+        assert await ingest.accept(principal, LOGS, raws["stored"]) == Accepted()
+    assert len(failed) > len(limits.INGEST_INSERT_RETRY_PAUSES_S)
+    assert await counted() == {"stored": 3, "rest": 3}
+
+
+async def test_a_segment_that_is_just_created_is_nobody_elses(
+    receiver, principal, logs, counted, monkeypatch, tmp_path
+):  # noqa: PLR0917
+    """The folder is looked through for files that an operator put back, at any moment."""
+    async with receiver() as ingest:
+        loop, sync_folder = asyncio.get_running_loop(), request_log._sync_folder
+
+        def looked_at_first(folder):
+            asyncio.run_coroutine_threadsafe(ingest._storing._look(), loop).result(WAIT_S)
+            ingest._storing._look_at = 0.0
+            loop.call_soon_threadsafe(ingest._storing._job.activate)
+            sync_folder(folder)
+
+        monkeypatch.setattr(request_log, "_sync_folder", looked_at_first)
+        for number in range(3):
+            assert await ingest.accept(principal, LOGS, logs(f"body {number}")) == Accepted()
+    assert await counted() == {f"body {number}": 3 for number in range(3)}
+
+
+async def test_the_ledger_is_asked_for_any_number_of_requests(receiver, principal, logs, telemetry_store):
+    raw = logs("x")
+    async with receiver() as ingest:
+        await ingest.accept(principal, LOGS, raw)
+    digest = xxhash.xxh3_128_hexdigest(
+        principal.scope.tenant_id.bytes + LOGS.name.encode() + xxhash.xxh3_128_digest(raw)
+    )
+    place = (str(principal.scope.workspace_id), str(principal.scope.tenant_id))
+    asked = [*((*place, new_id().hex) for _ in range(2500)), (*place, digest)]
+    found = await telemetry_store.ingest().stored(asked, since_ns=now_unix_nano() - 60 * 10**9)
+    assert [key for key in found] == [(place[1], digest)]
 
 
 async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, counted, telemetry_store, tmp_path):  # noqa: PLR0917

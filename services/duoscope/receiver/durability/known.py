@@ -43,12 +43,12 @@ class KnownRequests:
             self._minutes.append(found)
         found[1][bytes.fromhex(digest)] = self._shared(outcome)
         self._entries += 1
-        while len(self._minutes) > 1:
+        while self._minutes:
             oldest, entries = self._minutes[0]
             if oldest >= minute - _SLOTS - 1:
                 if self._entries <= self._entries_max:
                     return
-                self._complete_from_ns = max(self._complete_from_ns or 0, (oldest + 1) * _SLOT_NS)
+                self._complete_from_ns = max(self._complete_from_ns or 0, received_ns, (oldest + 1) * _SLOT_NS)
             self._entries -= len(entries)
             self._minutes.popleft()
 

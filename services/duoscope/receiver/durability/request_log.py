@@ -62,9 +62,9 @@ class SegmentWriter:
         synced_bytes: how much of the file is on the disk, and may be acknowledged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         """Create the file. Raises OSError: the disk is full or broken."""
-        self.name = new_id().hex
+        self.name = name
         self.path = folder / f"{self.name}{SEGMENT}"
         self._growing = self.path.with_suffix(GROWING)
         self._file = os.open(self._growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -97,19 +97,16 @@ class SegmentWriter:
 
     def seal(self) -> Path:
         """Close the file, which is whole. Returns where it is."""
-        try:
+        with suppress(OSError):  # they say that it is whole, no more
             os.write(self._file, END)
             self._growing.rename(self.path)
-        except OSError:  # it says that it is whole, no more
-            return self._growing
-        finally:
-            os.close(self._file)
-        return self.path
+        return self.abandon()
 
     def abandon(self) -> Path:
         """Close the file, of which more may be written than is synced. Returns where it is."""
-        os.close(self._file)
-        return self._growing
+        with suppress(OSError):  # what counts was synced
+            os.close(self._file)
+        return self.path if self.path.exists() else self._growing
 
 
 class RequestLog:
@@ -158,9 +155,14 @@ class RequestLog:
 
     def create(self) -> SegmentWriter:
         """A new segment. Raises OSError: the disk is full or broken."""
-        made = SegmentWriter(self._folder)
-        self.growing.add(made.name)
-        return made
+        name = new_id().hex
+        # Before the file is there, for whoever lists the folder.
+        self.growing.add(name)
+        try:
+            return SegmentWriter(self._folder, name)
+        except OSError:
+            self.growing.discard(name)
+            raise
 
     def cut(self, path: Path, size: int) -> None:
         """Leave only the first bytes of a segment, and remove one that has none left. Raises OSError."""

@@ -12,7 +12,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from duoscope.background.driver import Driver, Job, Next, Running
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.batch import Batch
 from duoscope.receiver.durability.inserter import Inserter, errors_counted
 from duoscope.receiver.durability.known import KnownRequests
@@ -63,7 +64,9 @@ class Sealed:
         path: its file.
         batch: its rows, while they are in memory.
         must_ask: whether the ledger may have some of its requests, of another receiver or an earlier process.
-        elsewhere: keys of requests for which another receiver answers.
+        elsewhere: keys of requests that another receiver or an earlier process has.
+        claimed: outcomes of its requests by their keys, which other receivers hear of when it waits on the disk.
+        stored: what was stored of it; only its file is still there.
         end: how many bytes of the file count, if it may have more.
         tenants: whose requests are in it, as far as readers wait for them.
         settled: set when it is stored, or waits on the disk.
@@ -77,6 +80,8 @@ class Sealed:
     must_ask: bool = False
     elsewhere: Collection[str] = ()
     end: int | None = None
+    claimed: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
+    stored: Batch | None = None
     tenants: Collection[UUID] = ()
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     told: Callable[[Batch | None], None] | None = None
@@ -268,6 +273,8 @@ class Storing:
             await storing
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others are to be inserted
             await self._failed(sealed, error)
+            if self._claims and sealed.claimed:
+                await self._claims.hold(sealed.claimed)
             return
         self._doubted = None
         self._pause_s, self._not_before = limits.INGEST_SPOOL_PAUSE_MIN_S, 0.0
@@ -282,6 +289,10 @@ class Storing:
             _log.error("segment %s waits: it cannot be read or inserted", sealed.path.stem, exc_info=error)
         sealed.batch = None
         sealed.tell(None)
+        if sealed.stored:  # it is the disk of this receiver
+            self._waiting[sealed.path] = sealed
+            self._not_before = time.monotonic() + limits.INGEST_SPOOL_PAUSE_MAX_S
+            return
         self._inserter.set_away(away=True)
         sealed.failures += sealed.commits is not None and self._inserter.commits > sealed.commits
         sealed.commits = self._inserter.commits
@@ -300,8 +311,9 @@ class Storing:
     async def _store(self, sealed: Sealed) -> None:
         started = time.monotonic()
         try:
-            stored = await self._insert(sealed)
+            sealed.stored = stored = sealed.stored or await self._insert(sealed)
         except FileNotFoundError:  # an operator took it away
+            self._decided(sealed)
             sealed.tell(None)
             return
         except CorruptFileError:
@@ -318,6 +330,7 @@ class Storing:
         size = size_of(sealed.path)
         await asyncio.to_thread(self._log.remove, sealed.path)
         self._bytes -= size
+        self._decided(sealed)
         self.cost_s += _NEW_COSTS * (time.monotonic() - started - self.cost_s)
         sealed.tell(stored)
 
@@ -325,7 +338,6 @@ class Storing:
         with errors_counted():
             if sealed.batch is None or sealed.must_ask:
                 sealed.batch = await self._rows(sealed)
-                sealed.must_ask = False
                 _replayed.inc()
         for pause_s in (*limits.INGEST_INSERT_RETRY_PAUSES_S, None):
             try:
@@ -341,7 +353,7 @@ class Storing:
         if sealed.end is not None:
             await asyncio.to_thread(self._log.cut, sealed.path, sealed.end)
             sealed.end = None
-            self.undecided = {key: path for key, path in self.undecided.items() if path != sealed.path}
+            self._decided(sealed)
         found = await asyncio.to_thread(self._log.read, sealed.path)
         if isinstance(found, Batch):
             batch = found
@@ -359,16 +371,22 @@ class Storing:
         if not gone:
             return batch
         _log.info("%d of %d requests of %s were stored before", len(gone), len(batch.parts), batch.token)
+        sealed.elsewhere = {*sealed.elsewhere, *gone}
         if isinstance(found, Batch):
             raise RejectedByStoreError(None, f"other batches have {len(gone)} of its {len(batch.parts)} requests")
-        records = [record for record in found if record.key not in {*sealed.elsewhere, *gone}]
+        records = [record for record in found if record.key not in sealed.elsewhere]
         return await asyncio.to_thread(_gather, sealed.path.stem, records)
 
     async def _set_aside(self, sealed: Sealed, why: str) -> None:
         """Make a segment that cannot be inserted durable, where an operator finds it."""
         await asyncio.to_thread(self._log.set_aside, sealed.path, why)
+        self._decided(sealed)
         _poison.inc()
         _log.error("set segment %s aside: %s", sealed.path.stem, why)
+
+    def _decided(self, sealed: Sealed) -> None:
+        """Forget the requests behind the end of a file that has no more."""
+        self.undecided = {key: path for key, path in self.undecided.items() if path != sealed.path}
 
     async def _look(self) -> None:
         """Find files that an operator put back, and measure."""

@@ -1,7 +1,7 @@
 """Writes of the receiver: blocks of rows under deduplication tokens, and the ledger of requests."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from clickhouse_connect.driver.client import Client
 
@@ -14,6 +14,9 @@ from duoscope.stores.clickhouse.schema import INGESTED
 Stored: TypeAlias = "tuple[int, int, dict[str, int], list[int]]"
 """The ledger's entry of a request: items, those stored, those rejected by reason, and the times when it was received,
 in milliseconds since 1970: several, if it was sent again much later."""
+
+_ASKED_MAX: Final = 1000
+"""Requests in one question to the ledger: a server takes parameters of up to 128 KiB."""
 
 
 class IngestWriter:
@@ -77,6 +80,11 @@ class IngestWriter:
         Raises:
             DuoscopeError: UNAVAILABLE.
         """
+        if len(requests) > _ASKED_MAX:
+            found: dict[tuple[str, str], Stored] = {}
+            for start in range(0, len(requests), _ASKED_MAX):
+                found |= await self.stored(requests[start : start + _ASKED_MAX], since_ns=since_ns)
+            return found
         parameters = {"keys": list(requests), "since": since_ns // 1_000_000_000}
         sql = (
             "SELECT toString(tenant_id), replaceAll(toString(digest), '-', ''), any(items), any(stored), "

@@ -33,12 +33,16 @@ def sync_tokens(clickhouse: Path) -> None:
     """Force the tokens of all INSERTs so far to the disk. Raises OSError."""
     for logs in clickhouse.glob("store/*/*/deduplication_logs"):
         files = list(logs.glob("deduplication_log_*.txt"))
-        if files:
+        if not files:
+            continue
+        try:
             latest = os.open(max(files, key=_number), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(latest)
-            finally:
-                os.close(latest)
+        except FileNotFoundError:  # of a table that was dropped
+            continue
+        try:
+            os.fdatasync(latest)
+        finally:
+            os.close(latest)
 
 
 def _number(path: Path) -> int:
@@ -47,7 +51,9 @@ def _number(path: Path) -> int:
 
 def _mend(logs: Path) -> int:
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
-    lines = [line for path in files[-2:] for line in path.read_text().splitlines()][-_LINES_MAX:]
+    if files:
+        _cut_torn_line(files[-1])
+    lines = [line for path in files[-2:] for line in path.read_text(errors="replace").splitlines()][-_LINES_MAX:]
     last = {part: (operation, token) for operation, part, token in (_fields(line) for line in lines)}
     there = [found for path in logs.parent.iterdir() if (found := _PART.fullmatch(path.name))]
     missing = [
@@ -57,6 +63,13 @@ def _mend(logs: Path) -> int:
         with files[-1].open("a") as file:
             file.writelines(f"{_DROPPED}\t{part}\t{token}\n" for part, token in missing)
     return len(missing)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off what a power cut left of the last line: the engine reads no further than to there."""
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _fields(line: str) -> tuple[str, str, str]:
