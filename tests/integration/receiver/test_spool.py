@@ -201,9 +201,7 @@ async def test_what_was_stored_before_is_left_out_of_every_attempt(  # noqa: PLR
     assert await counted() == {"stored": 3, "rest": 3}
 
 
-async def test_a_segment_that_is_just_created_is_nobody_elses(
-    receiver, principal, logs, counted, monkeypatch, tmp_path
-):  # noqa: PLR0917
+async def test_a_segment_that_is_just_created_is_no_leftover(receiver, principal, logs, counted, monkeypatch):
     """The folder is looked through for files that an operator put back, at any moment."""
     async with receiver() as ingest:
         loop, sync_folder = asyncio.get_running_loop(), request_log._sync_folder
@@ -230,7 +228,7 @@ async def test_the_ledger_is_asked_for_any_number_of_requests(receiver, principa
     place = (str(principal.scope.workspace_id), str(principal.scope.tenant_id))
     asked = [*((*place, new_id().hex) for _ in range(2500)), (*place, digest)]
     found = await telemetry_store.ingest().stored(asked, since_ns=now_unix_nano() - 60 * 10**9)
-    assert [key for key in found] == [(place[1], digest)]
+    assert list(found) == [(place[1], digest)]
 
 
 async def test_a_table_that_is_gone_for_a_while(receiver, principal, logs, counted, telemetry_store, tmp_path):  # noqa: PLR0917
