@@ -272,9 +272,9 @@ class Storing:
                 self._count()
             await storing
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others are to be inserted
-            await self._failed(sealed, error)
             if self._claims and sealed.claimed:
                 await self._claims.hold(sealed.claimed)
+            await self._failed(sealed, error)
             return
         self._doubted = None
         self._pause_s, self._not_before = limits.INGEST_SPOOL_PAUSE_MIN_S, 0.0
