@@ -65,14 +65,11 @@ def list_batches(settings: Settings, *, as_json: bool) -> None:
 @json_option
 def show(settings: Settings, name: str, *, as_json: bool) -> None:
     """Show a batch's content, its tenants, and the full reason why it was set aside."""
-    from duoscope.receiver.durability.batch import Batch
-
     log = _request_log(settings)
     path = log.find(name)
     if path is None:
         raise not_found(f"batch: {name}")
-    found, content = log.describe(path)
-    requests = content.parts if isinstance(content, Batch) else content
+    found, requests = log.describe(path)
     tenants = _by_tenant((_tenant_of(each), each.outcome) for each in requests)
     if as_json:
         output.emit_json({**asdict(found), "tenants": tenants})
@@ -153,5 +150,5 @@ def _request_log(settings: Settings) -> "RequestLog":
     return RequestLog.look(folder)
 
 
-def _when(nanos: int | None) -> str:
-    return "?" if nanos is None else f"{datetime.fromtimestamp(nanos / 1e9, UTC):%Y-%m-%d %H:%M:%S}"
+def _when(nanos: int) -> str:
+    return f"{datetime.fromtimestamp(nanos / 1e9, UTC):%Y-%m-%d %H:%M:%S}"

@@ -153,8 +153,10 @@ INGEST_BATCH_WAIT_MAX_S: Final = 0.2
 
 INGEST_SEGMENT_AGE_MIN_S: Final = 0.2
 INGEST_SEGMENT_AGE_MAX_S: Final = 2.0
+INGEST_SEGMENT_AGE_AWAY_S: Final = 10.0
 INGEST_COMMIT_SHARE: Final = 0.02
-"""The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds."""
+"""The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds; and
+at which it is sealed while ClickHouse is away."""
 
 READ_SETTLED_MAX_S: Final = 5.0
 """How long a read waits for what its tenant has sent to the same process; later, it reads what there is."""

@@ -7,7 +7,8 @@
     segment  -> sealed when it is large or old enough; `Storing` brings its rows into ClickHouse
 
 The commits of a segment have a fixed price (ClickHouse analyses every view again, once an INSERT), so a segment waits
-for more requests, of all signals, until that price is a small share of the time, or MAX_AGE.
+for more requests, of all signals, until that price is a small share of the time, or
+for INGEST_SEGMENT_AGE_MAX_S.
 """
 
 import asyncio
@@ -161,6 +162,8 @@ class Appender:
 
         Seals the segment they are in: who reads need not wait until it is old enough.
         """
+        if self._inserter.is_away:
+            return
         waiting = self._storing.unsettled(tenant_id)
         if self._sealing and tenant_id in self._sealing.tenants:
             waiting.append(self._sealing.settled)
@@ -169,7 +172,7 @@ class Appender:
             segment.due_at = min(segment.due_at, self._sealed_at + limits.INGEST_SEGMENT_AGE_MIN_S)
             self._arrived.set()
             waiting.append(segment.settled)
-        if waiting and not self._inserter.is_away:
+        if waiting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.READ_SETTLED_MAX_S):
                     for each in waiting:
@@ -202,6 +205,8 @@ class Appender:
         """When a segment that begins now is to be sealed."""
         if self._waits_for_store:
             return self._sealed_at + limits.INGEST_BATCH_WAIT_MAX_S
+        if self._inserter.is_away:  # few files, for whenever it is back
+            return time.monotonic() + limits.INGEST_SEGMENT_AGE_AWAY_S
         age_s = self._storing.cost_s / limits.INGEST_COMMIT_SHARE
         return time.monotonic() + min(max(age_s, limits.INGEST_SEGMENT_AGE_MIN_S), limits.INGEST_SEGMENT_AGE_MAX_S)
 
@@ -243,10 +248,9 @@ class Appender:
     async def _answer_stored(self, requests: list[Request]) -> list[Request]:
         """Answer the requests that the ledger has. Returns the others."""
         since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
-        places = [request.principal.scope for request in requests]
         ask = [
-            (str(scope.workspace_id), str(scope.tenant_id), request.digest)
-            for scope, request in zip(places, requests, strict=True)
+            (str(request.principal.scope.workspace_id), str(request.principal.scope.tenant_id), request.digest)
+            for request in requests
         ]
         async with asyncio.timeout(limits.INGEST_LEDGER_MAX_S):
             stored = await self._writer.stored(ask, since_ns=since_ns)

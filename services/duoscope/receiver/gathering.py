@@ -9,9 +9,10 @@ from duoscope.kernel import limits
 from duoscope.receiver.decoder import ActiveSeries, Decoder, Kind
 from duoscope.receiver.durability.batch import Batch, Insert, Part
 from duoscope.receiver.durability.records import Record
+from duoscope.receiver.signals import SIGNALS
 from duoscope.stores.clickhouse import CATALOGUES, LEDGER
 
-SIGNAL_NAMES: Final = {Kind.TRACES: "traces", Kind.LOGS: "logs", Kind.METRICS: "metrics"}
+_NAMES: Final = {signal.kind: signal.name for signal in SIGNALS}
 
 
 class Gathering:
@@ -70,7 +71,7 @@ class Gathering:
     def take(self, token: str) -> Batch:
         """The batch of what was gathered, under its token; the next one begins empty."""
         inserts = [
-            Insert(block.table, "Native", block.native, of=SIGNAL_NAMES[kind] if block.table in CATALOGUES else "")
+            Insert(block.table, "Native", block.native, of=_NAMES[kind] if block.table in CATALOGUES else "")
             for kind, decoder in self._decoders.items()
             for block in decoder.blocks()
         ]
@@ -101,7 +102,7 @@ def _ledger_row(record: Record) -> dict[str, object]:
         "digest": record.digest,
         # An integer would be taken for seconds.
         "received_at": f"{record.received_ns / 1e9:.3f}",
-        "signal": SIGNAL_NAMES[record.kind],
+        "signal": _NAMES[record.kind],
         "api_key_id": str(record.api_key_id),
         "bytes": len(record.raw),
         "items": outcome.items,

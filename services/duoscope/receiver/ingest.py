@@ -103,7 +103,7 @@ class Ingest:
         self._keys = keys
         self._budget = Budget()
         self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
-        self._folder = log
+        self._log = log
         self._writer = store.ingest()
         self._inserter = Inserter(self._writer)
         self._known = KnownRequests()
@@ -303,7 +303,7 @@ class Ingest:
         await self._refusals.close()
         await self._storing.close()
         self._threads.shutdown()
-        self._folder.close()
+        self._log.close()
 
 
 def _digest(principal: IngestPrincipal, signal: Signal, raw: bytes, key: str) -> str:

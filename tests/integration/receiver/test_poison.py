@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import xxhash
@@ -106,21 +107,9 @@ def requests_of(principals, spans):
 
 
 @pytest.fixture
-def receiver(telemetry_store, metadata_store, hasher, secret_keys, tmp_path):
-    """A receiver whose log is in the folder `log`."""
-
-    @asynccontextmanager
-    async def running():
-        log = await asyncio.to_thread(RequestLog.open, tmp_path / "log")
-        verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-        made = Ingest(telemetry_store, verifier, log, driver=Driver())
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.close()
-
-    return running
+def receiver(run_receiver):
+    """Runs a receiver whose log is in the folder `log`."""
+    return partial(run_receiver, "log")
 
 
 async def commit(receiver, requests):

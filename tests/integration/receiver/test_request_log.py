@@ -5,12 +5,11 @@ import os
 import shutil
 import threading
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from duoscope.background.driver import Driver
-from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
@@ -20,7 +19,7 @@ from duoscope.receiver.durability import request_log
 from duoscope.receiver.durability.records import MAGIC, Reading, Record, parts_of, read
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.gathering import Gathering
-from duoscope.receiver.ingest import Accepted, Ingest
+from duoscope.receiver.ingest import Accepted
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.stores.clickhouse.reader import nothing_waits
 
@@ -28,50 +27,15 @@ WAIT_S = 60
 
 
 @pytest.fixture
-def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
-    """Runs a receiver that acknowledges what is synced, over a folder."""
-
-    @asynccontextmanager
-    async def running(folder="one"):
-        log = await asyncio.to_thread(RequestLog.open, tmp_path / folder)
-        verifier = ApiKeyVerifier(metadata_store, hasher, secret_keys)
-        made = Ingest(telemetry_store, verifier, log, driver=Driver(), acknowledge="synced")
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.close()
-
-    return running
+def receiver(run_receiver):
+    """Runs a receiver that acknowledges what is synced."""
+    return partial(run_receiver, acknowledge="synced")
 
 
 @pytest.fixture
 async def principal(receiver, inhabited):
     async with receiver("keys") as ingest:
         return await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
-
-
-@pytest.fixture
-def logs(otlp):
-    """A request of three records."""
-
-    def build(body):
-        records = ({"time_unix_nano": now_unix_nano(), "body": body} for _ in range(3))
-        return otlp.logs("s", *records).SerializeToString()
-
-    return build
-
-
-@pytest.fixture
-def counted(telemetry_store, principal):
-    """Rows by body."""
-
-    async def count():
-        sql = "SELECT body, count() AS n FROM @logs GROUP BY body"
-        rows = await telemetry_store.bind(principal.scope).query(sql, name="test")
-        return {row["body"]: row["n"] for row in rows}
-
-    return count
 
 
 @pytest.fixture

@@ -4,16 +4,14 @@ import asyncio
 import json
 import shutil
 import threading
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import xxhash
 
-from duoscope.background.driver import Driver
 from duoscope.cli import run
-from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel import limits
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
@@ -23,7 +21,7 @@ from duoscope.receiver.durability.batch import Batch
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.gathering import Gathering
-from duoscope.receiver.ingest import Accepted, Ingest
+from duoscope.receiver.ingest import Accepted
 from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import LOGS
 from duoscope.stores.clickhouse import IngestWriter
@@ -32,56 +30,15 @@ WAIT_S = 30
 
 
 @pytest.fixture
-def receiver(metadata_store, telemetry_store, hasher, secret_keys, tmp_path):
-    """Runs a receiver over a folder, one of several that agree through PostgreSQL."""
-
-    @asynccontextmanager
-    async def running(folder="one"):
-        log = RequestLog.open(tmp_path / folder)
-        claims = IngestLeases(metadata_store, log.receiver_id)
-        made = Ingest(
-            telemetry_store,
-            ApiKeyVerifier(metadata_store, hasher, secret_keys),
-            log,
-            claims=claims,
-            driver=Driver(),
-        )
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.close()
-
-    return running
+def receiver(run_receiver):
+    """Runs one of several receivers."""
+    return partial(run_receiver, shared=True)
 
 
 @pytest.fixture
 async def principal(receiver, inhabited):
     async with receiver("keys") as ingest:
         return await ingest.authenticate({"x-api-key": inhabited.key.api_key}, LOGS)
-
-
-@pytest.fixture
-def logs(otlp):
-    """A request of three records."""
-
-    def build(body):
-        records = ({"time_unix_nano": now_unix_nano(), "body": body} for _ in range(3))
-        return otlp.logs("s", *records).SerializeToString()
-
-    return build
-
-
-@pytest.fixture
-def counted(telemetry_store, principal):
-    """Rows by body."""
-
-    async def count():
-        sql = "SELECT body, count() AS n FROM @logs GROUP BY body"
-        rows = await telemetry_store.bind(principal.scope).query(sql, name="test")
-        return {row["body"]: row["n"] for row in rows}
-
-    return count
 
 
 @pytest.fixture

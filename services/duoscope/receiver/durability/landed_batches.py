@@ -4,7 +4,6 @@ The file: a magic, the length of a JSON head, the head and its checksum, the blo
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +15,11 @@ from duoscope.receiver.durability.records import CorruptFileError
 
 SPOOLED: Final = ".spooled"
 SUFFIXES: Final = (".batch", SPOOLED)
-NAME: Final = re.compile(r"[0-9a-f]{32}")
 _MAGIC: Final = b"DUOBATCH2\n"
 _CHECKSUM_BYTES: Final = 16
 _SIZE_BYTES: Final = 8
-_TELLING_BYTES: Final = 8
+TELLING_BYTES: Final = 8
+"""So many bytes tell such a file from another."""
 
 
 def clean(folder: Path) -> None:
@@ -31,7 +30,7 @@ def clean(folder: Path) -> None:
 
 def is_one(content: bytes) -> bool:
     """Whether a file with this beginning is such a batch."""
-    return content.startswith(_MAGIC[: len(content)]) and len(content) >= _TELLING_BYTES
+    return content.startswith(_MAGIC[:TELLING_BYTES])
 
 
 def read(content: bytes) -> Batch:

@@ -5,10 +5,12 @@ head and of the request, a checksum of both, the head in MessagePack, the reques
 to a write that was torn; and if one that was sealed cannot be read whole, it was changed.
 """
 
+import contextlib
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
 import msgspec
@@ -153,6 +155,25 @@ def read(content: bytes, reading: Reading, *, is_sealed: bool = False) -> Iterat
         reading.damaged += bad
     else:
         reading.is_torn = bool(bad)
+
+
+def heads(file: BinaryIO) -> Iterator[Record]:
+    """The records of a segment that was sealed, without the requests themselves, which are not read.
+
+    Checksums are not compared: they are of the requests too.
+
+    Raises:
+        CorruptFileError: the beginning is not that of a segment.
+    """
+    if file.read(len(MAGIC)) != MAGIC:
+        raise CorruptFileError("this is no segment of the request log")
+    while len(start := file.read(_RECORD.size)) == _RECORD.size:
+        magic, head_size, raw_size, _ = _RECORD.unpack(start)
+        if magic != _RECORD_MAGIC:
+            return
+        with contextlib.suppress(msgspec.MsgspecError):
+            yield _record(file.read(head_size), b"")
+        file.seek(raw_size, os.SEEK_CUR)
 
 
 def _checksum(head: bytes, raw: bytes) -> int:

@@ -15,6 +15,8 @@ Versions before the log kept batches of rows (`landed_batches`), which are still
 import fcntl
 import logging
 import os
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +29,8 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.durability import landed_batches
-from duoscope.receiver.durability.batch import Batch
-from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, parts_of, read
+from duoscope.receiver.durability.batch import Batch, Part
+from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, heads, parts_of, read
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ GROWING: Final = ".growing"
 SEGMENT: Final = ".segment"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
 _BUFFERS_MAX: Final = 1000
 """Parts of one write; Linux takes 1024."""
 
@@ -47,7 +50,7 @@ class Waiting:
     name: str
     state: str
     size_bytes: int
-    received_ns: int | None
+    received_ns: int
     requests: int | None
     items: int | None
     why: str
@@ -219,7 +222,7 @@ class RequestLog:
         """Put a file that was set aside back on its way."""
         path.with_suffix(_WHY).unlink(missing_ok=True)
         with path.open("rb") as file:
-            is_landed = landed_batches.is_one(file.read(len(MAGIC)))
+            is_landed = landed_batches.is_one(file.read(landed_batches.TELLING_BYTES))
         return self._sync_as(path, landed_batches.SPOOLED if is_landed else SEGMENT)
 
     def _sync_as(self, path: Path, suffix: str) -> Path:
@@ -240,7 +243,7 @@ class RequestLog:
         Copies that an operator put beside them have other names.
         """
         suffixes = {POISON} if poison else {GROWING, SEGMENT, *landed_batches.SUFFIXES}
-        found = (path for path in self._folder.iterdir() if path.suffix in suffixes and is_name(path.stem))
+        found = (path for path in self._folder.iterdir() if path.suffix in suffixes and _NAME.fullmatch(path.stem))
         return sorted(found, key=lambda path: path.stem)
 
     def size(self) -> int:
@@ -253,25 +256,35 @@ class RequestLog:
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         return free > min(limits.INGEST_DISK_FREE_BYTES_MIN, total // 20)
 
-    def describe(self, path: Path) -> tuple[Waiting, list[Record] | Batch]:
-        """The state of a file for an operator, and what can be read of it. Changes nothing."""
+    def requests(self, path: Path) -> Sequence[Record | Part]:
+        """The requests of a file, with their outcomes. Changes nothing.
+
+        The requests themselves are read only where a write may have been torn, and from an earlier version's file.
+
+        Raises:
+            CorruptFileError: it is neither a segment nor a batch.
+            OSError: it cannot be read.
+        """
+        with path.open("rb") as file:
+            if landed_batches.is_one(file.read(landed_batches.TELLING_BYTES)):
+                return landed_batches.read(path.read_bytes()).parts
+            file.seek(0)
+            return list(read(file.read(), Reading()) if path.suffix == GROWING else heads(file))
+
+    def describe(self, path: Path) -> tuple[Waiting, Sequence[Record | Part]]:
+        """The state of a file for an operator, and its requests. Changes nothing."""
         state = "poison" if path.suffix == POISON else "waiting"
         try:
             why = path.with_suffix(_WHY).read_text()
         except OSError:
             why = ""
         try:
-            content = path.read_bytes()
-            found = landed_batches.read(content) if landed_batches.is_one(content) else list(read(content, Reading()))
+            found = self.requests(path)
         except (CorruptFileError, OSError):
             why = why or "the file is torn or was changed"
-            return Waiting(path.stem, state, size_of(path), None, None, None, why), []
-        requests = found.parts if isinstance(found, Batch) else found
-        oldest = (
-            found.received_ns if isinstance(found, Batch) else min((each.received_ns for each in found), default=None)
-        )
-        items = sum(each.outcome.stored for each in requests)
-        return Waiting(path.stem, state, len(content), oldest, len(requests), items, why), found
+            return Waiting(path.stem, state, size_of(path), created_ns(path), None, None, why), []
+        items = sum(each.outcome.stored for each in found)
+        return Waiting(path.stem, state, size_of(path), created_ns(path), len(found), items, why), found
 
     def find(self, name: str, *, poison: bool = False) -> Path | None:
         """A file by its name; with `poison`, only one that was set aside."""
@@ -279,9 +292,9 @@ class RequestLog:
         return next((path for path in files if path.stem == name), None)
 
 
-def is_name(stem: str) -> bool:
-    """Whether it is the name of a segment or batch: 32 lower-case hex digits."""
-    return landed_batches.NAME.fullmatch(stem) is not None
+def created_ns(path: Path) -> int:
+    """When a file was created, in nanoseconds since 1970: its name is a UUIDv7, which begins with milliseconds."""
+    return int(path.stem[:12], 16) * 1_000_000
 
 
 def size_of(path: Path) -> int:

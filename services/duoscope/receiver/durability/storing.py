@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 import math
-import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from duoscope.receiver.durability.inserter import Inserter, errors_counted
 from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.records import CorruptFileError, Record
-from duoscope.receiver.durability.request_log import RequestLog, size_of
+from duoscope.receiver.durability.request_log import RequestLog, created_ns, size_of
 from duoscope.receiver.gathering import Gathering
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
@@ -124,11 +124,11 @@ class Storing:
         self._writer = writer
         self._known = known
         self._claims = claims
-        self._waiting: dict[Path, Sealed] = {}
+        self._waiting: OrderedDict[Path, Sealed] = OrderedDict()
         self._running: dict[asyncio.Task[None], Sealed] = {}
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._is_empty = asyncio.Event()
+        self._one_ended = asyncio.Event()
         self._closing = False
         self._pause_s = limits.INGEST_SPOOL_PAUSE_MIN_S
         self._not_before = 0.0
@@ -147,18 +147,17 @@ class Storing:
             self._waiting[path] = sealed = Sealed(path, must_ask=True)
             # The name begins with the time. Only the last segment can have requests that were not acknowledged, which
             # their senders repeat whenever they find a receiver.
-            if path == files[-1] or _created_ns(path) > now - 2 * _SAME_REQUEST_NS:
+            if path == files[-1] or created_ns(path) > now - 2 * _SAME_REQUEST_NS:
                 await self._answer_for(sealed, now)
         await self._look()
         self._job = driver.start(STORE_SEGMENTS, self._turn)
 
     async def _answer_for(self, sealed: Sealed, now: int) -> None:
         try:
-            found = await asyncio.to_thread(self._log.read, sealed.path)
+            requests = await asyncio.to_thread(self._log.requests, sealed.path)
         except (CorruptFileError, OSError) as error:  # set aside when its turn comes
             _log.error("cannot read %s of the request log: %r", sealed.path.name, error)
             return
-        requests = found.parts if isinstance(found, Batch) else found
         if self._claims:
             sealed.elsewhere = set(await self._claims.take([each.key for each in requests]))
         own = [each for each in requests if each.key not in sealed.elsewhere]
@@ -172,8 +171,8 @@ class Storing:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limits.INGEST_COMMIT_MAX_S):
                 while self._job and (self._waiting or self._running) and not self._inserter.is_away:
-                    self._is_empty.clear()
-                    await self._is_empty.wait()
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
         self._closing = True
         if self._job:
             await self._job.stop()
@@ -246,16 +245,22 @@ class Storing:
         return None
 
     def _next(self) -> Sealed | None:
-        """The oldest segment; after it failed, any other: is it the store, or this segment?"""
+        """The oldest segment; after it failed, the newest: is it the store, or this segment?"""
         if not self._waiting:
             return None
-        oldest = min(self._waiting, key=lambda path: path.stem)
-        others = [path for path in self._waiting if path != self._doubted]
-        return self._waiting[random.choice(others) if oldest == self._doubted and others else oldest]  # noqa: S311 - any
+        oldest = next(iter(self._waiting))
+        return self._waiting[next(reversed(self._waiting)) if oldest == self._doubted else oldest]
+
+    def _put_back(self, sealed: Sealed) -> None:
+        """Let a segment wait again, before those that are younger."""
+        first = next(iter(self._waiting), sealed.path)
+        self._waiting[sealed.path] = sealed
+        if sealed.path.stem < first.stem:
+            self._waiting.move_to_end(sealed.path, last=False)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._is_empty.set()
+        self._one_ended.set()
         self._count()
         if self._job:
             self._job.activate()
@@ -290,7 +295,7 @@ class Storing:
         sealed.batch = None
         sealed.tell(None)
         if sealed.stored:  # it is the disk of this receiver
-            self._waiting[sealed.path] = sealed
+            self._put_back(sealed)
             self._not_before = time.monotonic() + limits.INGEST_SPOOL_PAUSE_MAX_S
             return
         self._inserter.set_away(away=True)
@@ -300,7 +305,7 @@ class Storing:
             with contextlib.suppress(OSError):
                 await self._set_aside(sealed, "ClickHouse takes other batches and not this one")
                 return
-        self._waiting[sealed.path] = sealed
+        self._put_back(sealed)
         if self._doubted is None and len(self._waiting) > 1:
             self._doubted = sealed.path
         else:
@@ -400,21 +405,23 @@ class Storing:
         self._count()
 
     def _oldest_s(self) -> float:
-        paths = [*self._waiting, *(sealed.path for sealed in self._running.values())]
-        return min((_created_ns(path) / 1e9 for path in paths), default=math.inf)
+        first = next(iter(self._waiting), None)
+        paths = [*([first] if first else []), *(sealed.path for sealed in self._running.values())]
+        return min((created_ns(path) / 1e9 for path in paths), default=math.inf)
 
     def _count(self) -> None:
-        held = sum(sealed.batch.size for sealed in self._all() if sealed.batch)
-        if held > limits.INGEST_ROWS_HELD_BYTES_MAX and not self._inserter.is_away:
-            self._has_room.clear()
-        else:
+        if self._inserter.is_away or self._held() <= limits.INGEST_ROWS_HELD_BYTES_MAX:
             self._has_room.set()
-        if not self._waiting and not self._running:
-            self._is_empty.set()
+        else:
+            self._has_room.clear()
         _log_bytes.set(self._bytes)
         _log_segments.set(len(self._waiting) + len(self._running))
         oldest = self._oldest_s()
         _log_age.set(0 if oldest == math.inf else now_unix_nano() / 1e9 - oldest)
+
+    def _held(self) -> int:
+        """Bytes of rows in memory."""
+        return sum(sealed.batch.size for sealed in self._all() if sealed.batch)
 
     def _all(self) -> list[Sealed]:
         return [*self._waiting.values(), *self._running.values()]
@@ -425,8 +432,3 @@ def _gather(token: str, records: list[Record]) -> Batch:
     for record in records:
         rows.add(record)
     return rows.take(token)
-
-
-def _created_ns(path: Path) -> int:
-    """When a segment was created: its name is a UUIDv7, which begins with milliseconds."""
-    return int(path.stem[:12], 16) * 1_000_000

@@ -43,12 +43,13 @@ class Blocks(NamedTuple):
 
 
 class TelemetryReader:
-    """Reads one tenant's rows. SQL names its sources as `@logs`, `@traces`, …: the views of `VIEWS`."""
+    """Reads one tenant's rows, for one request. SQL names its sources as `@logs`, `@traces`, …, which are `VIEWS`."""
 
     def __init__(  # noqa: PLR0917 - what the readers of a store share
         self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory, settled: Settled
     ) -> None:
         self._settled = settled
+        self._is_settled = False
         self._pool = pool
         self._watchers = watchers
         self._slots = slots
@@ -85,7 +86,7 @@ class TelemetryReader:
             rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
             return rows, sum(map(_size, result.result_columns))
 
-        await self._settled(self._tenant_id)
+        await self._settle()
         async with self._slots.taken(self._tenant_id) as threads:
             applied.setdefault("max_threads", threads)
             rows, size = await self._pool.run(lambda client: guarded(lambda: run(client)))
@@ -110,12 +111,18 @@ class TelemetryReader:
         def run(client: Client) -> bytes:
             return client.raw_query(statement, parameters=bound, settings=applied, fmt="RowBinary")
 
-        await self._settled(self._tenant_id)
+        await self._settle()
         async with self._slots.taken(self._tenant_id) as threads:
             applied["max_threads"] = threads
             content = await self._pool.run(lambda client: guarded(lambda: run(client)))
         hold(self._memory, self._tenant_id, len(content))
         return content
+
+    async def _settle(self) -> None:
+        """Wait for what was sent before the first read. Those that follow do not wait for more that comes meanwhile."""
+        if not self._is_settled:
+            await self._settled(self._tenant_id)
+            self._is_settled = True
 
     def _bound(self, sql: str, parameters: Mapping[str, object] | None) -> tuple[str, dict[str, object]]:
         bound = _NO_ATTRIBUTES | dict(parameters or {}) | self._scope_parameters
