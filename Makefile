@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz extremes faults interop-collector lint format bench bench-fairness bench-trickle bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
+.PHONY: help run demo test conformance schemathesis fuzz extremes faults interop-collector lint format bench bench-fairness bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory,
 
 bench-trickle: .venv/.dev ## Measure ten requests a second: CPU, acknowledgement, freshness; and the Victoria* in PATH.
 	$(BIN)/python -m benchmarks.trickle $(ARGS)
+
+bench-inserts: .venv/.dev ## Measure what an INSERT costs, table by table, however few rows it has.
+	$(BIN)/python -m benchmarks.inserts $(ARGS)
 
 bench-soak: .venv/.dev ## Watch memory under a quarter of an hour of steady load.
 	$(BIN)/python -m benchmarks.soak $(ARGS)

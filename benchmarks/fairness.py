@@ -1,7 +1,7 @@
 """Whether a tenant far beyond its limit is felt by another: the quiet one's latency, alone and beside the loud one.
 
 Starts `duoscope up` on free ports and an empty folder and makes two tenants. The quiet one sends small requests at a
-steady pace, each timed from its sending to its acknowledgement, which follows the commit. The loud one sends nothing,
+steady pace, each timed from its sending to its acknowledgement, which follows the sync. The loud one sends nothing,
 then what its limit allows, then 20 times that, in rounds that take turns so that a slow minute of the machine hits all
 alike. Prints a table and a line of JSON. See `benchmarks/README.md`.
 """

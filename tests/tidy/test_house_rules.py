@@ -73,9 +73,10 @@ STARTS_TASKS = {
     "services/duoscope/cli/serve.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/net/http_listener.py",
+    "services/duoscope/receiver/appending.py",
     "services/duoscope/receiver/durability/storing.py",
 }
-"""They start tasks that end: with a request, a connection's handshake, a batch, or the process that they are."""
+"""They start tasks that end: with a request, a connection's handshake, a segment, or the process that they are."""
 
 Rule = Callable[[str, str], Iterator[str]]
 

@@ -86,7 +86,7 @@ INGEST_RECENT_REQUESTS_MAX: Final = 4_000
 """Requests without exact times that may be repeated because their senders got no answer."""
 
 INGEST_KNOWN_REQUESTS_MAX: Final = 500_000
-"""Requests that a receiver remembers itself, in about 130 bytes each; if there are more, it asks ClickHouse."""
+"""Requests that a receiver remembers itself; if there are more, it asks ClickHouse."""
 
 INGEST_DECODE_THREADS_MAX: Final = 2
 """Threads that decode requests and write them to disk."""

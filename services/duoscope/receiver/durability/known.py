@@ -14,8 +14,7 @@ _SLOTS: Final = limits.INGEST_SAME_REQUEST_S * _NS // _SLOT_NS
 class KnownRequests:
     """Outcomes of requests by their digest, which includes the tenant, by minute of arrival.
 
-    Memory is about 130 bytes a request: a digest as bytes, and one object for all equal outcomes. Safe within one event
-    loop.
+    Memory is little: a digest as bytes, and one object for all equal outcomes. Safe within one event loop.
     """
 
     def __init__(self, entries_max: int = limits.INGEST_KNOWN_REQUESTS_MAX) -> None:
