@@ -293,7 +293,7 @@ class RequestLog:
 
 
 def created_ns(path: Path) -> int:
-    """Return when a file was created, in nanoseconds since 1970: its name is a UUIDv7, which begins with milliseconds."""
+    """Return when a file was created, in nanoseconds since 1970. Its name, a UUIDv7, begins with milliseconds."""
     return int(path.stem[:12], 16) * 1_000_000
 
 
