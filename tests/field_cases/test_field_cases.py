@@ -27,10 +27,6 @@ FOLDER: Final = _folder()
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "kit") if FOLDER else []
 
 KNOWN: Final = {
-    # Kept, but out of reach of searches.
-    "attribute_nested_search": "K9",
-    "severity_text_only": "K9",
-    "span_event_attributes_search": "K9",
     # The map knows parents only.
     "map_databases": "K11",
 }

@@ -5,8 +5,10 @@ boolean. It equals an attribute that is this text; an integer or a double of tha
 (`5`, `5.0`, `5e0`); that boolean; a list or an object whose JSON it is. An empty text equals empty texts alone, and
 neither null nor what is missing.
 
+A list also equals what one of its elements does, and `a.b` is also the member `b` of a map `a`, or of a map in a list.
+
 Attributes are stored in two forms (docs/adr/0026): in columns by name and type, and as a JSON object of those without a
-column. A `Place` names both; a condition is one over both.
+column. A `Place` names both; a condition is one over both. Lists and maps are in the latter.
 """
 
 import json
@@ -26,17 +28,23 @@ class Place:
     """The columns that hold attributes.
 
     Attributes:
-        text: a JSON object of those without a column.
+        text: a JSON object of those without a column, or a list of such objects.
         typed: of type JSON; '' where there is none.
+        is_list: whether there are many objects, as of the events of a span: one of them must do.
     """
 
     text: str
     typed: str = ""
+    is_list: bool = False
 
 
 _COLUMN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
 """The names that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_SPELLED_OTHERWISE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+"""Characters that JSON may spell in several ways."""
+_SPLITS_MAX: Final = 8
+"""How many points of a name may be the one before a member's name."""
 _INT64: Final = range(-(2**63), 2**63)
 _BOOLEANS: Final = ("true", "false")
 _NOT_FINITE: Final = {"nan": "isNaN({})", "inf": "{} = inf", "-inf": "{} = -inf"}
@@ -44,43 +52,57 @@ _NOT_FINITE: Final = {"nan": "isNaN({})", "inf": "{} = inf", "-inf": "{} = -inf"
 
 def exists(place: Place, key: str) -> Resolved:
     """Whether there is such an attribute, be it null."""
+    in_parts = _in_parts(place, key, Predicate("item != ''"), elements=False)
+    if place.is_list:
+        return in_parts
     in_text = _if_named(place, key, Predicate(f"JSONHas({place.text}, {{}})", (_text(key),)))
-    return Or((Predicate("{} IS NOT NULL", (_column(place, key),)), in_text)) if _has_column(place, key) else in_text
+    in_column = (Predicate("{} IS NOT NULL", (_column(place, key),)),) if _has_column(place, key) else ()
+    return _any_of(*in_column, in_text, in_parts)
 
 
 def like(place: Place, key: str, pattern: str) -> Resolved:
     """Whether it is like a pattern of LIKE; numbers and booleans as they are printed."""
+    in_parts = _in_parts(place, key, Predicate("JSONExtract(item, 'String') LIKE {}", (_text(pattern),)))
+    if place.is_list:
+        return in_parts
     matches = Predicate(f"JSONExtract({place.text}, {{}}, 'String') LIKE {{}}", (_text(key), _text(pattern)))
-    in_text = _if_named(place, key, matches)
-    if not _has_column(place, key):
-        return in_text
-    return Or((_in_column("CAST({}, 'Nullable(String)') LIKE {}", _column(place, key), _text(pattern)), in_text))
+    column = ()
+    if _has_column(place, key):
+        column = (_in_column("CAST({}, 'Nullable(String)') LIKE {}", _column(place, key), _text(pattern)),)
+    return _any_of(*column, _if_named(place, key, matches), in_parts)
 
 
 def ordered(place: Place, key: str, op: str, number: float) -> Resolved:
     """Whether it is a number, or a text that reads as one, on that side of a number."""
     bound = ("Float64", number)
-    value = f"JSONExtract({place.text}, {{}}, 'String')"
-    compares = Predicate(f"ifNull(toFloat64OrNull({value}) {op} {{}}, 0)", (_text(key), bound))
-    in_text = _if_named(place, key, compares)
-    if not _has_column(place, key):
-        return in_text
-    return Or(
-        (
+
+    def compared(value: str, *keys: tuple[str, str]) -> Predicate:
+        return Predicate(f"ifNull(toFloat64OrNull({value}) {op} {{}}, 0)", (*keys, bound))
+
+    in_parts = _in_parts(place, key, compared("JSONExtract(item, 'String')"))
+    if place.is_list:
+        return in_parts
+    in_text = _if_named(place, key, compared(f"JSONExtract({place.text}, {{}}, 'String')", _text(key)))
+    columns: tuple[Predicate, ...] = ()
+    if _has_column(place, key):
+        columns = (
             *(_in_column(f"{{}} {op} {{}}", _column(place, key, kind), bound) for kind in ("Int64", "Float64")),
             _in_column(f"toFloat64OrNull({{}}) {op} {{}}", _column(place, key, "String"), bound),
-            in_text,
         )
-    )
+    return _any_of(*columns, in_text, in_parts)
 
 
 def equal(place: Place, key: str, value: str) -> Resolved:
     """Whether it equals a value, as the module's beginning has it."""
     integer, number = _numbers(value)
-    in_text = _equal_in_text(place, key, value, integer, number)
-    if not _has_column(place, key):
-        return in_text
-    return Or((*_equal_in_column(place, key, value, integer, number), in_text))
+    of_item = _equal_as_json("item", (), value, integer, number)
+    in_parts = _in_parts(place, key, *of_item)
+    if place.is_list:
+        return in_parts
+    cases = _equal_as_json(f"{place.text}, {{}}", (_text(key),), value, integer, number)
+    in_text = _if_named(place, key, cases[0], value) if len(cases) == 1 else _if_named(place, key, Or(tuple(cases)))
+    in_column = _equal_in_column(place, key, value, integer, number) if _has_column(place, key) else []
+    return _any_of(*in_column, in_text, in_parts)
 
 
 def _equal_in_column(place: Place, key: str, value: str, integer: int | None, number: float | None) -> list[Predicate]:
@@ -96,26 +118,68 @@ def _equal_in_column(place: Place, key: str, value: str, integer: int | None, nu
     return cases
 
 
-def _equal_in_text(place: Place, key: str, value: str, integer: int | None, number: float | None) -> Resolved:
-    column, named = place.text, _text(key)
-    kind = f"JSONType({column}, {{}})"
-    cases = [
-        Predicate(f"({kind} = 'String' AND JSONExtractString({column}, {{}}) = {{}})", (named, named, _text(value)))
-    ]
+def _equal_as_json(
+    of: str, keys: tuple[tuple[str, str], ...], value: str, integer: int | None, number: float | None
+) -> list[Predicate]:
+    """Whether a value in JSON equals: `of` are the arguments of JSONExtract that name it, with the keys."""
+    kind = f"JSONType({of})"
+    cases = [Predicate(f"({kind} = 'String' AND JSONExtractString({of}) = {{}})", (*keys, *keys, _text(value)))]
     if integer is not None:
-        exactly = f"({kind} IN ('Int64', 'UInt64') AND JSONExtractInt({column}, {{}}) = {{}})"
-        cases.append(Predicate(exactly, (named, named, ("Int64", integer))))
+        exactly = f"({kind} IN ('Int64', 'UInt64') AND JSONExtractInt({of}) = {{}})"
+        cases.append(Predicate(exactly, (*keys, *keys, ("Int64", integer))))
     if number is not None:
-        nearly = f"({kind} = 'Double' AND JSONExtractFloat({column}, {{}}) = {{}})"
-        cases.append(Predicate(nearly, (named, named, ("Float64", number))))
+        nearly = f"({kind} = 'Double' AND JSONExtractFloat({of}) = {{}})"
+        cases.append(Predicate(nearly, (*keys, *keys, ("Float64", number))))
     elif value in _BOOLEANS:
-        cases.append(Predicate(f"({kind} = 'Bool' AND JSONExtractBool({column}, {{}}) = {value})", (named, named)))
+        cases.append(Predicate(f"({kind} = 'Bool' AND JSONExtractBool({of}) = {value})", (*keys, *keys)))
     elif value[:1] in ("[", "{"):
-        whole = f"({kind} IN ('Array', 'Object') AND JSONExtract({column}, {{}}, 'String') = {{}})"
-        cases.append(Predicate(whole, (named, named, _text(value))))
-    if len(cases) == 1:
-        return _if_named(place, key, cases[0], value)
-    return _if_named(place, key, Or(tuple(cases)))
+        whole = f"({kind} IN ('Array', 'Object') AND JSONExtract({of}, 'String') = {{}})"
+        cases.append(Predicate(whole, (*keys, *keys, _text(value))))
+    return cases
+
+
+def _any_of(*conditions: Resolved) -> Resolved:
+    return conditions[0] if len(conditions) == 1 else Or(conditions)
+
+
+def _in_parts(place: Place, key: str, *conditions: Predicate, elements: bool = True) -> Resolved:
+    """Whether one of the conditions on `item` holds for an element of the attribute, or for a member of that name.
+
+    Items are pieces of JSON. Nothing is parsed where the text has none of the names.
+    """
+    paths = _paths(key)
+    ends = (":",) if place.is_list else (":{", ":[")
+    firsts = (json.dumps(path.partition("\n")[0], ensure_ascii=False) + end for path in paths for end in ends)
+    needles = [spelled for first in firsts for spelled in _spellings(first)]
+    if not place.is_list:
+        # What the attribute is by itself is looked at where it is; here it is a list.
+        needles.remove(json.dumps(key, ensure_ascii=False) + ":{")
+    start = place.text if place.is_list else f"[CAST({place.text}, 'String')]"
+    found = (
+        "arrayFlatten(arrayMap(path -> arrayFold((found, name) -> arrayFlatten(arrayMap(item -> "
+        "if(JSONType(item) = 'Array', arrayMap(element -> JSONExtractRaw(element, name), JSONExtractArrayRaw(item)), "
+        f"[JSONExtractRaw(item, name)]), found)), splitByChar('\\n', path), {start}), {{}}))"
+    )
+    if elements:
+        found = (
+            f"arrayFlatten(arrayMap(item -> if(JSONType(item) = 'Array', JSONExtractArrayRaw(item), [item]), {found}))"
+        )
+    holds = " OR ".join(condition.sql for condition in conditions)
+    values = tuple(value for condition in conditions for value in condition.values)
+    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, ("Array(String)", paths)))
+    if any(_SPELLED_OTHERWISE.search(needle) for needle in needles):
+        return condition
+    text = f"arrayStringConcat({place.text})" if place.is_list else place.text
+    names = ("Array(String)", tuple(dict.fromkeys(needles)))
+    return And((Predicate(f"multiSearchAny({text}, {{}})", (names,)), condition))
+
+
+def _paths(key: str) -> tuple[str, ...]:
+    """The names that may follow one another where a name with points is one of members; divided by line feeds."""
+    pieces = key.split(".")
+    ends = [".".join(pieces[:n]) + "\n" + ".".join(pieces[n:]) for n in range(1, min(len(pieces), _SPLITS_MAX + 1))]
+    paths = (path for path in (key, *ends, "\n".join(pieces)) if all(path.split("\n")) or path == key)
+    return tuple(dict.fromkeys(paths))
 
 
 def _if_named(place: Place, key: str, condition: Resolved, text: str | None = None) -> Resolved:
@@ -124,11 +188,15 @@ def _if_named(place: Place, key: str, condition: Resolved, text: str | None = No
     Searching for them is cheaper than parsing the object, and excludes most items; of a resource it is done once for
     all that it sent. Characters that may be escaped in other ways are not searched for.
     """
-    if re.search(r"[\x00-\x1f\x7f\u2028\u2029]", key + (text or "")):
+    if _SPELLED_OTHERWISE.search(key + (text or "")):
         return condition
     spelled = f"{json.dumps(key, ensure_ascii=False)}:" + ("" if text is None else json.dumps(text, ensure_ascii=False))
-    needles = tuple(dict.fromkeys((spelled, spelled.replace("/", "\\/"))))
+    needles = _spellings(spelled)
     return And((Predicate(f"multiSearchAny({place.text}, {{}})", (("Array(String)", needles),)), condition))
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((text, text.replace("/", "\\/"))))
 
 
 def _numbers(value: str) -> tuple[int | None, float | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from duoscope.telemetry.language.parse import parse
-from duoscope.telemetry.language.resolve import Signal, is_field, may_be_text
+from duoscope.telemetry.language.resolve import Signal, is_field, may_be_text, part_of
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 TERMS_SHOWN_MAX: Final = 10
@@ -72,6 +72,8 @@ def _said(term: Term, signal: Signal, *, negated: bool) -> str:
     of = f"of the {_ITEM[signal]} or its resource"
     if key and place in {"resource", "attributes"}:
         of = f"or {key} of the {'resource' if place == 'resource' else _ITEM[signal]}"
+    elif key and (part := part_of(term.field, signal)):
+        of = f"or {key} of {part}"
     text = f", or the text in {_TEXT[signal]}" if may_be_text(term, signal) and not negated else ""
     return f"{without}an attribute {_short(term.field)} {of} {compared}{text}"
 

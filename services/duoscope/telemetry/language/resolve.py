@@ -1,7 +1,8 @@
 """Second stage: what a name means for a signal. Names that are not fields are attributes.
 
-`attributes.x` means the item's own attribute, `resource.x` that of its resource, a bare `x` both; either form also
-finds an attribute whose actual name it is. `!=` is the opposite of `=`: it also matches items without the attribute.
+`attributes.x` means the item's own attribute, `resource.x` that of its resource, a bare `x` both; `scope.x` that of its
+scope, `event.x` and `link.x` that of an event or a link of a span, `body.x` a member of a structured body. Each form
+also finds an attribute whose actual name it is. `!=` is the opposite of `=`: it also matches items without the attribute.
 
 Text pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or_text` such a term also matches the
 text.
@@ -29,6 +30,22 @@ SEVERITIES: Final = {
 }
 """Ranges of severity numbers (OpenTelemetry logs data model, SeverityNumber)."""
 SEVERITY_MAX: Final = 24
+_SEVERITY_WORDS: Final = {
+    1: "trace trc t finest all silly",
+    3: "finer",
+    4: "fine verbose verb v vrb",
+    5: "debug dbg dbug d debugging",
+    8: "config",
+    9: "info information informational inf i log",
+    10: "notice note ntc success system",
+    13: "warn warning wrn w warnings",
+    17: "error err e eror erro fail failure severe",
+    18: "dpanic",
+    21: "fatal ftl f critical crit crt c fault",
+    22: "alert panic",
+    24: "emergency emerg",
+}
+"""What frameworks call a severity in a record that has no number, by the number that it means."""
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("unset", "ok", "error")
 
@@ -78,6 +95,12 @@ def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resol
 def is_field(name: str, signal: Signal) -> bool:
     """Whether a name is a field of the signal, and not an attribute."""
     return name in _FIELDS[signal]
+
+
+def part_of(name: str, signal: Signal) -> str:
+    """What of an item has the attribute that a name begins with, in words: `its scope`; '' for the item itself."""
+    prefix = name.partition(".")[0]
+    return _PART_NAMES[prefix] if prefix in _PARTS[signal] else ""
 
 
 def may_be_text(term: Term, signal: Signal) -> bool:
@@ -176,6 +199,17 @@ def _identifier(column: str, length_bytes: int, term: Term) -> Resolved:
     return Predicate(f"{column} = toFixedString(unhex({{}}), {length_bytes})", (("String", term.value.lower()),))
 
 
+def _identifier_in(column: str, length_bytes: int, term: Term) -> Resolved:
+    _no_order(term, "an id")
+    if _is_any(term):
+        return Predicate(f"notEmpty({column})")
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
+        raise query_error(
+            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
+        )
+    return Predicate(f"has({column}, toFixedString(unhex({{}}), {length_bytes}))", (("String", term.value.lower()),))
+
+
 def _choice(column: str, choices: tuple[str, ...], term: Term) -> Resolved:
     _no_order(term, "one of a few names")
     if term.value.lower() not in choices:
@@ -196,11 +230,40 @@ def _severity(term: Term) -> Resolved:
         low = high = int(term.value)
     match term.op:
         case "=":
-            return Predicate("severity_number BETWEEN {} AND {}", (("UInt8", low), ("UInt8", high)))
-        case ">=" | "<":
-            return Predicate(f"severity_number {term.op} {{}}", (("UInt8", low),))
+            pass
+        case ">=":
+            high = 255
+        case ">":
+            low, high = high + 1, 255
+        case "<":
+            low, high = 0, low - 1
         case _:
-            return Predicate(f"severity_number {term.op} {{}}", (("UInt8", high),))
+            low = 0
+    if low > high:
+        return Predicate("0")
+    number, bounds = "severity_number BETWEEN {} AND {}", (("UInt8", low), ("UInt8", high))
+    if low > 0:
+        by_text = And(
+            (Predicate("severity_number = 0"), Predicate(f"{_SEVERITY_OF_TEXT} BETWEEN {{}} AND {{}}", bounds))
+        )
+        return Or((Predicate(number, bounds), by_text))
+    severity = f"if(severity_number = 0, {_SEVERITY_OF_TEXT}, severity_number)"
+    return Predicate(f"{severity} BETWEEN {{}} AND {{}}", bounds)
+
+
+def _severity_of_text() -> str:
+    """The SQL of the number that a severity's text means, 0 if none: `[Error]`, `WARN`, `info2`."""
+    by_word: dict[str, int] = {}
+    for number, words_of_it in _SEVERITY_WORDS.items():
+        by_word |= dict.fromkeys(words_of_it.split(), number)
+    for name, (low, _) in SEVERITIES.items():
+        by_word |= {f"{name}{n + 1}": low + n for n in range(4)}
+    spelled, numbers = ", ".join(f"'{word}'" for word in by_word), ", ".join(map(str, by_word.values()))
+    word = "replaceRegexpAll(lower(severity_text), '^[^a-z0-9]+|[^a-z0-9]+$', '')"
+    return f"transform({word}, [{spelled}], CAST([{numbers}], 'Array(UInt8)'), toUInt8(0))"
+
+
+_SEVERITY_OF_TEXT: Final = _severity_of_text()
 
 
 def _duration(term: Term) -> Resolved:
@@ -219,11 +282,19 @@ def _duration(term: Term) -> Resolved:
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
     by_whole_name = (_member(term, term.field, signal.value), _member(term, term.field, RESOURCE))
-    place, _, key = term.field.partition(".")
-    if place == "resource" and key:
+    prefix, _, key = term.field.partition(".")
+    if field := _FIELDS_OF_PARTS[signal].get(term.field):
+        return Or((field(term), *by_whole_name)) if term.op == "=" else field(term)
+    if prefix == "resource" and key:
         return Or((_member(term, key, RESOURCE), *by_whole_name))
-    if place == "attributes" and key:
+    if prefix == "attributes" and key:
         return Or((_member(term, key, signal.value), *by_whole_name))
+    if (part := _PARTS[signal].get(prefix)) and key:
+        named = key.removeprefix("attributes.") or key
+        return Or((*(_member(term, name, part) for name in dict.fromkeys((key, named))), *by_whole_name))
+    if prefix == "exception" and "event" in _PARTS[signal]:
+        # What was thrown is an event of the span, by the semantic conventions.
+        return Or((_member(term, term.field, _PARTS[signal]["event"]), *by_whole_name))
     return Or(by_whole_name)
 
 
@@ -260,6 +331,7 @@ _FIELDS: Final[dict[Signal, dict[str, Field]]] = {
     Signal.LOGS: {
         **_COMMON,
         "severity": _severity,
+        "severity_text": partial(_text, "severity_text"),
         "body": partial(_text, "body"),
         "event": partial(_text, "event_name"),
         "trace_id": partial(_identifier, "trace_id", 16),
@@ -278,4 +350,35 @@ _FIELDS: Final[dict[Signal, dict[str, Field]]] = {
         "parent_span_id": partial(_identifier, "parent_span_id", 8),
     },
     Signal.METRICS: _COMMON,
+}
+
+_SCOPE_PARTS: Final[dict[str, Field]] = {
+    "scope.name": partial(_text, "scope_name"),
+    "scope.version": partial(_text, "scope_version"),
+}
+_FIELDS_OF_PARTS: Final[dict[Signal, dict[str, Field]]] = {
+    Signal.LOGS: {**_SCOPE_PARTS, "event.name": partial(_text, "event_name")},
+    Signal.TRACES: {
+        **_SCOPE_PARTS,
+        **dict.fromkeys(("event.name", "events.name"), partial(_text_in, "`events.name`")),
+        **dict.fromkeys(("link.trace_id", "links.trace_id"), partial(_identifier_in, "`links.trace_id`", 16)),
+        **dict.fromkeys(("link.span_id", "links.span_id"), partial(_identifier_in, "`links.span_id`", 8)),
+    },
+    Signal.METRICS: {},
+}
+"""Fields whose names may also be those of attributes."""
+_SCOPE: Final = attributes.Place("scope_attributes")
+_EVENTS: Final = attributes.Place("`events.attributes`", is_list=True)
+_LINKS: Final = attributes.Place("`links.attributes`", is_list=True)
+_PARTS: Final[dict[Signal, dict[str, attributes.Place]]] = {
+    Signal.LOGS: {"scope": _SCOPE, "body": attributes.Place("body")},
+    Signal.TRACES: {"scope": _SCOPE, "event": _EVENTS, "events": _EVENTS, "link": _LINKS, "links": _LINKS},
+    Signal.METRICS: {},
+}
+"""What else of an item has attributes, by the name before the first point."""
+_PART_NAMES: Final = {
+    "scope": "its scope",
+    "body": "its structured body",
+    **dict.fromkeys(("event", "events"), "one of its events"),
+    **dict.fromkeys(("link", "links"), "one of its links"),
 }
