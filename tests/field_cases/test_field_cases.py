@@ -26,10 +26,7 @@ def _folder() -> Path | None:
 FOLDER: Final = _folder()
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "kit") if FOLDER else []
 
-KNOWN: Final = {
-    # The map knows parents only.
-    "map_databases": "K11",
-}
+KNOWN: Final = {}
 """Cases that may fail, with their kinds."""
 TIMED: Final = {"grpc_span_by_span"}
 """Cases that judge a speed: they say nothing while tests of other processes run beside them."""

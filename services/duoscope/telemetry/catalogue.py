@@ -128,6 +128,18 @@ async def list_operations(
     return OperationPage([Operation(**row) for row in shown], next_cursor)
 
 
+async def attributes_among(reader: TelemetryReader, times: TimeRange, names: tuple[str, ...]) -> frozenset[str]:
+    """Those of some names that attributes of spans had on the days of the range, or on the days around them."""
+    days = _days(TimeRange(max(0, times.start_ns - _DAY_NS), min(2**63 - 1, times.end_ns + _DAY_NS)))
+    rows = await reader.query(
+        f"SELECT DISTINCT name FROM @catalogue WHERE {_DAYS} AND signal = 'traces' AND entry = 'attribute' "
+        "AND name IN {names:Array(String)}",
+        days | {"names": list(names)},
+        name="catalogue.among",
+    )
+    return frozenset(row["name"] for row in rows)
+
+
 async def signals_by_service(reader: TelemetryReader, times: TimeRange, services_max: int) -> dict[str, set[str]]:
     """The services that sent logs or metrics on the days of the range, with these signals; the first `services_max` by
     name.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import catalogue
+from duoscope.telemetry import calls, catalogue
 from duoscope.telemetry.span_metrics import IN_MINUTES, IS_REQUEST, minutes_of, percentiles
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
@@ -50,7 +50,9 @@ class ServiceList(Struct, frozen=True):
 
 
 class ServiceEdge(Struct, frozen=True):
-    """Calls from one service to another: spans whose parent, or the client's span of their id, belongs to the other."""
+    """Calls from one service to another: spans whose parent, or the client's span of their id, belongs to the other,
+    or which link to a message of the other. What sends no spans itself is named by those that call it.
+    """
 
     caller: str
     callee: str
@@ -64,7 +66,14 @@ class ServiceEdge(Struct, frozen=True):
 class ServiceMap(Struct, frozen=True):
     """The calls between services, busiest first."""
 
-    nodes: list[str]
+    nodes: Annotated[
+        list[str],
+        Meta(
+            description="Services, and what they call that sends no telemetry: `peer.service`, `postgresql/shop`, "
+            "`kafka/orders`, the address of a server.",
+            examples=[["checkout", "postgresql/shop"]],
+        ),
+    ]
     edges: list[ServiceEdge]
     sampled_one_in: Annotated[
         int, Meta(description=f"1, or n if only every n-th trace was read: the range has over {MAP_SPANS_MAX} spans.")
@@ -77,38 +86,6 @@ SELECT service_name AS name, sumIf(count, {IS_REQUEST}) AS request_count,
     sumIf(count, {IS_REQUEST} AND status_code = 'error') AS error_count,
     maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets
 FROM @figures WHERE {IN_MINUTES} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
-_COUNT = f"SELECT count() AS spans FROM @traces WHERE {TimeRange.CONDITION}"
-_SAMPLE = "cityHash64(trace_id) % {one_in:UInt64} = 0"
-_AROUND = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
-    AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
-_SERVES = "span_kind IN ('server', 'consumer')"
-# A span counts once, as a call from the service of its caller: the client's (or producer's) span with the same id,
-# where both sides of a call share one as with Zipkin; else its parent. If several spans have the parent's id, one of
-# the own service is the parent, and nothing was called; else the serving one, the earliest.
-_EDGES = f"""
-SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_name), to_service, parent.service)
-        AS from_service,
-    toString(callee.service_name) AS to_service, count() AS calls, countIf(callee.status_code = 'error') AS errors,
-    arraySort(groupArray(callee.duration_nano)) AS sorted,
-    arrayMap(percent -> sorted[intDiv(calls * percent + 99, 100)], [50, 95, 99]) AS durations
-FROM (
-    SELECT trace_id, span_id, parent_span_id, service_name, status_code, duration_nano,
-        if({_SERVES}, span_id, toFixedString('', 8)) AS twin_id
-    FROM @traces WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND (parent_span_id != toFixedString('', 8) OR {_SERVES})
-) AS callee
-LEFT ANY JOIN (
-    SELECT trace_id, span_id, true AS known,
-        argMinIf(toString(service_name), (timestamp, service_name), span_kind IN ('client', 'producer')) AS service
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != toFixedString('', 8)
-    GROUP BY trace_id, span_id HAVING countIf({_SERVES}) > 0 AND countIf(span_kind IN ('client', 'producer')) > 0
-) AS twin ON callee.trace_id = twin.trace_id AND callee.twin_id = twin.span_id
-LEFT ANY JOIN (
-    SELECT trace_id, span_id, true AS known, groupUniqArray(toString(service_name)) AS services,
-        argMin(toString(service_name), (NOT {_SERVES}, timestamp, service_name)) AS service
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != toFixedString('', 8) GROUP BY trace_id, span_id
-) AS parent ON callee.trace_id = parent.trace_id AND callee.parent_span_id = parent.span_id
-WHERE (twin.known OR parent.known) AND from_service != to_service
-GROUP BY from_service, to_service ORDER BY calls DESC, from_service, to_service LIMIT {{rows:UInt64}}"""
 
 
 async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceList:
@@ -127,14 +104,16 @@ async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceLis
 
 
 async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
-    """Find the calls between services in the range: spans are joined with their callers, all spans or a sample of whole
-    traces.
+    """Find the calls between services in the range, and of databases, brokers and others that their spans name: spans
+    are joined with their callers, all spans or a sample of whole traces.
     """
-    spans = (await reader.query(_COUNT, times.parameters, name="service_map.count"))[0]["spans"]
-    one_in = max(1, -(-spans // MAP_SPANS_MAX))
+    counted = (await reader.query(calls.COUNT, times.parameters, name="service_map.count"))[0]
+    one_in = max(1, -(-counted["spans"] // MAP_SPANS_MAX))
     around = {"from_ns": max(0, times.start_ns - MAP_REACH_NS), "to_ns": min(2**63 - 1, times.end_ns + MAP_REACH_NS)}
-    parameters = times.parameters | around | {"one_in": one_in, "rows": EDGES_MAX + 1}
-    rows = await reader.query(_EDGES, parameters, name="service_map.edges")
+    named = await catalogue.attributes_among(reader, times, calls.PEER_ATTRIBUTES)
+    edges_of = calls.statement(named, linked=counted["linked"] > 0)
+    parameters = times.parameters | around | edges_of.parameters | {"one_in": one_in, "rows": EDGES_MAX + 1}
+    rows = await reader.query(edges_of.sql, parameters, name="service_map.edges")
     edges = [
         ServiceEdge(
             row["from_service"],

@@ -21,10 +21,14 @@ def _id(number, length=8):
     return number.to_bytes(length, "big")
 
 
-def _span(service, span, parent=None, kind=SERVER, *, trace=1, at=0, took=1000, status=0):
-    """A span of this test's own form: where it is, whose child, and what the map counts of it."""
+def _span(service, span, parent=None, kind=SERVER, *, trace=1, at=0, took=1000, status=0, links=(), **attributes):
+    """A span of this test's own form: where it is, whose child, and what the map counts of it.
+
+    Links are pairs of a trace and a span. In the names of attributes `__` stands for a point.
+    """
+    named = {name.replace("__", "."): value for name, value in attributes.items()}
     return {"service": service, "trace": trace, "id": span, "parent": parent, "kind": kind, "at": at, "took": took,
-            "status": status}  # fmt: skip
+            "status": status, "links": links, "attributes": named}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,7 +42,9 @@ def mapped(stored, otlp):
             by_service[span["service"]].append(
                 {"trace_id": _id(span["trace"], 16), "span_id": _id(span["id"]), "name": "x", "kind": span["kind"],
                  "parent_span_id": _id(span["parent"]) if span["parent"] else b"", "status": span["status"],
-                 "start_time_unix_nano": start, "end_time_unix_nano": start + span["took"]}
+                 "start_time_unix_nano": start, "end_time_unix_nano": start + span["took"],
+                 "attributes": span["attributes"],
+                 "links": [{"trace_id": _id(trace, 16), "span_id": _id(linked)} for trace, linked in span["links"]]}
             )  # fmt: skip
         reader = await stored(*(otlp.spans(service, *own) for service, own in by_service.items()))
         found = await services.service_map(reader, HOUR)
@@ -120,6 +126,78 @@ async def test_a_caller_before_the_range_is_found_and_a_call_before_it_not_count
 
 async def test_calls_without_a_known_caller_are_none(mapped):
     assert await mapped([_span("a", 1, 99), _span("b", 2, 2), _span("b", 1, 3, trace=2), _span("c", 3, trace=3)]) == {}
+
+
+DATABASE = {"db__system__name": "postgresql", "db__namespace": "shop", "server__address": "pg"}
+TOPIC = {"messaging__system": "kafka", "messaging__destination__name": "orders"}
+
+
+async def _pairs(mapped, *spans):
+    return {edge: figures[0] for edge, figures in (await mapped([*spans])).items()}
+
+
+async def test_what_sends_no_telemetry_is_called_by_its_name(mapped):
+    root = _span("a", 1)
+    named = [
+        (DATABASE, "postgresql/shop"),
+        ({"db__system": "redis", "db__redis__database_index": 0, "net__peer__name": "cache"}, "redis/cache"),
+        ({"db__system__name": "redis", "db__namespace": "0", "server__address": "cache"}, "redis/cache"),
+        ({"db__system": "mongodb", "db__name": "carts"}, "mongodb/carts"),
+        ({"db__system": "sqlite"}, "sqlite"),
+        ({"peer__service": "payments", "server__address": "10.0.0.1"}, "payments"),
+        ({"service__peer__name": "ledger"}, "ledger"),
+        ({"http__request__method": "GET", "server__address": "api.example.com"}, "api.example.com"),
+        ({"http__url": "https://old.example.com/x?y"}, "old.example.com"),
+        ({"rpc__system": "aws-api", "rpc__service": "S3"}, "S3"),
+        (TOPIC, "kafka/orders"),
+    ]
+    calls = [_span("a", 2 + n, 1, CLIENT, took=n + 1, status=ERROR, **with_) for n, (with_, _) in enumerate(named)]
+    edges = await mapped([root, *calls, _span("a", 50, 1, CLIENT), _span("a", 51, 1, INTERNAL, **DATABASE)])
+    found = defaultdict(int)
+    for _, peer in named:
+        found["a", peer] += 1
+    assert {edge: figures[:2] for edge, figures in edges.items()} == {edge: (n, n) for edge, n in found.items()}
+    assert edges["a", "postgresql/shop"] == (1, 1, 1, 1, 1)
+
+
+async def test_a_call_whose_callee_is_there_is_not_one_of_its_address(mapped):
+    host = {"server__address": "b.internal"}
+    assert await _pairs(mapped, _span("a", 1, kind=CLIENT, **host), _span("b", 2, 1)) == {("a", "b"): 1}
+    shared = [_span("a", 1, kind=CLIENT, **host), _span("b", 1)]
+    assert await _pairs(mapped, *shared) == {("a", "b"): 1}
+    # A client that retries, and one below a library's own span.
+    nested = [_span("a", 1, kind=CLIENT, **host), _span("a", 2, 1, CLIENT, **host), _span("b", 3, 2)]
+    assert await _pairs(mapped, *nested) == {("a", "b"): 1}
+    assert await _pairs(mapped, _span("a", 1, kind=CLIENT, **DATABASE), _span("a", 2, 1, CLIENT, **host)) == {
+        ("a", "postgresql/shop"): 1
+    }
+    # Beside one that is answered there may be one that is not.
+    both = [_span("a", 1), _span("a", 2, 1, CLIENT, **host), _span("a", 3, 1, CLIENT, **host), _span("b", 4, 3)]
+    assert await _pairs(mapped, *both) == {("a", "b"): 1, ("a", "b.internal"): 1}
+    assert await _pairs(mapped, _span("a", 1, kind=CLIENT, **host), _span("b", 2, 1, INTERNAL)) == {("a", "b"): 1}
+
+
+async def test_messages_are_calls_by_links(mapped):
+    sent = [_span("a", n, kind=PRODUCER, **TOPIC) for n in (1, 2)]
+    batch = _span("b", 3, kind=CONSUMER, trace=2, took=7, status=ERROR, links=[(1, 1), (1, 2), (9, 9)], **TOPIC)
+    assert await mapped([*sent, batch]) == {("a", "b"): (1, 1, 7, 7, 7)}
+    # Of two producers, and to two consumers.
+    sent[1]["service"] = "c"
+    edges = await _pairs(mapped, *sent, batch, _span("d", 4, kind=CONSUMER, trace=3, links=[(1, 2)], **TOPIC))
+    assert edges == {("a", "b"): 1, ("c", "b"): 1, ("c", "d"): 1}
+    # Who is both parent and linked calls once; who only follows from something was not called.
+    assert await _pairs(
+        mapped, _span("a", 1, kind=PRODUCER), _span("b", 2, 1, CONSUMER, links=[(1, 1)])
+    ) == {("a", "b"): 1}  # fmt: skip
+    assert await _pairs(mapped, _span("a", 1), _span("b", 2, kind=INTERNAL, trace=2, links=[(1, 1)])) == {}
+
+
+async def test_a_broker_stands_for_those_who_are_not_there(mapped):
+    assert await _pairs(mapped, _span("a", 1, kind=PRODUCER, **TOPIC)) == {("a", "kafka/orders"): 1}
+    assert await _pairs(mapped, _span("b", 1, kind=CONSUMER, **TOPIC)) == {("kafka/orders", "b"): 1}
+    assert await _pairs(mapped, _span("a", 1, kind=PRODUCER, **TOPIC), _span("b", 2, 1, CONSUMER, **TOPIC)) == {
+        ("a", "b"): 1
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))

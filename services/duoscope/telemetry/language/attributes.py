@@ -14,9 +14,10 @@ column. A `Place` names both; a condition is one over both. Lists and maps are i
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 from duoscope.telemetry.language.tree import And, AttributeColumn, Or, Predicate, Tree
 
@@ -38,6 +39,8 @@ class Place:
     is_list: bool = False
 
 
+Places: TypeAlias = tuple[Place, ...]
+
 _COLUMN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
 """The names that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -50,59 +53,73 @@ _BOOLEANS: Final = ("true", "false")
 _NOT_FINITE: Final = {"nan": "isNaN({})", "inf": "{} = inf", "-inf": "{} = -inf"}
 
 
-def exists(place: Place, key: str) -> Resolved:
+def exists(places: Places, key: str, *, parts: bool = True) -> Resolved:
     """Whether there is such an attribute, be it null."""
-    in_parts = _in_parts(place, key, Predicate("item != ''"), elements=False)
-    if place.is_list:
-        return in_parts
-    in_text = _if_named(place, key, Predicate(f"JSONHas({place.text}, {{}})", (_text(key),)))
-    in_column = (Predicate("{} IS NOT NULL", (_column(place, key),)),) if _has_column(place, key) else ()
-    return _any_of(*in_column, in_text, in_parts)
+
+    def by_itself(place: Place) -> list[Resolved]:
+        in_text = _if_named(place, key, Predicate(f"JSONHas({place.text}, {{}})", (_text(key),)))
+        return [*([Predicate("{} IS NOT NULL", (_column(place, key),))] if _has_column(place, key) else []), in_text]
+
+    return _of(places, key, by_itself, [Predicate("item != ''")] if parts else [], elements=False)
 
 
-def like(place: Place, key: str, pattern: str) -> Resolved:
+def like(places: Places, key: str, pattern: str, *, parts: bool = True) -> Resolved:
     """Whether it is like a pattern of LIKE; numbers and booleans as they are printed."""
-    in_parts = _in_parts(place, key, Predicate("JSONExtract(item, 'String') LIKE {}", (_text(pattern),)))
-    if place.is_list:
-        return in_parts
-    matches = Predicate(f"JSONExtract({place.text}, {{}}, 'String') LIKE {{}}", (_text(key), _text(pattern)))
-    column = ()
-    if _has_column(place, key):
-        column = (_in_column("CAST({}, 'Nullable(String)') LIKE {}", _column(place, key), _text(pattern)),)
-    return _any_of(*column, _if_named(place, key, matches), in_parts)
+
+    def by_itself(place: Place) -> list[Resolved]:
+        matches = Predicate(f"JSONExtract({place.text}, {{}}, 'String') LIKE {{}}", (_text(key), _text(pattern)))
+        column = _in_column("CAST({}, 'Nullable(String)') LIKE {}", _column(place, key), _text(pattern))
+        return [*([column] if _has_column(place, key) else []), _if_named(place, key, matches)]
+
+    of_item = Predicate("JSONExtract(item, 'String') LIKE {}", (_text(pattern),))
+    return _of(places, key, by_itself, [of_item] if parts else [])
 
 
-def ordered(place: Place, key: str, op: str, number: float) -> Resolved:
+def ordered(places: Places, key: str, op: str, number: float, *, parts: bool = True) -> Resolved:
     """Whether it is a number, or a text that reads as one, on that side of a number."""
     bound = ("Float64", number)
 
     def compared(value: str, *keys: tuple[str, str]) -> Predicate:
         return Predicate(f"ifNull(toFloat64OrNull({value}) {op} {{}}, 0)", (*keys, bound))
 
-    in_parts = _in_parts(place, key, compared("JSONExtract(item, 'String')"))
-    if place.is_list:
-        return in_parts
-    in_text = _if_named(place, key, compared(f"JSONExtract({place.text}, {{}}, 'String')", _text(key)))
-    columns: tuple[Predicate, ...] = ()
-    if _has_column(place, key):
-        columns = (
+    def by_itself(place: Place) -> list[Resolved]:
+        in_text = _if_named(place, key, compared(f"JSONExtract({place.text}, {{}}, 'String')", _text(key)))
+        columns = [
             *(_in_column(f"{{}} {op} {{}}", _column(place, key, kind), bound) for kind in ("Int64", "Float64")),
             _in_column(f"toFloat64OrNull({{}}) {op} {{}}", _column(place, key, "String"), bound),
-        )
-    return _any_of(*columns, in_text, in_parts)
+        ]
+        return [*(columns if _has_column(place, key) else []), in_text]
+
+    return _of(places, key, by_itself, [compared("JSONExtract(item, 'String')")] if parts else [])
 
 
-def equal(place: Place, key: str, value: str) -> Resolved:
+def equal(places: Places, key: str, value: str, *, parts: bool = True) -> Resolved:
     """Whether it equals a value, as the module's beginning has it."""
     integer, number = _numbers(value)
-    of_item = _equal_as_json("item", (), value, integer, number)
-    in_parts = _in_parts(place, key, *of_item)
-    if place.is_list:
-        return in_parts
-    cases = _equal_as_json(f"{place.text}, {{}}", (_text(key),), value, integer, number)
-    in_text = _if_named(place, key, cases[0], value) if len(cases) == 1 else _if_named(place, key, Or(tuple(cases)))
-    in_column = _equal_in_column(place, key, value, integer, number) if _has_column(place, key) else []
-    return _any_of(*in_column, in_text, in_parts)
+
+    def by_itself(place: Place) -> list[Resolved]:
+        cases = _equal_as_json(f"{place.text}, {{}}", (_text(key),), value, integer, number)
+        in_text = _if_named(place, key, cases[0], value) if len(cases) == 1 else _if_named(place, key, Or(tuple(cases)))
+        in_column = _equal_in_column(place, key, value, integer, number) if _has_column(place, key) else []
+        return [*in_column, in_text]
+
+    return _of(places, key, by_itself, _equal_as_json("item", (), value, integer, number) if parts else [])
+
+
+def _of(
+    places: Places,
+    key: str,
+    by_itself: Callable[[Place], list[Resolved]],
+    of_item: list[Predicate],
+    *,
+    elements: bool = True,
+) -> Resolved:
+    """Whether the attribute of one of the places is so by itself, or a part of it; of lists everything is a part."""
+    objects = tuple(place for place in places if not place.is_list)
+    conditions = [condition for place in objects for condition in by_itself(place)]
+    groups = (objects, tuple(place for place in places if place.is_list)) if of_item else ()
+    conditions += [_in_parts(group, key, of_item, elements=elements) for group in groups if group]
+    return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
 
 
 def _equal_in_column(place: Place, key: str, value: str, integer: int | None, number: float | None) -> list[Predicate]:
@@ -138,23 +155,21 @@ def _equal_as_json(
     return cases
 
 
-def _any_of(*conditions: Resolved) -> Resolved:
-    return conditions[0] if len(conditions) == 1 else Or(conditions)
-
-
-def _in_parts(place: Place, key: str, *conditions: Predicate, elements: bool = True) -> Resolved:
+def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: bool) -> Resolved:
     """Whether one of the conditions on `item` holds for an element of the attribute, or for a member of that name.
 
     Items are pieces of JSON. Nothing is parsed where the text has none of the names.
     """
+    is_list = places[0].is_list
     paths = _paths(key)
-    ends = (":",) if place.is_list else (":{", ":[")
-    firsts = (json.dumps(path.partition("\n")[0], ensure_ascii=False) + end for path in paths for end in ends)
-    needles = [spelled for first in firsts for spelled in _spellings(first)]
-    if not place.is_list:
-        # What the attribute is by itself is looked at where it is; here it is a list.
-        needles.remove(json.dumps(key, ensure_ascii=False) + ":{")
-    start = place.text if place.is_list else f"[CAST({place.text}, 'String')]"
+    # What the attribute is by itself is looked at where it is, except in lists; here it is a list, or a map on the way.
+    firsts = dict.fromkeys(path.partition("\n")[0] for path in paths)
+    ends = (":",) if is_list else (":{", ":[")
+    spelled = [json.dumps(name, ensure_ascii=False) + end for name in firsts for end in ends]
+    if not is_list:
+        spelled.remove(json.dumps(key, ensure_ascii=False) + ":{")
+    objects = ", ".join(f"CAST({place.text}, 'String')" for place in places)
+    start = places[0].text if is_list else f"[{objects}]"
     found = (
         "arrayFlatten(arrayMap(path -> arrayFold((found, name) -> arrayFlatten(arrayMap(item -> "
         "if(JSONType(item) = 'Array', arrayMap(element -> JSONExtractRaw(element, name), JSONExtractArrayRaw(item)), "
@@ -164,14 +179,15 @@ def _in_parts(place: Place, key: str, *conditions: Predicate, elements: bool = T
         found = (
             f"arrayFlatten(arrayMap(item -> if(JSONType(item) = 'Array', JSONExtractArrayRaw(item), [item]), {found}))"
         )
-    holds = " OR ".join(condition.sql for condition in conditions)
-    values = tuple(value for condition in conditions for value in condition.values)
+    holds = " OR ".join(condition.sql for condition in of_item)
+    values = tuple(value for condition in of_item for value in condition.values)
     condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, ("Array(String)", paths)))
-    if any(_SPELLED_OTHERWISE.search(needle) for needle in needles):
+    if any(_SPELLED_OTHERWISE.search(needle) for needle in spelled):
         return condition
-    text = f"arrayStringConcat({place.text})" if place.is_list else place.text
-    names = ("Array(String)", tuple(dict.fromkeys(needles)))
-    return And((Predicate(f"multiSearchAny({text}, {{}})", (names,)), condition))
+    names = ("Array(String)", tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one))))
+    texts = [f"arrayStringConcat({place.text})" if is_list else place.text for place in places]
+    named = " OR ".join(f"multiSearchAny({text}, {{0}})" for text in texts)
+    return And((Predicate(f"({named})", (names,)), condition))
 
 
 def _paths(key: str) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 `attributes.x` means the item's own attribute, `resource.x` that of its resource, a bare `x` both; `scope.x` that of its
 scope, `event.x` and `link.x` that of an event or a link of a span, `body.x` a member of a structured body. Each form
-also finds an attribute whose actual name it is. `!=` is the opposite of `=`: it also matches items without the attribute.
+also finds an attribute whose actual name it is.
+`!=` is the opposite of `=`: it also matches items without the attribute.
 
 Text pasted from a log looks like fields: `user_id=42`, `Main.java:42`. With `or_text` such a term also matches the
 text.
@@ -281,31 +282,31 @@ def _duration(term: Term) -> Resolved:
 
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
-    by_whole_name = (_member(term, term.field, signal.value), _member(term, term.field, RESOURCE))
+    own = (signal.value, RESOURCE)
     prefix, _, key = term.field.partition(".")
+    by_prefix = {"resource": RESOURCE, "attributes": signal.value, **_PARTS[signal]}
     if field := _FIELDS_OF_PARTS[signal].get(term.field):
-        return Or((field(term), *by_whole_name)) if term.op == "=" else field(term)
-    if prefix == "resource" and key:
-        return Or((_member(term, key, RESOURCE), *by_whole_name))
-    if prefix == "attributes" and key:
-        return Or((_member(term, key, signal.value), *by_whole_name))
-    if (part := _PARTS[signal].get(prefix)) and key:
-        named = key.removeprefix("attributes.") or key
-        return Or((*(_member(term, name, part) for name in dict.fromkeys((key, named))), *by_whole_name))
+        return Or((field(term), _member(term, term.field, *own, parts=False))) if term.op == "=" else field(term)
+    if key and prefix in by_prefix:
+        names = [key]
+        if prefix in _PARTS[signal] and key.startswith("attributes."):
+            names.append(key.removeprefix("attributes."))
+        of_prefix = (_member(term, name, by_prefix[prefix]) for name in names if name)
+        return Or((*of_prefix, _member(term, term.field, *own, parts=False)))
     if prefix == "exception" and "event" in _PARTS[signal]:
         # What was thrown is an event of the span, by the semantic conventions.
-        return Or((_member(term, term.field, _PARTS[signal]["event"]), *by_whole_name))
-    return Or(by_whole_name)
+        own = (*own, _PARTS[signal]["event"])
+    return _member(term, term.field, *own)
 
 
-def _member(term: Term, key: str, place: attributes.Place) -> Resolved:
+def _member(term: Term, key: str, *places: attributes.Place, parts: bool = True) -> Resolved:
     if term.op != "=":
-        return attributes.ordered(place, key, term.op, _number(term))
+        return attributes.ordered(places, key, term.op, _number(term), parts=parts)
     if _is_any(term):
-        return attributes.exists(place, key)
+        return attributes.exists(places, key, parts=parts)
     if _is_pattern(term):
-        return attributes.like(place, key, _like(term.value))
-    return attributes.equal(place, key, term.value)
+        return attributes.like(places, key, _like(term.value), parts=parts)
+    return attributes.equal(places, key, term.value, parts=parts)
 
 
 def _number(term: Term) -> float:
