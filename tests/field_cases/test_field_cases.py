@@ -27,11 +27,6 @@ FOLDER: Final = _folder()
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "kit") if FOLDER else []
 
 KNOWN: Final = {
-    # Words beyond ASCII and inside structured bodies.
-    "search_cjk": "K4",
-    "search_in_structured_body": "K4",
-    "search_punctuation_beyond_ascii": "K4",
-    "search_ansi_colours": "K4",
     # Kept, but out of reach of searches.
     "attribute_nested_search": "K9",
     "severity_text_only": "K9",

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
-from duoscope.telemetry.language import attributes
+from duoscope.telemetry.language import attributes, words
 from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
 from duoscope.telemetry.times import duration_ns
 
@@ -65,9 +65,7 @@ def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resol
         case Term():
             resolved = _term(tree, signal)
             if or_text and may_be_text(tree, signal):
-                return Or(
-                    (resolved, _WORDS[signal](replace(tree, field="", value=tree.raw, quoted="*" not in tree.raw)))
-                )
+                return Or((resolved, _WORDS[signal](replace(tree, field="", value=tree.raw, quoted=False))))
             return resolved
         case Not():
             return Not(resolve(tree.part, signal))
@@ -134,19 +132,12 @@ def _no_pattern(term: Term, what: str) -> None:
 
 def _word_in_body(term: Term) -> Resolved:
     if _is_pattern(term):
-        return Predicate("body ILIKE {}", (("String", f"%{_like(term.value)}%"),))
-    words = re.findall(r"[0-9A-Za-z\u0080-\U0010ffff]+", term.value)
-    found = Predicate("hasAllTokens(body, {})", (("String", " ".join(words)),))
-    if words == [term.value]:
-        return found
-    phrase = Predicate("positionCaseInsensitiveUTF8(body, {}) > 0", (("String", term.value),))
-    return And((found, phrase)) if words else phrase
+        return words.pattern_in_body(term.value)
+    return words.phrase_in_body(term.value) if term.quoted else words.word_in_body(term.value)
 
 
 def _word_in_span_name(term: Term) -> Resolved:
-    if _is_pattern(term):
-        return Predicate("span_name ILIKE {}", (("String", f"%{_like(term.value)}%"),))
-    return Predicate("positionCaseInsensitiveUTF8(span_name, {}) > 0", (("String", term.value),))
+    return (words.pattern_in if _is_pattern(term) else words.phrase_in)("span_name", term.value)
 
 
 def _no_words(term: Term) -> Resolved:
