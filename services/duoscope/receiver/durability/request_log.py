@@ -292,6 +292,13 @@ class RequestLog:
         return next((path for path in files if path.stem == name), None)
 
 
+def waiting_since_ns(folder: Path) -> int | None:
+    """When the oldest segment was created that a receiver left in a folder, in nanoseconds since 1970; None: it left
+    none.
+    """
+    return min(map(created_ns, RequestLog.look(folder).files()), default=None) if folder.exists() else None
+
+
 def created_ns(path: Path) -> int:
     """Return when a file was created, in nanoseconds since 1970. Its name, a UUIDv7, begins with milliseconds."""
     return int(path.stem[:12], 16) * 1_000_000
