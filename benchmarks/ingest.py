@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.payloads import serialized
+from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse import SchemaAccount
 
@@ -101,7 +102,8 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def wait_until_quiet(process: psutil.Process) -> None:
-    """Return when the server has been all but idle for a while: nothing is left to merge."""
+    """Return when the server has been all but idle for a while: nothing is left to insert or to merge."""
+    time.sleep(limits.INGEST_SEGMENT_AGE_UNREAD_MAX_S)
     give_up = time.monotonic() + QUIET_WITHIN_S
     quiet_since = time.monotonic()
     used = cpu_s(process)

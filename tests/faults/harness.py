@@ -182,6 +182,10 @@ class Deployment:
         return done.stdout
 
     @property
+    def api_log(self):
+        return self.api_process.log
+
+    @property
     def known(self):
         return json.loads((self.folder / "api" / "credentials.json").read_text())
 
@@ -220,7 +224,7 @@ class Tenant:
         def explain(response):
             if response.status_code == 500:
                 response.read()
-                log = self.deployment.api_process.log.read_text().splitlines()
+                log = self.deployment.api_log.read_text().splitlines()
                 about = [line for line in log if response.json()["request_id"] in line]
                 raise AssertionError("\n".join([response.text, *about]))
 

@@ -9,6 +9,7 @@ import pytest
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.durability.judged import of_requests
 
 _NOW_NS = now_unix_nano()
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -67,7 +68,8 @@ def sent(telemetry_store, deliver, otlp):
             )
         ]
         block = "\n".join(map(json.dumps, lines)).encode()
-        await telemetry_store.ingest().insert("ingest_ledger", block, form="JSONEachRow", token=str(new_id()))
+        for insert in of_requests(block):
+            await telemetry_store.ingest().insert(insert.table, insert.block, form=insert.form, token=str(new_id()))
 
     return send
 

@@ -44,6 +44,10 @@ class Up:
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
+    def api_log(self) -> Path:
+        return self.log
+
+    @property
     def known(self) -> dict[str, str]:
         """The credentials that the first start wrote."""
         return json.loads((self.data_dir / "credentials.json").read_text())
@@ -75,6 +79,13 @@ class Up:
             return httpx.get(f"{self.api_url}/health/ready", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
+
+    def settle(self) -> None:
+        """Wait until everything acknowledged is stored."""
+        deadline = time.monotonic() + self.START_S
+        while any(path.suffix in {".growing", ".segment"} for path in (self.data_dir / "ingest").iterdir()):
+            assert time.monotonic() < deadline, self.log.read_text()[-4000:]
+            time.sleep(0.05)
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it, and check that it ends cleanly and in time."""

@@ -92,7 +92,9 @@ INGEST_DECODE_THREADS_MAX: Final = 2
 """Threads that decode requests and write them to disk."""
 
 INGEST_CATALOGUE_PERIOD_S: Final = 30.0
-"""How often a receiver records in the catalogue that a metric exists."""
+INGEST_NAMES_PERIOD_S: Final = 600.0
+"""How often a receiver records in the catalogue that a metric was seen, and that a name exists, of which it has a row a
+day: again only lest rows were lost unnoticed."""
 
 INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
 """Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
@@ -154,9 +156,14 @@ INGEST_BATCH_WAIT_MAX_S: Final = 0.2
 INGEST_SEGMENT_AGE_MIN_S: Final = 0.2
 INGEST_SEGMENT_AGE_MAX_S: Final = 2.0
 INGEST_SEGMENT_AGE_AWAY_S: Final = 10.0
-INGEST_COMMIT_SHARE: Final = 0.02
+INGEST_COMMIT_SHARE: Final = 0.01
 """The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds; and
 at which it is sealed while ClickHouse is away."""
+
+INGEST_SEGMENT_AGE_UNREAD_MAX_S: Final = 10.0
+INGEST_SEGMENT_ROWS_UNREAD_MAX: Final = 10_000
+"""The age and the rows up to which a segment may wait where whoever reads has it inserted first: few rows, so that the
+read waits for a small INSERT."""
 
 READ_SETTLED_MAX_S: Final = 5.0
 """How long a read waits for what its tenant has sent to the same process; later, it reads what there is."""

@@ -7,8 +7,8 @@
     segment  -> sealed when it is large or old enough; `Storing` brings its rows into ClickHouse
 
 The commits of a segment have a fixed price (ClickHouse analyses every view again, once an INSERT), so a segment waits
-for more requests, of all signals, until that price is a small share of the time, or
-for INGEST_SEGMENT_AGE_MAX_S.
+for more requests, of all signals, until that price is a small share of the time, or for INGEST_SEGMENT_AGE_MAX_S. Where
+every reader waits for `settled`, a small segment that nobody reads waits longer: up to INGEST_SEGMENT_AGE_UNREAD_MAX_S.
 """
 
 import asyncio
@@ -73,6 +73,7 @@ class _Segment:
     Attributes:
         writer: its file.
         due_at: when it is to be sealed.
+        large_due_at: the same, once it has many rows.
         must_ask: whether the ledger is to be asked before its rows are inserted.
         tenants: whose requests are in it.
         settled: set when they can be read, or wait on the disk.
@@ -83,6 +84,7 @@ class _Segment:
 
     writer: SegmentWriter
     due_at: float
+    large_due_at: float
     must_ask: bool = False
     tenants: set[UUID] = field(default_factory=set[UUID])
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -114,8 +116,11 @@ class Appender:
         driver: Driver,
         acknowledge: Acknowledge,
         claims: IngestLeases | None = None,
+        readers_wait: bool = False,
     ) -> None:
-        """Create and start it; with `claims` if there may be other receivers."""
+        """Create and start it; with `claims` if there may be other receivers, and with `readers_wait` if nobody reads
+        the store without having waited for `settled`.
+        """
         self._log = log
         self._storing = storing
         self._known = known
@@ -124,6 +129,7 @@ class Appender:
         self._threads = threads
         self._waits_for_store = acknowledge == "stored"
         self._claims = claims
+        self._readers_wait = readers_wait
         self._gathering = Gathering()
         self._series = TenantSeries()
         self._queue: FairQueue[Request] = FairQueue()
@@ -199,16 +205,24 @@ class Appender:
         is_full = segment.writer.synced_bytes > limits.INGEST_BATCH_BYTES_MAX
         if is_full or self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
             return 0.0
-        return max(0.0, segment.due_at - time.monotonic())
+        is_large = self._gathering.rows > limits.INGEST_SEGMENT_ROWS_UNREAD_MAX
+        due_at = min(segment.due_at, segment.large_due_at) if is_large else segment.due_at
+        return max(0.0, due_at - time.monotonic())
 
-    def _due_at(self) -> float:
-        """When a segment that begins now is to be sealed."""
+    def _new_segment(self) -> _Segment:
+        """A segment that begins now, with the times at which it is to be sealed."""
+        writer, now = self._log.create(), time.monotonic()
         if self._waits_for_store:
-            return self._sealed_at + limits.INGEST_BATCH_WAIT_MAX_S
+            due_at = self._sealed_at + limits.INGEST_BATCH_WAIT_MAX_S
+            return _Segment(writer, due_at, due_at)
         if self._inserter.is_away:  # few files, for whenever it is back
-            return time.monotonic() + limits.INGEST_SEGMENT_AGE_AWAY_S
-        age_s = self._storing.cost_s / limits.INGEST_COMMIT_SHARE
-        return time.monotonic() + min(max(age_s, limits.INGEST_SEGMENT_AGE_MIN_S), limits.INGEST_SEGMENT_AGE_MAX_S)
+            due_at = now + limits.INGEST_SEGMENT_AGE_AWAY_S
+            return _Segment(writer, due_at, due_at)
+        age_s = max(self._storing.cost_s / limits.INGEST_COMMIT_SHARE, limits.INGEST_SEGMENT_AGE_MIN_S)
+        large_due_at = now + min(age_s, limits.INGEST_SEGMENT_AGE_MAX_S)
+        if self._readers_wait:
+            return _Segment(writer, now + min(age_s, limits.INGEST_SEGMENT_AGE_UNREAD_MAX_S), large_due_at)
+        return _Segment(writer, large_due_at, large_due_at)
 
     async def _append(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""
@@ -349,7 +363,7 @@ class Appender:
         if sound:
             try:
                 if self._segment is None:
-                    self._segment = _Segment(self._log.create(), self._due_at())
+                    self._segment = self._new_segment()
                 self._segment.writer.append(sound)
             except OSError as error:
                 return _Written(results, error)

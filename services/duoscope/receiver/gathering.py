@@ -8,9 +8,10 @@ from typing import Final
 from duoscope.kernel import limits
 from duoscope.receiver.decoder import ActiveSeries, Decoder, Kind
 from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.records import Record
 from duoscope.receiver.signals import SIGNALS
-from duoscope.stores.clickhouse import CATALOGUES, LEDGER
+from duoscope.stores.clickhouse import CATALOGUES
 
 _NAMES: Final = {signal.kind: signal.name for signal in SIGNALS}
 
@@ -28,7 +29,7 @@ class Gathering:
         self._parts: list[Part] = []
         self._ledger: list[bytes] = []
         self._oldest_ns = 0
-        self._catalogue_due = 0.0
+        self._catalogue_due = self._names_due = 0.0
         self.rows = 0
 
     def add(self, record: Record, series: ActiveSeries | None = None) -> Record:
@@ -41,10 +42,13 @@ class Gathering:
         Raises:
             MalformedError, TooManyItemsError, MemoryError: as `Decoder.add`; nothing was appended.
         """
-        if not self._parts and time.monotonic() >= self._catalogue_due:
-            self._catalogue_due = time.monotonic() + limits.INGEST_CATALOGUE_PERIOD_S
+        now = time.monotonic()
+        if not self._parts and now >= self._catalogue_due:
+            self._catalogue_due, names = now + limits.INGEST_CATALOGUE_PERIOD_S, now >= self._names_due
+            if names:
+                self._names_due = now + limits.INGEST_NAMES_PERIOD_S
             for each in self._decoders.values():
-                each.forget()
+                each.forget(names=names)
         decoder = self._decoders[record.kind]
         outcome = decoder.add(
             record.raw,
@@ -58,10 +62,10 @@ class Gathering:
         if not outcome.items:
             return replace(record, outcome=outcome)
         done = replace(record, outcome=outcome, refused=record.refused or decoder.refused())
-        before, now = self._tables[record.kind], decoder.rows()
-        self._tables[record.kind] = now
-        own = {t: (before[t], end) for t, end in now.items() if t not in CATALOGUES and end > before[t]}
-        self.rows += sum(now.values()) - sum(before.values())
+        before, after = self._tables[record.kind], decoder.rows()
+        self._tables[record.kind] = after
+        own = {t: (before[t], end) for t, end in after.items() if t not in CATALOGUES and end > before[t]}
+        self.rows += sum(after.values()) - sum(before.values())
         scope = record.scope
         self._parts.append(Part(str(scope.workspace_id), str(scope.tenant_id), record.digest, outcome, own))
         self._ledger.append(json.dumps(_ledger_row(done)).encode())
@@ -76,7 +80,7 @@ class Gathering:
             for block in decoder.blocks()
         ]
         if self._ledger:
-            inserts.append(Insert(LEDGER, "JSONEachRow", b"\n".join(self._ledger)))
+            inserts += of_requests(b"\n".join(self._ledger))
         batch = Batch(token, self._oldest_ns, tuple(self._parts), tuple(inserts))
         self._clear()
         return batch
@@ -84,7 +88,7 @@ class Gathering:
     def drop(self) -> None:
         """Forget what was gathered; catalogues will have its rows once more."""
         self._clear()
-        self._catalogue_due = 0.0
+        self._catalogue_due = self._names_due = 0.0
 
     def _clear(self) -> None:
         for kind, decoder in self._decoders.items():

@@ -89,13 +89,14 @@ class Ingest:
         driver: Driver,
         acknowledge: Acknowledge = "stored",
         sync_store: Callable[[], None] | None = None,
+        readers_wait: bool = False,
         receivers: Callable[[], int] = lambda: 1,
     ) -> None:
         """`defaults` hold for tenants that have no limits of their own.
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
         process's. `acknowledge` says when requests are answered: once they are on the disk, or in ClickHouse.
-        `sync_store` is that of `Storing`.
+        `sync_store` is that of `Storing`, `readers_wait` that of `Appender`.
         """
         self._driver = driver
         self._claims = claims
@@ -120,6 +121,7 @@ class Ingest:
             driver=driver,
             acknowledge=acknowledge,
             claims=claims,
+            readers_wait=readers_wait,
         )
         self._waiting: dict[str, Request] = {}
         self._unheard = Unheard()

@@ -17,8 +17,14 @@ from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.files import keep_private
 from duoscope.kernel.settings import Settings
+from duoscope.receiver.durability import request_log
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
-from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres, forget_missing_parts
+from duoscope.stores.embedded import (
+    DataDirectoryLock,
+    EmbeddedPostgres,
+    forget_missing_parts,
+    set_aside_untold_parts,
+)
 from duoscope.stores.migrations import Migrator, verify_schema
 from duoscope.stores.postgres import MetadataStore
 
@@ -177,9 +183,7 @@ async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack)
     if settings.embedded_postgres or settings.embedded_clickhouse:
         _use_own_temporary_directory(settings)
     if settings.embedded_clickhouse:
-        forgotten = await asyncio.to_thread(forget_missing_parts, settings.data_dir / "clickhouse")
-        if forgotten:
-            _log.warning("ClickHouse was killed amid %d INSERTs; what they did not store can be inserted", forgotten)
+        await asyncio.to_thread(_mend_tokens, settings.data_dir)
     if not settings.embedded_postgres:
         return settings, settings.postgres_admin_dsn or settings.postgres_dsn
     server = await EmbeddedPostgres.start(settings.data_dir)
@@ -187,6 +191,16 @@ async def _own_stores(settings: Settings, driver: Driver, stack: AsyncExitStack)
     stack.push_async_callback(kept.stop)
     stack.push_async_callback(driver.start(KEEP_POSTGRES, kept.keep).stop)
     return dataclasses.replace(settings, postgres_dsn=server.address.service_dsn), server.address.admin_dsn
+
+
+def _mend_tokens(data_dir: Path) -> None:
+    """Make the embedded ClickHouse's tokens tell what it has, so that what waits is inserted once."""
+    clickhouse, waiting_since_ns = data_dir / "clickhouse", request_log.waiting_since_ns(data_dir / "ingest")
+    forgotten = forget_missing_parts(clickhouse)
+    if forgotten:
+        _log.warning("ClickHouse was killed amid %d INSERTs; what they did not store can be inserted", forgotten)
+    if waiting_since_ns is not None and (untold := set_aside_untold_parts(clickhouse, waiting_since_ns)):
+        _log.warning("%d parts, whose tokens a power cut took, are detached; what they have is inserted again", untold)
 
 
 class KeptPostgres:

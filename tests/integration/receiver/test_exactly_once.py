@@ -11,6 +11,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
 from duoscope.receiver.durability.batch import Batch, Insert, Part
+from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Ingest
@@ -111,7 +112,7 @@ def batch_of(kind, raw, scope, token, received_ns):
         f'"signal":"{kind.name}","api_key_id":"{scope.tenant_id}","bytes":{len(raw)},"items":{outcome.items},'
         f'"stored":{outcome.stored},"rejected":{{"no-value":1}}}}'
     )
-    inserts.append(Insert("ingest_ledger", "JSONEachRow", ledger.encode()))
+    inserts += of_requests(ledger.encode())
     part = Part(str(scope.workspace_id), str(scope.tenant_id), digest, outcome, rows)
     return Batch(token, received_ns, (part,), tuple(inserts))
 

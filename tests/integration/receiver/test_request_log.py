@@ -207,6 +207,40 @@ async def test_a_reader_of_the_same_process_sees_what_was_acknowledged(  # noqa:
             telemetry_store.read_after(nothing_waits)
 
 
+@pytest.mark.parametrize("readers_wait", [True, False])
+async def test_a_small_segment_that_nobody_reads_may_wait_longer(receiver, principal, logs, monkeypatch, readers_wait):
+    """Where every reader waits for it; and not once it has many rows, which a reader would wait for."""
+    monkeypatch.setattr(limits, "INGEST_SEGMENT_AGE_UNREAD_MAX_S", 86_400.0)
+    monkeypatch.setattr(limits, "INGEST_SEGMENT_AGE_MAX_S", 43_200.0)
+    async with receiver(readers_wait=readers_wait) as ingest:
+        ingest._storing.cost_s = 1e6
+        await ingest.accept(principal, LOGS, logs("x"))
+        small_s = ingest._appender._due_in_s()
+        monkeypatch.setattr(limits, "INGEST_SEGMENT_ROWS_UNREAD_MAX", 2)
+        large_s = ingest._appender._due_in_s()
+    assert (small_s > 43_200) is readers_wait
+    assert 0 < large_s <= 43_200
+
+
+async def test_names_are_not_recorded_again_on_the_same_day(receiver, principal, otlp, logs, monkeypatch):
+    """Only when a metric was seen is, at intervals; and everything after rows may have been lost."""
+    monkeypatch.setattr(limits, "INGEST_CATALOGUE_PERIOD_S", 0.0)
+    gathered, now = Gathering(), now_unix_nano()
+
+    def tables(lost=False):
+        metric = METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+        metric.gauge.data_points.add(time_unix_nano=now, as_int=1)
+        for signal, raw in ((LOGS, logs("x")), (METRICS, otlp.metrics("s", metric).SerializeToString())):
+            digest = new_id().hex
+            gathered.add(Record(signal.kind, principal.scope, new_id(), digest, now, 30, Bounds(), raw))
+        if lost:
+            gathered.drop()
+        return sorted(insert.place for insert in gathered.take(new_id().hex).inserts if insert.of)
+
+    metrics, names = [("metric_catalogue", "metrics")], [("telemetry_catalogue", of) for of in ("logs", "metrics")]
+    assert [tables(), tables(), tables(lost=True), tables()] == [metrics + names, metrics, [], metrics + names]
+
+
 async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, principal, otlp, telemetry_store, tmp_path):
     now = now_unix_nano()
     metric = METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="g")

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
-from duoscope.stores.embedded import forget_missing_parts
+from duoscope.stores.embedded import forget_missing_parts, set_aside_untold_parts
 
 ENGINE = """
 import sys
+import time
 import clickhouse_connect
 
 client = clickhouse_connect.get_client(interface="chdb", path=sys.argv[1], database="default")
@@ -55,5 +57,32 @@ def test_a_token_without_its_part_is_forgotten_and_no_other(engine, tmp_path):
     assert engine(2) == [1, 2, 3, 5]
 
 
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_a_token_of_a_part_that_is_empty_is_forgotten(engine, tmp_path, is_torn):
+    assert engine(1, 2) == [1, 2]
+    (emptied,) = tmp_path.glob("store/*/*/0_*")
+    for path in emptied.iterdir():
+        if is_torn:
+            path.write_bytes(b"")
+        else:
+            path.unlink()
+    assert forget_missing_parts(tmp_path) == 1
+    assert engine(2) == [1, 2]
+
+
 def test_a_folder_that_is_new(tmp_path):
     assert forget_missing_parts(tmp_path / "clickhouse") == 0
+
+
+def test_a_part_whose_token_is_lost_is_detached_and_no_other(engine, tmp_path):
+    assert engine(1, 3, "merge", 2) == [1, 2, 3]
+    (logs,) = tmp_path.glob("store/*/*/deduplication_logs")
+    (log,) = logs.glob("*.txt")
+    told = log.read_bytes()
+    assert engine(5, 4) == [1, 2, 3, 4, 5]
+    log.write_bytes(told)  # the end of the file was not on the disk
+    assert set_aside_untold_parts(tmp_path, time.time_ns()) == 0
+    assert set_aside_untold_parts(tmp_path, 0) == 2
+    assert set_aside_untold_parts(tmp_path, 0) == 0
+    assert engine(5, 4) == [1, 2, 3, 4, 5]
+    assert len(list(logs.parent.glob("detached/untold_*"))) == 2

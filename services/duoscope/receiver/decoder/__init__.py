@@ -229,7 +229,7 @@ def _library() -> ctypes.CDLL:
         ("open", pointer, (ctypes.c_int,)),
         ("close", None, (pointer,)),
         ("clear", None, (pointer,)),
-        ("forget", None, (pointer,)),
+        ("forget", None, (pointer, ctypes.c_bool)),
         (
             "add",
             ctypes.c_int,
@@ -421,9 +421,12 @@ class Decoder:
         """Forget the rows."""
         self._library.duoscope_clear(self._handle)
 
-    def forget(self) -> None:
-        """Make the next rows enter the catalogue again: at intervals, or when earlier rows were lost."""
-        self._library.duoscope_forget(self._handle)
+    def forget(self, *, names: bool = True) -> None:
+        """Make the next rows enter the catalogues again: at intervals, or when earlier rows were lost.
+
+        Without `names` only that of metrics, which has the time at which each was seen last.
+        """
+        self._library.duoscope_forget(self._handle, names)
 
     def __del__(self) -> None:
         if self._handle:

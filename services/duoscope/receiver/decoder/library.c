@@ -55,10 +55,11 @@ EXPORT void duoscope_clear(decoder *d) {
   d->batch++;
 }
 
-// Let the catalogues have rows of what they had already: it is time, or the last batch came to nothing.
-EXPORT void duoscope_forget(decoder *d) {
+// Let the catalogues have rows of what they had already: it is time, or the last batch came to nothing. `all`: also of the names,
+// which need no new row on the same day.
+EXPORT void duoscope_forget(decoder *d, bool all) {
   if (d->signal == METRICS) metrics_forget(d);
-  catalogue_forget(&d->catalogue);
+  if (all) catalogue_forget(&d->catalogue);
 }
 
 // Append the rows of a request. 0: done, what was rejected is in `result`. Else nothing was appended: -1 malformed, -2 no memory,

@@ -59,7 +59,7 @@ class Batch:
         token: identifies the content: a UUIDv7 in hex, so that files sort by age.
         received_ns: when its oldest request came, in nanoseconds since 1970.
         parts: the requests in it.
-        inserts: in order; the ledger's is the last.
+        inserts: in order; the ledger's is the last, after that of rejections.
     """
 
     token: str

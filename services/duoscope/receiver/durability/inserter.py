@@ -86,7 +86,10 @@ class Inserter:
             RejectedByStoreError: never will be, and for no item of it.
         """
         with errors_counted():
-            for place in [insert.place for insert in batch.inserts]:
+            done: set[tuple[str, str]] = set()
+            # Rejections may join them on the way.
+            while place := next((insert.place for insert in batch.inserts if insert.place not in done), None):
+                done.add(place)
                 try:
                     await self._insert(batch, place)
                 except RejectedByStoreError as error:

@@ -292,6 +292,11 @@ class RequestLog:
         return next((path for path in files if path.stem == name), None)
 
 
+def waiting_since_ns(folder: Path) -> int | None:
+    """Return when the oldest segment in a folder was created, in nanoseconds since 1970; None if there is none."""
+    return min(map(created_ns, RequestLog.look(folder).files()), default=None) if folder.exists() else None
+
+
 def created_ns(path: Path) -> int:
     """Return when a file was created, in nanoseconds since 1970. Its name, a UUIDv7, begins with milliseconds."""
     return int(path.stem[:12], 16) * 1_000_000

@@ -17,9 +17,10 @@ from prometheus_client import Counter
 from duoscope.kernel import limits
 from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.batch import Batch, Part
+from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.native_blocks import only_rows, rows_of, without_rows
 from duoscope.receiver.durability.splitting import Rows, refused_rows
-from duoscope.stores.clickhouse import BESIDE_ITEMS, LEDGER, IngestWriter
+from duoscope.stores.clickhouse import BESIDE_ITEMS, LEDGER, REJECTIONS, IngestWriter
 
 _log = logging.getLogger(__name__)
 _refused = Counter("duoscope_ingest_refused_rows", "Rows that ClickHouse refused for good, each by itself", ["table"])
@@ -38,7 +39,7 @@ async def without_refused(batch: Batch, place: tuple[str, str], writer: IngestWr
         DuoscopeError: UNAVAILABLE, or INTERNAL if nothing can be tried out.
     """
     insert, table = batch.insert_at(place), place[0]
-    if insert is None or table == LEDGER:
+    if insert is None or table in {LEDGER, REJECTIONS}:
         return None
     parts = [part for part in batch.parts if table in part.rows]
     requests = [part.rows[table] for part in parts] or [(0, rows_of(insert.block))]
@@ -61,8 +62,9 @@ async def without_refused(batch: Batch, place: tuple[str, str], writer: IngestWr
     if table in BESIDE_ITEMS:
         return replace(batch, inserts=tuple(each for each in inserts if each.block))
     judged = tuple(_judged(part, table, found) for part in batch.parts)
-    inserts[-1] = replace(inserts[-1], block=_ledger(inserts[-1].block, judged))
-    return replace(batch, parts=judged, inserts=tuple(each for each in inserts if each.block))
+    ledger = _ledger(inserts[-1].block, judged)
+    left = [each for each in inserts if each.block and each.table not in {LEDGER, REJECTIONS}]
+    return replace(batch, parts=judged, inserts=(*left, *of_requests(ledger)))
 
 
 def _size(rows: Sequence[Rows]) -> int:

@@ -28,6 +28,7 @@ from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.decoder import Outcome
 from duoscope.receiver.durability.batch import Batch
 from duoscope.receiver.durability.inserter import Inserter, errors_counted
+from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.records import CorruptFileError, Record
@@ -361,7 +362,7 @@ class Storing:
             self._decided(sealed)
         found = await asyncio.to_thread(self._log.read, sealed.path)
         if isinstance(found, Batch):
-            batch = found
+            batch = replace(found, inserts=(*found.inserts[:-1], *of_requests(found.inserts[-1].block)))
         else:
             records = [record for record in found if record.key not in sealed.elsewhere]
             batch = await asyncio.to_thread(_gather, sealed.path.stem, records)
@@ -370,7 +371,7 @@ class Storing:
         requests = [(part.workspace_id, part.tenant_id, part.digest) for part in batch.parts]
         stored = await self._writer.stored(requests, since_ns=batch.received_ns - _SAME_REQUEST_NS)
         if stored and any(ms in stored[key][3] for key, ms in batch.received_ms() if key in stored):
-            # It is this segment's own: all else is done, but perhaps not what is counted from the ledger.
+            # It is this segment's own: all else is done, but perhaps not the usage that is counted from the ledger.
             return replace(batch, inserts=batch.inserts[-1:])
         gone = {part.key for part in batch.parts if (part.tenant_id, part.digest) in stored}
         if not gone:

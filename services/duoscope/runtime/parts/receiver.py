@@ -54,6 +54,7 @@ class ReceiverPart:
             driver=process.driver,
             acknowledge=settings.acknowledge,
             sync_store=None if shared else functools.partial(sync_tokens, settings.data_dir / "clickhouse"),
+            readers_wait=not shared,  # one process has the embedded engine
         )
         await ingest.start()
         process.stack.push_async_callback(ingest.close)

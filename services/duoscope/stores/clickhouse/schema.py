@@ -60,7 +60,7 @@ LEDGER: Final = "ingest_ledger"
 """One row per stored request, written last, so that everything it names is stored."""
 
 REJECTIONS: Final = "ingest_rejections"
-"""Requests that were refused whole, counted per minute."""
+"""What was rejected of requests, and requests that were refused whole, counted per minute."""
 
 CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
 """Those of them whose rows belong to many requests at once, and repeat often."""

@@ -1,10 +1,10 @@
 """The stores that come with the package: a PostgreSQL child process over one data directory.
 
-The embedded ClickHouse engine needs no process of its own, only a repair after a kill. Both share the lock on the data
-directory.
+The embedded ClickHouse engine needs no process of its own, only a repair after a kill or a power cut. Both share the
+lock on the data directory.
 """
 
-from duoscope.stores.embedded.deduplication import forget_missing_parts, sync_tokens
+from duoscope.stores.embedded.deduplication import forget_missing_parts, set_aside_untold_parts, sync_tokens
 from duoscope.stores.embedded.lock import DataDirectoryLock
 from duoscope.stores.embedded.postgres import EmbeddedPostgres, PostgresAddress, postgres_address
 
@@ -14,5 +14,6 @@ __all__ = [
     "PostgresAddress",
     "forget_missing_parts",
     "postgres_address",
+    "set_aside_untold_parts",
     "sync_tokens",
 ]

@@ -1,4 +1,4 @@
-"""Tokens of the embedded ClickHouse: those that a kill left without their rows, and those that a power cut may take.
+"""Tokens of the embedded ClickHouse: those that a kill left without their rows, and those that a power cut took.
 
 A table writes down the token of an INSERT before it accepts the part. After a kill in between, it would skip the INSERT
 when it is repeated, and acknowledged rows would be missing. So before the engine starts, tokens of missing
@@ -6,7 +6,8 @@ parts are removed, in the way in which the engine itself removes them. Tokens of
 removed too; they are no longer needed.
 
 The engine syncs the parts of an INSERT and not its tokens. A segment of the request log goes only when they are synced
-as well, so that a power cut does not bring the segment back and take the tokens.
+as well, so that a power cut does not bring the segment back and take the tokens. Where it left parts and took their
+tokens, the segment is still there, and the parts go: else its rows would be stored twice.
 """
 
 import os
@@ -15,8 +16,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-_PART: Final = re.compile(r"([^_]+)_(\d+)_(\d+)_\d+(?:_\d+)?")
+_PART: Final = re.compile(r"([^_]+)_(\d+)_(\d+)_(\d+)(?:_\d+)?")
 """Partition, first and last block, level, and mutation."""
+
+_NOT_MERGED: Final = "0"
+"""The level of a part that an INSERT wrote."""
+
+_OF_ONE_FILE, _OF_MANY_FILES = "data.packed", "checksums.txt"
+"""A file that a part has, whichever of both it is."""
 
 _ADDED, _DROPPED = "1", "2"
 
@@ -27,6 +34,20 @@ _LINES_MAX: Final = 200
 def forget_missing_parts(clickhouse: Path) -> int:
     """Remove tokens of missing parts from the data folder of an engine that is not running. Returns how many."""
     return sum(_mend(logs) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
+
+
+def set_aside_untold_parts(clickhouse: Path, since_ns: int) -> int:
+    """Detach parts that an INSERT wrote and whose tokens are lost, of an engine that is not running.
+
+    Args:
+        clickhouse: the engine's data folder.
+        since_ns: nanoseconds since 1970. Parts that are older are left alone: whatever they are, nothing that waits to
+            be inserted again can be what they have.
+
+    Returns:
+        How many parts.
+    """
+    return sum(_detach_untold(logs, since_ns) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
 
 
 def sync_tokens(clickhouse: Path) -> None:
@@ -45,6 +66,30 @@ def sync_tokens(clickhouse: Path) -> None:
             os.close(latest)
 
 
+def _detach_untold(logs: Path, since_ns: int) -> int:
+    """Blocks are numbered, so what was inserted last has the highest numbers, and no token tells of them."""
+    files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
+    told = (_PART.fullmatch(_fields(line)[1]) for path in files[-2:] for line in _lines(path))
+    last_told = max((int(part[3]) for part in told if part), default=0)
+    untold = [
+        path
+        for path in logs.parent.iterdir()
+        if (part := _PART.fullmatch(path.name))
+        and int(part[2]) > last_told
+        and part[4] == _NOT_MERGED
+        and path.stat().st_mtime_ns >= since_ns
+    ]
+    detached = logs.parent / "detached"
+    for path in untold:
+        detached.mkdir(exist_ok=True)
+        path.rename(detached / f"untold_{path.name}")
+    return len(untold)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines()
+
+
 def _number(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
@@ -53,9 +98,9 @@ def _mend(logs: Path) -> int:
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
     if files:
         _cut_torn_line(files[-1])
-    lines = [line for path in files[-2:] for line in path.read_text(errors="replace").splitlines()][-_LINES_MAX:]
+    lines = [line for path in files[-2:] for line in _lines(path)][-_LINES_MAX:]
     last = {part: (operation, token) for operation, part, token in (_fields(line) for line in lines)}
-    there = [found for path in logs.parent.iterdir() if (found := _PART.fullmatch(path.name))]
+    there = [part for path in logs.parent.iterdir() if (part := _PART.fullmatch(path.name)) and not _is_empty(path)]
     missing = [
         (part, token) for part, (operation, token) in last.items() if operation == _ADDED and not _covered(part, there)
     ]
@@ -63,6 +108,12 @@ def _mend(logs: Path) -> int:
         with files[-1].open("a") as file:
             file.writelines(f"{_DROPPED}\t{part}\t{token}\n" for part, token in missing)
     return len(missing)
+
+
+def _is_empty(part: Path) -> bool:
+    """Whether a power cut left of a part no more than its folder. The engine will set it aside."""
+    files = (part / _OF_ONE_FILE, part / _OF_MANY_FILES)
+    return not any(path.exists() and path.stat().st_size for path in files)
 
 
 def _cut_torn_line(path: Path) -> None:

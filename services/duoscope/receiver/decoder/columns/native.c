@@ -58,15 +58,10 @@ static void write_repeated(sink *out, uint8_t byte, size_t count) {
 
 // A name as ClickHouse has it: a dot in it is none that separates names.
 static void write_name(sink *out, const object_path *p) {
-  size_t dots = 0;
-  for (size_t i = 0; i < p->name_size; i++) dots += p->name[i] == '.';
-  write_varint(out, p->name_size + 2 * dots);
-  for (size_t i = 0; i < p->name_size; i++) {
-    if (p->name[i] == '.')
-      write_bytes(out, "%2E", 3);
-    else
-      write_bytes(out, p->name + i, 1);
-  }
+  const size_t size = object_escaped_size(p->name, p->name_size);
+  write_varint(out, size);
+  if (out->place) object_escape(out->place + out->size, p->name, p->name_size);
+  out->size += size;
 }
 
 // ClickHouse, SerializationObject, of its first version: the paths, of each the types it has; then of each the types by row and

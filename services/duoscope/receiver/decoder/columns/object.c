@@ -139,19 +139,29 @@ static int compare_values(const void *a, const void *b) {
   return compare_names(x->name.at, length_of(x->name), y->name.at, length_of(y->name));
 }
 
-// A name as ClickHouse has it, with its length: a dot in it is none that separates names.
-static bool put_escaped(buffer *b, const uint8_t *name, size_t size) {
-  size_t dots = 0;
-  for (size_t i = 0; i < size; i++) dots += name[i] == '.';
-  if (!buffer_put_varint(b, size + 2 * dots) || !buffer_room(b, size + 2 * dots)) return false;
+size_t object_escaped_size(const uint8_t *name, size_t size) {
+  size_t escaped = size;
+  for (size_t i = 0; i < size; i++) escaped += name[i] == '.' ? 2 : 0;
+  return escaped;
+}
+
+void object_escape(uint8_t *to, const uint8_t *name, size_t size) {
   for (size_t i = 0; i < size; i++) {
     if (name[i] == '.') {
-      memcpy(b->data + b->size, "%2E", 3);
-      b->size += 3;
+      memcpy(to, "%2E", 3);
+      to += 3;
     } else {
-      b->data[b->size++] = name[i];
+      *to++ = name[i];
     }
   }
+}
+
+// With its size before it.
+static bool put_escaped(buffer *b, const uint8_t *name, size_t size) {
+  const size_t escaped = object_escaped_size(name, size);
+  if (!buffer_put_varint(b, escaped) || !buffer_room(b, escaped)) return false;
+  object_escape(b->data + b->size, name, size);
+  b->size += escaped;
   return true;
 }
 

@@ -63,6 +63,10 @@ static inline bool object_is(const object *o, uint32_t path, bytes name) {
 // The values of row number `row`, all of different names; puts them into another order. False: no memory.
 bool object_put(object *o, uint64_t row, object_value *values, size_t count);
 
+// A name as ClickHouse writes it, where a dot separates names: its bytes, and the name itself.
+size_t object_escaped_size(const uint8_t *name, size_t size);
+void object_escape(uint8_t *to, const uint8_t *name, size_t size);
+
 // The paths in the order that ClickHouse has them in; how many they are.
 size_t object_order(const object *o, const object_path **paths);
 
