@@ -129,7 +129,7 @@ async def list_operations(
 
 
 async def attributes_among(reader: TelemetryReader, times: TimeRange, names: tuple[str, ...]) -> frozenset[str]:
-    """Those of some names that attributes of spans had on the days of the range, or on the days around them."""
+    """Find which of some names attributes of spans had on the days of the range, or on the days around them."""
     days = _days(TimeRange(max(0, times.start_ns - _DAY_NS), min(2**63 - 1, times.end_ns + _DAY_NS)))
     rows = await reader.query(
         f"SELECT DISTINCT name FROM @catalogue WHERE {_DAYS} AND signal = 'traces' AND entry = 'attribute' "
