@@ -99,7 +99,7 @@ def is_field(name: str, signal: Signal) -> bool:
 
 
 def part_of(name: str, signal: Signal) -> str:
-    """What of an item has the attribute that a name begins with, in words: `its scope`; '' for the item itself."""
+    """Say which part of an item a name's prefix means: `its scope`; '' where it means none."""
     prefix = name.partition(".")[0]
     return _PART_NAMES[prefix] if prefix in _PARTS[signal] else ""
 
