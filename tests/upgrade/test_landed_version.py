@@ -1,15 +1,18 @@
 """A data folder of an earlier version, made by that version's own code, is taken over with all that is in it."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
+from benchmarks import payloads
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import METRICS
+from duoscope.telemetry.values import rfc3339
 from support.up import Up
 
 LANDED = "7eaab02ed223078ec06675df69bd3e7a4202f980"
@@ -127,3 +130,78 @@ def test_what_was_stored_acknowledged_and_set_up_is_there(landed, tmp_path, otlp
         new.stop()
     finally:
         new.kill()
+
+
+REQUEST_ITEMS = 5000
+ITEMS = int(os.environ.get("UPGRADE_ITEMS", "0"))
+"""How many items of each signal the large folder has."""
+
+
+def _answers(up, first, last):
+    """What a reader is told of the time from `first` to `last`, in nanoseconds since 1970."""
+    within = {"start": rfc3339(first), "end": rfc3339(last)}
+    with up.api() as api:
+
+        def ask(path, **body):
+            answer = api.post(path, json=within | body)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        def get(path, **query):
+            answer = api.get(path, params=within | query)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        services = get("/services")["items"]
+        names = sorted({metric["name"] for metric in get("/metrics")["items"]})
+        answers = {
+            "services": sorted(json.dumps(each, sort_keys=True) for each in services),
+            "usage": sorted(
+                (day["signal"], day["stored"]) for day in api.get("/usage?group_by=signal").json()["items"]
+            ),
+            "metrics": names,
+        }
+        for query in (
+            "",
+            "severity>=error",
+            "http.response.status_code:404",
+            "http.response.status_code>=500",
+            "failed",
+        ):
+            page = ask("/logs/search", query=query, limit=1000)
+            answers[f"logs {query}"] = sorted((each["timestamp"], each["body"]) for each in page["items"])
+        for query in ("", "status:error", "http.response.status_code>=500", "duration>100ms"):
+            page = ask("/traces/search", query=query, limit=1000)
+            answers[f"traces {query}"] = sorted((each["trace_id"], each["span_count"]) for each in page["items"])
+        for name in names:
+            series = ask("/metrics/query", metric=name, group_by=["service"], step="1m", aggregation="count")["series"]
+            answers[f"points of {name}"] = [(each["labels"], each["points"]) for each in series]
+    return answers
+
+
+@pytest.mark.skipif(not ITEMS, reason="takes long: `make upgrade`")
+@pytest.mark.parametrize("signals", [("traces", "logs", "metrics")])
+def test_a_large_folder_answers_as_before(landed, tmp_path, signals):
+    old = Up(tmp_path / "data")
+    old.environment = {"PYTHONPATH": str(landed / "services")}
+    first = now_unix_nano() - 3600 * 10**9
+    try:
+        old.start()
+        for signal in signals:
+            for request in payloads.serialized(signal, requests=ITEMS // REQUEST_ITEMS, items=REQUEST_ITEMS):
+                _send(old, signal, request)
+        last = now_unix_nano()
+        before = _answers(old, first, last)
+        assert all(before.values()), [name for name, answer in before.items() if not answer]
+        old.stop()
+    finally:
+        old.kill()
+    new = Up(tmp_path / "data")
+    try:
+        seconds = new.start()
+        after = _answers(new, first, last)
+        assert [name for name in before if before[name] != after[name]] == []
+        new.stop()
+    finally:
+        new.kill()
+    print(f"{len(signals) * ITEMS:,} items: started after {seconds:.1f} s, {len(before)} answers alike")  # noqa: T201

@@ -293,9 +293,7 @@ class RequestLog:
 
 
 def waiting_since_ns(folder: Path) -> int | None:
-    """When the oldest segment was created that a receiver left in a folder, in nanoseconds since 1970; None: it left
-    none.
-    """
+    """Return when the oldest segment in a folder was created, in nanoseconds since 1970; None if there is none."""
     return min(map(created_ns, RequestLog.look(folder).files()), default=None) if folder.exists() else None
 
 
