@@ -187,7 +187,8 @@ class Appender:
     async def _turn(self) -> Next:
         if not self._queue and not self._closing:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), self._due_in_s())
+                async with asyncio.timeout(self._due_in_s()):  # wait_for() makes a task each time
+                    await self._arrived.wait()
         if self._queue:
             await self._storing.room()
             await self._append(self._queue.take(limits.INGEST_BATCH_BYTES_MAX))

@@ -1,5 +1,6 @@
 """Gathers the rows of requests, of all signals, into the batch of INSERTs that a segment of the log becomes."""
 
+import functools
 import json
 import time
 from dataclasses import replace
@@ -14,6 +15,14 @@ from duoscope.receiver.signals import SIGNALS
 from duoscope.stores.clickhouse import CATALOGUES
 
 _NAMES: Final = {signal.kind: signal.name for signal in SIGNALS}
+
+
+@functools.cache
+def signal_of(table: str) -> Kind | None:
+    """The signal whose items alone a table has; None where there is none, as of the ledger."""
+    if table in CATALOGUES:
+        return None
+    return next((kind for kind in Kind if table in Decoder(kind).rows()), None)
 
 
 class Gathering:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,13 +14,16 @@ from duoscope.cli import run
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.decoder import Kind
 from duoscope.receiver.durability import sifting
+from duoscope.receiver.durability.batch import split_off, whole
+from duoscope.receiver.durability.inserter import Inserter
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.sifting import REFUSED
 from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.requests import Request
-from duoscope.receiver.signals import METRICS, TRACES
+from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.stores.clickhouse import RejectedByStoreError
 
 WAIT_S = 60
@@ -264,3 +268,48 @@ async def test_an_error_that_nobody_foresaw_is_counted_and_loses_nothing(  # noq
     assert [request.done.result().items for request in requests] == [SPANS] * len(requests)
     await has_what_was_sound(there, requests, principals)
     assert not [*(tmp_path / "log").glob("*.poison")]
+
+
+async def test_a_table_that_refuses_everything_holds_up_its_own_signal_alone(  # noqa: PLR0917
+    receiver, requests_of, refusing, there, principals, telemetry_store, otlp, tmp_path
+):
+    """Records of two tenants are refused one and all; spans of the same segment are stored, and counted."""
+
+    def records(_):
+        return otlp.logs("s", {"time_unix_nano": now_unix_nano(), "body": "x"}).SerializeToString()
+
+    async def counted():
+        readers = [telemetry_store.bind(who.scope) for who in principals]
+        sql = "SELECT (SELECT count() FROM @logs) AS logs, (SELECT sum(stored) FROM @usage_hourly) AS usage"
+        found = [(await reader.query(sql, name="test"))[0] for reader in readers]
+        return [sum(row[name] for row in found) for name in ("logs", "usage")]
+
+    folder = tmp_path / "log"
+    spans, logs = requests_of(3), requests_of(3, LOGS, records)
+    path, batch = left_behind(folder, [*spans, *logs])
+    # It was killed after the first of its INSERTs.
+    await Inserter(telemetry_store.ingest()).insert(replace(batch, inserts=batch.inserts[:1]))
+    async with refusing("logs_v3", "body != 'x'"), receiver() as made:
+        await is_done(folder)
+        assert await counted() == [0, 3 * SPANS]
+        await has_what_was_sound(there, spans, principals)
+        (aside,) = folder.glob("*.poison")
+        assert aside.stem != path.stem
+        (tmp_path / "ingest").symlink_to(folder)
+        assert await asyncio.to_thread(run, ["admin", "spool", "replay", aside.stem, "--data-dir", str(tmp_path)]) == 0
+        await made._storing._look()
+        made._storing._job.activate()
+        await is_done(folder)
+        assert await counted() == [0, 3 * SPANS], "they are refused once more"
+    assert await asyncio.to_thread(run, ["admin", "spool", "replay", aside.stem, "--data-dir", str(tmp_path)]) == 0
+    async with receiver():
+        await is_done(folder)
+    assert await counted() == [3, 3 * SPANS + 3]
+    assert [*folder.glob("*.poison")] == []
+
+
+def test_what_is_split_off_a_segment_keeps_the_tokens_of_its_items():
+    token = new_id().hex
+    aside = split_off(token, Kind.METRICS)
+    assert whole(aside) == whole(token) == token
+    assert len({aside, token, split_off(token, Kind.LOGS)}) == 3

@@ -2,8 +2,25 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Final
 
-from duoscope.receiver.decoder import Outcome
+from duoscope.receiver.decoder import Kind, Outcome
+from duoscope.stores.clickhouse import LEDGER, REJECTIONS
+
+_VERSION: Final = 12
+"""Where the version of a UUID is in its digits."""
+
+
+def split_off(token: str, kind: Kind) -> str:
+    """Return the token of the requests of one signal that are split off from a segment: it is made of the segment's, so
+    that `whole` finds that again.
+    """
+    return f"{token[:_VERSION]}{8 + kind:x}{token[_VERSION + 1 :]}"
+
+
+def whole(token: str) -> str:
+    """Return the token of the segment that a batch was split off from, or else its own."""
+    return f"{token[:_VERSION]}7{token[_VERSION + 1 :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +94,13 @@ class Batch:
         return next((insert for insert in self.inserts if insert.place == place), None)
 
     def token_of(self, insert: Insert) -> str:
-        """The token of an INSERT: the batch's, and a part more where one table gets several."""
-        return f"{self.token}-{insert.of}" if insert.of else self.token
+        """The token of an INSERT: the batch's, and a part more where one table gets several.
+
+        Items that were split off from a segment may be stored already, under its token; the ledger has none of them.
+        """
+        of_requests = insert.table in {LEDGER, REJECTIONS}
+        token = self.token if of_requests else whole(self.token)
+        return f"{token}-{insert.of}" if insert.of else token
 
     def received_ms(self) -> list[tuple[tuple[str, str], int]]:
         """Tenant and digest of each request, and when it was received, in milliseconds as in the ledger."""

@@ -139,5 +139,6 @@ class Inserter:
             _log.error("nothing can be tried out: %s", trouble.detail)
             rest = None
         if rest is None:
+            error.table = place[0]
             raise error
         return rest

@@ -16,7 +16,7 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,9 @@ import xxhash
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.decoder import Kind
 from duoscope.receiver.durability import landed_batches
-from duoscope.receiver.durability.batch import Batch, Part
+from duoscope.receiver.durability.batch import Batch, Part, split_off
 from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, heads, parts_of, read
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ GROWING: Final = ".growing"
 SEGMENT: Final = ".segment"
 POISON: Final = ".poison"
 _WHY: Final = ".why"
+_NEW: Final = ".new"
+"""A file that is written, and means nothing yet."""
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
 _BUFFERS_MAX: Final = 1000
 """Parts of one write; Linux takes 1024."""
@@ -218,6 +221,29 @@ class RequestLog:
             path.with_suffix(_WHY).write_text(why[:2000])
         return self._sync_as(path, POISON)
 
+    def split_off(self, path: Path, kind: Kind, why: str) -> bool:
+        """Set the requests of one signal aside in a file of their own, and leave the others of a segment.
+
+        Returns False, and changes nothing, if there are no others, or parts that cannot be read. If this is killed in
+        between, it can be repeated.
+        """
+        content = path.read_bytes()
+        if landed_batches.is_one(content):
+            return False
+        reading = Reading()
+        found = list(read(content, reading))
+        left = [record for record in found if record.kind is not kind]
+        if not left or reading.damaged:
+            return False
+        aside = path.with_name(split_off(path.stem, kind) + SEGMENT)
+        _write(aside, [record for record in found if record.kind is kind])
+        self.set_aside(aside, why)
+        rest = path.with_suffix(_NEW)
+        _write(rest, left)
+        rest.rename(path)
+        _sync_folder(self._folder)
+        return True
+
     def release(self, path: Path) -> Path:
         """Put a file that was set aside back on its way."""
         path.with_suffix(_WHY).unlink(missing_ok=True)
@@ -308,6 +334,13 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _write(path: Path, records: Iterable[Record]) -> None:
+    with path.open("wb") as file:
+        file.writelines((MAGIC, *(part for record in records for part in parts_of(record)), END))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -33,7 +33,7 @@ from duoscope.receiver.durability.known import KnownRequests
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.records import CorruptFileError, Record
 from duoscope.receiver.durability.request_log import RequestLog, created_ns, size_of
-from duoscope.receiver.gathering import Gathering
+from duoscope.receiver.gathering import Gathering, signal_of
 from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
@@ -327,6 +327,9 @@ class Storing:
             sealed.tell(None)
             return
         except RejectedByStoreError as error:
+            if await self._split(sealed, error):
+                await self._store(sealed)
+                return
             rows = sealed.batch
             await self._set_aside(sealed, str(error))
             sealed.tell(rows)
@@ -382,6 +385,16 @@ class Storing:
             raise RejectedByStoreError(None, f"other batches have {len(gone)} of its {len(batch.parts)} requests")
         records = [record for record in found if record.key not in sealed.elsewhere]
         return await asyncio.to_thread(_gather, sealed.path.stem, records)
+
+    async def _split(self, sealed: Sealed, error: RejectedByStoreError) -> bool:
+        """Set the requests of the signal aside for which a table refuses all, if there are others in the segment."""
+        kind = signal_of(error.table)
+        if kind is None or not await asyncio.to_thread(self._log.split_off, sealed.path, kind, str(error)):
+            return False
+        sealed.batch = None
+        _poison.inc()
+        _log.error("set the %s of segment %s aside: %s", kind.name.lower(), sealed.path.stem, error)
+        return True
 
     async def _set_aside(self, sealed: Sealed, why: str) -> None:
         """Make a segment that cannot be inserted durable, where an operator finds it."""

@@ -24,11 +24,17 @@ _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
 
 
 class RejectedByStoreError(Exception):
-    """ClickHouse can never accept these bytes; `code` is its error code. For internal use: never shown to a client."""
+    """ClickHouse can never accept these bytes. For internal use: never shown to a client.
+
+    Attributes:
+        code: its error code.
+        table: which refuses, where the caller says so.
+    """
 
     def __init__(self, code: int | None, text: str) -> None:
         super().__init__(text)
         self.code = code
+        self.table = ""
 
 
 def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
