@@ -57,6 +57,8 @@ FOUND = [
     ({"m": f"{ESC}[31mred{ESC}[0m", "n": ["错误\n日志", 7, "b\\n"]}, ["red", "错误", "日志", "误", "7"], ["31mred"]),
     (["x\ny", {"deep": "“q”"}], ["x", "y", "deep", "q"], ["ny"]),
     ('{"msg":"one\\ntwo C:\\\\new \\u001b[32mok\\u001b[0m"}', ["one", "two", "new", "ok", '"one\ntwo"'], []),
+    ('level=error msg="one\\ntwo" p=C:\\', ["one", "two", '"one\ntwo"'], []),
+    (' {"a":"x\\ny"}', ["x", "y"], []),
     ("C:\\new\\table", ["new", "table", '"C:\\\\new"'], ["ew", "able"]),
     ("plain Words_here it's 10.0.0.1", ["words", "here", "words_here", "it's", "10.0.0.1", '"\'s 10"'], ["word"]),
 ]  # fmt: skip
