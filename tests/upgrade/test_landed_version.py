@@ -89,7 +89,7 @@ def test_what_was_stored_acknowledged_and_set_up_is_there(landed, tmp_path, otlp
         {"n": 0},
         {"n": "1"},
         {"n": 2.5},
-        {"n": [3, None], "a.b": True},
+        {"n": [-3, None], "a.b": True},
         {"n": {"x": b"4"}, "": "", "odd name": -1},
     ]
     records = ({"time_unix_nano": now, "body": f"b{n}", "attributes": each} for n, each in enumerate(kinds))

@@ -36,9 +36,10 @@ class LogSearch(Struct, forbid_unknown_fields=True):
         Meta(
             max_length=QUERY_TEXT_CHARS_MAX,
             description="Words of the body, quoted phrases and field:value, joined by AND (implied), OR, NOT (or -) "
-            "and parentheses. Fields: service, severity, body, event, scope, trace_id, span_id; any other is an "
-            "attribute (of the record with `attributes.`, of the resource with `resource.`). Operators : = != > >= < "
-            "<=; * stands for any characters.",
+            "and parentheses. Fields: service, severity, severity_text, body, event, scope, trace_id, span_id; any "
+            "other is an attribute (of the record with `attributes.`, of the resource with `resource.`, of the scope "
+            "with `scope.`, in a structured body with `body.`), an element of a list, or `map.member`. Operators : = "
+            "!= > >= < <=; * stands for any characters.",
             examples=['service:checkout severity>=warn "connection refused" -http.route:/health*'],
         ),
     ] = ""
@@ -56,7 +57,8 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
         Meta(
             max_length=QUERY_TEXT_CHARS_MAX,
             description="As for logs, about one span; words are parts of its name. Fields: service, name, kind, "
-            "status, status_message, duration (with a unit: 100ms), event, scope, trace_id, span_id, parent_span_id.",
+            "status, status_message, duration (with a unit: 100ms), event, scope, trace_id, span_id, parent_span_id; "
+            "`event.x` and `link.x` are attributes of events and links.",
             examples=["service:checkout status:error duration>100ms"],
         ),
     ] = ""

@@ -149,7 +149,10 @@ def _to_peers(peer: str, *, linked: bool) -> str:
     here = callers.replace("{times}", TimeRange.CONDITION) + f" AND ({_CALLS_OUT} OR span_kind = 'consumer')"
     above = callers.replace("{times}", _AROUND) + f" AND {_CALLS_OUT}"
     around = f"FROM @traces WHERE {_AROUND} AND {_SAMPLE}"
-    received = f"AND (caller.trace_id, caller.span_id) NOT IN (SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_AROUND})"
+    received = f"""AND (caller.trace_id, caller.span_id) NOT IN (
+            SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_AROUND} AND span_kind = 'consumer')
+        AND (caller.span_kind != 'producer' OR (caller.trace_id, caller.span_id) NOT IN (
+            SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_AROUND}))"""
     return f"""
 SELECT if(caller.span_kind = 'consumer', caller.peer, toString(caller.service_name)) AS from_service,
     if(caller.span_kind = 'consumer', toString(caller.service_name), caller.peer) AS to_service,
@@ -159,12 +162,14 @@ LEFT ANY JOIN (
     SELECT trace_id, parent_span_id, groupUniqArray(toString(service_name)) AS services, countIf({_SERVES}) AS served
     {around} AND parent_span_id != {_NO_SPAN} GROUP BY trace_id, parent_span_id
 ) AS child ON caller.trace_id = child.trace_id AND caller.span_id = child.parent_span_id
-LEFT ANY JOIN (SELECT * FROM ({above}) WHERE peer != '') AS above
-    ON caller.trace_id = above.trace_id AND caller.parent_span_id = above.span_id
+LEFT ANY JOIN (
+    SELECT trace_id, span_id, groupUniqArray(toString(service_name)) AS services
+    FROM ({above}) WHERE peer != '' GROUP BY trace_id, span_id
+) AS above ON caller.trace_id = above.trace_id AND caller.parent_span_id = above.span_id
 WHERE caller.peer != '' AND from_service != to_service
     AND if(caller.span_kind = 'consumer', caller.peer_broker != '' AND caller.is_first,
         child.served = 0 AND child.services IN ([], [toString(caller.service_name)])
-        AND (above.peer = '' OR above.service_name != caller.service_name)
+        AND NOT has(above.services, caller.service_name)
         AND (caller.trace_id, caller.span_id) NOT IN (SELECT trace_id, span_id {around} AND {_SERVES})
         AND (caller.trace_id, caller.span_id) NOT IN (
             SELECT trace_id, parent_span_id {around} AND {_CALLS_OUT} AND (trace_id, span_id) IN (

@@ -58,16 +58,25 @@ def mapped(stored, otlp):
 
 def _by_hand(spans):
     """The same, counted one span at a time."""
-    named = defaultdict(list)
+    named, below = defaultdict(list), defaultdict(list)
     for span in spans:
         named[span["trace"], span["id"]].append(span)
+        below[span["trace"], span["parent"]].append(span)
+    linking = [(linked, span["kind"]) for span in spans for linked in span["links"]]
     calls = defaultdict(list)
     for span in spans:
         if not 0 <= span["at"] < 3600 * 10**9:
             continue
-        caller = _caller(span, named)
-        if caller is not None and caller != span["service"]:
+        for caller in {_caller(span, named)} - {None}:
             calls[caller, span["service"]].append(span)
+        for caller in _linked_callers(span, named):
+            calls[caller, span["service"]].append(span)
+        peer = span["attributes"].get("peer.service") or span["attributes"].get("messaging.system")
+        if peer and _is_unanswered(span, named, below, linking):
+            calls[span["service"], peer].append(span)
+        elif span["kind"] == CONSUMER and peer == "kafka" and not span["links"] and not span["parent"]:
+            calls[peer, span["service"]].append(span)
+    calls = {(caller, callee): found for (caller, callee), found in calls.items() if caller != callee}
     return {edge: _figures(found) for edge, found in calls.items()}
 
 
@@ -82,6 +91,33 @@ def _caller(span, named):
     if span["service"] in {s["service"] for s in parents}:
         return span["service"]
     return min(parents, key=lambda s: (s["kind"] not in SERVING, *order(s)))["service"]
+
+
+def _linked_callers(span, named):
+    parents = {s["service"] for s in named.get((span["trace"], span["parent"]), [])}
+    callers = set()
+    for linked in span["links"]:
+        messages = named.get(linked, [])
+        if messages and (span["kind"] == CONSUMER or PRODUCER in {m["kind"] for m in messages}):
+            callers.add(min(messages, key=lambda m: (m["kind"] not in CALLING, m["at"], m["service"]))["service"])
+    return callers - parents
+
+
+def _is_unanswered(span, named, below, linking):
+    place = span["trace"], span["id"]
+    children = below[place]
+    above = named.get((span["trace"], span["parent"]), []) if span["parent"] else []
+    attempts = [child for child in children if child["kind"] in CALLING]
+    return (
+        span["kind"] in CALLING
+        and {child["service"] for child in children} <= {span["service"]}
+        and not any(child["kind"] in SERVING for child in children)
+        and not any(s["kind"] in SERVING for attempt in attempts for s in below[span["trace"], attempt["id"]])
+        and not any(s["kind"] in SERVING for s in named[place])
+        and not any(s["kind"] in CALLING and s["attributes"] and s["service"] == span["service"] for s in above)
+        and not any(linked == place and CONSUMER in {kind, span["kind"]} for linked, kind in linking)
+        and not any(linked == place and span["kind"] == PRODUCER for linked, _ in linking)
+    )
 
 
 def _figures(spans):
@@ -210,10 +246,15 @@ async def test_random_traces_are_counted_as_by_hand(mapped, seed):
             shares = own and chance.random() < 0.15
             spans_id = chance.choice(own)["id"] if shares else number
             parent = chance.choice([None, 0, 99, *(s["id"] for s in own), *(s["id"] for s in own[-3:])])
+            links, named = (), {}
+            if seed % 2:
+                linked = {(chance.randint(1, 40), chance.randint(1, 12)) for _ in range(chance.choice([0, 0, 0, 1, 3]))}
+                links, named = tuple(linked), chance.choice([{}, {}, {"peer__service": "b"}, {"peer__service": "x"},
+                                                             {"messaging__system": "kafka"}])  # fmt: skip
             own.append(
                 _span(chance.choice("abcde"), spans_id, parent or None, chance.choice([0, INTERNAL, SERVER, CLIENT,
-                      PRODUCER, CONSUMER]), trace=trace, at=chance.randint(0, 3) * 10 ** chance.randint(0, 9),
-                      took=chance.randint(0, 10**9), status=chance.choice([0, 1, ERROR]))
+                      PRODUCER, CONSUMER]), trace=trace, at=chance.randint(0, 3) * 10 ** chance.randint(0, 9) + number,
+                      took=chance.randint(0, 10**9), status=chance.choice([0, 1, ERROR]), links=links, **named)
             )  # fmt: skip
         spans += own
     assert await mapped(spans) == _by_hand(spans)
