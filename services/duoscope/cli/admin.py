@@ -309,7 +309,7 @@ def revoke_api_key(settings: Settings, key_id: str, reason: str) -> None:
 @json_option
 def reset_password(settings: Settings, email: str, **options: Any) -> None:
     """Set a new password for a user."""
-    from duoscope.identity.operators import administration
+    from duoscope.identity.operators import administration, bootstrap
 
     as_json = options.pop("as_json")
     password, expires_at = _password(**options)
@@ -319,6 +319,7 @@ def reset_password(settings: Settings, email: str, **options: Any) -> None:
             store, hasher, email=email, password=password, password_expires_at=expires_at, rules=_rules(settings)
         ),
     )
+    bootstrap.forget_password(settings.data_dir, email)
     if as_json:
         output.emit_json({"email": email, **_told(password, expires_at)})
         return

@@ -151,3 +151,14 @@ async def test_only_a_trial_begins_without_a_second_factor(metadata_store, hashe
     assert json.loads(await owner.fetchval("SELECT settings FROM organizations")) == {"mfa_required": not is_trial}
     # And takes telemetry from any page at once.
     assert await owner.fetchval("SELECT allowed_origins FROM api_keys") == (["*"] if is_trial else [])
+
+
+async def test_a_password_that_was_replaced_leaves_the_file(metadata_store, hasher, tmp_path):
+    module.forget_password(tmp_path, "admin@duoscope.local")
+    first = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
+    written = json.loads(first.path.read_text())
+    module.forget_password(tmp_path, "another@example.com")
+    assert json.loads(first.path.read_text()) == written
+    module.forget_password(tmp_path, written["admin_email"])
+    assert json.loads(first.path.read_text()) == written | {"admin_password": "", "admin_password_expires_at": ""}
+    assert stat.S_IMODE(first.path.stat().st_mode) == 0o600

@@ -195,6 +195,14 @@ async def _with_password(
     return found
 
 
+def forget_password(data_dir: Path, email: str) -> None:
+    """Leave the password of the first start out of its file, because that user has another one now."""
+    path = data_dir / CREDENTIALS_FILE
+    known = _read(path)
+    if known is not None and known.admin_password and known.admin_email == email:
+        _replace(path, replace(known, admin_password="", admin_password_expires_at=""))
+
+
 def _shown(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%MZ")
 
