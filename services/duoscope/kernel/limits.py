@@ -260,6 +260,9 @@ LIST_LIMIT_MAX: Final = 200
 QUERY_TEXT_CHARS_MAX: Final = 8192
 """Length of a search text."""
 
+QUERY_CONDITION_CHARS_MAX: Final = 120_000
+"""Length of its conditions in SQL, which a statement may have twice: ClickHouse takes 262,144 bytes."""
+
 PROMQL_NESTING_MAX: Final = 100
 PROMQL_CHAINED_MAX: Final = 500
 """Nested brackets, and operators, of one PromQL expression: its parser is recursive, and above about 4,000 of either

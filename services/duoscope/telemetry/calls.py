@@ -85,6 +85,8 @@ _DESTINATIONS: Final = ("messaging.destination.name", "messaging.destination")
 _ADDRESSES: Final = ("server.address", "net.peer.name", "http.host", "net.peer.ip", "network.peer.address")
 _REMOTE_SERVICES: Final = ("rpc.service", "faas.invoked_name")
 _ADDRESSED: Final = ("url.full", "http.url")
+_PEER_BYTES_MAX: Final = 256
+"""Of the name of what sends no telemetry, so much is shown."""
 PEER_ATTRIBUTES: Final = (
     *_PEER_SERVICES, *_DATABASES, *_BROKERS, *_ADDRESSES, *_NAMESPACES, *_DESTINATIONS, *_REMOTE_SERVICES, *_ADDRESSED,
 )  # fmt: skip
@@ -137,7 +139,8 @@ def _peer(attributes: frozenset[str]) -> Condition:
             peer_broker != '', concat(peer_broker, if(peer_destination = '', '', concat('/', peer_destination))),
             peer_address != '', peer_address,
             peer_url != '', domain(peer_url),
-            peer_remote) AS peer"""
+            peer_remote) AS whole_peer,
+        toValidUTF8(substring(whole_peer, 1, {_PEER_BYTES_MAX})) AS peer"""
     return printed(Predicate(columns, tuple(values)))
 
 

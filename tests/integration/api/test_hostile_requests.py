@@ -229,3 +229,32 @@ async def test_a_body_is_taken_as_the_document_says_and_nothing_is_converted(api
     for path, field, value, rest in wrong:
         answer = await api.client.post(path, headers=headers, json=rest | {field: value})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field), (path, field, value)
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "k:1e-99999999999999999999",
+        "k:0e99999999999999999999",
+        '"a\nb":1',
+        '"a\nb":*',
+        '"body.a\nb">1',
+        '"\n":*',
+        'event."x\ny":1',
+        'event."x\ny":*',
+        'scope."x\ny":*',
+        '"a\\\nb"',
+    ],
+)
+async def test_queries_with_what_numbers_and_names_may_have(api, new_scope, path, query):
+    answer = await api.client.post(path, headers=await api.headers(new_scope()), json={"query": query})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+@pytest.mark.parametrize("query", [" OR ".join(f"attributes.a{n}:1" for n in range(100)), "*a" * 4000 + "*"])
+async def test_queries_that_are_too_long_for_the_store(api, new_scope, path, query):
+    answer = await api.client.post(path, headers=await api.headers(new_scope()), json={"query": query})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query"), answer.text
+    assert "fewer" in answer.json()["detail"]

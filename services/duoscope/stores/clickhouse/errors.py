@@ -23,6 +23,10 @@ _TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
 """Too many rows, too slow, too much memory, too many bytes: a read exceeded its own limits."""
 
 
+_TOO_LONG: Final = "Max query size exceeded"
+"""Has the code of a syntax error."""
+
+
 class RejectedByStoreError(Exception):
     """ClickHouse can never accept these bytes. For internal use: never shown to a client.
 
@@ -54,6 +58,12 @@ def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
         raise _away(str(error)) from error
     except ClickHouseError as error:
         code = error.code or _code_in(str(error))
+        if not reject and _TOO_LONG in str(error):
+            raise invalid(
+                "The query is too long, written out for the store: use fewer conditions.",
+                code="query-too-expensive",
+                detail=str(error)[-500:],
+            ) from error
         if not reject and code in _TOO_EXPENSIVE_CODES:
             raise _too_expensive(str(error)) from error
         if code is None or (code in _RETRYABLE_CODES and _TOO_MANY_PARTITIONS not in str(error)):

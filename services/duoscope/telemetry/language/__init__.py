@@ -6,6 +6,8 @@ every value from the user is a bound parameter. docs/search.md describes the lan
 
 from collections.abc import Iterator
 
+from duoscope.kernel.errors import invalid
+from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
 from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, printed
@@ -19,13 +21,24 @@ def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condit
     Args:
         text: the query.
         signal: what is searched.
-        or_text: whether a term such as `name=value` also matches that text in the body.
+        or_text: whether a term such as `name=value` also matches that text in the body, if that is not too long.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`: the position in the text, what was found, what to write instead.
     """
     tree = parse(text)
-    return None if tree is None else printed(resolve(tree, signal, or_text=or_text))
+    if tree is None:
+        return None
+    condition = printed(resolve(tree, signal, or_text=or_text))
+    if len(condition.sql) > QUERY_CONDITION_CHARS_MAX and or_text:
+        return compile_query(text, signal)
+    if len(condition.sql) > QUERY_CONDITION_CHARS_MAX:
+        raise invalid(
+            "The query is too long: written out for the store, its conditions have more than "
+            f"{QUERY_CONDITION_CHARS_MAX:,} characters. Use fewer conditions, or fewer `*` in one pattern.",
+            code="invalid-query",
+        )
+    return condition
 
 
 def fields_of(text: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from duoscope.telemetry.language.tree import And, AttributeColumn, Or, Predicate, Tree
@@ -43,6 +43,8 @@ Places: TypeAlias = tuple[Place, ...]
 
 _COLUMN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
 """The names that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
+_BETWEEN_NAMES: Final = "\n"
+"""Divides the names of a path."""
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SPELLED_OTHERWISE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 """Characters that JSON may spell in several ways."""
@@ -160,6 +162,8 @@ def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: b
 
     Items are pieces of JSON. Nothing is parsed where the text has none of the names.
     """
+    if _BETWEEN_NAMES in key:  # such a name is found where it is whole
+        return Predicate("0", ())
     is_list = places[0].is_list
     paths = _paths(key)
     # What the attribute is by itself is looked at where it is, except in lists; here it is a list, or a map on the way.
@@ -224,7 +228,10 @@ def _numbers(value: str) -> tuple[int | None, float | None]:
         return None, None
     if abs(number) > _INT64.stop:
         return None, number
-    exact = Decimal(value)
+    try:
+        exact = Decimal(value)
+    except InvalidOperation:  # an exponent beyond all bounds, of a number next to nothing
+        return None, number
     is_whole = exact == exact.to_integral_value() and int(exact) in _INT64
     return int(exact) if is_whole else None, number
 

@@ -21,10 +21,10 @@ DEPTH_MAX: Final = 32
 _SPACE = re.compile(r"\s*")
 # Beyond ASCII a name may contain any characters except white space.
 _FIELD = re.compile(
-    r"""((?:[A-Za-z_@]|[^\x00-\x7f\s])(?:[\w.@/$\[\]-]|[^\x00-\x7f\s])*|"(?:[^"\\]|\\.)+")(!=|>=|<=|[:=><])"""
+    r"""((?:[A-Za-z_@]|[^\x00-\x7f\s])(?:[\w.@/$\[\]-]|[^\x00-\x7f\s])*|"(?:[^"\\]|(?s:\\.))+")(!=|>=|<=|[:=><])"""
 )
 _ADDRESS = re.compile(r"[^\s()\":]+://")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_QUOTED = re.compile(r'"((?:[^"\\]|(?s:\\.))*)"')
 _BARE = re.compile(r'[^\s()"]+')
 _KEYWORD = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
 
