@@ -1,11 +1,11 @@
 -- Words of bodies by Unicode's rules (docs/adr/0027). `body_words` has the tokens of bodies that the index of bodies would misread: beyond
--- ASCII, with colours of terminals, or JSON with escapes. Of all others it is empty, and costs nothing. Text that only looks like JSON may
--- have backslashes of its own: it has the words of both readings. `telemetry/language/words.py` has the same functions for queries.
+-- ASCII, with colours of terminals, or with escapes within quotes, as JSON and logfmt have them. Of all others it is empty, and costs nothing.
+-- Text may have backslashes of its own: it has the words of both readings. `telemetry/language/words.py` has the same functions for queries.
 ALTER TABLE logs_v3
     ADD COLUMN IF NOT EXISTS body_words String MATERIALIZED
         replaceRegexpAll(replaceRegexpAll(normalizeUTF8NFKCCasefold(replaceRegexpAll(
             multiIf(
-                position(if(isValidASCII(body) AND position(body, '\x1B') = 0 AND (position(body, '\\') = 0 OR NOT (startsWith(body, '{') OR startsWith(body, '['))), '', body) AS marked_body, '\\') = 0 OR NOT (startsWith(marked_body, '{') OR startsWith(marked_body, '[')), marked_body,
+                position(if(isValidASCII(body) AND position(body, '\x1B') = 0 AND (position(body, '\\') = 0 OR position(body, '"') = 0), '', body) AS marked_body, '\\') = 0 OR position(marked_body, '"') = 0, marked_body,
                 body_kind IN ('array_value', 'kvlist_value'), replaceAll(replaceRegexpAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(marked_body, '\\\\', '\x01'), '\\"', '"'), '\\/', '/'), '\\n', '\n'), '\\t', '\t'), '\\r', '\r'), '\\b', ' '), '\\f', ' '), '\\u001b', '\x1B'), '\\u001B', '\x1B'), '\\\\u00[0-9a-fA-F]{2}', ' '), '\x01', '\\') AS unescaped_body,
                 concat(marked_body, '\n', unescaped_body)),
             '(?:\\x1B\\[|\\x{9B})[0-?]*[ -/]*[@-~]|\\x1B\\][^\\x07\\x1B]*(?:\\x07|\\x1B\\\\)?|\\x1B[ -/]*[0-~]', '')), '[\\p{P}\\p{S}\\p{Z}\\p{Cc}\\p{Cf}\\p{Co}\\p{Me}\\x{1F300}-\\x{1FAFF}]+', ' '), '[\\p{Han}\\p{Hiragana}\\p{Katakana}\\p{Bopomofo}\\p{Yi}\\p{Thai}\\p{Lao}\\p{Khmer}\\p{Myanmar}\\p{Tibetan}\\p{Javanese}\\p{Balinese}\\p{Tai_Le}\\p{New_Tai_Lue}\\p{Tai_Tham}\\p{Tai_Viet}\\p{Ahom}\\x{3006}\\x{303C}\\x{30FC}]', ' \\0 ') CODEC(ZSTD(1)) AFTER body_kind;
@@ -23,7 +23,7 @@ WITH toJSONString(stored.log_attributes_typed) AS typed_json,
     replaceAll(replaceRegexpAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(stored.body, '\\\\', '\x01'), '\\"', '"'), '\\/', '/'), '\\n', '\n'), '\\t', '\t'), '\\r', '\r'), '\\b', ' '), '\\f', ' '), '\\u001b', '\x1B'), '\\u001B', '\x1B'), '\\\\u00[0-9a-fA-F]{2}', ' '), '\x01', '\\') AS unescaped_body,
     replaceRegexpAll(
         multiIf(
-            position(stored.body, '\\') = 0 OR NOT (startsWith(stored.body, '{') OR startsWith(stored.body, '[')), stored.body,
+            position(stored.body, '\\') = 0 OR position(stored.body, '"') = 0, stored.body,
             stored.body_kind IN ('array_value', 'kvlist_value'), unescaped_body,
             concat(stored.body, '\n', unescaped_body)),
         '(?:\\x1B\\[|\\x{9B})[0-?]*[ -/]*[@-~]|\\x1B\\][^\\x07\\x1B]*(?:\\x07|\\x1B\\\\)?|\\x1B[ -/]*[0-~]', '') AS bare_body
@@ -87,7 +87,7 @@ WITH toJSONString(stored.log_attributes_typed) AS typed_json,
     replaceAll(replaceRegexpAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(stored.body, '\\\\', '\x01'), '\\"', '"'), '\\/', '/'), '\\n', '\n'), '\\t', '\t'), '\\r', '\r'), '\\b', ' '), '\\f', ' '), '\\u001b', '\x1B'), '\\u001B', '\x1B'), '\\\\u00[0-9a-fA-F]{2}', ' '), '\x01', '\\') AS unescaped_body,
     replaceRegexpAll(
         multiIf(
-            position(stored.body, '\\') = 0 OR NOT (startsWith(stored.body, '{') OR startsWith(stored.body, '[')), stored.body,
+            position(stored.body, '\\') = 0 OR position(stored.body, '"') = 0, stored.body,
             stored.body_kind IN ('array_value', 'kvlist_value'), unescaped_body,
             concat(stored.body, '\n', unescaped_body)),
         '(?:\\x1B\\[|\\x{9B})[0-?]*[ -/]*[@-~]|\\x1B\\][^\\x07\\x1B]*(?:\\x07|\\x1B\\\\)?|\\x1B[ -/]*[0-~]', '') AS bare_body

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from duoscope.stores.embedded import EmbeddedPostgres
 from support.up import free_ports
@@ -19,6 +20,7 @@ START_S = 240
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
 THOROUGH = ROUNDS > 10
 """Whether this is `make faults`; a short form of it is part of the suite."""
+only_thorough = pytest.mark.skipif(not THOROUGH, reason="takes long: a part of `make faults`")
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
 

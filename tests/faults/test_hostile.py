@@ -11,14 +11,13 @@ import auditing
 import grpc
 import harness
 import httpx
-import pytest
 from backports import zstd
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.receiver.signals import LOGS, SIGNALS
 from support.up import free_ports
 
-pytestmark = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
+pytestmark = harness.only_thorough
 
 FLOW = 20
 MIB = 1 << 20

@@ -59,10 +59,7 @@ def _power_cut(up, disk, keeps=0.0):
     up.start()
 
 
-only_thorough = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
-
-
-@pytest.mark.parametrize("keeps", [0.0, pytest.param(0.5, marks=only_thorough)])
+@pytest.mark.parametrize("keeps", [0.0, pytest.param(0.5, marks=harness.only_thorough)])
 def test_the_power_goes(over_a_disk, load, audit, say, keeps):
     rounds = 20 if harness.THOROUGH else 1
     with over_a_disk() as (up, disk, tenant):
@@ -79,7 +76,7 @@ def test_the_power_goes(over_a_disk, load, audit, say, keeps):
         assert sending.books.rejected == set(), sending.books.unexpected
 
 
-@pytest.mark.parametrize("power", [pytest.param(False, marks=only_thorough), True])
+@pytest.mark.parametrize("power", [pytest.param(False, marks=harness.only_thorough), True])
 def test_a_segment_was_inserted_and_not_removed(over_a_disk, load, audit, power):
     """The tokens of its INSERTs are not synced yet: a power cut takes them, and a kill does not."""
     with over_a_disk() as (up, disk, tenant):
@@ -101,7 +98,7 @@ def test_a_segment_was_inserted_and_not_removed(over_a_disk, load, audit, power)
         audit(f"{how} after the INSERTs of a segment, before it goes", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_syncs_fail_and_take_long(over_a_disk, load, audit):
     with over_a_disk() as (up, disk, tenant):
         with load(tenant, [up], patience_s=120) as sending:

@@ -18,8 +18,6 @@ from duoscope.receiver.signals import LOGS, METRICS, TRACES
 FLOW = 15
 """Requests that must get through before and after a fault."""
 
-only_thorough = pytest.mark.skipif(not harness.THOROUGH, reason="takes long: a part of `make faults`")
-
 
 def test_without_a_fault(deployment, tenant, load, audit):
     with load(tenant, duplicates=0.3) as sending:
@@ -63,7 +61,7 @@ def test_inserts_outlive_their_receiver(deployment, tenant, load, audit, thoroug
     audit("INSERTs that outlive the receiver that sent them", tenant, sending.books, rounds)
 
 
-@only_thorough
+@harness.only_thorough
 def test_a_receiver_stops_answering(deployment, tenant, load, audit):
     stopped = deployment.receivers[0]
     with load(tenant) as sending:
@@ -77,7 +75,7 @@ def test_a_receiver_stops_answering(deployment, tenant, load, audit):
     audit("SIGSTOP of one of two receivers, 20 s", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_the_store_stops_answering(deployment, tenant, load, audit):
     with load(tenant) as sending:
         sending.wait_for(FLOW)
@@ -105,7 +103,7 @@ def test_the_store_dies_and_receivers_with_it(deployment, tenant, load, audit):
     audit("death of the store, then of the receivers", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_the_store_is_slow(deployment, tenant, load, audit):
     deployment.fault(slow_s=1.5)
     try:
@@ -117,7 +115,7 @@ def test_the_store_is_slow(deployment, tenant, load, audit):
     audit("a store that takes 1.5 s a query", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_the_ledger_answers_late(deployment, tenant, load, audit):
     """Later than the receiver waits for it; and what was sent is sent again after the receiver has forgotten it."""
     receiver = deployment.receivers[0]
@@ -134,7 +132,7 @@ def test_the_ledger_answers_late(deployment, tenant, load, audit):
     audit("a ledger that takes 6 s to answer, all sent again", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 async def test_postgresql_is_away(deployment, postgres, tenant, load, audit):
     """Known keys go on working, also at a receiver that starts meanwhile: it writes them down twice a minute."""
     receiver = deployment.receivers[0]
@@ -156,7 +154,7 @@ async def test_postgresql_is_away(deployment, postgres, tenant, load, audit):
     audit("PostgreSQL away, the receiver killed meanwhile, PostgreSQL back", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_the_disk_of_the_store_is_full(postgres, load, audit, small_disk, tmp_path):
     deployment = harness.Deployment(tmp_path, postgres, 1)
     disk = small_disk(480)
@@ -246,7 +244,7 @@ def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):
     audit("INSERTs that commit and whose answer is lost", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_answers_of_receivers_get_lost(deployment, tenant, load, audit, monkeypatch):
     """The client hangs up before it hears, and sends again to the other receiver."""
     monkeypatch.setattr(senders.Wire, "TIMEOUT_S", 0.15)
@@ -272,7 +270,7 @@ def test_a_key_is_revoked(deployment, tenant, load, audit):
     audit("a key revoked in mid-stream", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_two_tenants_with_the_same_names(deployment, load, audit):
     first, second = deployment.tenant("same-a"), deployment.tenant("same-b")
     with load(first, senders=2) as one, load(second, senders=2) as two:
@@ -288,7 +286,7 @@ def test_two_tenants_with_the_same_names(deployment, load, audit):
     audit("two tenants, a receiver killed: the second", second, two.books)
 
 
-@only_thorough
+@harness.only_thorough
 @pytest.mark.parametrize("flipped", ["request", "head"])
 def test_a_segment_is_damaged(deployment, tenant, load, audit, flipped):
     """What cannot be read is set aside and the rest stored; mended by hand and replayed, everything is there."""
@@ -324,7 +322,7 @@ def test_a_segment_is_damaged(deployment, tenant, load, audit, flipped):
     audit(f"a byte flipped in the {flipped} of a segment, another torn; mended", tenant, sending.books)
 
 
-@only_thorough
+@harness.only_thorough
 def test_readiness_says_that_it_is_spooling(deployment, tenant, load, audit):
     receiver = deployment.receivers[0]
     with load(tenant, [receiver]) as sending:

@@ -16,7 +16,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Kind
 from duoscope.receiver.durability import sifting
-from duoscope.receiver.durability.batch import split_off, whole
+from duoscope.receiver.durability.batch import split_token, whole_token
 from duoscope.receiver.durability.inserter import Inserter
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.durability.sifting import REFUSED
@@ -310,6 +310,6 @@ async def test_a_table_that_refuses_everything_holds_up_its_own_signal_alone(  #
 
 def test_what_is_split_off_a_segment_keeps_the_tokens_of_its_items():
     token = new_id().hex
-    aside = split_off(token, Kind.METRICS)
-    assert whole(aside) == whole(token) == token
-    assert len({aside, token, split_off(token, Kind.LOGS)}) == 3
+    aside = split_token(token, Kind.METRICS)
+    assert whole_token(aside) == whole_token(token) == token
+    assert len({aside, token, split_token(token, Kind.LOGS)}) == 3

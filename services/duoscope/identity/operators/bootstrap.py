@@ -8,6 +8,7 @@ The admin's password expires after a day. In a trial, where whoever starts duosc
 a new one if nobody has set their own by then.
 """
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
@@ -196,11 +197,15 @@ async def _with_password(
 
 
 def forget_password(data_dir: Path, email: str) -> None:
-    """Leave the password of the first start out of its file, because that user has another one now."""
+    """Leave the password of the first start out of its file, because that user has another one now.
+
+    A file that the caller may not read or write stays as it is: the next start does the same.
+    """
     path = data_dir / CREDENTIALS_FILE
-    known = _read(path)
-    if known is not None and known.admin_password and known.admin_email == email:
-        _replace(path, replace(known, admin_password="", admin_password_expires_at=""))
+    with contextlib.suppress(OSError):
+        known = _read(path)
+        if known is not None and known.admin_password and known.admin_email == email:
+            _replace(path, replace(known, admin_password="", admin_password_expires_at=""))
 
 
 def _shown(moment: datetime) -> str:

@@ -11,14 +11,14 @@ _VERSION: Final = 12
 """Where the version of a UUID is in its digits."""
 
 
-def split_off(token: str, kind: Kind) -> str:
+def split_token(token: str, kind: Kind) -> str:
     """Return the token of the requests of one signal that are split off from a segment: it is made of the segment's, so
-    that `whole` finds that again.
+    that `whole_token` finds that again.
     """
     return f"{token[:_VERSION]}{8 + kind:x}{token[_VERSION + 1 :]}"
 
 
-def whole(token: str) -> str:
+def whole_token(token: str) -> str:
     """Return the token of the segment that a batch was split off from, or else its own."""
     return f"{token[:_VERSION]}7{token[_VERSION + 1 :]}"
 
@@ -99,7 +99,7 @@ class Batch:
         Items that were split off from a segment may be stored already, under its token; the ledger has none of them.
         """
         of_requests = insert.table in {LEDGER, REJECTIONS}
-        token = self.token if of_requests else whole(self.token)
+        token = self.token if of_requests else whole_token(self.token)
         return f"{token}-{insert.of}" if insert.of else token
 
     def received_ms(self) -> list[tuple[tuple[str, str], int]]:

@@ -30,7 +30,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Kind
 from duoscope.receiver.durability import landed_batches
-from duoscope.receiver.durability.batch import Batch, Part, split_off
+from duoscope.receiver.durability.batch import Batch, Part, split_token
 from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, heads, parts_of, read
 
 _log = logging.getLogger(__name__)
@@ -235,10 +235,10 @@ class RequestLog:
         left = [record for record in found if record.kind is not kind]
         if not left or reading.damaged:
             return False
-        aside = path.with_name(split_off(path.stem, kind) + SEGMENT)
+        # Neither is found under this suffix before it is whole.
+        aside, rest = path.with_name(split_token(path.stem, kind) + _NEW), path.with_suffix(_NEW)
         _write(aside, [record for record in found if record.kind is kind])
         self.set_aside(aside, why)
-        rest = path.with_suffix(_NEW)
         _write(rest, left)
         rest.rename(path)
         _sync_folder(self._folder)

@@ -30,9 +30,9 @@ def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condit
     if tree is None:
         return None
     condition = printed(resolve(tree, signal, or_text=or_text))
-    if len(condition.sql) > QUERY_CONDITION_CHARS_MAX and or_text:
-        return compile_query(text, signal)
     if len(condition.sql) > QUERY_CONDITION_CHARS_MAX:
+        if or_text:
+            return compile_query(text, signal)
         raise invalid(
             "The query is too long: written out for the store, its conditions have more than "
             f"{QUERY_CONDITION_CHARS_MAX:,} characters. Use fewer conditions, or fewer `*` in one pattern.",
