@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from duoscope.telemetry.language.tree import And, AttributeColumn, Or, Predicate, Tree
+from duoscope.telemetry.language.tree import And, AttributeColumn, Bound, Or, Predicate, Tree
 
 Resolved = Tree[Predicate]
 
@@ -43,8 +43,6 @@ Places: TypeAlias = tuple[Place, ...]
 
 _COLUMN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
 """The names that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
-_BETWEEN_NAMES: Final = "\n"
-"""Divides the names of a path."""
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SPELLED_OTHERWISE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 """Characters that JSON may spell in several ways."""
@@ -120,7 +118,12 @@ def _of(
     objects = tuple(place for place in places if not place.is_list)
     conditions = [condition for place in objects for condition in by_itself(place)]
     groups = (objects, tuple(place for place in places if place.is_list)) if of_item else ()
-    conditions += [_in_parts(group, key, of_item, elements=elements) for group in groups if group]
+    # What has no point in its name is a member of nothing.
+    conditions += [
+        _in_parts(group, key, of_item, elements=elements)
+        for group in groups
+        if group and (elements or group[0].is_list or "." in key)
+    ]
     return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
 
 
@@ -162,30 +165,18 @@ def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: b
 
     Items are pieces of JSON. Nothing is parsed where the text has none of the names.
     """
-    if _BETWEEN_NAMES in key:  # such a name is found where it is whole
-        return Predicate("0", ())
     is_list = places[0].is_list
     paths = _paths(key)
     # What the attribute is by itself is looked at where it is, except in lists; here it is a list, or a map on the way.
-    firsts = dict.fromkeys(path.partition("\n")[0] for path in paths)
+    firsts = dict.fromkeys(path[0] for path in paths)
     ends = (":",) if is_list else (":{", ":[")
     spelled = [json.dumps(name, ensure_ascii=False) + end for name in firsts for end in ends]
     if not is_list:
         spelled.remove(json.dumps(key, ensure_ascii=False) + ":{")
-    objects = ", ".join(f"CAST({place.text}, 'String')" for place in places)
-    start = places[0].text if is_list else f"[{objects}]"
-    found = (
-        "arrayFlatten(arrayMap(path -> arrayFold((found, name) -> arrayFlatten(arrayMap(item -> "
-        "if(JSONType(item) = 'Array', arrayMap(element -> JSONExtractRaw(element, name), JSONExtractArrayRaw(item)), "
-        f"[JSONExtractRaw(item, name)]), found)), splitByChar('\\n', path), {start}), {{}}))"
-    )
-    if elements:
-        found = (
-            f"arrayFlatten(arrayMap(item -> if(JSONType(item) = 'Array', JSONExtractArrayRaw(item), [item]), {found}))"
-        )
+    found, where = _parts(places, key, paths, elements=elements)
     holds = " OR ".join(condition.sql for condition in of_item)
     values = tuple(value for condition in of_item for value in condition.values)
-    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, ("Array(String)", paths)))
+    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, *where))
     if any(_SPELLED_OTHERWISE.search(needle) for needle in spelled):
         return condition
     names = ("Array(String)", tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one))))
@@ -194,12 +185,33 @@ def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: b
     return And((Predicate(f"({named})", (names,)), condition))
 
 
-def _paths(key: str) -> tuple[str, ...]:
-    """The names that may follow one another where a name with points is one of members; divided by line feeds."""
+def _parts(
+    places: Places, key: str, paths: tuple[tuple[str, ...], ...], *, elements: bool
+) -> tuple[str, tuple[tuple[str, Bound], ...]]:
+    """The SQL of the pieces of JSON to which the paths lead, and its values."""
+    if len(paths) == 1 and not places[0].is_list:  # a member of nothing, so a list: this is cheaper to analyse
+        each = ", ".join(f"JSONExtractArrayRaw({place.text}, {{}})" for place in places)
+        return f"arrayConcat({each})", (_text(key),) * len(places)
+    objects = ", ".join(f"CAST({place.text}, 'String')" for place in places)
+    start = places[0].text if places[0].is_list else f"[{objects}]"
+    found = (
+        "arrayFlatten(arrayMap(path -> arrayFold((found, name) -> arrayFlatten(arrayMap(item -> "
+        "if(JSONType(item) = 'Array', arrayMap(element -> JSONExtractRaw(element, name), JSONExtractArrayRaw(item)), "
+        f"[JSONExtractRaw(item, name)]), found)), path, {start}), {{}}))"
+    )
+    if elements:
+        found = (
+            f"arrayFlatten(arrayMap(item -> if(JSONType(item) = 'Array', JSONExtractArrayRaw(item), [item]), {found}))"
+        )
+    return found, (("Array(Array(String))", paths),)
+
+
+def _paths(key: str) -> tuple[tuple[str, ...], ...]:
+    """The names that may follow one another where a name with points is one of members."""
     pieces = key.split(".")
-    ends = [".".join(pieces[:n]) + "\n" + ".".join(pieces[n:]) for n in range(1, min(len(pieces), _SPLITS_MAX + 1))]
-    paths = (path for path in (key, *ends, "\n".join(pieces)) if all(path.split("\n")) or path == key)
-    return tuple(dict.fromkeys(paths))
+    splits = range(1, min(len(pieces), _SPLITS_MAX + 1))
+    inner = [(".".join(pieces[:n]), ".".join(pieces[n:])) for n in splits]
+    return tuple(dict.fromkeys([(key,), *(path for path in (*inner, tuple(pieces)) if all(path))]))
 
 
 def _if_named(place: Place, key: str, condition: Resolved, text: str | None = None) -> Resolved:

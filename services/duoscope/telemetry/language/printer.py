@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from duoscope.stores.clickhouse.schema import ATTRIBUTE_COLUMNS
-from duoscope.telemetry.language.tree import And, AttributeColumn, Not, Or, Predicate, Tree
+from duoscope.telemetry.language.tree import And, AttributeColumn, Bound, Not, Or, Predicate, Tree
 
 PARAMETER_PREFIX = "q"
 _SUFFIXES = {"": "", "Bool": "_bool", "Int64": "_int", "Float64": "_double", "String": "_text"}
@@ -25,9 +25,12 @@ def printed(tree: Tree[Predicate]) -> Condition:
     """
     parameters: dict[str, object] = {}
 
-    def bind(kind: str, value: str | float | tuple[str, ...]) -> str:
+    def bind(kind: str, value: Bound) -> str:
         name = f"{PARAMETER_PREFIX}{len(parameters) - len(attributes) + 1}"
-        parameters[name] = list(value) if isinstance(value, tuple) else value
+        # The client writes lists as arrays, and tuples as tuples.
+        parameters[name] = (
+            [list(each) if isinstance(each, tuple) else each for each in value] if isinstance(value, tuple) else value
+        )
         return f"{{{name}:{kind}}}"
 
     attributes: dict[str, int] = {}
@@ -41,7 +44,7 @@ def printed(tree: Tree[Predicate]) -> Condition:
         parameters[name] = escaped
         return name + _SUFFIXES[of.type]
 
-    def shown(value: tuple[str, str | float | tuple[str, ...]] | AttributeColumn) -> str:
+    def shown(value: tuple[str, Bound] | AttributeColumn) -> str:
         return column(value) if isinstance(value, AttributeColumn) else bind(*value)
 
     def show(node: Tree[Predicate], *, is_negated: bool = False) -> str:

@@ -42,6 +42,10 @@ class AttributeColumn:
     type: str = ""
 
 
+Bound: TypeAlias = str | float | tuple[str, ...] | tuple[tuple[str, ...], ...]
+"""A value that ClickHouse binds; a tuple is an array."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predicate:
     """A resolved term: SQL of ours with `{}` for each value and each attribute's column.
@@ -53,7 +57,7 @@ class Predicate:
     """
 
     sql: str
-    values: tuple[tuple[str, str | float | tuple[str, ...]] | AttributeColumn, ...] = ()
+    values: tuple[tuple[str, Bound] | AttributeColumn, ...] = ()
     is_nullable: bool = False
 
 
