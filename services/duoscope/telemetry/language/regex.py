@@ -23,7 +23,7 @@ _PIECES: Final = re.compile(r"\\(?s:.)|\[\^?\]?(?:\\(?s:.)|\[:|[^\]\\])*\]?|[()]
 
 @functools.lru_cache(maxsize=1024)
 def mistake(expression: str) -> tuple[int, str] | None:
-    """What is wrong with an expression: the offset of the character, and why; None if it is right."""
+    """Find what is wrong with an expression: the offset of the character, and why. Returns None if it is right."""
     told = _told(expression)
     if told is None:
         return None
