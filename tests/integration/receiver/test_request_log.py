@@ -264,9 +264,10 @@ async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, princi
             await ingest.accept(principal, kind, message.SerializeToString())
         assert len(segments(tmp_path / "one")) == 1
     assert sorted(tokens) == [
-        "ingest_ledger", "logs_v3", "metric_catalogue", "metrics_v3", "telemetry_catalogue", "traces_v3",
+        "field_values", "ingest_ledger", "logs_v3", "metric_catalogue", "metrics_v3", "telemetry_catalogue",
+        "traces_v3",
     ]  # fmt: skip
-    assert [len(tokens[table]) for table in sorted(tokens)] == [1, 1, 1, 1, 3, 1]
+    assert [len(tokens[table]) for table in sorted(tokens)] == [2, 1, 1, 1, 1, 3, 1]
     assert len(set(tokens["telemetry_catalogue"])) == 3
     reader = telemetry_store.bind(principal.scope)
     for view in ("logs", "traces", "metrics"):

@@ -6,6 +6,7 @@
 #include "reading.h"
 #include "rows/attribute_cache.h"
 #include "rows/catalogue.h"
+#include "rows/field_values.h"
 #include "rows/origin.h"
 #include "rows/series.h"
 #include "types.h"
@@ -23,6 +24,7 @@ struct decoder {
     uint32_t words[ORIGIN_WORDS], metric_name, unit;
   } seen[TABLES_MAX];
   catalogue catalogue;
+  field_values field_values;
   attribute_cache attribute_cache;
   uint64_t batch;   // serial of what is gathered: words of another one are not this one's
   uint64_t serial;  // of resources, scopes and metrics

@@ -29,6 +29,7 @@ VIEWS: Final = frozenset(
         "exponential_histograms_hourly",
         "figures",
         "catalogue",
+        "field_counts",
         "alert_events",
         "audit_events",
         "uptime_results",
@@ -50,6 +51,7 @@ INGESTED: Final = frozenset(
         "exemplars_v3",
         "metric_catalogue",
         "telemetry_catalogue",
+        "field_values",
         "ingest_ledger",
         "ingest_rejections",
     }
@@ -62,8 +64,8 @@ LEDGER: Final = "ingest_ledger"
 REJECTIONS: Final = "ingest_rejections"
 """What was rejected of requests, and requests that were refused whole, counted per minute."""
 
-CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
-"""Those of them whose rows belong to many requests at once, and repeat often."""
+CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue", "field_values"})
+"""Those of them whose rows belong to many requests at once."""
 
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
 """Those of them whose rows accompany items, which are stored even without them."""
