@@ -85,15 +85,15 @@ class Computed:
         return f"WITH {', '.join(f'{sql} AS {name}' for sql, name in self._aliases.items())} " if self._aliases else ""
 
     def merged(self, number: int, over: str = "") -> str:
-        """The value of a measure in the second step, as an aggregate or, with OVER, as a window function."""
+        """Print the value of a measure in the second step: an aggregate or, with OVER, a window function."""
         return self._merges[number](over)
 
     def values(self, row: dict[str, object]) -> list[int | float | None]:
-        """The values of a row of the second step, whose columns are v0, v1, …"""
+        """Read the values of a row of the second step, whose columns are v0, v1, …, without numbers that JSON lacks."""
         return [_finite(row[f"v{number}"], none) for number, none in enumerate(self._of_none)]
 
     def nothing(self) -> list[int | float | None]:
-        """The values of a group without items."""
+        """Make the values of a group without items."""
         return list(self._of_none)
 
     def _merge(self, measure: Measure) -> Callable[[str], str]:
