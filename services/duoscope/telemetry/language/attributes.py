@@ -152,7 +152,7 @@ def _one_of(kind: str, values: tuple[str, ...] | tuple[float, ...]) -> tuple[str
 
 
 def text_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
-    """Its value as text, null where there is none: numbers and booleans as they are printed, lists and maps as JSON.
+    """Read its value as text, null where there is none: numbers and booleans as printed, lists and maps as JSON.
 
     Of several, as of a member that many maps of a list have, it is the first.
     """
@@ -166,7 +166,7 @@ def text_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
 
 
 def number_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
-    """Its value as a double, null where there is no number, and no text that reads as one."""
+    """Read its value as a double, null where there is no number, and no text that reads as one."""
     found: list[Predicate] = []
     for place in places:
         if not place.is_list:
@@ -182,12 +182,12 @@ def number_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
 
 
 def as_number(text: Predicate) -> Predicate:
-    """The number that a text reads as, or null."""
+    """Read a text as a number, null where it is none."""
     return Predicate(f"toFloat64OrNull({text.sql})", text.values)
 
 
 def first_of(values: list[Predicate]) -> Predicate:
-    """The first of some values that is not null."""
+    """Take the first of some values that is not null."""
     if len(values) == 1:
         return values[0]
     return Predicate(

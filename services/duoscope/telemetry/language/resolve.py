@@ -134,7 +134,7 @@ def _term(term: Term, signal: Signal) -> Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What an item has in a field or an attribute, as SQL; null where it has nothing.
+    """The SQL of what an item has in a field or an attribute; null where it has nothing.
 
     Attributes:
         text: of several values the first.
@@ -146,7 +146,7 @@ class Value:
 
 
 def value_of(name: str, signal: Signal) -> Value:
-    """What a name means where no condition on it is asked for, but what it is.
+    """Resolve a name of which the value is asked for, and not a condition on it.
 
     Raises:
         DuoscopeError: INVALID `invalid-field`: a field of another signal, or no name.
