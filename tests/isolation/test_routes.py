@@ -191,7 +191,8 @@ ROUTES = {
         f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}" for signal in ("traces", "logs") for limit in (2, 200)
     ],
     ("GET", "/api/v1/fields/{name}/values"): [
-        f"/api/v1/fields/{name}/values?signal={signal}&{_IN_URL}"
+        f"/api/v1/fields/{name}/values?signal={signal}&query={query}&{_IN_URL}"
+        for query in ("", "service:*")
         for signal, names in (("traces", ("service", "name", "kind")), ("logs", ("scope", "resource.service.name")))
         for name in names
     ],

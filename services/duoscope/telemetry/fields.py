@@ -2,8 +2,10 @@
 
 Receivers count the values by quarters of an hour (docs/adr/0029), so that nothing here reads the items themselves. The
 counts are a guide and no exact answer: they are of whole quarters, and each tells a bounded number of values apart.
+With a query the values are counted over the items that match.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
@@ -11,7 +13,9 @@ from msgspec import Meta, Struct
 from duoscope.kernel.limits import FIELD_VALUES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items
+from duoscope.telemetry import items, language
+from duoscope.telemetry.aggregates.measures import Measure
+from duoscope.telemetry.aggregates.table import GROUPS_MAX, Asked, aggregate
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 Signal = Literal["traces", "logs"]
@@ -27,6 +31,10 @@ _FIELDS: Final[dict[Signal, tuple[str, ...]]] = {
 }
 """The fields that are not attributes: those of decoder/rows/traces.c and logs.c."""
 _PLACES: Final = ("attributes", "resource")
+_SIGNALS: Final[dict[Signal, language.Signal]] = {
+    "traces": language.Signal.TRACES,
+    "logs": language.Signal.LOGS,
+}
 _Count = Annotated[int, Meta(description="Items that had it, in the quarters of an hour that the range touches.")]
 _Type = Literal["string", "bool", "int", "double"]
 
@@ -59,16 +67,29 @@ class FieldValue(Struct, frozen=True):
     """A value, and how frequent it is."""
 
     value: Annotated[str, Meta(description="As a query names it; put it in quotes.", examples=["GET /cart"])]
-    type: _Type
-    count: _Count
+    type: Annotated[_Type | None, Meta(description="Null with `query`, where values of equal text are one.")]
+    count: Annotated[int, Meta(description="Items that had it.")]
 
 
 class FieldValues(Struct, frozen=True):
     """The most frequent values of a field, in order."""
 
     items: list[FieldValue]
+    counted: Annotated[
+        Literal["quarters", "items"],
+        Meta(
+            description="`quarters`: as items came, in the quarters of an hour that the range touches. `items`: for "
+            "this answer, over the items of the range that match `query`."
+        ),
+    ]
     is_complete: Annotated[bool, Meta(description="Whether these are all the values that are told apart.")]
-    other_count: Annotated[int, Meta(description="Items with values that are not told apart, whatever `prefix` says.")]
+    other_count: Annotated[
+        int,
+        Meta(
+            description="Items with values that are not told apart, whatever `prefix` says; with `query`, with values "
+            f"beyond the {GROUPS_MAX:,} most frequent ones, or beyond `limit` where there is no `prefix`."
+        ),
+    ]
 
 
 async def list_fields(
@@ -113,6 +134,7 @@ async def list_values(
     name: str,
     *,
     prefix: str = "",
+    query: str = "",
     limit: int = VALUES_DEFAULT,
 ) -> FieldValues:
     """List the most frequent values of a field that start with `prefix`, in any case.
@@ -123,12 +145,15 @@ async def list_values(
         signal: the signal of the field.
         name: a field or an attribute, as a query names it.
         prefix: the beginning of the values.
+        query: counts the items that match, one by one; '' for what was counted as they came.
         limit: values at most.
 
     Raises:
-        DuoscopeError: INVALID for the limit; UNAVAILABLE.
+        DuoscopeError: INVALID for the limit, and for the query or the field with a query; UNAVAILABLE.
     """
     items.checked_limit(limit, FIELD_VALUES_MAX)
+    if query.strip():
+        return await _among_items(reader, Asked(_SIGNALS[signal], times, query, (Measure(),), (name,)), prefix, limit)
     found = _named(signal, name)
     named = " OR ".join(
         f"(name = {{name_{n}:String}} AND place IN {{places_{n}:Array(String)}})" for n in range(len(found))
@@ -145,7 +170,21 @@ async def list_values(
     )
     others = sum(row["count"] for row in rows if row["type"] == "other")
     told: list[dict[str, Any]] = [row for row in rows if row["type"] != "other"]
-    return FieldValues([FieldValue(**row) for row in told[:limit]], len(told) <= limit, others)
+    return FieldValues([FieldValue(**row) for row in told[:limit]], "quarters", len(told) <= limit, others)
+
+
+async def _among_items(reader: TelemetryReader, asked: Asked, prefix: str, limit: int) -> FieldValues:
+    # One more than is shown, and one for the items without the field.
+    groups = GROUPS_MAX if prefix else min(limit + 2, GROUPS_MAX)
+    found = await aggregate(reader, replace(asked, limit=groups))
+    told = [
+        FieldValue(value, None, int(row.values[0] or 0))
+        for row in found.rows
+        if (value := row.group[0]) is not None and value.lower().startswith(prefix.lower())
+    ]
+    beyond = 0 if prefix else sum(each.count for each in told[limit:])
+    others = int(found.other.values[0] or 0) if found.other else 0
+    return FieldValues(told[:limit], "items", len(told) <= limit and not others, others + beyond)
 
 
 def _named(signal: Signal, name: str) -> list[tuple[str, list[str]]]:

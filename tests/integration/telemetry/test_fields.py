@@ -80,6 +80,19 @@ async def test_a_field_with_many_values_says_so(reader):
     assert (by_name["user"].values, by_name["user"].cardinality, by_name["user"].count) == (10, "few", 12)
 
 
+async def test_a_query_counts_the_items_that_match(reader):
+    values, found = await told(reader, "code", query="service:shop code<500")
+    assert values == [("200", None, 7), ("404.5", None, 1)]
+    assert (found.counted, found.is_complete, found.other_count) == ("items", True, 0)
+    values, found = await told(reader, "id", query="severity:error", limit=3)
+    assert values == [("id-0", None, 1), ("id-1", None, 1), ("id-10", None, 1)]
+    assert (found.is_complete, found.other_count) == (False, 147)
+    values, found = await told(reader, "id", query="severity:error", prefix="ID-14", limit=3)
+    assert values == [("id-14", None, 1), ("id-140", None, 1), ("id-141", None, 1)]
+    assert (found.is_complete, found.other_count) == (False, 0)
+    assert (await told(reader, "service", query="nothing:here"))[0] == []
+
+
 async def test_fields_by_pages(reader):
     whole = (await fields.list_fields(reader, AROUND, "logs", limit=200)).items
     assert [(each.name, each.place) for each in whole] == [
@@ -123,8 +136,12 @@ async def test_over_http(api, new_scope, deliver, otlp):
     ]
     answer = await api.client.get("/api/v1/fields/k8s.io%252Fname/values?signal=logs", headers=headers)
     assert answer.json() == {
-        "items": [{"value": "é%2F", "type": "string", "count": 1}], "is_complete": True, "other_count": 0,
+        "items": [{"value": "é%2F", "type": "string", "count": 1}], "counted": "quarters", "is_complete": True,
+        "other_count": 0,
     }  # fmt: skip
+    for query in ("(", "severity:loud"):
+        answer = await api.client.get(f"/api/v1/fields/x/values?signal=logs&query={query}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query")
     assert (await api.client.get("/api/v1/fields?signal=metrics", headers=headers)).status_code == 400
     only_logs = await api.headers(scope, "log:read")
     for path in ("/api/v1/fields", "/api/v1/fields/service/values"):

@@ -10,7 +10,7 @@ from litestar.params import Parameter, QueryParameter
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, Reader, StartParameter
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.limits import FIELD_VALUES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from duoscope.kernel.limits import FIELD_VALUES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry import fields
 from duoscope.telemetry.times import time_range
 
@@ -58,8 +58,14 @@ async def list_values(  # noqa: PLR0917 - parameters of the query
     start: StartParameter = None,
     end: EndParameter = None,
     prefix: Annotated[str, QueryParameter(max_length=1024, description="Beginning of the values, in any case.")] = "",
+    text: Annotated[
+        str,
+        QueryParameter(
+            name="query", max_length=QUERY_TEXT_CHARS_MAX, description="Only items that match, as of a search."
+        ),
+    ] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=FIELD_VALUES_MAX)] = fields.VALUES_DEFAULT,
 ) -> fields.FieldValues:
-    """The most frequent values of a field, from counts by quarters of an hour."""
+    """The most frequent values of a field, from counts by quarters of an hour, or over the items that match `query`."""
     times = time_range(start, end)
-    return await fields.list_values(reader, times, signal, unquote(name), prefix=prefix, limit=limit)
+    return await fields.list_values(reader, times, signal, unquote(name), prefix=prefix, query=text, limit=limit)
