@@ -83,14 +83,36 @@ def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resol
         case Term():
             resolved = _term(tree, signal)
             if or_text and may_be_text(tree, signal):
-                return Or((resolved, _WORDS[signal](replace(tree, field="", value=tree.raw, quoted=False))))
+                as_text = (replace(term, field="", value=term.raw, quoted=False, others=()) for term in tree.all)
+                return Or((resolved, *map(_WORDS[signal], as_text)))
             return resolved
         case Not():
             return Not(resolve(tree.part, signal))
         case And():
             return And(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
         case Or():
-            return Or(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
+            parts = [resolve(part, signal, or_text=or_text) for part in _gathered(tree.parts, signal)]
+            return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
+def _gathered(parts: tuple[Tree[Term], ...], signal: Signal) -> list[Tree[Term]]:
+    """The parts of a disjunction, in which values that one field may equal are one term, at the place of the first."""
+    gathered: dict[object, Tree[Term] | list[Term]] = {}
+    for number, part in enumerate(parts):
+        if isinstance(part, Term) and _is_plain(part):
+            _term(part, signal)  # which says what is wrong with it, and where
+            terms = gathered.setdefault((part.field, part.is_listed), [])
+            if isinstance(terms, list):
+                terms.append(part)
+        else:
+            gathered[number] = part
+    return [replace(each[0], others=(*each[1:],)) if isinstance(each, list) else each for each in gathered.values()]
+
+
+def _is_plain(term: Term) -> bool:
+    """Whether a term is that a field equals a value, as it stands."""
+    is_equality = term.op == "=" and bool(term.field) and term.field not in _ONE_BY_ONE
+    return is_equality and not (term.is_regex or _is_pattern(term))
 
 
 def is_field(name: str, signal: Signal) -> bool:
@@ -107,7 +129,8 @@ def part_of(name: str, signal: Signal) -> str:
 def may_be_text(term: Term, signal: Signal) -> bool:
     """Whether a term has the form of an attribute and its value, but may also be a piece of text."""
     of_attribute = bool(term.field) and not is_field(term.field, signal)
-    return of_attribute and term.op == "=" and not _is_any(term) and signal is not Signal.METRICS
+    is_typed = term.is_listed or term.is_regex or _is_any(term)
+    return of_attribute and term.op == "=" and not is_typed and signal is not Signal.METRICS
 
 
 def _term(term: Term, signal: Signal) -> Resolved:
@@ -130,11 +153,11 @@ def _term(term: Term, signal: Signal) -> Resolved:
 
 
 def _is_pattern(term: Term) -> bool:
-    return not term.quoted and "*" in term.value
+    return not term.quoted and not term.is_regex and "*" in term.value
 
 
 def _is_any(term: Term) -> bool:
-    return not term.quoted and bool(term.value) and not term.value.strip("*")
+    return _is_pattern(term) and not term.value.strip("*")
 
 
 def _like(pattern: str) -> str:
@@ -147,6 +170,8 @@ def _no_order(term: Term, what: str) -> None:
 
 
 def _no_pattern(term: Term, what: str) -> None:
+    if term.is_regex:
+        raise query_error(term.position, f"{term.field} takes {what}, not the regular expression /{term.value[:40]}/.")
     if _is_pattern(term):
         raise query_error(term.position, f"{term.field} takes {what}, not the pattern {term.value!r}.")
 
@@ -175,47 +200,73 @@ def _text(column: str, term: Term) -> Resolved:
     _no_order(term, "a text")
     if _is_any(term):
         return Predicate(f"{column} != ''")
+    if term.is_regex:
+        return Predicate(f"match({column}, {{}})", (("String", term.value),))
     if _is_pattern(term):
         return Predicate(f"{column} LIKE {{}}", (("String", _like(term.value)),))
-    return Predicate(f"{column} = {{}}", (("String", term.value),))
+    return _one_of(column, [each.value for each in term.all])
 
 
 def _text_in(column: str, term: Term) -> Resolved:
     _no_order(term, "a text")
     if _is_any(term):
         return Predicate(f"notEmpty({column})")
+    if term.is_regex:
+        return Predicate(f"arrayExists(name -> match(name, {{}}), {column})", (("String", term.value),))
     if _is_pattern(term):
         return Predicate(f"arrayExists(name -> name LIKE {{}}, {column})", (("String", _like(term.value)),))
-    return Predicate(f"has({column}, {{}})", (("String", term.value),))
+    return _has_one_of(column, [each.value for each in term.all])
 
 
 def _identifier(column: str, length_bytes: int, term: Term) -> Resolved:
     _no_order(term, "an id")
     if _is_any(term):
         return Predicate(f"{column} != toFixedString('', {length_bytes})")
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
-        raise query_error(
-            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
-        )
-    return Predicate(f"{column} = toFixedString(unhex({{}}), {length_bytes})", (("String", term.value.lower()),))
+    return _one_of(column, _hexadecimal(term, length_bytes), f"toFixedString(unhex({{}}), {length_bytes})")
 
 
 def _identifier_in(column: str, length_bytes: int, term: Term) -> Resolved:
     _no_order(term, "an id")
     if _is_any(term):
         return Predicate(f"notEmpty({column})")
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
-        raise query_error(
-            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
-        )
-    return Predicate(f"has({column}, toFixedString(unhex({{}}), {length_bytes}))", (("String", term.value.lower()),))
+    return _has_one_of(column, _hexadecimal(term, length_bytes), f"toFixedString(unhex({{}}), {length_bytes})")
+
+
+def _hexadecimal(term: Term, length_bytes: int) -> list[str]:
+    _no_pattern(term, f"{2 * length_bytes} hexadecimal digits")
+    for each in term.all:
+        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", each.value):
+            raise query_error(
+                each.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {each.value[:40]!r}."
+            )
+    return [each.value.lower() for each in term.all]
 
 
 def _choice(column: str, choices: tuple[str, ...], term: Term) -> Resolved:
     _no_order(term, "one of a few names")
-    if term.value.lower() not in choices:
-        raise query_error(term.position, f"{term.field} is one of {', '.join(choices)}, not {term.value[:40]!r}.")
-    return Predicate(f"{column} = {{}}", (("String", term.value.lower()),))
+    _no_pattern(term, f"one of {', '.join(choices)}")
+    for each in term.all:
+        if each.value.lower() not in choices:
+            raise query_error(each.position, f"{term.field} is one of {', '.join(choices)}, not {each.value[:40]!r}.")
+    return _one_of(column, [each.value.lower() for each in term.all])
+
+
+def _one_of(column: str, values: list[str], read: str = "{}") -> Predicate:
+    """Whether a column equals one of some values, which are read by SQL of ours."""
+    if len(values) == 1:
+        return Predicate(f"{column} = {read}", (("String", values[0]),))
+    return Predicate(f"{column} IN {_each(read)}", (("Array(String)", tuple(dict.fromkeys(values))),))
+
+
+def _has_one_of(column: str, values: list[str], read: str = "{}") -> Predicate:
+    """Whether a column of arrays has one of some values."""
+    if len(values) == 1:
+        return Predicate(f"has({column}, {read})", (("String", values[0]),))
+    return Predicate(f"hasAny({column}, {_each(read)})", (("Array(String)", tuple(dict.fromkeys(values))),))
+
+
+def _each(read: str) -> str:
+    return "{}" if read == "{}" else f"arrayMap(value -> {read.replace('{}', 'value')}, {{}})"
 
 
 def _severity(term: Term) -> Resolved:
@@ -304,9 +355,11 @@ def _member(term: Term, key: str, *places: attributes.Place, parts: bool = True)
         return attributes.ordered(places, key, term.op, _number(term), parts=parts)
     if _is_any(term):
         return attributes.exists(places, key, parts=parts)
+    if term.is_regex:
+        return attributes.matches(places, key, term.value, parts=parts)
     if _is_pattern(term):
         return attributes.like(places, key, _like(term.value), parts=parts)
-    return attributes.equal(places, key, term.value, parts=parts)
+    return attributes.equal(places, key, *(each.value for each in term.all), parts=parts)
 
 
 def _number(term: Term) -> float:
@@ -328,6 +381,8 @@ _WORDS: Final[dict[Signal, Field]] = {
     Signal.METRICS: _no_words,
 }
 _COMMON: Final[dict[str, Field]] = {"service": partial(_text, "service_name"), "scope": partial(_text, "scope_name")}
+_ONE_BY_ONE: Final = frozenset({"severity", "duration"})
+"""Fields whose values mean more than one comparison."""
 _FIELDS: Final[dict[Signal, dict[str, Field]]] = {
     Signal.LOGS: {
         **_COMMON,
