@@ -60,7 +60,7 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the spans are to one another, in the order of the spans.
+    """The relations of spans to one another, in the order of the spans.
 
     Attributes:
         parent: the index of each span's parent; -1 for roots, orphans, and where a cycle was cut.
@@ -137,7 +137,7 @@ def depths(parent: Ints) -> Ints:
 
 
 def shifts(spans: Spans, parent: Ints, duration: Ints) -> Ints:
-    """What to add to the start of each span, so that children of another clock lie within their parents' bounds.
+    """Compute what to add to the start of each span, so that children of another clock lie within their parents' bounds.
 
     A call cannot begin before its caller did. Nor does the served side of a call end after the calling side, if it is
     no longer than that. One that does is put in the middle of its caller, or at the caller's start if it is longer or a
@@ -191,7 +191,7 @@ def covered_by_children(parent: Ints, start: Ints, duration: Ints) -> Ints:
 
 
 def critical_path(parent: Ints, start: Ints, duration: Ints, root: int) -> Mask:
-    """Which spans the end of the root waited for.
+    """Find the spans that the end of the root waited for.
 
     From the end of a span back: its child that ends last, then the child that ends last before that one began, and so
     on; in each of these likewise. Children count within their parents' bounds.
