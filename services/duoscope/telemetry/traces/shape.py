@@ -137,7 +137,7 @@ def depths(parent: Ints) -> Ints:
 
 
 def shifts(spans: Spans, parent: Ints, duration: Ints) -> Ints:
-    """Compute what to add to the start of each span, so that children of another clock lie within their parents' bounds.
+    """Compute what to add to each start, so that children of another clock lie within their parents' bounds.
 
     A call cannot begin before its caller did. Nor does the served side of a call end after the calling side, if it is
     no longer than that. One that does is put in the middle of its caller, or at the caller's start if it is longer or a
