@@ -71,7 +71,7 @@ _ORDER = "ORDER BY timestamp, span_id, tie_breaker, row_bytes"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a trace is.
+    """The place of a trace in the store.
 
     Attributes:
         trace_id: in lower case.
