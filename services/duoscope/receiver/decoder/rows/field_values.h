@@ -7,13 +7,14 @@
 #define DUOSCOPE_FIELD_VALUES_H
 
 #include "columns/buffer.h"
+#include "rows/known_values.h"
 #include "types.h"
 
 // A built-in field, by the name that queries have for it, and the column that it is in.
 typedef struct {
   const char *name;
   size_t column;
-  const char *const *choices;  // the names of numbers, up to `choice_count`; NULL for a column of words. No name: it counts as none.
+  const char *const *choices;  // the names of numbers; NULL for a column of words. A number without a name is not counted.
   size_t choice_count;
 } counted_field;
 
@@ -28,10 +29,7 @@ typedef struct {
   const counted_columns *of;  // NULL: nothing is counted of this signal
   bool is_counting;
   size_t table;
-  buffer fields, values, texts;  // of `known_field` and `known_value`; their names and texts
-  uint32_t *field_slots;         // the number of a field plus one; 0 is free
-  struct value_slot *value_slots;
-  size_t field_mask, value_mask;
+  known_values known;
   buffer resources, resource_values, resource_texts;  // of this request: where each resource's rows begin, and its attributes
 } field_values;
 
