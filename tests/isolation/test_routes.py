@@ -143,6 +143,32 @@ ROUTES = {
         _RANGE | {"query": f"trace_id:{_OWN_TRACE.hex()}"},
         _RANGE | {"query": "-nothing:here OR resource.region:*"},
     ],
+    ("GET", "/api/v1/logs/histogram"): [
+        f"/api/v1/logs/histogram?{_IN_URL}",
+        f"/api/v1/logs/histogram?by=body&limit=1&step=1m&query=refused&{_IN_URL}",
+    ],
+    ("POST", "/api/v1/logs/aggregate"): [
+        _RANGE | {"group_by": ["service", "region", "trace_id"], "step": "1m"},
+        _RANGE | {"group_by": ["body"], "limit": 1, "measures": [{"function": "distinct", "field": "body"}]},
+    ],
+    ("GET", "/api/v1/traces/histogram"): [
+        f"/api/v1/traces/histogram?{_IN_URL}",
+        f"/api/v1/traces/histogram?by=trace_id&limit=1&step=1m&query=status:error&{_IN_URL}",
+    ],
+    ("GET", "/api/v1/traces/heatmap"): [f"/api/v1/traces/heatmap?{_IN_URL}"],
+    ("POST", "/api/v1/traces/aggregate"): [
+        _RANGE
+        | {
+            "group_by": ["service", "region"],
+            "limit": 1,
+            "step": "1m",
+            "measures": [
+                {},
+                {"query": "status:error"},
+                *({"function": name, "field": "duration"} for name in ("sum", "avg", "min", "max", "p50", "p99", "p0")),
+            ],
+        },
+    ],
     ("POST", "/api/v1/traces/search"): [
         _RANGE,
         _RANGE | {"query": "service:checkout status:error"},

@@ -1,5 +1,5 @@
 """Conditions on attributes: that one exists, equals a value or one of several, is like a pattern, matches a regular
-expression, or is in order with a number.
+expression, or is in order with a number; and the values themselves.
 
 Equality is decided here and nowhere else, by value and type. What a query names is a text, and may be a number or a
 boolean. It equals an attribute that is this text; an integer or a double of that value, however either was written
@@ -151,6 +151,77 @@ def _one_of(kind: str, values: tuple[str, ...] | tuple[float, ...]) -> tuple[str
     return ("= {}", (kind, values[0])) if len(values) == 1 else ("IN {}", (f"Array({kind})", values))
 
 
+def text_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
+    """Read its value as text, null where there is none: numbers and booleans as printed, lists and maps as JSON.
+
+    Of several, as of a member that many maps of a list have, it is the first.
+    """
+    found: list[Predicate] = []
+    for place in places:
+        if not place.is_list:
+            if _has_column(place, key):
+                found.append(Predicate("CAST({}, 'Nullable(String)')", (_column(place, key),)))
+            found.append(_text_in_json(place, key))
+    return first_of([*found, *(_text_of_part(group, key) for group in _groups_with_parts(places, key) if parts)])
+
+
+def number_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
+    """Read its value as a double, null where there is no number, and no text that reads as one."""
+    found: list[Predicate] = []
+    for place in places:
+        if not place.is_list:
+            if _has_column(place, key):
+                found += [
+                    Predicate("{}", (_column(place, key, "Float64"),)),
+                    Predicate("toFloat64({})", (_column(place, key, "Int64"),)),
+                    Predicate("toFloat64OrNull({})", (_column(place, key, "String"),)),
+                ]
+            found.append(as_number(_text_in_json(place, key)))
+    of_parts = (as_number(_text_of_part(group, key)) for group in _groups_with_parts(places, key) if parts)
+    return first_of([*found, *of_parts])
+
+
+def as_number(text: Predicate) -> Predicate:
+    """Read a text as a number, null where it is none."""
+    return Predicate(f"toFloat64OrNull({text.sql})", text.values)
+
+
+def first_of(values: list[Predicate]) -> Predicate:
+    """Take the first of some values that is not null."""
+    if len(values) == 1:
+        return values[0]
+    return Predicate(
+        f"coalesce({', '.join(value.sql for value in values)})",
+        tuple(bound for value in values for bound in value.values),
+    )
+
+
+def _groups_with_parts(places: Places, key: str) -> list[Places]:
+    """The places, grouped, of whose values the attribute may be a part."""
+    objects = tuple(place for place in places if not place.is_list) if "." in key else ()
+    return [group for group in (objects, tuple(place for place in places if place.is_list)) if group]
+
+
+def _text_in_json(place: Place, key: str) -> Predicate:
+    text = Predicate(f"JSONExtract({place.text}, {{}}, 'Nullable(String)')", (_text(key),))
+    if _SPELLED_OTHERWISE.search(key):
+        return text
+    needles = _spellings(f"{json.dumps(key, ensure_ascii=False)}:")
+    named = f"multiSearchAny({place.text}, {{}})"
+    return Predicate(f"if({named}, {text.sql}, NULL)", (("Array(String)", needles), *text.values))
+
+
+def _text_of_part(places: Places, key: str) -> Predicate:
+    paths = _paths(key)
+    found, where = _parts(places, key, paths, elements=False)
+    first = f"JSONExtract(arrayFirst(item -> item NOT IN ('', 'null'), {found}), 'Nullable(String)')"
+    if (named := _named_parts(places, key, paths)) is None:
+        return Predicate(first, where)
+    texts, names = named
+    condition = " OR ".join(f"multiSearchAny({text}, {{}})" for text in texts)
+    return Predicate(f"if({condition}, {first}, NULL)", (*[names] * len(texts), *where))
+
+
 def _of(
     places: Places,
     key: str,
@@ -214,24 +285,34 @@ def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: b
 
     Items are pieces of JSON. Nothing is parsed where the text has none of the names.
     """
-    is_list = places[0].is_list
     paths = _paths(key)
+    found, where = _parts(places, key, paths, elements=elements)
+    holds = " OR ".join(condition.sql for condition in of_item)
+    values = tuple(value for condition in of_item for value in condition.values)
+    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, *where))
+    if (named := _named_parts(places, key, paths)) is None:
+        return condition
+    texts, names = named
+    return And((Predicate(f"({' OR '.join(f'multiSearchAny({text}, {{0}})' for text in texts)})", (names,)), condition))
+
+
+def _named_parts(
+    places: Places, key: str, paths: tuple[tuple[str, ...], ...]
+) -> tuple[list[str], tuple[str, tuple[str, ...]]] | None:
+    """The SQL of texts that have one of some names where there is such a part, and the names; None if JSON may spell
+    these in several ways.
+    """
+    is_list = places[0].is_list
     # What the attribute is by itself is looked at where it is, except in lists; here it is a list, or a map on the way.
     firsts = dict.fromkeys(path[0] for path in paths)
     ends = (":",) if is_list else (":{", ":[")
     spelled = [json.dumps(name, ensure_ascii=False) + end for name in firsts for end in ends]
     if not is_list:
         spelled.remove(json.dumps(key, ensure_ascii=False) + ":{")
-    found, where = _parts(places, key, paths, elements=elements)
-    holds = " OR ".join(condition.sql for condition in of_item)
-    values = tuple(value for condition in of_item for value in condition.values)
-    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, *where))
     if any(_SPELLED_OTHERWISE.search(needle) for needle in spelled):
-        return condition
-    names = ("Array(String)", tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one))))
-    texts = [f"arrayStringConcat({place.text})" if is_list else place.text for place in places]
-    named = " OR ".join(f"multiSearchAny({text}, {{0}})" for text in texts)
-    return And((Predicate(f"({named})", (names,)), condition))
+        return None
+    names = tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one)))
+    return [f"arrayStringConcat({place.text})" if is_list else place.text for place in places], ("Array(String)", names)
 
 
 def _parts(

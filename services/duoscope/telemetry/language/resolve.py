@@ -11,42 +11,19 @@ text.
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Final
 
+from duoscope.kernel.errors import invalid
 from duoscope.telemetry.language import attributes, words
+from duoscope.telemetry.language.severities import SEVERITIES, SEVERITY_MAX, SEVERITY_OF_TEXT
 from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
 from duoscope.telemetry.times import duration_ns
 
-SEVERITIES: Final = {
-    "trace": (1, 4),
-    "debug": (5, 8),
-    "info": (9, 12),
-    "warn": (13, 16),
-    "warning": (13, 16),
-    "error": (17, 20),
-    "fatal": (21, 24),
-}
-"""Ranges of severity numbers (OpenTelemetry logs data model, SeverityNumber)."""
-SEVERITY_MAX: Final = 24
-_SEVERITY_WORDS: Final = {
-    1: "trace trc t finest all silly",
-    3: "finer",
-    4: "fine verbose verb v vrb",
-    5: "debug dbg dbug d debugging",
-    8: "config",
-    9: "info information informational inf i log",
-    10: "notice note ntc success system",
-    13: "warn warning wrn w warnings",
-    17: "error err e eror erro fail failure severe",
-    18: "dpanic",
-    21: "fatal ftl f critical crit crt c fault",
-    22: "alert panic",
-    24: "emergency emerg",
-}
-"""What frameworks call a severity in a record that has no number, by the number that it means."""
+FIELD_NAME_CHARS_MAX: Final = 1024
+"""The longest name of a field of which the value is asked for."""
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("unset", "ok", "error")
 
@@ -150,6 +127,71 @@ def _term(term: Term, signal: Signal) -> Resolved:
                 "and to search for the text put all of it in quotes.",
             )
     return _attribute(term, signal)
+
+
+# Values
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The SQL of what an item has in a field or an attribute; null where it has nothing.
+
+    Attributes:
+        text: of several values the first.
+        number: a double, or null where it is none and does not read as one.
+    """
+
+    text: Predicate
+    number: Predicate
+
+
+def value_of(name: str, signal: Signal) -> Value:
+    """Resolve a name of which the value is asked for, and not a condition on it.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-field`: a field of another signal, or no name.
+    """
+    if not name or len(name) > FIELD_NAME_CHARS_MAX or "\0" in name:
+        raise invalid(
+            f"A field has a name of 1 to {FIELD_NAME_CHARS_MAX} characters, none of them U+0000, such as service or "
+            f"http.route; not {name[:40]!r}.",
+            code="invalid-field",
+        )
+    if field := _FIELDS[signal].get(name):
+        return _value_in_column(field)
+    for other, fields in _FIELDS.items():
+        if name in fields and signal is not Signal.METRICS:
+            raise invalid(
+                f"{name} is a field of {other.name.lower()}, not of {signal.name.lower()}; for an attribute of that "
+                f"name write attributes.{name}.",
+                code="invalid-field",
+            )
+    places = _places_of(name, signal)
+    texts = [attributes.text_of(of, key, parts=parts) for key, of, parts in places]
+    numbers = [attributes.number_of(of, key, parts=parts) for key, of, parts in places]
+    if field := _FIELDS_OF_PARTS[signal].get(name):
+        of_field = _value_in_column(field)
+        texts, numbers = [of_field.text, *texts], [of_field.number, *numbers]
+    return Value(attributes.first_of(texts), attributes.first_of(numbers))
+
+
+def _value_in_column(field: Field) -> Value:
+    kind, args = (field.func, field.args) if isinstance(field, partial) else (field, ("", ""))
+    if kind is _severity:
+        severity = f"if(severity_number = 0, {SEVERITY_OF_TEXT}, severity_number)"
+        names = ", ".join(f"'{name}'" for name in SEVERITIES if name != "warning")
+        name = f"[{names}][intDiv({severity} + 3, 4)]"
+        return Value(Predicate(f"nullIf({name}, '')"), Predicate(f"nullIf(toFloat64({severity}), 0)"))
+    if kind is _duration:
+        return Value(Predicate("toString(duration_nano)"), Predicate("toFloat64(duration_nano)"))
+    column = args[0]
+    if kind in {_text_in, _identifier_in}:
+        column = f"{column}[1]"
+    # A text that is empty is none, as in `field:*`; so is an id of zeros.
+    text = f"nullIf(toString({column}), '')"
+    if kind in {_identifier, _identifier_in}:
+        text = f"if({column} = toFixedString('', {args[1]}), NULL, lower(hex({column})))"
+    return Value(Predicate(text), attributes.as_number(Predicate(text)))
 
 
 def _is_pattern(term: Term) -> bool:
@@ -296,26 +338,11 @@ def _severity(term: Term) -> Resolved:
     number, bounds = "severity_number BETWEEN {} AND {}", (("UInt8", low), ("UInt8", high))
     if low > 0:
         by_text = And(
-            (Predicate("severity_number = 0"), Predicate(f"{_SEVERITY_OF_TEXT} BETWEEN {{}} AND {{}}", bounds))
+            (Predicate("severity_number = 0"), Predicate(f"{SEVERITY_OF_TEXT} BETWEEN {{}} AND {{}}", bounds))
         )
         return Or((Predicate(number, bounds), by_text))
-    severity = f"if(severity_number = 0, {_SEVERITY_OF_TEXT}, severity_number)"
+    severity = f"if(severity_number = 0, {SEVERITY_OF_TEXT}, severity_number)"
     return Predicate(f"{severity} BETWEEN {{}} AND {{}}", bounds)
-
-
-def _severity_of_text() -> str:
-    """The SQL of the number that a severity's text means, 0 if none: `[Error]`, `WARN`, `info2`."""
-    by_word: dict[str, int] = {}
-    for number, words_of_it in _SEVERITY_WORDS.items():
-        by_word |= dict.fromkeys(words_of_it.split(), number)
-    for name, (low, _) in SEVERITIES.items():
-        by_word |= {f"{name}{n + 1}": low + n for n in range(4)}
-    spelled, numbers = ", ".join(f"'{word}'" for word in by_word), ", ".join(map(str, by_word.values()))
-    word = "replaceRegexpAll(lower(severity_text), '^[^a-z0-9]+|[^a-z0-9]+$', '')"
-    return f"transform({word}, [{spelled}], CAST([{numbers}], 'Array(UInt8)'), toUInt8(0))"
-
-
-_SEVERITY_OF_TEXT: Final = _severity_of_text()
 
 
 def _duration(term: Term) -> Resolved:
@@ -333,21 +360,29 @@ def _duration(term: Term) -> Resolved:
 
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
-    own = (signal.value, RESOURCE)
-    prefix, _, key = term.field.partition(".")
-    by_prefix = {"resource": RESOURCE, "attributes": signal.value, **_PARTS[signal]}
+    places = _places_of(term.field, signal)
+    found = [_member(term, name, *of, parts=parts) for name, of, parts in places]
     if field := _FIELDS_OF_PARTS[signal].get(term.field):
-        return Or((field(term), _member(term, term.field, *own, parts=False))) if term.op == "=" else field(term)
+        found = [field(term), *found] if term.op == "=" else [field(term)]
+    return found[0] if len(found) == 1 else Or(tuple(found))
+
+
+def _places_of(field: str, signal: Signal) -> list[tuple[str, attributes.Places, bool]]:
+    """The attributes that a name may mean, each with where it may be, and whether it may be a part of another."""
+    own = (signal.value, RESOURCE)
+    prefix, _, key = field.partition(".")
+    by_prefix = {"resource": RESOURCE, "attributes": signal.value, **_PARTS[signal]}
+    if field in _FIELDS_OF_PARTS[signal]:
+        return [(field, own, False)]
     if key and prefix in by_prefix:
         names = [key]
         if prefix in _PARTS[signal] and key.startswith("attributes."):
             names.append(key.removeprefix("attributes."))
-        of_prefix = (_member(term, name, by_prefix[prefix]) for name in names if name)
-        return Or((*of_prefix, _member(term, term.field, *own, parts=False)))
+        return [*((name, (by_prefix[prefix],), True) for name in names if name), (field, own, False)]
     if prefix == "exception" and "event" in _PARTS[signal]:
         # What was thrown is an event of the span, by the semantic conventions.
-        own = (*own, _PARTS[signal]["event"])
-    return _member(term, term.field, *own)
+        return [(field, (*own, _PARTS[signal]["event"]), True)]
+    return [(field, own, True)]
 
 
 def _member(term: Term, key: str, *places: attributes.Place, parts: bool = True) -> Resolved:
