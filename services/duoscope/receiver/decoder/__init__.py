@@ -71,7 +71,7 @@ class Kind(IntEnum):
 
 
 class Due(IntEnum):
-    """What a decoder has to write into the catalogues again; each includes those before it."""
+    """What is due in the catalogues again. Each includes those before it."""
 
     METRICS_SEEN = 0
     """When each metric was seen last."""
