@@ -71,7 +71,7 @@ class Kind(IntEnum):
 
 
 class Due(IntEnum):
-    """What is due in the catalogues again. Each includes those before it."""
+    """Rows of the catalogues that are written again. Each includes those before it."""
 
     METRICS_SEEN = 0
     """When each metric was seen last."""
