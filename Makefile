@@ -18,7 +18,7 @@ help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 NATIVE := $(wildcard $(addprefix services/duoscope/receiver/decoder/,*.[ch] */*.[ch])) hatch_build.py
-WEB := $(wildcard $(addprefix services/web/,*.* .npmrc app/* api/client.ts api/errors.ts parts/* charts/* pages/*/* public/*))
+WEB := $(wildcard $(addprefix services/web/,*.* .npmrc app/* api/client.ts api/errors.ts parts/* charts/* parts/*/* pages/*/* public/*))
 
 .venv/.run: pyproject.toml constraints.txt $(NATIVE) $(WEB)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'

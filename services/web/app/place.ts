@@ -1,8 +1,8 @@
 // Where one is: tenant, time range, query and selection, all of it in the URL.
 import { useNavigate, useParams, useRouterState, useSearch } from "@tanstack/react-router";
 import { createContext, useCallback, useContext, useMemo } from "react";
-import type { TimeRange, Zone } from "../parts/times";
-import { iso, isZone, resolved } from "../parts/times";
+import type { TimeRange, Zone } from "../parts/pure/times";
+import { iso, isZone, resolved } from "../parts/pure/times";
 
 /** What the query part of a URL may say; everything is text. */
 export interface Place {

@@ -1,9 +1,9 @@
 import type { ReactNode } from "react";
 import { Button, CopyButton } from "./controls";
 import styles from "./Details.module.css";
-import { plain, valueText } from "./formats";
 import { Icon } from "./icons";
-import { term } from "./terms";
+import { plain, valueText } from "./pure/formats";
+import { term } from "./pure/terms";
 
 interface DetailsProps {
   title: ReactNode;

@@ -1,9 +1,9 @@
 import type { ReactNode } from "react";
 import { useSetPlace } from "../app/place";
 import { Button } from "./controls";
-import { plain } from "./formats";
+import { plain } from "./pure/formats";
+import { terms } from "./pure/terms";
 import { Empty } from "./states";
-import { terms } from "./terms";
 
 interface NoMatchesProps {
   what: string;

@@ -4,12 +4,12 @@ import { type ReactNode, useState } from "react";
 import { answered, api } from "../api/client";
 import { useTenantId } from "../app/place";
 import { mayI } from "../app/session";
-import { collector, curl, KEY_PLACE, sdk } from "./configs";
 import { Button, buttonClass, CopyButton } from "./controls";
-import { count } from "./formats";
+import { collector, curl, KEY_PLACE, sdk } from "./pure/configs";
+import { count } from "./pure/formats";
+import { iso } from "./pure/times";
 import styles from "./SendData.module.css";
 import { ErrorNote } from "./states";
-import { iso } from "./times";
 
 const WAYS = [
   { key: "curl", label: "curl", what: "Sends one span, to see that it arrives." },

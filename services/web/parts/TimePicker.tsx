@@ -4,8 +4,8 @@ import { useKeys } from "../app/keys";
 import { usePlace, useRange, useSetPlace } from "../app/place";
 import { Button, buttonClass, Field } from "./controls";
 import popup from "./popup.module.css";
+import { DEFAULT_RANGE, type RangeWords, rangeLabel, typed } from "./pure/times";
 import styles from "./TimePicker.module.css";
-import { DEFAULT_RANGE, type RangeWords, rangeLabel, typed } from "./times";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
 

@@ -1,6 +1,6 @@
 import { type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, useId, useState } from "react";
 import styles from "./controls.module.css";
-import { plain, serviceColour } from "./formats";
+import { plain, serviceColour } from "./pure/formats";
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   look?: "plain" | "primary" | "quiet";

@@ -1,7 +1,16 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { count, duration, forgetColours, percent, plain, serviceColour, severity, shortCount } from "../parts/formats";
+import {
+  count,
+  duration,
+  forgetColours,
+  percent,
+  plain,
+  serviceColour,
+  severity,
+  shortCount,
+} from "../parts/pure/formats";
 
 describe("formats", () => {
   it("gives eight services eight colours, and each always the same", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { inSight, parentPosition, spanTree, type TreeSpan } from "../parts/spanTree";
+import { inSight, parentPosition, spanTree, type TreeSpan } from "../parts/pure/spanTree";
 
 const span = (id: string, parentId: string | null, start: number, failed = false): TreeSpan => ({
   id,

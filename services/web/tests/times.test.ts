@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clock, dayOf, inZone, lengthMs, moment, nanoseconds, rangeLabel, resolved, typed } from "../parts/times";
+import { clock, dayOf, inZone, lengthMs, moment, nanoseconds, rangeLabel, resolved, typed } from "../parts/pure/times";
 
 const NOW = Date.parse("2026-11-30T12:00:00Z");
 

@@ -4,8 +4,8 @@ import { madePassword, passwordSettled, useSession } from "../../app/session";
 import styles from "../../parts/auth.module.css";
 import { Mark } from "../../parts/Brand";
 import { Button, Field } from "../../parts/controls";
+import { clock } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
-import { clock } from "../../parts/times";
 
 const LEAST = 12;
 

@@ -6,9 +6,9 @@ import type { LogRecord } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { buttonClass, CopyButton } from "../../parts/controls";
 import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/Details";
-import { severity } from "../../parts/formats";
+import { severity } from "../../parts/pure/formats";
+import { moment, type Zone } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
-import { moment, type Zone } from "../../parts/times";
 
 interface LogDetailsProps {
   record: LogRecord;

@@ -1,8 +1,8 @@
 import { memo, type ReactNode } from "react";
 import type { LogRecord } from "../../api/schema";
 import { ServiceName } from "../../parts/controls";
-import { plain, severity, valueText } from "../../parts/formats";
-import { moment, type Zone } from "../../parts/times";
+import { plain, severity, valueText } from "../../parts/pure/formats";
+import { moment, type Zone } from "../../parts/pure/times";
 import styles from "./Logs.module.css";
 
 interface LogRowProps {

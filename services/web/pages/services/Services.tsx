@@ -7,12 +7,12 @@ import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
-import { count, duration, percent, rate } from "../../parts/formats";
 import { Page, pageStyles } from "../../parts/Page";
+import { count, duration, percent, rate } from "../../parts/pure/formats";
+import { quoted } from "../../parts/pure/terms";
 import { SendData } from "../../parts/SendData";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import table from "../../parts/table.module.css";
-import { quoted } from "../../parts/terms";
 
 const COLUMNS = [
   { key: "name", label: "Service", value: (one: Service) => one.name },

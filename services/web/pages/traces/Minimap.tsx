@@ -1,5 +1,5 @@
 import { type PointerEvent, type ReactNode, useEffect, useRef, useState } from "react";
-import { serviceColour } from "../../parts/formats";
+import { serviceColour } from "../../parts/pure/formats";
 import type { TraceModel } from "./model";
 import styles from "./Trace.module.css";
 

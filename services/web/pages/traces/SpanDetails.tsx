@@ -7,9 +7,9 @@ import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
 import { Button, CopyButton, ServiceName } from "../../parts/controls";
 import { attributeFields, Details, Fields, Section, Text } from "../../parts/Details";
-import { count, duration, plain, severity, valueText } from "../../parts/formats";
+import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
+import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
 import { ErrorNote, Skeleton } from "../../parts/states";
-import { iso, moment, nanoseconds, type Zone } from "../../parts/times";
 import styles from "./Trace.module.css";
 
 interface SpanDetailsProps {

@@ -7,13 +7,13 @@ import type { TraceSummary } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { ServiceName } from "../../parts/controls";
-import { count, duration, plain } from "../../parts/formats";
 import { NoMatches } from "../../parts/NoMatches";
 import { Page } from "../../parts/Page";
+import { count, duration, plain } from "../../parts/pure/formats";
+import { moment, type Zone } from "../../parts/pure/times";
 import { QueryLine } from "../../parts/QueryLine";
 import { Rows } from "../../parts/Rows";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
-import { moment, type Zone } from "../../parts/times";
 import styles from "./Traces.module.css";
 
 const PAGE = 200;

@@ -1,7 +1,7 @@
 import { memo, type ReactNode, useMemo } from "react";
 import controls from "../../parts/controls.module.css";
-import { duration, plain, serviceColour } from "../../parts/formats";
 import { Icon } from "../../parts/icons";
+import { duration, plain, serviceColour } from "../../parts/pure/formats";
 import { Rows } from "../../parts/Rows";
 import type { View } from "./Minimap";
 import type { SpanRow, TraceModel } from "./model";

@@ -1,8 +1,8 @@
 // A trace as the waterfall needs it, made from what the API answers.
 import { answered, api } from "../../api/client";
 import type { Span, Trace } from "../../api/schema";
-import { type SpanTree, spanTree, type TreeSpan } from "../../parts/spanTree";
-import { nanoseconds } from "../../parts/times";
+import { type SpanTree, spanTree, type TreeSpan } from "../../parts/pure/spanTree";
+import { nanoseconds } from "../../parts/pure/times";
 
 export interface SpanRow extends TreeSpan {
   name: string;
