@@ -24,6 +24,7 @@ VIEWS: Final = frozenset(
         "metrics_hourly",
         "metrics_v3_daily",
         "metric_names",
+        "series",
         "counters_hourly",
         "histograms_hourly",
         "exponential_histograms_hourly",
@@ -50,6 +51,7 @@ INGESTED: Final = frozenset(
         "metric_summaries",
         "exemplars_v3",
         "metric_catalogue",
+        "metric_series",
         "telemetry_catalogue",
         "field_values",
         "ingest_ledger",
@@ -64,7 +66,7 @@ LEDGER: Final = "ingest_ledger"
 REJECTIONS: Final = "ingest_rejections"
 """What was rejected of requests, and requests that were refused whole, counted per minute."""
 
-CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue", "field_values"})
+CATALOGUES: Final = frozenset({"metric_catalogue", "metric_series", "telemetry_catalogue", "field_values"})
 """Those of them whose rows belong to many requests at once."""
 
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
