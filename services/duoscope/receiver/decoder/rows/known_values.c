@@ -109,7 +109,7 @@ void known_word(known_values *v, uint32_t field, uint64_t word_hash, bytes text,
 
 void known_number(known_values *v, uint32_t field, uint8_t type, uint64_t number, uint32_t count) {
   if (field == NO_FIELD) return;
-  count_value(v, field, stir(number, known_field_at(v, field)->hash + type), type, number, no_bytes(), count);
+  count_value(v, field, stir(number ^ type * 0xd1b54a32d192ed03u, known_field_at(v, field)->hash), type, number, no_bytes(), count);
 }
 
 // False: there is too much, or no memory.
