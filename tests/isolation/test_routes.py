@@ -176,6 +176,10 @@ ROUTES = {
         _RANGE | {"query": "-nothing:here", "limit": 1},
     ],
     ("GET", "/api/v1/traces/{trace_id}"): [f"/api/v1/traces/{_OWN_TRACE.hex()}"],
+    ("GET", "/api/v1/traces/{trace_id}/summary"): [f"/api/v1/traces/{_OWN_TRACE.hex()}/summary"],
+    ("GET", "/api/v1/traces/{trace_id}/spans/{span_id}"): [
+        f"/api/v1/traces/{_OWN_TRACE.hex()}/spans/{(b'2' * 8).hex()}"
+    ],
     ("GET", "/api/v1/services"): [f"/api/v1/services?{_IN_URL}"],
     ("GET", "/api/v1/service-figures"): [
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
@@ -204,6 +208,7 @@ ROUTES = {
     **PROMETHEUS,
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/ingest/limits"): METERING,
+    ("GET", "/api/v1/ingest/endpoints"): OPEN_TO_USERS,
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
@@ -330,12 +335,13 @@ async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deli
 async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, otlp, mine, theirs):
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
     headers = await api.headers(mine)
-    route = ("GET", "/api/v1/traces/{trace_id}")
-    existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}")
-    never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}")
-    assert existing.status_code == 404
-    assert existing.content == never.content
-    assert existing.headers == never.headers
+    for part in ("", "/summary", f"/spans/{(b'2' * 8).hex()}"):
+        route = ("GET", "a trace and its parts")
+        existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}{part}")
+        never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}{part}")
+        assert existing.status_code == 404
+        assert existing.content == never.content
+        assert existing.headers == never.headers
 
 
 async def test_the_context_of_a_record_is_of_its_tenant(api, deliver, otlp, mine, theirs):
