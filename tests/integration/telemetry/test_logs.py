@@ -285,7 +285,7 @@ async def test_windows_change_no_answer_and_no_cursor(  # noqa: PLR0917 - fixtur
     await deliver(scope, otlp.logs("s", *records))
     reader = telemetry_store.bind(scope)
     whole, arrived = (await logs.search(reader, HOUR, query, limit=1000)).items, 0
-    for first_ns, limit in ((windows.FIRST_NS, 11), (2, 40), (10**9, 3 if query.startswith("rare") else 60)):
+    for first_ns, limit in ((windows.FIRST_NS, 60), (2, 70), (10**9, 7 if query.startswith("rare") else 50)):
         monkeypatch.setattr(windows, "FIRST_NS", first_ns)
         shown, cursor, before = [], None, arrived
         while True:

@@ -83,7 +83,7 @@ async def context(
         ),
     ] = "resource",
 ) -> log_context.LogContext:
-    """What the same source sent right before and after a record, without the filters of a search. None is missing
+    """Read what the same source sent right before and after a record, without a search's filters. None is missing
     between them, also where many have the same time.
     """
     return await log_context.context(reader, record_id, before=before, after=after, source=source)
