@@ -69,6 +69,7 @@ def test_numbers_in_the_documents_are_those_of_the_code():
     assert f"{', '.join(days)} or {last} days" in operations
     assert f"`limit` up to {limits.SEARCH_LIMIT_MAX:,} ({limits.SEARCH_LIMIT_DEFAULT} unless given)" in api
     assert f"{limits.QUERY_TEXT_CHARS_MAX:,} characters" in search
+    assert f"regular expression, of up to {limits.READ_REGEX_CHARS_MAX} characters" in search
 
 
 def test_limits_of_the_otlp_ports_are_those_of_the_code():
@@ -110,7 +111,10 @@ def test_limits_of_reads_are_those_of_the_code():
     held = f"{limits.ANSWERS_TENANT_BYTES_MAX // 2**20} MiB; {limits.ANSWERS_BYTES_MAX // 2**20} MiB"
     assert rows["what answers hold in memory until they are read: of one tenant; in all"] == held
     assert rows["log streams: in all; of one tenant"] == f"{limits.LOG_STREAMS_MAX}; {limits.LOG_STREAMS_TENANT_MAX}"
-    assert rows["terms of a search; those with a `*`"] == f"{TERMS_MAX}; {limits.READ_PATTERNS_MAX}"
+    assert (
+        rows["terms of a search; those with a `*` or a regular expression"]
+        == f"{TERMS_MAX}; {limits.READ_PATTERNS_MAX}"
+    )
     assert f"{limits.TELEMETRY_QUERY_ROWS_MAX:,} rows" in rows["one query"]
 
 

@@ -124,6 +124,7 @@ def inhabit(api, admin, deliver, otlp):
             "name": "job",
             "permission_id": permissions[0]["permission_id"],
             "trace_id": trace_id.hex(),
+            "span_id": (b"1" * 8).hex(),
             "tenant_id": str(scope.tenant_id),
             "workspace_id": str(scope.workspace_id),
             "organization_id": str(scope.organization_id),
@@ -146,7 +147,11 @@ def _query(path: str, names: set[str]) -> dict[str, str]:
 
 
 def _unknown(ids: dict[str, str]) -> dict[str, str]:
-    made = {"trace_id": new_id().hex, "record_id": f"{_START_NS:016x}{random.getrandbits(64):016x}"}
+    made = {
+        "trace_id": new_id().hex,
+        "span_id": new_id().hex[-16:],
+        "record_id": f"{_START_NS:016x}{random.getrandbits(64):016x}",
+    }
     return {name: made.get(name) or str(new_id()) for name in ids}
 
 

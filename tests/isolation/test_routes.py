@@ -143,12 +143,42 @@ ROUTES = {
         _RANGE | {"query": f"trace_id:{_OWN_TRACE.hex()}"},
         _RANGE | {"query": "-nothing:here OR resource.region:*"},
     ],
+    ("GET", "/api/v1/logs/histogram"): [
+        f"/api/v1/logs/histogram?{_IN_URL}",
+        f"/api/v1/logs/histogram?by=body&limit=1&step=1m&query=refused&{_IN_URL}",
+    ],
+    ("POST", "/api/v1/logs/aggregate"): [
+        _RANGE | {"group_by": ["service", "region", "trace_id"], "step": "1m"},
+        _RANGE | {"group_by": ["body"], "limit": 1, "measures": [{"function": "distinct", "field": "body"}]},
+    ],
+    ("GET", "/api/v1/traces/histogram"): [
+        f"/api/v1/traces/histogram?{_IN_URL}",
+        f"/api/v1/traces/histogram?by=trace_id&limit=1&step=1m&query=status:error&{_IN_URL}",
+    ],
+    ("GET", "/api/v1/traces/heatmap"): [f"/api/v1/traces/heatmap?{_IN_URL}"],
+    ("POST", "/api/v1/traces/aggregate"): [
+        _RANGE
+        | {
+            "group_by": ["service", "region"],
+            "limit": 1,
+            "step": "1m",
+            "measures": [
+                {},
+                {"query": "status:error"},
+                *({"function": name, "field": "duration"} for name in ("sum", "avg", "min", "max", "p50", "p99", "p0")),
+            ],
+        },
+    ],
     ("POST", "/api/v1/traces/search"): [
         _RANGE,
         _RANGE | {"query": "service:checkout status:error"},
         _RANGE | {"query": "-nothing:here", "limit": 1},
     ],
     ("GET", "/api/v1/traces/{trace_id}"): [f"/api/v1/traces/{_OWN_TRACE.hex()}"],
+    ("GET", "/api/v1/traces/{trace_id}/summary"): [f"/api/v1/traces/{_OWN_TRACE.hex()}/summary"],
+    ("GET", "/api/v1/traces/{trace_id}/spans/{span_id}"): [
+        f"/api/v1/traces/{_OWN_TRACE.hex()}/spans/{(b'2' * 8).hex()}"
+    ],
     ("GET", "/api/v1/services"): [f"/api/v1/services?{_IN_URL}"],
     ("GET", "/api/v1/service-figures"): [
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
@@ -303,12 +333,13 @@ async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deli
 async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, otlp, mine, theirs):
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
     headers = await api.headers(mine)
-    route = ("GET", "/api/v1/traces/{trace_id}")
-    existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}")
-    never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}")
-    assert existing.status_code == 404
-    assert existing.content == never.content
-    assert existing.headers == never.headers
+    for part in ("", "/summary", f"/spans/{(b'2' * 8).hex()}"):
+        route = ("GET", "a trace and its parts")
+        existing = await _call(api, headers, route, f"/api/v1/traces/{_THEIR_TRACE.hex()}{part}")
+        never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}{part}")
+        assert existing.status_code == 404
+        assert existing.content == never.content
+        assert existing.headers == never.headers
 
 
 async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, mine, theirs):

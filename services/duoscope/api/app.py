@@ -43,7 +43,7 @@ from duoscope.api.routes.directory import (
 )
 from duoscope.api.routes.ingest import receiving, usage
 from duoscope.api.routes.system import start_page
-from duoscope.api.routes.telemetry import catalogue, logs, metrics, services, traces
+from duoscope.api.routes.telemetry import catalogue, log_aggregates, logs, metrics, services, trace_aggregates, traces
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
@@ -53,7 +53,7 @@ from duoscope.stores.clickhouse import TelemetryReader
 
 _ROUTED: Final = (
     *(health, login, passwords, sessions, devices, mfa, oidc, places),
-    *(logs, traces, metrics, services, catalogue, receiving, usage),
+    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
 )

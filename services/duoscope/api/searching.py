@@ -1,14 +1,22 @@
 """What the telemetry routes share: the bodies of searches, and parameters of time ranges."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 from msgspec import Meta, Struct
 
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.aggregates.buckets import Step, buckets
+from duoscope.telemetry.aggregates.histogram import VALUES_MAX
+from duoscope.telemetry.aggregates.measures import MEASURES_MAX, Measure
+from duoscope.telemetry.aggregates.table import GROUP_BY_MAX as AGGREGATE_GROUP_BY_MAX
+from duoscope.telemetry.aggregates.table import GROUPS_DEFAULT, GROUPS_MAX, Asked
+from duoscope.telemetry.language import Signal
 from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
+from duoscope.telemetry.times import TimeRange
 
 Reader = NamedDependency[SkipValidation[TelemetryReader]]
 
@@ -24,6 +32,22 @@ StartParameter = Annotated[
     str | None, QueryParameter(description=f"From, included; an hour before `end` unless given. {_TIME}")
 ]
 EndParameter = Annotated[str | None, QueryParameter(description=f"To, excluded; now unless given. {_TIME}")]
+QueryTextParameter = Annotated[
+    str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="A query as for the search.")
+]
+StepParameter = Annotated[
+    str | None,
+    QueryParameter(
+        description="Seconds, or a text such as 100ms, 30s, 5m or 1h; unless given, one that makes at most 120 buckets."
+    ),
+]
+ByParameter = Annotated[
+    str | None, QueryParameter(description="A field or an attribute, as a query names it: `severity`, `http.route`.")
+]
+ValuesParameter = Annotated[
+    int,
+    QueryParameter(ge=1, le=VALUES_MAX, description="The most frequent values of `by` that are shown by themselves."),
+]
 
 
 class LogSearch(Struct, forbid_unknown_fields=True):
@@ -64,6 +88,50 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
     cursor: Annotated[str | None, Meta(description="`next_cursor` of the previous page of the same search.")] = None
+
+
+_MEASURES = Meta(
+    min_length=1,
+    max_length=MEASURES_MAX,
+    description="The numbers of each group; its count unless given.",
+    examples=[[{"function": "count"}, {"function": "p95", "field": "duration"}]],
+)
+_GROUP_BY = Meta(
+    max_length=AGGREGATE_GROUP_BY_MAX,
+    description="Fields and attributes, as a query names them.",
+    examples=[["service", "http.response.status_code"]],
+)
+
+
+class LogAggregate(Struct, forbid_unknown_fields=True):
+    """Numbers of log records, by fields and by time."""
+
+    start: Start = None
+    end: End = None
+    query: Annotated[
+        str,
+        Meta(max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.", examples=["severity>=warn"]),
+    ] = ""
+    measures: Annotated[list[Measure], _MEASURES] = msgspec.field(default_factory=lambda: [Measure()])
+    group_by: Annotated[list[str], _GROUP_BY] = []
+    limit: Annotated[int, Meta(ge=1, le=GROUPS_MAX, description="Groups that are shown by themselves.")] = (
+        GROUPS_DEFAULT
+    )
+    order_by: Annotated[
+        int, Meta(ge=0, lt=MEASURES_MAX, description="The measure that ranks the groups, by its place, from 0.")
+    ] = 0
+    order: Annotated[Literal["desc", "asc"], Meta(description="Whether the greatest or the least come first.")] = "desc"
+    step: Annotated[Step, Meta(description="Without it, no `series`.")] = None
+
+    def asked(self, signal: Signal, times: TimeRange) -> Asked:
+        """The question, over the items of a signal."""
+        cut = None if self.step is None else buckets(times, self.step)
+        measures, group_by = self.measures, self.group_by
+        return Asked(signal, times, self.query, measures, group_by, self.limit, self.order_by, self.order, cut)
+
+
+class TraceAggregate(LogAggregate, forbid_unknown_fields=True):
+    """Numbers of spans, by fields and by time."""
 
 
 class MetricsQuery(Struct, forbid_unknown_fields=True):

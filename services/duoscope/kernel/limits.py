@@ -210,7 +210,10 @@ READ_THREADS_MAX: Final = 2
 """Threads of one query if the tenant has no other at work."""
 
 READ_PATTERNS_MAX: Final = 20
-"""Terms with a * in one search text: each is compared with every row."""
+"""Terms with a * or a regular expression in one search text: each is compared with every row."""
+
+READ_REGEX_CHARS_MAX: Final = 512
+"""One regular expression of a search text."""
 
 ANSWER_PAGE_BYTES_MAX: Final = 8 * 1024 * 1024
 """Stored size of the items of one page; a page that would exceed it is shorter."""

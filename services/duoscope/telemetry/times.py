@@ -1,5 +1,6 @@
 """Time ranges of queries: from `start`, included, to `end`, excluded, in nanoseconds since the Unix epoch."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,9 +92,11 @@ def unix_nano(value: str | int, name: str) -> int:
 
 
 def duration_ns(text: str) -> int | None:
-    """Parse `250ms`, `1.5s`, `2h` into nanoseconds; None for another form."""
+    """Parse `250ms`, `1.5s`, `2h` into nanoseconds; None for another form, and beyond all bounds."""
     found = _DURATION.fullmatch(text)
-    return round(float(found.group(1)) * _UNIT_NS[found.group(2)]) if found else None
+    if not found or math.isinf(number := float(found.group(1)) * _UNIT_NS[found.group(2)]):
+        return None
+    return round(number)
 
 
 def _no_time(name: str) -> DuoscopeError:

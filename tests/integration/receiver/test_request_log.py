@@ -311,8 +311,9 @@ async def test_names_are_not_recorded_again_on_the_same_day(receiver, principal,
             gathered.drop()
         return sorted(insert.place for insert in gathered.take(new_id().hex).inserts if insert.of)
 
-    metrics, names = [("metric_catalogue", "metrics")], [("telemetry_catalogue", of) for of in ("logs", "metrics")]
-    assert [tables(), tables(), tables(lost=True), tables()] == [metrics + names, metrics, [], metrics + names]
+    metrics, series = ("metric_catalogue", "metrics"), ("metric_series", "metrics")
+    all_of_them = [metrics, series, *(("telemetry_catalogue", of) for of in ("logs", "metrics"))]
+    assert [tables(), tables(), tables(lost=True), tables()] == [all_of_them, [metrics], [], all_of_them]
 
 
 async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, principal, otlp, telemetry_store, tmp_path):
@@ -338,9 +339,10 @@ async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, princi
             await ingest.accept(principal, kind, message.SerializeToString())
         assert len(segments(tmp_path / "one")) == 1
     assert sorted(tokens) == [
-        "ingest_ledger", "logs_v3", "metric_catalogue", "metrics_v3", "telemetry_catalogue", "traces_v3",
+        "ingest_ledger", "logs_v3", "metric_catalogue", "metric_series", "metrics_v3", "telemetry_catalogue",
+        "traces_v3",
     ]  # fmt: skip
-    assert [len(tokens[table]) for table in sorted(tokens)] == [1, 1, 1, 1, 3, 1]
+    assert [len(tokens[table]) for table in sorted(tokens)] == [1, 1, 1, 1, 1, 3, 1]
     assert len(set(tokens["telemetry_catalogue"])) == 3
     reader = telemetry_store.bind(principal.scope)
     for view in ("logs", "traces", "metrics"):

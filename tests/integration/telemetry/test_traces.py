@@ -109,7 +109,7 @@ async def test_pages_of_a_trace_are_all_its_spans(stored, otlp, monkeypatch, siz
     reader = await stored(otlp.spans("s", *spans), otlp.spans("t", spans[0]))
     whole = await traces.get(reader, trace.hex())
     assert (len(whole.spans), whole.truncated, whole.next_cursor) == (25, False, None)
-    monkeypatch.setattr(traces, "TRACE_SPANS_MAX", size)
+    monkeypatch.setattr(traces.whole, "TRACE_SPANS_MAX", size)
     shown, cursor = [], None
     while True:
         page = await traces.get(reader, trace.hex(), cursor=cursor)
@@ -122,7 +122,7 @@ async def test_pages_of_a_trace_are_all_its_spans(stored, otlp, monkeypatch, siz
 
 
 async def test_the_cursor_of_a_trace_is_of_no_other(telemetry_store, reader, monkeypatch):
-    monkeypatch.setattr(traces, "TRACE_SPANS_MAX", 1)
+    monkeypatch.setattr(traces.whole, "TRACE_SPANS_MAX", 1)
     cursor = (await traces.get(reader, _id(1, 16).hex())).next_cursor
     for trace_id, wrong in ((_id(2, 16).hex(), cursor), (_id(1, 16).hex(), "x")):
         with pytest.raises(DuoscopeError, match="does not belong"):

@@ -10,18 +10,21 @@ from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
 from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
-from duoscope.telemetry.language.printer import Condition, printed
-from duoscope.telemetry.language.resolve import Signal, resolve
+from duoscope.telemetry.language.printer import Condition, Printer, printed
+from duoscope.telemetry.language.resolve import Signal, Value, resolve, value_of
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
-def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condition | None:
+def compile_query(
+    text: str, signal: Signal, *, or_text: bool = False, printer: Printer | None = None
+) -> Condition | None:
     """Compile a query to a condition. Returns None for an empty text, which matches every row.
 
     Args:
         text: the query.
         signal: what is searched.
         or_text: whether a term such as `name=value` also matches that text in the body, if that is not too long.
+        printer: of the statement that the condition becomes a part of.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`: the position in the text, what was found, what to write instead.
@@ -29,10 +32,10 @@ def compile_query(text: str, signal: Signal, *, or_text: bool = False) -> Condit
     tree = parse(text)
     if tree is None:
         return None
-    condition = printed(resolve(tree, signal, or_text=or_text))
+    condition = printed(resolve(tree, signal, or_text=or_text), printer)
     if len(condition.sql) > QUERY_CONDITION_CHARS_MAX:
         if or_text:
-            return compile_query(text, signal)
+            return compile_query(text, signal, printer=printer)
         raise invalid(
             "The query is too long: written out for the store, its conditions have more than "
             f"{QUERY_CONDITION_CHARS_MAX:,} characters. Use fewer conditions, or fewer `*` in one pattern.",
@@ -58,4 +61,14 @@ def _fields(tree: Tree[Term]) -> Iterator[str]:
                 yield from _fields(part)
 
 
-__all__ = ["Condition", "Signal", "compile_query", "fields_of", "hint_at_nothing", "hint_at_text"]
+__all__ = [
+    "Condition",
+    "Printer",
+    "Signal",
+    "Value",
+    "compile_query",
+    "fields_of",
+    "hint_at_nothing",
+    "hint_at_text",
+    "value_of",
+]

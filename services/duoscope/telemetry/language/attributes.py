@@ -1,4 +1,5 @@
-"""Conditions on attributes: that one exists, equals a value, is like a pattern, or is in order with a number.
+"""Conditions on attributes: that one exists, equals a value or one of several, is like a pattern, matches a regular
+expression, or is in order with a number; and the values themselves.
 
 Equality is decided here and nowhere else, by value and type. What a query names is a text, and may be a number or a
 boolean. It equals an attribute that is this text; an integer or a double of that value, however either was written
@@ -75,6 +76,20 @@ def like(places: Places, key: str, pattern: str, *, parts: bool = True) -> Resol
     return _of(places, key, by_itself, [of_item] if parts else [])
 
 
+def matches(places: Places, key: str, expression: str, *, parts: bool = True) -> Resolved:
+    """Whether a regular expression matches somewhere in it; numbers and booleans as they are printed."""
+    # What is not there and what is null read as an empty text, which an expression may match.
+    in_json = "(JSONType({of}) != 'Null' AND match(JSONExtract({of}, 'String'), {{}}))"
+
+    def by_itself(place: Place) -> list[Resolved]:
+        of_text = Predicate(in_json.format(of=f"{place.text}, {{}}"), (_text(key), _text(key), _text(expression)))
+        column = _in_column("match(CAST({}, 'Nullable(String)'), {})", _column(place, key), _text(expression))
+        return [*([column] if _has_column(place, key) else []), _if_named(place, key, of_text)]
+
+    of_item = Predicate(in_json.format(of="item"), (_text(expression),))
+    return _of(places, key, by_itself, [of_item] if parts else [])
+
+
 def ordered(places: Places, key: str, op: str, number: float, *, parts: bool = True) -> Resolved:
     """Whether it is a number, or a text that reads as one, on that side of a number."""
     bound = ("Float64", number)
@@ -93,17 +108,118 @@ def ordered(places: Places, key: str, op: str, number: float, *, parts: bool = T
     return _of(places, key, by_itself, [compared("JSONExtract(item, 'String')")] if parts else [])
 
 
-def equal(places: Places, key: str, value: str, *, parts: bool = True) -> Resolved:
-    """Whether it equals a value, as the module's beginning has it."""
-    integer, number = _numbers(value)
+def equal(places: Places, key: str, *values: str, parts: bool = True) -> Resolved:
+    """Whether it equals one of some values, as the module's beginning has it."""
+    these = _Values.of(values)
 
     def by_itself(place: Place) -> list[Resolved]:
-        cases = _equal_as_json(f"{place.text}, {{}}", (_text(key),), value, integer, number)
-        in_text = _if_named(place, key, cases[0], value) if len(cases) == 1 else _if_named(place, key, Or(tuple(cases)))
-        in_column = _equal_in_column(place, key, value, integer, number) if _has_column(place, key) else []
+        cases = _equal_as_json(f"{place.text}, {{}}", (_text(key),), these)
+        in_text = (
+            _if_named(place, key, cases[0], these.texts) if len(cases) == 1 else _if_named(place, key, Or(tuple(cases)))
+        )
+        in_column = _equal_in_column(place, key, these) if _has_column(place, key) else []
         return [*in_column, in_text]
 
-    return _of(places, key, by_itself, _equal_as_json("item", (), value, integer, number) if parts else [])
+    return _of(places, key, by_itself, _equal_as_json("item", (), these) if parts else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What some texts mean: each is a text, and may be a number, a boolean or JSON, too."""
+
+    texts: tuple[str, ...]
+    integers: tuple[int, ...]
+    numbers: tuple[float, ...]
+    words: tuple[str, ...]
+    """Those that are booleans, or numbers that are not finite."""
+    structures: tuple[str, ...]
+
+    @classmethod
+    def of(cls, texts: tuple[str, ...]) -> "_Values":
+        numbers = [_numbers(text) for text in texts]
+        return cls(
+            tuple(dict.fromkeys(texts)),
+            tuple(dict.fromkeys(integer for integer, _ in numbers if integer is not None)),
+            tuple(dict.fromkeys(number for _, number in numbers if number is not None)),
+            tuple(text for text in dict.fromkeys(texts) if text in _BOOLEANS or text in _NOT_FINITE),
+            tuple(text for text in dict.fromkeys(texts) if text[:1] in ("[", "{")),
+        )
+
+
+def _one_of(kind: str, values: tuple[str, ...] | tuple[float, ...]) -> tuple[str, tuple[str, Bound]]:
+    """The SQL of a comparison with one value, or with several at once, and what it binds."""
+    return ("= {}", (kind, values[0])) if len(values) == 1 else ("IN {}", (f"Array({kind})", values))
+
+
+def text_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
+    """Read its value as text, null where there is none: numbers and booleans as printed, lists and maps as JSON.
+
+    Of several, as of a member that many maps of a list have, it is the first.
+    """
+    found: list[Predicate] = []
+    for place in places:
+        if not place.is_list:
+            if _has_column(place, key):
+                found.append(Predicate("CAST({}, 'Nullable(String)')", (_column(place, key),)))
+            found.append(_text_in_json(place, key))
+    return first_of([*found, *(_text_of_part(group, key) for group in _groups_with_parts(places, key) if parts)])
+
+
+def number_of(places: Places, key: str, *, parts: bool = True) -> Predicate:
+    """Read its value as a double, null where there is no number, and no text that reads as one."""
+    found: list[Predicate] = []
+    for place in places:
+        if not place.is_list:
+            if _has_column(place, key):
+                found += [
+                    Predicate("{}", (_column(place, key, "Float64"),)),
+                    Predicate("toFloat64({})", (_column(place, key, "Int64"),)),
+                    Predicate("toFloat64OrNull({})", (_column(place, key, "String"),)),
+                ]
+            found.append(as_number(_text_in_json(place, key)))
+    of_parts = (as_number(_text_of_part(group, key)) for group in _groups_with_parts(places, key) if parts)
+    return first_of([*found, *of_parts])
+
+
+def as_number(text: Predicate) -> Predicate:
+    """Read a text as a number, null where it is none."""
+    return Predicate(f"toFloat64OrNull({text.sql})", text.values)
+
+
+def first_of(values: list[Predicate]) -> Predicate:
+    """Take the first of some values that is not null."""
+    if len(values) == 1:
+        return values[0]
+    return Predicate(
+        f"coalesce({', '.join(value.sql for value in values)})",
+        tuple(bound for value in values for bound in value.values),
+    )
+
+
+def _groups_with_parts(places: Places, key: str) -> list[Places]:
+    """The places, grouped, of whose values the attribute may be a part."""
+    objects = tuple(place for place in places if not place.is_list) if "." in key else ()
+    return [group for group in (objects, tuple(place for place in places if place.is_list)) if group]
+
+
+def _text_in_json(place: Place, key: str) -> Predicate:
+    text = Predicate(f"JSONExtract({place.text}, {{}}, 'Nullable(String)')", (_text(key),))
+    if _SPELLED_OTHERWISE.search(key):
+        return text
+    needles = _spellings(f"{json.dumps(key, ensure_ascii=False)}:")
+    named = f"multiSearchAny({place.text}, {{}})"
+    return Predicate(f"if({named}, {text.sql}, NULL)", (("Array(String)", needles), *text.values))
+
+
+def _text_of_part(places: Places, key: str) -> Predicate:
+    paths = _paths(key)
+    found, where = _parts(places, key, paths, elements=False)
+    first = f"JSONExtract(arrayFirst(item -> item NOT IN ('', 'null'), {found}), 'Nullable(String)')"
+    if (named := _named_parts(places, key, paths)) is None:
+        return Predicate(first, where)
+    texts, names = named
+    condition = " OR ".join(f"multiSearchAny({text}, {{}})" for text in texts)
+    return Predicate(f"if({condition}, {first}, NULL)", (*[names] * len(texts), *where))
 
 
 def _of(
@@ -127,36 +243,40 @@ def _of(
     return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
 
 
-def _equal_in_column(place: Place, key: str, value: str, integer: int | None, number: float | None) -> list[Predicate]:
-    cases = [_in_column("{} = {}", _column(place, key, "String"), _text(value))]
-    if integer is not None:
-        cases.append(_in_column("{} = {}", _column(place, key, "Int64"), ("Int64", integer)))
-    if number is not None:
-        cases.append(_in_column("{} = {}", _column(place, key, "Float64"), ("Float64", number)))
-    elif value in _NOT_FINITE:
-        cases.append(_in_column(_NOT_FINITE[value], _column(place, key, "Float64")))
-    elif value in _BOOLEANS:
-        cases.append(_in_column(f"{{}} = {value}", _column(place, key, "Bool")))
+def _equal_in_column(place: Place, key: str, values: _Values) -> list[Predicate]:
+    cases: list[Predicate] = []
+    typed = (("String", values.texts), ("Int64", values.integers), ("Float64", values.numbers))
+    for kind, these in typed:
+        if these:
+            compared, bound = _one_of(kind, these)
+            cases.append(_in_column(f"{{}} {compared}", _column(place, key, kind), bound))
+    for word in values.words:
+        if word in _BOOLEANS:
+            cases.append(_in_column(f"{{}} = {word}", _column(place, key, "Bool")))
+        else:
+            cases.append(_in_column(_NOT_FINITE[word], _column(place, key, "Float64")))
     return cases
 
 
-def _equal_as_json(
-    of: str, keys: tuple[tuple[str, str], ...], value: str, integer: int | None, number: float | None
-) -> list[Predicate]:
+def _equal_as_json(of: str, keys: tuple[tuple[str, str], ...], values: _Values) -> list[Predicate]:
     """Whether a value in JSON equals: `of` are the arguments of JSONExtract that name it, with the keys."""
     kind = f"JSONType({of})"
-    cases = [Predicate(f"({kind} = 'String' AND JSONExtractString({of}) = {{}})", (*keys, *keys, _text(value)))]
-    if integer is not None:
-        exactly = f"({kind} IN ('Int64', 'UInt64') AND JSONExtractInt({of}) = {{}})"
-        cases.append(Predicate(exactly, (*keys, *keys, ("Int64", integer))))
-    if number is not None:
-        nearly = f"({kind} = 'Double' AND JSONExtractFloat({of}) = {{}})"
-        cases.append(Predicate(nearly, (*keys, *keys, ("Float64", number))))
-    elif value in _BOOLEANS:
-        cases.append(Predicate(f"({kind} = 'Bool' AND JSONExtractBool({of}) = {value})", (*keys, *keys)))
-    elif value[:1] in ("[", "{"):
-        whole = f"({kind} IN ('Array', 'Object') AND JSONExtract({of}, 'String') = {{}})"
-        cases.append(Predicate(whole, (*keys, *keys, _text(value))))
+    cases: list[Predicate] = []
+
+    def add(kinds: str, read: str, type_: str, these: tuple[str, ...] | tuple[float, ...]) -> None:
+        if these:
+            compared, bound = _one_of(type_, these)
+            cases.append(Predicate(f"({kind} {kinds} AND {read} {compared})", (*keys, *keys, bound)))
+
+    add("= 'String'", f"JSONExtractString({of})", "String", values.texts)
+    add("IN ('Int64', 'UInt64')", f"JSONExtractInt({of})", "Int64", values.integers)
+    add("= 'Double'", f"JSONExtractFloat({of})", "Float64", values.numbers)
+    cases += [
+        Predicate(f"({kind} = 'Bool' AND JSONExtractBool({of}) = {word})", (*keys, *keys))
+        for word in values.words
+        if word in _BOOLEANS
+    ]
+    add("IN ('Array', 'Object')", f"JSONExtract({of}, 'String')", "String", values.structures)
     return cases
 
 
@@ -165,24 +285,34 @@ def _in_parts(places: Places, key: str, of_item: list[Predicate], *, elements: b
 
     Items are pieces of JSON. Nothing is parsed where the text has none of the names.
     """
-    is_list = places[0].is_list
     paths = _paths(key)
+    found, where = _parts(places, key, paths, elements=elements)
+    holds = " OR ".join(condition.sql for condition in of_item)
+    values = tuple(value for condition in of_item for value in condition.values)
+    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, *where))
+    if (named := _named_parts(places, key, paths)) is None:
+        return condition
+    texts, names = named
+    return And((Predicate(f"({' OR '.join(f'multiSearchAny({text}, {{0}})' for text in texts)})", (names,)), condition))
+
+
+def _named_parts(
+    places: Places, key: str, paths: tuple[tuple[str, ...], ...]
+) -> tuple[list[str], tuple[str, tuple[str, ...]]] | None:
+    """The SQL of texts that have one of some names where there is such a part, and the names; None if JSON may spell
+    these in several ways.
+    """
+    is_list = places[0].is_list
     # What the attribute is by itself is looked at where it is, except in lists; here it is a list, or a map on the way.
     firsts = dict.fromkeys(path[0] for path in paths)
     ends = (":",) if is_list else (":{", ":[")
     spelled = [json.dumps(name, ensure_ascii=False) + end for name in firsts for end in ends]
     if not is_list:
         spelled.remove(json.dumps(key, ensure_ascii=False) + ":{")
-    found, where = _parts(places, key, paths, elements=elements)
-    holds = " OR ".join(condition.sql for condition in of_item)
-    values = tuple(value for condition in of_item for value in condition.values)
-    condition = Predicate(f"arrayExists(item -> {holds}, {found})", (*values, *where))
     if any(_SPELLED_OTHERWISE.search(needle) for needle in spelled):
-        return condition
-    names = ("Array(String)", tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one))))
-    texts = [f"arrayStringConcat({place.text})" if is_list else place.text for place in places]
-    named = " OR ".join(f"multiSearchAny({text}, {{0}})" for text in texts)
-    return And((Predicate(f"({named})", (names,)), condition))
+        return None
+    names = tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one)))
+    return [f"arrayStringConcat({place.text})" if is_list else place.text for place in places], ("Array(String)", names)
 
 
 def _parts(
@@ -214,16 +344,17 @@ def _paths(key: str) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys([(key,), *(path for path in (*inner, tuple(pieces)) if all(path))]))
 
 
-def _if_named(place: Place, key: str, condition: Resolved, text: str | None = None) -> Resolved:
-    """The condition, of items alone whose JSON has the possible spellings of the name, or of it and a text.
+def _if_named(place: Place, key: str, condition: Resolved, texts: tuple[str, ...] = ()) -> Resolved:
+    """The condition, of items alone whose JSON has the possible spellings of the name, or of it and one of some texts.
 
     Searching for them is cheaper than parsing the object, and excludes most items; of a resource it is done once for
     all that it sent. Characters that may be escaped in other ways are not searched for.
     """
-    if _SPELLED_OTHERWISE.search(key + (text or "")):
+    if any(map(_SPELLED_OTHERWISE.search, (key, *texts))):
         return condition
-    spelled = f"{json.dumps(key, ensure_ascii=False)}:" + ("" if text is None else json.dumps(text, ensure_ascii=False))
-    needles = _spellings(spelled)
+    name = f"{json.dumps(key, ensure_ascii=False)}:"
+    spelled = [name + json.dumps(text, ensure_ascii=False) for text in texts] or [name]
+    needles = tuple(dict.fromkeys(needle for one in spelled for needle in _spellings(one)))
     return And((Predicate(f"multiSearchAny({place.text}, {{}})", (("Array(String)", needles),)), condition))
 
 
@@ -252,7 +383,7 @@ def _has_column(place: Place, key: str) -> bool:
     return bool(place.typed) and _COLUMN_NAME.fullmatch(key) is not None
 
 
-def _in_column(condition: str, *values: tuple[str, str | float] | AttributeColumn) -> Predicate:
+def _in_column(condition: str, *values: tuple[str, Bound] | AttributeColumn) -> Predicate:
     """A condition on values in a column, which are null where an item has none."""
     return Predicate(condition, values, is_nullable=True)
 

@@ -64,7 +64,7 @@ def _said(term: Term, signal: Signal, *, negated: bool) -> str:
         if term.quoted:
             return f'{without}the phrase "{value}" in {_TEXT[signal]} (as it stands, in any case)'
         return f"{without}{value} in {_TEXT[signal]} ({_HOW[signal]}{of_field})"
-    compared = f"{term.op} {value or chr(34) * 2}"
+    compared = f"matches /{value}/" if term.is_regex else f"{term.op} {value or chr(34) * 2}"
     if is_field(term.field, signal):
         where = f" ({_FIELDS[term.field]})" if term.field in _FIELDS else ""
         return f"{without}the field {term.field}{where} {compared}"

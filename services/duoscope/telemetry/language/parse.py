@@ -1,18 +1,23 @@
 r"""First stage: text to tree.
 
     query := and ("OR" and)*          and  := not (["AND"] not)*        not := ("NOT" | "-") not | item
-    item  := "(" query ")" | term     term := field op value | word | "phrase"
-    op    := ":" | "=" | "!=" | ">" | ">=" | "<" | "<="
+    item  := "(" query ")" | term     term := field op value | field is "(" list ")" | word | "phrase"
+    op    := is | ">" | ">=" | "<" | "<="     is := ":" | "=" | "!="     value := word | "phrase" | /regex/
+
+A list is a query whose terms are values of the field, each with an operator of its own if need be; in it `-` begins a
+number, and `:` is a part of a value.
 
 A value or word ends at white space or a parenthesis; anything goes inside double quotes, with \" and \\ for these.
-`name://rest` without quotes is a word: it is an address, and no field.
+`name://rest` without quotes is a word: it is an address, and no field. Many values are paths: only what has a slash at
+both ends and none between (`\/` is none) is a regular expression.
 """
 
 import re
 from typing import Final
 
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, READ_PATTERNS_MAX
+from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, READ_PATTERNS_MAX, READ_REGEX_CHARS_MAX
+from duoscope.telemetry.language import regex
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree, query_error
 
 TERMS_MAX: Final = 100
@@ -26,6 +31,10 @@ _FIELD = re.compile(
 _ADDRESS = re.compile(r"[^\s()\":]+://")
 _QUOTED = re.compile(r'"((?:[^"\\]|(?s:\\.))*)"')
 _BARE = re.compile(r'[^\s()"]+')
+_REGEX = re.compile(r"/((?!\s)(?:[^/\\]|\\(?s:.))+)/(?=[\s)]|$)")
+_TWO_VALUES = re.compile(r"\s(?s:.*)[:=<>(]\Z|\s(?:AND|OR|NOT)\s+\Z")
+"""What is between the slashes that begin the values of two terms."""
+_ORDER = re.compile(r"!=|>=|<=|[><]")
 _KEYWORD = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
 
 
@@ -48,6 +57,8 @@ class _Parser:
         self._at = 0
         self._terms = 0
         self._patterns = 0
+        self._listing: str | None = None
+        """The field whose values are listed."""
 
     def query(self) -> Tree[Term] | None:
         self._skip()
@@ -102,12 +113,10 @@ class _Parser:
             raise self._error(
                 f'found {keyword} where a term should stand; to search for the word itself write "{keyword}".'
             )
-        return self._term()
+        return self._term(depth) if self._listing is None else self._listed(self._listing)
 
-    def _term(self) -> Term:
-        self._terms += 1
-        if self._terms > TERMS_MAX:
-            raise self._error(f"more than {TERMS_MAX} terms; write the query shorter.")
+    def _term(self, depth: int) -> Tree[Term]:
+        self._count()
         start = self._at
         found = None if _ADDRESS.match(self._text, start) else _FIELD.match(self._text, start)
         field, op = found.groups() if found else ("", "=")
@@ -115,14 +124,52 @@ class _Parser:
             self._at = found.end()
             if field.startswith('"'):
                 field = _unescaped(field[1:-1])
-        value, quoted = self._value(field + op if found else "")
+            if self._text[self._at : self._at + 1] == "(":
+                return self._list(field, op, depth)
+        op = "=" if op == ":" else op
+        value, quoted, is_regex = self._value(field + found.group(2) if found else "", op if found else "")
         raw = self._text[start : self._at].rstrip()
-        return Term(start + 1, field, "=" if op == ":" else op, value, quoted, raw)
+        return Term(start + 1, field, op, value, quoted, raw, is_regex)
 
-    def _value(self, after: str) -> tuple[str, bool]:
+    def _list(self, field: str, op: str, depth: int) -> Tree[Term]:
+        if op not in (":", "=", "!="):
+            raise self._error(
+                f"{op} takes one value; in a list each has its own operator, such as {field[:40]}:({op}1 OR 0)."
+            )
+        opened = self._at
+        self._advance(1)
+        self._listing = field
+        tree = self._or(depth + 1)
+        self._listing = None
+        if self._ended:
+            raise query_error(opened + 1, "this parenthesis is not closed; add ')'.")
+        self._advance(1)
+        return Not(tree) if op == "!=" else tree
+
+    def _listed(self, field: str) -> Term:
+        self._count()
+        start = self._at
+        found = _ORDER.match(self._text, start)
+        op = found.group() if found else "="
+        if found:
+            self._at = found.end()
+        value, quoted, is_regex = self._value(op if found else "", op)
+        raw = self._text[start : self._at].rstrip()
+        return Term(start + 1, field, op, value, quoted, raw, is_regex, is_listed=True)
+
+    def _count(self) -> None:
+        self._terms += 1
+        if self._terms > TERMS_MAX:
+            raise self._error(f"more than {TERMS_MAX} terms; write the query shorter.")
+
+    def _value(self, after: str, op: str) -> tuple[str, bool, bool]:
+        """A value, whether it was quoted, and whether it is a regular expression."""
         if found := _QUOTED.match(self._text, self._at):
             self._advance(found.end() - self._at)
-            return _unescaped(found.group(1)), True
+            return _unescaped(found.group(1)), True, False
+        found = _REGEX.match(self._text, self._at) if op in ("=", "!=") else None
+        if found and not _TWO_VALUES.search(found.group(1)):
+            return self._regex(found), False, True
         if self._text[self._at : self._at + 1] == '"':
             raise self._error("this quotation mark is not closed; add '\"'.")
         found = _BARE.match(self._text, self._at)
@@ -132,11 +179,30 @@ class _Parser:
                 "itself what to search for, put it in quotes."
             )
         if "*" in found.group() and found.group().strip("*"):
-            self._patterns += 1
-            if self._patterns > READ_PATTERNS_MAX:
-                raise self._error(f"more than {READ_PATTERNS_MAX} terms with a *; write the query shorter.")
+            self._count_pattern()
         self._advance(found.end() - self._at)
-        return found.group(), False
+        return found.group(), False, False
+
+    def _regex(self, found: re.Match[str]) -> str:
+        self._count_pattern()
+        expression = found.group(1)
+        if len(expression) > READ_REGEX_CHARS_MAX:
+            raise self._error(f"this regular expression is longer than {READ_REGEX_CHARS_MAX} characters.")
+        if mistake := regex.mistake(expression):
+            offset, what = mistake
+            raise query_error(
+                found.start(1) + offset + 1,
+                f"the regular expression is not valid: {what}; to search for the text itself, put it in quotes.",
+            )
+        self._advance(found.end() - self._at)
+        return expression
+
+    def _count_pattern(self) -> None:
+        self._patterns += 1
+        if self._patterns > READ_PATTERNS_MAX:
+            raise self._error(
+                f"more than {READ_PATTERNS_MAX} terms with a * or a regular expression; write the query shorter."
+            )
 
     def _keyword(self, keyword: str) -> bool:
         if self._peek() != keyword:
@@ -150,6 +216,8 @@ class _Parser:
 
     def _minus(self) -> bool:
         following = self._text[self._at + 1 : self._at + 2]
+        if self._listing is not None:
+            return False
         if self._text[self._at : self._at + 1] != "-" or not following or following.isspace():
             return False
         self._at += 1

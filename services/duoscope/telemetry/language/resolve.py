@@ -11,42 +11,19 @@ text.
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Final
 
+from duoscope.kernel.errors import invalid
 from duoscope.telemetry.language import attributes, words
+from duoscope.telemetry.language.severities import SEVERITIES, SEVERITY_MAX, SEVERITY_OF_TEXT
 from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
 from duoscope.telemetry.times import duration_ns
 
-SEVERITIES: Final = {
-    "trace": (1, 4),
-    "debug": (5, 8),
-    "info": (9, 12),
-    "warn": (13, 16),
-    "warning": (13, 16),
-    "error": (17, 20),
-    "fatal": (21, 24),
-}
-"""Ranges of severity numbers (OpenTelemetry logs data model, SeverityNumber)."""
-SEVERITY_MAX: Final = 24
-_SEVERITY_WORDS: Final = {
-    1: "trace trc t finest all silly",
-    3: "finer",
-    4: "fine verbose verb v vrb",
-    5: "debug dbg dbug d debugging",
-    8: "config",
-    9: "info information informational inf i log",
-    10: "notice note ntc success system",
-    13: "warn warning wrn w warnings",
-    17: "error err e eror erro fail failure severe",
-    18: "dpanic",
-    21: "fatal ftl f critical crit crt c fault",
-    22: "alert panic",
-    24: "emergency emerg",
-}
-"""What frameworks call a severity in a record that has no number, by the number that it means."""
+FIELD_NAME_CHARS_MAX: Final = 1024
+"""The longest name of a field of which the value is asked for."""
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("unset", "ok", "error")
 
@@ -83,14 +60,36 @@ def resolve(tree: Tree[Term], signal: Signal, *, or_text: bool = False) -> Resol
         case Term():
             resolved = _term(tree, signal)
             if or_text and may_be_text(tree, signal):
-                return Or((resolved, _WORDS[signal](replace(tree, field="", value=tree.raw, quoted=False))))
+                as_text = (replace(term, field="", value=term.raw, quoted=False, others=()) for term in tree.all)
+                return Or((resolved, *map(_WORDS[signal], as_text)))
             return resolved
         case Not():
             return Not(resolve(tree.part, signal))
         case And():
             return And(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
         case Or():
-            return Or(tuple(resolve(part, signal, or_text=or_text) for part in tree.parts))
+            parts = [resolve(part, signal, or_text=or_text) for part in _gathered(tree.parts, signal)]
+            return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
+def _gathered(parts: tuple[Tree[Term], ...], signal: Signal) -> list[Tree[Term]]:
+    """The parts of a disjunction, in which values that one field may equal are one term, at the place of the first."""
+    gathered: dict[object, Tree[Term] | list[Term]] = {}
+    for number, part in enumerate(parts):
+        if isinstance(part, Term) and _is_plain(part):
+            _term(part, signal)  # which says what is wrong with it, and where
+            terms = gathered.setdefault((part.field, part.is_listed), [])
+            if isinstance(terms, list):
+                terms.append(part)
+        else:
+            gathered[number] = part
+    return [replace(each[0], others=(*each[1:],)) if isinstance(each, list) else each for each in gathered.values()]
+
+
+def _is_plain(term: Term) -> bool:
+    """Whether a term is that a field equals a value, as it stands."""
+    is_equality = term.op == "=" and bool(term.field) and term.field not in _ONE_BY_ONE
+    return is_equality and not (term.is_regex or _is_pattern(term))
 
 
 def is_field(name: str, signal: Signal) -> bool:
@@ -107,7 +106,8 @@ def part_of(name: str, signal: Signal) -> str:
 def may_be_text(term: Term, signal: Signal) -> bool:
     """Whether a term has the form of an attribute and its value, but may also be a piece of text."""
     of_attribute = bool(term.field) and not is_field(term.field, signal)
-    return of_attribute and term.op == "=" and not _is_any(term) and signal is not Signal.METRICS
+    is_typed = term.is_listed or term.is_regex or _is_any(term)
+    return of_attribute and term.op == "=" and not is_typed and signal is not Signal.METRICS
 
 
 def _term(term: Term, signal: Signal) -> Resolved:
@@ -129,12 +129,77 @@ def _term(term: Term, signal: Signal) -> Resolved:
     return _attribute(term, signal)
 
 
+# Values
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The SQL of what an item has in a field or an attribute; null where it has nothing.
+
+    Attributes:
+        text: of several values the first.
+        number: a double, or null where it is none and does not read as one.
+    """
+
+    text: Predicate
+    number: Predicate
+
+
+def value_of(name: str, signal: Signal) -> Value:
+    """Resolve a name of which the value is asked for, and not a condition on it.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-field`: a field of another signal, or no name.
+    """
+    if not name or len(name) > FIELD_NAME_CHARS_MAX or "\0" in name:
+        raise invalid(
+            f"A field has a name of 1 to {FIELD_NAME_CHARS_MAX} characters, none of them U+0000, such as service or "
+            f"http.route; not {name[:40]!r}.",
+            code="invalid-field",
+        )
+    if field := _FIELDS[signal].get(name):
+        return _value_in_column(field)
+    for other, fields in _FIELDS.items():
+        if name in fields and signal is not Signal.METRICS:
+            raise invalid(
+                f"{name} is a field of {other.name.lower()}, not of {signal.name.lower()}; for an attribute of that "
+                f"name write attributes.{name}.",
+                code="invalid-field",
+            )
+    places = _places_of(name, signal)
+    texts = [attributes.text_of(of, key, parts=parts) for key, of, parts in places]
+    numbers = [attributes.number_of(of, key, parts=parts) for key, of, parts in places]
+    if field := _FIELDS_OF_PARTS[signal].get(name):
+        of_field = _value_in_column(field)
+        texts, numbers = [of_field.text, *texts], [of_field.number, *numbers]
+    return Value(attributes.first_of(texts), attributes.first_of(numbers))
+
+
+def _value_in_column(field: Field) -> Value:
+    kind, args = (field.func, field.args) if isinstance(field, partial) else (field, ("", ""))
+    if kind is _severity:
+        severity = f"if(severity_number = 0, {SEVERITY_OF_TEXT}, severity_number)"
+        names = ", ".join(f"'{name}'" for name in SEVERITIES if name != "warning")
+        name = f"[{names}][intDiv({severity} + 3, 4)]"
+        return Value(Predicate(f"nullIf({name}, '')"), Predicate(f"nullIf(toFloat64({severity}), 0)"))
+    if kind is _duration:
+        return Value(Predicate("toString(duration_nano)"), Predicate("toFloat64(duration_nano)"))
+    column = args[0]
+    if kind in {_text_in, _identifier_in}:
+        column = f"{column}[1]"
+    # A text that is empty is none, as in `field:*`; so is an id of zeros.
+    text = f"nullIf(toString({column}), '')"
+    if kind in {_identifier, _identifier_in}:
+        text = f"if({column} = toFixedString('', {args[1]}), NULL, lower(hex({column})))"
+    return Value(Predicate(text), attributes.as_number(Predicate(text)))
+
+
 def _is_pattern(term: Term) -> bool:
-    return not term.quoted and "*" in term.value
+    return not term.quoted and not term.is_regex and "*" in term.value
 
 
 def _is_any(term: Term) -> bool:
-    return not term.quoted and bool(term.value) and not term.value.strip("*")
+    return _is_pattern(term) and not term.value.strip("*")
 
 
 def _like(pattern: str) -> str:
@@ -147,6 +212,8 @@ def _no_order(term: Term, what: str) -> None:
 
 
 def _no_pattern(term: Term, what: str) -> None:
+    if term.is_regex:
+        raise query_error(term.position, f"{term.field} takes {what}, not the regular expression /{term.value[:40]}/.")
     if _is_pattern(term):
         raise query_error(term.position, f"{term.field} takes {what}, not the pattern {term.value!r}.")
 
@@ -175,47 +242,73 @@ def _text(column: str, term: Term) -> Resolved:
     _no_order(term, "a text")
     if _is_any(term):
         return Predicate(f"{column} != ''")
+    if term.is_regex:
+        return Predicate(f"match({column}, {{}})", (("String", term.value),))
     if _is_pattern(term):
         return Predicate(f"{column} LIKE {{}}", (("String", _like(term.value)),))
-    return Predicate(f"{column} = {{}}", (("String", term.value),))
+    return _one_of(column, [each.value for each in term.all])
 
 
 def _text_in(column: str, term: Term) -> Resolved:
     _no_order(term, "a text")
     if _is_any(term):
         return Predicate(f"notEmpty({column})")
+    if term.is_regex:
+        return Predicate(f"arrayExists(name -> match(name, {{}}), {column})", (("String", term.value),))
     if _is_pattern(term):
         return Predicate(f"arrayExists(name -> name LIKE {{}}, {column})", (("String", _like(term.value)),))
-    return Predicate(f"has({column}, {{}})", (("String", term.value),))
+    return _has_one_of(column, [each.value for each in term.all])
 
 
 def _identifier(column: str, length_bytes: int, term: Term) -> Resolved:
     _no_order(term, "an id")
     if _is_any(term):
         return Predicate(f"{column} != toFixedString('', {length_bytes})")
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
-        raise query_error(
-            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
-        )
-    return Predicate(f"{column} = toFixedString(unhex({{}}), {length_bytes})", (("String", term.value.lower()),))
+    return _one_of(column, _hexadecimal(term, length_bytes), f"toFixedString(unhex({{}}), {length_bytes})")
 
 
 def _identifier_in(column: str, length_bytes: int, term: Term) -> Resolved:
     _no_order(term, "an id")
     if _is_any(term):
         return Predicate(f"notEmpty({column})")
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", term.value):
-        raise query_error(
-            term.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {term.value[:40]!r}."
-        )
-    return Predicate(f"has({column}, toFixedString(unhex({{}}), {length_bytes}))", (("String", term.value.lower()),))
+    return _has_one_of(column, _hexadecimal(term, length_bytes), f"toFixedString(unhex({{}}), {length_bytes})")
+
+
+def _hexadecimal(term: Term, length_bytes: int) -> list[str]:
+    _no_pattern(term, f"{2 * length_bytes} hexadecimal digits")
+    for each in term.all:
+        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", each.value):
+            raise query_error(
+                each.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {each.value[:40]!r}."
+            )
+    return [each.value.lower() for each in term.all]
 
 
 def _choice(column: str, choices: tuple[str, ...], term: Term) -> Resolved:
     _no_order(term, "one of a few names")
-    if term.value.lower() not in choices:
-        raise query_error(term.position, f"{term.field} is one of {', '.join(choices)}, not {term.value[:40]!r}.")
-    return Predicate(f"{column} = {{}}", (("String", term.value.lower()),))
+    _no_pattern(term, f"one of {', '.join(choices)}")
+    for each in term.all:
+        if each.value.lower() not in choices:
+            raise query_error(each.position, f"{term.field} is one of {', '.join(choices)}, not {each.value[:40]!r}.")
+    return _one_of(column, [each.value.lower() for each in term.all])
+
+
+def _one_of(column: str, values: list[str], read: str = "{}") -> Predicate:
+    """Whether a column equals one of some values, which are read by SQL of ours."""
+    if len(values) == 1:
+        return Predicate(f"{column} = {read}", (("String", values[0]),))
+    return Predicate(f"{column} IN {_each(read)}", (("Array(String)", tuple(dict.fromkeys(values))),))
+
+
+def _has_one_of(column: str, values: list[str], read: str = "{}") -> Predicate:
+    """Whether a column of arrays has one of some values."""
+    if len(values) == 1:
+        return Predicate(f"has({column}, {read})", (("String", values[0]),))
+    return Predicate(f"hasAny({column}, {_each(read)})", (("Array(String)", tuple(dict.fromkeys(values))),))
+
+
+def _each(read: str) -> str:
+    return "{}" if read == "{}" else f"arrayMap(value -> {read.replace('{}', 'value')}, {{}})"
 
 
 def _severity(term: Term) -> Resolved:
@@ -245,26 +338,11 @@ def _severity(term: Term) -> Resolved:
     number, bounds = "severity_number BETWEEN {} AND {}", (("UInt8", low), ("UInt8", high))
     if low > 0:
         by_text = And(
-            (Predicate("severity_number = 0"), Predicate(f"{_SEVERITY_OF_TEXT} BETWEEN {{}} AND {{}}", bounds))
+            (Predicate("severity_number = 0"), Predicate(f"{SEVERITY_OF_TEXT} BETWEEN {{}} AND {{}}", bounds))
         )
         return Or((Predicate(number, bounds), by_text))
-    severity = f"if(severity_number = 0, {_SEVERITY_OF_TEXT}, severity_number)"
+    severity = f"if(severity_number = 0, {SEVERITY_OF_TEXT}, severity_number)"
     return Predicate(f"{severity} BETWEEN {{}} AND {{}}", bounds)
-
-
-def _severity_of_text() -> str:
-    """The SQL of the number that a severity's text means, 0 if none: `[Error]`, `WARN`, `info2`."""
-    by_word: dict[str, int] = {}
-    for number, words_of_it in _SEVERITY_WORDS.items():
-        by_word |= dict.fromkeys(words_of_it.split(), number)
-    for name, (low, _) in SEVERITIES.items():
-        by_word |= {f"{name}{n + 1}": low + n for n in range(4)}
-    spelled, numbers = ", ".join(f"'{word}'" for word in by_word), ", ".join(map(str, by_word.values()))
-    word = "replaceRegexpAll(lower(severity_text), '^[^a-z0-9]+|[^a-z0-9]+$', '')"
-    return f"transform({word}, [{spelled}], CAST([{numbers}], 'Array(UInt8)'), toUInt8(0))"
-
-
-_SEVERITY_OF_TEXT: Final = _severity_of_text()
 
 
 def _duration(term: Term) -> Resolved:
@@ -282,21 +360,29 @@ def _duration(term: Term) -> Resolved:
 
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
-    own = (signal.value, RESOURCE)
-    prefix, _, key = term.field.partition(".")
-    by_prefix = {"resource": RESOURCE, "attributes": signal.value, **_PARTS[signal]}
+    places = _places_of(term.field, signal)
+    found = [_member(term, name, *of, parts=parts) for name, of, parts in places]
     if field := _FIELDS_OF_PARTS[signal].get(term.field):
-        return Or((field(term), _member(term, term.field, *own, parts=False))) if term.op == "=" else field(term)
+        found = [field(term), *found] if term.op == "=" else [field(term)]
+    return found[0] if len(found) == 1 else Or(tuple(found))
+
+
+def _places_of(field: str, signal: Signal) -> list[tuple[str, attributes.Places, bool]]:
+    """The attributes that a name may mean, each with where it may be, and whether it may be a part of another."""
+    own = (signal.value, RESOURCE)
+    prefix, _, key = field.partition(".")
+    by_prefix = {"resource": RESOURCE, "attributes": signal.value, **_PARTS[signal]}
+    if field in _FIELDS_OF_PARTS[signal]:
+        return [(field, own, False)]
     if key and prefix in by_prefix:
         names = [key]
         if prefix in _PARTS[signal] and key.startswith("attributes."):
             names.append(key.removeprefix("attributes."))
-        of_prefix = (_member(term, name, by_prefix[prefix]) for name in names if name)
-        return Or((*of_prefix, _member(term, term.field, *own, parts=False)))
+        return [*((name, (by_prefix[prefix],), True) for name in names if name), (field, own, False)]
     if prefix == "exception" and "event" in _PARTS[signal]:
         # What was thrown is an event of the span, by the semantic conventions.
-        own = (*own, _PARTS[signal]["event"])
-    return _member(term, term.field, *own)
+        return [(field, (*own, _PARTS[signal]["event"]), True)]
+    return [(field, own, True)]
 
 
 def _member(term: Term, key: str, *places: attributes.Place, parts: bool = True) -> Resolved:
@@ -304,9 +390,11 @@ def _member(term: Term, key: str, *places: attributes.Place, parts: bool = True)
         return attributes.ordered(places, key, term.op, _number(term), parts=parts)
     if _is_any(term):
         return attributes.exists(places, key, parts=parts)
+    if term.is_regex:
+        return attributes.matches(places, key, term.value, parts=parts)
     if _is_pattern(term):
         return attributes.like(places, key, _like(term.value), parts=parts)
-    return attributes.equal(places, key, term.value, parts=parts)
+    return attributes.equal(places, key, *(each.value for each in term.all), parts=parts)
 
 
 def _number(term: Term) -> float:
@@ -328,6 +416,8 @@ _WORDS: Final[dict[Signal, Field]] = {
     Signal.METRICS: _no_words,
 }
 _COMMON: Final[dict[str, Field]] = {"service": partial(_text, "service_name"), "scope": partial(_text, "scope_name")}
+_ONE_BY_ONE: Final = frozenset({"severity", "duration"})
+"""Fields whose values mean more than one comparison."""
 _FIELDS: Final[dict[Signal, dict[str, Field]]] = {
     Signal.LOGS: {
         **_COMMON,

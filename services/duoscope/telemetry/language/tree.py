@@ -17,6 +17,9 @@ class Term:
         value: without its quotes.
         quoted: written in quotes: a phrase, and `*` means itself.
         raw: the whole term as written.
+        is_regex: written between slashes: a regular expression.
+        is_listed: one of the values in parentheses behind a field.
+        others: terms of the same field and operator, of which any will do as well.
     """
 
     position: int
@@ -25,6 +28,14 @@ class Term:
     value: str
     quoted: bool
     raw: str
+    is_regex: bool = False
+    is_listed: bool = False
+    others: "tuple[Term, ...]" = ()
+
+    @property
+    def all(self) -> "tuple[Term, ...]":
+        """The term, and the others."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class AttributeColumn:
     type: str = ""
 
 
-Bound: TypeAlias = str | float | tuple[str, ...] | tuple[tuple[str, ...], ...]
+Bound: TypeAlias = str | float | tuple[str, ...] | tuple[float, ...] | tuple[tuple[str, ...], ...]
 """A value that ClickHouse binds; a tuple is an array."""
 
 

@@ -5,15 +5,14 @@ from typing import Annotated, Any, Final, cast
 from litestar import MediaType, Request
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidation
+from litestar.params import JSONBody, PathParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
 from duoscope.api.authentication import still_permitted
 from duoscope.api.log_streams import LogStreams
 from duoscope.api.routing import LISTS, Routes
-from duoscope.api.searching import LogSearch, Reader
+from duoscope.api.searching import LogSearch, QueryTextParameter, Reader
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry import logs
 from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
@@ -49,9 +48,7 @@ async def tail(
     request: Request[Principal, Any, Any],
     reader: Reader,
     tails: NamedDependency[SkipValidation[LogStreams]],
-    query_text: Annotated[
-        str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="A query as for the search.")
-    ] = "",
+    query_text: QueryTextParameter = "",
 ) -> ServerSentEvent:
     """Stream server-sent events: `log` for each record as it arrives, `gap` when more arrived than can be shown.
 

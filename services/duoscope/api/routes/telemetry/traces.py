@@ -11,6 +11,8 @@ from duoscope.telemetry.times import time_range
 
 ROUTES: Final = Routes("traces")
 
+TraceId = Annotated[str, PathParameter(description="32 hexadecimal digits.")]
+
 
 @ROUTES.post("/api/v1/traces/search", "Search traces", "trace:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePage:
@@ -21,7 +23,7 @@ async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePag
 
 @ROUTES.get("/api/v1/traces/{trace_id:str}", "Read a trace", "trace:read", problems=READS)
 async def get_trace(
-    trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")],
+    trace_id: TraceId,
     reader: Reader,
     cursor: Annotated[
         str | None, QueryParameter(description="`next_cursor` of the previous page of the same trace.")
@@ -32,3 +34,21 @@ async def get_trace(
     A trace of many spans has several pages; its own figures cover all its spans on each.
     """
     return await traces.get(reader, trace_id, cursor=cursor)
+
+
+@ROUTES.get("/api/v1/traces/{trace_id:str}/summary", "Read a trace as columns", "trace:read", problems=READS)
+async def get_summary(trace_id: TraceId, reader: Reader) -> traces.TraceColumns:
+    """The tree of a trace of up to 100,000 spans: names, times, self times, orphans, clocks that are wrong, and the
+    critical path, but no attributes, events or links. `spans/{span_id}` has these.
+    """
+    return await traces.get_columns(reader, trace_id)
+
+
+@ROUTES.get("/api/v1/traces/{trace_id:str}/spans/{span_id:str}", "Read a span", "trace:read", problems=READS)
+async def get_spans(
+    trace_id: TraceId,
+    span_id: Annotated[str, PathParameter(description="16 hexadecimal digits.")],
+    reader: Reader,
+) -> traces.SpansOfId:
+    """The spans of an id in a trace, with everything they carry: one, unless both sides of a call share it."""
+    return await traces.get_spans(reader, trace_id, span_id)
