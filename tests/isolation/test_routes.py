@@ -207,6 +207,7 @@ ROUTES = {
     **PROMETHEUS,
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/ingest/limits"): METERING,
+    ("GET", "/api/v1/ingest/endpoints"): OPEN_TO_USERS,
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
