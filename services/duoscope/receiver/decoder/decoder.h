@@ -3,10 +3,10 @@
 #define DUOSCOPE_DECODER_H
 
 #include "columns/table.h"
+#include "counts/field_values.h"
 #include "reading.h"
 #include "rows/attribute_cache.h"
 #include "rows/catalogue.h"
-#include "rows/field_values.h"
 #include "rows/metric_series.h"
 #include "rows/origin.h"
 #include "rows/series.h"

@@ -1,4 +1,4 @@
-#include "rows/field_values.h"
+#include "counts/field_values.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "rows/known_values.h"
+#include "counts/known_values.h"
 
 #include <stdlib.h>
 
@@ -114,7 +114,7 @@ void known_number(known_values *v, uint32_t field, uint8_t type, uint64_t number
 
 // False: there is too much, or no memory.
 static bool keep_some(known_values *v, uint64_t now) {
-  const uint64_t oldest = now / QUARTER - 1;
+  const uint64_t current = now / QUARTER;
   const size_t fields = v->fields.size / sizeof(known_field), values = v->values.size / sizeof(known_value);
   if (fields > FIELDS_KNOWN_MAX / 2 || values > VALUES_KNOWN_MAX / 2 || v->texts.size > TEXTS_MAX / 2) return false;
   known_values kept = {0};
@@ -123,7 +123,7 @@ static bool keep_some(known_values *v, uint64_t now) {
   for (size_t i = 0; i < fields && is_done; i++) {
     known_field f = *known_field_at(v, (uint32_t)i);
     numbers[i] = NO_FIELD;
-    if (f.quarter < oldest) continue;
+    if (f.quarter + 1ull < current) continue;
     const uint8_t *name = v->texts.data + f.name;
     f.name = kept.texts.size;
     f.values = 0;

@@ -7,7 +7,7 @@
 #define DUOSCOPE_FIELD_VALUES_H
 
 #include "columns/buffer.h"
-#include "rows/known_values.h"
+#include "counts/known_values.h"
 #include "types.h"
 
 // A built-in field, by the name that queries have for it, and the column that it is in.
