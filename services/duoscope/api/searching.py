@@ -123,7 +123,7 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
 
     @property
     def wanted(self) -> Wanted:
-        """What is asked of a trace beyond the matching span."""
+        """The questions about a trace beyond the matching span."""
         return Wanted(
             self.child, self.descendant, self.without_child, self.without_descendant, self.without, self.trace
         )

@@ -87,7 +87,7 @@ class Comparison(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is inside: all of it must hold.
+    """The spans inside: all of it must hold.
 
     Attributes:
         query: '' for every span.

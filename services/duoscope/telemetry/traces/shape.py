@@ -217,14 +217,14 @@ def critical_path(parent: Ints, start: Ints, duration: Ints, root: int) -> Mask:
 
 
 def have_child(parent: Ints, marked: Mask) -> Mask:
-    """Which spans are the parent of a marked one."""
+    """Find the spans that are the parent of a marked one."""
     has = np.zeros(len(parent), np.bool_)
     has[parent[marked & (parent >= 0)]] = True
     return has
 
 
 def have_descendant(parent: Ints, marked: Mask) -> Mask:
-    """Which spans are above a marked one."""
+    """Find the spans that are above a marked one."""
     has, up = np.append(have_child(parent, marked), False), _up(parent)
     for _ in range(_doublings(len(parent))):
         has[up[has]] = True

@@ -91,7 +91,7 @@ def restricted(times: TimeRange, wanted: Wanted, printer: Printer) -> tuple[str,
 async def meeting(
     reader: TelemetryReader, times: TimeRange, query: str, wanted: Wanted, trace_ids: list[str], *, or_text: bool
 ) -> set[str]:
-    """Which of some traces with a matching span have what is wanted of them.
+    """Find out which of some traces with a matching span have what is wanted of them.
 
     Raises:
         DuoscopeError: UNAVAILABLE, or INVALID for a question that is too expensive.
