@@ -1,5 +1,5 @@
-"""What the questions to logs and traces are in SQL, compared with search/statements.txt; DUOSCOPE_TESTS_REGENERATE=1
-writes it anew.
+"""What the questions to logs and traces are in SQL, compared with search/*.txt; DUOSCOPE_TESTS_REGENERATE=1 writes
+these anew.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import traces
+from duoscope.telemetry import log_context, logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -47,7 +47,17 @@ async def test_statements_are_as_committed(telemetry_store, new_scope, statement
     await aggregate(reader, Asked(Signal.TRACES, TIMES, "", _RED, ("service", "event.exception.type"), buckets=cut))
     await aggregate(reader, Asked(Signal.LOGS, TIMES, "", _OF_LOGS, ("scope.name", "trace_id"), order="asc"))
     await heatmap(reader, TIMES, "kind:server", cut)
-    _compare(statements, "statements.txt")
+    await logs.search(reader, TIMES, "service:checkout")
+    _compare("statements", statements)
+
+
+async def test_statements_around_a_record_are_as_committed(stored, otlp, statements):
+    now = now_unix_nano()
+    reader = await stored(otlp.logs("shop", {"time_unix_nano": now}))
+    record = (await logs.search(reader, TimeRange(now, now + 1))).items[0]
+    statements.clear()
+    await log_context.context(reader, record.id, before=1, after=1)
+    _compare("statements_around", [re.sub(r"\d{16,}", "…", text) for text in statements[:3]])
 
 
 async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_store, new_scope, statements):
@@ -68,11 +78,12 @@ async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_st
     earlier = TimeRange(start, start + 1)
     await traces.compare(reader, times, "service:shop", traces.Selection("name:a", earlier, 1, 2), "name:b")
     await traces.compare(reader, times, "service:shop", traces.Selection("trace_id:" + trace_id))
-    _compare([re.sub(r"\b1\d{18}\b", "(time)", statement) for statement in statements], "traces_statements.txt")
+    _compare("statements_of_traces", [re.sub(r"\d{19,}", "…", text) for text in statements])
 
 
-def _compare(statements: list[str], name: str) -> None:
+def _compare(name, statements):
+    path = _SNAPSHOTS / f"{name}.txt"
     report = "\n".join(statements)
     if os.environ.get("DUOSCOPE_TESTS_REGENERATE"):
-        (_SNAPSHOTS / name).write_text(report)
-    assert report == (_SNAPSHOTS / name).read_text()
+        path.write_text(report)
+    assert report == path.read_text()

@@ -35,6 +35,32 @@ def entries_of(rows):
     return found
 
 
+_SERIES = ("metric_name", "unit", "service_name", "resource", "scope_name", "attributes_json", "series_id")
+_TYPES = {"metric_histograms": 3, "metric_summaries": 4, "metric_exponential_histograms": 5}
+HALF_HOUR, OF_A_DAY = 1800 * 10**9, 48
+
+
+def series_key(row):
+    """All that a row of the table of series has, but whose it is."""
+    shape = (row["metric_type"], row["temporality"], row["is_monotonic"])
+    return (row["date"], row["seen"], *shape, *(row[name] for name in _SERIES), row["own_values"])
+
+
+def series_of(rows):
+    """The expected rows of stored points: one a series, half hour, and list of bounds or quantiles."""
+    found = {}
+    for table in rows.keys() - {"exemplars_v3"}:
+        for row in rows[table]:
+            if "series_id" not in row or row["flags"] & 1:
+                continue  # has no value
+            date, half_hour = divmod(row["timestamp"] // HALF_HOUR, OF_A_DAY)
+            shape = {"metric_type": _TYPES.get(table), "temporality": 0, "is_monotonic": 0}
+            own = row.get("bucket_bounds", row.get("quantiles", []))
+            key = series_key(shape | row | {"date": date, "seen": 1 << half_hour, "own_values": own})
+            found[repr(key)] = key
+    return found.values()
+
+
 def in_order(row):
     """The row with its dicts, which have no order, in one."""
     return {name: sorted(value.items()) if isinstance(value, dict) else value for name, value in row.items()}
@@ -58,6 +84,8 @@ def check(oracle, twins):
         due = oracle.expected_of(kind, message)
         assert due.agrees_with(outcome), (outcome, due.items, due.faults)
         rows.pop("metric_catalogue", None)
+        series = rows.pop("metric_series", [])
+        assert sorted(map(repr, map(series_key, series))) == sorted(map(repr, series_of(rows)))
         catalogue = rows.pop("telemetry_catalogue", [])
         entries = [(row["date"], row["entry"], row["service_name"], row["name"]) for row in catalogue]
         assert set(entries) == entries_of(rows)

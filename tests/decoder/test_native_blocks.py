@@ -11,6 +11,7 @@ from duoscope.kernel.scope import Scope
 from duoscope.receiver.decoder import Decoder, Kind
 from duoscope.receiver.durability.native_blocks import without_rows
 from duoscope.receiver.signals import METRICS
+from duoscope.stores.clickhouse import CATALOGUES
 
 SCOPE = Scope(new_id(), new_id(), new_id())
 
@@ -88,7 +89,7 @@ def test_rows_are_left_out(requests, kind):
         for gone in itertools.combinations(range(4), count):
             rest, _ = decoded(kind, [each for n, each in enumerate(requests[kind]) if n not in gone])
             for table, block in together.items():
-                if table in {"metric_catalogue", "telemetry_catalogue"}:
+                if table in CATALOGUES:
                     continue
                 left = without_rows(block, [shares[n][table] for n in gone])
                 assert (Native(left).rows() if left else []) == (Native(rest[table]).rows() if table in rest else [])

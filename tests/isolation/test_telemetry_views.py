@@ -6,6 +6,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
+from duoscope.receiver.signals import METRICS
 from duoscope.stores.clickhouse import VIEWS, scoped_sql
 
 
@@ -13,8 +14,11 @@ from duoscope.stores.clickhouse import VIEWS, scoped_sql
 async def filled(telemetry_store, deliver, otlp, new_scope):
     scope = new_scope()
     now = now_unix_nano()
+    metric = METRICS.request().resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+    metric.gauge.data_points.add(time_unix_nano=now, as_int=1)
     await deliver(
         scope,
+        otlp.metrics("s", metric),
         otlp.logs("s", {"time_unix_nano": now, "body": "x", "trace_id": b"t" * 16}),
         otlp.spans("s", {"trace_id": b"t" * 16, "span_id": b"s" * 8, "start_time_unix_nano": now}),
     )
@@ -30,7 +34,7 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
         for scope in others:
             (row,) = await telemetry_store.bind(scope).query(f"SELECT count() AS n FROM @{view}", name="test")
             assert row["n"] == 0, view
-    for view in ("logs", "logs_v3_by_trace", "traces", "trace_summaries", "spans_v3", "figures"):
+    for view in ("logs", "logs_v3_by_trace", "traces", "trace_summaries", "spans_v3", "figures", "metrics", "series"):
         (row,) = await telemetry_store.bind(filled).query(f"SELECT count() AS n FROM @{view}", name="test")
         assert row["n"] == 1, view
 
@@ -38,7 +42,7 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
 @pytest.mark.parametrize(
     "view",
     [
-        *("logs", "logs_v3_by_trace", "traces", "trace_summaries", "figures", "catalogue"),
+        *("logs", "logs_v3_by_trace", "traces", "trace_summaries", "figures", "catalogue", "metrics", "series"),
         *("spans_v3", "metrics_v3_daily", "counters_hourly", "histograms_hourly", "exponential_histograms_hourly"),
     ],
 )

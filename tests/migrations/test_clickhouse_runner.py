@@ -116,3 +116,48 @@ async def test_traces_from_before_0007_are_found_after_it_and_undoing_it_keeps_a
     assert await clickhouse("SELECT count() FROM metrics_v3_daily") == [[0]]
     await clickhouse("down0")
     assert await clickhouse(_TABLES) == []
+
+
+_POINTS_BEFORE_0017 = """
+INSERT INTO {table} (organization_id, workspace_id, tenant_id, retention_days, timestamp, metric_name, service_name,
+    resource, scope_name, attributes_json, series_id, unit, flags, {columns})
+SELECT toUUID('{tenant}'), toUUID('{tenant}'), toUUID('{tenant}'), 30,
+    toDateTime64(toStartOfDay(now('UTC')), 9, 'UTC') + number * 1800, '{table}', 'shop', 'r', 'scope',
+    concat('a', toString(number % 2)), number % 2, 's', number = 3, {values}
+FROM numbers(4)
+"""
+_BY_TYPE = {
+    "metrics_v3": ("metric_type, temporality, is_monotonic, value", "'counter', 'delta', 1, 1"),
+    "metric_histograms": ("temporality, bucket_bounds", "'cumulative', [number::Float64, 9]"),
+    "metric_exponential_histograms": ("temporality", "'delta'"),
+    "metric_summaries": ("quantiles", "[0.5, number / 4]"),
+}
+_SERIES = """
+SELECT metric_name, toString(metric_type), toString(temporality), is_monotonic, attributes_json, seen,
+    arraySort(own_values), date = today(), toString(service_name), toString(resource), toString(scope_name), unit
+FROM metric_series FINAL ORDER BY metric_name, series_id
+"""
+
+
+async def test_series_of_points_from_before_0017_are_listed_after_it(tmp_path, clickhouse_process):
+    clickhouse = clickhouse_process(tmp_path / "chdb", MIGRATIONS / "clickhouse")
+    tenant = "018f0000-0000-7000-8000-000000000001"
+    await clickhouse("up")
+    await clickhouse("down16")
+    for table, (columns, values) in _BY_TYPE.items():
+        await clickhouse(_POINTS_BEFORE_0017.format(table=table, tenant=tenant, columns=columns, values=values))
+    assert await clickhouse("up", die_at=5) is None, "killed between an INSERT and its record"
+    await clickhouse("up")
+    shapes = {
+        "metric_exponential_histograms": ["exponential_histogram", "delta", 0],
+        "metric_histograms": ["histogram", "cumulative", 0],
+        "metric_summaries": ["summary", "unspecified", 0],
+        "metrics_v3": ["counter", "delta", 1],
+    }
+    own = {"metric_histograms": [[0, 2, 9], [1, 9]], "metric_summaries": [[0, 0.5], [0.25, 0.5]]}
+    assert await clickhouse(_SERIES) == [
+        [table, *shape, f"a{n}", seen, own.get(table, [[], []])[n], 1, "shop", "r", "scope", "s"]
+        for table, shape in shapes.items()
+        # The first series has points in the half hours 0 and 2; the second in 1, and in 3 it only ended.
+        for n, seen in enumerate((0b101, 0b10))
+    ]

@@ -69,6 +69,7 @@ def _seen(up):
             for label in ("service", "n")
             for aggregation in ("count", "sum")
         ]
+        series = api.get("/ingest/cardinality").json()
         keys = api.get("/api-keys").json()["items"]
         users = api.get("/users").json()["items"]
     return {
@@ -78,6 +79,7 @@ def _seen(up):
         "by_attribute": by_attribute,
         "traces": sorted((trace["trace_id"], trace["span_count"], trace["duration_ns"]) for trace in traces),
         "points": [[point for series in found for point in series["points"]] for found in numbers],
+        "series": [series[name] for name in ("active_series", "metrics", "labels")],
         "keys": sorted((key["api_key_id"], key["name"]) for key in keys),
         "users": sorted((user["user_id"], user["email"]) for user in users),
     }

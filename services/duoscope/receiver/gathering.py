@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from duoscope.kernel import limits
-from duoscope.receiver.decoder import ActiveSeries, Decoder, Kind
+from duoscope.receiver.decoder import ActiveSeries, Decoder, Due, Kind
 from duoscope.receiver.durability.batch import Batch, Insert, Part
 from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.records import Record
@@ -57,7 +57,7 @@ class Gathering:
             if names:
                 self._names_due = now + limits.INGEST_NAMES_PERIOD_S
             for each in self._decoders.values():
-                each.forget(names=names)
+                each.forget(Due.NAMES if names else Due.METRICS_SEEN)
         decoder = self._decoders[record.kind]
         outcome = decoder.add(
             record.raw,
@@ -97,6 +97,8 @@ class Gathering:
     def drop(self) -> None:
         """Forget what was gathered; catalogues will have its rows once more."""
         self._clear()
+        for each in self._decoders.values():
+            each.forget()
         self._catalogue_due = self._names_due = 0.0
 
     def _clear(self) -> None:

@@ -13,7 +13,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
-from duoscope.receiver.decoder import Decoder, Kind, MalformedError
+from duoscope.receiver.decoder import Decoder, Due, Kind, MalformedError
 from duoscope.telemetry import catalogue, services
 from duoscope.telemetry.metrics import exemplars
 from duoscope.telemetry.times import TimeRange
@@ -140,6 +140,43 @@ def test_a_decoder_lists_a_name_once_until_it_forgets(otlp, new_scope):
     assert listed(otlp.spans("s", span("c", z=1))) == 2
     decoder.forget()
     assert listed(one) == 4
+
+
+def test_a_decoder_puts_a_series_once_in_half_an_hour(otlp, new_scope):
+    scope, other, decoder, half_hour = new_scope(), new_scope(), Decoder(Kind.METRICS), NOW // (1800 * S) * 1800 * S
+
+    def put(*values, at=half_hour, name="g", scope=scope, retention_days=30, tail=b"", unit=""):
+        metric = Metric(name=name, unit=unit)
+        for n in values:
+            metric.gauge.data_points.add(time_unix_nano=at, as_int=n, attributes=otlp.attributes({"n": n}))
+        request = otlp.metrics("s", metric).SerializeToString() + tail
+        try:
+            decoder.add(request, scope, retention_days, now_ns=NOW)
+        finally:
+            rows = {block.table: block.rows for block in decoder.blocks()}
+            decoder.clear()
+        return rows.get("metric_series", 0)
+
+    assert [put(1, 1, 2), put(2, 1), put(3)] == [2, 0, 1]
+    assert [put(1, at=half_hour - 1), put(1, at=half_hour + 1800 * S - 1), put(1, at=half_hour - 1)] == [1, 0, 0]
+    assert [put(1, name="h"), put(1, unit="s"), put(1, scope=other), put(1, retention_days=7), put(1)] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
+    with pytest.raises(MalformedError):
+        put(1, *range(10, 5000), tail=b"\x0a\x7f")
+    assert [put(1, *range(10, 5000)), put(*range(5000))] == [4990, 7]
+    assert [put(*range(10_000, 20_000)), put(*range(10_000, 20_000))] == [10_000, 0]
+    decoder.forget(Due.METRICS_SEEN)
+    decoder.forget(Due.NAMES)
+    assert put(*range(2)) == 0, "they were there in the last period"
+    decoder.forget(Due.NAMES)
+    assert [put(*range(4)), put(*range(4))] == [2, 0]
+    decoder.forget()
+    assert put(*range(4)) == 4
 
 
 def test_names_without_end_make_no_rows_without_end(otlp, new_scope):

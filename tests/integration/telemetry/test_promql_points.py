@@ -1,6 +1,7 @@
 """PromQL over points that were sent over OTLP, in the real store: what a table worked out by hand says."""
 
 import math
+import re
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -17,7 +18,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import engine
+from duoscope.telemetry.promql.storage import Request
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.syntax.parse import parse
 from duoscope.telemetry.promql.values import Scalar
@@ -169,3 +172,54 @@ async def test_a_point_without_a_value_ends_its_series(tenant, otlp):
     assert await tenant.ask("took_bucket", 59, "le") == {("1",): 1, ("+Inf",): 3}
     assert await tenant.ask("took_bucket or took_sum or took_count", 60) == {}
     assert await tenant.ask("info(here{job='checkout'})", 59, "__name__") == {("here",): 2}
+
+
+async def test_series_are_listed_by_half_hours_and_without_points(tenant, otlp, monkeypatch):
+    """Those with a point in the half hours that the range touches; a point that only ends its series is none."""
+    a, b, c, d = ({"n": n} for n in "abcd")
+    gauges = numbers(otlp, (0, 1, a), (1800, 1, b), (5400, 1, a), (3600, 1, c))
+    ended = numbers(otlp, (0, 0, d))
+    ended[0].flags = 1
+    bounds = [
+        HistogramDataPoint(
+            time_unix_nano=at(second), explicit_bounds=bounds, bucket_counts=[1] * (len(bounds) + 1), count=3
+        )
+        for second, bounds in ((0, [1, 2]), (1, [1, 5]), (1800, [7]))
+    ]  # fmt: skip
+    quantile = SummaryDataPoint.ValueAtQuantile(quantile=0.5, value=2)
+    await tenant.send(
+        Metric(name="g", gauge=Gauge(data_points=[*gauges, *ended])),
+        Metric(name="h", histogram=Histogram(aggregation_temporality=DELTA, data_points=bounds)),
+        Metric(
+            name="s",
+            summary=Summary(data_points=[SummaryDataPoint(time_unix_nano=at(0), quantile_values=[quantile])]),
+        ),
+        zone="eu",
+    )
+    asked, query = [], TelemetryReader.query
+
+    async def noted(self, sql, *arguments, **options):
+        asked.append(sql)
+        return await query(self, sql, *arguments, **options)
+
+    monkeypatch.setattr(TelemetryReader, "query", noted)
+
+    async def listed(expression, label, first, last):
+        request = Request(parse(expression).groups, (_START_S + first) * 1000 - 1, (_START_S + last) * 1000)
+        (found,) = await tenant.storage.series([request])
+        return sorted(dict(labels).get(label, "") for labels in found)
+
+    assert await listed("g", "n", 0, 0) == ["a"]
+    assert await listed("g", "n", 1799, 1800) == ["a", "b"]
+    assert await listed("g", "n", 1801, 3599) == ["b"]
+    assert await listed("g", "n", 1800, 86_400) == ["a", "b", "c"]
+    assert await listed("g", "n", -86_400, 86_400) == ["a", "b", "c"]
+    assert await listed("g", "n", -86_400, -1) == []
+    assert await listed('{n=~"[bc]"}', "n", 0, 7000) == ["b", "c"]
+    assert await listed("h_bucket", "le", 0, 10) == ["+Inf", "1", "2", "5"]
+    assert await listed("h_bucket", "le", 1800, 1800) == ["+Inf", "7"]
+    assert await listed("h_count", "zone", 0, 10) == ["eu"]
+    assert await listed('{__name__=~"s|g"}', "quantile", 0, 10) == ["", "0.5"]
+    assert await listed("target_info", "zone", 0, 10) == ["eu"]
+    views = {view for sql in asked for view in re.findall(r"@(\w+)", sql)}
+    assert views == {"metric_names", "series"}

@@ -70,6 +70,17 @@ class Kind(IntEnum):
     METRICS = 2
 
 
+class Due(IntEnum):
+    """Rows of the catalogues that are written again. Each includes those before it."""
+
+    METRICS_SEEN = 0
+    """When each metric was seen last."""
+    NAMES = 1
+    """The names, lest rows were lost unnoticed. Of the series only those are forgotten that are there no more."""
+    ALL = 2
+    """Also the series: rows were lost."""
+
+
 class MalformedError(Exception):
     """The bytes are not a request of the signal; none of its items was accepted."""
 
@@ -229,7 +240,7 @@ def _library() -> ctypes.CDLL:
         ("open", pointer, (ctypes.c_int,)),
         ("close", None, (pointer,)),
         ("clear", None, (pointer,)),
-        ("forget", None, (pointer, ctypes.c_bool)),
+        ("forget", None, (pointer, ctypes.c_int)),
         (
             "add",
             ctypes.c_int,
@@ -421,12 +432,9 @@ class Decoder:
         """Forget the rows."""
         self._library.duoscope_clear(self._handle)
 
-    def forget(self, *, names: bool = True) -> None:
-        """Make the next rows enter the catalogues again: at intervals, or when earlier rows were lost.
-
-        Without `names` only that of metrics, which has the time at which each was seen last.
-        """
-        self._library.duoscope_forget(self._handle, names)
+    def forget(self, what: Due = Due.ALL) -> None:
+        """Make the next rows enter the catalogues again: at intervals, or when earlier rows were lost."""
+        self._library.duoscope_forget(self._handle, int(what))
 
     def __del__(self) -> None:
         if self._handle:

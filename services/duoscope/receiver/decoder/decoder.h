@@ -6,11 +6,12 @@
 #include "reading.h"
 #include "rows/attribute_cache.h"
 #include "rows/catalogue.h"
+#include "rows/metric_series.h"
 #include "rows/origin.h"
 #include "rows/series.h"
 #include "types.h"
 
-enum { TABLES_MAX = 7, LISTS_MAX = 4 };
+enum { TABLES_MAX = 8, LISTS_MAX = 4 };
 
 struct decoder {
   enum signal signal;
@@ -23,6 +24,7 @@ struct decoder {
     uint32_t words[ORIGIN_WORDS], metric_name, unit;
   } seen[TABLES_MAX];
   catalogue catalogue;
+  metric_series metric_series;
   attribute_cache attribute_cache;
   uint64_t batch;   // serial of what is gathered: words of another one are not this one's
   uint64_t serial;  // of resources, scopes and metrics

@@ -24,6 +24,7 @@ EXPORT void duoscope_close(decoder *d) {
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
   attribute_cache_close(&d->attribute_cache);
   catalogue_close(&d->catalogue);
+  metric_series_close(&d->metric_series);
   drop_joined(&d->joined, NULL);
   free(d);
 }
@@ -55,11 +56,14 @@ EXPORT void duoscope_clear(decoder *d) {
   d->batch++;
 }
 
-// Let the catalogues have rows of what they had already: it is time, or the last batch came to nothing. `all`: also of the names,
-// which need no new row on the same day.
-EXPORT void duoscope_forget(decoder *d, bool all) {
+// Let the catalogues have rows of what they had already: it is time for that of metrics; also for the names, which need no new
+// row on the same day; or the last batch came to nothing. The numbers are also in __init__.py.
+EXPORT void duoscope_forget(decoder *d, int what) {
+  enum { METRICS_SEEN, NAMES, ALL };
   if (d->signal == METRICS) metrics_forget(d);
-  if (all) catalogue_forget(&d->catalogue);
+  if (what >= NAMES) catalogue_forget(&d->catalogue);
+  if (what == NAMES) metric_series_rotate(&d->metric_series);
+  if (what == ALL) metric_series_forget(&d->metric_series);
 }
 
 // Append the rows of a request. 0: done, what was rejected is in `result`. Else nothing was appended: -1 malformed, -2 no memory,
@@ -79,6 +83,7 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->refuse_end = refuse + refuse_count;
   for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
   catalogue_mark(&d->catalogue);
+  metric_series_mark(&d->metric_series);
   int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
   drop_joined(&d->joined, NULL);
   buffer *scratch[] = {&d->origin.resource, &d->origin.scope_attributes, &d->origin.service, &d->json, &d->text, &d->undo};
@@ -88,6 +93,7 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   if (verdict == OK && !d->out_of_memory) return 0;
   if (d->signal == METRICS) metrics_revert(d);
   catalogue_revert(&d->catalogue);
+  metric_series_revert(&d->metric_series);
   d->batch++;  // words that were remembered may be gone
   for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
   return d->out_of_memory ? -2 : d->too_many_items ? -3 : -1;

@@ -24,6 +24,7 @@ VIEWS: Final = frozenset(
         "metrics_hourly",
         "metrics_v3_daily",
         "metric_names",
+        "series",
         "counters_hourly",
         "histograms_hourly",
         "exponential_histograms_hourly",
@@ -49,6 +50,7 @@ INGESTED: Final = frozenset(
         "metric_summaries",
         "exemplars_v3",
         "metric_catalogue",
+        "metric_series",
         "telemetry_catalogue",
         "ingest_ledger",
         "ingest_rejections",
@@ -62,7 +64,7 @@ LEDGER: Final = "ingest_ledger"
 REJECTIONS: Final = "ingest_rejections"
 """What was rejected of requests, and requests that were refused whole, counted per minute."""
 
-CATALOGUES: Final = frozenset({"metric_catalogue", "telemetry_catalogue"})
+CATALOGUES: Final = frozenset({"metric_catalogue", "metric_series", "telemetry_catalogue"})
 """Those of them whose rows belong to many requests at once, and repeat often."""
 
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}

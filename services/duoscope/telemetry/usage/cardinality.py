@@ -1,27 +1,22 @@
-"""The metrics with the most series, and the attributes that cause them."""
+"""The metrics with the most series, and the attributes that cause them, from the table of series (docs/adr/0028)."""
 
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
 from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.limits import INGEST_AHEAD_MAX_S
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry.sql.increments import WITH_VALUE
+from duoscope.telemetry.sql.seen import SEEN, half_hours
 from duoscope.telemetry.times import SECOND_NS
 
-WINDOWS_S: Final = (3600, 600, 60)
-"""The time windows that are tried: the longest whose rows are not too many to read."""
+WINDOW_S: Final = 3600
 ROWS_MAX: Final = 200_000_000
 """Rows that may be read for one of the lists."""
 TIMEOUT_S: Final = 10
 
 _SETTINGS: Final = {"max_execution_time": TIMEOUT_S, "max_rows_to_read": ROWS_MAX}
-_TOO_EXPENSIVE: Final = "query-too-expensive"
-
-_SINCE: Final = f"timestamp >= fromUnixTimestamp64Nano({{start_ns:Int64}}, 'UTC') AND {WITH_VALUE}"
-_VIEWS: Final = ("@metrics", "@histograms", "@exponential_histograms", "@summaries")
 
 
 class MetricCardinality(Struct, frozen=True):
@@ -57,7 +52,7 @@ class Cardinality(Struct, frozen=True):
         int, Meta(description="Points of the last hour that were rejected as too-many-series, of all metrics.")
     ]
     window_seconds: Annotated[
-        int, Meta(description="Length of the time window: an hour, or less if there is too much to read.")
+        int, Meta(description="Length of the time window. The half hour in which it begins counts whole.")
     ]
     metrics: Annotated[list[MetricCardinality], Meta(description="The metrics with the most series first.")]
     labels: Annotated[list[LabelCardinality], Meta(description="The labels with the most different values first.")]
@@ -67,33 +62,27 @@ async def cardinality(reader: TelemetryReader, applied: IngestLimits, *, metric:
     """Find the `limit` metrics and labels with the most series, over all metrics or in one.
 
     Raises:
-        DuoscopeError: INVALID `query-too-expensive` if even a minute is too much to read.
+        DuoscopeError: INVALID `query-too-expensive` if there is too much to read.
     """
     now_ns = now_unix_nano()
-    for window_s in WINDOWS_S:
-        parameters: dict[str, object] = {"start_ns": now_ns - window_s * SECOND_NS, "rows": limit}
-        if metric is not None:
-            parameters["metric"] = metric
-        try:
-            metrics = await reader.query(
-                _metrics_sql(of_one=metric is not None), parameters, name="cardinality.metrics", settings=_SETTINGS
-            )
-            labels = await reader.query(
-                _labels_sql(of_one=metric is not None), parameters, name="cardinality.labels", settings=_SETTINGS
-            )
-        except DuoscopeError as error:
-            if error.code != _TOO_EXPENSIVE or window_s == WINDOWS_S[-1]:
-                raise
-            continue
-        return Cardinality(
-            active_series=int(metrics[0]["total"]) if metrics else 0,
-            series_limit=applied.active_series,
-            rejected_points=await _rejected(reader, now_ns),
-            window_seconds=window_s,
-            metrics=[MetricCardinality(row["metric_name"], int(row["series"])) for row in metrics],
-            labels=[_label(row) for row in labels],
-        )
-    raise AssertionError("the last window answers or raises")
+    start_ns = now_ns - WINDOW_S * SECOND_NS
+    # Up to the latest time that a point may have: senders' clocks may be ahead.
+    parameters = half_hours(start_ns, now_ns + INGEST_AHEAD_MAX_S * SECOND_NS) | {"rows": limit}
+    if metric is not None:
+        parameters["metric"] = metric
+    of_one = metric is not None
+    metrics = await reader.query(
+        _metrics_sql(of_one=of_one), parameters, name="cardinality.metrics", settings=_SETTINGS
+    )
+    labels = await reader.query(_labels_sql(of_one=of_one), parameters, name="cardinality.labels", settings=_SETTINGS)
+    return Cardinality(
+        active_series=int(metrics[0]["total"]) if metrics else 0,
+        series_limit=applied.active_series,
+        rejected_points=await _rejected(reader, now_ns),
+        window_seconds=WINDOW_S,
+        metrics=[MetricCardinality(row["metric_name"], int(row["series"])) for row in metrics],
+        labels=[_label(row) for row in labels],
+    )
 
 
 def _label(row: dict[str, Any]) -> LabelCardinality:
@@ -110,21 +99,19 @@ async def _rejected(reader: TelemetryReader, now_ns: int) -> int:
     return int(rows[0]["rejected"])
 
 
-def _each(columns: str, *, of_one: bool) -> str:
-    condition = f"{_SINCE} AND metric_name = {{metric:String}}" if of_one else _SINCE
-    return " UNION ALL ".join(f"SELECT {columns} FROM {view} WHERE {condition}" for view in _VIEWS)
+def _condition(*, of_one: bool) -> str:
+    return f"{SEEN} AND metric_name = {{metric:String}}" if of_one else SEEN
 
 
 def _metrics_sql(*, of_one: bool) -> str:
     return (
         "SELECT metric_name, uniqExact(series_id) AS series, sum(uniqExact(series_id)) OVER () AS total "
-        f"FROM ({_each('toString(metric_name) AS metric_name, series_id', of_one=of_one)}) "
+        f"FROM @series WHERE {_condition(of_one=of_one)} "
         "GROUP BY metric_name ORDER BY series DESC, metric_name LIMIT {rows:UInt64}"
     )
 
 
 def _labels_sql(*, of_one: bool) -> str:
-    columns = "toString(metric_name) AS metric_name, series_id, attributes_json, resource"
     pairs = (
         "arrayConcat(JSONExtractKeysAndValuesRaw(any_attributes), "
         "arrayMap(p -> (concat('resource.', p.1), p.2), JSONExtractKeysAndValuesRaw(any_resource)))"
@@ -133,6 +120,6 @@ def _labels_sql(*, of_one: bool) -> str:
         f"SELECT tupleElement(pair, 1) AS label, uniq(tupleElement(pair, 2)) AS different, count() AS series FROM ("
         f"SELECT arrayJoin({pairs}) AS pair FROM ("
         "SELECT any(attributes_json) AS any_attributes, any(resource) AS any_resource "
-        f"FROM ({_each(columns, of_one=of_one)}) GROUP BY metric_name, series_id)) "
+        f"FROM @series WHERE {_condition(of_one=of_one)} GROUP BY metric_name, series_id)) "
         "GROUP BY label ORDER BY different DESC, series DESC, label LIMIT {rows:UInt64}"
     )

@@ -113,11 +113,11 @@ async def label_values(
 ROUTES: Final = (
     *get_and_post(
         "series", _series, _RANGE, summary="List series",
-        description="Series that match one of the selectors and have a point in the range.",
+        description="Series that match one of the selectors and have a point in a half hour of the range.",
     ),
     *get_and_post(
         "labels", _labels, _RANGE, summary="List names of labels",
-        description="Names of the labels of series that match one of the selectors and have a point in the range.",
+        description="Labels of series that match one of the selectors and have a point in a half hour of the range.",
     ),
     label_values,
     by_url(

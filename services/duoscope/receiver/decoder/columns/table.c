@@ -148,6 +148,13 @@ static bool words_grow(dictionary *d) {
   return true;
 }
 
+bytes word_at(const table *t, size_t c, uint32_t index) {
+  const dictionary *d = &t->columns[c].words;
+  if (index >= d->entries.size / sizeof(entry)) return no_bytes();  // there was no memory for it
+  const entry *e = (const entry *)d->entries.data + index;
+  return (bytes){d->texts.data + e->offset, d->texts.data + e->offset + e->size};
+}
+
 uint32_t word(table *t, size_t c, bytes text) {
   dictionary *d = &t->columns[c].words;
   size_t size = length_of(text), count = d->entries.size / sizeof(entry);

@@ -63,6 +63,7 @@ static inline void put_u64(table *t, size_t c, uint64_t value) { put(t, c, &valu
 void put_nullable(table *t, size_t c, bool present, uint64_t value);
 void put_text(table *t, size_t c, bytes text);
 uint32_t word(table *t, size_t c, bytes text);  // the index of a text in a dictionary column
+bytes word_at(const table *t, size_t c, uint32_t index);  // and back; until the next one is looked up
 static inline void put_word(table *t, size_t c, bytes text) { put_u32(t, c, word(t, c, text)); }
 // The values of the row that is being made; rows that have none need no call.
 static inline void put_object(table *t, size_t c, object_value *values, size_t count) {

@@ -87,9 +87,9 @@ typedef struct {
   bool has_sum, has_min, has_max;
 } distribution;
 
-static void put_distribution(decoder *d, enum metric_table number, metric *m, const distribution *h) {
+static void put_distribution(decoder *d, enum metric_table number, metric *m, const distribution *h, const buffer *own) {
   table *t = &d->tables[number];
-  put_point(d, number, m, word(t, P_ATTRIBUTES, buffer_bytes(&d->json)), &h->p);
+  put_point(d, number, m, word(t, P_ATTRIBUTES, buffer_bytes(&d->json)), &h->p, own);
   put_u8(t, D_TEMPORALITY, m->temporality);
   put_u64(t, D_COUNT, h->count);
   put_nullable(t, D_SUM, h->has_sum, h->sum);
@@ -166,7 +166,7 @@ int read_histogram(decoder *d, metric *head, bytes message) {
                h.count <= COUNT_MAX && are_countable(counts);
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
-  put_distribution(d, HISTOGRAMS, head, &h);
+  put_distribution(d, HISTOGRAMS, head, &h, bounds);
   put_list(&d->tables[HISTOGRAMS], H_BOUNDS, bounds);
   put_list(&d->tables[HISTOGRAMS], H_COUNTS, counts);
   return OK;
@@ -229,7 +229,7 @@ int read_exponential(decoder *d, metric *head, bytes message) {
   int verdict = judge_distribution(d, head, &h, sound);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   if (is_marker(&h.p)) scale = positive_offset = negative_offset = 0, zero_count = zero_threshold = 0;
-  put_distribution(d, EXPONENTIALS, head, &h);
+  put_distribution(d, EXPONENTIALS, head, &h, NULL);
   table *t = &d->tables[EXPONENTIALS];
   put_u32(t, E_SCALE, (uint32_t)scale);
   put_u64(t, E_ZERO_COUNT, zero_count);
@@ -278,7 +278,7 @@ int read_summary(decoder *d, metric *head, bytes message) {
   int verdict = judge_distribution(d, head, &h, quantiles->size <= LIST_MAX * 8 && h.count <= COUNT_MAX);
   if (verdict != OK) return verdict == MALFORMED ? MALFORMED : reject(d, verdict);
   table *t = &d->tables[SUMMARIES];
-  put_point(d, SUMMARIES, head, word(t, P_ATTRIBUTES, buffer_bytes(&d->json)), &h.p);
+  put_point(d, SUMMARIES, head, word(t, P_ATTRIBUTES, buffer_bytes(&d->json)), &h.p, quantiles);
   put_u64(t, S_COUNT, h.count);
   put_u64(t, S_SUM, h.sum);
   put_list(t, S_QUANTILES, quantiles);

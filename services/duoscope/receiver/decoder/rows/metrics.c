@@ -180,6 +180,7 @@ static int read_metric(decoder *d, bytes message) {
   }
   bool readable = is_utf8(head.name) && is_utf8(head.unit) && is_utf8(head.description);
   head.type = READERS[kind].type;
+  head.hash = hash_of_metric(d, &head);
   d->serial++;
   const enum otlp_message point = held_by(held_by(MESSAGE_METRIC, kind), FIELD_POINTS);
   const chunk *until = d->joined.last;
@@ -203,7 +204,7 @@ static int read_metric(decoder *d, bytes message) {
 bool metrics_open(decoder *d) {
   d->table_count = METRIC_TABLES;
   return numbers_open(d) && distributions_open(d) && exemplars_open(d) &&
-         table_open(&d->tables[METRIC_CATALOGUE], "metric_catalogue", METRICS_SEEN, COLUMNS);
+         table_open(&d->tables[METRIC_CATALOGUE], "metric_catalogue", METRICS_SEEN, COLUMNS) && metric_series_open(d);
 }
 
 void metrics_forget(decoder *d) { table_forget(&d->tables[METRIC_CATALOGUE]); }

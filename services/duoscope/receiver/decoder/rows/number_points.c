@@ -118,7 +118,7 @@ int read_number(decoder *d, metric *head, bytes message) {
   if (verdict != OK) return reject(d, verdict);
   p.schema_hash = shared.schema_hash;
   table *t = &d->tables[NUMBERS];
-  put_point(d, NUMBERS, head, attributes_word(d, t, &shared), &p);
+  put_point(d, NUMBERS, head, attributes_word(d, t, &shared), &p, NULL);
   put_u8(t, N_TYPE, head->type);
   put_u8(t, N_TEMPORALITY, head->temporality);
   put_u8(t, N_MONOTONIC, head->monotonic);

@@ -2,7 +2,7 @@
 
 #include "rows/emit.h"
 
-void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attributes, const point *p) {
+void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attributes, const point *p, const buffer *own) {
   table *t = &d->tables[number];
   put_origin(d, number);
   if (d->seen[number].metric != d->serial) {
@@ -22,4 +22,5 @@ void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attribu
   if (p->time < m->first) m->first = p->time;
   if (p->time > m->last) m->last = p->time;
   catalogue_item(d, p->time, p->schema_hash, NULL);
+  series_item(d, m, p, word_at(t, P_ATTRIBUTES, attributes), own);
 }

@@ -5,7 +5,7 @@
 #include "columns/hash.h"
 #include "decoder.h"
 
-enum metric_table { NUMBERS, HISTOGRAMS, EXPONENTIALS, SUMMARIES, EXEMPLARS, METRIC_CATALOGUE, METRIC_TABLES };
+enum metric_table { NUMBERS, HISTOGRAMS, EXPONENTIALS, SUMMARIES, EXEMPLARS, METRIC_CATALOGUE, METRIC_SERIES, METRIC_TABLES };
 
 #define AS_METRIC_TYPE \
   AS_ENUM("'gauge' = 1, 'counter' = 2, 'histogram' = 3, 'summary' = 4, 'exponential_histogram' = 5")
@@ -27,6 +27,7 @@ typedef struct {
   uint8_t type, temporality, monotonic;  // as the tables number them
   uint64_t first, last;                  // times of its stored points
   uint64_t name_hash;
+  uint64_t hash;  // of all that tells it from others, and whose it is
   bool is_refused;
 } metric;
 
@@ -71,8 +72,14 @@ static inline bool admit_point(decoder *d, const metric *m, uint64_t attributes_
   return false;
 }
 
-// The common columns of a row. `attributes`: their index in the table's dictionary.
-void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attributes, const point *p);
+// The common columns of a row. `attributes`: their index in the table's dictionary. `own`: the values of the label that the points
+// of a series differ by, the bounds of buckets or the quantiles; NULL where there is none.
+void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attributes, const point *p, const buffer *own);
+
+// --- metric_series.c
+uint64_t hash_of_metric(const decoder *d, const metric *m);
+// Puts the series of a stored point there if it is new.
+void series_item(decoder *d, const metric *m, const point *p, bytes attributes, const buffer *own);
 
 // --- number_points.c
 bool numbers_open(decoder *d);

@@ -21,7 +21,7 @@ from duoscope.telemetry.promql.values import STALE, Bools, Floats, Ints, Objects
 
 _ROW: Final = np.dtype([("key", "<u8"), ("time", "<i8"), ("stale", "u1"), ("own", "<f8"), ("value", "<f8")])
 _IDS_MAX: Final = 5_000
-"""Series that a statement may name; above that all are read and the others left out."""
+"""Services, and series, that a statement may name; above that all are read and the others left out."""
 _STALE: Final = "bitAnd(flags, 1) = 1"
 _SCHEMA_MAX: Final = 8
 _VALUES: Final = {
@@ -85,13 +85,13 @@ async def read(  # noqa: PLR0917 - what is read, and when
         is_own = read_.part in _JOINS
         own, value = ("own_value", "toFloat64(own_count)") if is_own else ("0::Float64", _VALUES[read_.part])
         chosen, values = _chosen(series)
-        parameters |= values | {"names": read_.names}
+        parameters |= values | read_.parameters
         if read_.part == "sum" and read_.view != "summaries":
             chosen += f" AND (isNotNull(sum) OR {_STALE})"
         sql = (
             f"SELECT {read_.key} AS key, toUnixTimestamp64Milli(timestamp) AS at, toUInt8({_STALE}), "
             f"{own} AS own, {value} AS number FROM @{read_.view} {_JOINS.get(read_.part, '')} "
-            f"WHERE metric_name IN {{names:Array(String)}} AND {TIME}{chosen} "
+            f"WHERE {read_.condition} AND {TIME}{chosen} "
             f"ORDER BY key, {'own, ' if is_own else ''}at LIMIT {{rows:UInt64}}"
         )
     raw = np.frombuffer(await reader.row_binary(sql, parameters, name="promql.points"), _ROW)
@@ -100,9 +100,16 @@ async def read(  # noqa: PLR0917 - what is read, and when
 
 def _chosen(series: Sequence[Series]) -> tuple[str, dict[str, object]]:
     ids = sorted({one.stored_id for one in series})
-    if len(ids) > _IDS_MAX:
-        return "", {}
-    return " AND series_id IN {ids:Array(UInt64)}", {"ids": ids}
+    services = sorted({one.service for one in series})
+    chosen = ""
+    values: dict[str, object] = {}
+    if len(services) <= _IDS_MAX:
+        chosen += " AND service_name IN {services:Array(String)}"
+        values["services"] = services
+    if len(ids) <= _IDS_MAX:
+        chosen += " AND series_id IN {ids:Array(UInt64)}"
+        values["ids"] = ids
+    return chosen, values
 
 
 def _numbers(read_: stored_series.Read, series: Sequence[Series], raw: "np.ndarray[Any, Any]") -> Read:
@@ -157,12 +164,12 @@ async def _native(
     reader: TelemetryReader, read_: stored_series.Read, series: Sequence[Series], parameters: dict[str, object]
 ) -> Read:
     chosen, values = _chosen(series)
-    parameters |= values | {"names": read_.names, "rows": PROMQL_HISTOGRAMS_MAX + 1}
+    parameters |= values | read_.parameters | {"rows": PROMQL_HISTOGRAMS_MAX + 1}
     rows = await reader.query(
         f"SELECT {read_.key} AS key, toUnixTimestamp64Milli(timestamp) AS at, {_STALE} AS is_stale, scale, zero_count, "
         "zero_threshold, positive_offset, positive_bucket_counts, negative_offset, negative_bucket_counts, "
         f"ifNull(sum, 0) AS total, count AS observations FROM @{read_.view} "
-        f"WHERE metric_name IN {{names:Array(String)}} AND {TIME}{chosen} ORDER BY key, at LIMIT {{rows:UInt64}}",
+        f"WHERE {read_.condition} AND {TIME}{chosen} ORDER BY key, at LIMIT {{rows:UInt64}}",
         parameters,
         name="promql.histograms",
     )

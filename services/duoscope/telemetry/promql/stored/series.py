@@ -1,4 +1,7 @@
-"""The series of a metric that have points in a time range, and their labels."""
+"""The series of a metric that have points in a time range, to the half hour, and their labels.
+
+They come from the table of series (docs/adr/0028), never from points.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.numerals import plain
 from duoscope.telemetry.promql.stored.attributes import series_labels, target_labels
 from duoscope.telemetry.promql.stored.naming import Family, Part
+from duoscope.telemetry.sql.seen import SEEN, half_hours
 
 NS_PER_MS: Final = 1_000_000
 _LATEST_MS: Final = 9_000_000_000_000
@@ -23,9 +27,15 @@ _VIEWS: Final = {
 }
 OWN_LABELS: Final[dict[Part, str]] = {"bucket": "le", "quantile": "quantile"}
 _OWN_VALUES: Final[dict[Part, str]] = {
-    "bucket": "arrayConcat(groupUniqArrayArray(bucket_bounds), [inf])",
-    "quantile": "groupUniqArrayArray(quantiles)",
+    "bucket": "arrayConcat(groupUniqArrayArray(own_values), [inf])",
+    "quantile": "groupUniqArrayArray(own_values)",
 }
+_OF_DISTRIBUTION: Final = "temporality = {temporality:String} AND unit = {unit:String}"
+_OF_SHAPE: Final = {
+    "metrics": f"metric_type = {{kind:String}} AND is_monotonic = {{monotonic:UInt8}} AND {_OF_DISTRIBUTION}",
+    "summaries": "unit = {unit:String}",
+}
+_SHAPE: Final = "toString(metric_type), toString(temporality), toString(is_monotonic), toString(unit)"
 TIME: Final = (
     "timestamp >= fromUnixTimestamp64Nano({start_ns:Int64}, 'UTC') "
     "AND timestamp < fromUnixTimestamp64Nano({end_ns:Int64}, 'UTC')"
@@ -59,23 +69,47 @@ class Read:
         return sorted({family.shape.name for family in self.families.values()})
 
     @property
-    def key(self) -> str:
-        """SQL of a series' number: from its metric, its shape, its attributes."""
-        if self.part == "info":
-            return "cityHash64(resource)"
-        return f"cityHash64(metric_name, {self.shape}, series_id)"
+    def kinds(self) -> list[str]:
+        """The types of the families."""
+        return sorted({family.shape.kind for family in self.families.values()})
 
     @property
-    def shape(self) -> str:
-        """SQL of what tells metrics of one name apart."""
+    def key(self) -> str:
+        """SQL of the number of a point's series: from its metric, its shape, its attributes.
+
+        The attributes are enough where all is of one family, and take half of the time.
+        """
+        return _key(self, self._shape)
+
+    @property
+    def condition(self) -> str:
+        """SQL of what is true for points of these families, with `parameters`."""
+        named = "metric_name IN {names:Array(String)}"
+        return f"{named} AND {_OF_SHAPE.get(self.view, _OF_DISTRIBUTION)}" if len(self.families) == 1 else named
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of `condition`."""
+        found: dict[str, object] = {"names": self.names}
+        if len(self.families) == 1:
+            (_, kind, temporality, monotonic, unit), *_ = self.families
+            found |= {"kind": kind, "temporality": temporality, "monotonic": monotonic, "unit": unit}
+        return found
+
+    @property
+    def _shape(self) -> str:
         match self.view:
             case "metrics":
-                return "toString(metric_type), toString(temporality), toString(is_monotonic), toString(unit)"
+                return _SHAPE
             case "summaries":
                 return "'summary', 'unspecified', '0', toString(unit)"
             case _:
                 kind = "histogram" if self.view == "histograms" else "exponential_histogram"
                 return f"'{kind}', toString(temporality), '0', toString(unit)"
+
+
+def _key(read: Read, shape: str) -> str:
+    return "series_id" if len(read.families) == 1 else f"cityHash64(metric_name, {shape}, series_id)"
 
 
 @dataclass(slots=True)
@@ -85,6 +119,7 @@ class Series:
     Attributes:
         key: its number.
         stored_id: the number of its attributes.
+        service: whose it is.
         labels: without the one that its points contain.
         own: values of that one.
         is_delta: whether its points are increments.
@@ -92,6 +127,7 @@ class Series:
 
     key: int
     stored_id: int
+    service: str
     labels: Labels
     own: Sequence[float]
     is_delta: bool
@@ -130,8 +166,12 @@ def bounds(start_ms: int, end_ms: int) -> dict[str, object]:
     }
 
 
+def _half_hours(start_ms: int, end_ms: int) -> dict[str, object]:
+    return half_hours((start_ms + 1) * NS_PER_MS, (min(end_ms, _LATEST_MS) + 1) * NS_PER_MS)
+
+
 async def series(reader: TelemetryReader, read: Read, start_ms: int, end_ms: int) -> list[Series]:
-    """The series of families that have a point after `start_ms` and up to `end_ms`.
+    """The series of families that have a point in the half hours from `start_ms` to `end_ms`.
 
     Raises:
         DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
@@ -139,13 +179,18 @@ async def series(reader: TelemetryReader, read: Read, start_ms: int, end_ms: int
     if read.part == "info":
         return await _targets(reader, start_ms, end_ms)
     own = _OWN_VALUES.get(read.part, "[]::Array(Float64)")
+    if len(read.families) == 1:
+        of_families, parameters = f"metric_name IN {{names:Array(String)}} AND {_OF_SHAPE['metrics']}", read.parameters
+    else:
+        of_families = "metric_name IN {names:Array(String)} AND metric_type IN {kinds:Array(String)}"
+        parameters = {"names": read.names, "kinds": read.kinds}
     rows = await reader.query(
-        f"SELECT {read.key} AS key, any(series_id) AS stored_id, any(metric_name) AS otlp_name, "
-        f"any([{read.shape}]) AS shape, any(toString(resource)) AS resource_text, any(toString(scope_name)) AS scope, "
-        f"any(toString(attributes_json)) AS attributes_text, {own} AS own "
-        f"FROM @{read.view} WHERE metric_name IN {{names:Array(String)}} AND {TIME} GROUP BY key "
-        "LIMIT {rows:UInt64}",
-        bounds(start_ms, end_ms) | {"names": read.names, "rows": PROMQL_SERIES_MAX + 1},
+        f"SELECT {_key(read, _SHAPE)} AS key, any(series_id) AS stored_id, "
+        "any(toString(service_name)) AS service, any(metric_name) AS otlp_name, "
+        f"any([{_SHAPE}]) AS shape, any(toString(resource)) AS resource_text, any(toString(scope_name)) AS scope, "
+        f"any(attributes_json) AS attributes_text, {own} AS own "
+        f"FROM @series WHERE {of_families} AND {SEEN} GROUP BY key LIMIT {{rows:UInt64}}",
+        _half_hours(start_ms, end_ms) | parameters | {"rows": PROMQL_SERIES_MAX + 1},
         name="promql.series",
     )
     return [found for row in rows if (found := _series(read, row)) is not None]
@@ -157,7 +202,7 @@ def _series(read: Read, row: dict[str, Any]) -> Series | None:
         return None
     labels = series_labels(row["resource_text"], row["scope"], row["attributes_text"], is_plain=read.is_plain)
     named = label_sets.replaced(labels, label_sets.NAME, family.name)
-    return Series(row["key"], row["stored_id"], named, row["own"], family.shape.temporality == "delta")
+    return Series(row["key"], row["stored_id"], row["service"], named, row["own"], family.shape.temporality == "delta")
 
 
 TARGETS: Final = " UNION ALL ".join(
@@ -168,13 +213,15 @@ TARGETS: Final = " UNION ALL ".join(
 
 async def _targets(reader: TelemetryReader, start_ms: int, end_ms: int) -> list[Series]:
     rows = await reader.query(
-        f"SELECT cityHash64(resource) AS key, resource FROM ({TARGETS}) GROUP BY resource LIMIT {{rows:UInt64}}",
-        bounds(start_ms, end_ms) | {"rows": PROMQL_SERIES_MAX + 1},
+        "SELECT cityHash64(resource_text) AS key, toString(resource) AS resource_text FROM @series "
+        f"WHERE {SEEN} GROUP BY resource_text LIMIT {{rows:UInt64}}",
+        _half_hours(start_ms, end_ms) | {"rows": PROMQL_SERIES_MAX + 1},
         name="promql.targets",
     )
     return [
         Series(
-            row["key"], 0, label_sets.replaced(target_labels(row["resource"]), label_sets.NAME, "target_info"), (),
+            row["key"], 0, "",
+            label_sets.replaced(target_labels(row["resource_text"]), label_sets.NAME, "target_info"), (),
             is_delta=False,
         )
         for row in rows

@@ -1,0 +1,3 @@
+DROP VIEW IF EXISTS series;
+
+DROP TABLE IF EXISTS metric_series;
