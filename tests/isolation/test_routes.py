@@ -179,6 +179,13 @@ ROUTES = {
         _RANGE,
         _RANGE | {"query": "service:checkout status:error"},
         _RANGE | {"query": "-nothing:here", "limit": 1},
+        _RANGE | {"query": "service:checkout", "child": "status:error", "descendant": "kind:server"},
+        _RANGE | {"without": "service:nobody", "without_child": "kind:client", "trace": "spans:2 errors>0"},
+    ],
+    ("POST", "/api/v1/traces/compare"): [
+        _RANGE | {"selection": {"query": "service:checkout"}},
+        _RANGE | {"selection": {"start": _START_NS, "end": _START_NS + 9, "min_duration_ns": 1}, "query": "-x:y",
+                  "against": "service:checkout"},
     ],
     ("GET", "/api/v1/traces/{trace_id}"): [f"/api/v1/traces/{_OWN_TRACE.hex()}"],
     ("GET", "/api/v1/traces/{trace_id}/summary"): [f"/api/v1/traces/{_OWN_TRACE.hex()}/summary"],
