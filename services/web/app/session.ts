@@ -4,6 +4,7 @@ import { useSyncExternalStore } from "react";
 import { answered, api, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { Me, Place } from "../api/schema";
+import { coloursOf } from "../parts/pure/colours";
 
 /** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
 export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";
@@ -64,6 +65,7 @@ async function refresh(): Promise<void> {
 
 async function learnWhoIAm(): Promise<void> {
   const me = await answered(api.GET("/api/v1/auth/me"));
+  coloursOf(me.tenant_id, localStorage);
   set({ me });
   const places = await answered(api.GET("/api/v1/auth/tenants"));
   set({ places: places.items });
