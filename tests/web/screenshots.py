@@ -1,4 +1,4 @@
-"""Writes pictures of the UI's pages, light and dark, in several sizes, and one sheet of all. `make screenshots` runs it."""
+"""Takes pictures of the pages of the UI, light and dark, in several sizes, and a sheet of all: `make screenshots`."""
 
 import sys
 import tempfile
