@@ -76,6 +76,7 @@ def test_a_search_of_logs_with_a_mistake_and_what_clicks_add_to_it(running, shop
     visitor.log_in()
     visitor.open("logs")
     query = page.get_by_label("Query")
+    expect(query).to_be_visible()
     page.keyboard.press("/")
     expect(query).to_be_focused()
     query.fill("service:shop-payment severity>=errr")
@@ -129,6 +130,27 @@ def test_a_trace_by_keys_from_the_list_to_its_error_and_its_logs(running, shop, 
     expect(spans).to_have_attribute("aria-rowcount", "4")
     page.reload()
     expect(panel).to_contain_text("place order")
+
+
+def test_a_session_that_ended_asks_over_the_page_and_keeps_what_was_typed(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=declined")
+    expect(page.get_by_role("row").first).to_be_visible()
+    page.get_by_label("Query").fill("declined -order")
+    with running.api() as client:
+        assert client.delete("/sessions", params={"keep_current": True}).status_code == 204
+    page.get_by_role("button", name="Refresh").click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    expect(dialog).to_be_visible()
+    assert visitor.refusals
+    visitor.refusals.clear()
+    dialog.get_by_label("Password").fill(running.known["admin_password"])
+    dialog.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Not now").click()
+    expect(page.get_by_role("row").first).to_be_visible()
+    assert "q=declined" in page.url
 
 
 def test_a_link_into_a_tenant_without_a_role_says_so(running, shop, visit):
