@@ -116,8 +116,10 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
   const former = session.me?.user_id;
   take(tokens);
   localStorage.setItem(HINT, "yes");
-  made = tokens.password_expires_at === undefined ? undefined : password;
-  set({ passwordExpiresAt: tokens.password_expires_at });
+  // Whoever comes back to a page goes on with it; the question can wait for the next login.
+  const asks = session.standing !== "ended" && tokens.password_expires_at !== undefined;
+  made = asks ? password : undefined;
+  set({ passwordExpiresAt: asks ? tokens.password_expires_at : undefined });
   await enter();
   if (former !== undefined && former !== session.me?.user_id) for (const listener of onTenantSwitch) listener();
   channel.postMessage("in");
