@@ -12,16 +12,17 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 NATIVE := $(wildcard $(addprefix services/duoscope/receiver/decoder/,*.[ch] */*.[ch])) hatch_build.py
+WEB := $(wildcard $(addprefix services/web/,*.* .npmrc app/* api/client.ts api/errors.ts parts/* charts/* parts/*/* pages/*/* public/*))
 
-.venv/.run: pyproject.toml constraints.txt $(NATIVE)
+.venv/.run: pyproject.toml constraints.txt $(NATIVE) $(WEB)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
-	@echo "Installing duoscope into .venv; this happens once and takes about a minute"
+	@echo "Installing duoscope into .venv, and building its web UI; this happens once and takes one to three minutes"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) -e '.[demo]' | $(DOTS)
 	@touch $@
@@ -36,6 +37,13 @@ run: .venv/.run ## Start duoscope with embedded stores; Ctrl-C stops it. Options
 
 demo: .venv/.run ## Send half a minute of telemetry of pretend services to the running duoscope.
 	@exec $(BIN)/duoscope demo $(ARGS)
+
+web-dev: .venv/.dev ## Serve the UI from its sources, before a duoscope that runs already (DUOSCOPE_URL, by default port 8080).
+	@$(BIN)/python services/web/build.py dev
+
+web-types: .venv/.dev
+	@$(BIN)/python tools/openapi_document.py services/web/api/openapi.json
+	@$(BIN)/python services/web/build.py types
 
 test: .venv/.dev ## Run the test suite on the real engines.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
@@ -62,14 +70,16 @@ interop-collector: .venv/.dev ## Build a real OpenTelemetry Collector (needs Go)
 	@$(BIN)/python tests/interop/collector/build.py
 	@COLLECTOR_TABLE=1 $(BIN)/python -m pytest -q --no-header --tb=short tests/interop/collector
 
-lint: .venv/.dev ## Check style, types and the project's own rules.
+lint: .venv/.dev web-types ## Check style, types and the project's own rules.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	$(BIN)/python services/web/build.py check
 
 format: .venv/.dev ## Format the code and apply safe fixes.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python services/web/build.py format
 
 bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory, disk per item.
 	$(BIN)/python -m benchmarks.ingest $(ARGS)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from litestar import Litestar, Request
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -42,8 +42,9 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
-from duoscope.api.routes.system import start_page
 from duoscope.api.routes.telemetry import catalogue, log_aggregates, logs, metrics, services, trace_aggregates, traces
+from duoscope.api.ui import routes as ui
+from duoscope.api.ui.files import Files
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
@@ -72,10 +73,11 @@ def create_app(services_: ApiServices) -> Litestar:
         return services_.telemetry.bind(request.user.scope)
 
     tails = LogStreams(services_.stopping)
+    files = Files(services_.public_url)
     app = ObservedApp(
         route_handlers=[
             *link_pages.ROUTES,
-            start_page.start_page,
+            *ui.routes(files),
             *prometheus.ROUTES,
             *(handler for module in _ROUTED for handler in module.ROUTES.handlers),
         ],
@@ -96,6 +98,7 @@ def create_app(services_: ApiServices) -> Litestar:
             DuoscopeError: on_duoscope_error,
             GoneError: on_gone,
             HTTPException: on_http_exception,
+            NotFoundException: functools.partial(ui.on_not_found, files),
             RecursionError: on_deep_nesting,
             Exception: on_unexpected,
         },
@@ -119,7 +122,7 @@ def create_app(services_: ApiServices) -> Litestar:
         logging_config=None,
     )
     app.state.read_memory = services_.telemetry.read_memory
-    app.page_policies = {"/": start_page.POLICY, "/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
+    app.page_policies = {"/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

@@ -52,6 +52,7 @@ class ApiServices:
         recovery: for forgotten and changed passwords, and verified addresses.
         invitations: for inviting users.
         settings: of the process.
+        public_url: the API's address as users reach it.
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
         stopping: when it is set, streams end, so that the process can.
@@ -75,6 +76,7 @@ class ApiServices:
     invitations: Invitations
     quota: Quota
     settings: Settings
+    public_url: str
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -139,5 +141,6 @@ async def assemble(
         invitations=Invitations(metadata, mailer, hasher, public_url=public_url, rules=rules, quota=quota),
         quota=quota,
         settings=settings,
+        public_url=public_url,
         stopping=stopping,
     )

@@ -88,8 +88,8 @@ INGEST_RECENT_REQUESTS_MAX: Final = 4_000
 INGEST_KNOWN_REQUESTS_MAX: Final = 500_000
 """Requests that a receiver remembers itself; if there are more, it asks ClickHouse."""
 
-INGEST_DECODE_THREADS_MAX: Final = 2
-"""Threads that decode requests and write them to disk."""
+INGEST_DECODE_THREADS_MAX: Final = 3
+"""Threads that decode requests and write them to disk: one group is decoded while the one before is synced."""
 
 INGEST_CATALOGUE_PERIOD_S: Final = 30.0
 INGEST_NAMES_PERIOD_S: Final = 600.0

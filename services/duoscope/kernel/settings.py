@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -106,6 +106,10 @@ class Settings:
         return not self.clickhouse_dsn
 
 
+_OF_THE_INSTALL: Final = frozenset({"DUOSCOPE_WITHOUT_UI"})
+"""Read when duoscope is installed; a shell may still have it."""
+
+
 def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Path | None] | None = None) -> Settings:
     """Read the settings.
 
@@ -122,6 +126,8 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if variable in _OF_THE_INSTALL:
+            continue
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {ENVIRONMENT_PREFIX}{close[0].upper()}?" if close else ""

@@ -2,7 +2,8 @@
 
     requests -> known? answer           (the log, the ledger in ClickHouse, or another receiver has it)
              -> decode                  (native; malformed requests are answered, bad items counted)
-             -> append, sync            (all that arrived meanwhile together: a group commit)
+             -> append, sync            (all that arrived meanwhile together: a group commit; while a group is synced,
+                                        the next one is decoded and appended)
              -> answer
     segment  -> sealed when it is large or old enough; `Storing` brings its rows into ClickHouse
 
@@ -27,7 +28,6 @@ from prometheus_client import Counter, Histogram
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next
 from duoscope.kernel import limits
-from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.receiver.admission.fair_queue import FairQueue
 from duoscope.receiver.admission.tenant_series import TenantSeries
@@ -40,15 +40,16 @@ from duoscope.receiver.durability.records import Record
 from duoscope.receiver.durability.request_log import RequestLog, SegmentWriter
 from duoscope.receiver.durability.storing import Sealed, Storing
 from duoscope.receiver.gathering import Gathering
+from duoscope.receiver.group import Group
+from duoscope.receiver.repeats import Repeats
 from duoscope.receiver.requests import Request
+from duoscope.receiver.status import disk_trouble, no_memory
 from duoscope.stores.clickhouse import IngestWriter
 
 _log = logging.getLogger(__name__)
 
 _items = Counter("duoscope_ingest_items", "Items of requests that were answered", ["signal", "outcome"])
 _cut = Counter("duoscope_ingest_cut_items", "Items stored with less than was sent, at least so many", ["signal"])
-_again = Counter("duoscope_ingest_repeated_requests", "Requests stored before and not stored again", ["signal"])
-_unasked = Counter("duoscope_ingest_unasked_requests", "Requests taken while the ledger could not be asked", ["signal"])
 _sync_seconds = Histogram(
     "duoscope_ingest_append_seconds",
     "Time to decode a group of requests, append it to the log and sync it",
@@ -56,6 +57,9 @@ _sync_seconds = Histogram(
 )
 
 _T = TypeVar("_T")
+
+_GROUPS_MAX: Final = 2
+"""One that is synced, and one that is decoded."""
 
 Acknowledge: TypeAlias = Literal["synced", "stored"]
 """When a request is answered: once it is on this receiver's disk, or once it is in ClickHouse."""
@@ -93,14 +97,6 @@ class _Segment:
     answers: list[tuple[Request, Outcome]] = field(default_factory=list[tuple[Request, Outcome]])
 
 
-@dataclass(slots=True)
-class _Written:
-    """What became of the first requests of a group: their records, or why there is none; and the disk's error."""
-
-    results: list[Record | DuoscopeError]
-    error: OSError | None = None
-
-
 class Appender:
     """Takes the requests of all signals into the log. Call `submit` from any task of the loop it was started in."""
 
@@ -125,7 +121,7 @@ class Appender:
         self._storing = storing
         self._known = known
         self._inserter = inserter
-        self._writer = writer
+        self._repeats = Repeats(known, storing, inserter, writer, claims)
         self._threads = threads
         self._waits_for_store = acknowledge == "stored"
         self._claims = claims
@@ -137,8 +133,10 @@ class Appender:
         self._segment: _Segment | None = None
         self._sealing: _Segment | None = None
         self._sealed_at = 0.0
-        self._disk_is_slow = False
+        self._groups: list[Group] = []
+        self._slow_works = 0
         self._closing = False
+        self._loop = asyncio.get_running_loop()
         self._job = driver.start(APPEND_REQUESTS, self._turn)
 
     def submit(self, request: Request) -> None:
@@ -150,9 +148,15 @@ class Appender:
         if self._closing:
             raise unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)
         if self._disk_is_slow:
-            raise _disk_trouble()
+            raise disk_trouble()
         self._queue.add(request.principal.scope.tenant_id, len(request.raw), request)
         self._arrived.set()
+        if self._groups and self._groups[-1].is_written:
+            self._groups[-1].may_go_on.set()
+
+    @property
+    def _disk_is_slow(self) -> bool:
+        return self._slow_works > 0
 
     async def close(self) -> None:
         """Accept nothing new; append what waits, and seal it."""
@@ -203,7 +207,7 @@ class Appender:
         segment = self._segment
         if segment is None:
             return None
-        is_full = segment.writer.synced_bytes > limits.INGEST_BATCH_BYTES_MAX
+        is_full = segment.writer.written_bytes > limits.INGEST_BATCH_BYTES_MAX
         if is_full or self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
             return 0.0
         is_large = self._gathering.rows > limits.INGEST_SEGMENT_ROWS_UNREAD_MAX
@@ -228,8 +232,7 @@ class Appender:
     async def _append(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""
         try:
-            unknown, asked = await self._answer_known(requests)
-            fresh = await self._claimed(unknown)
+            fresh, asked = await self._repeats.answered(requests)
             while fresh:
                 fresh = await self._write(fresh, asked=asked)
         except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
@@ -238,103 +241,90 @@ class Appender:
             for request in requests:
                 request.resolve(error)
 
-    async def _answer_known(self, requests: list[Request]) -> tuple[list[Request], bool]:
-        """Answer requests that were taken before. Returns the others, and whether that is sure."""
-        unknown: list[Request] = []
-        for request in requests:
-            if outcome := self._known.get(request.digest, request.received_ns):
-                self._repeat(request, outcome)
-            elif request.key in self._storing.undecided:
-                request.resolve(_disk_trouble())
-            else:
-                unknown.append(request)
-        if not unknown or (self._claims is None and self._known.covers(now_unix_nano())):
-            return unknown, True
-        if not self._inserter.is_away:
-            try:
-                return await self._answer_stored(unknown), True
-            except (DuoscopeError, TimeoutError) as error:
-                detail = error.detail if isinstance(error, DuoscopeError) else "no answer in time"
-                _log.warning("cannot ask ClickHouse which requests it has: %s", detail)
-        for request in unknown:
-            _unasked.labels(request.signal.name).inc()
-        return unknown, False
-
-    async def _answer_stored(self, requests: list[Request]) -> list[Request]:
-        """Answer the requests that the ledger has. Returns the others."""
-        since_ns = min(request.received_ns for request in requests) - limits.INGEST_SAME_REQUEST_S * 1_000_000_000
-        ask = [
-            (str(request.principal.scope.workspace_id), str(request.principal.scope.tenant_id), request.digest)
-            for request in requests
-        ]
-        async with asyncio.timeout(limits.INGEST_LEDGER_MAX_S):
-            stored = await self._writer.stored(ask, since_ns=since_ns)
-        unknown: list[Request] = []
-        for request in requests:
-            found = stored.get((str(request.principal.scope.tenant_id), request.digest))
-            if found:
-                self._repeat(request, Outcome(*found[:3]))
-            else:
-                unknown.append(request)
-        return unknown
-
-    async def _claimed(self, requests: list[Request]) -> list[Request]:
-        """The requests that no other receiver has; the others are answered."""
-        if not requests or not self._claims:
-            return requests
-        others = await self._claims.take([request.key for request in requests])
-        for request in requests:
-            if outcome := others.get(request.key):
-                self._repeat(request, outcome)
-            elif request.key in others:
-                request.resolve(_elsewhere())
-        return [request for request in requests if request.key not in others]
-
-    def _repeat(self, request: Request, outcome: Outcome) -> None:
-        _again.labels(request.signal.name).inc()
-        request.resolve(outcome)
-
     async def _write(self, requests: list[Request], *, asked: bool) -> list[Request]:
-        """Append as many requests as the segment has room for, and answer them. Returns the others."""
-        started = time.monotonic()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._write_down, requests)
-        size = sum(len(request.raw) for request in requests)
-        try:
-            written, was_slow = await self._in_time(work, requests, size)
-        except Exception:
-            # Rows may be gathered of requests that are not in the file.
-            await self._in_time(self._break_off(requests))
-            raise
-        _sync_seconds.observe(time.monotonic() - started)
-        taken, remaining = requests[: len(written.results)], requests[len(written.results) :]
-        sound: list[tuple[Request, Record]] = []
-        unrecorded: list[Request] = []
-        for request, result in zip(taken, written.results, strict=True):
-            if isinstance(result, DuoscopeError):
-                request.resolve(result)
-            elif result.outcome.items:
-                sound.append((request, result))
-                continue
-            else:
-                request.resolve(result.outcome)
-            unrecorded.append(request)
-        if written.error:
-            _log.error("cannot append to the request log: %s", written.error)
-            for request, _ in sound:
-                request.resolve(_disk_trouble())
-            await self._in_time(self._break_off([request for request, _ in sound]))
-            unrecorded += [request for request, _ in sound if request.key not in self._storing.undecided]
-        else:
-            if was_slow and self._claims and self._segment:
-                # Their senders were refused, and the claims may have lapsed.
-                asked = False
-                self._segment.elsewhere |= set(await self._claims.take([request.key for request, _ in sound]))
-            self._take_over(sound, asked=asked)
-        if unrecorded and self._claims:
-            await self._claims.release([request.key for request in unrecorded])
+        """Append as many requests as the segment has room for; they are answered when they are synced. Returns the
+        others, once more can be appended.
+        """
+        while len(self._groups) == _GROUPS_MAX or any(group.failed for group in self._groups):
+            await self._finished(self._groups[:1])
+        group = Group(requests, asked)
+        self._groups.append(group)
+        group.work = asyncio.get_running_loop().run_in_executor(self._threads, self._write_down, group)
+        group.task = asyncio.create_task(self._acknowledge(group))
+        await group.may_go_on.wait()
+        if group.failed:
+            await self._finished([group])
+        remaining = requests[len(group.results) :]
         if self._segment and (remaining or self._due_in_s() == 0):
             await self._seal()
-        return remaining
+        await self._release([request for request in remaining if request.done.done()])
+        return [request for request in remaining if not request.done.done()]
+
+    async def _finished(self, groups: list[Group]) -> None:
+        """Wait until these groups are answered."""
+        tasks = [group.task for group in groups if group.task]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _acknowledge(self, group: Group) -> None:
+        """Answer the requests of a group once they are on the disk, or cannot be brought there."""
+        started = time.monotonic()
+        assert group.work is not None
+        broke: Exception | None = None
+        was_slow = False
+        try:
+            _, was_slow = await self._in_time(group.work, group.requests, sum(len(each.raw) for each in group.requests))
+            _sync_seconds.observe(time.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - whatever it was, every waiting request gets an answer
+            broke = error
+        group.may_go_on.set()
+        try:
+            if self._groups[0] is not group:
+                await self._finished(self._groups[:1])
+            if group.is_lost:
+                return
+            if group.failed:
+                await self._lose(group, broke)
+                return
+            others = group.answer_others()
+            if was_slow and self._claims and self._segment:
+                # Their senders were refused, and the claims may have lapsed.
+                group.asked = False
+                self._segment.elsewhere |= set(await self._claims.take([request.key for request, _ in group.sound()]))
+            self._take_over(group.sound(), asked=group.asked)
+            await self._release(others)
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.exception("a group of requests failed")
+            for request in group.requests:
+                request.resolve(error)
+        finally:
+            self._groups.remove(group)
+
+    async def _lose(self, failed: Group, broke: Exception | None) -> None:
+        """Answer the requests of a group that is not on the disk, and of the one that was appended behind it."""
+        behind = [group for group in self._groups if group is not failed]
+        if behind:
+            await asyncio.wait([group.work for group in behind if group.work])
+        if broke:
+            _log.error("a group of requests failed", exc_info=broke)
+            for request in failed.requests:
+                request.resolve(broke)
+        elif failed.error:
+            _log.error("cannot append to the request log: %s", failed.error)
+        lost: list[Request] = []
+        unrecorded: list[Request] = []
+        for group in (failed, *behind):
+            group.is_lost = True
+            unrecorded += group.answer_others()
+            lost += [request for request, _ in group.sound()] if group is not failed or not broke else group.requests
+        for request in lost:
+            request.resolve(disk_trouble())
+        await self._in_time(self._break_off(lost))
+        await self._release(unrecorded + [each for each in lost if each.key not in self._storing.undecided])
+
+    async def _release(self, requests: list[Request]) -> None:
+        if requests and self._claims:
+            await self._claims.release([request.key for request in requests])
 
     async def _in_time(self, work: Awaitable[_T], requests: Sequence[Request] = (), size: int = 0) -> tuple[_T, bool]:
         """The result of work with the disk, and whether it took too long. Then these requests are refused before it is
@@ -345,30 +335,35 @@ class Appender:
         done, _ = await asyncio.wait({task}, timeout=patience_s)
         if not done:
             _log.error("the disk has not answered for %.1f s", patience_s)
-            self._disk_is_slow = True
+            self._slow_works += 1
             for request in (*requests, *self._queue.take(self._queue.bytes)):
-                request.resolve(_disk_trouble())
+                request.resolve(disk_trouble())
         try:
             return await task, not done
         finally:
-            self._disk_is_slow = False
+            self._slow_works -= not done
 
-    def _write_down(self, requests: list[Request]) -> _Written:
-        """Decode requests until the segment is full, at least the first, and append the sound ones. Blocks."""
-        results: list[Record | DuoscopeError] = []
-        for request in requests:
-            if results and self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
+    def _write_down(self, group: Group) -> None:
+        """Decode requests until the segment is full, at least the first; append the sound ones, and sync. Blocks."""
+        for request in group.requests:
+            if group.results and self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
                 break
-            results.append(self._decode(request))
-        sound = [each for each in results if isinstance(each, Record) and each.outcome.items]
-        if sound:
-            try:
-                if self._segment is None:
-                    self._segment = self._new_segment()
-                self._segment.writer.append(sound)
-            except OSError as error:
-                return _Written(results, error)
-        return _Written(results)
+            group.results.append(self._decode(request))
+        sound = [record for _, record in group.sound()]
+        if not sound:
+            return
+        try:
+            if self._segment is None:
+                self._segment = self._new_segment()
+            writer = self._segment.writer
+            end = writer.write(sound)
+            group.is_written = True
+            # Whoever comes later is heard by `submit`; with nobody there, the loop is not woken twice.
+            if self._queue:
+                self._loop.call_soon_threadsafe(group.may_go_on.set)
+            writer.sync(end)
+        except OSError as error:
+            group.error = error
 
     def _decode(self, request: Request) -> Record | DuoscopeError:
         series = self._series.of(request.principal.scope.tenant_id) if request.signal.kind is Kind.METRICS else None
@@ -379,7 +374,7 @@ class Appender:
         except TooManyItemsError:
             return request.signal.too_many_items()
         except MemoryError:
-            return _no_memory()
+            return no_memory()
 
     def _take_over(self, sound: list[tuple[Request, Record]], *, asked: bool) -> None:
         """Answer for requests that are on the disk."""
@@ -413,6 +408,7 @@ class Appender:
         await self._hand_over(segment, path, None)
 
     async def _seal(self) -> None:
+        await self._finished(self._groups)
         segment = self._sealing = self._segment
         self._segment = None
         self._sealed_at = time.monotonic()
@@ -464,27 +460,3 @@ def _answer(request: Request, outcome: Outcome) -> None:
     _items.labels(signal, "rejected").inc(sum(outcome.rejected.values()))
     _cut.labels(signal).inc(max(outcome.cut.values(), default=0))
     request.resolve(outcome)
-
-
-def _no_memory() -> DuoscopeError:
-    return unavailable(
-        "The receiver has no memory for this request now; send it again.",
-        code="receiver-busy",
-        retry_after_s=limits.INGEST_RETRY_AFTER_S,
-    )
-
-
-def _elsewhere() -> DuoscopeError:
-    return unavailable(
-        "Another receiver is storing the same request; send it again shortly.",
-        code="request-elsewhere",
-        retry_after_s=limits.INGEST_RETRY_AFTER_S,
-    )
-
-
-def _disk_trouble() -> DuoscopeError:
-    return unavailable(
-        "The receiver cannot write to its disk; send the same request again later.",
-        code="spool-unavailable",
-        retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
-    )

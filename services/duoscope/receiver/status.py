@@ -126,3 +126,30 @@ def busy() -> DuoscopeError:
 def shutting_down() -> DuoscopeError:
     """The error for requests that arrive after the stop began."""
     return unavailable("The receiver is shutting down.", code="shutting-down", retry_after_s=1)
+
+
+def no_memory() -> DuoscopeError:
+    """The error for a request that found no memory."""
+    return unavailable(
+        "The receiver has no memory for this request now; send it again.",
+        code="receiver-busy",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def elsewhere() -> DuoscopeError:
+    """The error for a request that another receiver has not finished."""
+    return unavailable(
+        "Another receiver is storing the same request; send it again shortly.",
+        code="request-elsewhere",
+        retry_after_s=limits.INGEST_RETRY_AFTER_S,
+    )
+
+
+def disk_trouble() -> DuoscopeError:
+    """The error for requests that cannot be written to the log."""
+    return unavailable(
+        "The receiver cannot write to its disk; send the same request again later.",
+        code="spool-unavailable",
+        retry_after_s=limits.INGEST_SPOOL_RETRY_AFTER_S,
+    )

@@ -96,9 +96,10 @@ async def test_only_synced_bytes_are_acknowledged(receiver, principal, logs, cou
     synced, sync = {}, os.fdatasync
 
     def recording(file):
-        sync(file)
         path = Path(f"/proc/self/fd/{file}").readlink()
-        synced[path] = path.read_bytes()
+        content = path.read_bytes()  # what is appended from here on may not be on the disk
+        sync(file)
+        synced[path] = content
 
     monkeypatch.setattr(request_log.os, "fdatasync", recording)
     acknowledged = {}
@@ -148,6 +149,79 @@ async def test_a_sync_that_fails(receiver, principal, logs, counted, monkeypatch
         assert await ingest.accept(principal, LOGS, raw) == Accepted()
     assert await counted() == {"before": 3, "refused": 3, "after": 3}
     assert segments(tmp_path / "one") == []
+
+
+@pytest.fixture
+def two_groups(principal, logs, monkeypatch):
+    """Sends a request, and a second one that is appended behind it while the disk syncs the first; then the disk's
+    answer. Returns the tasks of both.
+    """
+
+    @asynccontextmanager
+    async def sending(ingest, *, fails):
+        asked, released, sync = threading.Event(), threading.Event(), os.fdatasync
+
+        def slow(file):
+            asked.set()
+            assert released.wait(WAIT_S)
+            if fails:
+                raise OSError(5, "Input/output error")
+            sync(file)
+
+        groups = ingest._appender._groups
+        with monkeypatch.context() as disk:
+            disk.setattr(request_log.os, "fdatasync", slow)
+            first = asyncio.create_task(ingest.accept(principal, LOGS, logs("first")))
+            assert await asyncio.to_thread(asked.wait, WAIT_S)
+            second = asyncio.create_task(ingest.accept(principal, LOGS, logs("second")))
+            await until(lambda: len(groups) == 2 and groups[1].is_written)
+            assert not first.done()
+            released.set()
+            await asyncio.wait([first, second])
+        yield first, second
+
+    return sending
+
+
+async def test_a_group_is_appended_while_the_one_before_is_synced(receiver, two_groups, counted):
+    async with receiver() as ingest, two_groups(ingest, fails=False) as sent:
+        assert [task.result() for task in sent] == [Accepted(), Accepted()]
+    assert await counted() == {"first": 3, "second": 3}
+
+
+async def test_a_sync_that_fails_with_a_group_behind_it(receiver, principal, two_groups, logs, counted, tmp_path):  # noqa: PLR0917
+    """Neither is acknowledged, though the second could be synced: what it follows in the file is lost."""
+    async with receiver() as ingest:
+        assert await ingest.accept(principal, LOGS, logs("before")) == Accepted()
+        async with two_groups(ingest, fails=True) as sent:
+            for task in sent:
+                with pytest.raises(DuoscopeError, match="cannot write to its disk"):
+                    task.result()
+        for body in ("second", "after", "first"):
+            assert await ingest.accept(principal, LOGS, logs(body)) == Accepted()
+    assert await counted() == dict.fromkeys(("before", "first", "second", "after"), 3)
+    assert segments(tmp_path / "one") == []
+
+
+def test_a_kernel_that_reports_a_failed_sync_once(new_scope, tmp_path, monkeypatch):
+    """A later sync that the kernel calls done says nothing about the bytes before."""
+    log, sync, answers = RequestLog.open(tmp_path), os.fdatasync, [OSError(5, "Input/output error")]
+    record = Record(Kind.LOGS, new_scope(), new_id(), "00" * 16, now_unix_nano(), 7, Bounds(), b"x")
+    segment = log.create()
+
+    def once(file):
+        if answers:
+            raise answers.pop()
+        sync(file)
+
+    monkeypatch.setattr(request_log.os, "fdatasync", once)
+    ends = [segment.write([record]) for _ in range(2)]
+    for end in ends:
+        with pytest.raises(OSError, match=r"Input/output|earlier sync"):
+            segment.sync(end)
+    assert segment.synced_bytes < ends[0]
+    segment.abandon()
+    log.close()
 
 
 async def test_a_file_that_cannot_be_cut_either(receiver, principal, logs, counted, monkeypatch, tmp_path):  # noqa: PLR0917

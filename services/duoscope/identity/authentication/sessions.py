@@ -201,10 +201,16 @@ class Sessions:
             await session_ends.end(tx, principal.actor, session, reason=PASSWORD_EXPIRED)
         raise password_expired()
 
-    async def refresh(self, presented: str, *, actor: Actor | None = None) -> TokenPair:
+    async def refresh(self, presented: str, *, actor: Actor | None = None, tenant_id: UUID | None = None) -> TokenPair:
         """Exchange a refresh token for the next pair.
 
+        Args:
+            presented: the refresh token.
+            actor: where the request comes from.
+            tenant_id: the tenant of the access token; by default the one where the session began.
+
         Raises:
+            DuoscopeError: NOT_FOUND for a tenant in which the user holds no role; the token then counts as unused.
             DuoscopeError: UNAUTHENTICATED `refresh-token-invalid`, the same for unknown, expired, revoked and reused;
                 `password-expired` if the password that the session began with has expired.
         """
@@ -214,7 +220,7 @@ class Sessions:
             token = await refresh_tokens.lock(tx, hashed(presented))
             if token is None or token.is_revoked or token.is_expired:
                 raise not_refreshed()
-            result = await self._next_pair(tx, token, presented)
+            result = await self._next_pair(tx, token, presented, tenant_id)
             if isinstance(result, _End):
                 # Committed, unlike what an exception in here would leave.
                 who = dataclasses.replace(actor or Actor(None, "", "user"), user_id=token.user_id)
@@ -306,7 +312,9 @@ class Sessions:
             pair, client_mark=self._attempts.mark_of(attempt), password_expires_at=new.login.password_expires_at
         )
 
-    async def _next_pair(self, tx: Transaction, token: RefreshToken, presented: str) -> "TokenPair | _End":
+    async def _next_pair(
+        self, tx: Transaction, token: RefreshToken, presented: str, tenant_id: UUID | None
+    ) -> "TokenPair | _End":
         """Return the tokens that follow, or how the session ends in their place."""
         left_s = await user_sessions.lock_live(tx, token.session)
         login = await users.find_login_by_id(tx, token.session.user)
@@ -319,11 +327,14 @@ class Sessions:
         grant = await grant_of(tx, login, token.tenant_id)
         if grant is None:
             return _CLOSED
+        there = grant if tenant_id is None else await grant_of(tx, login, tenant_id)
+        if there is None:
+            raise not_found("tenant")
         successor = await self._rotation.successor(tx, token, presented, grant=grant, left_s=left_s)
         if successor is None:
             return _REUSED
         await user_sessions.touch(tx, token.session)
-        return TokenPair(self._tokens.issue(grant, user_id=token.user_id, session_id=token.family_id), successor)
+        return TokenPair(self._tokens.issue(there, user_id=token.user_id, session_id=token.family_id), successor)
 
     def _platform(self, name: LiteralString):  # noqa: ANN202 - the store's own context manager
         return self._store.open_platform(_SIGNING_IN, name)

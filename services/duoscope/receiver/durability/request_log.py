@@ -12,10 +12,12 @@ what was stored is skipped, what was not is added. The file's suffix says what i
 Versions before the log kept batches of rows (`landed_batches`), which are still inserted.
 """
 
+import errno
 import fcntl
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,6 +67,7 @@ class SegmentWriter:
     Attributes:
         name: of the segment: a UUIDv7 in hex.
         path: of the file, once it is sealed.
+        written_bytes: where the last whole request ends.
         synced_bytes: how much of the file is on the disk, and may be acknowledged.
     """
 
@@ -82,13 +85,23 @@ class SegmentWriter:
             os.close(self._file)
             self._growing.unlink(missing_ok=True)
             raise
-        self._bytes = len(MAGIC)
+        self._bytes = self.written_bytes = len(MAGIC)
+        self._syncing = threading.Lock()
+        self._is_broken = False
 
     def append(self, records: list[Record]) -> None:
         """Append requests and sync them: when this returns, they may be acknowledged.
 
         Raises:
             OSError: they may not; `cut` the file before it is read.
+        """
+        self.sync(self.write(records))
+
+    def write(self, records: list[Record]) -> int:
+        """Append requests. Returns where they end, for `sync`. One thread at a time, also while another syncs.
+
+        Raises:
+            OSError: as `append`.
         """
         waiting = [memoryview(part) for record in records for part in parts_of(record)]
         while waiting:
@@ -98,8 +111,25 @@ class SegmentWriter:
                 written -= len(waiting.pop(0))
             if written:
                 waiting[0] = waiting[0][written:]
-        os.fdatasync(self._file)
-        self.synced_bytes = self._bytes
+        self.written_bytes = self._bytes
+        return self.written_bytes
+
+    def sync(self, end: int) -> None:
+        """Return when the file is on the disk up to `end`. What others wrote meanwhile is synced with it.
+
+        Raises:
+            OSError: this sync failed or an earlier one. A kernel reports a failure once, and a second sync as done.
+        """
+        with self._syncing:
+            if self.synced_bytes >= end:
+                return
+            if self._is_broken:
+                raise OSError(errno.EIO, "an earlier sync of this file failed")
+            written = self.written_bytes
+            self._is_broken = True
+            os.fdatasync(self._file)
+            self._is_broken = False
+            self.synced_bytes = written
 
     def seal(self) -> Path:
         """Close the file, which is whole. Returns where it is."""

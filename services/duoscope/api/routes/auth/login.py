@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from litestar import Request, Response
-from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,17 +13,27 @@ from duoscope.api.authentication import WITHOUT_MFA, caller, presented_claims
 from duoscope.api.cookies import cookie_name, own_cookie
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.routing import Routes
+from duoscope.api.session_cookies import no_session_cookie, require_own_page, session_cookie, token_in_cookie
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.authentication.known_clients import LIFETIME_S
 from duoscope.identity.authentication.sessions import TokenPair
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.metadata import users
 
 ROUTES: Final = Routes("auth")
 _COOKIE: Final = "client"
 
+_NO_STORE: Final = {"cache-control": "no-store"}
+
 Services = NamedDependency[SkipValidation[ApiServices]]
+CookieMode = Annotated[
+    bool,
+    Meta(
+        description="For pages of duoscope itself: the refresh token is in an HttpOnly cookie, which no script can "
+        "read, instead of in bodies. 403 `not-same-origin` for pages of others."
+    ),
+]
 
 
 class LoginRequest(Struct, forbid_unknown_fields=True):
@@ -55,6 +64,7 @@ class LoginRequest(Struct, forbid_unknown_fields=True):
         Annotated[str, Meta(max_length=1024, description="Refresh token of the client's previous session, to end it.")]
         | None
     ) = None
+    cookie: CookieMode = False
 
 
 class Reauthentication(Struct, forbid_unknown_fields=True):
@@ -64,19 +74,34 @@ class Reauthentication(Struct, forbid_unknown_fields=True):
     mfa_code: (
         Annotated[str, Meta(min_length=1, max_length=64, description="A code of your app, or a backup code.")] | None
     ) = None
+    cookie: CookieMode = False
 
 
-class RefreshRequest(Struct, forbid_unknown_fields=True):
-    """A refresh token, which works once."""
+class LogoutRequest(Struct, forbid_unknown_fields=True):
+    """The refresh token of a session: in the body, or in a cookie."""
 
-    refresh_token: Annotated[str, Meta(max_length=1024, description="From the login or the last refresh.")]
+    refresh_token: Annotated[str, Meta(max_length=1024, description="From the login or the last refresh.")] | None = (
+        None
+    )
+    cookie: CookieMode = False
+
+
+class RefreshRequest(LogoutRequest, forbid_unknown_fields=True):
+    """A refresh token, which works once: in the body, or in a cookie."""
+
+    tenant_id: Annotated[
+        UUID | None, Meta(description="Tenant of the new access token; by default the one where the session began.")
+    ] = None
 
 
 class Tokens(Struct, frozen=True):
     """The tokens of a session."""
 
     access_token: Annotated[str, Meta(description="Send as `Authorization: Bearer <access_token>`.")]
-    refresh_token: Annotated[str, Meta(description="Can be exchanged once, at /api/v1/auth/refresh.")]
+    refresh_token: Annotated[
+        str | UnsetType,
+        Meta(description="Can be exchanged once, at /api/v1/auth/refresh; left out if a cookie has it."),
+    ]
     token_type: Annotated[str, Meta(examples=["Bearer"])]
     expires_in: Annotated[int, Meta(description="Lifetime of the access token in seconds.", examples=[900])]
     device_token: Annotated[
@@ -116,6 +141,10 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
     The client's previous session ends, if the request carries its access token as Authorization or its `refresh_token`.
     """
     claims = await presented_claims(request, services.tokens)
+    former = data.refresh_token
+    if data.cookie:
+        require_own_page(request, services.public_url)
+        former = former or token_in_cookie(request, is_secure=services.oidc.is_secure)
     pair = await services.sessions.login(
         data.email,
         data.password,
@@ -126,18 +155,23 @@ async def login(request: Request[Any, Any, Any], data: JSONBody[LoginRequest], s
         trust_device=data.trust_device,
         device_name=data.device_name,
         client_mark=request.cookies.get(cookie_name(_COOKIE, is_secure=services.oidc.is_secure)),
-        former=await session_ends.presented(services.metadata, claims, data.refresh_token),
+        former=await session_ends.presented(services.metadata, claims, former),
     )
-    return Response(tokens_of(pair), cookies=_cookies(services, pair))
+    return _answer(services, pair, in_cookie=data.cookie)
 
 
-@ROUTES.post("/api/v1/auth/refresh", "Get new tokens", problems=(400, 401, 503), public=True, status_code=200)
-async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> Tokens:
+@ROUTES.post("/api/v1/auth/refresh", "Get new tokens", problems=(400, 401, 403, 404, 503), public=True, status_code=200)
+async def refresh(
+    request: Request[Any, Any, Any], data: JSONBody[RefreshRequest], services: Services
+) -> Response[Tokens]:
     """Exchange a refresh token for a new pair. A token that was used before ends the whole session.
 
-    401 `password-expired`, and the session ends: it began with a generated password that has expired.
+    401 `password-expired`, and the session ends: it began with a generated password that has expired. 404 for a
+    `tenant_id` in which you hold no role; the refresh token then still works.
     """
-    return tokens_of(await services.sessions.refresh(data.refresh_token, actor=caller(request)))
+    presented = _presented(request, services, data)
+    pair = await services.sessions.refresh(presented, actor=caller(request), tenant_id=data.tenant_id)
+    return _answer(services, pair, in_cookie=data.cookie)
 
 
 @ROUTES.post(
@@ -149,23 +183,28 @@ async def refresh(request: Request[Any, Any, Any], data: JSONBody[RefreshRequest
 )
 async def reauthenticate(
     request: Request[Principal, Any, Any], data: JSONBody[Reauthentication], services: Services
-) -> Tokens:
+) -> Response[Tokens]:
     """Replace this session by a new one. This one ends; the new one ends when this one would have.
 
     For five minutes the new session may end other sessions, forget devices and change your address; without it, these
     get 403 `reauthentication-required`. A wrong password or code gets 403 `password-wrong` or `mfa-code-invalid`. Users
     of an identity provider log in there again, with `fresh=true`.
     """
+    if data.cookie:
+        require_own_page(request, services.public_url)
     shown = await services.second_factors.show(request.user, password=data.password, code=data.mfa_code)
-    return tokens_of(await services.sessions.begin_again(request.user, shown))
+    return _answer(services, await services.sessions.begin_again(request.user, shown), in_cookie=data.cookie)
 
 
-@ROUTES.post("/api/v1/auth/logout", "Log out", problems=(400, 401, 503), opt=WITHOUT_MFA, status_code=204)
-async def logout(request: Request[Principal, Any, Any], data: JSONBody[RefreshRequest], services: Services) -> None:
+@ROUTES.post("/api/v1/auth/logout", "Log out", problems=(400, 401, 403, 503), opt=WITHOUT_MFA, status_code=204)
+async def logout(
+    request: Request[Principal, Any, Any], data: JSONBody[LogoutRequest], services: Services
+) -> Response[None]:
     """End the session of a refresh token; its access tokens stop working at once. DELETE /api/v1/sessions ends all of
     yours.
     """
-    await services.sessions.logout(data.refresh_token, actor=request.user.actor)
+    await services.sessions.logout(_presented(request, services, data), actor=request.user.actor)
+    return Response(None, cookies=[no_session_cookie(is_secure=services.oidc.is_secure)] if data.cookie else [])
 
 
 @ROUTES.get("/api/v1/auth/me", "Your user, tenant and permissions", problems=(401, 503), opt=WITHOUT_MFA)
@@ -189,20 +228,28 @@ async def me(request: Request[Principal, Any, Any], services: Services) -> Me:
     )
 
 
-def _cookies(services: ApiServices, pair: TokenPair) -> list[Cookie]:
-    if pair.client_mark is None:
-        return []
+def _presented(request: Request[Any, Any, Any], services: ApiServices, data: LogoutRequest) -> str:
+    """The refresh token of the request; one in a cookie only from our own pages, and only where they say so."""
+    if data.cookie == (data.refresh_token is not None):
+        raise invalid("Send either refresh_token, or cookie: true.", code="invalid-request")
+    if data.refresh_token is not None:
+        return data.refresh_token
+    require_own_page(request, services.public_url)
+    return token_in_cookie(request, is_secure=services.oidc.is_secure) or ""
+
+
+def _answer(services: ApiServices, pair: TokenPair, *, in_cookie: bool) -> Response[Tokens]:
     is_secure = services.oidc.is_secure
-    return [own_cookie(_COOKIE, pair.client_mark, lifetime_s=LIFETIME_S, is_secure=is_secure, same_site="strict")]
-
-
-def tokens_of(pair: TokenPair) -> Tokens:
-    """The answer of a login."""
-    return Tokens(
+    cookies = [session_cookie(pair.refresh_token, is_secure=is_secure)] if in_cookie else []
+    if pair.client_mark is not None:
+        mark = own_cookie(_COOKIE, pair.client_mark, lifetime_s=LIFETIME_S, is_secure=is_secure, same_site="strict")
+        cookies.append(mark)
+    tokens = Tokens(
         pair.access_token,
-        pair.refresh_token,
+        UNSET if in_cookie else pair.refresh_token,
         pair.token_type,
         pair.expires_in,
         pair.device_token or UNSET,
         pair.password_expires_at or UNSET,
     )
+    return Response(tokens, headers=_NO_STORE, cookies=cookies)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Request
@@ -185,3 +186,27 @@ def _of_tenant(services: Services, tenant: Tenant) -> TenantLimits:
 
 def _shown(applied: IngestLimits) -> Limits:
     return Limits(**asdict(applied))
+
+
+class Endpoints(Struct, frozen=True):
+    """The addresses to which collectors and SDKs send telemetry."""
+
+    otlp_grpc_endpoint: Annotated[
+        str, Meta(description="OTLP over gRPC; https if the port speaks TLS.", examples=["http://127.0.0.1:4317"])
+    ]
+    otlp_http_endpoint: Annotated[
+        str, Meta(description="OTLP over HTTP, without `/v1/traces`.", examples=["http://127.0.0.1:4318"])
+    ]
+
+
+@ROUTES.get("/api/v1/ingest/endpoints", "Where to send telemetry", problems=(401, 503))
+async def endpoints(request: Request[Principal, Any, Any], services: Services) -> Endpoints:
+    """The addresses for collectors and SDKs. The host is the one of the public address, or else the one that this
+    request was sent to; behind proxies of their own the OTLP ports may have other addresses.
+    """
+    settings = services.settings
+    address = urlsplit(settings.public_url or f"//{request.headers.get('host', '')}")
+    host = address.hostname or settings.host
+    host = f"[{host}]" if ":" in host else host
+    scheme = "https" if settings.otlp_tls_cert else "http"
+    return Endpoints(f"{scheme}://{host}:{settings.otlp_grpc_port}", f"{scheme}://{host}:{settings.otlp_http_port}")

@@ -1,0 +1,1 @@
+"""The web UI: its files, built from services/web/, and how browsers get them."""

@@ -1,0 +1,208 @@
+import { Menu } from "@base-ui/react/menu";
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
+import { asApiError } from "../api/errors";
+import { Mark } from "../parts/Brand";
+import { Icon } from "../parts/icons";
+import popup from "../parts/popup.module.css";
+import { Empty, ErrorNote, Skeleton } from "../parts/states";
+import { Help } from "./Help";
+import { useKeys } from "./keys";
+import { NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
+import styles from "./Shell.module.css";
+import { logOut, switchTenant, useSession } from "./session";
+import { chooseTheme, type Theme, useTheme } from "./theme";
+
+const PAGES = [
+  { name: "Services", path: "services", icon: "services", permission: "trace:read", keys: "g s" },
+  { name: "Logs", path: "logs", icon: "logs", permission: "log:read", keys: "g l" },
+  { name: "Traces", path: "traces", icon: "traces", permission: "trace:read", keys: "g t" },
+  { name: "Send data", path: "start", icon: "send", permission: undefined, keys: "g d" },
+] as const;
+
+/** The frame of every page of a tenant: where one is, where one may go, and who one is. */
+export function Shell(): ReactNode {
+  const tenantId = useTenantId();
+  const { me } = useSession();
+  const [refused, setRefused] = useState<unknown>();
+  const [ms, setMs] = useState(() => Date.now());
+  const place = usePlace();
+  const words = `${place.range} ${place.from} ${place.to}`;
+  const refresh = useCallback(() => setMs(Date.now()), []);
+  const now = useMemo(() => ({ ms, refresh }), [ms, refresh]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another range begins at another now
+  useEffect(refresh, [words]);
+
+  useEffect(() => {
+    let current = true;
+    setRefused(undefined);
+    switchTenant(tenantId).catch((error: unknown) => {
+      if (current) setRefused(error);
+    });
+    return () => {
+      current = false;
+    };
+  }, [tenantId]);
+
+  const isHere = me?.tenant_id === tenantId;
+  return (
+    <NowContext value={now}>
+      <a className={styles.skip} href="#content">
+        Skip to the content
+      </a>
+      <div className={styles.shell}>
+        <Side />
+        <div className={styles.main}>{isHere ? <Outlet /> : refused ? <NoRole error={refused} /> : <Skeleton />}</div>
+      </div>
+      <Help />
+    </NowContext>
+  );
+}
+
+function NoRole({ error }: { error: unknown }): ReactNode {
+  const { me } = useSession();
+  const problem = asApiError(error);
+  if (problem.status !== 404 && problem.status !== 400) return <ErrorNote error={error} />;
+  return (
+    <Empty
+      title="You have no role in this tenant"
+      actions={
+        me ? (
+          <Link to="/t/$tenantId/services" params={{ tenantId: me.tenant_id }} search={{}}>
+            Go to your own
+          </Link>
+        ) : null
+      }
+    >
+      The link leads to a tenant that does not exist, or in which nobody has given you a role. Whoever sent it can tell
+      you its name; an administrator of your organization can give you the role.
+    </Empty>
+  );
+}
+
+function Side(): ReactNode {
+  const { me } = useSession();
+  const tenantId = useTenantId();
+  const path = usePath();
+  const navigate = useNavigate();
+  const pages = PAGES.filter(({ permission }) => permission === undefined || me?.permissions.includes(permission));
+  useKeys(
+    pages.map(({ name, path: to, keys }) => ({
+      keys,
+      what: `Go to ${name}`,
+      run: () =>
+        void navigate({
+          to: `/t/$tenantId/${to}`,
+          params: { tenantId },
+          search: (was: Place) => sameTime(parsePlace({ ...was })),
+        }),
+    })),
+  );
+  return (
+    <nav className={styles.side} aria-label="Pages">
+      <div className={styles.brand}>
+        <Mark /> duoscope
+      </div>
+      <Tenant />
+      {pages.map((page) => (
+        <Link
+          key={page.path}
+          to={`/t/$tenantId/${page.path}`}
+          params={{ tenantId }}
+          search={(was: Place) => sameTime(was)}
+          className={styles.link ?? ""}
+          title={`${page.name} (${page.keys})`}
+          data-here={path.startsWith(`/t/${tenantId}/${page.path}`) ? "" : undefined}
+        >
+          <Icon name={page.icon} />
+          {page.name}
+        </Link>
+      ))}
+      <span className={styles.spacer} />
+      <Account />
+    </nav>
+  );
+}
+
+function Tenant(): ReactNode {
+  const { places } = useSession();
+  const tenantId = useTenantId();
+  const navigate = useNavigate();
+  const here = places.find((place) => place.tenant_id === tenantId);
+  const name = (
+    <>
+      <span className={styles.tenant} title={here?.tenant_name}>
+        {here?.tenant_name ?? "…"}
+      </span>
+      <span className={styles.workspace}>{here?.workspace_name ?? " "}</span>
+    </>
+  );
+  if (places.length < 2) return <div className={styles.place}>{name}</div>;
+  return (
+    <Menu.Root>
+      <Menu.Trigger className={styles.place ?? ""} title="Switch tenant">
+        {name}
+      </Menu.Trigger>
+      <Menu.Portal>
+        <Menu.Positioner className={popup.positioner ?? ""} align="start" sideOffset={4}>
+          <Menu.Popup className={popup.popup ?? ""}>
+            {places.map((place) => (
+              <Menu.Item
+                key={place.tenant_id}
+                className={popup.item ?? ""}
+                aria-current={place.tenant_id === tenantId}
+                onClick={() =>
+                  void navigate({ to: "/t/$tenantId/services", params: { tenantId: place.tenant_id }, search: {} })
+                }
+              >
+                {place.tenant_name}
+                <span className={styles.workspace}>{place.workspace_name}</span>
+              </Menu.Item>
+            ))}
+          </Menu.Popup>
+        </Menu.Positioner>
+      </Menu.Portal>
+    </Menu.Root>
+  );
+}
+
+const THEMES: readonly (readonly [Theme, string])[] = [
+  ["system", "Like the system"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+];
+
+function Account(): ReactNode {
+  const { me } = useSession();
+  const theme = useTheme();
+  return (
+    <Menu.Root>
+      <Menu.Trigger className={styles.account ?? ""} title="Account">
+        <span>{me?.email}</span>
+      </Menu.Trigger>
+      <Menu.Portal>
+        <Menu.Positioner className={popup.positioner ?? ""} side="top" align="start" sideOffset={4}>
+          <Menu.Popup className={popup.popup ?? ""}>
+            <Menu.Group>
+              <Menu.GroupLabel className={popup.heading ?? ""}>Theme</Menu.GroupLabel>
+              {THEMES.map(([value, name]) => (
+                <Menu.Item
+                  key={value}
+                  className={popup.item ?? ""}
+                  aria-current={theme === value}
+                  onClick={() => chooseTheme(value)}
+                >
+                  {name}
+                </Menu.Item>
+              ))}
+            </Menu.Group>
+            <Menu.Separator className={popup.rule ?? ""} />
+            <Menu.Item className={popup.item ?? ""} onClick={() => void logOut()}>
+              Log out
+            </Menu.Item>
+          </Menu.Popup>
+        </Menu.Positioner>
+      </Menu.Portal>
+    </Menu.Root>
+  );
+}

@@ -1,0 +1,100 @@
+import { keepPreviousData, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { type ReactNode, StrictMode, useEffect, useRef } from "react";
+import { createRoot } from "react-dom/client";
+import { BASE } from "../api/client";
+import { asApiError } from "../api/errors";
+import { Enrol } from "../pages/auth/Enrol";
+import { Login } from "../pages/auth/Login";
+import { NewPassword } from "../pages/auth/NewPassword";
+import auth from "../parts/auth.module.css";
+import { Button } from "../parts/controls";
+import { LoginForm } from "../parts/LoginForm";
+import { forgetColours } from "../parts/pure/formats";
+import { Empty } from "../parts/states";
+import "./tokens.css";
+import "./base.css";
+import { router } from "./router";
+import { logOut, start, useSession, whenTenantSwitches } from "./session";
+
+const STALE_MS = 60_000;
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: STALE_MS,
+      placeholderData: keepPreviousData,
+      refetchOnWindowFocus: false,
+      retry: (failures, error) => failures < 2 && [0, 502, 503].includes(asApiError(error).status),
+    },
+  },
+});
+whenTenantSwitches(() => {
+  void client.cancelQueries();
+  client.clear();
+  forgetColours();
+});
+
+function App(): ReactNode {
+  const { standing, passwordExpiresAt } = useSession();
+  if (standing === "starting") return <div className="boot" />;
+  if (standing === "out") return <Login />;
+  if (standing === "enrol") return <Enrol />;
+  if (standing === "unreachable") {
+    return (
+      <Empty
+        title="duoscope does not answer"
+        actions={<Button onClick={() => void start(tenantInPath())}>Try again</Button>}
+      >
+        It may be starting, or the connection to it is gone.
+      </Empty>
+    );
+  }
+  if (passwordExpiresAt !== undefined) return <NewPassword />;
+  return (
+    <>
+      <RouterProvider router={router} />
+      {standing === "ended" ? <Again /> : null}
+    </>
+  );
+}
+
+/** Asks for the password over the page when the session has ended; what was typed below stays. */
+function Again(): ReactNode {
+  const { me } = useSession();
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+    return () => void client.invalidateQueries();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className={auth.dialog}
+      aria-labelledby="again-title"
+      onCancel={(event) => event.preventDefault()}
+    >
+      <h2 id="again-title" className={auth.title}>
+        Your session has ended
+      </h2>
+      <p className={auth.text}>Log in again to go on where you are.</p>
+      <LoginForm {...(me ? { email: me.email } : {})} />
+      <Button look="quiet" onClick={() => void logOut().catch(() => location.assign(BASE))}>
+        Log in as somebody else
+      </Button>
+    </dialog>
+  );
+}
+
+const tenantInPath = (): string | undefined => /\/t\/([0-9a-f-]{36})(\/|$)/.exec(location.pathname)?.[1];
+
+void start(tenantInPath());
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <App />
+      </QueryClientProvider>
+    </StrictMode>,
+  );
+}

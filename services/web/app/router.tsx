@@ -1,0 +1,74 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Navigate,
+  Outlet,
+} from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { BASE } from "../api/client";
+import { Empty, ErrorNote, Skeleton } from "../parts/states";
+import { type Place, parsePlace } from "./place";
+import { Shell } from "./Shell";
+import { useSession } from "./session";
+
+const root = createRootRoute({
+  component: Outlet,
+  validateSearch: (search: Record<string, unknown>): Place => parsePlace(search),
+  notFoundComponent: () => <Empty title="There is no such page" />,
+});
+
+/** A path without a tenant goes to the reader's own. */
+function Home(): ReactNode {
+  const { me } = useSession();
+  return me ? <Navigate to="/t/$tenantId/services" params={{ tenantId: me.tenant_id }} search={{}} replace /> : null;
+}
+
+const home = createRoute({ getParentRoute: () => root, path: "/", component: Home });
+const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenantId", component: Shell });
+const services = createRoute({
+  getParentRoute: () => tenant,
+  path: "services",
+  component: lazyRouteComponent(() => import("../pages/services/Services"), "Services"),
+});
+const start = createRoute({
+  getParentRoute: () => tenant,
+  path: "start",
+  component: lazyRouteComponent(() => import("../pages/start/Start"), "Start"),
+});
+const logs = createRoute({
+  getParentRoute: () => tenant,
+  path: "logs",
+  component: lazyRouteComponent(() => import("../pages/logs/Logs"), "Logs"),
+});
+const traces = createRoute({
+  getParentRoute: () => tenant,
+  path: "traces",
+  component: lazyRouteComponent(() => import("../pages/traces/Traces"), "Traces"),
+});
+const trace = createRoute({
+  getParentRoute: () => tenant,
+  path: "traces/$traceId",
+  component: lazyRouteComponent(() => import("../pages/traces/Trace"), "Trace"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([home, tenant.addChildren([services, start, logs, traces, trace])]),
+  basepath: BASE,
+  defaultPreload: "intent",
+  defaultPendingComponent: Skeleton,
+  defaultErrorComponent: ({ error, reset }) => <ErrorNote error={error} retry={reset} />,
+  // Everything in our URLs is text: a query of digits stays one.
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const said = Object.entries(search).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+    return said.length > 0 ? `?${new URLSearchParams(said)}` : "";
+  },
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,197 @@
+// Who is logged in, in this tab. The access token is a variable here and nowhere else; the refresh token is in a cookie
+// that no script reads. Tabs take turns to refresh, and tell one another when the session has ended.
+import { useSyncExternalStore } from "react";
+import { answered, api, openApi, sendThrough } from "../api/client";
+import { ApiError, asApiError } from "../api/errors";
+import type { Me, Place } from "../api/schema";
+
+/** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
+export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";
+
+export interface Session {
+  standing: Standing;
+  me: Me | undefined;
+  places: readonly Place[];
+  /** The end of a password that duoscope made, if the login used one. */
+  passwordExpiresAt: string | undefined;
+}
+
+const REFRESH_BEFORE_MS = 30_000;
+const channel = new BroadcastChannel("duoscope");
+
+/** Says only that this browser had a session, so that nobody asks for one in vain; the token is elsewhere. */
+const HINT = "duoscope.session";
+
+let session: Session = { standing: "starting", me: undefined, places: [], passwordExpiresAt: undefined };
+let access: { token: string; expiresAt: number } | undefined;
+let wanted: string | undefined;
+let made: string | undefined;
+const listeners = new Set<() => void>();
+const onTenantSwitch = new Set<() => void>();
+
+function set(change: Partial<Session>): void {
+  session = { ...session, ...change };
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export const useSession = (): Session => useSyncExternalStore(subscribe, () => session);
+
+/** Whether whoever is logged in may do something here. */
+export const mayI = (permission: string): boolean => session.me?.permissions.includes(permission) ?? false;
+
+/** Has `listener` called when the tenant of this tab changes: caches of the former one must go. */
+export function whenTenantSwitches(listener: () => void): void {
+  onTenantSwitch.add(listener);
+}
+
+function take(tokens: { access_token: string; expires_in: number }): void {
+  access = { token: tokens.access_token, expiresAt: Date.now() + tokens.expires_in * 1000 };
+}
+
+/** Gets a new access token; one tab at a time, since a refresh token works once. */
+async function refresh(): Promise<void> {
+  await navigator.locks.request("duoscope-refresh", async () => {
+    if (access !== undefined && access.expiresAt - Date.now() > REFRESH_BEFORE_MS) return;
+    const body = wanted === undefined ? { cookie: true } : { cookie: true, tenant_id: wanted };
+    take(await answered(openApi.POST("/api/v1/auth/refresh", { body })));
+  });
+}
+
+async function learnWhoIAm(): Promise<void> {
+  const me = await answered(api.GET("/api/v1/auth/me"));
+  set({ me });
+  const places = await answered(api.GET("/api/v1/auth/tenants"));
+  set({ places: places.items });
+}
+
+/** Continues the session of this browser, if it has one. */
+export async function start(tenantId?: string): Promise<void> {
+  wanted = tenantId;
+  if (localStorage.getItem(HINT) === null) return set({ standing: "out" });
+  try {
+    await refresh();
+    await enter();
+  } catch (error) {
+    const problem = asApiError(error);
+    if (problem.status === 404 && tenantId !== undefined) return start();
+    const isOver = problem.status === 401 || problem.status === 403;
+    if (isOver) localStorage.removeItem(HINT);
+    set({ standing: isOver ? "out" : "unreachable" });
+  }
+}
+
+async function enter(): Promise<void> {
+  try {
+    await learnWhoIAm();
+    set({ standing: "in" });
+  } catch (error) {
+    if (asApiError(error).code !== "mfa-enrolment-required") throw error;
+    set({ standing: "enrol" });
+  }
+}
+
+export interface Credentials {
+  email: string;
+  password: string;
+  code?: string;
+}
+
+/** Logs in. Raises an ApiError; `mfa-required` asks for the code. */
+export async function logIn({ email, password, code }: Credentials): Promise<void> {
+  const body = {
+    email,
+    password,
+    cookie: true,
+    ...(code ? { mfa_code: code } : {}),
+    ...(session.me && session.standing === "ended" ? { tenant_id: session.me.tenant_id } : {}),
+  };
+  const tokens = await answered(openApi.POST("/api/v1/auth/login", { body }));
+  const former = session.me?.user_id;
+  take(tokens);
+  localStorage.setItem(HINT, "yes");
+  made = tokens.password_expires_at === undefined ? undefined : password;
+  set({ passwordExpiresAt: tokens.password_expires_at });
+  await enter();
+  if (former !== undefined && former !== session.me?.user_id) for (const listener of onTenantSwitch) listener();
+  channel.postMessage("in");
+}
+
+/** Ends the session, in all tabs. */
+export async function logOut(): Promise<void> {
+  try {
+    await answered(api.POST("/api/v1/auth/logout", { body: { cookie: true } }));
+  } catch (error) {
+    if (asApiError(error).status !== 401) throw error;
+  }
+  leave();
+  channel.postMessage("out");
+}
+
+function leave(): void {
+  access = undefined;
+  wanted = undefined;
+  made = undefined;
+  localStorage.removeItem(HINT);
+  for (const listener of onTenantSwitch) listener();
+  set({ standing: "out", me: undefined, places: [], passwordExpiresAt: undefined });
+}
+
+/** Works in another tenant from now on. Raises an ApiError where the person has no role there. */
+export async function switchTenant(tenantId: string): Promise<void> {
+  if (session.me?.tenant_id === tenantId) return;
+  const switched = await answered(api.POST("/api/v1/auth/switch", { body: { tenant_id: tenantId } }));
+  take(switched);
+  wanted = tenantId;
+  for (const listener of onTenantSwitch) listener();
+  await learnWhoIAm();
+}
+
+/** Says that the made password was replaced, or that this can wait. */
+export function passwordSettled(): void {
+  made = undefined;
+  set({ passwordExpiresAt: undefined });
+}
+
+/** The made password that this tab has just logged in with, so that nobody types it twice. */
+export const madePassword = (): string => made ?? "";
+
+/** Goes on after a second factor was enrolled. */
+export async function enrolled(): Promise<void> {
+  await enter();
+}
+
+async function authorized(request: Request): Promise<Response> {
+  if (access === undefined || access.expiresAt - Date.now() < REFRESH_BEFORE_MS) await refreshOrEnd();
+  const again = request.clone();
+  const response = await fetch(withToken(request));
+  if (response.status !== 401) return response;
+  access = undefined;
+  await refreshOrEnd();
+  return fetch(withToken(again));
+}
+
+function withToken(request: Request): Request {
+  request.headers.set("authorization", `Bearer ${access?.token ?? ""}`);
+  return request;
+}
+
+async function refreshOrEnd(): Promise<void> {
+  try {
+    await refresh();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401 && session.standing === "in") set({ standing: "ended" });
+    throw error;
+  }
+}
+
+sendThrough(authorized);
+
+channel.addEventListener("message", ({ data }) => {
+  if (data === "out" && session.standing !== "out") leave();
+  if (data === "in" && (session.standing === "out" || session.standing === "ended")) void start(session.me?.tenant_id);
+});

@@ -1,0 +1,98 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { answered, api } from "../../api/client";
+import type { LogRecord } from "../../api/schema";
+import { type Place, sameTime, useTenantId } from "../../app/place";
+import { buttonClass, CopyButton } from "../../parts/controls";
+import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/Details";
+import { severity } from "../../parts/pure/formats";
+import { moment, type Zone } from "../../parts/pure/times";
+import { ErrorNote } from "../../parts/states";
+
+interface LogDetailsProps {
+  record: LogRecord;
+  zone: Zone;
+  onClose: () => void;
+  onTerm: (added: string) => void;
+}
+
+/** Everything of one record. What the list has cut is fetched. */
+export function LogDetails({ record: listed, zone, onClose, onTerm }: LogDetailsProps): ReactNode {
+  const tenantId = useTenantId();
+  const whole = useQuery({
+    queryKey: ["log", tenantId, listed.id],
+    queryFn: ({ signal }) =>
+      answered(api.GET("/api/v1/logs/{record_id}", { params: { path: { record_id: listed.id } }, signal })),
+    enabled: listed.truncated.length > 0,
+  });
+  const record = whole.data?.id === listed.id ? whole.data : listed;
+  const { day, time } = moment(record.timestamp, zone, 9);
+  const body = typeof record.body === "string" ? record.body : JSON.stringify(record.body, undefined, 2);
+  const traceId = record.trace_id;
+  return (
+    <Details
+      label="Log record"
+      title={`${day} ${time}`}
+      tools={<CopyButton text={JSON.stringify(record, undefined, 2)} label="Copy JSON" />}
+      onClose={onClose}
+    >
+      {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
+      <Section title="Body">
+        <Text>{body ?? ""}</Text>
+        <div className={detailStyles.row}>
+          <CopyButton text={body ?? ""} />
+          {traceId ? (
+            <Link
+              to="/t/$tenantId/traces/$traceId"
+              params={{ tenantId, traceId }}
+              search={(was: Place) => ({ ...sameTime(was), ...(record.span_id ? { open: record.span_id } : {}) })}
+              className={buttonClass("plain", true)}
+              title="Open the trace (o)"
+            >
+              Open the trace
+            </Link>
+          ) : null}
+        </div>
+      </Section>
+      <Section title="Record">
+        <Fields
+          onTerm={onTerm}
+          fields={[
+            { name: "service", value: record.service_name, field: "service" },
+            { name: "severity", value: severity(record.severity_number), field: "severity" },
+            ...(record.severity_text
+              ? [{ name: "severity_text", value: record.severity_text, field: "severity_text" }]
+              : []),
+            ...(record.event_name ? [{ name: "event", value: record.event_name, field: "event" }] : []),
+            ...(traceId ? [{ name: "trace_id", value: traceId, field: "trace_id" }] : []),
+            ...(record.span_id ? [{ name: "span_id", value: record.span_id, field: "span_id" }] : []),
+          ]}
+        />
+      </Section>
+      <Attributes title="Attributes" attributes={record.attributes} place="attributes" onTerm={onTerm} />
+      <Attributes title="Resource" attributes={record.resource.attributes} place="resource" onTerm={onTerm} />
+      {record.scope.name ? (
+        <Section title="Scope">
+          <Fields onTerm={onTerm} fields={[{ name: "name", value: record.scope.name, field: "scope" }]} />
+        </Section>
+      ) : null}
+    </Details>
+  );
+}
+
+interface AttributesProps {
+  title: string;
+  attributes: Record<string, unknown>;
+  place: "attributes" | "resource";
+  onTerm: (added: string) => void;
+}
+
+function Attributes({ title, attributes, place, onTerm }: AttributesProps): ReactNode {
+  const fields = attributeFields(attributes, place);
+  return fields.length === 0 ? null : (
+    <Section title={title}>
+      <Fields fields={fields} onTerm={onTerm} />
+    </Section>
+  );
+}

@@ -1,0 +1,238 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
+import { asApiError } from "../../api/errors";
+import { useKeys } from "../../app/keys";
+import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
+import { Button, ServiceName } from "../../parts/controls";
+import controls from "../../parts/controls.module.css";
+import { Page } from "../../parts/Page";
+import { count, duration, plain } from "../../parts/pure/formats";
+import { inSight, parentPosition } from "../../parts/pure/spanTree";
+import { moment } from "../../parts/pure/times";
+import { Empty, ErrorNote, Skeleton } from "../../parts/states";
+import { Minimap, type View } from "./Minimap";
+import { fetchTrace, type TraceModel } from "./model";
+import { SpanDetails } from "./SpanDetails";
+import styles from "./Trace.module.css";
+import { Waterfall } from "./Waterfall";
+
+const NOT_FOUND = 404;
+
+/** One trace, from its start to its end. */
+export function Trace(): ReactNode {
+  const { traceId = "" } = useParams({ strict: false });
+  const tenantId = useTenantId();
+  const trace = useQuery({
+    queryKey: ["trace", tenantId, traceId],
+    queryFn: ({ signal }) => fetchTrace(traceId, signal),
+    staleTime: Number.POSITIVE_INFINITY,
+    structuralSharing: false,
+  });
+  if (trace.data && trace.data.id === traceId.toLowerCase()) return <Shown key={traceId} model={trace.data} />;
+  return (
+    <Page title="Trace" timed={false} busy={trace.isFetching}>
+      {trace.isPending ? (
+        <Skeleton />
+      ) : asApiError(trace.error).status === NOT_FOUND ? (
+        <Empty title="There is no such trace">
+          Its spans may not have arrived yet, or have been kept for as long as this tenant keeps them.
+        </Empty>
+      ) : (
+        <div className={styles.note}>
+          <ErrorNote error={trace.error} retry={() => void trace.refetch()} />
+        </div>
+      )}
+    </Page>
+  );
+}
+
+const ZOOM = 1.5;
+const LEAST_NS = 1_000;
+
+function Shown({ model }: { model: TraceModel }): ReactNode {
+  const tenantId = useTenantId();
+  const navigate = useNavigate();
+  const setPlace = useSetPlace();
+  const { open } = usePlace();
+  const { zone } = useRange();
+  const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(() => new Set());
+  const [view, setView] = useState<View>({ from: 0, to: model.durationNs });
+  const [wanted, setWanted] = useState("");
+  const find = useRef<HTMLInputElement>(null);
+  const { tree, rows } = model;
+  const seen = useMemo(() => inSight(tree, collapsed), [tree, collapsed]);
+  const chosen = open === undefined ? -1 : (model.byId.get(open) ?? -1);
+  const matches = useMemo(() => found(model, wanted), [model, wanted]);
+
+  const choose = useCallback(
+    (at: number) => {
+      const id = rows[tree.order[at] ?? -1]?.id;
+      setPlace({ open: id }, { replace: true });
+    },
+    [rows, tree, setPlace],
+  );
+  const toggle = useCallback((at: number) => {
+    setCollapsed((now) => {
+      const next = new Set(now);
+      if (!next.delete(at)) next.add(at);
+      return next;
+    });
+  }, []);
+  /** Goes to the next position after the chosen one for which `is` holds, round the end, and opens what hides it. */
+  const jump = (is: (at: number) => boolean, by: 1 | -1 = 1): void => {
+    const total = tree.order.length;
+    for (let step = 1; step <= total; step += 1) {
+      const at = (Math.max(chosen, by > 0 ? -1 : 0) + by * step + total * 2) % total;
+      if (!is(at)) continue;
+      const above = new Set<number>();
+      for (let up = parentPosition(tree, at); up >= 0; up = parentPosition(tree, up)) above.add(up);
+      setCollapsed((now) => new Set([...now].filter((one) => !above.has(one))));
+      choose(at);
+      return;
+    }
+  };
+  const move = (by: number): void => {
+    const at = seen.indexOf(chosen);
+    choose(seen[Math.max(0, Math.min(seen.length - 1, at + by))] ?? 0);
+  };
+  const zoom = (factor: number): void => {
+    const middle = (view.from + view.to) / 2;
+    const half = Math.max(LEAST_NS, (view.to - view.from) / factor) / 2;
+    setView({ from: Math.max(0, middle - half), to: Math.min(model.durationNs, middle + half) });
+  };
+  const hasBelow = (tree.size[chosen] ?? 1) > 1;
+  useKeys([
+    { keys: "j", what: "Next span", run: () => move(1) },
+    { keys: "k", what: "Previous span", run: () => move(-1) },
+    { keys: "ArrowDown", what: "Next span", run: () => move(1) },
+    { keys: "ArrowUp", what: "Previous span", run: () => move(-1) },
+    {
+      keys: "ArrowRight",
+      what: "Show the spans below",
+      run: () => hasBelow && collapsed.has(chosen) && toggle(chosen),
+    },
+    {
+      keys: "ArrowLeft",
+      what: "Hide the spans below, or go to the parent",
+      run: () => {
+        if (hasBelow && !collapsed.has(chosen)) toggle(chosen);
+        else if (parentPosition(tree, chosen) >= 0) choose(parentPosition(tree, chosen));
+      },
+    },
+    { keys: "e", what: "Next error", run: () => jump((at) => rows[tree.order[at] ?? 0]?.failed ?? false) },
+    { keys: "/", what: "Find in the trace", run: () => find.current?.focus() },
+    { keys: "n", what: "Next span found", run: () => matches && jump((at) => matches.has(at)) },
+    { keys: "N", what: "Previous span found", run: () => matches && jump((at) => matches.has(at), -1) },
+    { keys: "+", what: "Zoom in", run: () => zoom(ZOOM) },
+    { keys: "-", what: "Zoom out", run: () => zoom(1 / ZOOM) },
+    { keys: "0", what: "See the whole trace", run: () => setView({ from: 0, to: model.durationNs }) },
+    { keys: "Escape", what: "Close the panel", run: () => setPlace({ open: undefined }, { replace: true }) },
+  ]);
+  const root = rows[tree.order[0] ?? 0];
+  const span = chosen >= 0 ? rows[tree.order[chosen] ?? 0]?.span : undefined;
+  const startMs = Date.parse(model.start);
+  const { day, time } = moment(model.start, zone);
+  const isZoomed = view.from > 0 || view.to < model.durationNs;
+  return (
+    <Page
+      title={root ? plain(root.name) : "Trace"}
+      timed={false}
+      tools={
+        <>
+          <input
+            ref={find}
+            className={`${controls.input} ${styles.find}`}
+            type="search"
+            placeholder="Find in the trace (/)"
+            aria-label="Find spans by name, service or attribute"
+            value={wanted}
+            onChange={(event) => setWanted(event.target.value)}
+            onKeyDown={(event) => {
+              if (event.key === "Enter" && matches) jump((at) => matches.has(at), event.shiftKey ? -1 : 1);
+              if (event.key === "Escape") event.currentTarget.blur();
+            }}
+          />
+          {matches ? <span aria-live="polite">{count(matches.size)} found</span> : null}
+          {isZoomed ? (
+            <Button onClick={() => setView({ from: 0, to: model.durationNs })} title="See the whole trace (0)">
+              Whole trace
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <div className={styles.split}>
+        <div className={styles.fall}>
+          <div className={styles.summary}>
+            <span>
+              {day} {time}
+            </span>
+            <span>
+              <b>{duration(model.durationNs)}</b>
+            </span>
+            <span>
+              <b>{count(rows.length)}</b>{" "}
+              {rows.length < model.spanCount
+                ? `of ${count(model.spanCount)} spans`
+                : rows.length === 1
+                  ? "span"
+                  : "spans"}
+            </span>
+            <span className={model.errorCount > 0 ? styles.bad : ""}>
+              <b>{count(model.errorCount)}</b> {model.errorCount === 1 ? "error" : "errors"}
+            </span>
+            <span className={styles.services}>
+              {model.services.slice(0, 12).map((name) => (
+                <ServiceName key={name} name={name} />
+              ))}
+              {model.services.length > 12 ? <span>and {count(model.services.length - 12)} more</span> : null}
+            </span>
+          </div>
+          <Minimap model={model} view={view} onView={setView} />
+          <Waterfall
+            model={model}
+            seen={seen}
+            collapsed={collapsed}
+            chosen={chosen}
+            view={view}
+            matches={matches}
+            onChoose={choose}
+            onToggle={toggle}
+          />
+        </div>
+        {span ? (
+          <SpanDetails
+            span={span}
+            startMs={startMs}
+            endMs={startMs + model.durationNs / 1_000_000}
+            zone={zone}
+            onClose={() => setPlace({ open: undefined }, { replace: true })}
+            onTerm={(added) =>
+              void navigate({
+                to: "/t/$tenantId/traces",
+                params: { tenantId },
+                search: (was: Place) => ({ ...sameTime(was), q: added }),
+              })
+            }
+          />
+        ) : null}
+      </div>
+    </Page>
+  );
+}
+
+/** The positions of spans whose name, service, id, message or attributes contain the text; undefined for no text. */
+function found(model: TraceModel, wanted: string): ReadonlySet<number> | undefined {
+  const text = wanted.trim().toLowerCase();
+  if (text === "") return undefined;
+  const matches = new Set<number>();
+  for (const [at, index] of model.tree.order.entries()) {
+    const row = model.rows[index];
+    if (!row) continue;
+    const { status_message: message, attributes } = row.span;
+    const said = `${row.name}\n${row.service}\n${row.id}\n${message}\n${JSON.stringify(attributes)}`.toLowerCase();
+    if (said.includes(text)) matches.add(at);
+  }
+  return matches;
+}

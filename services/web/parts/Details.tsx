@@ -1,0 +1,112 @@
+import type { ReactNode } from "react";
+import { Button, CopyButton } from "./controls";
+import styles from "./Details.module.css";
+import { Icon } from "./icons";
+import { plain, valueText } from "./pure/formats";
+import { term } from "./pure/terms";
+
+interface DetailsProps {
+  title: ReactNode;
+  label: string;
+  tools?: ReactNode;
+  onClose: () => void;
+  children: ReactNode;
+}
+
+/** The panel beside a list: everything of one record or span. */
+export function Details({ title, label, tools, onClose, children }: DetailsProps): ReactNode {
+  return (
+    <aside className={styles.panel} aria-label={label}>
+      <div className={styles.head}>
+        <h2 className={styles.title}>{title}</h2>
+        {tools}
+        <Button look="quiet" icon small aria-label="Close" title="Close (Esc)" onClick={onClose}>
+          <Icon name="close" />
+        </Button>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys */}
+      <div className={styles.body} tabIndex={0} role="region" aria-label={`${label}, all of it`}>
+        {children}
+      </div>
+    </aside>
+  );
+}
+
+export function Section({ title, children }: { title: string; children: ReactNode }): ReactNode {
+  return (
+    <section className={styles.section}>
+      <h3>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+export interface FieldOf {
+  name: string;
+  value: unknown;
+  /** How a query names it; undefined where it cannot. */
+  field?: string | undefined;
+}
+
+interface FieldsProps {
+  fields: readonly FieldOf[];
+  /** Adds a term to the query. Without it fields can only be copied. */
+  onTerm?: ((added: string) => void) | undefined;
+}
+
+/** Names and values; a click includes, excludes or copies. */
+export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
+  return (
+    <dl>
+      {fields.map(({ name, value, field }) => {
+        const include = onTerm && field ? term(field, value) : undefined;
+        const exclude = onTerm && field ? term(field, value, true) : undefined;
+        return (
+          <div key={name} className={styles.field}>
+            <dt>{plain(name)}</dt>
+            <dd>
+              {valueText(value)}
+              <span className={styles.actions}>
+                {include && onTerm ? (
+                  <Button small title={`Only ${include} (f)`} onClick={() => onTerm(include)}>
+                    + Only
+                  </Button>
+                ) : null}
+                {exclude && onTerm ? (
+                  <Button small title={`Without ${include} (F)`} onClick={() => onTerm(exclude)}>
+                    − Not
+                  </Button>
+                ) : null}
+                <CopyButton text={typeof value === "string" ? value : valueText(value)} />
+              </span>
+            </dd>
+          </div>
+        );
+      })}
+    </dl>
+  );
+}
+
+/** A long text as it is. */
+export function Text({ children }: { children: string }): ReactNode {
+  return <pre className={styles.text}>{plain(children)}</pre>;
+}
+
+const RESERVED = new Set(
+  "service scope body severity severity_text event trace_id span_id parent_span_id name status status_message kind duration".split(
+    " ",
+  ),
+);
+
+/** Attributes as fields; a name that a field of the language has is written with its place before it. */
+export const attributeFields = (
+  attributes: Record<string, unknown>,
+  place: "attributes" | "resource" | "event" = "attributes",
+): FieldOf[] =>
+  Object.entries(attributes).map(([name, value]) => ({
+    name,
+    value,
+    field: place !== "attributes" || RESERVED.has(name) ? `${place}.${name}` : name,
+  }));
+
+export const detailStyles = styles;

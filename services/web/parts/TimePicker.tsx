@@ -1,0 +1,107 @@
+import { Popover } from "@base-ui/react/popover";
+import { type FormEvent, type ReactNode, useState } from "react";
+import { useKeys } from "../app/keys";
+import { usePlace, useRange, useSetPlace } from "../app/place";
+import { Button, buttonClass, Field } from "./controls";
+import popup from "./popup.module.css";
+import { DEFAULT_RANGE, type RangeWords, rangeLabel, typed } from "./pure/times";
+import styles from "./TimePicker.module.css";
+
+const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
+
+/** Which time is shown: the last so long, or from then to then; and in which zone it is written. */
+export function TimePicker(): ReactNode {
+  const place = usePlace();
+  const range = useRange();
+  const setPlace = useSetPlace();
+  const [open, setOpen] = useState(false);
+  const [text, setText] = useState("");
+  const [wrong, setWrong] = useState(false);
+  useKeys([
+    { keys: "t", what: "Choose the time range", run: () => setOpen(true) },
+    { keys: "r", what: "Refresh", run: range.refresh },
+  ]);
+
+  function choose(words: RangeWords): void {
+    setPlace({ range: undefined, from: undefined, to: undefined, ...words });
+    range.refresh();
+    setOpen(false);
+    setText("");
+    setWrong(false);
+  }
+
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    const words = typed(text, Date.now(), range.zone);
+    if (words) choose(words);
+    else setWrong(true);
+  }
+
+  const zoneName = place.tz ?? "local time";
+  return (
+    <div className={styles.group}>
+      <Popover.Root open={open} onOpenChange={setOpen}>
+        <Popover.Trigger className={buttonClass()} title={`Time range, in ${zoneName} (t)`}>
+          {rangeLabel(place, range.zone)}
+          {place.tz === undefined ? null : <span>{place.tz}</span>}
+        </Popover.Trigger>
+        <Popover.Portal>
+          <Popover.Positioner className={popup.positioner ?? ""} align="end" sideOffset={6}>
+            <Popover.Popup className={popup.popup ?? ""} aria-label="Time range">
+              <div className={styles.body}>
+                <form onSubmit={submit}>
+                  <Field
+                    label="Time range"
+                    hint='Such as "3h", "yesterday 14:00", "9:00 - 10:30" or "2026-11-29 to now"'
+                    value={text}
+                    autoFocus
+                    aria-invalid={wrong}
+                    onChange={(event) => {
+                      setText(event.target.value);
+                      setWrong(false);
+                    }}
+                  />
+                  {wrong ? (
+                    <p className={styles.wrong} role="alert">
+                      That is no range of time.
+                    </p>
+                  ) : null}
+                </form>
+                <div className={styles.grid}>
+                  {PRESETS.map((preset) => (
+                    <button
+                      key={preset}
+                      type="button"
+                      className={`${popup.item} ${styles.preset}`}
+                      aria-current={place.from === undefined && (place.range ?? DEFAULT_RANGE) === preset}
+                      onClick={() => choose({ range: preset })}
+                    >
+                      {rangeLabel({ range: preset }, undefined)}
+                    </button>
+                  ))}
+                </div>
+                <div className={styles.zones}>
+                  <span className={popup.heading}>Times in</span>
+                  {[undefined, "UTC"].map((zone) => (
+                    <Button
+                      key={zone ?? "local"}
+                      small
+                      className={styles.zone ?? ""}
+                      aria-pressed={place.tz === zone}
+                      onClick={() => setPlace({ tz: zone })}
+                    >
+                      {zone ?? "Local time"}
+                    </Button>
+                  ))}
+                </div>
+              </div>
+            </Popover.Popup>
+          </Popover.Positioner>
+        </Popover.Portal>
+      </Popover.Root>
+      <Button icon title="Refresh (r)" aria-label="Refresh" onClick={range.refresh}>
+        ↻
+      </Button>
+    </div>
+  );
+}

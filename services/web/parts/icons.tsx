@@ -1,0 +1,30 @@
+import type { ReactNode } from "react";
+
+const PATHS = {
+  services: "M2.5 3.5h11v3.5h-11zM2.5 9h11v3.5h-11zM5 5.2h.01M5 10.7h.01",
+  logs: "M2.5 4h11M2.5 8h11M2.5 12h7",
+  traces: "M2 4h6M5 8h7M9 12h5",
+  send: "M8 13V3M4 7l4-4 4 4M3 13h10",
+  close: "M4 4l8 8M12 4l-8 8",
+  right: "M6 4l4 4-4 4",
+  down: "M4 6l4 4 4-4",
+} as const;
+
+/** A small picture that only repeats what a text beside it says. */
+export function Icon({ name, size = 16 }: { name: keyof typeof PATHS; size?: number }): ReactNode {
+  return (
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 16 16"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.5"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+    >
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

@@ -1,0 +1,95 @@
+// How durations, numbers and the like are written, once for the whole UI.
+
+const INTEGER = new Intl.NumberFormat("en-US");
+
+/** A whole number, such as 1,234,567. */
+export const count = (value: number): string => INTEGER.format(value);
+
+const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
+/** A number in few characters, such as 1.2M. */
+export const shortCount = (value: number): string => (Math.abs(value) < 10_000 ? count(value) : SHORT.format(value));
+
+const UNITS: readonly (readonly [number, string])[] = [
+  [3_600_000_000_000, "h"],
+  [60_000_000_000, "min"],
+  [1_000_000_000, "s"],
+  [1_000_000, "ms"],
+  [1_000, "µs"],
+  [1, "ns"],
+];
+
+/** A duration in nanoseconds with three significant digits and its unit, such as "12.3 ms". */
+export function duration(ns: number): string {
+  if (ns === 0) return "0 ms";
+  const size = Math.abs(ns);
+  const [unit, name] = UNITS.find(([least]) => size >= least * 0.9995) ?? [1, "ns"];
+  const value = ns / unit;
+  if (name === "min" || name === "h") {
+    const small = name === "min" ? 1_000_000_000 : 60_000_000_000;
+    const rest = Math.round((size % unit) / small);
+    const whole = Math.floor(size / unit) + (rest === 60 ? 1 : 0);
+    const sign = ns < 0 ? "-" : "";
+    return rest % 60 === 0
+      ? `${sign}${whole} ${name}`
+      : `${sign}${whole} ${name} ${rest} ${name === "min" ? "s" : "min"}`;
+  }
+  const digits = Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
+  const text = value.toFixed(digits);
+  return `${digits > 0 ? text.replace(/\.?0+$/, "") : text} ${name}`;
+}
+
+/** A share as per cent: 0 %, 0.04 %, 12.5 %, 100 %. */
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value === 0) return "0%";
+  if (value < 0.01) return "<0.01%";
+  return `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.round(value)}%`;
+}
+
+/** A rate per second. */
+export function rate(perSecond: number): string {
+  if (perSecond === 0) return "0/s";
+  if (perSecond < 0.1) return `${(perSecond * 60).toFixed(1)}/min`;
+  return `${perSecond < 10 ? perSecond.toFixed(1) : shortCount(Math.round(perSecond))}/s`;
+}
+
+const SEVERITIES = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
+export type Severity = (typeof SEVERITIES)[number] | "none";
+
+/** The word of a severity number of OpenTelemetry; "none" for 0. */
+export const severity = (number: number): Severity => SEVERITIES[Math.floor((number - 1) / 4)] ?? "none";
+
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text of telemetry with what turns its direction made visible, so that it cannot pretend to be another text. */
+export const plain = (text: string): string =>
+  text.replace(BIDI, (control) => `⟨U+${control.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+
+/** Any value of telemetry as text. */
+export function valueText(value: unknown): string {
+  if (typeof value === "string") return plain(value);
+  if (value === null || value === undefined) return "null";
+  return plain(typeof value === "object" ? JSON.stringify(value) : String(value));
+}
+
+const SERVICE_COLOURS = 8;
+const coloured = new Map<string, number>();
+
+/** The number of a service's colour: the same everywhere, and another one for each of the first eight. */
+export function serviceColour(name: string): number {
+  const known = coloured.get(name);
+  if (known !== undefined) return known;
+  let hash = 2_166_136_261;
+  for (let index = 0; index < name.length; index += 1) {
+    hash = Math.imul(hash ^ name.charCodeAt(index), 16_777_619);
+  }
+  let colour = ((hash ^ (hash >>> 15)) >>> 0) % SERVICE_COLOURS;
+  const taken = new Set(coloured.values());
+  while (taken.size < SERVICE_COLOURS && taken.has(colour)) colour = (colour + 1) % SERVICE_COLOURS;
+  coloured.set(name, colour);
+  return colour;
+}
+
+/** Forgets which service has which colour: in another tenant they are others. */
+export const forgetColours = (): void => coloured.clear();
