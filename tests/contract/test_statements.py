@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import calls, log_context, logs, services, traces
+from duoscope.telemetry import calls, log_context, log_patterns, logs, services, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -49,6 +49,7 @@ async def test_statements_are_as_committed(telemetry_store, new_scope, statement
     await aggregate(reader, Asked(Signal.LOGS, TIMES, "", _OF_LOGS, ("scope.name", "trace_id"), order="asc"))
     await heatmap(reader, TIMES, "kind:server", cut)
     await logs.search(reader, TIMES, "service:checkout")
+    await log_patterns.patterns(reader, TIMES, "service:checkout", compared=TimeRange(0, TIMES.start_ns))
     _compare("statements", statements)
 
 

@@ -129,6 +129,11 @@ ROUTES = {
     ("POST", "/api/v1/identity-providers/{identity_provider_id}/restore"): PROVIDERS,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
     ("GET", "/api/v1/logs/context"): OWN_TEST,
+    ("GET", "/api/v1/logs/patterns"): [
+        f"/api/v1/logs/patterns?query=refused&{_IN_URL}",
+        f"/api/v1/logs/patterns?compare_end={_START_NS}&{_IN_URL}",
+    ],
+    ("GET", "/api/v1/logs/export"): [f"/api/v1/logs/export?query=refused&{_IN_URL}"],
     ("GET", "/api/v1/logs/{record_id}"): "tests/integration/telemetry/test_large_answers.py",
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,
