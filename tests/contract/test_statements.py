@@ -1,13 +1,16 @@
-"""What the questions to logs and traces are in SQL, compared with search/statements.txt; DUOSCOPE_TESTS_REGENERATE=1
-writes it anew.
+"""What the questions to logs and traces are in SQL, compared with search/*.txt; DUOSCOPE_TESTS_REGENERATE=1 writes
+these anew.
 """
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry import log_context, logs
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -16,7 +19,7 @@ from duoscope.telemetry.aggregates.table import Asked, aggregate
 from duoscope.telemetry.language import Signal
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
-_SNAPSHOT = Path(__file__).parent / "search" / "statements.txt"
+_SNAPSHOTS = Path(__file__).parent / "search"
 TIMES = TimeRange(1_700_000_000 * SECOND_NS, 1_700_003_600 * SECOND_NS)
 _RED = (Measure(), Measure(query="status:error"), Measure("p50", "duration"), Measure("p99", "duration"))
 _OF_LOGS = (Measure("distinct", "user.id"), Measure("avg", "body.size"), Measure("p100", "took", "severity:error"))
@@ -44,7 +47,22 @@ async def test_statements_are_as_committed(telemetry_store, new_scope, statement
     await aggregate(reader, Asked(Signal.TRACES, TIMES, "", _RED, ("service", "event.exception.type"), buckets=cut))
     await aggregate(reader, Asked(Signal.LOGS, TIMES, "", _OF_LOGS, ("scope.name", "trace_id"), order="asc"))
     await heatmap(reader, TIMES, "kind:server", cut)
+    await logs.search(reader, TIMES, "service:checkout")
+    _compare("statements", statements)
+
+
+async def test_statements_around_a_record_are_as_committed(stored, otlp, statements):
+    now = now_unix_nano()
+    reader = await stored(otlp.logs("shop", {"time_unix_nano": now}))
+    record = (await logs.search(reader, TimeRange(now, now + 1))).items[0]
+    statements.clear()
+    await log_context.context(reader, record.id, before=1, after=1)
+    _compare("statements_around", [re.sub(r"\d{16,}", "…", text) for text in statements[:3]])
+
+
+def _compare(name, statements):
+    path = _SNAPSHOTS / f"{name}.txt"
     report = "\n".join(statements)
     if os.environ.get("DUOSCOPE_TESTS_REGENERATE"):
-        _SNAPSHOT.write_text(report)
-    assert report == _SNAPSHOT.read_text()
+        path.write_text(report)
+    assert report == path.read_text()

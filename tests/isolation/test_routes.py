@@ -128,6 +128,7 @@ ROUTES = {
     ("DELETE", "/api/v1/identity-providers/{identity_provider_id}"): PROVIDERS,
     ("POST", "/api/v1/identity-providers/{identity_provider_id}/restore"): PROVIDERS,
     ("GET", "/api/v1/logs/tail"): OWN_TEST,
+    ("GET", "/api/v1/logs/context"): OWN_TEST,
     ("GET", "/api/v1/logs/{record_id}"): "tests/integration/telemetry/test_large_answers.py",
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,
     ("POST", "/api/v1/api-keys"): KEYS_AND_AUDIT,
@@ -341,6 +342,21 @@ async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, ot
         assert existing.status_code == 404
         assert existing.content == never.content
         assert existing.headers == never.headers
+
+
+async def test_the_context_of_a_record_is_of_its_tenant(api, deliver, otlp, mine, theirs):
+    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
+    headers, route = await api.headers(mine), ("GET", "/api/v1/logs/context")
+    found = await _call(api, headers, ("POST", "/api/v1/logs/search"), _RANGE)
+    own = f"/api/v1/logs/context?source=any&id={found.json()['items'][0]['id']}"
+    alone = await _call(api, headers, route, own)
+    await deliver(theirs, *_telemetry(otlp, _OWN_TRACE, 1), *_telemetry(otlp, _THEIR_TRACE, 7))
+    assert alone.status_code == 200
+    assert (await _call(api, headers, route, own)).content == alone.content
+    found = await _call(api, await api.headers(theirs), ("POST", "/api/v1/logs/search"), _RANGE | {"query": "7"})
+    theirs_now = await _call(api, headers, route, f"/api/v1/logs/context?id={found.json()['items'][0]['id']}")
+    never = await _call(api, headers, route, f"/api/v1/logs/context?id={'0f' * 16}")
+    assert (theirs_now.status_code, theirs_now.content) == (404, never.content)
 
 
 async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, mine, theirs):

@@ -9,7 +9,7 @@ from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import cutting, items, values
+from duoscope.telemetry import cutting, items, values, windows
 from duoscope.telemetry.items import Attributes, Hint, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 from duoscope.telemetry.language import Condition, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
@@ -64,11 +64,12 @@ ALIKE_MAX: Final = 10_000
 again."""
 # Equal for records that a reader could not tell apart, so that a cursor may count them instead of naming one:
 # everything that a record consists of except its timestamp.
-_TIE_BREAKER = (
+TIE_BREAKER = (
     "cityHash64(observed_timestamp, severity_number, severity_text, service_name, body, body_kind, event_name, "
     "trace_id, span_id, trace_flags, log_attributes_json, dropped_attributes_count, "
     f"{items.COLUMNS})"
 )
+"""The SQL of the second half of a record's id: records of one time are in its order."""
 _CUT: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
     ("body", "body"),
     ("attributes", "log_attributes_json"),
@@ -86,14 +87,14 @@ COLUMNS: Final = (
     f"{cutting.names(*_CUT)} AS truncated, "
     " length(shown_body) + length(shown_attributes) + length(shown_resource) "
     f"+ length(shown_scope_attributes) + length(severity_text) + length(event_name) + {items.TEXT_BYTES} + 500 "
-    f"AS row_bytes, {_TIE_BREAKER} AS tie_breaker"
+    f"AS row_bytes, {TIE_BREAKER} AS tie_breaker"
 )
 """The columns that `records` reads, and `ts` with `tie_breaker`, which differ for any two distinguishable records."""
 # The table is ordered by five minutes: this order reads its end and stops.
 _NEWEST_FIRST = "toStartOfFiveMinutes(timestamp) DESC, timestamp DESC"
 _BEFORE = (
     "timestamp <= fromUnixTimestamp64Nano({last_ts:Int64}, 'UTC') "
-    f"AND (timestamp < fromUnixTimestamp64Nano({{last_ts:Int64}}, 'UTC') OR {_TIE_BREAKER} <= {{last_tie:UInt64}})"
+    f"AND (timestamp < fromUnixTimestamp64Nano({{last_ts:Int64}}, 'UTC') OR {TIE_BREAKER} <= {{last_tie:UInt64}})"
 )
 
 
@@ -153,6 +154,21 @@ async def _newest(
 
     Returns as many as requested, or as fit on a page, and whether there are more.
     """
+    latest_ns = position[0] + 1 if position else times.end_ns
+    return await windows.backward(
+        times, latest_ns, limit, lambda window: _newest_in(reader, window, condition, limit, position, name=name)
+    )
+
+
+async def _newest_in(
+    reader: TelemetryReader,
+    times: TimeRange,
+    condition: Condition | None,
+    limit: int,
+    position: list[int] | None,
+    *,
+    name: str,
+) -> tuple[list[dict[str, Any]], bool]:
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     parameters = times.parameters | (condition.parameters if condition else {})
     offset = 0
@@ -180,19 +196,29 @@ async def get(reader: TelemetryReader, record_id: str) -> LogRecord:
     Raises:
         DuoscopeError: INVALID for an invalid id; NOT_FOUND; UNAVAILABLE.
     """
-    if not _ID.fullmatch(record_id):
-        raise invalid("The id of a log record has 32 hexadecimal digits.", code="invalid-log-id")
-    ts, tie = int(record_id[:16], 16), int(record_id[16:], 16)
-    if ts >= 2**63 - 1:
-        raise not_found("log record")
+    ts, tie = place_of(record_id)
     rows = await reader.query(
-        f"SELECT {COLUMNS} FROM @logs WHERE {TimeRange.CONDITION} AND {_TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
+        f"SELECT {COLUMNS} FROM @logs WHERE {TimeRange.CONDITION} AND {TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
         TimeRange(ts, ts + 1).parameters | {"tie": tie} | cutting.WHOLE,
         name="logs.get",
     )
     if not rows:
         raise not_found("log record")
     return (await items.decoded(rows, records))[0]
+
+
+def place_of(record_id: str) -> tuple[int, int]:
+    """Parse the id of a record into its time and its tie-breaker.
+
+    Raises:
+        DuoscopeError: INVALID for an invalid id; NOT_FOUND for one that no record can have.
+    """
+    if not _ID.fullmatch(record_id):
+        raise invalid("The id of a log record has 32 hexadecimal digits.", code="invalid-log-id")
+    ts, tie = int(record_id[:16], 16), int(record_id[16:], 16)
+    if ts >= 2**63 - 1:
+        raise not_found("log record")
+    return ts, tie
 
 
 def records(rows: list[dict[str, Any]]) -> list[LogRecord]:

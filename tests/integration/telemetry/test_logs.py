@@ -9,7 +9,7 @@ import pytest
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.clickhouse import Blocks
-from duoscope.telemetry import logs, tail
+from duoscope.telemetry import logs, tail, windows
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.values import rfc3339
 
@@ -269,6 +269,37 @@ async def test_pages_are_complete_and_stable_under_ties_and_new_data(telemetry_s
     in_one_go = await logs.search(reader, HOUR, "-new", limit=100)
     assert bodies == [(record.timestamp, record.body) for record in in_one_go.items]
     assert len(bodies) == 30
+
+
+@pytest.mark.parametrize("query", ["", "common", "rare -never", "service:nobody"])
+async def test_windows_change_no_answer_and_no_cursor(  # noqa: PLR0917 - fixtures
+    telemetry_store, deliver, otlp, new_scope, monkeypatch, query
+):
+    scope, pick = new_scope(), random.Random(3)
+    # Dense at the end of the range and sparse before it, with many at the same times.
+    ages = [int(10 ** pick.uniform(0, 12.5)) // 10**9 * 10**9 + pick.randrange(3) for _ in range(150)]
+    records = [
+        {"time_unix_nano": HOUR.end_ns - 2 - age, "body": f"{'common' if n % 9 else 'rare'} {n % 5}"}
+        for n, age in enumerate(ages)
+    ]
+    await deliver(scope, otlp.logs("s", *records))
+    reader = telemetry_store.bind(scope)
+    whole, arrived = (await logs.search(reader, HOUR, query, limit=1000)).items, 0
+    for first_ns, limit in ((windows.FIRST_NS, 60), (2, 70), (10**9, 7 if query.startswith("rare") else 50)):
+        monkeypatch.setattr(windows, "FIRST_NS", first_ns)
+        shown, cursor, before = [], None, arrived
+        while True:
+            page = await logs.search(reader, HOUR, query, limit=limit, cursor=cursor)
+            shown += page.items
+            if not (cursor := page.next_cursor):
+                break
+            assert len(page.items) == limit
+            arrived += 1
+            # What arrives later than the first page is not shown, whatever window it is in.
+            late = {"time_unix_nano": HOUR.end_ns - 1, "body": "arrived later, common and rare"}
+            await deliver(scope, otlp.logs("s", late))
+        assert [record for record in shown if "later" not in record.body] == whole
+        assert sum("later" in record.body for record in shown) <= before
 
 
 async def test_refused(reader):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, cast
 from litestar import MediaType, Request
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody, PathParameter, SkipValidation
+from litestar.params import JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent
 
 from duoscope.api.authentication import still_permitted
@@ -13,7 +13,7 @@ from duoscope.api.log_streams import LogStreams
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import LogSearch, QueryTextParameter, Reader
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.telemetry import logs
+from duoscope.telemetry import log_context, logs
 from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import time_range
@@ -59,6 +59,34 @@ async def tail(
     allowed = still_permitted(request, "log:read")
     batches = log_tail.tail(reader, query_text, wait=tails.wait)
     return ServerSentEvent(tails.stream(request.user.scope.tenant_id, batches, allowed))
+
+
+@ROUTES.get(
+    "/api/v1/logs/context",
+    "Read the records around a log record",
+    "log:read",
+    problems=(400, 401, 403, 404, 429, 503),
+)
+async def context(
+    reader: Reader,
+    record_id: Annotated[str, QueryParameter(name="id", description="`id` of a record in a search or tail.")],
+    before: Annotated[
+        int, QueryParameter(ge=0, le=log_context.SIDE_MAX, description="Earlier records.")
+    ] = log_context.SIDE_DEFAULT,
+    after: Annotated[
+        int, QueryParameter(ge=0, le=log_context.SIDE_MAX, description="Later records.")
+    ] = log_context.SIDE_DEFAULT,
+    source: Annotated[
+        log_context.Source,
+        QueryParameter(
+            description="Whose records: of the same resource, such as a pod; of the same service; or of all."
+        ),
+    ] = "resource",
+) -> log_context.LogContext:
+    """Read what the same source sent right before and after a record, without a search's filters. None is missing
+    between them, also where many have the same time.
+    """
+    return await log_context.context(reader, record_id, before=before, after=after, source=source)
 
 
 @ROUTES.get("/api/v1/logs/{record_id:str}", "Read a log record", "log:read", problems=(400, 401, 403, 404, 429, 503))
