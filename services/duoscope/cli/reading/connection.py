@@ -143,7 +143,9 @@ class Connection:
     def end(self) -> None:
         """End the session of a person."""
         if self._login.refresh_token:
-            send(self.url, "auth/logout", body={"refresh_token": self._login.refresh_token}).close()
+            token = self._access_token()
+            body = {"refresh_token": self._login.refresh_token}
+            send(self.url, "auth/logout", body=body, credential=token).close()
 
     def _sent(
         self, path: str, parameters: Mapping[str, object] | None = None, body: Mapping[str, object] | None = None

@@ -78,6 +78,10 @@ def logout() -> None:
     if kept is None:
         click.echo("Nobody is logged in.")
         return
+    note = ""
+    try:
+        Connection(kept).end()
+    except DuoscopeError as error:
+        note = f" Its session could not be ended, and ends by itself: {error.message}"
     login_file().unlink(missing_ok=True)
-    Connection(kept).end()
-    click.echo(f"Logged out of {kept.url}.")
+    click.echo(f"Logged out of {kept.url}.{note}")
