@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import log_context, logs
+from duoscope.telemetry import log_context, log_patterns, logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -48,6 +48,7 @@ async def test_statements_are_as_committed(telemetry_store, new_scope, statement
     await aggregate(reader, Asked(Signal.LOGS, TIMES, "", _OF_LOGS, ("scope.name", "trace_id"), order="asc"))
     await heatmap(reader, TIMES, "kind:server", cut)
     await logs.search(reader, TIMES, "service:checkout")
+    await log_patterns.patterns(reader, TIMES, "service:checkout", compared=TimeRange(0, TIMES.start_ns))
     _compare("statements", statements)
 
 
@@ -58,6 +59,27 @@ async def test_statements_around_a_record_are_as_committed(stored, otlp, stateme
     statements.clear()
     await log_context.context(reader, record.id, before=1, after=1)
     _compare("statements_around", [re.sub(r"\d{16,}", "…", text) for text in statements[:3]])
+
+
+async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_store, new_scope, statements):
+    start = now_unix_nano() - SECOND_NS  # of what is older, nothing is kept
+    times = TimeRange(start, start + 10)
+    scope, span = new_scope(), {"span_id": b"1" * 8, "start_time_unix_nano": start}
+    await deliver(scope, *(otlp.spans("shop", span | {"trace_id": bytes([n]) * 16}) for n in (1, 2)))
+    reader = telemetry_store.bind(scope)
+    trace_id = "01" * 16
+    await traces.get(reader, trace_id)
+    await traces.get_columns(reader, trace_id)
+    await traces.get_spans(reader, trace_id, "31" * 8)
+    page = await traces.search(reader, times, "service:shop", limit=1)
+    await traces.search(reader, times, "service:shop", limit=1, cursor=page.next_cursor)
+    wanted = traces.Wanted("kind:client", "status:error http.route:/x", trace="spans>1 root.name:a*")
+    await traces.search(reader, times, "service:shop", wanted)
+    await traces.search(reader, times, "service:shop", traces.Wanted(without_child="name:a", without="name:c"))
+    earlier = TimeRange(start, start + 1)
+    await traces.compare(reader, times, "service:shop", traces.Selection("name:a", earlier, 1, 2), "name:b")
+    await traces.compare(reader, times, "service:shop", traces.Selection("trace_id:" + trace_id))
+    _compare("statements_of_traces", [re.sub(r"\d{19,}", "…", text) for text in statements])
 
 
 def _compare(name, statements):

@@ -57,6 +57,40 @@ class LogStreams:
         weakref.finalize(events, place.give_back)
         return events
 
+    def bytes_of(
+        self, tenant_id: UUID, content: AsyncGenerator[bytes], still_allowed: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[bytes]:
+        """The parts of a file, which counts as a stream of its tenant, and ends incomplete with the permission.
+
+        Raises:
+            DuoscopeError: as `stream` does.
+        """
+        self._require_place(tenant_id)
+        self._open[tenant_id] += 1
+        place = _Place(lambda: self._leave(tenant_id))
+        parts = self._parts(place, content, still_allowed)
+        weakref.finalize(parts, place.give_back)
+        return parts
+
+    async def _parts(
+        self, place: "_Place", content: AsyncGenerator[bytes], still_allowed: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[bytes]:
+        leave = _Leave(still_allowed)
+        try:
+            async with aclosing(content):
+                async for part in content:
+                    for start in range(0, len(part), limits.ANSWER_CHUNK_BYTES):
+                        yield part[start : start + limits.ANSWER_CHUNK_BYTES]
+                    if self._stopping.is_set():
+                        raise unavailable(
+                            "The server stops; ask again shortly.",
+                            code="stopping",
+                            retry_after_s=limits.LOG_STREAMS_RETRY_AFTER_S,
+                        )
+                    await leave.require()
+        finally:
+            place.give_back()
+
     def _require_place(self, tenant_id: UUID) -> None:
         own, total = self._open[tenant_id], self._open.total()
         if own >= limits.LOG_STREAMS_TENANT_MAX:

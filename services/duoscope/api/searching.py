@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 from msgspec import Meta, Struct
 
+from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.aggregates.buckets import Step, buckets
@@ -16,7 +17,9 @@ from duoscope.telemetry.aggregates.table import GROUP_BY_MAX as AGGREGATE_GROUP_
 from duoscope.telemetry.aggregates.table import GROUPS_DEFAULT, GROUPS_MAX, Asked
 from duoscope.telemetry.language import Signal
 from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
-from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.times import TimeRange, time_range
+from duoscope.telemetry.traces.comparison import FIELDS_DEFAULT, FIELDS_MAX, Selection
+from duoscope.telemetry.traces.structure import Wanted
 
 Reader = NamedDependency[SkipValidation[TelemetryReader]]
 
@@ -86,8 +89,44 @@ class TraceSearch(Struct, forbid_unknown_fields=True):
             examples=["service:checkout status:error duration>100ms"],
         ),
     ] = ""
+    child: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="A query about another span, whose parent is the matching one.",
+            examples=["service:payment status:error"],
+        ),
+    ] = ""
+    descendant: Annotated[
+        str, Meta(max_length=QUERY_TEXT_CHARS_MAX, description="The same, of a span anywhere below it.")
+    ] = ""
+    without_child: Annotated[
+        str, Meta(max_length=QUERY_TEXT_CHARS_MAX, description="A query that no child of the matching span matches.")
+    ] = ""
+    without_descendant: Annotated[
+        str, Meta(max_length=QUERY_TEXT_CHARS_MAX, description="A query that no span below it matches.")
+    ] = ""
+    without: Annotated[
+        str, Meta(max_length=QUERY_TEXT_CHARS_MAX, description="A query that no span of the trace matches.")
+    ] = ""
+    trace: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="A query about the whole trace: spans, errors and services (how many), duration, service, "
+            "root.service, root.name.",
+            examples=["spans>100 errors>0 duration>1s"],
+        ),
+    ] = ""
     limit: Annotated[int, Meta(ge=1, le=SEARCH_LIMIT_MAX)] = SEARCH_LIMIT_DEFAULT
     cursor: Annotated[str | None, Meta(description="`next_cursor` of the previous page of the same search.")] = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """The questions about a trace beyond the matching span."""
+        return Wanted(
+            self.child, self.descendant, self.without_child, self.without_descendant, self.without, self.trace
+        )
 
 
 _MEASURES = Meta(
@@ -132,6 +171,54 @@ class LogAggregate(Struct, forbid_unknown_fields=True):
 
 class TraceAggregate(LogAggregate, forbid_unknown_fields=True):
     """Numbers of spans, by fields and by time."""
+
+
+class TraceSelection(Struct, forbid_unknown_fields=True):
+    """Spans to compare with others: such that all of this holds. A box of a heatmap is times and durations."""
+
+    query: Annotated[str, Meta(max_length=QUERY_TEXT_CHARS_MAX, examples=["status:error"])] = ""
+    start: Annotated[str | int | None, Meta(description="From, included; with `end`.")] = None
+    end: Annotated[str | int | None, Meta(description="To, excluded; with `start`.")] = None
+    min_duration_ns: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Included.")] = 0
+    max_duration_ns: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, Meta(description="Excluded.")] = None
+
+    @property
+    def selection(self) -> Selection:
+        """The selection.
+
+        Raises:
+            DuoscopeError: INVALID for times or durations that no span can have.
+        """
+        if (self.start is None) != (self.end is None):
+            raise invalid("`selection` has a `start` and an `end`, or neither.")
+        if self.max_duration_ns is not None and self.max_duration_ns <= self.min_duration_ns:
+            raise invalid("`max_duration_ns` must be greater than `min_duration_ns`.")
+        times = None if self.start is None else time_range(self.start, self.end)
+        return Selection(self.query, times, self.min_duration_ns, self.max_duration_ns)
+
+
+class TraceComparison(Struct, forbid_unknown_fields=True):
+    """Two sets of spans: those selected, and the rest."""
+
+    selection: TraceSelection
+    start: Start = None
+    end: End = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="What both sets match; as for the search.",
+            examples=["service:checkout kind:server"],
+        ),
+    ] = ""
+    against: Annotated[
+        str,
+        Meta(
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="What the other spans must match to be in the other set; they all are, unless given.",
+        ),
+    ] = ""
+    limit: Annotated[int, Meta(ge=1, le=FIELDS_MAX, description="Fields that are shown.")] = FIELDS_DEFAULT
 
 
 class MetricsQuery(Struct, forbid_unknown_fields=True):

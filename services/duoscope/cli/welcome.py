@@ -124,7 +124,7 @@ def ready(started: "Started", parts: frozenset[str]) -> None:
 
 
 def _addresses(started: "Started", parts: frozenset[str]) -> list[tuple[str, str]]:
-    addresses = [("API", started.api_url)] if "api" in parts else []
+    addresses = [("UI and API", started.api_url)] if "api" in parts else []
     if "receiver" in parts:
         addresses += [("OTLP/gRPC", started.otlp_grpc_endpoint), ("OTLP/HTTP", started.otlp_http_endpoint)]
     return addresses
@@ -132,7 +132,7 @@ def _addresses(started: "Started", parts: frozenset[str]) -> list[tuple[str, str
 
 def _introduce(started: "Started", credentials: "Credentials", first: "FirstStart") -> None:
     facts = [
-        ("API", started.api_url),
+        ("UI and API", started.api_url),
         ("OTLP over gRPC", started.otlp_grpc_endpoint),
         ("OTLP over HTTP", started.otlp_http_endpoint),
         ("", ""),

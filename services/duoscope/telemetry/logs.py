@@ -108,8 +108,10 @@ async def search(
     *,
     limit: int = SEARCH_LIMIT_DEFAULT,
     cursor: str | None = None,
+    whole: bool = False,
 ) -> LogPage:
-    """Search records of a time range, newest first; records of the same nanosecond come in a stable order.
+    """Search records of a time range, newest first; records of the same nanosecond come in a stable order. With `whole`
+    nothing of a record is cut.
 
     A cursor keeps its first page's range, so records that arrive meanwhile do not shift the pages. A query that finds
     nothing is tried again with terms that look like attributes also matching text: users paste `user_id=42`.
@@ -122,12 +124,12 @@ async def search(
     if cursor:
         times, (*position, or_text) = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
     condition = compile_query(query, Signal.LOGS, or_text=bool(or_text))
-    rows, more = await _newest(reader, times, condition, limit, position, name="logs.search")
+    rows, more = await _newest(reader, times, condition, limit, position, name="logs.search", whole=whole)
     if not rows and not cursor:
         wider = compile_query(query, Signal.LOGS, or_text=True)
         if wider != condition:
             or_text = 1
-            rows, more = await _newest(reader, times, wider, limit, None, name="logs.search_text")
+            rows, more = await _newest(reader, times, wider, limit, None, name="logs.search_text", whole=whole)
         hint = items.hint(query, Signal.LOGS, times, found=bool(rows))
     next_cursor = None
     if more:
@@ -149,6 +151,7 @@ async def _newest(
     position: list[int] | None,
     *,
     name: str,
+    whole: bool,
 ) -> tuple[list[dict[str, Any]], bool]:
     """The newest rows of a range after a position (timestamp, tie-breaker, number of equal rows already seen).
 
@@ -156,7 +159,10 @@ async def _newest(
     """
     latest_ns = position[0] + 1 if position else times.end_ns
     return await windows.backward(
-        times, latest_ns, limit, lambda window: _newest_in(reader, window, condition, limit, position, name=name)
+        times,
+        latest_ns,
+        limit,
+        lambda window: _newest_in(reader, window, condition, limit, position, name=name, whole=whole),
     )
 
 
@@ -168,9 +174,10 @@ async def _newest_in(
     position: list[int] | None,
     *,
     name: str,
+    whole: bool,
 ) -> tuple[list[dict[str, Any]], bool]:
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
-    parameters = times.parameters | (condition.parameters if condition else {})
+    parameters = times.parameters | (condition.parameters if condition else {}) | (cutting.WHOLE if whole else {})
     offset = 0
     if position:
         parameters["last_ts"], parameters["last_tie"], offset = position

@@ -10,7 +10,7 @@ import { NewPassword } from "../pages/auth/NewPassword";
 import auth from "../parts/auth.module.css";
 import { Button } from "../parts/controls";
 import { LoginForm } from "../parts/LoginForm";
-import { forgetColours } from "../parts/pure/formats";
+
 import { Empty } from "../parts/states";
 import "./tokens.css";
 import "./base.css";
@@ -31,7 +31,6 @@ const client = new QueryClient({
 whenTenantSwitches(() => {
   void client.cancelQueries();
   client.clear();
-  forgetColours();
 });
 
 function App(): ReactNode {

@@ -4,6 +4,7 @@ import { useSyncExternalStore } from "react";
 import { answered, api, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { Me, Place } from "../api/schema";
+import { coloursOf } from "../parts/pure/colours";
 
 /** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
 export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";
@@ -64,6 +65,7 @@ async function refresh(): Promise<void> {
 
 async function learnWhoIAm(): Promise<void> {
   const me = await answered(api.GET("/api/v1/auth/me"));
+  coloursOf(me.tenant_id, localStorage);
   set({ me });
   const places = await answered(api.GET("/api/v1/auth/tenants"));
   set({ places: places.items });
@@ -114,8 +116,10 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
   const former = session.me?.user_id;
   take(tokens);
   localStorage.setItem(HINT, "yes");
-  made = tokens.password_expires_at === undefined ? undefined : password;
-  set({ passwordExpiresAt: tokens.password_expires_at });
+  // Whoever comes back to a page goes on with it; the question can wait for the next login.
+  const asks = session.standing !== "ended" && tokens.password_expires_at !== undefined;
+  made = asks ? password : undefined;
+  set({ passwordExpiresAt: asks ? tokens.password_expires_at : undefined });
   await enter();
   if (former !== undefined && former !== session.me?.user_id) for (const listener of onTenantSwitch) listener();
   channel.postMessage("in");

@@ -68,12 +68,12 @@ export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
               {valueText(value)}
               <span className={styles.actions}>
                 {include && onTerm ? (
-                  <Button small title={`Only ${include} (f)`} onClick={() => onTerm(include)}>
+                  <Button small title={`Only ${include}`} onClick={() => onTerm(include)}>
                     + Only
                   </Button>
                 ) : null}
                 {exclude && onTerm ? (
-                  <Button small title={`Without ${include} (F)`} onClick={() => onTerm(exclude)}>
+                  <Button small title={`Without ${include}`} onClick={() => onTerm(exclude)}>
                     − Not
                   </Button>
                 ) : null}

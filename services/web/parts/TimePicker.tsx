@@ -4,7 +4,7 @@ import { useKeys } from "../app/keys";
 import { usePlace, useRange, useSetPlace } from "../app/place";
 import { Button, buttonClass, Field } from "./controls";
 import popup from "./popup.module.css";
-import { DEFAULT_RANGE, type RangeWords, rangeLabel, typed } from "./pure/times";
+import { DEFAULT_RANGE, iso, type RangeWords, rangeLabel, typed } from "./pure/times";
 import styles from "./TimePicker.module.css";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
@@ -20,7 +20,16 @@ export function TimePicker(): ReactNode {
   useKeys([
     { keys: "t", what: "Choose the time range", run: () => setOpen(true) },
     { keys: "r", what: "Refresh", run: range.refresh },
+    { keys: "[", what: "The range before this one", run: () => shift(-1) },
+    { keys: "]", what: "The range after this one", run: () => shift(1) },
   ]);
+
+  /** Goes back or forward by the length of the range, but not beyond now. */
+  function shift(by: -1 | 1): void {
+    const length = range.endMs - range.startMs;
+    const end = Math.min(range.endMs + by * length, Date.now());
+    setPlace({ range: undefined, from: iso(end - length), to: iso(end), open: undefined });
+  }
 
   function choose(words: RangeWords): void {
     setPlace({ range: undefined, from: undefined, to: undefined, ...words });

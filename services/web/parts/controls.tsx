@@ -1,6 +1,7 @@
 import { type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, useId, useState } from "react";
 import styles from "./controls.module.css";
-import { plain, serviceColour } from "./pure/formats";
+import { serviceColour } from "./pure/colours";
+import { plain } from "./pure/formats";
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   look?: "plain" | "primary" | "quiet";

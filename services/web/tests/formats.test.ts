@@ -1,24 +1,25 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  count,
-  duration,
-  forgetColours,
-  percent,
-  plain,
-  serviceColour,
-  severity,
-  shortCount,
-} from "../parts/pure/formats";
+import { ServiceColours } from "../parts/pure/colours";
+import { count, duration, percent, plain, severity, shortCount } from "../parts/pure/formats";
 
 describe("formats", () => {
-  it("gives eight services eight colours, and each always the same", () => {
-    forgetColours();
+  it("gives eight services eight colours, and remembers them without their names", () => {
+    const kept = new Map<string, string>();
+    const memory = {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void kept.set(key, value),
+    };
     const names = ["frontend", "catalogue", "cart", "checkout", "email", "inventory", "payment", "shipping"];
-    const colours = names.map(serviceColour);
+    const first = new ServiceColours("a", memory);
+    const colours = names.map((name) => first.of(name));
     expect(new Set(colours).size).toBe(8);
-    expect(names.toReversed().map(serviceColour)).toEqual(colours.toReversed());
+    const later = new ServiceColours("a", memory);
+    expect(names.toReversed().map((name) => later.of(name))).toEqual(colours.toReversed());
+    expect([...kept.values()].join()).not.toContain("checkout");
+    kept.set("duoscope.colours.b", "no JSON");
+    expect(new ServiceColours("b", memory).of("x")).toBeLessThan(8);
   });
   it("writes durations with a unit that fits", () => {
     expect(
@@ -45,9 +46,6 @@ describe("formats", () => {
   });
   it("shows what turns the direction of text", () => {
     expect(plain("a\u202eb")).toBe("a⟨U+202E⟩b");
-  });
-  it("gives a service one of the colours", () => {
-    fc.assert(fc.property(fc.string(), (name) => [0, 1, 2, 3, 4, 5, 6, 7].includes(serviceColour(name))));
   });
 });
 

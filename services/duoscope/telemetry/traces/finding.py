@@ -1,6 +1,7 @@
 """Search for traces by their spans."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -9,9 +10,17 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Hint, Time, TraceId
-from duoscope.telemetry.language import Condition, Signal, compile_query
+from duoscope.telemetry.language import Printer, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.traces import structure
+from duoscope.telemetry.traces.structure import Wanted
 from duoscope.telemetry.traces.whole import ROOT, SERVICES, SUMMARY, TRACE_ID_BYTES
+
+CANDIDATES_MIN: Final = 200
+CANDIDATES_AT_ONCE_MAX: Final = 4000
+CANDIDATES_MAX: Final = 20_000
+"""Traces with a matching span whose structure and sums one page looks at, and how many at once."""
+NOTHING_ELSE: Final = Wanted()
 
 
 class TraceSummary(Struct, frozen=True):
@@ -42,54 +51,131 @@ async def search(
     reader: TelemetryReader,
     times: TimeRange,
     query: str = "",
+    wanted: Wanted = NOTHING_ELSE,
     *,
     limit: int = SEARCH_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> TracePage:
-    """Search traces with a matching span in the range. A cursor keeps its first page's range.
+    """Search traces with a matching span in the range, and what else is wanted. A cursor keeps its first page's range.
 
     Raises:
-        DuoscopeError: INVALID for the query, the limit or the cursor; UNAVAILABLE.
+        DuoscopeError: INVALID for a query, the limit or the cursor; UNAVAILABLE.
     """
     items.checked_limit(limit, SEARCH_LIMIT_MAX)
     after, or_text, hint = None, 0, None
+    search_id = ("traces", query, *wanted.texts) if wanted.is_anything else ("traces", query)
     if cursor:
-        times, (*after, or_text) = cursors.decode_in_range(cursor, ("traces", query), _CURSOR_PARTS)
-    condition = compile_query(query, Signal.TRACES, or_text=bool(or_text))
-    matches = await _newest(reader, times, condition, limit + 1, after)
-    if not matches and not cursor:
-        wider = compile_query(query, Signal.TRACES, or_text=True)
-        if wider != condition:
+        times, (*after, or_text) = cursors.decode_in_range(cursor, search_id, _CURSOR_PARTS)
+    wanted.check(query)
+    asked = _Asked(reader, times, query, wanted, limit)
+    found = await asked.found(after, or_text=bool(or_text))
+    if not found.looked_at and not cursor:
+        if compile_query(query, Signal.TRACES, or_text=True) != compile_query(query, Signal.TRACES):
             or_text = 1
-            matches = await _newest(reader, times, wider, limit + 1, None)
-        hint = items.hint(query, Signal.TRACES, times, found=bool(matches))
+            found = await asked.found(None, or_text=True)
+        hint = items.hint(query, Signal.TRACES, times, found=bool(found.looked_at))
+    matches = found.matches
     shown, fitting = await _summaries(reader, [match["id"].hex() for match in matches[:limit]])
+    last = matches[fitting - 1] if len(matches) > fitting else found.last
     next_cursor = None
-    if len(matches) > fitting:
-        last = matches[fitting - 1]
+    if last:
         position: list[str | int] = [times.start_ns, times.end_ns, last["newest_unix_nano"], last["id"].hex(), or_text]
-        next_cursor = cursors.encode(("traces", query), position)
+        next_cursor = cursors.encode(search_id, position)
+    if len(shown) < limit and wanted.is_anything and found.looked_at:
+        hint = _hint(found, is_first=not cursor, is_anything=bool(shown)) or hint
     return TracePage(shown, next_cursor, hint)
 
 
-async def _newest(
-    reader: TelemetryReader, times: TimeRange, condition: Condition | None, limit: int, after: list[Any] | None
-) -> list[dict[str, Any]]:
-    """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
-    where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
-    parameters = times.parameters | (condition.parameters if condition else {}) | {"rows": limit}
-    if after:
-        parameters |= {"last_ns": after[0], "last_id": after[1]}
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Traces that match, newest first.
+
+    Attributes:
+        matches: rows of `_newest`; a page of them and one more, if there are so many.
+        looked_at: traces with a matching span that were looked at.
+        last: the last of these, if there may be more behind it than are among the matches.
+    """
+
+    matches: list[dict[str, Any]]
+    looked_at: int
+    last: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search, but for where its page begins."""
+
+    reader: TelemetryReader
+    times: TimeRange
+    query: str
+    wanted: Wanted
+    limit: int
+
+    async def found(self, after: list[Any] | None, *, or_text: bool) -> _Found:
+        if not self.wanted.is_anything:
+            matches = await self._newest(self.limit + 1, after, or_text=or_text)
+            return _Found(matches, len(matches), None)
+        # What else is wanted shows when a trace is looked at: newest first, in portions, until the page is full.
+        matches: list[dict[str, Any]] = []
+        looked_at, portion = 0, max(CANDIDATES_MIN, 2 * self.limit)
+        while True:
+            some = await self._newest(portion, after, or_text=or_text)
+            ids = [one["id"].hex() for one in some]
+            met = (
+                await structure.meeting(self.reader, self.times, self.query, self.wanted, ids, or_text=or_text)
+                if ids
+                else set[str]()
+            )
+            matches += [one for one in some if one["id"].hex() in met]
+            looked_at += len(some)
+            if len(some) < portion:
+                return _Found(matches, looked_at, None)
+            if len(matches) > self.limit or looked_at >= CANDIDATES_MAX:
+                return _Found(matches, looked_at, some[-1])
+            after = [some[-1]["newest_unix_nano"], ids[-1]]
+            portion = min(2 * portion, CANDIDATES_AT_ONCE_MAX)
+
+    async def _newest(self, rows: int, after: list[Any] | None, *, or_text: bool) -> list[dict[str, Any]]:
+        """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
+        sql, parameters = _newest(self.times, self.query, self.wanted, is_later_page=after is not None, or_text=or_text)
+        if after:
+            parameters |= {"last_ns": after[0], "last_id": after[1]}
+        return await self.reader.query(sql, parameters | {"rows": rows}, name="traces.search")
+
+
+def _newest(
+    times: TimeRange, query: str, wanted: Wanted, *, is_later_page: bool, or_text: bool
+) -> tuple[str, dict[str, object]]:
+    """The statement that lists traces by their newest matching span, and its parameters but for `rows` and the
+    position after which a later page begins.
+    """
+    printer = Printer()
+    condition = compile_query(query, Signal.TRACES, or_text=or_text, printer=printer)
+    matching = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
+    restriction, parameters = structure.restricted(times, wanted, printer)
+    where = f"{matching} AND {restriction}" if restriction else matching
+    if is_later_page:
         # Traces on previous pages, and those that matched later than these pages ended, are not shown again.
-        shown = f"SELECT trace_id FROM @traces WHERE {where} AND NOT ({_NOT_AFTER})"
+        shown = f"SELECT trace_id FROM @traces WHERE {matching} AND NOT ({_NOT_AFTER})"
         where = f"{where} AND {_NOT_AFTER} AND trace_id NOT IN ({shown})"
-    return await reader.query(
+    statement = (
         "SELECT trace_id AS id, toUnixTimestamp64Nano(timestamp) AS newest_unix_nano "
         f"FROM @traces WHERE {where} "
         "ORDER BY toStartOfFiveMinutes(timestamp) DESC, timestamp DESC, trace_id DESC "
-        "LIMIT 1 BY trace_id LIMIT {rows:UInt64}",
-        parameters,
-        name="traces.search",
+        "LIMIT 1 BY trace_id LIMIT {rows:UInt64}"
+    )
+    return statement, times.parameters | printer.parameters | parameters
+
+
+def _hint(found: _Found, *, is_first: bool, is_anything: bool) -> str | None:
+    """Say how far a search got that looks at traces one by one."""
+    if found.last:
+        which = f"The {'newest' if is_first else 'next'} {found.looked_at:,} traces"
+        return f"{which} with a matching span were looked at; `next_cursor` goes on from there."
+    if is_anything or not is_first:
+        return None
+    return (
+        f"{found.looked_at:,} traces have a span that matches `query`, but none has what the other parameters ask for."
     )
 
 

@@ -216,6 +216,22 @@ def critical_path(parent: Ints, start: Ints, duration: Ints, root: int) -> Mask:
     return is_on_path[:-1]
 
 
+def have_child(parent: Ints, marked: Mask) -> Mask:
+    """Find the spans that are the parent of a marked one."""
+    has = np.zeros(len(parent), np.bool_)
+    has[parent[marked & (parent >= 0)]] = True
+    return has
+
+
+def have_descendant(parent: Ints, marked: Mask) -> Mask:
+    """Find the spans that are above a marked one."""
+    has, up = np.append(have_child(parent, marked), False), _up(parent)
+    for _ in range(_doublings(len(parent))):
+        has[up[has]] = True
+        up = up[up]
+    return has[:-1]
+
+
 def waterfall_order(parent: Ints, start: Ints) -> Ints:
     """The indices, parents before their children, siblings and roots by their start."""
     count = len(parent)

@@ -14,6 +14,7 @@ import { QueryLine } from "../../parts/QueryLine";
 import { Rows } from "../../parts/Rows";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { LogDetails } from "./LogDetails";
+import { LogHistogram } from "./LogHistogram";
 import { LogRow } from "./LogRow";
 import styles from "./Logs.module.css";
 
@@ -96,6 +97,7 @@ export function Logs(): ReactNode {
           if (query === q) range.refresh();
         }}
       />
+      {isMistake ? null : <LogHistogram query={q} />}
       <div className={styles.split}>
         <div
           className={`${styles.list} ${search.isPlaceholderData || (isMistake && records.length > 0) ? styles.dim : ""}`}

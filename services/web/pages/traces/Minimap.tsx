@@ -1,5 +1,6 @@
 import { type PointerEvent, type ReactNode, useEffect, useRef, useState } from "react";
-import { serviceColour } from "../../parts/pure/formats";
+import { serviceColour } from "../../parts/pure/colours";
+
 import type { TraceModel } from "./model";
 import styles from "./Trace.module.css";
 
@@ -99,10 +100,10 @@ function paint(canvas: HTMLCanvasElement, model: TraceModel): void {
   const colours = Array.from({ length: SERVICES }, (_, index) => resolved(`service-${index}`));
   const failed = resolved("error-fill");
   probe.remove();
-  const rows = model.tree.order.length;
+  const rows = model.rows.length;
   const step = (HEIGHT - 8) / Math.max(rows, 12);
   for (let at = 0; at < rows; at += 1) {
-    const row = model.rows[model.tree.order[at] ?? 0];
+    const row = model.rows[at];
     if (!row) continue;
     context.fillStyle = row.failed ? failed : (colours[serviceColour(row.service)] ?? failed);
     const left = (row.start / model.durationNs) * width;

@@ -10,10 +10,12 @@ import { attributeFields, Details, Fields, Section, Text } from "../../parts/Det
 import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
 import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
 import { ErrorNote, Skeleton } from "../../parts/states";
+import type { SpanRow } from "./model";
 import styles from "./Trace.module.css";
 
 interface SpanDetailsProps {
-  span: Span;
+  traceId: string;
+  row: SpanRow;
   /** The range of the whole trace, for its logs. */
   startMs: number;
   endMs: number;
@@ -26,8 +28,20 @@ const STACK = "exception.stacktrace";
 type Tab = "span" | "span logs" | "trace logs";
 
 /** Everything of one span: attributes, events, links, resource, and the logs that name it. */
-export function SpanDetails({ span, startMs, endMs, zone, onClose, onTerm }: SpanDetailsProps): ReactNode {
+export function SpanDetails({ traceId, row, startMs, endMs, zone, onClose, onTerm }: SpanDetailsProps): ReactNode {
+  const tenantId = useTenantId();
   const [tab, setTab] = useState<Tab>("span");
+  const whole = useQuery({
+    queryKey: ["span", tenantId, traceId, row.id],
+    queryFn: ({ signal }) => {
+      const params = { path: { trace_id: traceId, span_id: row.id } };
+      return answered(api.GET("/api/v1/traces/{trace_id}/spans/{span_id}", { params, signal }));
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  // Both sides of a call may share one id.
+  const answer = whole.isPlaceholderData ? undefined : whole.data?.items;
+  const span = answer?.find((one) => one.service_name === row.service && one.kind === row.kind) ?? answer?.[0];
   const tabs: readonly (readonly [Tab, string])[] = [
     ["span", "Span"],
     ...(mayI("log:read")
@@ -40,8 +54,8 @@ export function SpanDetails({ span, startMs, endMs, zone, onClose, onTerm }: Spa
   return (
     <Details
       label="Span"
-      title={plain(span.name)}
-      tools={<CopyButton text={JSON.stringify(span, undefined, 2)} label="Copy JSON" />}
+      title={plain(row.name)}
+      tools={span ? <CopyButton text={JSON.stringify(span, undefined, 2)} label="Copy JSON" /> : null}
       onClose={onClose}
     >
       <div className={styles.tabs} role="tablist" aria-label="Span or logs">
@@ -52,12 +66,15 @@ export function SpanDetails({ span, startMs, endMs, zone, onClose, onTerm }: Spa
         ))}
       </div>
       {tab === "span" ? (
-        <OfSpan span={span} zone={zone} onTerm={onTerm} />
+        <>
+          {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
+          {span ? <OfSpan span={span} selfNs={row.self} zone={zone} onTerm={onTerm} /> : <Skeleton />}
+        </>
       ) : (
         <Logs
-          key={`${tab} ${span.span_id}`}
-          traceId={span.trace_id}
-          {...(tab === "span logs" ? { spanId: span.span_id } : {})}
+          key={`${tab} ${row.id}`}
+          traceId={traceId}
+          {...(tab === "span logs" ? { spanId: row.id } : {})}
           startMs={startMs}
           endMs={endMs}
           zone={zone}
@@ -67,7 +84,14 @@ export function SpanDetails({ span, startMs, endMs, zone, onClose, onTerm }: Spa
   );
 }
 
-function OfSpan({ span, zone, onTerm }: { span: Span; zone: Zone; onTerm: (added: string) => void }): ReactNode {
+interface OfSpanProps {
+  span: Span;
+  selfNs: number;
+  zone: Zone;
+  onTerm: (added: string) => void;
+}
+
+function OfSpan({ span, selfNs, zone, onTerm }: OfSpanProps): ReactNode {
   const { day, time } = moment(span.start, zone, 6);
   const started = nanoseconds(span.start);
   return (
@@ -85,6 +109,7 @@ function OfSpan({ span, zone, onTerm }: { span: Span; zone: Zone; onTerm: (added
             { name: "service", value: span.service_name, field: "service" },
             { name: "name", value: span.name, field: "name" },
             { name: "duration", value: duration(span.duration_ns) },
+            { name: "self time", value: duration(selfNs) },
             { name: "started", value: `${day} ${time}` },
             { name: "kind", value: span.kind, field: "kind" },
             { name: "status", value: span.status, field: "status" },

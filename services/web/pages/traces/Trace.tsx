@@ -1,18 +1,19 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
+import { answered, api } from "../../api/client";
 import { asApiError } from "../../api/errors";
 import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { Button, ServiceName } from "../../parts/controls";
+import { Button, CopyButton, ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import { Page } from "../../parts/Page";
 import { count, duration, plain } from "../../parts/pure/formats";
-import { inSight, parentPosition } from "../../parts/pure/spanTree";
+import { inSight } from "../../parts/pure/spanTree";
 import { moment } from "../../parts/pure/times";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { Minimap, type View } from "./Minimap";
-import { fetchTrace, type TraceModel } from "./model";
+import { type TraceModel, traceModel } from "./model";
 import { SpanDetails } from "./SpanDetails";
 import styles from "./Trace.module.css";
 import { Waterfall } from "./Waterfall";
@@ -25,7 +26,10 @@ export function Trace(): ReactNode {
   const tenantId = useTenantId();
   const trace = useQuery({
     queryKey: ["trace", tenantId, traceId],
-    queryFn: ({ signal }) => fetchTrace(traceId, signal),
+    queryFn: async ({ signal }) => {
+      const params = { path: { trace_id: traceId } };
+      return traceModel(await answered(api.GET("/api/v1/traces/{trace_id}/summary", { params, signal })));
+    },
     staleTime: Number.POSITIVE_INFINITY,
     structuralSharing: false,
   });
@@ -58,6 +62,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   const { zone } = useRange();
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(() => new Set());
   const [view, setView] = useState<View>({ from: 0, to: model.durationNs });
+  const [isCriticalOnly, setCriticalOnly] = useState(false);
   const [wanted, setWanted] = useState("");
   const find = useRef<HTMLInputElement>(null);
   const { tree, rows } = model;
@@ -67,10 +72,10 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
 
   const choose = useCallback(
     (at: number) => {
-      const id = rows[tree.order[at] ?? -1]?.id;
+      const id = rows[at]?.id;
       setPlace({ open: id }, { replace: true });
     },
-    [rows, tree, setPlace],
+    [rows, setPlace],
   );
   const toggle = useCallback((at: number) => {
     setCollapsed((now) => {
@@ -81,12 +86,12 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   }, []);
   /** Goes to the next position after the chosen one for which `is` holds, round the end, and opens what hides it. */
   const jump = (is: (at: number) => boolean, by: 1 | -1 = 1): void => {
-    const total = tree.order.length;
+    const total = rows.length;
     for (let step = 1; step <= total; step += 1) {
       const at = (Math.max(chosen, by > 0 ? -1 : 0) + by * step + total * 2) % total;
       if (!is(at)) continue;
       const above = new Set<number>();
-      for (let up = parentPosition(tree, at); up >= 0; up = parentPosition(tree, up)) above.add(up);
+      for (let up = tree.parent[at] ?? -1; up >= 0; up = tree.parent[up] ?? -1) above.add(up);
       setCollapsed((now) => new Set([...now].filter((one) => !above.has(one))));
       choose(at);
       return;
@@ -117,20 +122,21 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
       what: "Hide the spans below, or go to the parent",
       run: () => {
         if (hasBelow && !collapsed.has(chosen)) toggle(chosen);
-        else if (parentPosition(tree, chosen) >= 0) choose(parentPosition(tree, chosen));
+        else if ((tree.parent[chosen] ?? -1) >= 0) choose(tree.parent[chosen] ?? 0);
       },
     },
-    { keys: "e", what: "Next error", run: () => jump((at) => rows[tree.order[at] ?? 0]?.failed ?? false) },
+    { keys: "e", what: "Next error", run: () => jump((at) => rows[at]?.failed ?? false) },
     { keys: "/", what: "Find in the trace", run: () => find.current?.focus() },
     { keys: "n", what: "Next span found", run: () => matches && jump((at) => matches.has(at)) },
     { keys: "N", what: "Previous span found", run: () => matches && jump((at) => matches.has(at), -1) },
+    { keys: "p", what: "Critical path alone, or all", run: () => setCriticalOnly((now) => !now) },
     { keys: "+", what: "Zoom in", run: () => zoom(ZOOM) },
     { keys: "-", what: "Zoom out", run: () => zoom(1 / ZOOM) },
     { keys: "0", what: "See the whole trace", run: () => setView({ from: 0, to: model.durationNs }) },
     { keys: "Escape", what: "Close the panel", run: () => setPlace({ open: undefined }, { replace: true }) },
   ]);
-  const root = rows[tree.order[0] ?? 0];
-  const span = chosen >= 0 ? rows[tree.order[chosen] ?? 0]?.span : undefined;
+  const root = rows[0];
+  const row = rows[chosen];
   const startMs = Date.parse(model.start);
   const { day, time } = moment(model.start, zone);
   const isZoomed = view.from > 0 || view.to < model.durationNs;
@@ -145,7 +151,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
             className={`${controls.input} ${styles.find}`}
             type="search"
             placeholder="Find in the trace (/)"
-            aria-label="Find spans by name, service or attribute"
+            aria-label="Find spans by name, service or id"
             value={wanted}
             onChange={(event) => setWanted(event.target.value)}
             onKeyDown={(event) => {
@@ -154,6 +160,14 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
             }}
           />
           {matches ? <span aria-live="polite">{count(matches.size)} found</span> : null}
+          <Button
+            aria-pressed={isCriticalOnly}
+            title="What the trace as a whole waited for (p)"
+            onClick={() => setCriticalOnly((now) => !now)}
+          >
+            Critical path
+          </Button>
+          <CopyButton text={model.id} label="Copy id" small={false} />
           {isZoomed ? (
             <Button onClick={() => setView({ from: 0, to: model.durationNs })} title="See the whole trace (0)">
               Whole trace
@@ -197,13 +211,15 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
             chosen={chosen}
             view={view}
             matches={matches}
+            isCriticalOnly={isCriticalOnly}
             onChoose={choose}
             onToggle={toggle}
           />
         </div>
-        {span ? (
+        {row ? (
           <SpanDetails
-            span={span}
+            traceId={model.id}
+            row={row}
             startMs={startMs}
             endMs={startMs + model.durationNs / 1_000_000}
             zone={zone}
@@ -222,17 +238,13 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   );
 }
 
-/** The positions of spans whose name, service, id, message or attributes contain the text; undefined for no text. */
+/** The positions of spans whose name, service or id contains the text; undefined for no text. */
 function found(model: TraceModel, wanted: string): ReadonlySet<number> | undefined {
   const text = wanted.trim().toLowerCase();
   if (text === "") return undefined;
   const matches = new Set<number>();
-  for (const [at, index] of model.tree.order.entries()) {
-    const row = model.rows[index];
-    if (!row) continue;
-    const { status_message: message, attributes } = row.span;
-    const said = `${row.name}\n${row.service}\n${row.id}\n${message}\n${JSON.stringify(attributes)}`.toLowerCase();
-    if (said.includes(text)) matches.add(at);
+  for (const [at, row] of model.rows.entries()) {
+    if (`${row.name}\n${row.service}\n${row.id}`.toLowerCase().includes(text)) matches.add(at);
   }
   return matches;
 }

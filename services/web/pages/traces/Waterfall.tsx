@@ -1,7 +1,8 @@
 import { memo, type ReactNode, useMemo } from "react";
 import controls from "../../parts/controls.module.css";
 import { Icon } from "../../parts/icons";
-import { duration, plain, serviceColour } from "../../parts/pure/formats";
+import { serviceColour } from "../../parts/pure/colours";
+import { duration, plain } from "../../parts/pure/formats";
 import { Rows } from "../../parts/Rows";
 import type { View } from "./Minimap";
 import type { SpanRow, TraceModel } from "./model";
@@ -15,6 +16,8 @@ interface WaterfallProps {
   chosen: number;
   view: View;
   matches: ReadonlySet<number> | undefined;
+  /** Whether only what the trace as a whole waited for stands out. */
+  isCriticalOnly: boolean;
   onChoose: (position: number) => void;
   onToggle: (position: number) => void;
 }
@@ -26,7 +29,7 @@ const TICKS = 5;
 
 /** Spans as rows in the order of the tree, each with a bar where it was in time. */
 export function Waterfall(props: WaterfallProps): ReactNode {
-  const { model, seen, collapsed, chosen, view, matches, onChoose, onToggle } = props;
+  const { model, seen, collapsed, chosen, view, matches, isCriticalOnly, onChoose, onToggle } = props;
   const chosenRow = useMemo(() => seen.indexOf(chosen), [seen, chosen]);
   const length = view.to - view.from;
   return (
@@ -49,7 +52,7 @@ export function Waterfall(props: WaterfallProps): ReactNode {
         chosen={chosenRow}
         render={(index) => {
           const at = seen[index] ?? 0;
-          const row = model.rows[model.tree.order[at] ?? 0];
+          const row = model.rows[at];
           return row ? (
             <SpanLine
               row={row}
@@ -58,10 +61,9 @@ export function Waterfall(props: WaterfallProps): ReactNode {
               depth={model.tree.depth[at] ?? 0}
               below={(model.tree.size[at] ?? 1) - 1}
               isCollapsed={collapsed.has(at)}
-              isOrphan={model.tree.orphan[at] === 1}
               failedBelow={model.tree.failedBelow[at] === 1}
               isChosen={at === chosen}
-              isDim={matches !== undefined && !matches.has(at)}
+              isDim={(matches !== undefined && !matches.has(at)) || (isCriticalOnly && !row.isCritical)}
               from={view.from}
               length={length}
               onChoose={onChoose}
@@ -81,7 +83,6 @@ interface SpanLineProps {
   depth: number;
   below: number;
   isCollapsed: boolean;
-  isOrphan: boolean;
   failedBelow: boolean;
   isChosen: boolean;
   isDim: boolean;
@@ -94,7 +95,7 @@ interface SpanLineProps {
 const LABEL_SPACE = 0.86;
 
 const SpanLine = memo(function SpanLine(props: SpanLineProps): ReactNode {
-  const { row, at, index, depth, below, isCollapsed, isOrphan, failedBelow, isChosen, isDim, from, length } = props;
+  const { row, at, index, depth, below, isCollapsed, failedBelow, isChosen, isDim, from, length } = props;
   const left = (row.start - from) / length;
   const right = (row.start + row.duration - from) / length;
   const isOut = right < 0 || left > 1;
@@ -140,9 +141,17 @@ const SpanLine = memo(function SpanLine(props: SpanLineProps): ReactNode {
           {plain(row.name)}
           <span className={styles.of}>{plain(row.service)}</span>
         </span>
-        {isOrphan ? (
+        {row.isOrphan ? (
           <span className={styles.warning} title="The span names a parent that is not in the trace">
             no parent
+          </span>
+        ) : null}
+        {row.isMoved ? (
+          <span
+            className={styles.warning}
+            title="The clock of this span is not that of its parent; its start was corrected"
+          >
+            clock
           </span>
         ) : null}
         {row.failed ? <span className={styles.sign}>Error</span> : null}

@@ -1,14 +1,20 @@
-// A trace as the waterfall needs it, made from what the API answers.
-import { answered, api } from "../../api/client";
-import type { Span, Trace } from "../../api/schema";
-import { type SpanTree, spanTree, type TreeSpan } from "../../parts/pure/spanTree";
-import { nanoseconds } from "../../parts/pure/times";
+// A trace as the waterfall needs it, made from the columns that the API answers.
+import type { TraceColumns } from "../../api/schema";
+import { type SpanTree, spanTree } from "../../parts/pure/spanTree";
 
-export interface SpanRow extends TreeSpan {
+export interface SpanRow {
+  id: string;
   name: string;
   service: string;
   kind: string;
-  span: Span;
+  /** Offset to the start of the trace, duration, and what of it no child covers, in nanoseconds. */
+  start: number;
+  duration: number;
+  self: number;
+  failed: boolean;
+  isOrphan: boolean;
+  isMoved: boolean;
+  isCritical: boolean;
 }
 
 export interface TraceModel {
@@ -18,63 +24,47 @@ export interface TraceModel {
   services: readonly string[];
   errorCount: number;
   spanCount: number;
+  /** Spans in the order of the waterfall; positions everywhere are places in it. */
   rows: readonly SpanRow[];
   tree: SpanTree;
   byId: ReadonlyMap<string, number>;
 }
 
-export const SPANS_MAX = 100_000;
+const ORPHAN = 1;
+const MOVED = 2;
+const CRITICAL = 4;
 
-/** Fetches all pages of a trace, up to `SPANS_MAX` spans. */
-export async function fetchTrace(traceId: string, signal: AbortSignal): Promise<TraceModel> {
-  const spans: Span[] = [];
-  let first: Trace | undefined;
-  let cursor: string | null | undefined;
-  do {
-    const query = cursor ? { cursor } : {};
-    const page: Trace = await answered(
-      api.GET("/api/v1/traces/{trace_id}", { params: { path: { trace_id: traceId }, query }, signal }),
-    );
-    first ??= page;
-    for (const span of page.spans) spans.push(span);
-    cursor = page.next_cursor;
-  } while (cursor && spans.length < SPANS_MAX);
-  return traceModel(first, spans);
-}
-
-/** The model of these spans; offsets count from the earliest of them. */
-export function traceModel(trace: Trace, spans: readonly Span[]): TraceModel {
-  let earliest: bigint | undefined;
-  const starts = spans.map((span) => {
-    const start = nanoseconds(span.start);
-    if (earliest === undefined || start < earliest) earliest = start;
-    return start;
+/** The model of these columns. */
+export function traceModel(columns: TraceColumns): TraceModel {
+  const { spans, names, services, kinds, statuses } = columns;
+  const error = statuses.indexOf("error");
+  const rows = spans.span_id.map((id, at): SpanRow => {
+    const flags = spans.flags[at] ?? 0;
+    return {
+      id,
+      name: names[spans.name[at] ?? 0] ?? "",
+      service: services[spans.service[at] ?? 0] ?? "",
+      kind: kinds[spans.kind[at] ?? 0] ?? "",
+      start: spans.offset_ns[at] ?? 0,
+      duration: spans.duration_ns[at] ?? 0,
+      self: spans.self_ns[at] ?? 0,
+      failed: spans.status[at] === error,
+      isOrphan: (flags & ORPHAN) > 0,
+      isMoved: (flags & MOVED) > 0,
+      isCritical: (flags & CRITICAL) > 0,
+    };
   });
-  const zero = earliest ?? 0n;
-  const rows = spans.map((span, index) => ({
-    id: span.span_id,
-    parentId: span.parent_span_id,
-    start: Number((starts[index] ?? zero) - zero),
-    duration: span.duration_ns,
-    failed: span.status === "error",
-    name: span.name,
-    service: span.service_name,
-    kind: span.kind,
-    span,
-  }));
-  const end = rows.reduce((latest, row) => Math.max(latest, row.start + row.duration), 0);
-  const tree = spanTree(rows);
   const byId = new Map<string, number>();
-  for (let at = tree.order.length - 1; at >= 0; at -= 1) byId.set(rows[tree.order[at] ?? 0]?.id ?? "", at);
+  for (let at = rows.length - 1; at >= 0; at -= 1) byId.set(rows[at]?.id ?? "", at);
   return {
-    id: trace.trace_id,
-    start: trace.start,
-    durationNs: Math.max(end, trace.duration_ns, 1),
-    services: trace.services,
-    errorCount: trace.error_count,
-    spanCount: trace.span_count,
+    id: columns.trace_id,
+    start: columns.start,
+    durationNs: Math.max(columns.duration_ns, 1),
+    services,
+    errorCount: columns.error_count,
+    spanCount: columns.span_count,
     rows,
-    tree,
+    tree: spanTree(spans.parent, spans.depth, (at) => spans.status[at] === error),
     byId,
   };
 }

@@ -72,24 +72,3 @@ export function valueText(value: unknown): string {
   if (value === null || value === undefined) return "null";
   return plain(typeof value === "object" ? JSON.stringify(value) : String(value));
 }
-
-const SERVICE_COLOURS = 8;
-const coloured = new Map<string, number>();
-
-/** The number of a service's colour: the same everywhere, and another one for each of the first eight. */
-export function serviceColour(name: string): number {
-  const known = coloured.get(name);
-  if (known !== undefined) return known;
-  let hash = 2_166_136_261;
-  for (let index = 0; index < name.length; index += 1) {
-    hash = Math.imul(hash ^ name.charCodeAt(index), 16_777_619);
-  }
-  let colour = ((hash ^ (hash >>> 15)) >>> 0) % SERVICE_COLOURS;
-  const taken = new Set(coloured.values());
-  while (taken.size < SERVICE_COLOURS && taken.has(colour)) colour = (colour + 1) % SERVICE_COLOURS;
-  coloured.set(name, colour);
-  return colour;
-}
-
-/** Forgets which service has which colour: in another tenant they are others. */
-export const forgetColours = (): void => coloured.clear();

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from duoscope.api.routing import LISTS, READS, Routes
-from duoscope.api.searching import Reader, TraceSearch
+from duoscope.api.searching import Reader, TraceComparison, TraceSearch
 from duoscope.telemetry import traces
 from duoscope.telemetry.times import time_range
 
@@ -16,9 +16,28 @@ TraceId = Annotated[str, PathParameter(description="32 hexadecimal digits.")]
 
 @ROUTES.post("/api/v1/traces/search", "Search traces", "trace:read", problems=LISTS, status_code=200)
 async def search(data: JSONBody[TraceSearch], reader: Reader) -> traces.TracePage:
-    """Search traces with a matching span in the time range, ordered by the newest such span, newest first."""
+    """Search traces with a matching span in the time range, ordered by the newest such span, newest first.
+
+    `child`, `descendant` and `without…` ask for other spans, `trace` for sums. Then a page may be shorter than `limit`
+    before the last one: it ends when 20,000 traces were looked at.
+    """
     times = time_range(data.start, data.end)
-    return await traces.search(reader, times, data.query, limit=data.limit, cursor=data.cursor)
+    return await traces.search(reader, times, data.query, data.wanted, limit=data.limit, cursor=data.cursor)
+
+
+@ROUTES.post("/api/v1/traces/compare", "Compare two sets of spans", "trace:read", problems=LISTS, status_code=200)
+async def compare(data: JSONBody[TraceComparison], reader: Reader) -> traces.Comparison:
+    """Find which values of which fields are more frequent in some spans than in others: the slow, the failed, those in
+    a box of the heatmap against the rest. Of a large set an even sample of about 20,000 spans is compared.
+    """
+    return await traces.compare(
+        reader,
+        time_range(data.start, data.end),
+        data.query,
+        data.selection.selection,
+        data.against,
+        limit=data.limit,
+    )
 
 
 @ROUTES.get("/api/v1/traces/{trace_id:str}", "Read a trace", "trace:read", problems=READS)

@@ -1,0 +1,147 @@
+"""A browser before a running duoscope: Debian's Chromium, driven by Playwright."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from support.up import Up
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WAIT_MS = 60_000
+"""For what must happen: the machine may be busy."""
+_REFUSED = re.compile("Failed to load resource: the server responded with a status of")
+
+
+def chromium() -> str | None:
+    """The program, if it is there."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def launched() -> Generator[Browser]:
+    """A browser."""
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visitor:
+    """Somebody before a window of their own, with cookies of their own.
+
+    Attributes:
+        page: the first tab.
+        complaints: what the browser's console said: errors, and violations of the content security policy.
+        refusals: answers of the API that the console also shows, but which a test has asked for.
+    """
+
+    def __init__(self, browser: Browser, up: Up, *, width: int = 1440, height: int = 900, theme: Any = "light") -> None:
+        self.up = up
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.context.set_default_timeout(WAIT_MS)
+        self.complaints: list[str] = []
+        self.refusals: list[str] = []
+        self.page = self.tab()
+
+    def tab(self) -> Page:
+        """Another tab."""
+        page = self.context.new_page()
+
+        def heard(message: Any) -> None:
+            if message.type == "error":
+                (self.refusals if _REFUSED.match(message.text) else self.complaints).append(message.text)
+
+        page.on("console", heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        return page
+
+    def log_in(self, page: Page | None = None) -> None:
+        """Log in as the admin of the first start, who keeps the made password for now."""
+        page = page or self.page
+        page.goto(self.up.api_url)
+        page.get_by_label("Email").fill(self.up.known["admin_email"])
+        page.get_by_label("Password").fill(self.up.known["admin_password"])
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Not now").click()
+        page.wait_for_url("**/services*")
+
+    def open(self, path: str) -> None:
+        """Go to a page of the tenant."""
+        self.page.goto(f"{self.up.api_url}/t/{self.up.known['tenant_id']}/{path}")
+
+
+def send_shop(up: Up, *, records: int = 60) -> str:
+    """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
+    now = time.time_ns()
+    trace_id = f"{now:032x}"
+
+    def resource(service: str) -> dict[str, Any]:
+        return {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+
+    def span(number: int, parent: int | None, name: str, took_ms: int, **more: Any) -> dict[str, Any]:
+        start = now - 2 * 10**9 + number * 10**7
+        return {
+            "traceId": trace_id,
+            "spanId": f"{number:016x}",
+            **({"parentSpanId": f"{parent:016x}"} if parent else {}),
+            "name": name,
+            "kind": 2,
+            "startTimeUnixNano": str(start),
+            "endTimeUnixNano": str(start + took_ms * 10**6),
+            **more,
+        }
+
+    failed = {"status": {"code": 2, "message": "card declined"}}
+    spans = [
+        ("shop-frontend", span(1, None, "POST /checkout", 300)),
+        ("shop-checkout", span(2, 1, "place order", 250)),
+        ("shop-payment", span(3, 2, "charge card", 120, **failed)),
+        ("shop-checkout", span(4, 2, "SELECT orders", 12)),
+    ]
+    logs = [
+        {
+            "timeUnixNano": str(now - 10**9 - number * 10**6),
+            "severityNumber": 17 if number % 10 == 0 else 9,
+            "severityText": "ERROR" if number % 10 == 0 else "INFO",
+            "body": {
+                "stringValue": f"card of order {number} declined" if number % 10 == 0 else f"order {number} placed"
+            },
+            "attributes": [{"key": "order.id", "value": {"intValue": number}}],
+            "traceId": trace_id,
+            "spanId": f"{3:016x}",
+        }
+        for number in range(records)
+    ]
+    bodies = {
+        "traces": {
+            "resourceSpans": [{"resource": resource(name), "scopeSpans": [{"spans": [one]}]} for name, one in spans]
+        },
+        "logs": {"resourceLogs": [{"resource": resource("shop-payment"), "scopeLogs": [{"logRecords": logs}]}]},
+    }
+    for signal, body in bodies.items():
+        answer = httpx.post(
+            f"{up.otlp_url}/v1/{signal}",
+            content=json.dumps(body),
+            headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+    return trace_id

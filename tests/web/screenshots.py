@@ -1,0 +1,105 @@
+"""Takes pictures of the pages of the UI, light and dark, in several sizes, and a sheet of all: `make screenshots`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from support.up import Up
+from web.browser import Visitor, chromium, launched
+
+SIZES = ((1440, 900), (1024, 768))
+NARROW = (390, 844)
+THEMES = ("light", "dark")
+
+
+def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
+    """Path, a locator of what must be there, and whether the page is promised on a telephone, by name."""
+    return {
+        "services": ("services", "text=frontend", False),
+        "logs": ("logs?q=severity>=info", "[role=row]", False),
+        "logs-nothing": ("logs?q=nothingatall", "text=No records match", False),
+        "logs-mistake": ("logs?q=severity>=errr", "mark", False),
+        "traces": ("traces", "[role=row]", False),
+        "traces-failed": ("traces?q=status:error", "[role=row]", False),
+        "trace": (f"traces/{trace_id}", "[role=row]", True),
+        "trace-missing": (f"traces/{'0' * 31}1", "text=There is no such trace", False),
+        "start": ("start", "text=Make a key", False),
+    }
+
+
+def _take(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
+    for width, height in (*SIZES, NARROW):
+        visitor = Visitor(browser, up, width=width, height=height)
+        page = visitor.page
+
+        def picture(name: str, size: tuple[int, int] = (width, height), visitor: Visitor = visitor) -> None:
+            for theme in THEMES:
+                visitor.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                visitor.page.screenshot(path=out / f"{name}-{size[0]}-{theme}.png")
+
+        page.goto(up.api_url)
+        page.get_by_label("Email").wait_for()
+        picture("login")
+        visitor.log_in()
+        for name, (path, shown, narrow) in _pages(trace_id).items():
+            if (width, height) == NARROW and not narrow:
+                continue
+            visitor.open(path)
+            page.locator(shown).first.wait_for()
+            page.wait_for_load_state("networkidle")
+            picture(name)
+            if name == "trace":
+                page.keyboard.press("e")
+                page.get_by_role("complementary").get_by_text("Resource").wait_for()
+                picture("trace-error")
+            if name == "logs":
+                page.keyboard.press("j")
+                page.keyboard.press("Enter")
+                page.get_by_role("complementary").wait_for()
+                picture("log")
+                page.keyboard.press("Escape")
+                page.keyboard.press("t")
+                page.get_by_role("dialog").wait_for()
+                picture("time")
+        visitor.context.close()
+
+
+def _sheet(browser: Browser, out: Path) -> None:
+    """One picture of all pictures."""
+    pictures = sorted(path.name for path in out.glob("*.png") if path.name != "sheet.png")
+    shown = "".join(f'<figure><img src="{name}"><figcaption>{name}</figcaption></figure>' for name in pictures)
+    style = "body{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;font:12px sans-serif}img{width:100%}"
+    (out / "sheet.html").write_text(f"<!doctype html><style>{style}figure{{margin:0}}</style>{shown}")
+    page = browser.new_page(viewport={"width": 1800, "height": 1000})
+    page.goto((out / "sheet.html").as_uri())
+    page.screenshot(path=out / "sheet.png", full_page=True)
+    page.close()
+
+
+def main() -> int:
+    """Take all pictures, of a duoscope with the demo's telemetry."""
+    if chromium() is None:
+        print("There is no Chromium: apt-get install chromium", file=sys.stderr)
+        return 1
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="duoscope-screenshots-"))
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as data:
+        up = Up(Path(data) / "data")
+        up.start()
+        try:
+            up.run("demo")
+            with up.api() as client, launched() as browser:
+                found = client.post("/traces/search", json={"query": "status:error", "limit": 50}).json()["items"]
+                trace_id = max(found, key=lambda trace: trace["span_count"])["trace_id"]
+                _take(browser, up, trace_id, out)
+                _sheet(browser, out)
+        finally:
+            up.kill()
+    print(f"The pictures are in {out}; {out / 'sheet.png'} shows all of them.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

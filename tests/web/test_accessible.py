@@ -1,0 +1,46 @@
+"""Every page under axe, in both themes: WCAG 2.0 to 2.2, A and AA."""
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+expect = playwright.expect
+
+_OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+
+def violations(page) -> list[str]:
+    found = axe.Axe().run(page, options=_OPTIONS).response["violations"]
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_passes_axe(running, shop, visit, theme):
+    visitor = visit(running, theme=theme)
+    page = visitor.page
+    page.goto(running.api_url)
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    found = {"login": violations(page)}
+    visitor.log_in()
+    pages = {
+        "services": ("services", "shop-payment"),
+        "logs": ("logs?q=service:shop-payment", "declined"),
+        "traces": ("traces?q=service:shop-payment", "POST /checkout"),
+        "trace": (f"traces/{shop}?open=0000000000000003", "card declined"),
+        "start": ("start", "Make a key"),
+        "nothing": ("logs?q=nothingatall", "No records match"),
+    }
+    for name, (path, shown) in pages.items():
+        visitor.open(path)
+        expect(page.get_by_text(shown).first).to_be_visible()
+        found[name] = violations(page)
+        if name == "logs":
+            page.keyboard.press("j")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("complementary")).to_be_visible()
+            found["log"] = violations(page)
+            page.keyboard.press("Escape")
+            page.keyboard.press("t")
+            expect(page.get_by_role("dialog", name="Time range")).to_be_visible()
+            found["time"] = violations(page)
+    assert not {name: wrong for name, wrong in found.items() if wrong}

@@ -1,0 +1,165 @@
+"""What people do in the UI, in a real browser before a whole duoscope."""
+
+import subprocess
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+
+@pytest.fixture(scope="module")
+def fresh(start_up):
+    """A duoscope to which nobody has sent anything."""
+    with start_up() as up:
+        yield up
+
+
+def test_from_the_first_login_to_the_first_span(fresh, visit):
+    visitor = visit(fresh)
+    page = visitor.page
+    visitor.log_in()
+    expect(page.get_by_text("Send your first telemetry")).to_be_visible()
+    expect(page.get_by_text("Waiting…")).to_have_count(3)
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_role("button", name="Copy key")).to_be_visible()
+    command = page.get_by_role("tabpanel").locator("pre").inner_text()
+    assert "<API key>" not in command
+    done = subprocess.run(["bash", "-c", f"{command} -sSf"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expect(page.get_by_text("✓ received from hello")).to_be_visible()
+    page.get_by_role("link", name="Show traces").click()
+    page.get_by_role("row").get_by_text("GET /hello").click()
+    page.get_by_role("row").get_by_text("GET /hello").click()
+    panel = page.get_by_role("complementary", name="Span")
+    expect(panel.get_by_text("http.response.status_code")).to_be_visible()
+
+
+def test_a_wrong_password_says_so_and_the_right_one_can_be_replaced(fresh, visit):
+    up, visitor = fresh, visit(fresh)
+    page = visitor.page
+    page.goto(f"{up.api_url}/t/{up.known['tenant_id']}/logs?q=hello")
+    page.get_by_label("Email").fill(up.known["admin_email"])
+    page.get_by_label("Password").fill("not it")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("The address or the password is wrong.")
+    assert len(visitor.refusals) == 1
+    visitor.refusals.clear()
+    page.get_by_label("Password").fill(up.known["admin_password"])
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_label("New password").fill("a password of my very own")
+    page.get_by_role("button", name="Set password").click()
+    # The link that was opened is where one is after all this.
+    expect(page.get_by_label("Query")).to_have_value("hello")
+    page.reload()
+    expect(page.get_by_label("Query")).to_have_value("hello")
+    assert page.evaluate("JSON.stringify([localStorage, sessionStorage])").find("ey") == -1
+
+
+def test_tabs_go_on_and_end_together(running, shop, visit):
+    visitor = visit(running)
+    visitor.log_in()
+    second = visitor.tab()
+    second.goto(f"{running.api_url}/t/{running.known['tenant_id']}/traces")
+    expect(second.get_by_role("heading", name="Traces")).to_be_visible()
+    visitor.page.get_by_role("button", name=running.known["admin_email"]).click()
+    visitor.page.get_by_role("menuitem", name="Log out").click()
+    for page in (visitor.page, second):
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    second.reload()
+    expect(second.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_a_search_of_logs_with_a_mistake_and_what_clicks_add_to_it(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs")
+    query = page.get_by_label("Query")
+    expect(query).to_be_visible()
+    page.keyboard.press("/")
+    expect(query).to_be_focused()
+    query.fill("service:shop-payment severity>=errr")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("character 30")
+    expect(page.locator("mark")).to_have_text("errr")
+    visitor.refusals.clear()
+    query.fill("service:shop-payment severity>=error")
+    page.keyboard.press("Enter")
+    records = page.get_by_role("grid", name="Log records")
+    expect(records).to_have_attribute("aria-rowcount", "6")
+    expect(page.get_by_text("6 records", exact=True).first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("complementary", name="Log record")
+    expect(panel).to_contain_text("card of order 0 declined")
+    page.keyboard.press("j")
+    expect(panel).to_contain_text("card of order 10 declined")
+    field = panel.locator("div", has=page.locator("dt", has_text="order.id")).last
+    field.hover()
+    field.get_by_role("button", name="Not").click()
+    expect(query).to_have_value("service:shop-payment severity>=error -order.id:10")
+    expect(records).to_have_attribute("aria-rowcount", "5")
+    page.go_back()
+    expect(query).to_have_value("service:shop-payment severity>=error")
+    expect(records).to_have_attribute("aria-rowcount", "6")
+
+
+def test_a_trace_by_keys_from_the_list_to_its_error_and_its_logs(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("traces?q=service:shop-payment")
+    expect(page.get_by_role("grid", name="Traces")).to_have_attribute("aria-rowcount", "1")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/traces/{shop}*")
+    spans = page.get_by_role("treegrid", name="Spans")
+    expect(spans).to_have_attribute("aria-rowcount", "4")
+    page.keyboard.press("e")
+    panel = page.get_by_role("complementary", name="Span")
+    expect(panel).to_contain_text("card declined")
+    assert "open=0000000000000003" in page.url
+    panel.get_by_role("tab", name="Its logs").click()
+    expect(panel.get_by_text("card of order 0 declined")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(spans).to_have_attribute("aria-rowcount", "2")
+    page.keyboard.press("ArrowRight")
+    expect(spans).to_have_attribute("aria-rowcount", "4")
+    page.reload()
+    expect(panel).to_contain_text("place order")
+
+
+def test_a_session_that_ended_asks_over_the_page_and_keeps_what_was_typed(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=declined")
+    expect(page.get_by_role("row").first).to_be_visible()
+    page.get_by_label("Query").fill("declined -order")
+    with running.api() as client:
+        assert client.delete("/sessions", params={"keep_current": True}).status_code == 204
+    page.get_by_role("button", name="Refresh").click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    expect(dialog).to_be_visible()
+    assert visitor.refusals
+    visitor.refusals.clear()
+    dialog.get_by_label("Password").fill(running.known["admin_password"])
+    dialog.get_by_role("button", name="Log in").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("row").first).to_be_visible()
+    expect(page.get_by_label("Query")).to_have_value("declined -order")
+
+
+def test_a_link_into_a_tenant_without_a_role_says_so(running, shop, visit):
+    visitor = visit(running)
+    visitor.log_in()
+    other = "01a22a64-99f6-76fe-b3a3-000000000000"
+    visitor.page.goto(f"{running.api_url}/t/{other}/logs")
+    expect(visitor.page.get_by_role("heading", name="You have no role in this tenant")).to_be_visible()
+    assert visitor.refusals
+    visitor.refusals.clear()
+    visitor.page.get_by_role("link", name="Go to your own").click()
+    expect(visitor.page.get_by_role("heading", name="Services")).to_be_visible()
