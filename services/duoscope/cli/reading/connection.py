@@ -28,7 +28,7 @@ _SOON_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Where `duoscope login` logged in: with an API key, or as a person, whose tokens change."""
+    """An address with an API key, or with the tokens of a person, which change."""
 
     url: str
     api_key: str = field(default="", repr=False)
@@ -44,7 +44,7 @@ def login_file() -> Path:
 
 
 def saved_login() -> Login | None:
-    """What `duoscope login` kept; None without a login.
+    """The login that `duoscope login` kept; None without one.
 
     Raises:
         DuoscopeError: INVALID for a file that cannot be read.
@@ -91,7 +91,7 @@ def address(url: str) -> str:
 
 
 class Connection:
-    """Sends requests with the credential that a command was given, or that is kept."""
+    """Sends requests with the credential of a command or of the kept login."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
