@@ -12,6 +12,8 @@
 void duoscope_close(decoder *d);
 decoder *duoscope_open(int signal);
 void duoscope_clear(decoder *d);
+void duoscope_count_values(decoder *d);
+void duoscope_flush_values(decoder *d);
 void duoscope_seed(uint64_t secret);
 int duoscope_add(decoder *d, const uint8_t *request, size_t size, const owner *o, const limits *l, series *s,
                  const uint32_t *refuse, size_t refuse_count, outcome *result);
@@ -114,7 +116,10 @@ int main(int count, char **arguments) {
   const limits small = {.earliest = 1, .latest = UINT64_MAX / 2, .now = 2, .series_max = 50, .attributes_max = 6,
                         .attribute_bytes_max = 120, .body_bytes_max = 150, .depth_max = 32, .items_max = 200};
   decoder *decoders[KINDS];
-  for (int k = 0; k < KINDS; k++) decoders[k] = duoscope_open(k);
+  for (int k = 0; k < KINDS; k++) {
+    decoders[k] = duoscope_open(k);
+    duoscope_count_values(decoders[k]);
+  }
   series *active = series_open();
   uint64_t rounds = 0, taken = 0;
   while (rounds % 256 || time(NULL) < end) {
@@ -138,6 +143,7 @@ int main(int count, char **arguments) {
     if (status < -3 || status > 0 || (status == 0 && result.stored + refused > result.items)) abort();
     if (rounds % 64 == 63)
       for (int each = 0; each < KINDS; each++) {
+        if (next() % 4) duoscope_flush_values(decoders[each]);
         for (size_t t = 0; t < duoscope_tables(decoders[each]); t++) {
           size_t size = duoscope_native(decoders[each], t, NULL);
           uint8_t *native = malloc(size);

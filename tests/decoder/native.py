@@ -64,7 +64,7 @@ class Native:
         if kind == "UUID":
             return [self._take(16) for _ in range(rows)]
         codes = {"UInt8": "B", "Bool": "B", "Enum8": "b", "UInt16": "H", "UInt32": "I", "UInt64": "Q", "Int32": "i"}
-        codes |= {"Int16": "h", "DateTime64": "q", "Float64": "d", "Int64": "q", "Date": "H"}
+        codes |= {"Int16": "h", "DateTime64": "q", "Float64": "d", "Int64": "q", "Date": "H", "DateTime": "I"}
         return self._numbers(codes[kind.partition("(")[0]], rows)
 
     def _objects(self, rows):

@@ -452,5 +452,7 @@ def expected_of(kind, message):
 def decode(kind, raw, *more, bounds=BOUNDS):
     """Outcomes of requests and the rows they make together."""
     decoder = Decoder(kind)
+    decoder.count_values()
     outcomes = [decoder.add(each, SCOPE, RETENTION_DAYS, now_ns=NOW_NS, bounds=bounds) for each in (raw, *more)]
+    decoder.flush_values()
     return outcomes, {block.table: Native(block.native).rows() for block in decoder.blocks()}

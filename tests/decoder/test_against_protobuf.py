@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from field_counts import counted, counts_due
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,8 @@ def check(oracle, twins):
         due = oracle.expected_of(kind, message)
         assert due.agrees_with(outcome), (outcome, due.items, due.faults)
         rows.pop("metric_catalogue", None)
+        counts = counted(rows.pop("field_values", []))
+        assert counts == counts_due(rows.get("traces_v3", []) + rows.get("logs_v3", []))
         series = rows.pop("metric_series", [])
         assert sorted(map(repr, map(series_key, series))) == sorted(map(repr, series_of(rows)))
         catalogue = rows.pop("telemetry_catalogue", [])
@@ -138,6 +141,8 @@ def test_what_is_taken_back_leaves_nothing_behind(oracle, make, kind, seeds):
     broken = second + b"\x0a\x7f"
     decoder = oracle.Decoder(kind)
     clean = oracle.Decoder(kind)
+    for each in (decoder, clean):
+        each.count_values()
     for each in (first, broken, third):
         for target in (decoder, clean):
             if each is broken:
@@ -146,4 +151,6 @@ def test_what_is_taken_back_leaves_nothing_behind(oracle, make, kind, seeds):
                         target.add(each, oracle.SCOPE, 7, now_ns=oracle.NOW_NS)
             else:
                 target.add(each, oracle.SCOPE, 7, now_ns=oracle.NOW_NS)
+    for each in (decoder, clean):
+        each.flush_values()
     assert decoder.blocks() == clean.blocks()

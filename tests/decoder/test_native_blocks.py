@@ -19,11 +19,13 @@ SCOPE = Scope(new_id(), new_id(), new_id())
 def decoded(kind, requests):
     """Blocks by table, and each request's rows by table."""
     decoder, rows, shares = Decoder(kind), {}, []
+    decoder.count_values()
     rows = decoder.rows()
     for request in requests:
         decoder.add(request.SerializeToString(), SCOPE, 30, now_ns=now_unix_nano())
         before, rows = rows, decoder.rows()
         shares.append({table: (before[table], rows[table]) for table in rows})
+    decoder.flush_values()
     return {block.table: block.native for block in decoder.blocks()}, shares
 
 

@@ -104,6 +104,7 @@ def inhabit(api, admin, deliver, otlp):
             scope,
             otlp.logs("checkout", {"time_unix_nano": _START_NS, "body": "refused", "trace_id": trace_id}),
             otlp.spans("checkout", span),
+            with_values=True,
         )
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {

@@ -204,6 +204,15 @@ ROUTES = {
     ("GET", "/api/v1/attributes"): [
         f"/api/v1/attributes?signal={signal}&{_IN_URL}" for signal in ("traces", "logs", "metrics")
     ],
+    ("GET", "/api/v1/fields"): [
+        f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}" for signal in ("traces", "logs") for limit in (2, 200)
+    ],
+    ("GET", "/api/v1/fields/{name}/values"): [
+        f"/api/v1/fields/{name}/values?signal={signal}&query={query}&{_IN_URL}"
+        for query in ("", "service:*")
+        for signal, names in (("traces", ("service", "name", "kind")), ("logs", ("scope", "resource.service.name")))
+        for name in names
+    ],
     ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],
     ("GET", "/api/v1/metrics/exemplars"): [f"/api/v1/metrics/exemplars?metric=took&{_IN_URL}"],
     ("GET", "/api/v1/metrics"): ["/api/v1/metrics", "/api/v1/metrics?prefix=de&service=checkout&limit=1"],
@@ -331,12 +340,12 @@ async def test_every_route_but_the_open_ones_wants_a_token(api):
 
 async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deliver, otlp, mine, theirs):
     headers = await api.headers(mine)
-    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
+    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1), with_values=True)
     alone = [(await _call(api, headers, *probe)).content for probe in PROBES]
     empty = [(await _call(api, (await api.headers(theirs)), *probe)).content for probe in PROBES]
-    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
+    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7), with_values=True)
     # And one more under an id of mine, and some in a time of its own.
-    await deliver(theirs, *_telemetry(otlp, _OWN_TRACE, 8))
+    await deliver(theirs, *_telemetry(otlp, _OWN_TRACE, 8), with_values=True)
     for (route, probe), expected, without_anything in zip(PROBES, alone, empty, strict=True):
         response = await _call(api, headers, route, probe)
         assert response.status_code == 200
@@ -345,7 +354,7 @@ async def test_answers_are_the_same_bytes_with_and_without_a_neighbour(api, deli
 
 
 async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, otlp, mine, theirs):
-    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7))
+    await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7), with_values=True)
     headers = await api.headers(mine)
     for part in ("", "/summary", f"/spans/{(b'2' * 8).hex()}"):
         route = ("GET", "a trace and its parts")
@@ -372,7 +381,7 @@ async def test_the_context_of_a_record_is_of_its_tenant(api, deliver, otlp, mine
 
 
 async def test_a_neighbours_cursor_shows_nothing_of_theirs(api, deliver, otlp, mine, theirs):
-    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1))
+    await deliver(mine, *_telemetry(otlp, _OWN_TRACE, 1), with_values=True)
     await deliver(theirs, *_telemetry(otlp, _THEIR_TRACE, 7), *_telemetry(otlp, _THEIR_TRACE, 8))
     route = ("POST", "/api/v1/logs/search")
     page = await _call(api, (await api.headers(theirs)), route, _RANGE | {"limit": 1})

@@ -21,6 +21,7 @@ async def filled(telemetry_store, deliver, otlp, new_scope):
         otlp.metrics("s", metric),
         otlp.logs("s", {"time_unix_nano": now, "body": "x", "trace_id": b"t" * 16}),
         otlp.spans("s", {"trace_id": b"t" * 16, "span_id": b"s" * 8, "start_time_unix_nano": now}),
+        with_values=True,
     )
     return scope
 
@@ -42,7 +43,17 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
 @pytest.mark.parametrize(
     "view",
     [
-        *("logs", "logs_v3_by_trace", "traces", "trace_summaries", "figures", "catalogue", "metrics", "series"),
+        *(
+            "logs",
+            "logs_v3_by_trace",
+            "traces",
+            "trace_summaries",
+            "figures",
+            "catalogue",
+            "metrics",
+            "series",
+            "field_counts",
+        ),
         *("spans_v3", "metrics_v3_daily", "counters_hourly", "histograms_hourly", "exponential_histograms_hourly"),
     ],
 )

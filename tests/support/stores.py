@@ -117,17 +117,20 @@ def new_scope() -> Callable[[], Scope]:
 
 @pytest.fixture
 def deliver(telemetry_store: TelemetryStore) -> Callable[..., Awaitable[None]]:
-    """Stores OTLP requests for a tenant, as the receiver does."""
+    """Stores OTLP requests for a tenant, as the receiver does, and `with_values` what it counts of them."""
     kinds = {
         ExportLogsServiceRequest: Kind.LOGS,
         ExportTraceServiceRequest: Kind.TRACES,
         ExportMetricsServiceRequest: Kind.METRICS,
     }
 
-    async def send(scope: Scope, *requests: Message) -> None:
+    async def send(scope: Scope, *requests: Message, with_values: bool = False) -> None:
         for request in requests:
             decoder = Decoder(kinds[type(request)])
+            if with_values:
+                decoder.count_values()
             decoder.add(request.SerializeToString(), scope, 30, now_ns=now_unix_nano())
+            decoder.flush_values()
             for block in decoder.blocks():
                 await telemetry_store.ingest().insert(block.table, block.native, form="Native", token=str(new_id()))
 

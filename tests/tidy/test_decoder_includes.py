@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "json": {"wire", "json", "types.h", "values/numbers.h"},
     "values": {"wire", "columns", "values", *STATE},
     "rows": {"wire", "columns", "values", "rows", *STATE},
+    "counts": {"wire", "columns", "values", "rows", "counts", *STATE},
 }
 """By folder, the folders and files that its own may include."""
 

@@ -42,7 +42,16 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
-from duoscope.api.routes.telemetry import catalogue, log_aggregates, logs, metrics, services, trace_aggregates, traces
+from duoscope.api.routes.telemetry import (
+    catalogue,
+    fields,
+    log_aggregates,
+    logs,
+    metrics,
+    services,
+    trace_aggregates,
+    traces,
+)
 from duoscope.api.ui import routes as ui
 from duoscope.api.ui.files import Files
 from duoscope.identity.authorization.permissions import Principal
@@ -54,7 +63,7 @@ from duoscope.stores.clickhouse import TelemetryReader
 
 _ROUTED: Final = (
     *(health, login, passwords, sessions, devices, mfa, oidc, places),
-    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, receiving, usage),
+    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
 )

@@ -96,6 +96,9 @@ INGEST_NAMES_PERIOD_S: Final = 600.0
 """How often a receiver records in the catalogue that a metric was seen, and that a name exists, of which it has a row a
 day: again only lest rows were lost unnoticed."""
 
+INGEST_VALUES_PERIOD_S: Final = 30.0
+"""How often a receiver stores how many items had which values: an INSERT more for each of traces and logs."""
+
 INGEST_SPOOL_BYTES_MAX: Final = 20 * 1024 * 1024 * 1024
 """Disk space for what is acknowledged while ClickHouse is away; beyond it clients are told to retry."""
 
@@ -259,6 +262,9 @@ DNS_QUERIES_MAX: Final = 16
 LIST_LIMIT_DEFAULT: Final = 50
 LIST_LIMIT_MAX: Final = 200
 """Rows of one page of a metadata list."""
+
+FIELD_VALUES_MAX: Final = 1000
+"""Values of one field that an answer lists."""
 
 QUERY_TEXT_CHARS_MAX: Final = 8192
 """Length of a search text."""

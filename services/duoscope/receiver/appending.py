@@ -126,7 +126,7 @@ class Appender:
         self._waits_for_store = acknowledge == "stored"
         self._claims = claims
         self._readers_wait = readers_wait
-        self._gathering = Gathering()
+        self._gathering = Gathering(counts_values=True)
         self._series = TenantSeries()
         self._queue: FairQueue[Request] = FairQueue()
         self._arrived = asyncio.Event()
@@ -422,7 +422,9 @@ class Appender:
         """Where the file of the segment is, and its rows; without them, they are made again from the file."""
         path = writer.seal()
         try:
-            return path, self._gathering.take(writer.name)
+            # While ClickHouse is away no rows are kept: counts gather until it is back. A stop takes all along.
+            values = False if self._inserter.is_away else True if self._closing else None
+            return path, self._gathering.take(writer.name, values=values)
         except Exception:  # noqa: BLE001 - whatever it was, the file has it all
             _log.exception("the rows of %s are made again", writer.name)
             self._gathering.drop()

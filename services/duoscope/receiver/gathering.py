@@ -32,13 +32,17 @@ class Gathering:
         rows: how many were gathered, of all tables.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_values: bool = False) -> None:
+        """Begin empty. `counts_values`: whether the values of fields are counted, which happens once a request."""
         self._decoders = {kind: Decoder(kind) for kind in Kind}
+        if counts_values:
+            for each in self._decoders.values():
+                each.count_values()
         self._tables = {kind: decoder.rows() for kind, decoder in self._decoders.items()}
         self._parts: list[Part] = []
         self._ledger: list[bytes] = []
         self._oldest_ns = 0
-        self._catalogue_due = self._names_due = 0.0
+        self._catalogue_due = self._names_due = self._values_due = 0.0
         self.rows = 0
 
     def add(self, record: Record, series: ActiveSeries | None = None) -> Record:
@@ -81,8 +85,16 @@ class Gathering:
         self._oldest_ns = min(self._oldest_ns or record.received_ns, record.received_ns)
         return done
 
-    def take(self, token: str) -> Batch:
-        """The batch of what was gathered, under its token; the next one begins empty."""
+    def take(self, token: str, *, values: bool | None = None) -> Batch:
+        """The batch of what was gathered, under its token; the next one begins empty.
+
+        `values`: whether it takes along what was counted of values so far; None: if it is time.
+        """
+        now = time.monotonic()
+        if now >= self._values_due if values is None else values:
+            self._values_due = now + limits.INGEST_VALUES_PERIOD_S
+            for each in self._decoders.values():
+                each.flush_values()
         inserts = [
             Insert(block.table, "Native", block.native, of=_NAMES[kind] if block.table in CATALOGUES else "")
             for kind, decoder in self._decoders.items()

@@ -72,7 +72,7 @@ async def until(is_so):
 
 
 async def test_an_answer_waits_for_the_disk_and_not_for_the_store(  # noqa: PLR0917
-    receiver, principal, logs, counted, held_back, tmp_path
+    receiver, principal, logs, counted, held_back, telemetry_store, tmp_path
 ):
     """And what the machine has on its disk at that moment, another process stores, once."""
     raws = [logs(f"body {n}") for n in range(5)]
@@ -89,6 +89,26 @@ async def test_an_answer_waits_for_the_disk_and_not_for_the_store(  # noqa: PLR0
         for raw in raws:
             assert await ingest.accept(principal, LOGS, raw) == Accepted()
     assert await counted() == due
+    # So are their values: of each of 15 records that it had a service.
+    sql = "SELECT sum(count) AS n FROM @field_counts WHERE name = 'service'"
+    assert await telemetry_store.bind(principal.scope).query(sql, name="test") == [{"n": 15}]
+
+
+async def test_values_are_counted_again_where_a_segment_was_not_stored(  # noqa: PLR0917
+    receiver, principal, logs, held_back, telemetry_store, tmp_path
+):
+    """Of what a process had acknowledged that is no more, and of what it could not store while it lived."""
+    async with receiver() as ingest, held_back(ingest):
+        await ingest.accept(principal, LOGS, logs("body"))
+        shutil.copytree(tmp_path / "one", tmp_path / "cut")
+        for path in (tmp_path / "one").glob("*.growing"):
+            path.unlink()
+        ingest._inserter.set_away(away=True)
+    reader = telemetry_store.bind(principal.scope)
+    sql = "SELECT sum(count) AS n FROM @field_counts WHERE name = 'service'"
+    async with receiver("cut"):
+        await until(lambda: not segments(tmp_path / "cut"))
+    assert await reader.query(sql, name="test") == [{"n": 3}]
 
 
 async def test_only_synced_bytes_are_acknowledged(receiver, principal, logs, counted, held_back, monkeypatch, tmp_path):  # noqa: PLR0917
@@ -339,10 +359,10 @@ async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, princi
             await ingest.accept(principal, kind, message.SerializeToString())
         assert len(segments(tmp_path / "one")) == 1
     assert sorted(tokens) == [
-        "ingest_ledger", "logs_v3", "metric_catalogue", "metric_series", "metrics_v3", "telemetry_catalogue",
-        "traces_v3",
+        "field_values", "ingest_ledger", "logs_v3", "metric_catalogue", "metric_series", "metrics_v3",
+        "telemetry_catalogue", "traces_v3",
     ]  # fmt: skip
-    assert [len(tokens[table]) for table in sorted(tokens)] == [1, 1, 1, 1, 1, 3, 1]
+    assert [len(tokens[table]) for table in sorted(tokens)] == [2, 1, 1, 1, 1, 1, 3, 1]
     assert len(set(tokens["telemetry_catalogue"])) == 3
     reader = telemetry_store.bind(principal.scope)
     for view in ("logs", "traces", "metrics"):

@@ -241,6 +241,8 @@ def _library() -> ctypes.CDLL:
         ("close", None, (pointer,)),
         ("clear", None, (pointer,)),
         ("forget", None, (pointer, ctypes.c_int)),
+        ("count_values", None, (pointer,)),
+        ("flush_values", None, (pointer,)),
         (
             "add",
             ctypes.c_int,
@@ -435,6 +437,14 @@ class Decoder:
     def forget(self, what: Due = Due.ALL) -> None:
         """Make the next rows enter the catalogues again: at intervals, or when earlier rows were lost."""
         self._library.duoscope_forget(self._handle, int(what))
+
+    def count_values(self) -> None:
+        """Count the values of fields from now on; the counts gather until `flush_values`."""
+        self._library.duoscope_count_values(self._handle)
+
+    def flush_values(self) -> None:
+        """Make rows of what was counted since the last time, among those gathered so far."""
+        self._library.duoscope_flush_values(self._handle)
 
     def __del__(self) -> None:
         if self._handle:

@@ -3,6 +3,7 @@
 #define DUOSCOPE_DECODER_H
 
 #include "columns/table.h"
+#include "counts/field_values.h"
 #include "reading.h"
 #include "rows/attribute_cache.h"
 #include "rows/catalogue.h"
@@ -24,6 +25,7 @@ struct decoder {
     uint32_t words[ORIGIN_WORDS], metric_name, unit;
   } seen[TABLES_MAX];
   catalogue catalogue;
+  field_values field_values;
   metric_series metric_series;
   attribute_cache attribute_cache;
   uint64_t batch;   // serial of what is gathered: words of another one are not this one's

@@ -24,6 +24,7 @@ EXPORT void duoscope_close(decoder *d) {
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) free(lists[i]->items);
   attribute_cache_close(&d->attribute_cache);
   catalogue_close(&d->catalogue);
+  field_values_close(&d->field_values);
   metric_series_close(&d->metric_series);
   drop_joined(&d->joined, NULL);
   free(d);
@@ -83,6 +84,7 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   d->refuse_end = refuse + refuse_count;
   for (size_t t = 0; t < d->table_count; t++) table_mark(&d->tables[t]);
   catalogue_mark(&d->catalogue);
+  field_values_mark(&d->field_values);
   metric_series_mark(&d->metric_series);
   int verdict = SIGNALS[d->signal].read(d, (bytes){request, request + size});
   drop_joined(&d->joined, NULL);
@@ -90,7 +92,10 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++) buffer_trim(scratch[i]);
   d->out_of_memory |= d->joined.out_of_memory;
   for (size_t t = 0; t < d->table_count; t++) d->out_of_memory |= d->tables[t].out_of_memory;
-  if (verdict == OK && !d->out_of_memory) return 0;
+  if (verdict == OK && !d->out_of_memory) {
+    field_values_request(d);
+    return 0;
+  }
   if (d->signal == METRICS) metrics_revert(d);
   catalogue_revert(&d->catalogue);
   metric_series_revert(&d->metric_series);
@@ -98,6 +103,10 @@ EXPORT int duoscope_add(decoder *d, const uint8_t *request, size_t size, const o
   for (size_t t = 0; t < d->table_count; t++) table_revert(&d->tables[t]);
   return d->out_of_memory ? -2 : d->too_many_items ? -3 : -1;
 }
+
+// Count the values of fields from now on; `duoscope_flush_values` makes rows of what was counted.
+EXPORT void duoscope_count_values(decoder *d) { d->field_values.is_counting = d->field_values.of != NULL; }
+EXPORT void duoscope_flush_values(decoder *d) { field_values_flush(d); }
 
 // The points of the last request that the limit of active series refused; `count` of them.
 EXPORT const uint32_t *duoscope_refused(const decoder *d, size_t *count) {

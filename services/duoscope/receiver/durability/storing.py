@@ -65,6 +65,7 @@ class Sealed:
         path: its file.
         batch: its rows, while they are in memory.
         must_ask: whether the ledger may have some of its requests, of another receiver or an earlier process.
+        is_counted: whether the values of its items were counted, when its requests came.
         elsewhere: keys of requests that another receiver or an earlier process has.
         claimed: outcomes of its requests by their keys, which other receivers hear of when it waits on the disk.
         stored: what was stored of it; only its file is still there.
@@ -79,6 +80,7 @@ class Sealed:
     path: Path
     batch: Batch | None = None
     must_ask: bool = False
+    is_counted: bool = True
     elsewhere: Collection[str] = ()
     end: int | None = None
     claimed: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
@@ -145,7 +147,7 @@ class Storing:
         files = await asyncio.to_thread(self._log.files)
         now = now_unix_nano()
         for path in files:
-            self._waiting[path] = sealed = Sealed(path, must_ask=True)
+            self._waiting[path] = sealed = Sealed(path, must_ask=True, is_counted=False)
             # The name begins with the time. Only the last segment can have requests that were not acknowledged, which
             # their senders repeat whenever they find a receiver.
             if path == files[-1] or created_ns(path) > now - 2 * _SAME_REQUEST_NS:
@@ -368,7 +370,7 @@ class Storing:
             batch = replace(found, inserts=(*found.inserts[:-1], *of_requests(found.inserts[-1].block)))
         else:
             records = [record for record in found if record.key not in sealed.elsewhere]
-            batch = await asyncio.to_thread(_gather, sealed.path.stem, records)
+            batch = await asyncio.to_thread(_gather, sealed, records)
         if not sealed.must_ask or not batch.parts:
             return batch
         requests = [(part.workspace_id, part.tenant_id, part.digest) for part in batch.parts]
@@ -384,7 +386,7 @@ class Storing:
         if isinstance(found, Batch):
             raise RejectedByStoreError(None, f"other batches have {len(gone)} of its {len(batch.parts)} requests")
         records = [record for record in found if record.key not in sealed.elsewhere]
-        return await asyncio.to_thread(_gather, sealed.path.stem, records)
+        return await asyncio.to_thread(_gather, sealed, records)
 
     async def _split(self, sealed: Sealed, error: RejectedByStoreError) -> bool:
         """Set the requests of the signal aside for which a table refuses all, if there are others in the segment."""
@@ -441,8 +443,8 @@ class Storing:
         return [*self._waiting.values(), *self._running.values()]
 
 
-def _gather(token: str, records: list[Record]) -> Batch:
-    rows = Gathering()
+def _gather(sealed: Sealed, records: list[Record]) -> Batch:
+    rows = Gathering(counts_values=not sealed.is_counted)
     for record in records:
         rows.add(record)
-    return rows.take(token)
+    return rows.take(sealed.path.stem)

@@ -30,6 +30,7 @@ VIEWS: Final = frozenset(
         "exponential_histograms_hourly",
         "figures",
         "catalogue",
+        "field_counts",
         "alert_events",
         "audit_events",
         "uptime_results",
@@ -52,6 +53,7 @@ INGESTED: Final = frozenset(
         "metric_catalogue",
         "metric_series",
         "telemetry_catalogue",
+        "field_values",
         "ingest_ledger",
         "ingest_rejections",
     }
@@ -64,8 +66,8 @@ LEDGER: Final = "ingest_ledger"
 REJECTIONS: Final = "ingest_rejections"
 """What was rejected of requests, and requests that were refused whole, counted per minute."""
 
-CATALOGUES: Final = frozenset({"metric_catalogue", "metric_series", "telemetry_catalogue"})
-"""Those of them whose rows belong to many requests at once, and repeat often."""
+CATALOGUES: Final = frozenset({"metric_catalogue", "metric_series", "telemetry_catalogue", "field_values"})
+"""Those of them whose rows belong to many requests at once."""
 
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
 """Those of them whose rows accompany items, which are stored even without them."""

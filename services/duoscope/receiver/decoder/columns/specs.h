@@ -36,6 +36,7 @@ typedef struct {
 #define AS_F64 "Float64", FIXED, 8, 0
 #define AS_OPTIONAL_F64 "Nullable(Float64)", FIXED, 8, 1
 #define AS_DATE "Date", FIXED, 2, 0
+#define AS_DATE_TIME "DateTime('UTC')", FIXED, 4, 0
 #define AS_TIME TIME_TYPE, FIXED, 8, 0
 #define AS_BYTES(size) "FixedString(" #size ")", FIXED, size, 0
 #define AS_ENUM(names) "Enum8(" names ")", FIXED, 1, 0

@@ -102,9 +102,20 @@ static int read_record(decoder *d, bytes message) {
   return OK;
 }
 
+#define FOUR(name) name, name, name, name
+static const char *const SEVERITIES[] = {NULL, FOUR("trace"), FOUR("debug"), FOUR("info"), FOUR("warn"), FOUR("error"), FOUR("fatal")};
+static const counted_field COUNTED[] = {
+    {"service", C_SERVICE, NULL, 0},
+    {"scope", C_SCOPE_NAME, NULL, 0},
+    {"severity", SEVERITY_NUMBER, SEVERITIES, sizeof SEVERITIES / sizeof *SEVERITIES},
+    {"severity_text", SEVERITY_TEXT, NULL, 0},
+    {"event", EVENT_NAME, NULL, 0},
+};
+
 bool logs_open(decoder *d) {
+  static const counted_columns counted = {TIMESTAMP, TYPED_ATTRIBUTES, COUNTED, sizeof COUNTED / sizeof *COUNTED};
   d->table_count = 1;
-  return table_open(&d->tables[0], "logs_v3", RECORDS, COLUMNS);
+  return table_open(&d->tables[0], "logs_v3", RECORDS, COLUMNS) && field_values_open(d, &counted);
 }
 
 int logs_read(decoder *d, bytes request) { return read_request(d, request, read_record, count_one, MESSAGE_LOG_RECORD); }

@@ -194,6 +194,7 @@ static int read_scopes(decoder *d, bytes resource_x, item_reader read, item_coun
   const ranges of_resource = d->pairs;
   d->pairs = d->resource_pairs;
   d->resource_pairs = of_resource;
+  field_values_resource(d);
   const chunk *until = d->joined.last;
   field f;
   for (bytes m = resource_x; next_field(&m, &f) > 0;) {

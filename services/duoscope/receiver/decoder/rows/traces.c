@@ -244,9 +244,17 @@ static int read_span(decoder *d, bytes message) {
   return OK;
 }
 
+static const char *const KINDS[] = {"unspecified", "internal", "server", "client", "producer", "consumer"};
+static const char *const STATUSES[] = {"unset", "ok", "error"};
+static const counted_field COUNTED[] = {
+    {"service", C_SERVICE, NULL, 0},   {"scope", C_SCOPE_NAME, NULL, 0},          {"name", SPAN_NAME, NULL, 0},
+    {"kind", SPAN_KIND, KINDS, 6},     {"status", STATUS_CODE, STATUSES, 3},      {"status_message", STATUS_MESSAGE, NULL, 0},
+};
+
 bool traces_open(decoder *d) {
+  static const counted_columns counted = {TIMESTAMP, TYPED_ATTRIBUTES, COUNTED, sizeof COUNTED / sizeof *COUNTED};
   d->table_count = 1;
-  return table_open(&d->tables[0], "traces_v3", SPANS, COLUMNS);
+  return table_open(&d->tables[0], "traces_v3", SPANS, COLUMNS) && field_values_open(d, &counted);
 }
 
 int traces_read(decoder *d, bytes request) { return read_request(d, request, read_span, count_one, MESSAGE_SPAN); }

@@ -1,0 +1,3 @@
+DROP VIEW IF EXISTS field_counts;
+
+DROP TABLE IF EXISTS field_values;
