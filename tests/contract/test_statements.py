@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import log_context, log_patterns, logs, traces
+from duoscope.telemetry import calls, log_context, log_patterns, logs, services, trace_logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -20,6 +20,7 @@ from duoscope.telemetry.language import Signal
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 _SNAPSHOTS = Path(__file__).parent / "search"
+_TIMES = re.compile(r"\b1\d{18}\b|(?<=_day': )\d+")
 TIMES = TimeRange(1_700_000_000 * SECOND_NS, 1_700_003_600 * SECOND_NS)
 _RED = (Measure(), Measure(query="status:error"), Measure("p50", "duration"), Measure("p99", "duration"))
 _OF_LOGS = (Measure("distinct", "user.id"), Measure("avg", "body.size"), Measure("p100", "took", "severity:error"))
@@ -58,7 +59,10 @@ async def test_statements_around_a_record_are_as_committed(stored, otlp, stateme
     record = (await logs.search(reader, TimeRange(now, now + 1))).items[0]
     statements.clear()
     await log_context.context(reader, record.id, before=1, after=1)
-    _compare("statements_around", [re.sub(r"\d{16,}", "…", text) for text in statements[:3]])
+    around = [re.sub(r"\d{16,}", "…", text) for text in statements[:3]]
+    statements.clear()
+    await trace_logs.of_trace(reader, "01" * 16)
+    _compare("statements_around", [*around, statements[0]])
 
 
 async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_store, new_scope, statements):
@@ -79,7 +83,10 @@ async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_st
     earlier = TimeRange(start, start + 1)
     await traces.compare(reader, times, "service:shop", traces.Selection("name:a", earlier, 1, 2), "name:b")
     await traces.compare(reader, times, "service:shop", traces.Selection("trace_id:" + trace_id))
-    _compare("statements_of_traces", [re.sub(r"\d{19,}", "…", text) for text in statements])
+    await services.service_map(reader, times)
+    mapped = calls.statement(frozenset({"peer.service", "messaging.system"}), linked=True, repeated=True)
+    statements.append(f"> calls\n{mapped.sql}\n{mapped.parameters}\n")
+    _compare("statements_of_traces", [_TIMES.sub("…", text) for text in statements])
 
 
 def _compare(name, statements):

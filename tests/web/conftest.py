@@ -38,7 +38,7 @@ def visit(browser) -> Generator[Callable[..., Any]]:
         assert visitor.refusals == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(running) -> str:
     """The id of a trace of a shop, which is stored, with its records."""
     from web.browser import send_shop

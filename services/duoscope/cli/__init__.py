@@ -23,6 +23,7 @@ from duoscope.cli import (
     migrate,
     output,
     people,
+    reading,
     secrets,
     serve,
     signing_in,
@@ -45,6 +46,10 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         command_groups={
             "duoscope": [
                 {"name": "Run", "commands": ["up", "receiver", "api", "worker", "health"]},
+                {
+                    "name": "Read",
+                    "commands": ["login", "logout", "logs", "tail", "traces", "trace", "metrics", "services"],
+                },
                 {"name": "Look after", "commands": ["migrate", "admin"]},
                 {"name": "Try", "commands": ["demo", "bench"]},
             ]
@@ -57,12 +62,15 @@ def cli() -> None:
     Start with [bold]duoscope up[/]: it needs nothing else. Options that are settings, such as --data-dir and the ports,
     can also be given as the environment variables that their help names. Addresses of store servers and secrets are
     environment variables only (see docs/operations.md).
+
+    For completion with the tab key, put this into the shell's start file (bash; zsh and fish alike):
+    [bold]eval "$(_DUOSCOPE_COMPLETE=bash_source duoscope)"[/]
     """
 
 
 for _command in (
     *(serve.up, serve.receiver, serve.api, serve.worker, health.health),
-    *(migrate.migrate, admin.admin, demo.demo, bench.bench),
+    *(migrate.migrate, admin.admin, demo.demo, bench.bench, *reading.COMMANDS),
 ):
     cli.add_command(_command)
 for _command in (

@@ -2,10 +2,8 @@
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import importlib.util
-import json
 import logging
 import random
-import shlex
 import sys
 import time
 from datetime import datetime
@@ -16,6 +14,7 @@ import rich_click as click
 
 from duoscope.cli import credentials
 from duoscope.cli.options import settings_options
+from duoscope.cli.welcome import command
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.settings import Settings
@@ -130,7 +129,7 @@ def demo(  # noqa: PLR0917 - each is an option
         raise DuoscopeError(
             ErrorKind.UNAVAILABLE, "demo-not-accepted", f"Not accepted: {lost or 'what was left at the end'}; {why}."
         )
-    _suggest(known, settings.data_dir, trace_ids)
+    _suggest(settings, known, trace_ids)
 
 
 def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int) -> list[str]:
@@ -178,43 +177,23 @@ def _counted(counts: "Counts") -> str:
     return f"{said}; the receiver takes nothing at the moment, trying again" if counts.failing else said
 
 
-def _suggest(known: dict[str, str], data_dir: Path, trace_ids: list[str]) -> None:
+def _suggest(settings: Settings, known: dict[str, str], trace_ids: list[str]) -> None:
     """Print the commands that read back what was sent."""
-    api = known.get("api_url", "http://127.0.0.1:8080")
-    # Without a password in the file, the admin has set their own.
-    login = (
-        "import getpass, json, sys, urllib.request as u; c = json.load(open(sys.argv[1])); "
-        "p = c['admin_password'] or getpass.getpass(c['admin_email'] + ', password: '); "
-        "b = json.dumps({'email': c['admin_email'], 'password': p}).encode(); "
-        "q = u.Request(c['api_url'] + '/api/v1/auth/login', b, {'content-type': 'application/json'}); "
-        "print(json.load(u.urlopen(q))['access_token'])"
-    )
-    post = "curl -s -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json'"
     if is_over(known.get("admin_password_expires_at", "")):
-        reset = f"duoscope admin reset-password {known['admin_email']} --data-dir {shlex.quote(str(data_dir))}"
+        reset = command(settings, f"admin reset-password {known['admin_email']}")
         click.echo(f"\nThe admin's password has ended. To log in, set your own ({reset}) or restart duoscope.")
-    click.echo("\nA token for the API, then a trace, the errors, and the requests a second by service:\n")
-    click.echo(f'TOKEN=$(python3 -c "{login}" {shlex.quote(str(data_dir / "credentials.json"))})\n')
-    for trace_id in trace_ids[:1]:
-        click.echo(f'curl -s -H "authorization: Bearer $TOKEN" {api}/api/v1/traces/{trace_id}\n')
-    for path, body in searches():
-        click.echo(f"{post} {api}{path} -d {shlex.quote(json.dumps(body))}\n")
+    click.echo("\nTo read it back: the services, a trace, the errors, and the requests a second by service:\n")
+    reads = ["services", *(f"trace {trace_id}" for trace_id in trace_ids[:1]), "logs --limit 5 'severity>=error'"]
+    reads.append("metrics --since 5m 'sum by (job) (rate(shop_requests_total[1m]))'")
+    if not known.get("read_api_key"):
+        reads.insert(0, "login")
+    for read in reads:
+        click.echo(f"  {command(settings, read)}")
 
 
 def is_over(expires_at: str) -> bool:
     """Whether that time, as written in credentials.json, has passed. An empty one never passes."""
     return bool(expires_at) and datetime.fromisoformat(expires_at) <= now()
-
-
-def searches() -> list[tuple[str, dict[str, object]]]:
-    """The reads that the demo suggests: a path and a body each."""
-    return [
-        ("/api/v1/logs/search", {"query": "severity>=error", "limit": 5}),
-        (
-            "/api/v1/metrics/query",
-            {"metric": "shop.requests", "aggregation": "rate", "group_by": ["service"], "step": "10s"},
-        ),
-    ]
 
 
 def _url(endpoint: str) -> str:

@@ -140,13 +140,14 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
         ("Admin password", credentials.admin_password),
         ("  works until", credentials.admin_password_expires_at),
         ("API key", credentials.api_key),
+        ("  that reads", credentials.read_api_key),
         ("Organization", credentials.organization_id),
         ("Workspace", credentials.workspace_id),
         ("Tenant", credentials.tenant_id),
     ]
     lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
     _frame("duoscope is ready", lines)
-    click.echo(f"Password and key are shown this once. They are kept in {first.path} (mode 0600).")
+    click.echo(f"Password and keys are shown this once. They are kept in {first.path} (mode 0600).")
     _say_end(started, credentials)
     if first.is_trial:
         click.echo(

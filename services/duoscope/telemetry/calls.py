@@ -20,12 +20,19 @@ _SAMPLE: Final = "cityHash64(trace_id) % {one_in:UInt64} = 0"
 _AROUND: Final = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
 _NO_SPAN: Final = "toFixedString('', 8)"
+# Ids are compared by hashes of 64 bits, which cost a third: that two of two million are the same is one in ten million.
+_KEY: Final = "cityHash64(trace_id, span_id)"
+_PARENT_KEY: Final = "cityHash64(trace_id, parent_span_id)"
 _SERVES: Final = "span_kind IN ('server', 'consumer')"
 _CALLS_OUT: Final = "span_kind IN ('client', 'producer')"
+_LINKED_KEYS: Final = "arrayMap((trace, span) -> cityHash64(trace, span), `links.trace_id`, `links.span_id`)"
 _LINKS: Final = "arrayZip(`links.trace_id`, `links.span_id`)"
 
 COUNT: Final = f"""
 SELECT count() AS spans, countIf(notEmpty(`links.trace_id`)) AS linked FROM @traces WHERE {TimeRange.CONDITION}"""
+REPEATS: Final = f"""
+SELECT count() > uniqExact({_KEY}) AS repeated FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}"""
+"""Whether several spans have one id, as the two sides of a call do with Zipkin."""
 
 _BY_PARENTS: Final = f"""
 SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_name), to_service, parent.service)
@@ -49,6 +56,20 @@ LEFT ANY JOIN (
     FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN} GROUP BY trace_id, span_id
 ) AS parent ON callee.trace_id = parent.trace_id AND callee.parent_span_id = parent.span_id
 WHERE (twin.known OR parent.known) AND from_service != to_service"""
+
+# The same, where each id is that of one span: then a parent is one span, and no two sides of a call share an id.
+_BY_LONE_PARENTS: Final = f"""
+SELECT toString(parent.service_name) AS from_service, toString(callee.service_name) AS to_service,
+    callee.status_code AS status_code, callee.duration_nano AS duration_nano
+FROM (
+    SELECT {_PARENT_KEY} AS parent_key, service_name, status_code, duration_nano
+    FROM @traces WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND parent_span_id != {_NO_SPAN}
+) AS callee
+LEFT ANY JOIN (
+    SELECT {_KEY} AS key, true AS known, service_name
+    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}
+) AS parent ON callee.parent_key = parent.key
+WHERE parent.known AND from_service != to_service"""
 
 _HAS_LINKS: Final = f"{TimeRange.CONDITION} AND {_SAMPLE} AND notEmpty(`links.trace_id`)"
 # Messages may belong to traces that are not in the sample.
@@ -93,19 +114,20 @@ PEER_ATTRIBUTES: Final = (
 """Attributes that name what a span calls, those first that most do."""
 
 
-def statement(attributes: frozenset[str], *, linked: bool) -> Condition:
+def statement(attributes: frozenset[str], *, linked: bool, repeated: bool) -> Condition:
     """The statement that finds edges, with its own parameters; it takes `rows`, `one_in` and those of the times, too.
 
     Args:
         attributes: those of `PEER_ATTRIBUTES` that spans may have.
         linked: whether spans of the range have links.
+        repeated: whether ids are those of several spans.
     """
-    calls, parameters = [_BY_PARENTS], {}
+    calls, parameters = [_BY_PARENTS if repeated else _BY_LONE_PARENTS], {}
     if linked:
         calls.append(_BY_LINKS)
     if attributes:
         peer = _peer(attributes)
-        calls.append(_to_peers(peer.sql, linked=linked))
+        calls.append(_to_peers(peer.sql, linked=linked, repeated=repeated))
         parameters = peer.parameters
     edges = f"""
 SELECT from_service, to_service, count() AS calls, countIf(status_code = 'error') AS errors,
@@ -144,37 +166,41 @@ def _peer(attributes: frozenset[str]) -> Condition:
     return printed(Predicate(columns, tuple(values)))
 
 
-def _to_peers(peer: str, *, linked: bool) -> str:
+def _to_peers(peer: str, *, linked: bool, repeated: bool) -> str:
     callers = f"""
-    SELECT trace_id, span_id, parent_span_id, span_kind, service_name, status_code, duration_nano,
+    SELECT {_KEY} AS key, {_PARENT_KEY} AS parent_key, span_kind, service_name, status_code, duration_nano,
         empty(`links.trace_id`) AND parent_span_id = {_NO_SPAN} AS is_first, {peer}
     FROM @traces WHERE {{times}} AND {_SAMPLE}"""
     here = callers.replace("{times}", TimeRange.CONDITION) + f" AND ({_CALLS_OUT} OR span_kind = 'consumer')"
     above = callers.replace("{times}", _AROUND) + f" AND {_CALLS_OUT}"
     around = f"FROM @traces WHERE {_AROUND} AND {_SAMPLE}"
-    received = f"""AND (caller.trace_id, caller.span_id) NOT IN (
-            SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_AROUND} AND span_kind = 'consumer')
-        AND (caller.span_kind != 'producer' OR (caller.trace_id, caller.span_id) NOT IN (
-            SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_AROUND}))"""
+    services = (
+        f"SELECT key, groupUniqArray(toString(service_name)) AS services FROM ({above}) WHERE peer != '' GROUP BY key"
+        if repeated
+        else f"SELECT key, [toString(service_name)] AS services FROM ({above}) WHERE peer != ''"
+    )
+    answered = f"AND caller.key NOT IN (SELECT {_KEY} {around} AND {_SERVES})" if repeated else ""
+    received = f"""AND caller.key NOT IN (
+            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces WHERE {_AROUND} AND span_kind = 'consumer')
+        AND (caller.span_kind != 'producer' OR caller.key NOT IN (
+            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces WHERE {_AROUND}))"""
     return f"""
 SELECT if(caller.span_kind = 'consumer', caller.peer, toString(caller.service_name)) AS from_service,
     if(caller.span_kind = 'consumer', toString(caller.service_name), caller.peer) AS to_service,
     caller.status_code AS status_code, caller.duration_nano AS duration_nano
 FROM ({here}) AS caller
 LEFT ANY JOIN (
-    SELECT trace_id, parent_span_id, groupUniqArray(toString(service_name)) AS services, countIf({_SERVES}) AS served
-    {around} AND parent_span_id != {_NO_SPAN} GROUP BY trace_id, parent_span_id
-) AS child ON caller.trace_id = child.trace_id AND caller.span_id = child.parent_span_id
-LEFT ANY JOIN (
-    SELECT trace_id, span_id, groupUniqArray(toString(service_name)) AS services
-    FROM ({above}) WHERE peer != '' GROUP BY trace_id, span_id
-) AS above ON caller.trace_id = above.trace_id AND caller.parent_span_id = above.span_id
+    SELECT {_PARENT_KEY} AS parent_key, true AS known, min(toString(service_name)) AS first,
+        max(toString(service_name)) AS last, countIf({_SERVES}) AS served
+    {around} AND parent_span_id != {_NO_SPAN} GROUP BY parent_key
+) AS child ON caller.key = child.parent_key
+LEFT ANY JOIN ({services}) AS above ON caller.parent_key = above.key
 WHERE caller.peer != '' AND from_service != to_service
     AND if(caller.span_kind = 'consumer', caller.peer_broker != '' AND caller.is_first,
-        child.served = 0 AND child.services IN ([], [toString(caller.service_name)])
+        child.served = 0
+        AND (NOT child.known OR (child.first = caller.service_name AND child.last = caller.service_name))
         AND NOT has(above.services, caller.service_name)
-        AND (caller.trace_id, caller.span_id) NOT IN (SELECT trace_id, span_id {around} AND {_SERVES})
-        AND (caller.trace_id, caller.span_id) NOT IN (
-            SELECT trace_id, parent_span_id {around} AND {_CALLS_OUT} AND (trace_id, span_id) IN (
-                SELECT trace_id, parent_span_id {around} AND {_SERVES}))
+        {answered}
+        AND caller.key NOT IN (
+            SELECT {_PARENT_KEY} {around} AND {_CALLS_OUT} AND {_KEY} IN (SELECT {_PARENT_KEY} {around} AND {_SERVES}))
         {received if linked else ""})"""

@@ -110,9 +110,11 @@ async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
     counted = (await reader.query(calls.COUNT, times.parameters, name="service_map.count"))[0]
     one_in = max(1, -(-counted["spans"] // MAP_SPANS_MAX))
     around = {"from_ns": max(0, times.start_ns - MAP_REACH_NS), "to_ns": min(2**63 - 1, times.end_ns + MAP_REACH_NS)}
+    sampled = times.parameters | around | {"one_in": one_in}
+    (repeats,) = await reader.query(calls.REPEATS, sampled, name="service_map.repeats")
     named = await catalogue.attributes_among(reader, times, calls.PEER_ATTRIBUTES)
-    edges_of = calls.statement(named, linked=counted["linked"] > 0)
-    parameters = times.parameters | around | edges_of.parameters | {"one_in": one_in, "rows": EDGES_MAX + 1}
+    edges_of = calls.statement(named, linked=counted["linked"] > 0, repeated=bool(repeats["repeated"]))
+    parameters = sampled | edges_of.parameters | {"rows": EDGES_MAX + 1}
     rows = await reader.query(edges_of.sql, parameters, name="service_map.edges")
     edges = [
         ServiceEdge(

@@ -23,7 +23,8 @@ const WAYS = [
 type Way = (typeof WAYS)[number]["key"];
 
 const LOOK_EVERY_MS = 2_000;
-const WINDOW_MS = 900_000;
+/** Of logs and metrics the API knows the day, so all signals are asked for a day. */
+const WINDOW_MS = 86_400_000;
 
 /** From nothing to the first span: a key, something to copy, and a strip that says what has arrived. */
 export function SendData(): ReactNode {
@@ -121,7 +122,7 @@ export function SendData(): ReactNode {
   );
 }
 
-/** A strip with one part per signal: waiting, or what has come in the last quarter of an hour and where it came from. */
+/** A strip with one part per signal: waiting, or from where it came in the last day. */
 function Arrivals(): ReactNode {
   const tenantId = useTenantId();
   const services = useQuery({
@@ -159,12 +160,12 @@ function Arrivals(): ReactNode {
           <Link
             to="/t/$tenantId/traces"
             params={{ tenantId }}
-            search={{ range: "15m" }}
+            search={{ range: "24h" }}
             className={buttonClass("primary")}
           >
             Show traces
           </Link>
-          <Link to="/t/$tenantId/services" params={{ tenantId }} search={{ range: "15m" }} className={buttonClass()}>
+          <Link to="/t/$tenantId/services" params={{ tenantId }} search={{ range: "24h" }} className={buttonClass()}>
             Show services
           </Link>
         </div>

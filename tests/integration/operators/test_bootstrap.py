@@ -18,6 +18,7 @@ from duoscope.kernel import limits
 from duoscope.kernel.actor import operator
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.metadata.api_keys import READ_PERMISSIONS
 
 _URLS = {
     "api_url": "http://127.0.0.1:8080",
@@ -26,7 +27,7 @@ _URLS = {
 }
 _FIELDS = [
     "api_url", "otlp_grpc_endpoint", "otlp_http_endpoint", "admin_email", "admin_password",
-    "organization_id", "workspace_id", "tenant_id", "api_key", "admin_password_expires_at",
+    "organization_id", "workspace_id", "tenant_id", "api_key", "admin_password_expires_at", "read_api_key",
 ]  # fmt: skip
 
 
@@ -40,7 +41,7 @@ async def owner(database):
 async def test_all_that_the_first_start_makes_is_in_the_audit_log(metadata_store, hasher, owner, tmp_path):
     made = (await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)).credentials
     rows = await owner.fetch("SELECT action, actor_kind, content FROM audit_logs ORDER BY audit_log_id")
-    actions = ["region.created", "organization.created", "user.created", "api-key.created"]
+    actions = ["region.created", "organization.created", "user.created", "api-key.created", "api-key.created"]
     assert [(row["action"], row["actor_kind"]) for row in rows] == [(action, "system") for action in actions]
     user = json.loads(rows[2]["content"])
     assert (user["tenant_id"], user["after"]["email"], user["after"]["role"]) == (
@@ -65,6 +66,8 @@ async def test_credentials_work_and_are_made_once(metadata_store, hasher, secret
     assert {"region:write", "organization:admin", "user:delete"} <= admin.permissions
     principal = await ApiKeyVerifier(metadata_store, hasher, secret_keys).verify(written["api_key"])
     assert principal.scope == admin.scope
+    reader = await ApiKeyVerifier(metadata_store, hasher, secret_keys).verify(written["read_api_key"])
+    assert (reader.scope, reader.signals) == (admin.scope, READ_PERMISSIONS)
 
     again = await bootstrap(metadata_store, hasher, data_dir=tmp_path, **_URLS)
     assert not again.created

@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from duoscope.cli import cli
 
 COMMAND = (sys.executable, "-c", "import sys; from duoscope.cli import run; sys.exit(run())")
 FREE_PORTS = ("--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0")
@@ -64,7 +67,7 @@ def _run(*arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
+def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir, tmp_path):
     up = Running(data_dir)
     try:
         up.wait_for("Ctrl-C stops")
@@ -103,14 +106,15 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
         assert counted is not None
         assert all(int(count) > 0 for count in counted.groups())
         assert "Not accepted" not in said
-        login = re.search(r'TOKEN=\$\(python3 -c "(.+)" ', said)
-        assert login is not None
-        token = subprocess.run(
-            [sys.executable, "-c", login[1], str(path)], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        trace = re.search(r"http://\S+/api/v1/traces/[0-9a-f]{32}", said)
-        assert trace is not None
-        assert '"spans":[{' in _read(trace[0], token)
+        suggested = [shlex.split(line)[1:] for line in said.splitlines() if line.startswith("  duoscope ")]
+        assert [arguments[0] for arguments in suggested] == ["services", "trace", "logs", "metrics"]
+        services, trace, logs, _ = (_run(*arguments) for arguments in suggested)
+        metrics = _run("metrics", "sum by (job) (shop_requests_total)", "--data-dir", str(data_dir))
+        assert re.search(r"^frontend +\d+ .* logs, metrics, traces$", services, re.MULTILINE)
+        assert re.search(r"━.* (ms|s)( |$)", trace, re.MULTILINE)
+        assert "ERROR" in logs or logs.startswith("No log records")
+        assert "▁" in metrics
+        _logs_in_and_out(known, tmp_path)
         assert _readable_by_others(data_dir) == []
         assert "does not know this API key" in _run("demo", "--api-key", "x", "--data-dir", str(data_dir), code=1)
     finally:
@@ -118,6 +122,37 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir):
     assert rest.splitlines()[-1] == "Stopped."
     assert up.process.returncode == 0
     assert "no answer on port" in _run("health", "api", "--api-port", api_port, code=1)
+
+
+def _logs_in_and_out(known, home):
+    """Without a data folder, as on another machine: with a password, then with a key."""
+
+    def run(*arguments, typed=""):
+        done = CliRunner(env={"XDG_CONFIG_HOME": str(home)}).invoke(
+            cli, [*arguments, "--data-dir", str(home)] if arguments[0] != "logout" else arguments, input=typed
+        )
+        return done.output + str(done.exception or "")
+
+    kept = home / "duoscope" / "login.json"
+    assert "Nobody is logged in" in run("services")
+    login = ("login", "--url", known["api_url"], "--email", known["admin_email"])
+    assert "Logged in" not in run(*login, typed="wrong\n")
+    assert not kept.exists()
+    assert f"as {known['admin_email']}" in run(*login, typed=f"{known['admin_password']}\n")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert known["admin_password"] not in kept.read_text()
+    assert "frontend" in run("services")
+    stale = json.loads(kept.read_text()) | {"access_ends_at": 0}
+    kept.write_text(json.dumps(stale))
+    assert "frontend" in run("services")
+    assert json.loads(kept.read_text())["refresh_token"] != stale["refresh_token"]
+    assert "Logged out" in run("logout")
+    assert not kept.exists()
+    with_key = ("login", "--url", known["api_url"], "--with-api-key")
+    assert "Logged in" not in run(*with_key, typed="tfk-nobody.x\n")
+    assert "with an API key" in run(*with_key, typed=f"{known['read_api_key']}\n")
+    assert '"name": "frontend"' in run("services", "--json")
+    assert "Logged out" in run("logout")
 
 
 def test_a_collector_configuration_without_a_key_says_how_to_get_one(tmp_path):
@@ -174,15 +209,9 @@ def test_a_demo_ends_soon_and_says_why_when_duoscope_stops_meanwhile(data_dir):
     rest, _ = demo.communicate(timeout=8 + 15)
     assert demo.returncode == 1
     assert f"the receiver stopped answering at {endpoint[1]}" in rest.splitlines()[-1]
-    assert "TOKEN=" not in rest
+    assert "read it back" not in rest
 
 
 def _readable_by_others(folder: Path) -> list[str]:
     """The files of the folder that other accounts could read."""
     return [str(path) for path in folder.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077]
-
-
-def _read(url: str, token: str) -> str:
-    request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return response.read().decode()

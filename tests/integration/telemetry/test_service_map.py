@@ -236,14 +236,14 @@ async def test_a_broker_stands_for_those_who_are_not_there(mapped):
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(9))
 async def test_random_traces_are_counted_as_by_hand(mapped, seed):
     chance = random.Random(seed)
     spans = []
     for trace in range(1, 40):
         own = []
         for number in range(1, chance.randint(2, 30)):
-            shares = own and chance.random() < 0.15
+            shares = own and seed < 6 and chance.random() < 0.15
             spans_id = chance.choice(own)["id"] if shares else number
             parent = chance.choice([None, 0, 99, *(s["id"] for s in own), *(s["id"] for s in own[-3:])])
             links, named = (), {}

@@ -38,7 +38,9 @@ _LOCK_KEY = 0x64756F2D626F6F74
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The content of `<data_dir>/credentials.json`. `admin_password` is empty once the admin has set their own."""
+    """The content of `<data_dir>/credentials.json`. `admin_password` is empty once the admin has set their own;
+    `read_api_key` where an earlier version made the file.
+    """
 
     api_url: str
     otlp_grpc_endpoint: str
@@ -50,6 +52,7 @@ class Credentials:
     tenant_id: str
     api_key: str = field(repr=False)
     admin_password_expires_at: str = ""
+    read_api_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ async def bootstrap(
     path = data_dir / CREDENTIALS_FILE
     temporary = path.with_name(f"{CREDENTIALS_FILE}.new")
     password, expires_at = generated()
-    new_key = form.generate()
+    new_key, reading_key = form.generate(), form.generate()
     async with store.open_platform(_FIRST_START, "bootstrap") as tx:
         await tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
         if await organizations.any_exists(tx):
@@ -128,6 +131,13 @@ async def bootstrap(
                     allowed_origins=(ANY,) if is_trial else (),
                 ),
             )
+            await management.create(
+                tx,
+                system("first start"),
+                reading_key,
+                await hasher.hash(reading_key.secret),
+                KeyWish(name="First reading key", permissions=tuple(sorted(api_keys.READ_PERMISSIONS))),
+            )
             credentials = Credentials(
                 api_url=api_url,
                 otlp_grpc_endpoint=otlp_grpc_endpoint,
@@ -139,6 +149,7 @@ async def bootstrap(
                 tenant_id=str(tenant.tenant_id),
                 api_key=new_key.presented,
                 admin_password_expires_at=_shown(expires_at),
+                read_api_key=reading_key.presented,
             )
             _write(temporary, credentials)
     if finish:

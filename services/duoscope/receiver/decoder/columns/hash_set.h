@@ -11,6 +11,10 @@ typedef struct {
   size_t mask, count;
 } hash_set;
 
+// Fetches what `hash_set_has` will look at: sets outgrow the cache.
+static inline void hash_set_prefetch(const hash_set *s, uint64_t hash) {
+  if (s->slots) __builtin_prefetch(&s->slots[hash & s->mask]);
+}
 bool hash_set_has(const hash_set *s, uint64_t hash);
 // Adds one that is not there. False: no memory.
 bool hash_set_add(hash_set *s, uint64_t hash);

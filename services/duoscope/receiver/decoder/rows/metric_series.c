@@ -56,7 +56,6 @@ void metric_series_revert(metric_series *s) {
 
 static bool is_new(decoder *d, uint64_t hash) {
   metric_series *s = &d->metric_series;
-  hash += !hash;
   if (hash_set_has(&s->now, hash)) return false;
   if (s->now.count == HASHES_MAX) metric_series_rotate(s);
   const bool was_known = hash_set_has(&s->before, hash);
@@ -98,24 +97,34 @@ static uint32_t *shared_words(decoder *d, table *t, const metric *m) {
   return words;
 }
 
-void series_item(decoder *d, const metric *m, const point *p, bytes attributes, const buffer *own) {
-  const uint64_t half_hour = 1800000000000u, half_hours = p->time / half_hour;
-  enum { OF_A_DAY = 48 };
-  const uint64_t key[4] = {m->hash, p->series, half_hours, own ? hash_bytes(own->data, own->size, hash_secret) : 0};
-  if (!is_new(d, hash_bytes(key, sizeof key, hash_secret))) return;
+enum { HALF_HOURS_OF_A_DAY = 48 };
+static uint64_t half_hours_of(const point *p) { return p->time / 1800000000000u; }
+
+uint64_t hash_of_series(const decoder *d, const metric *m, const point *p, const buffer *own) {
+  const uint64_t key[4] = {m->hash, p->series, half_hours_of(p), own ? hash_bytes(own->data, own->size, hash_secret) : 0};
+  uint64_t hash = hash_bytes(key, sizeof key, hash_secret);
+  hash += !hash;
+  hash_set_prefetch(&d->metric_series.now, hash);
+  return hash;
+}
+
+void series_item(decoder *d, uint64_t hash, const metric *m, const point *p, const table *points, uint32_t attributes,
+                 const buffer *own) {
+  if (!is_new(d, hash)) return;
+  const uint64_t half_hours = half_hours_of(p);
   table *t = &d->tables[METRIC_SERIES];
   const uint32_t *words = shared_words(d, t, m);
   put_owner(d, t);
-  put_u16(t, DATE, (uint16_t)(half_hours / OF_A_DAY));
+  put_u16(t, DATE, (uint16_t)(half_hours / HALF_HOURS_OF_A_DAY));
   put_u32(t, NAME, d->seen[METRIC_SERIES].metric_name);
   put_u8(t, TYPE, m->type);
   put_u8(t, TEMPORALITY, m->temporality);
   put_u8(t, MONOTONIC, m->monotonic);
   put_u32(t, UNIT, d->seen[METRIC_SERIES].unit);
   for (size_t i = 0; i < 3; i++) put_u32(t, SERVICE + i, words[i]);
-  put_text(t, ATTRIBUTES, attributes);
+  put_text(t, ATTRIBUTES, word_at(points, P_ATTRIBUTES, attributes));
   put_u64(t, SERIES, p->series);
-  put_u64(t, SEEN, (uint64_t)1 << half_hours % OF_A_DAY);
+  put_u64(t, SEEN, (uint64_t)1 << half_hours % HALF_HOURS_OF_A_DAY);
   if (own) {
     put(t, OWN, own->data, own->size);
     t->columns[OWN].items += own->size / 8;

@@ -4,6 +4,7 @@
 
 void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attributes, const point *p, const buffer *own) {
   table *t = &d->tables[number];
+  const uint64_t series = hash_of_series(d, m, p, own);
   put_origin(d, number);
   if (d->seen[number].metric != d->serial) {
     d->seen[number].metric = d->serial;
@@ -22,5 +23,5 @@ void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attribu
   if (p->time < m->first) m->first = p->time;
   if (p->time > m->last) m->last = p->time;
   catalogue_item(d, p->time, p->schema_hash, NULL);
-  series_item(d, m, p, word_at(t, P_ATTRIBUTES, attributes), own);
+  series_item(d, series, m, p, t, attributes, own);
 }

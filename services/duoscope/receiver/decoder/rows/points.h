@@ -78,8 +78,11 @@ void put_point(decoder *d, enum metric_table number, metric *m, uint32_t attribu
 
 // --- metric_series.c
 uint64_t hash_of_metric(const decoder *d, const metric *m);
-// Puts the series of a stored point there if it is new.
-void series_item(decoder *d, const metric *m, const point *p, bytes attributes, const buffer *own);
+// The hash of a point's series and half hour, to be asked for some time before `series_item`. `own`: as of put_point.
+uint64_t hash_of_series(const decoder *d, const metric *m, const point *p, const buffer *own);
+// Puts the series of a point, which is in the table `points`, there if it is new.
+void series_item(decoder *d, uint64_t hash, const metric *m, const point *p, const table *points, uint32_t attributes,
+                 const buffer *own);
 
 // --- number_points.c
 bool numbers_open(decoder *d);

@@ -88,26 +88,26 @@ class ClickHouseStorage:
         shapes = [one.shape for one in await self.described()] + [TARGET_INFO]
         return [family for shape in shapes for family in families(shape) if _is_named(family, groups)]
 
-    async def _found(self, request: Request) -> list[tuple[stored_series.Read, list[stored_series.Series]]]:
+    async def _found(self, request: Request) -> list[tuple[stored_series.Read, stored_series.Chosen]]:
         reads = stored_series.reads(await self.matching(request.groups))
         found = await asyncio.gather(*(self._series_of(read, request) for read in reads))
-        if sum(map(len, found)) > PROMQL_SERIES_MAX:
+        if sum(len(chosen.series) for chosen in found) > PROMQL_SERIES_MAX:
             raise execution(f"more than {PROMQL_SERIES_MAX} series match: select fewer")
-        return [pair for pair in zip(reads, found, strict=True) if pair[1]]
+        return [(read, chosen) for read, chosen in zip(reads, found, strict=True) if chosen.series]
 
-    async def _series_of(self, read: stored_series.Read, request: Request) -> list[stored_series.Series]:
+    async def _series_of(self, read: stored_series.Read, request: Request) -> stored_series.Chosen:
         async with self._reading:
             found = await stored_series.series(self.reader, read, request.start_ms, request.end_ms)
         # The points contain the label of a bucket or a quantile.
         groups = tuple(
             tuple(matcher for matcher in group if matcher.name != read.own_label) for group in request.groups
         )
-        return [one for one in found if meets(one.labels, groups)]
+        return stored_series.Chosen([one for one in found if meets(one.labels, groups)], len(found))
 
     async def _series(self, request: Request) -> list[Labels]:
         found: set[Labels] = set()
-        for read, series in await self._found(request):
-            for one in series:
+        for read, chosen in await self._found(request):
+            for one in chosen.series:
                 for labels in one.with_own(read):
                     if meets(labels, request.groups):
                         found.add(labels)
@@ -116,10 +116,10 @@ class ClickHouseStorage:
     async def _points(self, request: Request) -> Points:
         wanted = await self._found(request)
 
-        async def read_all(read: stored_series.Read, series: list[stored_series.Series]) -> stored_points.Read:
+        async def read_all(read: stored_series.Read, chosen: stored_series.Chosen) -> stored_points.Read:
             async with self._reading:
                 found = await stored_points.read(
-                    self.reader, read, series, request.start_ms, request.end_ms, self.points_left + 1
+                    self.reader, read, chosen, request.start_ms, request.end_ms, self.points_left + 1
                 )
             self.points_left -= found.count
             if self.points_left < 0:
@@ -128,7 +128,7 @@ class ClickHouseStorage:
                 )
             return found
 
-        parts = await asyncio.gather(*(read_all(read, series) for read, series in wanted))
+        parts = await asyncio.gather(*(read_all(read, chosen) for read, chosen in wanted))
         return stored_points.joined(parts, request.groups)
 
 

@@ -20,8 +20,6 @@ from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import STALE, Bools, Floats, Ints, Objects, Points
 
 _ROW: Final = np.dtype([("key", "<u8"), ("time", "<i8"), ("stale", "u1"), ("own", "<f8"), ("value", "<f8")])
-_IDS_MAX: Final = 5_000
-"""Services, and series, that a statement may name; above that all are read and the others left out."""
 _STALE: Final = "bitAnd(flags, 1) = 1"
 _SCHEMA_MAX: Final = 8
 _VALUES: Final = {
@@ -64,7 +62,12 @@ class Read:
 
 
 async def read(  # noqa: PLR0917 - what is read, and when
-    reader: TelemetryReader, read_: stored_series.Read, series: Sequence[Series], start_ms: int, end_ms: int, most: int
+    reader: TelemetryReader,
+    read_: stored_series.Read,
+    chosen: stored_series.Chosen,
+    start_ms: int,
+    end_ms: int,
+    most: int,
 ) -> Read:
     """Read the points of series after `start_ms` and up to `end_ms`, at most `most`.
 
@@ -74,8 +77,9 @@ async def read(  # noqa: PLR0917 - what is read, and when
     """
     parameters = stored_series.bounds(start_ms, end_ms) | {"rows": most}
     if read_.part == "native":
-        return await _native(reader, read_, series, parameters)
+        return await _native(reader, read_, chosen, parameters)
     if read_.part == "info":
+        parameters["services"] = sorted({one.service for one in chosen.series})
         sql = (
             "SELECT cityHash64(resource) AS key, toUnixTimestamp64Milli(max(timestamp)) AS at, 0::UInt8, 0::Float64, "
             f"1::Float64 FROM ({stored_series.TARGETS}) GROUP BY resource, toStartOfMinute(timestamp) "
@@ -84,32 +88,18 @@ async def read(  # noqa: PLR0917 - what is read, and when
     else:
         is_own = read_.part in _JOINS
         own, value = ("own_value", "toFloat64(own_count)") if is_own else ("0::Float64", _VALUES[read_.part])
-        chosen, values = _chosen(series)
+        named, values = chosen.condition()
         parameters |= values | read_.parameters
         if read_.part == "sum" and read_.view != "summaries":
-            chosen += f" AND (isNotNull(sum) OR {_STALE})"
+            named += f" AND (isNotNull(sum) OR {_STALE})"
         sql = (
             f"SELECT {read_.key} AS key, toUnixTimestamp64Milli(timestamp) AS at, toUInt8({_STALE}), "
             f"{own} AS own, {value} AS number FROM @{read_.view} {_JOINS.get(read_.part, '')} "
-            f"WHERE {read_.condition} AND {TIME}{chosen} "
+            f"WHERE {read_.condition} AND {TIME}{named} "
             f"ORDER BY key, {'own, ' if is_own else ''}at LIMIT {{rows:UInt64}}"
         )
     raw = np.frombuffer(await reader.row_binary(sql, parameters, name="promql.points"), _ROW)
-    return _numbers(read_, series, raw)
-
-
-def _chosen(series: Sequence[Series]) -> tuple[str, dict[str, object]]:
-    ids = sorted({one.stored_id for one in series})
-    services = sorted({one.service for one in series})
-    chosen = ""
-    values: dict[str, object] = {}
-    if len(services) <= _IDS_MAX:
-        chosen += " AND service_name IN {services:Array(String)}"
-        values["services"] = services
-    if len(ids) <= _IDS_MAX:
-        chosen += " AND series_id IN {ids:Array(UInt64)}"
-        values["ids"] = ids
-    return chosen, values
+    return _numbers(read_, chosen.series, raw)
 
 
 def _numbers(read_: stored_series.Read, series: Sequence[Series], raw: "np.ndarray[Any, Any]") -> Read:
@@ -161,15 +151,16 @@ def _all_ended(found: Read, keys: "np.ndarray[Any, Any]", stale: Bools) -> Read:
 
 
 async def _native(
-    reader: TelemetryReader, read_: stored_series.Read, series: Sequence[Series], parameters: dict[str, object]
+    reader: TelemetryReader, read_: stored_series.Read, chosen: stored_series.Chosen, parameters: dict[str, object]
 ) -> Read:
-    chosen, values = _chosen(series)
+    named, values = chosen.condition()
+    series = chosen.series
     parameters |= values | read_.parameters | {"rows": PROMQL_HISTOGRAMS_MAX + 1}
     rows = await reader.query(
         f"SELECT {read_.key} AS key, toUnixTimestamp64Milli(timestamp) AS at, {_STALE} AS is_stale, scale, zero_count, "
         "zero_threshold, positive_offset, positive_bucket_counts, negative_offset, negative_bucket_counts, "
         f"ifNull(sum, 0) AS total, count AS observations FROM @{read_.view} "
-        f"WHERE {read_.condition} AND {TIME}{chosen} ORDER BY key, at LIMIT {{rows:UInt64}}",
+        f"WHERE {read_.condition} AND {TIME}{named} ORDER BY key, at LIMIT {{rows:UInt64}}",
         parameters,
         name="promql.histograms",
     )

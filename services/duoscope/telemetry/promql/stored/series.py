@@ -18,6 +18,8 @@ from duoscope.telemetry.sql.seen import SEEN, half_hours
 
 NS_PER_MS: Final = 1_000_000
 _LATEST_MS: Final = 9_000_000_000_000
+_IDS_MAX: Final = 5_000
+"""Series that a statement may name; above that all are read and the others left out."""
 _VIEWS: Final = {
     "gauge": "metrics",
     "counter": "metrics",
@@ -140,6 +142,33 @@ class Series:
             yield label_sets.replaced(self.labels, read.own_label, plain(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The series of a read that match.
+
+    Attributes:
+        series: those that do.
+        of: how many there are, with those that do not.
+    """
+
+    series: list[Series]
+    of: int
+
+    def condition(self) -> tuple[str, dict[str, object]]:
+        """SQL of what is true for their points, and its parameters.
+
+        Nothing where all match, since to compare ids costs half as much as to read points.
+        """
+        ids = sorted({one.stored_id for one in self.series})
+        if len(self.series) == self.of or len(ids) > _IDS_MAX:
+            return "", {}
+        services = sorted({one.service for one in self.series})
+        return (
+            " AND service_name IN {services:Array(String)} AND series_id IN {ids:Array(UInt64)}",
+            {"services": services, "ids": ids},
+        )
+
+
 def reads(families: Sequence[Family]) -> list[Read]:
     """Group families that are read together."""
     found: dict[tuple[str, Part, bool], Read] = {}
@@ -206,21 +235,24 @@ def _series(read: Read, row: dict[str, Any]) -> Series | None:
 
 
 TARGETS: Final = " UNION ALL ".join(
-    f"SELECT toString(resource) AS resource, timestamp FROM @{view} WHERE {TIME}"
+    f"SELECT toString(resource) AS resource, timestamp FROM @{view} "
+    f"WHERE service_name IN {{services:Array(String)}} AND {TIME}"
     for view in ("metrics", "histograms", "exponential_histograms", "summaries")
 )
+"""The points by which resources are targets, of some services."""
 
 
 async def _targets(reader: TelemetryReader, start_ms: int, end_ms: int) -> list[Series]:
     rows = await reader.query(
-        "SELECT cityHash64(resource_text) AS key, toString(resource) AS resource_text FROM @series "
+        "SELECT cityHash64(resource_text) AS key, toString(resource) AS resource_text, "
+        "any(toString(service_name)) AS service FROM @series "
         f"WHERE {SEEN} GROUP BY resource_text LIMIT {{rows:UInt64}}",
         _half_hours(start_ms, end_ms) | {"rows": PROMQL_SERIES_MAX + 1},
         name="promql.targets",
     )
     return [
         Series(
-            row["key"], 0, "",
+            row["key"], 0, row["service"],
             label_sets.replaced(target_labels(row["resource_text"]), label_sets.NAME, "target_info"), (),
             is_delta=False,
         )
