@@ -39,7 +39,7 @@ TABLES = {
     "logs": ("logs_v3",),
     "metrics": (
         *("metrics_v3", "metrics_v3_hourly", "metric_counter_totals"),
-        "metric_catalogue",
+        *("metric_catalogue", "metric_series"),
     ),
 }
 CHANNELS = 4

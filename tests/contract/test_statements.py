@@ -10,7 +10,7 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import calls, log_context, log_patterns, logs, services, traces
+from duoscope.telemetry import calls, log_context, log_patterns, logs, services, trace_logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
@@ -59,7 +59,10 @@ async def test_statements_around_a_record_are_as_committed(stored, otlp, stateme
     record = (await logs.search(reader, TimeRange(now, now + 1))).items[0]
     statements.clear()
     await log_context.context(reader, record.id, before=1, after=1)
-    _compare("statements_around", [re.sub(r"\d{16,}", "…", text) for text in statements[:3]])
+    around = [re.sub(r"\d{16,}", "…", text) for text in statements[:3]]
+    statements.clear()
+    await trace_logs.of_trace(reader, "01" * 16)
+    _compare("statements_around", [*around, statements[0]])
 
 
 async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_store, new_scope, statements):

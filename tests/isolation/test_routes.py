@@ -133,6 +133,7 @@ ROUTES = {
         f"/api/v1/logs/patterns?query=refused&{_IN_URL}",
         f"/api/v1/logs/patterns?compare_end={_START_NS}&{_IN_URL}",
     ],
+    ("GET", "/api/v1/traces/{trace_id}/logs"): [f"/api/v1/traces/{_OWN_TRACE.hex()}/logs"],
     ("GET", "/api/v1/logs/export"): [f"/api/v1/logs/export?query=refused&{_IN_URL}"],
     ("GET", "/api/v1/logs/{record_id}"): "tests/integration/telemetry/test_large_answers.py",
     ("GET", "/api/v1/audit-logs"): KEYS_AND_AUDIT,

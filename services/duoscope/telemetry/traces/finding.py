@@ -8,7 +8,7 @@ from msgspec import Struct
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import cutting, items, values
+from duoscope.telemetry import cutting, items, values, windows
 from duoscope.telemetry.items import Hint, Time, TraceId
 from duoscope.telemetry.language import Printer, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
@@ -137,10 +137,19 @@ class _Asked:
 
     async def _newest(self, rows: int, after: list[Any] | None, *, or_text: bool) -> list[dict[str, Any]]:
         """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
-        sql, parameters = _newest(self.times, self.query, self.wanted, is_later_page=after is not None, or_text=or_text)
-        if after:
-            parameters |= {"last_ns": after[0], "last_id": after[1]}
-        return await self.reader.query(sql, parameters | {"rows": rows}, name="traces.search")
+
+        async def read(window: TimeRange) -> tuple[list[dict[str, Any]], bool]:
+            sql, parameters = _newest(window, self.query, self.wanted, is_later_page=after is not None, or_text=or_text)
+            if after:
+                parameters |= {"last_ns": after[0], "last_id": after[1]}
+            found = await self.reader.query(sql, parameters | {"rows": rows}, name="traces.search")
+            return found, len(found) >= rows
+
+        if self.wanted.is_anything:  # which is looked for in the same range
+            return (await read(self.times))[0]
+        # A trace's newest span in a window that reaches to the end of the range is its newest one.
+        latest_ns = after[0] + 1 if after else self.times.end_ns
+        return (await windows.backward(self.times, latest_ns, rows, read))[0]
 
 
 def _newest(

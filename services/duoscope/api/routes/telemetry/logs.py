@@ -14,7 +14,8 @@ from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, LogSearch, QueryTextParameter, Reader, StartParameter
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import invalid
-from duoscope.telemetry import log_context, log_export, log_patterns, logs
+from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
+from duoscope.telemetry import log_context, log_export, log_patterns, logs, trace_logs
 from duoscope.telemetry import tail as log_tail
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import time_range
@@ -153,6 +154,21 @@ async def export(  # noqa: PLR0917 - parameters of the query
         "content-disposition": f'attachment; filename="logs.{form}"',
     }
     return Stream(parts, media_type=log_export.MEDIA_TYPES[form], headers=headers)
+
+
+@ROUTES.get("/api/v1/traces/{trace_id:str}/logs", "Read the log records of a trace", "log:read", problems=LISTS)
+async def of_trace(
+    reader: Reader,
+    trace_id: Annotated[str, PathParameter(description="32 hexadecimal digits.")],
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=SEARCH_LIMIT_MAX, description="Records of a page.")
+    ] = SEARCH_LIMIT_DEFAULT,
+    cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
+) -> logs.LogPage:
+    """Read the records with this trace id, newest first, from five minutes before its first span to five minutes after
+    the end of its last one; of a trace without spans in all that is kept.
+    """
+    return await trace_logs.of_trace(reader, trace_id, limit=limit, cursor=cursor)
 
 
 @ROUTES.get("/api/v1/logs/{record_id:str}", "Read a log record", "log:read", problems=(400, 401, 403, 404, 429, 503))
