@@ -136,10 +136,10 @@ static bool keep_some(known_values *v, uint64_t now) {
     if (!v->value_slots[s].value) continue;
     known_value value = ((const known_value *)v->values.data)[v->value_slots[s].value - 1];
     if (value.type == FORGOTTEN || numbers[value.field] == NO_FIELD) continue;
-    const uint8_t *text = v->texts.data + value.number;
     value.field = numbers[value.field];
     known_field_at(&kept, value.field)->values++;
     if (value.type == TEXT_VALUE) {
+      const uint8_t *text = v->texts.data + value.number;
       value.number = kept.texts.size;
       is_done = buffer_put(&kept.texts, text, value.size);
     }
