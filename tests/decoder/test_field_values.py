@@ -96,6 +96,13 @@ def test_more_names_than_have_columns(gather):
     assert flushed("k.é") == {}
 
 
+def test_many_fields_are_kept(gather):
+    add, flushed = gather
+    for _ in range(3):
+        add({f"a.{n}": "x" for n in range(990)} | {"k": "x"})
+        assert flushed() == {(0, TEXT, "x"): 1}
+
+
 def test_tenants_and_what_is_taken_back(gather):
     add, flushed = gather
     add({"k": "mine"})

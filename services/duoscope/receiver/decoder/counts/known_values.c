@@ -23,11 +23,13 @@ static inline uint64_t stir(uint64_t value, uint64_t seed) {
 
 // Tables of slots are at most half full, and have a power of two of them.
 static bool fields_grow(known_values *v) {
-  const size_t size = v->field_slots ? 2 * (v->field_mask + 1) : 256;
+  const known_field *fields = (const known_field *)v->fields.data;
+  const size_t count = v->fields.size / sizeof *fields;
+  size_t size = 256;
+  while (size <= v->field_mask || size < 4 * count) size *= 2;
   uint32_t *slots = calloc(size, sizeof *slots);
   if (!slots) return false;
-  const known_field *fields = (const known_field *)v->fields.data;
-  for (size_t i = 0; i < v->fields.size / sizeof *fields; i++) {
+  for (size_t i = 0; i < count; i++) {
     size_t s = fields[i].hash & (size - 1);
     while (slots[s]) s = (s + 1) & (size - 1);
     slots[s] = (uint32_t)i + 1;
@@ -149,8 +151,7 @@ static bool keep_some(known_values *v, uint64_t now) {
     while (kept.value_slots[to].value) to = (to + 1) & kept.value_mask;
     kept.value_slots[to] = (value_slot){v->value_slots[s].hash, 0, (uint32_t)known + 1};
   }
-  const size_t left = kept.fields.size / sizeof(known_field);
-  while (is_done && (!kept.field_slots || 2 * left > kept.field_mask)) is_done = fields_grow(&kept);
+  is_done = is_done && fields_grow(&kept);
   free(numbers);
   known_forget(is_done ? v : &kept);
   if (is_done) *v = kept;
