@@ -139,9 +139,10 @@ def world(api, operations, admin, inhabit):
     return SimpleNamespace(client=api.client, operations=operations, admin=admin, inhabit=inhabit)
 
 
-def _query(path: str, names: set[str]) -> dict[str, str]:
-    known = {"start": str(_START_NS), "end": str(_START_NS + 3600 * 10**9), "metric": "depth", "limit": "50",
-             "signal": "logs", "service": "checkout", "query": "up", "match[]": "up", "step": "60"}  # fmt: skip
+def _query(path: str, names: set[str], ids: dict[str, str]) -> dict[str, str]:
+    known = {"start": str(_START_NS), "end": str(_START_NS + 3600 * 10**9), "metric": "depth",
+             "limit": "50", "id": ids["record_id"], "signal": "logs", "service": "checkout", "query": "up",
+             "match[]": "up", "step": "60"}  # fmt: skip
     if path.startswith("/api/v1/prom/"):  # Prometheus tells time in seconds
         known |= {"start": str(_START_NS // 10**9), "end": str(_START_NS // 10**9 + 3600)}
     return {name: value for name, value in known.items() if name in names}
@@ -172,7 +173,7 @@ async def test_every_read_is_the_same_bytes_with_and_without_a_neighbour(world, 
         for path, names, query in reads:
             assert not set(names) - set(own), f"{path}: say in this file what these are"
             for who, headers in readers.items():
-                answer = await world.client.get(path.format(**own), params=_query(path, query), headers=headers)
+                answer = await world.client.get(path.format(**own), params=_query(path, query, own), headers=headers)
                 answers[who, path] = (answer.status_code, answer.content)
         return answers
 

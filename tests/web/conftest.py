@@ -9,8 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Any]:
+    # Not for longer: Playwright keeps an event loop running in this thread, in which no other test can run its own.
     browsing = pytest.importorskip("web.browser", reason="Playwright is not installed")
     if browsing.chromium() is None:
         pytest.skip("there is no Chromium: apt-get install chromium")

@@ -39,11 +39,7 @@ def require_own_page(request: Request[Any, Any, Any], public_url: str) -> None:
     """
     site = request.headers.get("sec-fetch-site")
     if site is None:
-        origin = urlsplit(request.headers.get("origin", ""))
-        public = urlsplit(public_url)
-        is_own = origin.netloc != "" and (
-            origin.netloc == request.headers.get("host") or (origin.scheme, origin.netloc) == public[:2]
-        )
+        is_own = _is_own(request.headers.get("origin", ""), request.headers.get("host"), public_url)
     else:
         is_own = site == "same-origin"
     if not is_own:
@@ -52,3 +48,11 @@ def require_own_page(request: Request[Any, Any, Any], public_url: str) -> None:
             "not-same-origin",
             "Only pages of this duoscope may use the session cookie. Programs send and get refresh_token in the body.",
         )
+
+
+def _is_own(origin: str, host: str | None, public_url: str) -> bool:
+    try:
+        page = urlsplit(origin)
+    except ValueError:
+        return False
+    return page.netloc != "" and (page.netloc == host or (page.scheme, page.netloc) == urlsplit(public_url)[:2])

@@ -290,6 +290,8 @@ class Appender:
             if was_slow and self._claims and self._segment:
                 # Their senders were refused, and the claims may have lapsed.
                 group.asked = False
+                for _, record in group.sound():  # whoever sends again meanwhile is known
+                    self._known.add(record.digest, record.received_ns, record.outcome)
                 self._segment.elsewhere |= set(await self._claims.take([request.key for request, _ in group.sound()]))
             self._take_over(group.sound(), asked=group.asked)
             await self._release(others)

@@ -53,7 +53,7 @@ async def export(
         DuoscopeError: INVALID for the query or the limit; UNAVAILABLE; and what else a search raises, also midway.
     """
     items.checked_limit(limit, ROWS_MAX)
-    encoder = _Parquet() if form == "parquet" else _Lines()
+    encoder = await asyncio.to_thread(_Parquet) if form == "parquet" else _Lines()
     left, cursor = limit, None
     while True:
         # A page is let go before the next one is read, and so is the memory that it counts with.

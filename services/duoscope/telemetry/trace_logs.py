@@ -3,7 +3,7 @@
 from typing import Final
 
 from duoscope.kernel.clock import now_unix_nano
-from duoscope.kernel.errors import invalid
+from duoscope.kernel.errors import invalid, not_found
 from duoscope.kernel.limits import INGEST_AHEAD_MAX_S, SEARCH_LIMIT_DEFAULT
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import logs
@@ -23,7 +23,7 @@ async def of_trace(
     it was not sampled, is searched in all that is kept.
 
     Raises:
-        DuoscopeError: INVALID for the id, the limit or the cursor; UNAVAILABLE.
+        DuoscopeError: INVALID for the id, the limit or the cursor; NOT_FOUND without a span and a record; UNAVAILABLE.
     """
     identifier = trace_id.lower()
     if len(identifier) != 2 * TRACE_ID_BYTES or set(identifier) - set("0123456789abcdef"):
@@ -37,9 +37,13 @@ async def of_trace(
     )
     last_ns = now_unix_nano() + INGEST_AHEAD_MAX_S * SECOND_NS
     first_ns = last_ns - RANGE_MAX_NS
-    if found and found[0]["summaries"]:
+    has_spans = bool(found and found[0]["summaries"])
+    if has_spans:
         # A span may claim to end long after anything that is kept.
         last_ns = min(last_ns, found[0]["last_ns"] + AROUND_NS)
         first_ns = max(0, min(found[0]["first_ns"], last_ns) - AROUND_NS, last_ns - RANGE_MAX_NS)
     times = TimeRange(first_ns, max(last_ns, first_ns + 1))
-    return await logs.search(reader, times, f"trace_id:{identifier}", limit=limit, cursor=cursor)
+    page = await logs.search(reader, times, f"trace_id:{identifier}", limit=limit, cursor=cursor)
+    if not (has_spans or page.items or cursor):
+        raise not_found("trace")
+    return page

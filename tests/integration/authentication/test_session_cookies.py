@@ -53,6 +53,7 @@ async def test_a_refresh_may_name_the_tenant_and_one_without_a_role_uses_nothing
         {"sec-fetch-site": "none"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"origin": "http://test.evil.example"},
     ],
     ids=str,

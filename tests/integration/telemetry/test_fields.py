@@ -143,6 +143,10 @@ async def test_over_http(api, new_scope, deliver, otlp):
         answer = await api.client.get(f"/api/v1/fields/x/values?signal=logs&query={query}", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query")
     assert (await api.client.get("/api/v1/fields?signal=metrics", headers=headers)).status_code == 400
+    only_traces = await api.headers(scope, "trace:read")
+    for path in ("fields?", "fields/service/values?query=severity>=error&", "attributes?"):
+        twice = await api.client.get(f"/api/v1/{path}signal=traces&signal=logs", headers=only_traces)
+        assert twice.status_code == 403, path
     only_logs = await api.headers(scope, "log:read")
     for path in ("/api/v1/fields", "/api/v1/fields/service/values"):
         assert (await api.client.get(f"{path}?signal=logs", headers=only_logs)).status_code == 200

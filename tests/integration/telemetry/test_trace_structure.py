@@ -39,7 +39,8 @@ async def reader(stored, otlp, forest):
         by_service[service].append(
             {"trace_id": trace.to_bytes(16, "big"), "span_id": span.to_bytes(8, "big"), "name": f"{service} {span}",
              "parent_span_id": parent.to_bytes(8, "big") if parent else b"", "status": status, "kind": 1,
-             "start_time_unix_nano": _START_NS + at, "end_time_unix_nano": _START_NS + at + trace * 10**7}
+             "start_time_unix_nano": _START_NS + at, "end_time_unix_nano": _START_NS + at + trace * 10**7,
+             "attributes": {"failed": "yes"} if status == 2 else {}}
         )  # fmt: skip
     return await stored(*(otlp.spans(service, *spans) for service, spans in by_service.items()))
 
@@ -54,6 +55,7 @@ QUESTIONS = [
     ("", Wanted(without=FAILED)),
     ("service:front", Wanted(child="service:cart", without="service:payment")),
     (FAILED, Wanted(child=FAILED, without_descendant="service:payment")),
+    ("failed:yes", Wanted(child="service:cart", without_descendant="failed:yes")),
     ("service:front", Wanted(trace="spans>5 errors>0")),
     ("", Wanted(trace="duration>500ms OR spans:1")),
     ("", Wanted(trace="-service:cart services>1")),
@@ -65,7 +67,7 @@ def _matches(query, service, status):
     """Whether a span matches one of the queries above."""
     for term in query.split():
         field, value = term.split(":")
-        holds = status == 2 if field == "status" else service == value
+        holds = status == 2 if field in {"status", "failed"} else service == value
         if field == "-service":
             holds = service != value.removeprefix("-")
         if not holds:

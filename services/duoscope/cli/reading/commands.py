@@ -99,11 +99,13 @@ def tail(settings: Settings, query: Sequence[str], **given: Any) -> None:
         began = time.monotonic()
         for kind, data in _events(api.lines("logs/tail", {"query": " ".join(query)})):
             if kind == "log":
-                click.echo(json.dumps(data, ensure_ascii=False) if given["as_json"] else text.record(data))
+                click.echo(json.dumps(data) if given["as_json"] else text.record(data))
             elif kind == "gap":
                 click.secho("… more arrived than can be shown", dim=True, err=True)
             elif kind == "error" and time.monotonic() - began < _SOON_S:
                 raise DuoscopeError(ErrorKind.UNAVAILABLE, str(data["code"]), text.plain(data["detail"]))
+        if time.monotonic() - began < _SOON_S:
+            time.sleep(1)
 
 
 @click.command()

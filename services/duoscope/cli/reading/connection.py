@@ -168,6 +168,10 @@ class Connection:
                         error.kind, error.code, f"{error.message} Run `duoscope login` to log in again."
                     ) from error
                 save(kept)
+            if kept.url != self._login.url:
+                raise DuoscopeError(
+                    ErrorKind.CONFLICT, "logged-in-elsewhere", f"`duoscope login` logged in at {kept.url} meanwhile."
+                )
             self._login = kept
         return kept.access_token
 
@@ -217,7 +221,7 @@ def send(
     try:
         return request.build_opener(Straight).open(asked, timeout=TIMEOUT_S)
     except HTTPError as error:
-        raise _refused(url, error.code, error.read()) from error
+        raise _refused(url, error.code, error.reason, error.read()) from error
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise unavailable(
@@ -227,13 +231,13 @@ def send(
         ) from error
 
 
-def _refused(url: str, status: int, content: bytes) -> DuoscopeError:
+def _refused(url: str, status: int, reason: str, content: bytes) -> DuoscopeError:
     try:
         problem = json.loads(content)
         message = problem.get("detail") or problem.get("error") or problem["title"]
         code = str(problem.get("code", "refused"))
     except (ValueError, KeyError, AttributeError):
-        message, code = f"{url} answers {status} {HTTPStatus(status).phrase}; is it a duoscope?", "refused"
+        message, code = f"{url} answers {status} {text.plain(reason)}; is it a duoscope?", "refused"
     kinds = {
         401: ErrorKind.UNAUTHENTICATED,
         403: ErrorKind.FORBIDDEN,

@@ -1,6 +1,6 @@
 """Durations of spans over time: how many spans of each step took how long, in buckets that grow with the duration."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
@@ -55,32 +55,35 @@ async def heatmap(reader: TelemetryReader, times: TimeRange, query: str, cut: Bu
         hint = items.hint(query, Signal.TRACES, times, found=bool(rows))
     if len(rows) > CELLS_MAX:
         raise invalid(f"The heatmap would have more than {CELLS_MAX} cells; take a larger `step`.")
+    return await items.decoded(rows, lambda cells: _heatmap(cells, cut, hint))
+
+
+def _heatmap(cells: list[dict[str, Any]], cut: Buckets, hint: str | None) -> Heatmap:
     return Heatmap(
         rfc3339(cut.start_ns),
         cut.step_ns,
         cut.count,
-        sum(row[2] for row in rows),
-        [row[0] for row in rows],
-        [_least_ns(row[1]) for row in rows],
-        [row[2] for row in rows],
-        [row[3] for row in rows],
+        sum(cell["spans"] for cell in cells),
+        [cell["bucket"] for cell in cells],
+        [_least_ns(cell["duration"]) for cell in cells],
+        [cell["spans"] for cell in cells],
+        [cell["failed"] for cell in cells],
         hint,
     )
 
 
 async def _cells(
     reader: TelemetryReader, times: TimeRange, condition: Condition | None, cut: Buckets, *, name: str
-) -> list[tuple[int, int, int, int]]:
+) -> list[dict[str, Any]]:
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     duration = f"if(duration_nano = 0, -1, toInt32(floor(log2(duration_nano) * {PER_DOUBLING})))"
-    rows = await reader.query(
+    return await reader.query(
         f"SELECT {cut.SQL} AS bucket, {duration} AS duration, count() AS spans, "
         "countIf(status_code = 'error') AS failed "
         f"FROM @traces WHERE {where} GROUP BY bucket, duration ORDER BY bucket, duration LIMIT {{rows:UInt64}}",
         times.parameters | cut.parameters | (condition.parameters if condition else {}) | {"rows": CELLS_MAX + 1},
         name=name,
     )
-    return [(row["bucket"], row["duration"], row["spans"], row["failed"]) for row in rows]
 
 
 def _least_ns(duration: int) -> int:

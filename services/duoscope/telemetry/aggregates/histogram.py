@@ -1,5 +1,6 @@
 """Counts of items by step of time, also by the values of a field."""
 
+import asyncio
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -65,9 +66,8 @@ async def histogram(
     """
     fields = () if by is None else (by,)
     found = await aggregate(reader, Asked(signal, times, query, (Measure(),), fields, limit, buckets=cut))
-    return Histogram(
-        rfc3339(cut.start_ns), cut.step_ns, cut.count, by, _count(found.total[0]), _series(found, cut, by), found.hint
-    )
+    series = await asyncio.to_thread(_series, found, cut, by)
+    return Histogram(rfc3339(cut.start_ns), cut.step_ns, cut.count, by, _count(found.total[0]), series, found.hint)
 
 
 def _series(found: Aggregate, cut: Buckets, by: str | None) -> list[Bars]:

@@ -134,7 +134,7 @@ def _related(
     """The statement that reads the spans of traces, what each is to the others, and which queries it matches."""
     printer = Printer()
     above = compile_query(query, Signal.TRACES, or_text=or_text, printer=printer)
-    matches = [f"({TimeRange.CONDITION}{f' AND {above.sql}' if above else ''}) = 1 AS matches"]
+    matches = [f"({TimeRange.CONDITION}{f' AND ifNull({above.sql}, 0)' if above else ''}) = 1 AS matches"]
     for name in _RELATIONS:
         condition = compile_query(getattr(wanted, name), Signal.TRACES, printer=printer)
         matches.append(f"{f'ifNull({condition.sql}, 0) = 1' if condition else 'false'} AS is_{name}")

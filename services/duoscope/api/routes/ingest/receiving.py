@@ -205,8 +205,10 @@ async def endpoints(request: Request[Principal, Any, Any], services: Services) -
     request was sent to; behind proxies of their own the OTLP ports may have other addresses.
     """
     settings = services.settings
-    address = urlsplit(settings.public_url or f"//{request.headers.get('host', '')}")
-    host = address.hostname or settings.host
+    try:
+        host = urlsplit(settings.public_url or f"//{request.headers.get('host', '')}").hostname or settings.host
+    except ValueError:  # what the client calls us is no address
+        host = settings.host
     host = f"[{host}]" if ":" in host else host
     scheme = "https" if settings.otlp_tls_cert else "http"
     return Endpoints(f"{scheme}://{host}:{settings.otlp_grpc_port}", f"{scheme}://{host}:{settings.otlp_http_port}")

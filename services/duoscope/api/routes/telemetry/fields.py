@@ -21,7 +21,9 @@ _Signal = Annotated[fields.Signal, QueryParameter(description="The signal of the
 
 
 def _requires_the_signal(connection: ASGIConnection[Any, Principal, Any, Any], _: BaseRouteHandler) -> None:
-    connection.user.require(_READS.get(connection.query_params.get("signal", ""), "trace:read"))
+    # Of a parameter that is there twice, the route gets the last one; whoever sends two needs the permissions of both.
+    for signal in connection.query_params.getall("signal", [""]):
+        connection.user.require(_READS.get(signal, "trace:read"))
 
 
 _requires_the_signal.permission = "trace:read"  # pyright: ignore[reportFunctionMemberAccess]
