@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import calls, log_context, log_patterns, logs, services, trace_logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
@@ -61,7 +62,8 @@ async def test_statements_around_a_record_are_as_committed(stored, otlp, stateme
     await log_context.context(reader, record.id, before=1, after=1)
     around = [re.sub(r"\d{16,}", "…", text) for text in statements[:3]]
     statements.clear()
-    await trace_logs.of_trace(reader, "01" * 16)
+    with pytest.raises(DuoscopeError, match="No such trace"):
+        await trace_logs.of_trace(reader, "01" * 16)
     _compare("statements_around", [*around, statements[0]])
 
 
