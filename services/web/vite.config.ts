@@ -11,7 +11,7 @@ const JS_FIRST_MAX = 240_000;
 const CSS_MAX = 30_000;
 const COMPRESSED = new Set([".js", ".css", ".svg", ".txt", ".md"]);
 
-/** The policy of services/duoscope/api/web_ui.py; Vite's own scripts and styles carry the nonce. */
+/** The policy of services/duoscope/api/ui/files.py; Vite's own scripts and styles carry the nonce. */
 function developmentPolicy(nonce: string): string {
   return [
     "default-src 'none'",

@@ -10,7 +10,7 @@ import { Help } from "./Help";
 import { useKeys } from "./keys";
 import { NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
 import styles from "./Shell.module.css";
-import { logOut, switchTenant, useSession } from "./session";
+import { isIn, logOut, switchTenant, useSession } from "./session";
 import { chooseTheme, type Theme, useTheme } from "./theme";
 
 const PAGES = [
@@ -23,7 +23,7 @@ const PAGES = [
 /** The frame of every page of a tenant: where one is, where one may go, and who one is. */
 export function Shell(): ReactNode {
   const tenantId = useTenantId();
-  const { me } = useSession();
+  useSession(); // draws again with the session, which `isIn` reads
   const [refused, setRefused] = useState<unknown>();
   const [ms, setMs] = useState(() => Date.now());
   const place = usePlace();
@@ -44,7 +44,7 @@ export function Shell(): ReactNode {
     };
   }, [tenantId]);
 
-  const isHere = me?.tenant_id === tenantId;
+  const isHere = isIn(tenantId);
   return (
     <NowContext value={now}>
       <a className={styles.skip} href="#content">

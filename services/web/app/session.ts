@@ -54,21 +54,37 @@ function take(tokens: { access_token: string; expires_in: number }): void {
   access = { token: tokens.access_token, expiresAt: Date.now() + tokens.expires_in * 1000 };
 }
 
+let turn: Promise<void> = Promise.resolve();
+
+/** Web Locks need https or localhost. Elsewhere this tab queues, and the API answers a token twice for ten seconds. */
+async function inTurn(work: () => Promise<void>): Promise<void> {
+  if (isSecureContext) return await navigator.locks.request("duoscope-refresh", work);
+  turn = turn.catch(() => undefined).then(work);
+  return turn;
+}
+
 /** Gets a new access token; one tab at a time, since a refresh token works once. */
 async function refresh(): Promise<void> {
-  await navigator.locks.request("duoscope-refresh", async () => {
+  await inTurn(async () => {
     if (access !== undefined && access.expiresAt - Date.now() > REFRESH_BEFORE_MS) return;
     const body = wanted === undefined ? { cookie: true } : { cookie: true, tenant_id: wanted };
     take(await answered(openApi.POST("/api/v1/auth/refresh", { body })));
   });
 }
 
+let learning = 0;
+
 async function learnWhoIAm(): Promise<void> {
+  const mine = ++learning;
+  const former = session.me?.user_id;
   const me = await answered(api.GET("/api/v1/auth/me"));
+  if (mine !== learning) return;
+  wanted = me.tenant_id;
+  if (former !== undefined && former !== me.user_id) for (const listener of onTenantSwitch) listener();
   coloursOf(me.tenant_id, localStorage);
   set({ me });
   const places = await answered(api.GET("/api/v1/auth/tenants"));
-  set({ places: places.items });
+  if (mine === learning) set({ places: places.items });
 }
 
 /** Continues the session of this browser, if it has one. */
@@ -113,7 +129,6 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
     ...(session.me && session.standing === "ended" ? { tenant_id: session.me.tenant_id } : {}),
   };
   const tokens = await answered(openApi.POST("/api/v1/auth/login", { body }));
-  const former = session.me?.user_id;
   take(tokens);
   localStorage.setItem(HINT, "yes");
   // Whoever comes back to a page goes on with it; the question can wait for the next login.
@@ -121,7 +136,6 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
   made = asks ? password : undefined;
   set({ passwordExpiresAt: asks ? tokens.password_expires_at : undefined });
   await enter();
-  if (former !== undefined && former !== session.me?.user_id) for (const listener of onTenantSwitch) listener();
   channel.postMessage("in");
 }
 
@@ -130,7 +144,8 @@ export async function logOut(): Promise<void> {
   try {
     await answered(api.POST("/api/v1/auth/logout", { body: { cookie: true } }));
   } catch (error) {
-    if (asApiError(error).status !== 401) throw error;
+    // Whoever sees no login page is still logged in.
+    if (asApiError(error).status !== 401) return set({ standing: "unreachable" });
   }
   leave();
   channel.postMessage("out");
@@ -145,10 +160,17 @@ function leave(): void {
   set({ standing: "out", me: undefined, places: [], passwordExpiresAt: undefined });
 }
 
+/** Whether this tab works in a tenant, and is not on its way into another one. */
+export const isIn = (tenantId: string): boolean => session.me?.tenant_id === tenantId && wanted === tenantId;
+
+let asked: string | undefined;
+
 /** Works in another tenant from now on. Raises an ApiError where the person has no role there. */
 export async function switchTenant(tenantId: string): Promise<void> {
-  if (session.me?.tenant_id === tenantId) return;
+  asked = tenantId;
+  if (isIn(tenantId)) return;
   const switched = await answered(api.POST("/api/v1/auth/switch", { body: { tenant_id: tenantId } }));
+  if (asked !== tenantId) return; // somebody went on to another one, or back
   take(switched);
   wanted = tenantId;
   for (const listener of onTenantSwitch) listener();

@@ -113,31 +113,33 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
           </>
         )}
       </figcaption>
-      <table className="hidden">
-        <caption>{label}</caption>
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            {series.map(({ value }) => (
-              <th key={value} scope="col">
-                {value}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {totals.map((total, bucket) =>
-            total === 0 ? null : (
-              <tr key={at(bucket)}>
-                <th scope="row">{span(bucket)}</th>
-                {series.map(({ value, counts }) => (
-                  <td key={value}>{count(counts[bucket] ?? 0)}</td>
-                ))}
-              </tr>
-            ),
-          )}
-        </tbody>
-      </table>
+      <div className="hidden">
+        <table>
+          <caption>{label}</caption>
+          <thead>
+            <tr>
+              <th scope="col">Time</th>
+              {series.map(({ value }) => (
+                <th key={value} scope="col">
+                  {value}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {totals.map((total, bucket) =>
+              total === 0 ? null : (
+                <tr key={at(bucket)}>
+                  <th scope="row">{span(bucket)}</th>
+                  {series.map(({ value, counts }) => (
+                    <td key={value}>{count(counts[bucket] ?? 0)}</td>
+                  ))}
+                </tr>
+              ),
+            )}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }

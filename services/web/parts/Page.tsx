@@ -19,6 +19,9 @@ interface PageProps {
 export function Page({ title, tools, timed = true, busy = false, children }: PageProps): ReactNode {
   useEffect(() => {
     document.title = `${title} · duoscope`;
+    return () => {
+      document.title = "duoscope";
+    };
   }, [title]);
   return (
     <main className={styles.page} id="content" tabIndex={-1}>

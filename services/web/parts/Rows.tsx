@@ -43,9 +43,10 @@ export function Rows({
   useEffect(() => {
     if (count > 0 && last >= count - NEAR) onEnd?.();
   }, [last, count, onEnd]);
+  const isThere = chosen >= 0 && chosen < count;
   useEffect(() => {
-    if (chosen >= 0 && chosen < count) virtual.scrollToIndex(chosen, { align: "auto" });
-  }, [chosen, count, virtual]);
+    if (isThere) virtual.scrollToIndex(chosen, { align: "auto" });
+  }, [chosen, isThere, virtual]);
   return (
     <div
       ref={viewport}

@@ -70,18 +70,26 @@ export function CopyButton({
   label?: string;
   small?: boolean;
 }): ReactNode {
-  const [copied, setCopied] = useState(false);
+  const [said, setSaid] = useState<string>();
+  const say = (word: string): void => {
+    setSaid(word);
+    setTimeout(() => setSaid(undefined), 1_500);
+  };
   return (
     <Button
       small={small}
       onClick={() => {
-        void navigator.clipboard.writeText(text).then(() => {
-          setCopied(true);
-          setTimeout(() => setCopied(false), 1_500);
-        });
+        // Browsers have no clipboard for pages that came over http from another machine.
+        const written = isSecureContext
+          ? navigator.clipboard.writeText(text)
+          : Promise.reject(new Error("no clipboard"));
+        void written.then(
+          () => say("Copied"),
+          () => say("Cannot copy here"),
+        );
       }}
     >
-      <span aria-live="polite">{copied ? "Copied" : label}</span>
+      <span aria-live="polite">{said ?? label}</span>
     </Button>
   );
 }

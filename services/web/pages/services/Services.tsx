@@ -197,6 +197,7 @@ function NothingHere(): ReactNode {
     queryFn: ({ signal }) => answered(api.GET("/api/v1/services", { params: { query: wholeMonth() }, signal })),
   });
   if (week.isPending) return <Skeleton />;
+  if (week.error) return <ErrorNote error={week.error} retry={() => void week.refetch()} />;
   if ((week.data?.items.length ?? 0) > 0) {
     return (
       <Empty
@@ -205,9 +206,9 @@ function NothingHere(): ReactNode {
           <button
             type="button"
             className={controls.button}
-            onClick={() => setPlace({ range: "7d", from: undefined, to: undefined })}
+            onClick={() => setPlace({ range: "30d", from: undefined, to: undefined })}
           >
-            Show the last 7 days
+            Show the last 30 days
           </button>
         }
       >

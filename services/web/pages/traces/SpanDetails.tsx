@@ -68,7 +68,8 @@ export function SpanDetails({ traceId, row, startMs, endMs, zone, onClose, onTer
       {tab === "span" ? (
         <>
           {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
-          {span ? <OfSpan span={span} selfNs={row.self} zone={zone} onTerm={onTerm} /> : <Skeleton />}
+          {span ? <OfSpan span={span} selfNs={row.self} zone={zone} onTerm={onTerm} /> : null}
+          {span || whole.error ? null : <Skeleton />}
         </>
       ) : (
         <Logs

@@ -36,11 +36,11 @@ export function Trace(): ReactNode {
   if (trace.data && trace.data.id === traceId.toLowerCase()) return <Shown key={traceId} model={trace.data} />;
   return (
     <Page title="Trace" timed={false} busy={trace.isFetching}>
-      {trace.isPending ? (
+      {trace.error === null ? (
         <Skeleton />
       ) : asApiError(trace.error).status === NOT_FOUND ? (
-        <Empty title="There is no such trace">
-          Its spans may not have arrived yet, or have been kept for as long as this tenant keeps them.
+        <Empty title="There is no such trace" actions={<Button onClick={() => void trace.refetch()}>Try again</Button>}>
+          Its spans may not have arrived yet, or this tenant no longer keeps them.
         </Empty>
       ) : (
         <div className={styles.note}>

@@ -116,7 +116,7 @@ export function inZone(day: string, time: string, zone: Zone): number {
   return guess - (shown(guess) - asUtc);
 }
 
-const DATE = String.raw`(?:(\d{4}-\d{2}-\d{2})[ T]?|(today|yesterday)\s*)?`;
+const DATE = String.raw`(?:(\d{4}-\d{2}-\d{2})[ Tt]?|(today|yesterday)\s*)?`;
 const TIME = String.raw`(\d{1,2}:\d{2}(?::\d{2})?)?`;
 const MOMENT = new RegExp(`^${DATE}${TIME}$`);
 
