@@ -122,6 +122,17 @@ def test_resources_count_their_items(gather):
     assert flushed("service.name") == {(0, TEXT, "own"): 1, (0, TEXT, "s"): 1}
 
 
+def test_a_request_that_changes_quarters_is_counted_for_so_many_runs(otlp):
+    decoder = Decoder(Kind.LOGS)
+    decoder.count_values()
+    request = otlp.logs("s", *({"time_unix_nano": NOW_NS - n % 2 * QUARTER_NS, "attributes": {}} for n in range(200)))
+    decoder.add(request.SerializeToString(), SCOPE, 30, now_ns=NOW_NS)
+    decoder.flush_values()
+    blocks = [Native(block.native).rows() for block in decoder.blocks() if block.table == "field_values"]
+    counts = [row["count"] for rows in blocks for row in rows if row["name"] == b"service.name"]
+    assert counts == [32, 32]
+
+
 def test_names_and_values_without_end_are_bounded(otlp):
     decoder = Decoder(Kind.LOGS)
     decoder.count_values()

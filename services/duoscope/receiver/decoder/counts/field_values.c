@@ -9,6 +9,7 @@
 #include "values/numbers.h"
 #include "values/utf8.h"
 
+enum { RUNS_MAX = 64 };  // of a request; what comes behind them is not counted
 enum place { FIELD = 1, ATTRIBUTES, RESOURCE };  // as the table numbers them
 
 #define COUNT_COLUMNS(COLUMN)                                                                     \
@@ -120,6 +121,7 @@ static bytes take_text(const uint8_t **at) {
 // What the rows from `begin` up to `end` have: all of one owner, and in one quarter.
 typedef struct {
   uint64_t begin, end, base;
+  size_t resource;  // the first that may have some of them
   uint32_t quarter;
 } run;
 
@@ -201,12 +203,13 @@ static void count_others(decoder *d, const run *r, const object *o, cursors *c) 
   }
 }
 
-static void count_resources(decoder *d, const run *r) {
+static void count_resources(decoder *d, run *r) {
   field_values *v = &d->field_values;
   const resource *resources = (const resource *)v->resources.data;
   const resource_value *values = (const resource_value *)v->resource_values.data;
   const size_t count = v->resources.size / sizeof *resources, all = v->resource_values.size / sizeof *values;
-  for (size_t i = 0; i < count && resources[i].first_row < r->end; i++) {
+  while (r->resource + 1 < count && resources[r->resource + 1].first_row <= r->begin) r->resource++;
+  for (size_t i = r->resource; i < count && resources[i].first_row < r->end; i++) {
     const uint64_t end_row = i + 1 < count ? resources[i + 1].first_row : UINT64_MAX;
     const uint64_t begin = resources[i].first_row > r->begin ? resources[i].first_row : r->begin;
     const uint64_t end = end_row < r->end ? end_row : r->end;
@@ -251,7 +254,8 @@ void field_values_request(decoder *d) {
   for (size_t i = 0; i < o->count; i++)
     for (size_t type = 0; type < OBJECT_TYPES; type++)
       c.values[i][type] = o->paths[i].values[type].data + (i < o->mark_count ? o->paths[i].mark_values[type] : 0);
-  for (run r = {.begin = t->mark_rows}; r.begin < t->rows; r.begin = r.end) {
+  run r = {.begin = t->mark_rows};
+  for (size_t runs = 0; runs < RUNS_MAX && r.begin < t->rows; runs++, r.begin = r.end) {
     r.quarter = (uint32_t)(times[r.begin] / QUARTER);
     const uint64_t from = r.quarter * QUARTER;
     for (r.end = r.begin + 1; r.end < t->rows && times[r.end] - from < QUARTER;) r.end++;
