@@ -6,6 +6,7 @@ from collections import Counter
 
 QUARTER_NS = 900 * 10**9
 VALUE_BYTES_MAX, NAME_BYTES_MAX = 256, 255
+RUNS_MAX = 64  # of rows of one request in one quarter
 FIELD, ATTRIBUTES, RESOURCE = 1, 2, 3
 TYPES = {"String": 1, "Bool": 2, "Int64": 3, "Float64": 4}
 KINDS = [b"unspecified", b"internal", b"server", b"client", b"producer", b"consumer"]
@@ -14,10 +15,14 @@ SEVERITIES = [b"trace", b"debug", b"info", b"warn", b"error", b"fatal"]
 
 
 def counts_due(rows):
-    """Counts by quarter, place, name, type and value, of rows of spans or log records."""
+    """Counts by quarter, place, name, type and value, of the rows of one request of spans or log records."""
     due = Counter()
+    runs, before = 0, None
     for row in rows:
         quarter = row["timestamp"] // QUARTER_NS * 900
+        runs, before = runs + (quarter != before), quarter
+        if runs > RUNS_MAX:
+            break
         for name, value in _fields(row).items():
             if value:
                 due[quarter, FIELD, name, *_told(1, value)] += 1
