@@ -97,8 +97,8 @@ def inhabit(api, admin, deliver, otlp):
         sessions = (await api.client.get("/api/v1/sessions", headers=headers)).json()["items"]
         regions = (await api.client.get("/api/v1/regions", headers=headers)).json()["items"]
         permissions = (await api.client.get("/api/v1/permissions", headers=headers)).json()["items"]
-        trace_id = new_id().bytes
-        span = {"trace_id": trace_id, "span_id": b"1" * 8, "name": "GET /", "kind": 2, "status": 2,
+        trace_id, span_id = new_id().bytes, new_id().bytes[-8:]
+        span = {"trace_id": trace_id, "span_id": span_id, "name": "GET /", "kind": 2, "status": 2,
                 "start_time_unix_nano": _START_NS, "end_time_unix_nano": _START_NS + 5}  # fmt: skip
         await deliver(
             scope,
@@ -125,7 +125,7 @@ def inhabit(api, admin, deliver, otlp):
             "name": "job",
             "permission_id": permissions[0]["permission_id"],
             "trace_id": trace_id.hex(),
-            "span_id": (b"1" * 8).hex(),
+            "span_id": span_id.hex(),
             "tenant_id": str(scope.tenant_id),
             "workspace_id": str(scope.workspace_id),
             "organization_id": str(scope.organization_id),
