@@ -20,8 +20,9 @@ CREATE TABLE IF NOT EXISTS metric_series
     series_id UInt64 CODEC(ZSTD(1)),
     -- Bit n: it has a point in half hour n of the day. One that only says that the series ended is none.
     seen SimpleAggregateFunction(groupBitOr, UInt64) CODEC(ZSTD(1)),
-    -- The values of the label by which points of one series differ: bounds of buckets, quantiles of a summary.
-    own_values SimpleAggregateFunction(groupUniqArrayArray, Array(Float64)) CODEC(ZSTD(1)),
+    -- The values of the label by which points of one series differ: bounds of buckets, quantiles of a summary. As many as one point
+    -- may have: a sender whose buckets change with every point fills no row without end.
+    own_values SimpleAggregateFunction(groupUniqArrayArray(10000), Array(Float64)) CODEC(ZSTD(1)),
     CONSTRAINT scoped CHECK organization_id != toUUID('00000000-0000-0000-0000-000000000000')
         AND workspace_id != toUUID('00000000-0000-0000-0000-000000000000')
         AND tenant_id != toUUID('00000000-0000-0000-0000-000000000000')
@@ -80,7 +81,7 @@ SELECT
     any(attributes_json),
     series_id,
     groupBitOr(bitShiftLeft(1::UInt64, intDiv(toUInt32(toUnixTimestamp(timestamp)) % 86400, 1800))),
-    groupUniqArrayArray(bucket_bounds)
+    groupUniqArrayArray(10000)(bucket_bounds)
 FROM metric_histograms
 WHERE bitAnd(flags, 1) = 0
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, date, metric_name, temporality, unit, series_id
@@ -128,7 +129,7 @@ SELECT
     any(attributes_json),
     series_id,
     groupBitOr(bitShiftLeft(1::UInt64, intDiv(toUInt32(toUnixTimestamp(timestamp)) % 86400, 1800))),
-    groupUniqArrayArray(quantiles)
+    groupUniqArrayArray(10000)(quantiles)
 FROM metric_summaries
 WHERE bitAnd(flags, 1) = 0
 GROUP BY organization_id, workspace_id, tenant_id, retention_days, date, metric_name, unit, series_id

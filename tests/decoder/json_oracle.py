@@ -192,7 +192,8 @@ def _is_number(text, words=()):
 def _enum(value, field):
     if isinstance(value, bool):
         refuse("google.protobuf takes true for 1")
-    if isinstance(value, str) and value in field.enum_type.values_by_name:
+    # A list of the names: asked itself for a lone surrogate, the mapping leaves an exception pending (protobuf's upb).
+    if isinstance(value, str) and value in list(field.enum_type.values_by_name):
         return value
     if isinstance(value, str):
         if not _is_number(value):

@@ -152,3 +152,13 @@ def test_names_and_values_without_end_are_bounded(otlp):
     )
     decoder.flush_values()
     assert decoder.rows()["field_values"] == 4  # service, scope, service.name and k
+
+
+def test_one_tenant_leaves_the_others_theirs(gather):
+    add, flushed = gather
+    for n in range(40):
+        add({f"{n}.{i}": "x" for i in range(990)})
+    for n in range(30):
+        add(*({f"{n}.{i}": f"{j}" for i in range(60)} for j in range(100)))
+    add({"k": "theirs"}, scope=Scope(new_id(), new_id(), new_id()))
+    assert flushed() == {(0, TEXT, "theirs"): 1}

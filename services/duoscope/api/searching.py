@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry.aggregates.buckets import Step, buckets
+from duoscope.telemetry.aggregates.buckets import STEP, Step, buckets
 from duoscope.telemetry.aggregates.histogram import VALUES_MAX
 from duoscope.telemetry.aggregates.measures import MEASURES_MAX, Measure
 from duoscope.telemetry.aggregates.table import GROUP_BY_MAX as AGGREGATE_GROUP_BY_MAX
@@ -38,12 +38,7 @@ EndParameter = Annotated[str | None, QueryParameter(description=f"To, excluded; 
 QueryTextParameter = Annotated[
     str, QueryParameter(name="query", max_length=QUERY_TEXT_CHARS_MAX, description="A query as for the search.")
 ]
-StepParameter = Annotated[
-    str | None,
-    QueryParameter(
-        description="Seconds, or a text such as 100ms, 30s, 5m or 1h; unless given, one that makes at most 120 buckets."
-    ),
-]
+StepParameter = Annotated[str | None, QueryParameter(description=f"{STEP} By default `auto`.")]
 ByParameter = Annotated[
     str | None, QueryParameter(description="A field or an attribute, as a query names it: `severity`, `http.route`.")
 ]
@@ -142,14 +137,14 @@ _GROUP_BY = Meta(
 )
 
 
-class LogAggregate(Struct, forbid_unknown_fields=True):
-    """Numbers of log records, by fields and by time."""
+class AggregateQuery(Struct, forbid_unknown_fields=True):
+    """Numbers of log records or of spans, by fields and by time."""
 
     start: Start = None
     end: End = None
     query: Annotated[
         str,
-        Meta(max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.", examples=["severity>=warn"]),
+        Meta(max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.", examples=["service:checkout"]),
     ] = ""
     measures: Annotated[list[Measure], _MEASURES] = msgspec.field(default_factory=lambda: [Measure()])
     group_by: Annotated[list[str], _GROUP_BY] = []
@@ -169,8 +164,8 @@ class LogAggregate(Struct, forbid_unknown_fields=True):
         return Asked(signal, times, self.query, measures, group_by, self.limit, self.order_by, self.order, cut)
 
 
-class TraceAggregate(LogAggregate, forbid_unknown_fields=True):
-    """Numbers of spans, by fields and by time."""
+# 104 days: beyond it the numbers of JSON are not exact for everybody (RFC 8259, section 6).
+Nanoseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class TraceSelection(Struct, forbid_unknown_fields=True):
@@ -179,8 +174,8 @@ class TraceSelection(Struct, forbid_unknown_fields=True):
     query: Annotated[str, Meta(max_length=QUERY_TEXT_CHARS_MAX, examples=["status:error"])] = ""
     start: Annotated[str | int | None, Meta(description="From, included; with `end`.")] = None
     end: Annotated[str | int | None, Meta(description="To, excluded; with `start`.")] = None
-    min_duration_ns: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Included.")] = 0
-    max_duration_ns: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, Meta(description="Excluded.")] = None
+    min_duration_ns: Annotated[Nanoseconds, Meta(description="Included.")] = 0
+    max_duration_ns: Annotated[Nanoseconds | None, Meta(description="Excluded.")] = None
 
     @property
     def selection(self) -> Selection:

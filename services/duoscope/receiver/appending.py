@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 from uuid import UUID
@@ -29,6 +30,7 @@ from prometheus_client import Counter, Histogram
 from duoscope.background.driver import AGAIN, Driver, Job, Next
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, unavailable
+from duoscope.kernel.ids import new_id
 from duoscope.receiver.admission.fair_queue import FairQueue
 from duoscope.receiver.admission.tenant_series import TenantSeries
 from duoscope.receiver.decoder import Kind, MalformedError, Outcome, TooManyItemsError
@@ -44,7 +46,7 @@ from duoscope.receiver.group import Group
 from duoscope.receiver.repeats import Repeats
 from duoscope.receiver.requests import Request
 from duoscope.receiver.status import disk_trouble, no_memory
-from duoscope.stores.clickhouse import IngestWriter
+from duoscope.stores.clickhouse import IngestWriter, RejectedByStoreError
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +137,7 @@ class Appender:
         self._sealed_at = 0.0
         self._groups: list[Group] = []
         self._slow_works = 0
+        self._counts: asyncio.Task[None] | None = None
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._job = driver.start(APPEND_REQUESTS, self._turn)
@@ -166,6 +169,10 @@ class Appender:
         while self._queue:
             await self._turn()
         await self._seal()
+        if self._gathering.counts_due_in_s is not None and not self._inserter.is_away:
+            await self._insert_counts()
+        if self._counts:
+            await self._counts
 
     async def settled(self, tenant_id: UUID) -> None:
         """Wait, not long, until the requests that the tenant got answers for can be read.
@@ -198,15 +205,17 @@ class Appender:
             await self._append(self._queue.take(limits.INGEST_BATCH_BYTES_MAX))
         if not self._queue and not self._closing:
             self._arrived.clear()
-        if self._segment and self._due_in_s() == 0:
-            await self._seal()
+        if self._due_in_s() == 0:
+            await (self._seal() if self._segment else self._insert_counts())
         return AGAIN
 
     def _due_in_s(self) -> float | None:
-        """Seconds until the segment is sealed; None if there is none."""
+        """Seconds until the segment is sealed; without one, until counts that none took along are inserted, if there
+        are any.
+        """
         segment = self._segment
         if segment is None:
-            return None
+            return None if self._inserter.is_away else self._gathering.counts_due_in_s
         is_full = segment.writer.written_bytes > limits.INGEST_BATCH_BYTES_MAX
         if is_full or self._gathering.rows > limits.INGEST_BATCH_ROWS_MAX:
             return 0.0
@@ -228,6 +237,20 @@ class Appender:
         if self._readers_wait:
             return _Segment(writer, now + min(age_s, limits.INGEST_SEGMENT_AGE_UNREAD_MAX_S), large_due_at)
         return _Segment(writer, large_due_at, large_due_at)
+
+    async def _insert_counts(self) -> None:
+        """Have counts of values inserted by themselves: no segment came that would take them along."""
+        take = partial(self._gathering.take, new_id().hex, values=True)
+        batch = await self._loop.run_in_executor(self._threads, take)
+        if self._counts:
+            await asyncio.wait({self._counts})
+        self._counts = asyncio.create_task(self._inserted(batch))
+
+    async def _inserted(self, counts: Batch) -> None:
+        try:
+            await self._inserter.insert(counts)
+        except (DuoscopeError, RejectedByStoreError) as error:
+            _log.warning("counts of values are lost: %s", error)
 
     async def _append(self, requests: list[Request]) -> None:
         """Resolve every request, one way or another."""

@@ -43,6 +43,8 @@ class Gathering:
         self._ledger: list[bytes] = []
         self._oldest_ns = 0
         self._catalogue_due = self._names_due = self._values_due = 0.0
+        self._counts_values = counts_values
+        self._has_counts = False
         self.rows = 0
 
     def add(self, record: Record, series: ActiveSeries | None = None) -> Record:
@@ -83,7 +85,13 @@ class Gathering:
         self._parts.append(Part(str(scope.workspace_id), str(scope.tenant_id), record.digest, outcome, own))
         self._ledger.append(json.dumps(_ledger_row(done)).encode())
         self._oldest_ns = min(self._oldest_ns or record.received_ns, record.received_ns)
+        self._has_counts |= self._counts_values
         return done
+
+    @property
+    def counts_due_in_s(self) -> float | None:
+        """Seconds until what was counted of values is to be inserted; None if nothing was."""
+        return max(0.0, self._values_due - time.monotonic()) if self._has_counts else None
 
     def take(self, token: str, *, values: bool | None = None) -> Batch:
         """The batch of what was gathered, under its token; the next one begins empty.
@@ -92,7 +100,7 @@ class Gathering:
         """
         now = time.monotonic()
         if now >= self._values_due if values is None else values:
-            self._values_due = now + limits.INGEST_VALUES_PERIOD_S
+            self._values_due, self._has_counts = now + limits.INGEST_VALUES_PERIOD_S, False
             for each in self._decoders.values():
                 each.flush_values()
         inserts = [

@@ -2,7 +2,7 @@
 
 Receivers count the values by quarters of an hour (docs/adr/0029), so that nothing here reads the items themselves. The
 counts are a guide and no exact answer: they are of whole quarters, and each tells a bounded number of values apart.
-With a query the values are counted over the items that match.
+With a query, and of fields that are not counted, the values are counted over the items that match.
 """
 
 from dataclasses import replace
@@ -79,7 +79,8 @@ class FieldValues(Struct, frozen=True):
         Literal["quarters", "items"],
         Meta(
             description="`quarters`: as items came, in the quarters of an hour that the range touches. `items`: for "
-            "this answer, over the items of the range that match `query`."
+            "this answer, over the items of the range that match `query`; also without it for fields such as `body` or "
+            "`duration`, whose values differ from item to item."
         ),
     ]
     is_complete: Annotated[bool, Meta(description="Whether these are all the values that are told apart.")]
@@ -149,10 +150,12 @@ async def list_values(
         limit: values at most.
 
     Raises:
-        DuoscopeError: INVALID for the limit, and for the query or the field with a query; UNAVAILABLE.
+        DuoscopeError: INVALID for the limit, the query or the field; UNAVAILABLE.
     """
     items.checked_limit(limit, FIELD_VALUES_MAX)
-    if query.strip():
+    language.value_of(name, _SIGNALS[signal])  # refuses what is no field
+    is_counted = name in _FIELDS[signal] or not language.is_field(name, _SIGNALS[signal])
+    if query.strip() or not is_counted:
         return await _among_items(reader, Asked(_SIGNALS[signal], times, query, (Measure(),), (name,)), prefix, limit)
     found = _named(signal, name)
     named = " OR ".join(

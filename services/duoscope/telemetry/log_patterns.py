@@ -46,7 +46,11 @@ class Pattern(Struct, frozen=True):
     count: Annotated[int, Meta(description="In the range.")]
     compared_count: Annotated[int | None, Meta(description="In the range it is compared with; null without one.")]
     change: Annotated[
-        Literal["new", "gone"] | None, Meta(description="Whether only one of the two ranges has such lines.")
+        Literal["new", "gone"] | None,
+        Meta(
+            description="Whether only one of the two ranges has such lines; null also where the other one was not read "
+            "to its end."
+        ),
     ]
     sample: Annotated[str, Meta(description="The newest of the lines, or the beginning of it.")]
     first_seen: Annotated[Time, Meta(description="Of the lines that were read, also of the other range.")]
@@ -124,7 +128,7 @@ async def patterns(
             lines = [await _matched(reader, part, condition) for part in ranges]
         hint = items.hint(query, Signal.LOGS, times, found=bool(lines[0].matched))
     rows = await reader.query(*_statement(ranges, condition), name="logs.patterns")
-    found = await items.decoded(rows, lambda templates: _patterns(templates, compared=compared is not None))
+    found = await items.decoded(rows, lambda templates: _patterns(templates, lines))
     return Patterns(found[:limit], len(found), lines[0], lines[1] if compared else None, hint)
 
 
@@ -159,17 +163,21 @@ def _statement(ranges: Sequence[TimeRange], condition: Condition | None) -> tupl
     return sql, parameters
 
 
-def _patterns(rows: list[dict[str, Any]], *, compared: bool) -> list[Pattern]:
-    by_length: dict[int, list[tuple[list[str], dict[str, Any]]]] = {}
+def _patterns(rows: list[dict[str, Any]], lines: Sequence[Read]) -> list[Pattern]:
+    # The first word says what a line is about.
+    by_form: dict[tuple[int, str], list[tuple[list[str], dict[str, Any]]]] = {}
     for row in rows:
         words = row["template"].split(" ")
-        by_length.setdefault(len(words), []).append((words, row))
-    found = [_pattern(*one, compared=compared) for alike in by_length.values() for one in _merged(alike)]
+        by_form.setdefault((len(words), words[0]), []).append((words, row))
+    found = [_pattern(*one, lines) for alike in by_form.values() for one in _merged(alike)]
     return sorted(found, key=lambda p: (p.change is None, -p.count - (p.compared_count or 0), p.pattern))
 
 
 def _merged(templates: list[tuple[list[str], dict[str, Any]]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Put templates of one number of words together, the most frequent first. Returns patterns with their templates."""
+    """Put templates together that share most words, of one first word and one number of words, the most frequent first.
+
+    Returns patterns with their templates.
+    """
     length = len(templates[0][0])
     numbers: dict[str, int] = {}
     coded = np.array([[numbers.setdefault(word, len(numbers)) for word in words] for words, _ in templates])
@@ -177,8 +185,6 @@ def _merged(templates: list[tuple[list[str], dict[str, Any]]]) -> list[tuple[str
     members: list[list[int]] = []
     for at, words in enumerate(coded):
         shared = (leaders[: len(members)] == words).mean(axis=1) if members else np.empty(0)
-        # The first word says what a line is about.
-        shared = np.where(leaders[: len(members), 0] == words[0], shared, 0)
         best = int(shared.argmax()) if members else -1
         if best >= 0 and shared[best] >= _ALIKE:
             members[best].append(at)
@@ -196,16 +202,18 @@ def _merged(templates: list[tuple[list[str], dict[str, Any]]]) -> list[tuple[str
     return found
 
 
-def _pattern(pattern: str, rows: list[dict[str, Any]], *, compared: bool) -> Pattern:
+def _pattern(pattern: str, rows: list[dict[str, Any]], lines: Sequence[Read]) -> Pattern:
     newest = max(rows, key=lambda row: row["last_ns"])
     own, other = (sum(row[name] for row in rows) for name in ("own", "compared"))
     change: Literal["new", "gone"] | None = None
-    if compared and not (own and other):
-        change = "new" if own else "gone"
+    if len(lines) > 1 and not (own and other):
+        # Of a range that was not read to its end nobody knows what else is in it.
+        unread = lines[1 if own else 0]
+        change = ("new" if own else "gone") if unread.read == unread.matched else None
     return Pattern(
         pattern,
         own,
-        other if compared else None,
+        other if len(lines) > 1 else None,
         change,
         newest["sample"],
         values.rfc3339(min(row["first_ns"] for row in rows)),

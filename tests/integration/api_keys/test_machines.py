@@ -66,6 +66,7 @@ async def test_a_key_reaches_nothing_but_telemetry(api, manager):
             "metrics",
             "operations",
             "attributes",
+            "fields",
             "ingest/cardinality",
             "prom/",
         )

@@ -197,7 +197,7 @@ async def test_a_segment_that_a_dead_receiver_left(receiver, principal, requests
     segment, rows = log.create(), Gathering()
     for kind, message in requests().items():
         request = Request(principal, kind, message.SerializeToString(), new_id().hex, now_unix_nano(), None)
-        segment.append([rows.add(request.record())])
+        segment.sync(segment.write([rows.add(request.record())]))
     batch = rows.take(segment.name)
     for insert in batch.inserts[:3]:
         await writer.insert(insert.table, insert.block, form="Native", token=batch.token_of(insert))

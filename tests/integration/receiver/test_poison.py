@@ -128,7 +128,7 @@ def left_behind(folder, requests):
     """Writes the segment of a receiver that is killed before it inserts; its path and its rows."""
     log = RequestLog.open(folder)
     segment, rows = log.create(), Gathering()
-    segment.append([rows.add(request.record()) for request in requests])
+    segment.sync(segment.write([rows.add(request.record()) for request in requests]))
     segment.seal()
     log.close()
     return segment.path, rows.take(segment.name)

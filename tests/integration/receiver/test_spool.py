@@ -51,7 +51,7 @@ def left_behind(principal, tmp_path):
         for raw, whose in zip(raws, of or [principal] * len(raws), strict=True):
             tenant = whose.scope.tenant_id.bytes
             digest = xxhash.xxh3_128_hexdigest(tenant + LOGS.name.encode() + xxhash.xxh3_128_digest(raw))
-            segment.append([rows.add(Request(whose, LOGS, raw, digest, now_unix_nano(), None).record())])
+            segment.sync(segment.write([rows.add(Request(whose, LOGS, raw, digest, now_unix_nano(), None).record())]))
         segment.seal()
         log.close()
         return LeftBehind(segment.path, rows.take(segment.name))

@@ -85,37 +85,30 @@ class SegmentWriter:
             os.close(self._file)
             self._growing.unlink(missing_ok=True)
             raise
-        self._bytes = self.written_bytes = len(MAGIC)
+        self.written_bytes = len(MAGIC)
         self._syncing = threading.Lock()
         self._is_broken = False
-
-    def append(self, records: list[Record]) -> None:
-        """Append requests and sync them: when this returns, they may be acknowledged.
-
-        Raises:
-            OSError: they may not; `cut` the file before it is read.
-        """
-        self.sync(self.write(records))
 
     def write(self, records: list[Record]) -> int:
         """Append requests. Returns where they end, for `sync`. One thread at a time, also while another syncs.
 
         Raises:
-            OSError: as `append`.
+            OSError: they are not in the file; `cut` it before it is read.
         """
         waiting = [memoryview(part) for record in records for part in parts_of(record)]
+        end = self.written_bytes + sum(map(len, waiting))
         while waiting:
             written = os.writev(self._file, waiting[:_BUFFERS_MAX])
-            self._bytes += written
             while waiting and written >= len(waiting[0]):
                 written -= len(waiting.pop(0))
             if written:
                 waiting[0] = waiting[0][written:]
-        self.written_bytes = self._bytes
-        return self.written_bytes
+        self.written_bytes = end
+        return end
 
     def sync(self, end: int) -> None:
-        """Return when the file is on the disk up to `end`. What others wrote meanwhile is synced with it.
+        """Return when the file is on the disk up to `end`, and may be acknowledged. What others wrote meanwhile is
+        synced with it.
 
         Raises:
             OSError: this sync failed or an earlier one. A kernel reports a failure once, and a second sync as done.

@@ -22,14 +22,11 @@ _STEPS_NS: Final = (
     *(days * _DAY_NS for days in (1, 2, 7)),
 )
 
-Step = Annotated[
-    str | int | None,
-    Meta(
-        description="Seconds, or a text such as 100ms, 30s, 5m or 1h; `auto` for one that makes at most "
-        f"{_WANTED} buckets. Buckets begin at multiples of it since the Unix epoch.",
-        examples=["1m"],
-    ),
-]
+STEP: Final = (
+    f"Seconds, or a text such as 100ms, 30s, 5m or 1h; `auto` for one that makes at most {_WANTED} buckets. Buckets "
+    "begin at multiples of it since the Unix epoch."
+)
+Step = Annotated[str | int | None, Meta(description=STEP, examples=["1m"])]
 BucketStart: TypeAlias = Annotated[
     str, Meta(description="Start of the first bucket: `start`, rounded down to a multiple of the step.")
 ]

@@ -88,11 +88,11 @@ class Computed:
         """Print the value of a measure in the second step: an aggregate or, with OVER, a window function."""
         return self._merges[number](over)
 
-    def values(self, row: dict[str, object]) -> list[int | float | None]:
+    def values(self, row: dict[str, object]) -> list[float | None]:
         """Read the values of a row of the second step, whose columns are v0, v1, …, without numbers that JSON lacks."""
         return [_finite(row[f"v{number}"], none) for number, none in enumerate(self._of_none)]
 
-    def nothing(self) -> list[int | float | None]:
+    def nothing(self) -> list[float | None]:
         """Make the values of a group without items."""
         return list(self._of_none)
 
@@ -173,7 +173,7 @@ def _name(measure: Measure) -> str:
     return f"{measure.function}{of}" + (f" of {measure.query}" if measure.query else "")
 
 
-def _finite(value: object, none: int | None) -> int | float | None:
+def _finite(value: object, none: int | None) -> float | None:
     """A value as JSON has it: no number beyond all doubles."""
     if not isinstance(value, int | float) or value - value != 0:
         return none

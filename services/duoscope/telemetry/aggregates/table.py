@@ -29,7 +29,7 @@ NUMBERS_MAX: Final = 500_000
 """Numbers of one answer: groups by steps by measures."""
 
 Numbers = Annotated[
-    list[int | float | None],
+    list[float | None],
     Meta(description="In the order of `measures`; null where nothing has such a number.", examples=[[1200, 48.5]]),
 ]
 Group = Annotated[
@@ -41,7 +41,7 @@ Group = Annotated[
     ),
 ]
 OverTime = Annotated[
-    list[list[int | float | None]] | None,
+    list[list[float | None]] | None,
     Meta(
         description="For each measure its value in each bucket; null without a `step`.",
         examples=[[[12, 0, 7]]],

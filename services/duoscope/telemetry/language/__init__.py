@@ -11,7 +11,7 @@ from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
 from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, Printer, printed
-from duoscope.telemetry.language.resolve import Signal, Value, resolve, value_of
+from duoscope.telemetry.language.resolve import Signal, Value, is_field, resolve, value_of
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
@@ -70,5 +70,6 @@ __all__ = [
     "fields_of",
     "hint_at_nothing",
     "hint_at_text",
+    "is_field",
     "value_of",
 ]

@@ -6,9 +6,9 @@ from litestar.params import JSONBody
 
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import (
+    AggregateQuery,
     ByParameter,
     EndParameter,
-    LogAggregate,
     QueryTextParameter,
     Reader,
     StartParameter,
@@ -42,7 +42,7 @@ async def histogram(  # noqa: PLR0917 - parameters of the query
 
 
 @ROUTES.post("/api/v1/logs/aggregate", "Aggregate log records", "log:read", problems=LISTS, status_code=200)
-async def aggregate(data: JSONBody[LogAggregate], reader: Reader) -> table.Aggregate:
+async def aggregate(data: JSONBody[AggregateQuery], reader: Reader) -> table.Aggregate:
     """Count the records that a search finds, and measure their fields, by up to five fields: the top groups, all others
     together, and all in one. With a `step` also over time.
     """

@@ -6,13 +6,13 @@ from litestar.params import JSONBody
 
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import (
+    AggregateQuery,
     ByParameter,
     EndParameter,
     QueryTextParameter,
     Reader,
     StartParameter,
     StepParameter,
-    TraceAggregate,
     ValuesParameter,
 )
 from duoscope.telemetry.aggregates import heatmap as heatmaps
@@ -56,7 +56,7 @@ async def heatmap(
 
 
 @ROUTES.post("/api/v1/traces/aggregate", "Aggregate spans", "trace:read", problems=LISTS, status_code=200)
-async def aggregate(data: JSONBody[TraceAggregate], reader: Reader) -> table.Aggregate:
+async def aggregate(data: JSONBody[AggregateQuery], reader: Reader) -> table.Aggregate:
     """Count the spans that match a query, and measure their fields, by up to five fields: requests, errors and
     durations by any attribute. The top groups, all others together, and all in one; with a `step` also over time.
     """

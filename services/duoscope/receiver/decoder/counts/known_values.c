@@ -63,10 +63,13 @@ uint32_t known_field_of(known_values *v, const owner *o, uint32_t quarter, uint6
   size_t s = hash & v->field_mask;
   for (; v->field_slots[s]; s = (s + 1) & v->field_mask)
     if (((const known_field *)v->fields.data)[v->field_slots[s] - 1].hash == hash) return v->field_slots[s] - 1;
-  const known_field made = {
-      .hash = hash, .owner = *o, .name = v->texts.size, .quarter = quarter, .name_size = (uint8_t)size, .place = place};
-  if (count == FIELDS_KNOWN_MAX || v->texts.size + size > TEXTS_MAX || !buffer_put(&v->texts, name.at, size)) return NO_FIELD;
+  const uint16_t share = hash_bytes(o->tenant_id, sizeof o->tenant_id, hash_secret) & (SHARES - 1);
+  const bool is_full = count == FIELDS_KNOWN_MAX || v->fields_of[share] == FIELDS_KNOWN_MAX / 4;
+  const known_field made = {.hash = hash, .owner = *o, .name = v->texts.size, .quarter = quarter, .share = share,
+                            .name_size = (uint8_t)size, .place = place};
+  if (is_full || v->texts.size + size > TEXTS_MAX || !buffer_put(&v->texts, name.at, size)) return NO_FIELD;
   if (!buffer_put(&v->fields, &made, sizeof made)) return NO_FIELD;
+  v->fields_of[share]++;
   v->field_slots[s] = (uint32_t)count + 1;
   return (uint32_t)count;
 }
@@ -88,13 +91,15 @@ static void count_value(known_values *v, uint32_t field, uint64_t hash, uint8_t 
   }
   const uint64_t place = type == TEXT_VALUE ? v->texts.size : number;
   const known_value made = {.number = place, .size = (uint32_t)size, .field = field, .type = type};
+  const bool is_full = known == VALUES_KNOWN_MAX || v->values_of[f->share] == VALUES_KNOWN_MAX / 4;
   f->is_many |= f->values >= VALUES_MAX;
-  if (f->values >= VALUES_MAX || known == VALUES_KNOWN_MAX || v->texts.size + size > TEXTS_MAX ||
+  if (f->values >= VALUES_MAX || is_full || v->texts.size + size > TEXTS_MAX ||
       !buffer_put(&v->texts, text.at, size) || !buffer_put(&v->values, &made, sizeof made)) {
     f->others += count;
     return;
   }
   f->values++;
+  v->values_of[f->share]++;
   v->value_slots[s] = (value_slot){hash, count, (uint32_t)known + 1};
 }
 
@@ -130,6 +135,7 @@ static bool keep_some(known_values *v, uint64_t now) {
     f.name = kept.texts.size;
     f.values = 0;
     numbers[i] = (uint32_t)(kept.fields.size / sizeof f);
+    kept.fields_of[f.share]++;
     is_done = buffer_put(&kept.texts, name, f.name_size) && buffer_put(&kept.fields, &f, sizeof f);
   }
   for (size_t s = 0; v->value_slots && s <= v->value_mask && is_done; s++) {
@@ -138,6 +144,7 @@ static bool keep_some(known_values *v, uint64_t now) {
     if (value.type == FORGOTTEN || numbers[value.field] == NO_FIELD) continue;
     value.field = numbers[value.field];
     known_field_at(&kept, value.field)->values++;
+    kept.values_of[known_field_at(&kept, value.field)->share]++;
     if (value.type == TEXT_VALUE) {
       const uint8_t *text = v->texts.data + value.number;
       value.number = kept.texts.size;

@@ -14,12 +14,15 @@ static const uint64_t QUARTER = 900ull * 1000000000u;
 
 #define NO_FIELD UINT32_MAX
 
+enum { SHARES = 1024 };  // into which tenants fall: each may have a quarter of all fields and values
+
 typedef struct {
   uint64_t hash;
   owner owner;
   uint64_t others;  // not in rows yet
   size_t name;      // where it is in `texts`
   uint32_t quarter, values;
+  uint16_t share;
   uint8_t name_size, place;
   bool is_many;     // it had more values than are told apart
 } known_field;
@@ -41,6 +44,7 @@ typedef struct {
   uint32_t *field_slots;         // the number of a field plus one; 0 is free
   value_slot *value_slots;
   size_t field_mask, value_mask;
+  uint32_t fields_of[SHARES], values_of[SHARES];
 } known_values;
 
 static inline known_field *known_field_at(const known_values *v, uint32_t field) { return (known_field *)v->fields.data + field; }

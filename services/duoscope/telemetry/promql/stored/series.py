@@ -27,10 +27,12 @@ _VIEWS: Final = {
     "exponential_histogram": "exponential_histograms",
     "summary": "summaries",
 }
+OWN_VALUES_MAX: Final = 10_000
+"""Buckets or quantiles of one series that are told apart, as in the table."""
 OWN_LABELS: Final[dict[Part, str]] = {"bucket": "le", "quantile": "quantile"}
 _OWN_VALUES: Final[dict[Part, str]] = {
-    "bucket": "arrayConcat(groupUniqArrayArray(own_values), [inf])",
-    "quantile": "groupUniqArrayArray(own_values)",
+    "bucket": f"arrayConcat(groupUniqArrayArray({OWN_VALUES_MAX})(own_values), [inf])",
+    "quantile": f"groupUniqArrayArray({OWN_VALUES_MAX})(own_values)",
 }
 _OF_DISTRIBUTION: Final = "temporality = {temporality:String} AND unit = {unit:String}"
 _OF_SHAPE: Final = {
