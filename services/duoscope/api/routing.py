@@ -23,6 +23,9 @@ LISTS: Final = (400, 401, 403, 503)
 WRITES: Final = (400, 401, 403, 404, 409, 503)
 """Problems of a route with a change that may conflict with stored data."""
 
+_NO_CONTENT: Final = 204
+_NOTHING: Final = ResponseSpec(None, generate_examples=False, description="Done; there is nothing to tell.")
+
 
 class Routes:
     """The routes of one resource, in the order of their declaration.
@@ -77,7 +80,9 @@ class Routes:
         guards = [guard] if guard else [requires(permission)] if permission else []
         if public:
             options |= {"opt": PUBLIC, "security": OPEN}
-        if answers := {**(responses or {}), **documented(*problems)}:
+        # Litestar documents a body of JSON for `Response[None]`.
+        empty = {_NO_CONTENT: _NOTHING} if options.get("status_code") == _NO_CONTENT else {}
+        if answers := {**empty, **(responses or {}), **documented(*problems)}:
             options["responses"] = answers
         decorate = method(path, guards=guards, tags=[self._tag], summary=summary, **options)
 

@@ -165,7 +165,7 @@ class AggregateQuery(Struct, forbid_unknown_fields=True):
 
 
 # 104 days: beyond it the numbers of JSON are not exact for everybody (RFC 8259, section 6).
-Nanoseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Nanoseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class TraceSelection(Struct, forbid_unknown_fields=True):
@@ -174,8 +174,8 @@ class TraceSelection(Struct, forbid_unknown_fields=True):
     query: Annotated[str, Meta(max_length=QUERY_TEXT_CHARS_MAX, examples=["status:error"])] = ""
     start: Annotated[str | int | None, Meta(description="From, included; with `end`.")] = None
     end: Annotated[str | int | None, Meta(description="To, excluded; with `start`.")] = None
-    min_duration_ns: Annotated[Nanoseconds, Meta(description="Included.")] = 0
-    max_duration_ns: Annotated[Nanoseconds | None, Meta(description="Excluded.")] = None
+    min_duration_ns: Annotated[_Nanoseconds, Meta(description="Included.")] = 0
+    max_duration_ns: Annotated[_Nanoseconds | None, Meta(description="Excluded.")] = None
 
     @property
     def selection(self) -> Selection:

@@ -7,7 +7,6 @@ from uuid import UUID
 from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, SkipValidation
-from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api.authentication import WITHOUT_MFA, caller, presented_claims
@@ -200,14 +199,12 @@ async def reauthenticate(
 @ROUTES.post("/api/v1/auth/logout", "Log out", problems=(400, 401, 403, 503), opt=WITHOUT_MFA, status_code=204)
 async def logout(
     request: Request[Principal, Any, Any], data: JSONBody[LogoutRequest], services: Services
-) -> ASGIResponse:
+) -> Response[None]:
     """End the session of a refresh token; its access tokens stop working at once. DELETE /api/v1/sessions ends all of
     yours.
     """
     await services.sessions.logout(_presented(request, services, data), actor=request.user.actor)
-    return ASGIResponse(
-        status_code=204, cookies=[no_session_cookie(is_secure=services.oidc.is_secure)] if data.cookie else []
-    )
+    return Response(None, cookies=[no_session_cookie(is_secure=services.oidc.is_secure)] if data.cookie else [])
 
 
 @ROUTES.get("/api/v1/auth/me", "Your user, tenant and permissions", problems=(401, 503), opt=WITHOUT_MFA)
