@@ -67,7 +67,8 @@ async def test_values_in_order_of_frequency(reader):
     assert (await told(reader, "service"))[0] == [("cart", "string", 150), ("shop", "string", 12)]
     assert (await told(reader, "severity", prefix="e"))[0] == [("error", "string", 150)]
     assert (await told(reader, "status", "traces"))[0] == [("error", "string", 1)]
-    assert (await told(reader, "status"))[0] == []
+    with pytest.raises(DuoscopeError, match="status is a field of traces, not of logs"):
+        await told(reader, "status")
 
 
 async def test_a_field_with_many_values_says_so(reader):
