@@ -38,7 +38,7 @@ TABLES = {
     "traces": ("traces_v3", "trace_summaries_v3", "span_figures", "telemetry_catalogue"),
     "logs": ("logs_v3",),
     "metrics": (
-        *("metrics_v3", "metrics_v3_hourly", "metric_counter_totals"),
+        *("number_points", "metrics_v3_hourly", "metric_counter_totals"),
         *("metric_catalogue", "metric_series"),
     ),
 }

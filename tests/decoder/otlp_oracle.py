@@ -296,7 +296,7 @@ def _number(metric, point, row, exemplars, faults):
     sent = getattr(point, kind or "as_double")
     names = ("exemplar_timestamp", "exemplar_value", "exemplar_trace_id", "exemplar_span_id", "exemplar_attributes")
     counter = metric.WhichOneof("data") == "sum"
-    return "metrics_v3", row | dict(zip(names, (_time(first[0]), *first[1:]), strict=False)) | {
+    return "number_points", row | dict(zip(names, (_time(first[0]), *first[1:]), strict=False)) | {
         "metric_type": 2 if counter else 1,
         "temporality": _temporality(data) if counter else 0,
         "is_monotonic": int(counter and data.is_monotonic),
@@ -357,7 +357,7 @@ def _point(metric, point, heading, faults):
         faults.add("invalid-histogram")
     if kind == "summary":
         return (
-            "metric_summaries",
+            "summary_points",
             row
             | {
                 "count": point.count,
@@ -373,12 +373,12 @@ def _point(metric, point, heading, faults):
         increasing = all(a < b for a, b in pairwise(bounds)) and not any(map(math.isnan, bounds))
         if ((bounds or counts) and (len(counts) != len(bounds) + 1 or not increasing)) or _beyond(counts):
             faults.add("invalid-histogram")
-        return "metric_histograms", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
+        return "histogram_points", row | {"bucket_bounds": bounds, "bucket_counts": counts}, exemplars
     counts = (point.zero_count, *point.positive.bucket_counts, *point.negative.bucket_counts)
     if not -10 <= point.scale <= 20 or _beyond(counts) or not 0 <= point.zero_threshold < math.inf:
         faults.add("invalid-histogram")
     return (
-        "metric_exponential_histograms",
+        "exponential_histogram_points",
         row
         | {
             "scale": point.scale,

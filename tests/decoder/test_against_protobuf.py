@@ -37,7 +37,7 @@ def entries_of(rows):
 
 
 _SERIES = ("metric_name", "unit", "service_name", "resource", "scope_name", "attributes_json", "series_id")
-_TYPES = {"metric_histograms": 3, "metric_summaries": 4, "metric_exponential_histograms": 5}
+_TYPES = {"histogram_points": 3, "summary_points": 4, "exponential_histogram_points": 5}
 HALF_HOUR, OF_A_DAY = 1800 * 10**9, 48
 
 

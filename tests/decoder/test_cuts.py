@@ -115,7 +115,7 @@ def test_series_that_differ_only_in_what_was_cut_stay_apart(stored, oracle):
         for _ in range(LIST):
             point.exemplars.add(as_int=1, time_unix_nano=oracle.NOW_NS)
     outcome, rows = stored(Kind.METRICS, request)
-    one, other = rows["metrics_v3"]
+    one, other = rows["number_points"]
     assert one["attributes_json"] == other["attributes_json"]
     assert one["series_id"] != other["series_id"]
     assert outcome.cut == {"attribute-cut": 2, "list-cut": 2}

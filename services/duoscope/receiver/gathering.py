@@ -12,8 +12,9 @@ from duoscope.receiver.durability.batch import Batch, Insert, Part
 from duoscope.receiver.durability.judged import of_requests
 from duoscope.receiver.durability.records import Record
 from duoscope.receiver.signals import SIGNALS
-from duoscope.stores.clickhouse import CATALOGUES
+from duoscope.stores.clickhouse import CATALOGUES, FORMER
 
+_NOW: Final = {former: table for table, former in FORMER.items()}
 _NAMES: Final = {signal.kind: signal.name for signal in SIGNALS}
 
 
@@ -22,7 +23,7 @@ def signal_of(table: str) -> Kind | None:
     """The signal whose items alone a table has; None where there is none, as of the ledger."""
     if table in CATALOGUES:
         return None
-    return next((kind for kind in Kind if table in Decoder(kind).rows()), None)
+    return next((kind for kind in Kind if {table, _NOW.get(table)} & Decoder(kind).rows().keys()), None)
 
 
 class Gathering:

@@ -12,11 +12,13 @@ from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Decoder
 from duoscope.receiver.durability.batch import Batch, Insert, Part
 from duoscope.receiver.durability.judged import of_requests
+from duoscope.receiver.durability.records import FORMER_MAGIC, MAGIC
 from duoscope.receiver.durability.request_log import RequestLog
 from duoscope.receiver.gathering import Gathering
 from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.requests import Request
 from duoscope.receiver.signals import LOGS, METRICS, SIGNALS, TRACES
+from duoscope.stores.clickhouse import FORMER
 
 DAY_NS = 86_400 * 10**9
 _COLUMNS_OF_THE_TENANT = "organization_id, workspace_id, tenant_id"
@@ -193,15 +195,20 @@ async def test_the_same_bytes_again(receiver, principal, requests, content):
     assert await content(principal.scope) == due
 
 
-async def test_a_segment_that_a_dead_receiver_left(receiver, principal, requests, content, writer, tmp_path):  # noqa: PLR0917
-    """The first of its INSERTs was done, the ledger's was not."""
+@pytest.mark.parametrize("magic", [MAGIC, FORMER_MAGIC], ids=["of-this-version", "of-before-points-by-the-hour"])
+async def test_a_segment_that_a_dead_receiver_left(receiver, principal, requests, content, writer, tmp_path, magic):  # noqa: PLR0917
+    """Its INSERTs were done, but the ledger's was not."""
     log = RequestLog.open(tmp_path / "dead")
     segment, rows = log.create(), Gathering()
     for kind, message in requests().items():
         request = Request(principal, kind, message.SerializeToString(), new_id().hex, now_unix_nano(), None)
         segment.sync(segment.write([rows.add(request.record())]))
     batch = rows.take(segment.name)
-    for insert in batch.inserts[:3]:
+    if magic == FORMER_MAGIC:
+        batch = batch.in_former_tables()
+        with segment.abandon().open("r+b") as file:
+            file.write(magic)
+    for insert in batch.inserts[:-1]:
         await writer.insert(insert.table, insert.block, form="Native", token=batch.token_of(insert))
     log.close()
     revived = await receiver("dead")
@@ -211,3 +218,8 @@ async def test_a_segment_that_a_dead_receiver_left(receiver, principal, requests
     await revived.close()
     found = await content(principal.scope)
     assert (found["logs_v3"][0], found["traces_v3"][0], found["ingest_ledger"][0]) == (3, 3, 3)
+    points = {"number_points": 9, "histogram_points": 3, "exponential_histogram_points": 3, "summary_points": 3}
+    if magic == FORMER_MAGIC:
+        points = {FORMER[table]: count for table, count in points.items()}
+    tables = {*FORMER, *FORMER.values()} & found.keys()
+    assert {table: found[table][0] for table in tables} == points

@@ -359,7 +359,7 @@ async def test_all_signals_share_a_segment_and_a_row_of_inserts(receiver, princi
             await ingest.accept(principal, kind, message.SerializeToString())
         assert len(segments(tmp_path / "one")) == 1
     assert sorted(tokens) == [
-        "field_values", "ingest_ledger", "logs_v3", "metric_catalogue", "metric_series", "metrics_v3",
+        "field_values", "ingest_ledger", "logs_v3", "metric_catalogue", "metric_series", "number_points",
         "telemetry_catalogue", "traces_v3",
     ]  # fmt: skip
     assert [len(tokens[table]) for table in sorted(tokens)] == [2, 1, 1, 1, 1, 1, 3, 1]

@@ -1,11 +1,11 @@
 """A batch: INSERTs that belong together, their requests, and the rows of each request."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from duoscope.receiver.decoder import Kind, Outcome
-from duoscope.stores.clickhouse import LEDGER, REJECTIONS
+from duoscope.stores.clickhouse import FORMER, LEDGER, REJECTIONS
 
 _VERSION: Final = 12
 """Where the version of a UUID is in its digits."""
@@ -101,6 +101,17 @@ class Batch:
         of_requests = insert.table in {LEDGER, REJECTIONS}
         token = self.token if of_requests else whole_token(self.token)
         return f"{token}-{insert.of}" if insert.of else token
+
+    def in_former_tables(self) -> "Batch":
+        """The same rows for the tables of before points were sorted by the hour: if some of them are stored, only those
+        know of it.
+        """
+        inserts = tuple(replace(each, table=FORMER.get(each.table, each.table)) for each in self.inserts)
+        parts = tuple(
+            replace(part, rows={FORMER.get(table, table): rows for table, rows in part.rows.items()})
+            for part in self.parts
+        )
+        return replace(self, parts=parts, inserts=inserts)
 
     def received_ms(self) -> list[tuple[tuple[str, str], int]]:
         """Tenant and digest of each request, and when it was received, in milliseconds as in the ledger."""

@@ -19,7 +19,9 @@ import xxhash
 from duoscope.kernel.scope import Scope
 from duoscope.receiver.decoder import Bounds, Kind, Outcome
 
-MAGIC: Final = b"DUOLOG1\n"
+MAGIC: Final = b"DUOLOG2\n"
+FORMER_MAGIC: Final = b"DUOLOG1\n"
+"""Of segments from before points were sorted by the hour. Both are of one length."""
 END: Final = b"END\n"
 _RECORD: Final = struct.Struct("<4sIIQ")
 _RECORD_MAGIC: Final = b"REQ\n"
@@ -47,6 +49,7 @@ class Record:
         raw: the OTLP message.
         refused: points that reached the limit of active series, as `Decoder.refused`.
         outcome: what its sender was told.
+        is_former: whether its segment is from before points were sorted by the hour, and may be in the tables of then.
     """
 
     kind: Kind
@@ -59,6 +62,7 @@ class Record:
     raw: bytes = field(repr=False)
     refused: bytes = b""
     outcome: Outcome = NOT_DECODED
+    is_former: bool = False
 
     @property
     def key(self) -> str:
@@ -133,7 +137,7 @@ def read(content: bytes, reading: Reading, *, is_sealed: bool = False) -> Iterat
     Raises:
         CorruptFileError: the beginning is not that of a segment.
     """
-    if not content.startswith(MAGIC):
+    if not content.startswith((MAGIC, FORMER_MAGIC)):
         raise CorruptFileError("this is no segment of the request log")
     stop = len(content) - len(END) if content.endswith(END) else len(content)
     at, bad = len(MAGIC), b""
@@ -146,7 +150,7 @@ def read(content: bytes, reading: Reading, *, is_sealed: bool = False) -> Iterat
         head, raw = content[middle - head_size : middle], content[middle:end]
         if _checksum(head, raw) == checksum:
             reading.damaged, bad = reading.damaged + bad, b""
-            yield _record(head, raw)
+            yield _record(head, raw, is_former=content.startswith(FORMER_MAGIC))
         else:
             bad += content[at:end]
         at = end
@@ -165,14 +169,14 @@ def heads(file: BinaryIO) -> Iterator[Record]:
     Raises:
         CorruptFileError: the beginning is not that of a segment.
     """
-    if file.read(len(MAGIC)) != MAGIC:
+    if (beginning := file.read(len(MAGIC))) not in {MAGIC, FORMER_MAGIC}:
         raise CorruptFileError("this is no segment of the request log")
     while len(start := file.read(_RECORD.size)) == _RECORD.size:
         magic, head_size, raw_size, _ = _RECORD.unpack(start)
         if magic != _RECORD_MAGIC:
             return
         with contextlib.suppress(msgspec.MsgspecError):
-            yield _record(file.read(head_size), b"")
+            yield _record(file.read(head_size), b"", is_former=beginning == FORMER_MAGIC)
         file.seek(raw_size, os.SEEK_CUR)
 
 
@@ -180,7 +184,7 @@ def _checksum(head: bytes, raw: bytes) -> int:
     return xxhash.xxh3_64_intdigest(raw, seed=xxhash.xxh3_64_intdigest(head))
 
 
-def _record(encoded: bytes, raw: bytes) -> Record:
+def _record(encoded: bytes, raw: bytes, *, is_former: bool) -> Record:
     head = _decode(encoded)
     return Record(
         Kind(head.kind),
@@ -193,4 +197,5 @@ def _record(encoded: bytes, raw: bytes) -> Record:
         raw,
         head.refused,
         Outcome(head.items, head.stored, head.reasons),
+        is_former,
     )

@@ -18,7 +18,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,17 @@ from duoscope.kernel.ids import new_id
 from duoscope.receiver.decoder import Kind
 from duoscope.receiver.durability import landed_batches
 from duoscope.receiver.durability.batch import Batch, Part, split_token
-from duoscope.receiver.durability.records import END, MAGIC, CorruptFileError, Reading, Record, heads, parts_of, read
+from duoscope.receiver.durability.records import (
+    END,
+    FORMER_MAGIC,
+    MAGIC,
+    CorruptFileError,
+    Reading,
+    Record,
+    heads,
+    parts_of,
+    read,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -221,7 +231,7 @@ class RequestLog:
             rest = path.with_name(path.stem[:12] + xxhash.xxh3_128_hexdigest(path.stem.encode())[12:] + POISON)
             if not rest.exists():
                 _log.error("%s is damaged; what cannot be read is set aside", path.name)
-                rest.write_bytes(MAGIC + reading.damaged + END)
+                rest.write_bytes(content[: len(MAGIC)] + reading.damaged + END)
                 self.set_aside(rest, f"requests of segment {path.stem} that are damaged; the others are inserted")
         elif reading.is_torn:
             _log.warning("%s ends with a write that was torn", path.name)
@@ -359,9 +369,10 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def _write(path: Path, records: Iterable[Record]) -> None:
+def _write(path: Path, records: Sequence[Record]) -> None:
     with path.open("wb") as file:
-        file.writelines((MAGIC, *(part for record in records for part in parts_of(record)), END))
+        magic = FORMER_MAGIC if records[0].is_former else MAGIC
+        file.writelines((magic, *(part for record in records for part in parts_of(record)), END))
         file.flush()
         os.fsync(file.fileno())
 

@@ -447,4 +447,5 @@ def _gather(sealed: Sealed, records: list[Record]) -> Batch:
     rows = Gathering(counts_values=not sealed.is_counted)
     for record in records:
         rows.add(record)
-    return rows.take(sealed.path.stem)
+    batch = rows.take(sealed.path.stem)
+    return batch.in_former_tables() if records and records[0].is_former else batch

@@ -12,6 +12,7 @@ from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
 from duoscope.stores.clickhouse.schema import (
     BESIDE_ITEMS,
     CATALOGUES,
+    FORMER,
     INGESTED,
     LEDGER,
     REJECTIONS,
@@ -26,6 +27,7 @@ __all__ = [
     "BESIDE_ITEMS",
     "BUSY_CODES",
     "CATALOGUES",
+    "FORMER",
     "INGESTED",
     "LEDGER",
     "REJECTIONS",

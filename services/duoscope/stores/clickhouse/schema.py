@@ -41,14 +41,20 @@ VIEWS: Final = frozenset(
 )
 """The views that a reader may name; each takes the workspace and the tenant as parameters."""
 
+FORMER: Final = {
+    "number_points": "metrics_v3",
+    "histogram_points": "metric_histograms",
+    "exponential_histogram_points": "metric_exponential_histograms",
+    "summary_points": "metric_summaries",
+}
+"""Tables of before points were sorted by the hour, by those that took their place; they keep rows until these expire."""
+
 INGESTED: Final = frozenset(
     {
+        *FORMER,
+        *FORMER.values(),
         "traces_v3",
         "logs_v3",
-        "metrics_v3",
-        "metric_histograms",
-        "metric_exponential_histograms",
-        "metric_summaries",
         "exemplars_v3",
         "metric_catalogue",
         "metric_series",

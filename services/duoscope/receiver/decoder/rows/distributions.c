@@ -42,9 +42,9 @@ enum { LIST_MAX = 10000 };  // buckets, bounds, quantiles, exemplars of one poin
 #define COUNT_MAX ((uint64_t)1 << 53)
 
 bool distributions_open(decoder *d) {
-  return table_open(&d->tables[HISTOGRAMS], "metric_histograms", HISTOGRAM_SPECS, H_COLUMNS) &&
-         table_open(&d->tables[EXPONENTIALS], "metric_exponential_histograms", EXPONENTIAL_SPECS, E_COLUMNS) &&
-         table_open(&d->tables[SUMMARIES], "metric_summaries", SUMMARY_SPECS, S_COLUMNS);
+  return table_open(&d->tables[HISTOGRAMS], "histogram_points", HISTOGRAM_SPECS, H_COLUMNS) &&
+         table_open(&d->tables[EXPONENTIALS], "exponential_histogram_points", EXPONENTIAL_SPECS, E_COLUMNS) &&
+         table_open(&d->tables[SUMMARIES], "summary_points", SUMMARY_SPECS, S_COLUMNS);
 }
 
 // Numbers of a repeated field, packed or one by one, appended to a list of eight bytes each.

@@ -21,7 +21,7 @@ enum { BEFORE_NUMBER_COLUMNS = POINT_END - 1, NUMBER_COLUMNS(COLUMN_ID) N_COLUMN
 static const column_spec COLUMNS[] = {ORIGIN_COLUMNS(COLUMN_SPEC) POINT_COLUMNS(COLUMN_SPEC) NUMBER_COLUMNS(COLUMN_SPEC)};
 HAS_COLUMNS(COLUMNS, N_COLUMNS);
 
-bool numbers_open(decoder *d) { return table_open(&d->tables[NUMBERS], "metrics_v3", COLUMNS, N_COLUMNS); }
+bool numbers_open(decoder *d) { return table_open(&d->tables[NUMBERS], "number_points", COLUMNS, N_COLUMNS); }
 
 typedef struct {
   uint64_t hash;  // of the JSON
