@@ -230,6 +230,7 @@ class Principal:
         organization_permissions: those of them that are held organization-wide.
         ends: the expiry of permissions that have one.
         organization_ends: the same for those that are held organization-wide.
+        own_limits: of the tenant, by name (kernel/query_limits.py).
         is_platform_admin: manages the platform.
         actor: for the audit log.
         lacks_mfa: a second factor is required: only enrolling it, or only showing it, is allowed.
@@ -247,6 +248,7 @@ class Principal:
     authenticated_s_ago: float | None = None
     ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
     organization_ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
+    own_limits: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
 
     @property
     def user(self) -> UserRef:
