@@ -48,6 +48,7 @@ from duoscope.api.routes.telemetry import (
     log_aggregates,
     logs,
     metrics,
+    queries,
     services,
     trace_aggregates,
     traces,
@@ -64,7 +65,7 @@ from duoscope.stores.clickhouse.questions import Caller, GoneClientError
 
 _ROUTED: Final = (
     *(health, login, passwords, sessions, devices, mfa, oidc, places),
-    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, receiving, usage),
+    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
 )

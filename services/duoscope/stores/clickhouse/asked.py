@@ -28,6 +28,7 @@ _SHORT_S: Final = 0.05
 
 _rows = Counter("duoscope_query_read_rows", "Rows that queries of telemetry read")
 _bytes = Counter("duoscope_query_read_bytes", "Bytes that queries of telemetry read")
+_refused = Counter("duoscope_queries_refused", "Requests of which a query was refused", ["code"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class Questions:
             self._open.pop(tenant_id, None)
         _rows.inc(question.read_rows)
         _bytes.inc(question.read_bytes)
+        if question.refused_with:
+            _refused.labels(question.refused_with).inc()
         if question.busy_s >= _SHORT_S:
             self._keep(Asked.of(question))
         if self._slow_s and question.busy_s >= self._slow_s:

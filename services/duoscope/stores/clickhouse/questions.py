@@ -22,7 +22,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import READ_RETRY_AFTER_S
 from duoscope.kernel.query_limits import QueryLimits
 
-_cancelled = Counter("duoscope_queries_cancelled", "Requests whose queries were ended from outside", ["reason"])
+_cancelled = Counter("duoscope_queries_cancelled", "Requests whose queries were ended from outside", ["code"])
 
 
 class GoneClientError(DuoscopeError):
@@ -113,6 +113,7 @@ class Question:
         "question_id",
         "read_bytes",
         "read_rows",
+        "refused_with",
         "statements",
         "waited_s",
         "windows",
@@ -128,6 +129,7 @@ class Question:
         self._at_work_since = 0.0
         self._busy_s = 0.0
         self.ended: DuoscopeError | None = None
+        self.refused_with = ""
         self.statements = self.windows = self.read_rows = self.read_bytes = 0
         self.waited_s = 0.0
         self.question_id: UUID

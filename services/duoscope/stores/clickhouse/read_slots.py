@@ -25,7 +25,6 @@ BUSY_CODES: Final = frozenset({_QUEUE_FULL, _WAITED_TOO_LONG})
 
 _at_work = prometheus.Gauge("duoscope_queries_running", "Queries of telemetry at work")
 _in_line = prometheus.Gauge("duoscope_queries_waiting", "Queries of telemetry that wait for a slot")
-refused: Final = prometheus.Counter("duoscope_queries_refused", "Queries of telemetry that were refused", ["code"])
 
 
 class _Waiter(NamedTuple):
@@ -104,7 +103,7 @@ class ReadSlots:
                     await turn
         except TimeoutError:
             if not _was_granted(turn):
-                refused.labels(_WAITED_TOO_LONG).inc()
+                question.refused_with = _WAITED_TOO_LONG
                 raise unavailable(
                     "Earlier queries took too long; try again shortly, or ask for less at once.",
                     code=_WAITED_TOO_LONG,
@@ -124,7 +123,7 @@ class ReadSlots:
         # One request may ask several things at once: it waits as one.
         if len(waiting) < asker.limits.queries_waiting or question.is_running or id(question) in waiting:
             return
-        refused.labels(_QUEUE_FULL).inc()
+        question.refused_with = _QUEUE_FULL
         raise DuoscopeError(
             ErrorKind.RATE_LIMITED,
             _QUEUE_FULL,

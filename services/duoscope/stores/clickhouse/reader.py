@@ -13,7 +13,7 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.counting import Read, last_read
-from duoscope.stores.clickhouse.errors import BYTES, ROWS, guarded, too_expensive
+from duoscope.stores.clickhouse.errors import BYTES, ROWS, TOO_EXPENSIVE, guarded, too_expensive
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
@@ -144,9 +144,10 @@ class TelemetryReader:
             with asking():
                 return await self._run(name, settings, run)
         question.require_wanted()
+        question.refused_with = ""
         if question.begin(self._asker, self._questions.close):
             self._questions.open(question)
-        applied = self._settings(account, settings)
+        applied = self._settings(question, account, settings)
         marker, applied["log_comment"] = marked(name)
 
         def work(client: Client) -> tuple[T, Read]:
@@ -171,11 +172,15 @@ class TelemetryReader:
             except asyncio.CancelledError:
                 await self._killer.ended(marker, statement)
                 raise
-            except DuoscopeError:
+            except DuoscopeError as error:
                 question.require_wanted()
+                # Not counted here: whoever asked may find another way, as pages of large items do.
+                question.refused_with = error.code if error.code == TOO_EXPENSIVE else ""
                 raise
 
-    def _settings(self, account: Account, settings: Mapping[str, str | int]) -> dict[str, str | int]:
+    def _settings(
+        self, question: Question, account: Account, settings: Mapping[str, str | int]
+    ) -> dict[str, str | int]:
         """The settings of a statement: limits are the least of the tenant's and its own.
 
         Raises:
@@ -184,6 +189,7 @@ class TelemetryReader:
         limited = self._asker.limits
         rows, size = limited.query_rows - account.read_rows, limited.query_bytes - account.read_bytes
         if rows <= 0 or size <= 0:
+            question.refused_with = TOO_EXPENSIVE
             raise too_expensive(ROWS if rows <= 0 else BYTES, limited)
         applied: dict[str, str | int] = {
             **_READ_SETTINGS,
