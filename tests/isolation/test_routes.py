@@ -26,6 +26,7 @@ from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.questions import Described, asking
+from support.api import timeless
 
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
 _RANGE = {"start": _START_NS, "end": _START_NS + 3600 * 10**9}
@@ -291,11 +292,6 @@ async def _call(api, headers, route, probe):
     return await api.client.request(method, probe if isinstance(probe, str) else path, headers=headers, **body)
 
 
-def _without_cost(headers):
-    """An answer's headers but those that say what it took, which two answers to the same question do not share."""
-    return {name: value for name, value in headers.items() if name not in {"duoscope-cost", "server-timing"}}
-
-
 def _telemetry(otlp, trace_id, value):
     """The same names for every tenant; only the trace and the values differ."""
     start = _START_NS
@@ -371,7 +367,7 @@ async def test_ids_of_a_neighbour_answer_as_ids_that_never_were(api, deliver, ot
         never = await _call(api, headers, route, f"/api/v1/traces/{'0f' * 16}{part}")
         assert existing.status_code == 404
         assert existing.content == never.content
-        assert _without_cost(existing.headers) == _without_cost(never.headers)
+        assert timeless(existing.headers) == timeless(never.headers)
 
 
 async def test_the_context_of_a_record_is_of_its_tenant(api, deliver, otlp, mine, theirs):
