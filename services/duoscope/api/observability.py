@@ -148,7 +148,7 @@ def _never(_: Callable[[], None] | None) -> None:
 
 
 def cost_headers(question: Question) -> list[tuple[bytes, bytes]]:
-    """What an answer cost, if it took queries: for programs, and for the tools of browsers."""
+    """The headers with what an answer cost, if it took queries; for programs, and for the tools of browsers."""
     if not question.statements:
         return []
     waited_ms, store_ms = question.waited_s * 1000, question.busy_s * 1000

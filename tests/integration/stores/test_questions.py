@@ -78,7 +78,7 @@ async def test_a_question_that_is_ended_ends_its_statement_in_the_engine(store, 
     await runs(store)
     (seen,) = store.questions.at_work(scope.tenant_id)
     assert (seen.question_id, seen.is_running, seen.statements) == (asked[0].question_id, True, 1)
-    store.questions.cancel(scope.tenant_id, seen.question_id)
+    store.questions.cancel(tenant_id=scope.tenant_id, question_id=seen.question_id)
     async with asyncio.timeout(10):
         with pytest.raises(DuoscopeError) as caught:
             await task
@@ -89,7 +89,7 @@ async def test_a_question_that_is_ended_ends_its_statement_in_the_engine(store, 
     (slow,) = store.questions.slowest(scope.tenant_id, 10)
     assert slow.was_ended
     with pytest.raises(DuoscopeError):
-        store.questions.cancel(scope.tenant_id, seen.question_id)
+        store.questions.cancel(tenant_id=scope.tenant_id, question_id=seen.question_id)
     assert await store.bind(scope).query(ONE, name="test") == [{"one": 1}]
 
 

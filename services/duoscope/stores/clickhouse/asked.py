@@ -124,16 +124,16 @@ class Questions:
             _log.warning("slow query", extra=extra)
 
     def at_work(self, tenant_id: UUID) -> list[Asked]:
-        """What a tenant's users and keys ask now, the oldest first."""
+        """The questions of a tenant that are at work now, the oldest first."""
         return [Asked.of(question) for question in self._open.get(tenant_id, {}).values() if question.is_at_work]
 
     def slowest(self, tenant_id: UUID, limit: int) -> list[Asked]:
-        """What took longest of a tenant's questions within a day, the slowest first."""
+        """The questions of a tenant that took longest within a day, the slowest first."""
         since = now_unix_nano() - limits.QUERIES_KEPT_S * _SECOND_NS
         recent = [asked for asked in self._slowest.get(tenant_id, ()) if asked.asked_ns >= since]
         return sorted(recent, key=attrgetter("busy_s"), reverse=True)[:limit]
 
-    def cancel(self, tenant_id: UUID, question_id: UUID) -> None:
+    def cancel(self, *, tenant_id: UUID, question_id: UUID) -> None:
         """End a question of a tenant. Raises NOT_FOUND if it has none of this id."""
         question = self._open.get(tenant_id, {}).get(question_id)
         if question is None:

@@ -21,7 +21,7 @@ _ATTRIBUTE: Final = "last_read_by_duoscope"
 
 
 def last_read(client: Client) -> Read:
-    """What the client's last statement read; nothing for a client that is not counted. For the client's thread."""
+    """The rows and bytes that the client's last statement read; call it in the client's thread."""
     return getattr(client, _ATTRIBUTE, _NOTHING)
 
 

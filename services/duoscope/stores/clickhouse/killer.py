@@ -11,7 +11,6 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.limits import READ_KILL_AGAIN_S
 from duoscope.stores.clickhouse.errors import guarded
@@ -32,13 +31,14 @@ class Killer:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._wanted: dict[str, asyncio.Future[Any]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._is_asking = False
+        self._later: asyncio.TimerHandle | None = None
 
     def kill(self, marker: str, statement: "asyncio.Future[Any]") -> None:
         """End a statement, which then fails, soon."""
         self._wanted[marker] = statement
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._kill())
+        if not self._is_asking:
+            self._look()
 
     async def ended(self, marker: str, statement: "asyncio.Future[Any]") -> None:
         """End a statement, and wait until its thread is through. Its result or failure is nobody's."""
@@ -46,15 +46,22 @@ class Killer:
         await asyncio.wait({statement})
         statement.exception()
 
-    async def _kill(self) -> None:
-        while self._wanted:
+    def _look(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._wanted = {marker: statement for marker, statement in self._wanted.items() if not statement.done()}
+        if self._wanted:
             markers = sorted(self._wanted)
-            try:
-                await self._pool.run(lambda client, markers=markers: guarded(lambda: _ask(client, markers)))
-            except DuoscopeError as error:
-                _log.warning("queries could not be ended", extra={"code": error.code, "detail": error.detail or ""})
-            await asyncio.wait(self._wanted.values(), timeout=READ_KILL_AGAIN_S)
-            self._wanted = {marker: statement for marker, statement in self._wanted.items() if not statement.done()}
+            self._is_asking = True
+            self._pool.begin(lambda client: guarded(lambda: _ask(client, markers))).add_done_callback(self._asked)
+
+    def _asked(self, asked: "asyncio.Future[None]") -> None:
+        self._is_asking = False
+        error = None if asked.cancelled() else asked.exception()
+        if error is not None:
+            _log.warning("queries could not be ended", exc_info=error)
+        self._later = asyncio.get_running_loop().call_later(READ_KILL_AGAIN_S, self._look)
 
 
 def _ask(client: Client, markers: list[str]) -> None:

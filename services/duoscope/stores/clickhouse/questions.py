@@ -63,7 +63,7 @@ class Caller(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, and what they may.
+    """A caller in its tenant, with the limits that apply.
 
     Attributes:
         tenant_id: whose telemetry.
@@ -81,7 +81,7 @@ class Asker:
 
 
 class Described(NamedTuple):
-    """What a question is, as people know it.
+    """A question as people know it.
 
     Attributes:
         route: method and path template.

@@ -48,7 +48,7 @@ class Blocks(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """What runs the statements of readers: those of tenants; queries for new arrivals; what ends statements."""
+    """The threads that run the statements of readers, and those for new arrivals; and what ends statements."""
 
     readers: Pool
     watchers: Pool
@@ -157,7 +157,7 @@ class TelemetryReader:
             await self._settle()
             async with self._slots.taken(self._asker, question) as threads:
                 applied.setdefault("max_threads", threads)
-                result, read = await self._until_unwanted(question, marker, asyncio.ensure_future(self._pool.run(work)))
+                result, read = await self._until_unwanted(question, marker, self._pool.begin(work))
         account.read_rows += read.rows
         account.read_bytes += read.bytes
         question.read_rows += read.rows

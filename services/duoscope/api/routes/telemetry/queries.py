@@ -21,7 +21,7 @@ Milliseconds = Annotated[float, Meta(ge=0, examples=[1234.5])]
 
 
 class Query(Struct, frozen=True):
-    """What one request asks, or asked, in one or more statements."""
+    """A question that one request asks, in one or more statements."""
 
     query_id: UUID
     request_id: Annotated[str, Meta(description="`x-request-id` of the request.")]
@@ -64,8 +64,8 @@ async def list_queries(
         int, QueryParameter(ge=1, le=QUERIES_SHOWN_MAX, description="Queries of each list.")
     ] = QUERIES_SHOWN_DEFAULT,
 ) -> QueryList:
-    """What your tenant's users and API keys ask of its telemetry now, and what took longest within a day. Each process
-    of the API knows its own, and forgets them when it stops.
+    """The queries of your tenant's users and API keys that are at work, and those that took longest within a day. Each
+    process of the API knows its own, and forgets them when it stops.
     """
     tenant_id, questions = request.user.scope.tenant_id, services.telemetry.questions
     return QueryList(
@@ -77,7 +77,7 @@ async def list_queries(
 @ROUTES.delete("/api/v1/queries/{query_id:uuid}", "Cancel a query", "query:delete", problems=READS)
 async def cancel_query(request: Request[Principal, Any, Any], query_id: FromPath[UUID], services: Services) -> None:
     """End a query that is at work: its request is answered with `query-cancelled` at once."""
-    services.telemetry.questions.cancel(request.user.scope.tenant_id, query_id)
+    services.telemetry.questions.cancel(tenant_id=request.user.scope.tenant_id, question_id=query_id)
 
 
 def _shown(asked: Asked, *, is_over: bool) -> Query:
