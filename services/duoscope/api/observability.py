@@ -21,7 +21,7 @@ from duoscope.net.addresses import Network
 from duoscope.net.bodies import TimedBody
 from duoscope.net.http_listener import CALL_WHEN_GONE
 from duoscope.net.proxies import client_address
-from duoscope.stores.clickhouse.questions import Described, GoneClientError, Question, asking
+from duoscope.stores.clickhouse.questions import Described, GoneClientError, Question, asking, shown_bytes, shown_rows
 from duoscope.stores.clickhouse.read_memory import reading
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class ObservedApp(Litestar):
                 status = message["status"]
                 # A stream notices by itself when its reader goes.
                 call_when_gone(None)
-                headers = [*message["headers"], (_HEADER, identifier.encode()), *cost_headers(question)]
+                headers = [*message["headers"], (_HEADER, identifier.encode()), *cost_headers(question, status)]
                 allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
                 if allowed is not None:
                     headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
@@ -147,13 +147,13 @@ def _never(_: Callable[[], None] | None) -> None:
     """In place of the listener's function, where there is no listener."""
 
 
-def cost_headers(question: Question) -> list[tuple[bytes, bytes]]:
+def cost_headers(question: Question, status: int) -> list[tuple[bytes, bytes]]:
     """The headers with what an answer cost, if it took queries; for programs, and for the tools of browsers."""
-    if not question.statements:
+    if not question.statements or status >= 400:  # noqa: PLR2004 - a problem says nothing of what was not found
         return []
     waited_ms, store_ms = question.waited_s * 1000, question.busy_s * 1000
     cost = (
-        f"rows={question.read_rows}, bytes={question.read_bytes}, queries={question.statements}, "
+        f"rows={shown_rows(question.read_rows)}, bytes={shown_bytes(question.read_bytes)}, queries={question.statements}, "
         f"windows={question.windows}, waited_ms={waited_ms:.1f}, store_ms={store_ms:.1f}"
     )
     timing = f"wait;dur={waited_ms:.1f}, store;dur={store_ms:.1f}"

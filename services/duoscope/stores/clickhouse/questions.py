@@ -25,6 +25,23 @@ from duoscope.kernel.query_limits import QueryLimits
 _cancelled = Counter("duoscope_queries_cancelled", "Requests whose queries were ended from outside", ["code"])
 
 
+_ROWS_STEP: Final = 8192
+_BYTES_STEP: Final = 64 * 1024
+
+
+def shown_rows(rows: int) -> int:
+    """Rows that were read as a tenant may see them: in whole granules, in which the store reads.
+
+    The granule at the edge of its own has rows of a neighbour, and the exact number would say which of them there are.
+    """
+    return -(-rows // _ROWS_STEP) * _ROWS_STEP
+
+
+def shown_bytes(size: int) -> int:
+    """Bytes that were read as a tenant may see them, likewise."""
+    return -(-size // _BYTES_STEP) * _BYTES_STEP
+
+
 class GoneClientError(DuoscopeError):
     """The client disconnected before its answer was complete: nobody reads it, and nothing is wrong."""
 
@@ -95,7 +112,7 @@ class Described(NamedTuple):
 
 
 class Question:
-    """What one request asks. All its methods are for the event loop's thread."""
+    """A question that one request asks. All its methods are for the event loop's thread."""
 
     __slots__ = (
         "_at_work",

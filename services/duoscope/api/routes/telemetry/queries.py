@@ -12,6 +12,7 @@ from duoscope.api.routing import READS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.limits import QUERIES_SHOWN_DEFAULT, QUERIES_SHOWN_MAX
 from duoscope.stores.clickhouse.asked import Asked
+from duoscope.stores.clickhouse.questions import shown_bytes, shown_rows
 from duoscope.telemetry.values import rfc3339
 
 ROUTES: Final = Routes("queries")
@@ -96,8 +97,8 @@ def _shown(asked: Asked, *, is_over: bool) -> Query:
         started_at=rfc3339(asked.asked_ns),
         duration_ms=round(asked.busy_s * _MS, 1),
         waited_ms=round(asked.waited_s * _MS, 1),
-        rows_read=asked.read_rows,
-        bytes_read=asked.read_bytes,
+        rows_read=shown_rows(asked.read_rows),
+        bytes_read=shown_bytes(asked.read_bytes),
         statements=asked.statements,
         windows=asked.windows,
     )
