@@ -1,8 +1,9 @@
-import type { ReactNode } from "react";
-import { useSetPlace } from "../app/place";
+import { type ReactNode, useContext } from "react";
+import { NowContext, useRange, useSetPlace } from "../app/place";
 import { Button } from "./controls";
 import { plain } from "./pure/formats";
-import { terms } from "./pure/terms";
+import { pieces, without } from "./pure/terms";
+import { lengthMs, rangeLabel } from "./pure/times";
 import { Empty } from "./states";
 
 interface NoMatchesProps {
@@ -12,42 +13,42 @@ interface NoMatchesProps {
   hint?: string | null | undefined;
 }
 
-const LONGER = ["24h", "7d"] as const;
+const LONGER = ["24h", "7d", "30d"];
+const OFFERED_MAX = 4;
+const LABEL_CHARS = 40;
 
 /** Nothing was found: what to drop or widen. */
 export function NoMatches({ what, query, hint }: NoMatchesProps): ReactNode {
   const setPlace = useSetPlace();
-  const words = terms(query).filter((word) => !/^(AND|OR|NOT)$|[()]/.test(word));
+  const { startMs } = useRange();
+  const now = useContext(NowContext).ms;
+  // Of alternatives none stands in the way: each alone finds nothing.
+  const { all, areAlternatives } = pieces(query);
+  const offered = areAlternatives ? [] : [...new Set(all.map(({ text }) => text))].slice(0, OFFERED_MAX);
+  const longer = LONGER.filter((range) => now - (lengthMs(range) ?? 0) < startMs).slice(0, 2);
   return (
     <Empty
       title={query === "" ? `No ${what} in this range` : `No ${what} match in this range`}
       actions={
         <>
-          {words.length > 0
-            ? words.slice(0, 4).map((word) => (
-                <Button
-                  key={word}
-                  onClick={() =>
-                    setPlace({
-                      q: terms(query)
-                        .filter((one) => one !== word)
-                        .join(" "),
-                    })
-                  }
-                >
-                  Without {plain(word)}
-                </Button>
-              ))
-            : null}
-          {LONGER.map((range) => (
+          {offered.map((piece) => (
+            <Button
+              key={piece}
+              title={`Without ${plain(piece)}`}
+              onClick={() => setPlace({ q: without(query, (text) => text === piece) })}
+            >
+              Without {plain(piece.length > LABEL_CHARS ? `${piece.slice(0, LABEL_CHARS)}…` : piece)}
+            </Button>
+          ))}
+          {longer.map((range) => (
             <Button key={range} onClick={() => setPlace({ range, from: undefined, to: undefined })}>
-              Last {range === "24h" ? "24 hours" : "7 days"}
+              {rangeLabel({ range }, undefined)}
             </Button>
           ))}
         </>
       }
     >
-      {hint ? plain(hint) : "Try a longer range."}
+      {hint ? plain(hint) : longer.length > 0 ? "Try a longer range." : null}
     </Empty>
   );
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { answered, api } from "../../api/client";
 import type { LogRecord } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
+import { mayI } from "../../app/session";
 import { buttonClass, CopyButton } from "../../parts/controls";
 import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/Details";
 import { severity } from "../../parts/pure/formats";
@@ -16,6 +17,9 @@ interface LogDetailsProps {
   onClose: () => void;
   onTerm: (added: string) => void;
 }
+
+/** How a query names the severity of what has none. */
+const NO_SEVERITY = { field: "severity", asked: 0 };
 
 /** Everything of one record. What the list has cut is fetched. */
 export function LogDetails({ record: listed, zone, onClose, onTerm }: LogDetailsProps): ReactNode {
@@ -30,6 +34,7 @@ export function LogDetails({ record: listed, zone, onClose, onTerm }: LogDetails
   const { day, time } = moment(record.timestamp, zone, 9);
   const body = typeof record.body === "string" ? record.body : JSON.stringify(record.body, undefined, 2);
   const traceId = record.trace_id;
+  const word = severity(record.severity_number);
   return (
     <Details
       label="Log record"
@@ -42,7 +47,7 @@ export function LogDetails({ record: listed, zone, onClose, onTerm }: LogDetails
         <Text>{body ?? ""}</Text>
         <div className={detailStyles.row}>
           <CopyButton text={body ?? ""} />
-          {traceId ? (
+          {traceId && mayI("trace:read") ? (
             <Link
               to="/t/$tenantId/traces/$traceId"
               params={{ tenantId, traceId }}
@@ -60,7 +65,7 @@ export function LogDetails({ record: listed, zone, onClose, onTerm }: LogDetails
           onTerm={onTerm}
           fields={[
             { name: "service", value: record.service_name, field: "service" },
-            { name: "severity", value: severity(record.severity_number), field: "severity" },
+            { name: "severity", value: word, ...(word === "none" ? NO_SEVERITY : { field: "severity" }) },
             ...(record.severity_text
               ? [{ name: "severity_text", value: record.severity_text, field: "severity_text" }]
               : []),

@@ -1,18 +1,21 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useCallback, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useState } from "react";
 import { answered, api } from "../../api/client";
-import { ApiError } from "../../api/errors";
 import type { LogRecord } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { NoMatches } from "../../parts/NoMatches";
+import { mayI } from "../../app/session";
+import { Button } from "../../parts/controls";
+import { Details } from "../../parts/Details";
+import { Facets } from "../../parts/Facets";
 import { Page } from "../../parts/Page";
-import { count } from "../../parts/pure/formats";
 import { withTerm } from "../../parts/pure/terms";
 import { QueryLine } from "../../parts/QueryLine";
-import { Rows } from "../../parts/Rows";
-import { Empty, ErrorNote, Skeleton } from "../../parts/states";
+import { Results, Split } from "../../parts/Results";
+import { ErrorNote, Skeleton } from "../../parts/states";
+import { useKept } from "../../parts/useKept";
+import { useResults } from "../../parts/useResults";
 import { LogDetails } from "./LogDetails";
 import { LogHistogram } from "./LogHistogram";
 import { LogRow } from "./LogRow";
@@ -29,32 +32,15 @@ export function Logs(): ReactNode {
   const { q = "", open } = usePlace();
   const setPlace = useSetPlace();
   const navigate = useNavigate();
-  const search = useInfiniteQuery({
-    queryKey: ["logs", tenantId, range.start, range.end, q],
-    queryFn: ({ pageParam, signal }) =>
-      answered(
-        api.POST("/api/v1/logs/search", {
-          body: {
-            query: q,
-            start: range.start,
-            end: range.end,
-            limit: PAGE,
-            ...(pageParam ? { cursor: pageParam } : {}),
-          },
-          signal,
-        }),
-      ),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+  const found = useResults(["logs", tenantId, range.start, range.end, q], (cursor, signal) => {
+    const body = { query: q, start: range.start, end: range.end, limit: PAGE, ...(cursor ? { cursor } : {}) };
+    return answered(api.POST("/api/v1/logs/search", { body, signal }));
   });
-  const records = useMemo(() => search.data?.pages.flatMap((page) => page.items) ?? [], [search.data]);
+  const records = found.items;
   const chosen = records.findIndex((record) => record.id === open);
+  const [hasFields, setFields] = useKept("fields", true);
   const [cursor, setCursor] = useState(-1);
   const at = chosen >= 0 ? chosen : Math.min(cursor, records.length - 1);
-  const { hasNextPage, isFetchingNextPage, fetchNextPage, isFetching } = search;
-  const more = useCallback(() => {
-    if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
-  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   const show = useCallback(
     (record: LogRecord | undefined) => setPlace({ open: record?.id }, { replace: true }),
     [setPlace],
@@ -64,6 +50,7 @@ export function Logs(): ReactNode {
     setCursor(next);
     if (open !== undefined) show(records[next]);
   };
+  const mayTrace = mayI("trace:read");
   const openTrace = (record: LogRecord | undefined): void => {
     if (record?.trace_id) {
       void navigate({
@@ -78,80 +65,99 @@ export function Logs(): ReactNode {
     { keys: "k", what: "Previous row", run: () => move(-1) },
     { keys: "Enter", what: "Open the row", run: () => show(records[Math.max(at, 0)]) },
     { keys: "Escape", what: "Close the panel", run: () => show(undefined) },
-    { keys: "o", what: "Open the trace of the row", run: () => openTrace(records[at]) },
+    ...(mayTrace ? [{ keys: "o", what: "Open the trace of the row", run: () => openTrace(records[at]) }] : []),
   ]);
 
   const addTerm = (added: string): void => setPlace({ q: withTerm(q, added) });
-  const isMistake = search.error instanceof ApiError && search.error.code === "invalid-query";
   const withDay = range.endMs - range.startMs > DAY_MS;
-  const record = chosen >= 0 ? records[chosen] : undefined;
-  const hint = search.data?.pages[0]?.hint;
+  const panel = { zone: range.zone, onClose: () => show(undefined), onTerm: addTerm };
+  const record = records[chosen];
   return (
-    <Page title="Logs" busy={isFetching && !isFetchingNextPage}>
+    <Page
+      title="Logs"
+      busy={found.isFetching}
+      tools={
+        <Button aria-pressed={hasFields} title="Fields and their values" onClick={() => setFields(!hasFields)}>
+          Fields
+        </Button>
+      }
+    >
       <QueryLine
+        signal="logs"
         query={q}
         placeholder='Words, "phrases" and field:value, such as  service:checkout severity>=warn "connection refused"'
-        error={search.error}
+        error={found.error}
         onRun={(query) => {
           setPlace({ q: query, open: undefined });
           if (query === q) range.refresh();
         }}
       />
-      {isMistake ? null : <LogHistogram query={q} />}
-      <div className={styles.split}>
-        <div
-          className={`${styles.list} ${search.isPlaceholderData || (isMistake && records.length > 0) ? styles.dim : ""}`}
-        >
-          {search.error && !isMistake ? (
-            <div className={styles.note}>
-              <ErrorNote error={search.error} retry={() => void search.refetch()} />
+      <LogHistogram query={q} isMistake={found.isMistake} />
+      <Split>
+        {hasFields ? <Facets signal="logs" query={q} isAsked={!found.isMistake} /> : null}
+        <Results
+          found={found}
+          what="record"
+          label="Log records"
+          query={q}
+          height={ROW_PX}
+          chosen={at}
+          onMove={move}
+          head={
+            <div className={`${styles.head} ${withDay ? styles.withDay : ""}`}>
+              <span>{range.zone ?? "Local time"}</span>
+              <span>Severity</span>
+              <span className={styles.service}>Service</span>
+              <span>Body</span>
             </div>
-          ) : null}
-          {search.isPending ? (
-            <Skeleton />
-          ) : isMistake && records.length === 0 ? (
-            <Empty title="The query has a mistake">It is underlined above.</Empty>
-          ) : records.length === 0 && search.data ? (
-            <NoMatches what="records" query={q} hint={hint} />
-          ) : (
-            <>
-              <div className={`${styles.head} ${withDay ? styles.withDay : ""}`} aria-hidden="true">
-                <span>{range.zone ?? "Local time"}</span>
-                <span>Severity</span>
-                <span className={styles.service}>Service</span>
-                <span>Body</span>
-              </div>
-              <Rows
-                label="Log records"
-                count={records.length}
-                height={ROW_PX}
-                chosen={at}
-                onEnd={more}
-                render={(index) => {
-                  const one = records[index];
-                  return one ? (
-                    <LogRow
-                      record={one}
-                      index={index}
-                      zone={range.zone}
-                      withDay={withDay}
-                      isChosen={index === at}
-                      onOpen={show}
-                    />
-                  ) : null;
-                }}
-              />
-              <div className={styles.foot}>
-                {count(records.length)} records{hasNextPage ? ", and more below" : ", all of them"}
-                {isFetchingNextPage ? <span>Loading…</span> : null}
-              </div>
-            </>
+          }
+          render={(one, index, id) => (
+            <LogRow
+              record={one}
+              index={index}
+              id={id}
+              zone={range.zone}
+              withDay={withDay}
+              isChosen={index === at}
+              onOpen={show}
+            />
           )}
-        </div>
+        />
         {record ? (
-          <LogDetails record={record} zone={range.zone} onClose={() => show(undefined)} onTerm={addTerm} />
+          <LogDetails record={record} {...panel} />
+        ) : open !== undefined && !found.isPending ? (
+          <FarRecord key={open} id={open} {...panel} />
         ) : null}
-      </div>
+      </Split>
     </Page>
+  );
+}
+
+interface FarRecordProps {
+  id: string;
+  zone: string | undefined;
+  onClose: () => void;
+  onTerm: (added: string) => void;
+}
+
+/** A record that a link names, and that is not among those listed. */
+function FarRecord({ id, ...panel }: FarRecordProps): ReactNode {
+  const tenantId = useTenantId();
+  const one = useQuery({
+    queryKey: ["log", tenantId, id],
+    queryFn: ({ signal }) =>
+      answered(api.GET("/api/v1/logs/{record_id}", { params: { path: { record_id: id } }, signal })),
+  });
+  if (one.data) return <LogDetails record={one.data} {...panel} />;
+  return (
+    <Details label="Log record" title="Log record" onClose={panel.onClose}>
+      {one.error ? (
+        <div className={styles.panelNote}>
+          <ErrorNote error={one.error} retry={() => void one.refetch()} />
+        </div>
+      ) : (
+        <Skeleton />
+      )}
+    </Details>
   );
 }

@@ -53,6 +53,7 @@ export function Minimap({
       title="Drag to zoom, double click to see all"
       aria-hidden="true"
       onPointerDown={(event) => {
+        if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         setDrag(placeOf(event));
       }}
@@ -63,6 +64,7 @@ export function Minimap({
         if (to - from > model.durationNs * LEAST_SHARE) onView({ from, to });
       }}
       onPointerUp={() => setDrag(undefined)}
+      onPointerCancel={() => setDrag(undefined)}
       onDoubleClick={() => onView({ from: 0, to: model.durationNs })}
     >
       <canvas ref={canvas} />

@@ -212,7 +212,7 @@ function Logs({ traceId, spanId, startMs, endMs, zone }: LogsProps): ReactNode {
             params={{ tenantId }}
             search={{ from: start, to: end, q: query, open: record.id, ...(zone ? { tz: zone } : {}) }}
             className={styles.log ?? ""}
-            title={record.service_name}
+            title={plain(record.service_name)}
           >
             <span>{moment(record.timestamp, zone).time}</span>
             <span className={styles.severity} data-severity={word}>
