@@ -97,7 +97,7 @@ def wait_for(look: Callable[[], Any]) -> Any:
     return found
 
 
-def send_shop(up: Up, *, records: int = 60) -> str:
+def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
     """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
     now = time.time_ns()
     trace_id = f"{now:032x}"
@@ -120,10 +120,10 @@ def send_shop(up: Up, *, records: int = 60) -> str:
 
     failed = {"status": {"code": 2, "message": "card declined"}}
     spans = [
-        ("shop-frontend", span(1, None, "POST /checkout", 300)),
-        ("shop-checkout", span(2, 1, "place order", 250)),
-        ("shop-payment", span(3, 2, "charge card", 120, **failed)),
-        ("shop-checkout", span(4, 2, "SELECT orders", 12)),
+        (f"{name}-frontend", span(1, None, "POST /checkout", 300)),
+        (f"{name}-checkout", span(2, 1, "place order", 250)),
+        (f"{name}-payment", span(3, 2, "charge card", 120, **failed)),
+        (f"{name}-checkout", span(4, 2, "SELECT orders", 12)),
     ]
     logs = [
         {
@@ -141,9 +141,9 @@ def send_shop(up: Up, *, records: int = 60) -> str:
     ]
     bodies = {
         "traces": {
-            "resourceSpans": [{"resource": resource(name), "scopeSpans": [{"spans": [one]}]} for name, one in spans]
+            "resourceSpans": [{"resource": resource(of), "scopeSpans": [{"spans": [one]}]} for of, one in spans]
         },
-        "logs": {"resourceLogs": [{"resource": resource("shop-payment"), "scopeLogs": [{"logRecords": logs}]}]},
+        "logs": {"resourceLogs": [{"resource": resource(f"{name}-payment"), "scopeLogs": [{"logRecords": logs}]}]},
     }
     for signal, body in bodies.items():
         answer = httpx.post(

@@ -315,3 +315,100 @@ def test_clicks_on_the_values_of_fields_write_the_query(running, shop, visit):
     expect(query).to_have_value("service:shop-payment")
     page.get_by_role("button", name="Fields", exact=True).click()
     expect(fields).to_have_count(0)
+
+
+def test_a_record_stands_among_those_around_it_and_is_of_a_pattern(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:shop-payment severity:error")
+    page.get_by_role("grid", name="Log records").get_by_text("card of order 30 declined").click()
+    panel = page.get_by_role("complementary", name="Log record")
+    panel.get_by_role("tab", name="Around it").click()
+    around = panel.get_by_role("list", name="Records around it")
+    expect(around.get_by_role("button")).to_have_count(41)
+    expect(around.locator("[aria-current=true]")).to_contain_text("card of order 30 declined")
+    # Older ones have the higher numbers.
+    expect(around.get_by_role("button").first).to_contain_text("order 50")
+    panel.get_by_role("button", name="Earlier").click()
+    expect(around.get_by_role("button").first).to_contain_text("order 59 placed")
+    expect(panel.get_by_role("button", name="Earlier")).to_have_count(0)
+    around.get_by_text("order 31 placed").click()
+    expect(around.locator("[aria-current=true]")).to_contain_text("order 31 placed")
+    assert "severity%3Aerror" in page.url
+    page.get_by_role("button", name="Patterns").click()
+    row = page.get_by_role("row", name="card of order <*> declined")
+    expect(row).to_contain_text("6")
+    expect(row).to_contain_text("new")
+    row.get_by_role("button", name="Records of").click()
+    expect(page.get_by_label("Query")).to_have_value(re.compile(r"body:/card\\s\+of\\s\+order\\s\+\.\*\\s\+declined/$"))
+    expect(page.get_by_role("grid", name="Log records")).to_have_attribute("aria-rowcount", "6")
+
+
+def test_a_tail_shows_what_arrives_and_holds_still_while_one_reads(running, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?view=tail&q=service:tailed-payment declined")
+    expect(page.get_by_text("Nothing has arrived yet")).to_be_visible()
+    state = page.get_by_role("status").filter(has_text=re.compile("Live|Paused"))
+    expect(state).to_have_text("Live")
+    browsing.send_shop(running, records=20, name="tailed")
+    records = page.get_by_role("grid", name="Log records")
+    expect(records).to_have_attribute("aria-rowcount", "2")
+    records.get_by_text("card of order 10 declined").click()
+    expect(page.get_by_role("complementary", name="Log record")).to_contain_text("card of order 10 declined")
+    expect(state).to_have_text("Paused")
+    browsing.send_shop(running, records=30, name="tailed")
+    more = page.get_by_role("button", name="3 new")
+    expect(more).to_be_visible()
+    expect(records).to_have_attribute("aria-rowcount", "2")
+    more.click()
+    expect(records).to_have_attribute("aria-rowcount", "5")
+    expect(page.get_by_role("complementary")).to_have_count(0)
+    records.focus()
+    page.keyboard.press("Space")
+    expect(state).to_have_text("Paused")
+    page.keyboard.press("Space")
+    expect(state).to_have_text("Live")
+    page.get_by_label("Query").fill("severity>=")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Query, character")
+    assert visitor.refusals
+    visitor.refusals.clear()
+
+
+def test_a_box_on_the_heatmap_filters_or_says_what_its_spans_have_in_common(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    asked = "service:(shop-frontend OR shop-checkout OR shop-payment)"
+    visitor.open(f"traces?q={asked}")
+    heatmap = page.locator("figure")
+    expect(heatmap.get_by_text("4 spans", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Compare the slowest").click()
+    panel = page.get_by_role("complementary", name="Comparison")
+    expect(panel).to_contain_text("In the box: 1 span")
+    expect(panel).to_contain_text("The rest: 3 spans")
+    only = panel.get_by_role("button", name='Only name:"POST /checkout"')
+    only.focus()
+    only.click()
+    expect(page.get_by_label("Query")).to_have_value(f'{asked} name:"POST /checkout"')
+    expect(panel).to_have_count(0)
+    expect(heatmap.get_by_text("1 span", exact=True)).to_be_visible()
+    page.go_back()
+    expect(panel).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    # All of the time, but the upper half of the durations alone.
+    expect(heatmap.get_by_text("4 spans", exact=True)).to_be_visible()
+    place = heatmap.locator("canvas").bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 1, place["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] - 1, place["y"] + place["height"] / 3)
+    page.mouse.up()
+    page.get_by_role("button", name="Only these").click()
+    expect(page.get_by_label("Query")).to_have_value(re.compile(r" duration:\(>=\S+ms <\S+ms\)$"))
+    expect(heatmap.get_by_text("3 spans", exact=True)).to_be_visible()
+    assert "from=" in page.url

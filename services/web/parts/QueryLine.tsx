@@ -89,7 +89,8 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
       event.preventDefault();
       const by = key === "ArrowDown" ? 1 : -1;
       // Round by one more than there are: between the last and the first, nothing is chosen.
-      if (isOpen) setAt(((at + 1 + by + offers.length + 1) % (offers.length + 1)) - 1);
+      if (isOpen && (at >= 0 || by > 0 || offering.of === "history"))
+        setAt(((at + 1 + by + offers.length + 1) % (offers.length + 1)) - 1);
       else if (by > 0) look(draft, currentTarget.selectionStart);
       else setOffering({ of: "history" });
     }

@@ -15,6 +15,16 @@ interface LogRowProps {
   onOpen: (record: LogRecord) => void;
 }
 
+/** The heads of the columns. */
+export const LogHead = ({ zone, withDay }: { zone: Zone; withDay: boolean }): ReactNode => (
+  <div className={`${styles.head} ${withDay ? styles.withDay : ""}`}>
+    <span>{zone ?? "Local time"}</span>
+    <span>Severity</span>
+    <span className={styles.service}>Service</span>
+    <span>Body</span>
+  </div>
+);
+
 const SHOWN_CHARS = 600;
 
 /** One record in one line. */

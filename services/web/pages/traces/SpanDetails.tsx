@@ -5,11 +5,12 @@ import { answered, api } from "../../api/client";
 import type { Span } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
-import { Button, CopyButton, ServiceName } from "../../parts/controls";
+import { CopyButton, ServiceName } from "../../parts/controls";
 import { attributeFields, Details, Fields, Section, Text } from "../../parts/Details";
 import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
 import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
 import { ErrorNote, Skeleton } from "../../parts/states";
+import { Tabs } from "../../parts/Tabs";
 import type { SpanRow } from "./model";
 import styles from "./Trace.module.css";
 
@@ -58,13 +59,7 @@ export function SpanDetails({ traceId, row, startMs, endMs, zone, onClose, onTer
       tools={span ? <CopyButton text={JSON.stringify(span, undefined, 2)} label="Copy JSON" /> : null}
       onClose={onClose}
     >
-      <div className={styles.tabs} role="tablist" aria-label="Span or logs">
-        {tabs.map(([key, label]) => (
-          <Button key={key} small role="tab" aria-selected={tab === key} onClick={() => setTab(key)}>
-            {label}
-          </Button>
-        ))}
-      </div>
+      <Tabs label="Span or logs" tabs={tabs} chosen={tab} onChoose={setTab} />
       {tab === "span" ? (
         <>
           {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}

@@ -13,17 +13,22 @@ import { QueryLine } from "../../parts/QueryLine";
 import { Results, Split } from "../../parts/Results";
 import { useKept } from "../../parts/useKept";
 import { useResults } from "../../parts/useResults";
+import { Compare } from "./Compare";
+import { TraceHeatmap } from "./TraceHeatmap";
 import styles from "./Traces.module.css";
 
 const PAGE = 200;
 const ROW_PX = 44;
 const DAY_MS = 86_400_000;
 
+/** What goes along to a trace: all that the way back needs. */
+const toTrace = (was: Place): Place => was;
+
 /** Traces with a span that the query finds, newest first, with how long each took among those listed. */
 export function Traces(): ReactNode {
   const tenantId = useTenantId();
   const range = useRange();
-  const { q = "" } = usePlace();
+  const { q = "", view, box } = usePlace();
   const setPlace = useSetPlace();
   const navigate = useNavigate();
   const [hasFields, setFields] = useKept("fields", true);
@@ -38,6 +43,7 @@ export function Traces(): ReactNode {
   useKeys([
     { keys: "j", what: "Next row", run: () => move(1) },
     { keys: "k", what: "Previous row", run: () => move(-1) },
+    { keys: "Escape", what: "Close the comparison", run: () => setPlace({ view: undefined, box: undefined }) },
     {
       keys: "Enter",
       what: "Open the row",
@@ -47,7 +53,7 @@ export function Traces(): ReactNode {
           void navigate({
             to: "/t/$tenantId/traces/$traceId",
             params: { tenantId, traceId: trace.trace_id },
-            search: (was: Place) => was,
+            search: toTrace,
           });
         }
       },
@@ -70,11 +76,12 @@ export function Traces(): ReactNode {
         placeholder="Span names and field:value, such as  service:frontend status:error duration>500ms"
         error={found.error}
         onRun={(query) => {
-          setPlace({ q: query });
+          setPlace({ q: query, view: undefined, box: undefined });
           setAt(-1);
           if (query === q) range.refresh();
         }}
       />
+      <TraceHeatmap query={q} isMistake={found.isMistake} />
       <Split>
         {hasFields ? <Facets signal="traces" query={q} isAsked={!found.isMistake} /> : null}
         <Results
@@ -107,6 +114,7 @@ export function Traces(): ReactNode {
             />
           )}
         />
+        {view === "compare" && box !== undefined ? <Compare query={q} /> : null}
       </Split>
     </Page>
   );
@@ -144,7 +152,7 @@ const TraceRow = memo(function TraceRow({
       <Link
         to="/t/$tenantId/traces/$traceId"
         params={{ tenantId, traceId: trace.trace_id }}
-        search={(was: Place) => was}
+        search={toTrace}
         preload={false}
         className={`${styles.row} ${withDay ? styles.withDay : ""}`}
         role="gridcell"

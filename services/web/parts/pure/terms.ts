@@ -147,3 +147,18 @@ export function withValue(query: string, field: string, added: string): string {
     added,
   );
 }
+
+const REGEX_CHARS_MAX = 480;
+
+/** The term that finds the records of a pattern, such as "took <*> ms"; undefined for one that says nothing. */
+export function patternTerm(pattern: string): string | undefined {
+  const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&").replace(/\s+/g, "\\s+");
+  let found = "";
+  for (const part of pattern.split("<*>").map(literal)) {
+    const longer = found === "" ? part : `${found}.*${part}`;
+    if (longer.length > REGEX_CHARS_MAX) break;
+    found = longer;
+  }
+  found = found.replace(/(?:\.\*|\\s\+)+$/, "").replace(/^(?:\.\*|\\s\+)+/, "");
+  return found === "" ? undefined : `body:/${found}/`;
+}
