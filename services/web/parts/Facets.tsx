@@ -19,6 +19,8 @@ const FIRST: Record<Signal, readonly string[]> = {
   traces: ["status", "service", "name"],
 };
 const OPEN: Record<Signal, readonly string[]> = { logs: ["severity", "service"], traces: ["status", "service"] };
+/** Attributes that a field of the language shows already. */
+const SAME = new Set(["service.name"]);
 const VALUES_SHOWN = 8;
 const NAMES_SHOWN = 60;
 
@@ -39,7 +41,9 @@ export function Facets({ signal, query, isAsked }: FacetsProps): ReactNode {
   const fields = useMemo(() => {
     const counts = countsByName([names.data, more.data]);
     const first = [...new Set([...pins, ...FIRST[signal]])];
-    const others = [...counts].filter(([name]) => !first.includes(name)).sort(([, a], [, b]) => b - a);
+    const others = [...counts]
+      .filter(([name]) => !first.includes(name) && !SAME.has(name))
+      .sort(([, a], [, b]) => b - a);
     return [...first, ...others.map(([name]) => name)].filter((name) =>
       name.toLowerCase().includes(wanted.toLowerCase()),
     );
@@ -131,6 +135,7 @@ function Values({ signal, name, query, isAsked }: FacetsProps & { name: string }
     retry: false,
   });
   if (values.error && isAsked) return <p className={styles.note}>{inWords(asApiError(values.error))}</p>;
+  if (!isAsked && !values.data) return <p className={styles.note}>Counted when the query has no mistake.</p>;
   if (!values.data) return <p className={styles.note}>…</p>;
   const { items, other_count: beyond } = values.data;
   const most = Math.max(1, ...items.map((one) => one.count));

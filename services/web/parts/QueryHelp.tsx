@@ -12,12 +12,14 @@ const WORDS: Record<Signal, readonly Line[]> = {
     ['"connection refused"', "the phrase, also within words"],
     ["*conn*", "a part of a word"],
     ["severity>=warn", "warnings and worse"],
+    ["body:/timeout after \\d+/", "a regular expression"],
   ],
   traces: [
     ["checkout", "the text in the span's name"],
     ["status:error", "spans that failed"],
     ["duration>500ms", "slow spans"],
     ["-parent_span_id:*", "roots"],
+    ["name:/^GET .*cart/", "a regular expression"],
   ],
 };
 const COMMON: readonly Line[] = [
@@ -26,7 +28,6 @@ const COMMON: readonly Line[] = [
   ["http.route:/api/*", "a value that begins so"],
   ["user.id:*", "the attribute is there"],
   ["http.response.status_code>=500", "numbers compared"],
-  ["name:/^GET .*cart/", "a regular expression"],
   ["a b OR c", "(a and b) or c"],
   ["-user.id:7   NOT (a OR b)", "neither"],
 ];
