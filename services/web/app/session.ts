@@ -4,8 +4,8 @@ import { useSyncExternalStore } from "react";
 import { answered, api, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { Me, Place } from "../api/schema";
-import { forgetAll } from "../parts/memory";
 import { coloursOf } from "../parts/pure/colours";
+import { forgetAll } from "../parts/query/memory";
 
 /** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
 export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";

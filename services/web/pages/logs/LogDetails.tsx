@@ -6,11 +6,11 @@ import type { LogRecord } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
 import { buttonClass, CopyButton } from "../../parts/controls";
-import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/Details";
+import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/lists/Details";
+import { Tabs } from "../../parts/lists/Tabs";
 import { severity } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
-import { Tabs } from "../../parts/Tabs";
 import { Context } from "./Context";
 
 export type LogTab = "record" | "context";

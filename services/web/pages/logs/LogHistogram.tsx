@@ -3,10 +3,10 @@ import type { ReactNode } from "react";
 import { answered, api } from "../../api/client";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Histogram } from "../../charts/Histogram";
+import { isMistaken } from "../../parts/lists/useResults";
 import { counted } from "../../parts/pure/formats";
 import { iso } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
-import { isMistaken } from "../../parts/useResults";
 import styles from "./Logs.module.css";
 
 const STACKED = ["trace", "debug", "info", "none", "warn", "error", "fatal"];

@@ -4,14 +4,14 @@ import { answered, api } from "../../api/client";
 import type { Pattern, Patterns as PatternList } from "../../api/schema";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Button, ServiceName } from "../../parts/controls";
-import { NoMatches } from "../../parts/NoMatches";
+import { Split } from "../../parts/lists/Results";
+import { isMistaken } from "../../parts/lists/useResults";
 import { count, counted, percent, plain } from "../../parts/pure/formats";
 import { patternTerm, withTerm } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
-import { Split } from "../../parts/Results";
+import { NoMatches } from "../../parts/query/NoMatches";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import table from "../../parts/table.module.css";
-import { isMistaken } from "../../parts/useResults";
 import type { ViewProps } from "./Logs";
 import styles from "./Patterns.module.css";
 
@@ -32,6 +32,8 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
       return answered(api.GET("/api/v1/logs/patterns", { params: { query: { ...asked, ...compared } }, signal }));
     },
   });
+  // Where nothing was before, everything is new, which says nothing.
+  const hasBefore = (answer.data?.compared_lines?.read ?? 0) > 0;
   const isMistake = isMistaken(answer.error);
   return (
     <>
@@ -44,7 +46,12 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
               <input type="checkbox" checked={isCompared} onChange={(event) => setCompared(event.target.checked)} />{" "}
               What is new or gone against the same time before
             </label>
-            {answer.data ? <span className={styles.note}>{read(answer.data)}</span> : null}
+            {answer.data ? (
+              <span className={styles.note}>
+                {read(answer.data)}
+                {isCompared && !hasBefore ? "; none match in the time before" : ""}
+              </span>
+            ) : null}
           </div>
           {isMistake ? <Empty title="The query has a mistake">It is underlined above.</Empty> : null}
           {answer.error && !isMistake ? <ErrorNote error={answer.error} retry={() => void answer.refetch()} /> : null}
@@ -57,7 +64,7 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
                   <th scope="col" className={table.number}>
                     Records
                   </th>
-                  {isCompared ? (
+                  {isCompared && hasBefore ? (
                     <th scope="col" className={table.number}>
                       Before
                     </th>
@@ -73,7 +80,7 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
                     pattern={one}
                     query={query}
                     before={before}
-                    isCompared={isCompared}
+                    isCompared={isCompared && hasBefore}
                     share={one.count / Math.max(1, answer.data.lines.read)}
                   />
                 ))}
@@ -88,8 +95,8 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
 
 /** How much was read, if that is not all. */
 function read({ pattern_count: patterns, lines }: PatternList): string {
-  const of = lines.read < lines.matched ? `the newest ${count(lines.read)} of ${count(lines.matched)}` : "all";
-  return `${counted(patterns, "pattern")} of ${of} ${lines.matched === 1 ? "record" : "records"}`;
+  const of = lines.read < lines.matched ? `the newest ${count(lines.read)} of ` : "";
+  return `${counted(patterns, "pattern")} in ${of}${counted(lines.matched, "record")}`;
 }
 
 interface PatternRowProps {
@@ -117,7 +124,7 @@ function PatternRow({ pattern: one, query, before, isCompared, share }: PatternR
       </td>
       {isCompared ? <td className={`${table.number} ${table.faint}`}>{count(one.compared_count ?? 0)}</td> : null}
       <td className={styles.pattern}>
-        {one.change ? (
+        {one.change && isCompared ? (
           <span className={styles.change} data-change={one.change}>
             {one.change}
           </span>

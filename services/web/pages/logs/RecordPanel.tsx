@@ -3,7 +3,7 @@ import { type ReactNode, useState } from "react";
 import { answered, api } from "../../api/client";
 import type { LogRecord } from "../../api/schema";
 import { usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { Details } from "../../parts/Details";
+import { Details } from "../../parts/lists/Details";
 import { withTerm } from "../../parts/pure/terms";
 import { ErrorNote, Skeleton } from "../../parts/states";
 import { LogDetails, type LogTab, type PanelProps } from "./LogDetails";

@@ -4,7 +4,7 @@ import { answered, api } from "../../api/client";
 import type { ComparedField, ComparedSet } from "../../api/schema";
 import { usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Button } from "../../parts/controls";
-import { Details, Section } from "../../parts/Details";
+import { Details, Section } from "../../parts/lists/Details";
 import { count, counted, percent, plain } from "../../parts/pure/formats";
 import { parsedBox } from "../../parts/pure/heat";
 import { fieldName, term, withTerm } from "../../parts/pure/terms";

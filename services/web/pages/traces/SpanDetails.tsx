@@ -6,11 +6,11 @@ import type { Span } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
 import { CopyButton, ServiceName } from "../../parts/controls";
-import { attributeFields, Details, Fields, Section, Text } from "../../parts/Details";
+import { attributeFields, Details, Fields, Section, Text } from "../../parts/lists/Details";
+import { Tabs } from "../../parts/lists/Tabs";
 import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
 import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
 import { ErrorNote, Skeleton } from "../../parts/states";
-import { Tabs } from "../../parts/Tabs";
 import type { SpanRow } from "./model";
 import styles from "./Trace.module.css";
 

@@ -4,12 +4,12 @@ import { answered, api } from "../../api/client";
 import { usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { boxWords, Heatmap } from "../../charts/Heatmap";
 import { Button } from "../../parts/controls";
+import { isMistaken } from "../../parts/lists/useResults";
 import { counted } from "../../parts/pure/formats";
 import { boxText, durationTerm, parsedBox, rowOf, rowStart, slowRow } from "../../parts/pure/heat";
 import { without, withTerm } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
-import { isMistaken } from "../../parts/useResults";
 import styles from "./Traces.module.css";
 
 const NS_PER_MS = 1_000_000;

@@ -1,9 +1,9 @@
 import { memo, type ReactNode, useMemo } from "react";
 import controls from "../../parts/controls.module.css";
 import { Icon } from "../../parts/icons";
+import { Rows } from "../../parts/lists/Rows";
 import { serviceColour } from "../../parts/pure/colours";
 import { counted, duration, plain } from "../../parts/pure/formats";
-import { Rows } from "../../parts/Rows";
 import type { View } from "./Minimap";
 import type { SpanRow, TraceModel } from "./model";
 import styles from "./Trace.module.css";

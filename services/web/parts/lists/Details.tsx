@@ -1,9 +1,9 @@
 import { type ReactNode, useLayoutEffect, useRef } from "react";
-import { Button, CopyButton } from "./controls";
+import { Button, CopyButton } from "../controls";
+import { Icon } from "../icons";
+import { plain, valueText } from "../pure/formats";
+import { term } from "../pure/terms";
 import styles from "./Details.module.css";
-import { Icon } from "./icons";
-import { plain, valueText } from "./pure/formats";
-import { term } from "./pure/terms";
 
 interface DetailsProps {
   title: ReactNode;

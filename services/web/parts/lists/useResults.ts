@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
-import { ApiError } from "../api/errors";
+import { ApiError } from "../../api/errors";
 
 interface ResultPage<T> {
   items: readonly T[];

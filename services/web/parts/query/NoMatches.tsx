@@ -1,10 +1,10 @@
 import { type ReactNode, useContext } from "react";
-import { NowContext, useRange, useSetPlace } from "../app/place";
-import { Button } from "./controls";
-import { plain } from "./pure/formats";
-import { pieces, without } from "./pure/terms";
-import { lengthMs, rangeLabel } from "./pure/times";
-import { Empty } from "./states";
+import { NowContext, useRange, useSetPlace } from "../../app/place";
+import { Button } from "../controls";
+import { plain } from "../pure/formats";
+import { pieces, without } from "../pure/terms";
+import { lengthMs, rangeLabel } from "../pure/times";
+import { Empty } from "../states";
 
 interface NoMatchesProps {
   what: string;

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { answered, api } from "../api/client";
-import type { FieldPage } from "../api/schema";
-import { useRange, useTenantId } from "../app/place";
+import { answered, api } from "../../api/client";
+import type { FieldPage } from "../../api/schema";
+import { useRange, useTenantId } from "../../app/place";
 
 export type Signal = "logs" | "traces";
 

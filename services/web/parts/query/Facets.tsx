@@ -1,16 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useMemo, useState } from "react";
-import { answered, api } from "../api/client";
-import { asApiError, inWords } from "../api/errors";
-import { useRange, useSetPlace, useTenantId } from "../app/place";
-import { Button } from "./controls";
-import controls from "./controls.module.css";
+import { answered, api } from "../../api/client";
+import { asApiError, inWords } from "../../api/errors";
+import { useRange, useSetPlace, useTenantId } from "../../app/place";
+import { Button } from "../controls";
+import controls from "../controls.module.css";
+import { Icon } from "../icons";
+import { count, plain, shortCount } from "../pure/formats";
+import { isOf, stands, term, without, withTerm, withValue } from "../pure/terms";
+import { ErrorNote } from "../states";
 import styles from "./Facets.module.css";
-import { Icon } from "./icons";
 import { remember, remembered } from "./memory";
-import { count, plain, shortCount } from "./pure/formats";
-import { isOf, stands, term, without, withTerm, withValue } from "./pure/terms";
-import { ErrorNote } from "./states";
 import { countsByName, inPath, type Signal, useFieldNames } from "./useFieldNames";
 
 /** What one looks at first, open from the start. */

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
+import type { Offer } from "../pure/completion";
+import { plain, shortCount } from "../pure/formats";
 import styles from "./Offers.module.css";
-import type { Offer } from "./pure/completion";
-import { plain, shortCount } from "./pure/formats";
 
 interface OffersProps {
   id: string;

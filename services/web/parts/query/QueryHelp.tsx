@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef } from "react";
-import auth from "./auth.module.css";
-import { Button } from "./controls";
+import auth from "../auth.module.css";
+import { Button } from "../controls";
 import styles from "./QueryHelp.module.css";
 import type { Signal } from "./useFieldNames";
 

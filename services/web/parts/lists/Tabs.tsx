@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import { Button } from "./controls";
+import { Button } from "../controls";
 import styles from "./Tabs.module.css";
 
 interface TabsProps<T extends string> {

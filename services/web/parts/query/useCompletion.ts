@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { answered, api } from "../api/client";
-import { useRange, useTenantId } from "../app/place";
-import { fitting, type Offer, type Writing } from "./pure/completion";
+import { answered, api } from "../../api/client";
+import { useRange, useTenantId } from "../../app/place";
+import { fitting, type Offer, type Writing } from "../pure/completion";
 import { countsByName, inPath, type Signal, useFieldNames } from "./useFieldNames";
 
 /** The fields of the language that are no attributes, and the values of those that have few. */

@@ -1,9 +1,9 @@
 import type { ReactNode } from "react";
-import { NoMatches } from "./NoMatches";
-import { counted } from "./pure/formats";
+import { counted } from "../pure/formats";
+import { NoMatches } from "../query/NoMatches";
+import { Empty, ErrorNote, Skeleton } from "../states";
 import styles from "./Results.module.css";
 import { Rows } from "./Rows";
-import { Empty, ErrorNote, Skeleton } from "./states";
 import type { Found } from "./useResults";
 
 /** A list with what stands on both sides of it. */
