@@ -152,10 +152,10 @@ function paintCells(
     context.fillRect(bucket * wide, top, Math.max(1, wide - 0.5), Math.max(1, high - 0.5));
     if (errors === 0) continue;
     // Of a cell, as much is red as has failed, and enough to be seen.
-    const part = Math.max(2, (errors / number) * high);
+    const part = Math.min(wide, Math.max(2, (errors / number) * wide));
     context.globalAlpha = 1;
     context.fillStyle = failed;
-    context.fillRect(bucket * wide, top + high - part, Math.max(1, wide - 0.5), Math.max(1, part - 0.5));
+    context.fillRect((bucket + 1) * wide - part, top, Math.max(1, part - 0.5), Math.max(1, high - 0.5));
   }
   context.globalAlpha = 1;
 }
