@@ -153,8 +153,8 @@ def cost_headers(question: Question, status: int) -> list[tuple[bytes, bytes]]:
         return []
     waited_ms, store_ms = question.waited_s * 1000, question.busy_s * 1000
     cost = (
-        f"rows={shown_rows(question.read_rows)}, bytes={shown_bytes(question.read_bytes)}, queries={question.statements}, "
-        f"windows={question.windows}, waited_ms={waited_ms:.1f}, store_ms={store_ms:.1f}"
+        f"rows={shown_rows(question.read_rows)}, bytes={shown_bytes(question.read_bytes)}, "
+        f"queries={question.statements}, windows={question.windows}, waited_ms={waited_ms:.1f}, store_ms={store_ms:.1f}"
     )
     timing = f"wait;dur={waited_ms:.1f}, store;dur={store_ms:.1f}"
     return [(b"duoscope-cost", cost.encode()), (b"server-timing", timing.encode())]

@@ -199,7 +199,7 @@ class Question:
 
     @property
     def busy_s(self) -> float:
-        """For how long it had a statement that ran or waited."""
+        """The time during which it had a statement that ran or waited."""
         return self._busy_s + (time.perf_counter() - self._at_work_since if self._at_work else 0)
 
     @contextmanager
