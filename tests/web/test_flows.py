@@ -201,6 +201,7 @@ def test_a_filter_is_typed_in_its_middle_and_single_keys_can_be_switched_off(run
     page = visitor.page
     visitor.log_in()
     name = page.get_by_label("Filter services by name")
+    expect(name).to_be_visible()
     page.keyboard.press("/")
     expect(name).to_be_focused()
     page.keyboard.type("payment")
