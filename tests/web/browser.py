@@ -82,6 +82,7 @@ class Visitor:
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("button", name="Not now").click()
         page.wait_for_url("**/t/*/*")
+        page.locator("#content").wait_for()
 
     def open(self, path: str) -> None:
         """Go to a page of the tenant."""

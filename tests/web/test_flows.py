@@ -201,6 +201,7 @@ def test_a_filter_is_typed_in_its_middle_and_single_keys_can_be_switched_off(run
     page = visitor.page
     visitor.log_in()
     name = page.get_by_label("Filter services by name")
+    expect(name).to_be_visible()
     page.keyboard.press("/")
     expect(name).to_be_focused()
     page.keyboard.type("payment")
@@ -371,6 +372,16 @@ def test_a_tail_shows_what_arrives_and_holds_still_while_one_reads(running, visi
     expect(state).to_have_text("Paused")
     page.keyboard.press("Space")
     expect(state).to_have_text("Live")
+    # A connection that is lost is made again, here with another session, and a line says what may be missing.
+    with running.api() as client:
+        sessions = client.get("/sessions", params={"sort": "-created_at"}).json()["items"]
+        of_browser = next(one for one in sessions if "Chrome" in (one["user_agent"] or ""))
+        assert client.delete(f"/sessions/{of_browser['session_id']}").status_code == 204
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    dialog.get_by_label("Password").fill(running.known["admin_password"])
+    dialog.get_by_role("button", name="Log in", exact=True).click()
+    expect(records.get_by_text("Connected again")).to_be_visible()
+    expect(records).to_have_attribute("aria-rowcount", "6")
     page.get_by_label("Query").fill("severity>=")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Query, character")

@@ -102,7 +102,10 @@ export async function start(tenantId?: string): Promise<void> {
     const problem = asApiError(error);
     if (problem.status === 404 && tenantId !== undefined) return start();
     const isOver = problem.status === 401 || problem.status === 403;
-    if (isOver) localStorage.removeItem(HINT);
+    if (isOver) {
+      localStorage.removeItem(HINT);
+      forgetAll();
+    }
     set({ standing: isOver ? "out" : "unreachable" });
   }
 }

@@ -93,8 +93,7 @@ export function TailView({ query, line, fields }: ViewProps): ReactNode {
                 <LogHead zone={zone} withDay={false} />
               </div>
               <Rows
-                // From the top again, where the new ones are.
-                key={resumed}
+                topAt={resumed}
                 label="Log records"
                 count={total}
                 height={ROW_PX}

@@ -8,7 +8,8 @@ const KEPT_MAX = 10_000;
 /** How often the page is drawn at most; records come by the hundreds. */
 const DRAW_MS = 250;
 const RETRY_MAX_MS = 15_000;
-const FINAL = new Set([400, 401, 403, 404]);
+/** Refusals that another attempt does not change; after a session's end there may be a new one. */
+const FINAL = new Set([400, 403, 404]);
 
 const MORE = "More records arrived than can be shown; some are missing here.";
 const AGAIN = "Connected again; records that arrived meanwhile may be missing here.";

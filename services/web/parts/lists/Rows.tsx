@@ -15,6 +15,8 @@ interface RowsProps {
   /** Called when the end of the list comes near. */
   onEnd?: () => void;
   onScroll?: (event: UIEvent<HTMLDivElement>) => void;
+  /** Another number scrolls to the top. */
+  topAt?: number;
   role?: "grid" | "treegrid" | "listbox";
   children?: ReactNode;
 }
@@ -32,6 +34,7 @@ export function Rows({
   onMove,
   onEnd,
   onScroll,
+  topAt,
   role = "grid",
   children,
 }: RowsProps): ReactNode {
@@ -47,6 +50,10 @@ export function Rows({
   useEffect(() => {
     if (count > 0 && last >= count - NEAR) onEnd?.();
   }, [last, count, onEnd]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the number says when
+  useEffect(() => {
+    viewport.current?.scrollTo({ top: 0 });
+  }, [topAt]);
   const id = useId();
   const isDrawn = items.some((item) => item.index === chosen);
   const onKeyDown = (event: KeyboardEvent<HTMLDivElement>): void => {

@@ -113,7 +113,7 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
             aria-describedby={mistake ? "query-mistake" : undefined}
             aria-autocomplete="list"
             aria-haspopup="listbox"
-            aria-controls={isOpen ? id : undefined}
+            aria-controls={isOpen && offers.length > 0 ? id : undefined}
             aria-activedescendant={isOpen && at >= 0 ? `${id}${at}` : undefined}
             spellCheck={false}
             autoCapitalize="off"
