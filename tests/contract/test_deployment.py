@@ -106,6 +106,7 @@ def test_a_reader_gets_the_views_and_nothing_else(accounts):
     assert _grants(accounts, "duoscope_reading") == {("SELECT", name) for name in VIEWS | {"schema_migrations"}} | {
         ("SHOW TABLES", "logs_v3"),
         (parts, "system.parts"),
+        ("SELECT(query_id, user, query, Settings)", "system.processes"),
     }
 
 

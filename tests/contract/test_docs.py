@@ -8,6 +8,7 @@ import pytest
 
 from duoscope.cli import cli
 from duoscope.kernel import limits
+from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.settings import Settings
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.language.parse import TERMS_MAX
@@ -104,7 +105,7 @@ def test_limits_of_reads_are_those_of_the_code():
         rows["queries of telemetry at work: in all; of one tenant"] == f"{limits.READS_MAX}; {limits.READS_TENANT_MAX}"
     )
     waiting = f"{limits.READS_WAITING_TENANT_MAX}; {limits.READ_WAIT_MAX_S:.0f} s"
-    assert rows["queries of one tenant that wait; how long"] == waiting
+    assert rows["requests of one tenant that wait; how long"] == waiting
     assert rows["items of a page, as stored"] == f"{limits.ANSWER_PAGE_BYTES_MAX // 2**20} MiB"
     shown = rows["a body, or the attributes, of one item in a list"]
     assert shown == f"{limits.ANSWER_TEXT_BYTES_MAX // 1024} KiB"
@@ -116,6 +117,8 @@ def test_limits_of_reads_are_those_of_the_code():
         == f"{TERMS_MAX}; {limits.READ_PATTERNS_MAX}"
     )
     assert f"{limits.TELEMETRY_QUERY_ROWS_MAX:,} rows" in rows["one query"]
+    for name, value in dataclasses.asdict(QueryLimits()).items():
+        assert rows[f"`{name}`"] == f"{value:,}"
 
 
 def test_queries_in_the_documents_can_be_read():

@@ -88,7 +88,8 @@ class Engine:
         for _ in range(HANDLES):
             self._idle.put(chdb.connect(str(self._folder)))
 
-    def run(self, sql: str, body: bytes, options: dict[str, str]) -> bytes:
+    def run(self, sql: str, body: bytes, options: dict[str, str]) -> tuple[bytes, str]:
+        """Run a statement; also returns the summary of what it read."""
         handle = self._idle.get()
         settings = {name: value for name, value in options.items() if name not in TRANSPORT and name[:6] != "param_"}
         parameters = {name[6:]: value for name, value in options.items() if name[:6] == "param_"}
@@ -101,8 +102,10 @@ class Engine:
                     file.write(body)
                     file.flush()
                     handle.query(f"{insert[1]} FROM INFILE '{file.name}' FORMAT {insert[2]}")
-                return b""
-            return handle.query(sql, "TabSeparated", params=parameters).bytes()
+                return b"", "{}"
+            result = handle.query(sql, "TabSeparated", params=parameters)
+            read = f'{{"read_rows":"{result.storage_rows_read()}","read_bytes":"{result.storage_bytes_read()}"}}'
+            return result.bytes(), read
         finally:
             for name in settings:
                 handle.query(f"SET {name} = DEFAULT")
@@ -153,7 +156,7 @@ def serve(folder: Path, port: int) -> None:  # noqa: C901 - a handler is a class
                 time.sleep(faults.slow_s)
             dropped = faults.drops(sql)
             try:
-                answer = engine.run(sql, body, options)
+                answer, summary = engine.run(sql, body, options)
             except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
                 code = re.search(r"Code: (\d+)", str(error))
                 sys.stderr.write(f"{sql[:500]}\n{error}\n")
@@ -163,7 +166,7 @@ def serve(folder: Path, port: int) -> None:  # noqa: C901 - a handler is a class
                 self.close_connection = True
                 self.connection.close()
                 return
-            self._answer(200, answer, {"X-ClickHouse-Timezone": "UTC"})
+            self._answer(200, answer, {"X-ClickHouse-Timezone": "UTC", "X-ClickHouse-Summary": summary})
 
         def _body(self) -> bytes:
             if self.headers.get("transfer-encoding", "").lower() != "chunked":

@@ -1,6 +1,7 @@
 """The API app over real stores, called without a network, and users with exactly the permissions that a test names."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from uuid import UUID
 
@@ -120,6 +121,11 @@ async def make_session(store: MetadataStore, scope: Scope, user_id: UUID) -> UUI
             lifetime_s=3600,
         )
     return session_id
+
+
+def timeless(headers: httpx.Headers) -> dict[str, str]:
+    """An answer's headers without how long it took, which no two answers share; but with how much was read."""
+    return {name: re.sub(r"(_ms|dur)=[\d.]+", "", value) for name, value in headers.items()}
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,8 @@ import pytest
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
+from duoscope.kernel.query_limits import QueryLimits
+from duoscope.stores.clickhouse.questions import Asker, Question, cancelled
 from duoscope.stores.clickhouse.read_memory import ReadMemory, hold, reading
 from duoscope.stores.clickhouse.read_slots import ReadSlots
 
@@ -16,19 +18,22 @@ A, B, C, D = (new_id() for _ in range(4))
 class Readers:
     """Queries that last until they are told to end; `began` has whose they were, in the order in which they began."""
 
-    def __init__(self, slots):
+    def __init__(self, slots, **limited):
         self._slots = slots
+        self._limits = QueryLimits(**limited)
         self.began, self._ends, self.tasks = [], [], []
 
-    async def ask(self, tenant):
+    async def ask(self, tenant, caller=None, question=None):
         end = asyncio.Event()
-        self.tasks.append(asyncio.create_task(self._read(tenant, end)))
-        self._ends.append((tenant, end))
+        kind = "system" if caller is None else "api-key"
+        asker = Asker(tenant, caller or tenant, kind, limits=self._limits)
+        self.tasks.append(asyncio.create_task(self._read(asker, question or Question(), end)))
+        self._ends.append((caller or tenant, end))
         await settle()
 
-    async def _read(self, tenant, end):
-        async with self._slots.taken(tenant) as threads:
-            self.began.append(tenant)
+    async def _read(self, asker, question, end):
+        async with self._slots.taken(asker, question) as threads:
+            self.began.append(asker.caller_id)
             await end.wait()
             return threads
 
@@ -49,7 +54,7 @@ async def settle():
 
 
 async def test_tenants_take_turns_and_have_a_share():
-    readers = Readers(ReadSlots(slots=4, kept=1, tenant_max=2, queue_max=5, wait_max_s=60))
+    readers = Readers(ReadSlots(slots=4, kept=1, wait_max_s=60), queries_at_once=2, queries_waiting=5)
     for _ in range(5):
         await readers.ask(A)
     assert readers.began == [A, A]
@@ -73,7 +78,7 @@ async def test_tenants_take_turns_and_have_a_share():
 
 
 async def test_a_queue_is_short_and_a_wait_has_an_end():
-    readers = Readers(ReadSlots(slots=4, kept=1, tenant_max=1, queue_max=1, wait_max_s=60))
+    readers = Readers(ReadSlots(slots=4, kept=1, wait_max_s=60), queries_at_once=1, queries_waiting=1)
     for _ in range(3):
         await readers.ask(A)
     error = readers.tasks[2].exception()
@@ -85,16 +90,50 @@ async def test_a_queue_is_short_and_a_wait_has_an_end():
     await readers.end_first(A)
     assert readers.began == [A, A]
     await readers.close()
-    slots = ReadSlots(slots=1, kept=0, tenant_max=1, queue_max=1, wait_max_s=0)
-    async with slots.taken(A):
+    slots = ReadSlots(slots=1, kept=0, wait_max_s=0)
+    async with slots.taken(Asker(A, A), Question()):
         with pytest.raises(DuoscopeError) as caught:
-            async with slots.taken(B):
+            async with slots.taken(Asker(B, B), Question()):
                 pass
     assert (caught.value.kind, caught.value.code) == (ErrorKind.UNAVAILABLE, "reads-busy")
-    async with slots.taken(B):
+    async with slots.taken(Asker(B, B), Question()):
         pass
     assert not slots._running
     assert not slots._waiting
+
+
+async def test_callers_of_a_tenant_take_turns_and_a_key_has_a_limit_of_its_own():
+    readers = Readers(ReadSlots(slots=6, kept=2, wait_max_s=60), queries_at_once=2, key_queries_at_once=1)
+    for _ in range(3):
+        await readers.ask(A, B)
+    assert readers.began == [B]
+    await readers.ask(A, C)  # the queue of another key of the same tenant does not hold it
+    assert readers.began == [B, C]
+    await readers.ask(A, D)
+    await readers.end_first(B)
+    await readers.end_first(C)
+    assert readers.began[2:] == [B, D]
+    await readers.close()
+    assert not readers._slots._running_of
+
+
+async def test_one_request_waits_as_one_and_leaves_the_queue_when_it_is_ended():
+    readers = Readers(ReadSlots(slots=4, kept=1, wait_max_s=60), queries_at_once=1, queries_waiting=1)
+    await readers.ask(A)
+    wide = Question()
+    for _ in range(3):
+        await readers.ask(A, question=wide)
+    await readers.ask(A)
+    assert readers.tasks[4].exception().code == "too-many-reads"
+    wide.end(cancelled())
+    await settle()
+    assert {task.exception().code for task in readers.tasks[1:4]} == {"query-cancelled"}
+    await readers.ask(A)
+    await readers.end_first(A)
+    assert readers.began == [A, A]
+    await readers.close()
+    assert not readers._slots._running
+    assert not readers._slots._waiting
 
 
 def test_answers_have_a_budget_of_the_tenant_and_one_of_all():

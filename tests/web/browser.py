@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,22 +73,32 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
 
-    def log_in(self, page: Page | None = None) -> None:
-        """Log in as the admin of the first start, who keeps the made password for now."""
-        page = page or self.page
+    def log_in(self, *, email: str | None = None, password: str | None = None) -> None:
+        """Log in, unless others are named as the admin of the first start, and keep the made password for now."""
+        page = self.page
         page.goto(self.up.api_url)
-        page.get_by_label("Email").fill(self.up.known["admin_email"])
-        page.get_by_label("Password").fill(self.up.known["admin_password"])
+        page.get_by_label("Email").fill(email or self.up.known["admin_email"])
+        page.get_by_label("Password").fill(password or self.up.known["admin_password"])
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("button", name="Not now").click()
-        page.wait_for_url("**/services*")
+        page.wait_for_url("**/t/*/*")
+        page.locator("#content").wait_for()
 
     def open(self, path: str) -> None:
         """Go to a page of the tenant."""
         self.page.goto(f"{self.up.api_url}/t/{self.up.known['tenant_id']}/{path}")
 
 
-def send_shop(up: Up, *, records: int = 60) -> str:
+def wait_for(look: Callable[[], Any]) -> Any:
+    """Look until there is something. Counts of fields and the like are stored some seconds after the items."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not (found := look()):
+        assert time.monotonic() < deadline, "nothing came"
+        time.sleep(0.2)
+    return found
+
+
+def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
     """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
     now = time.time_ns()
     trace_id = f"{now:032x}"
@@ -111,10 +121,10 @@ def send_shop(up: Up, *, records: int = 60) -> str:
 
     failed = {"status": {"code": 2, "message": "card declined"}}
     spans = [
-        ("shop-frontend", span(1, None, "POST /checkout", 300)),
-        ("shop-checkout", span(2, 1, "place order", 250)),
-        ("shop-payment", span(3, 2, "charge card", 120, **failed)),
-        ("shop-checkout", span(4, 2, "SELECT orders", 12)),
+        (f"{name}-frontend", span(1, None, "POST /checkout", 300)),
+        (f"{name}-checkout", span(2, 1, "place order", 250)),
+        (f"{name}-payment", span(3, 2, "charge card", 120, **failed)),
+        (f"{name}-checkout", span(4, 2, "SELECT orders", 12)),
     ]
     logs = [
         {
@@ -132,9 +142,9 @@ def send_shop(up: Up, *, records: int = 60) -> str:
     ]
     bodies = {
         "traces": {
-            "resourceSpans": [{"resource": resource(name), "scopeSpans": [{"spans": [one]}]} for name, one in spans]
+            "resourceSpans": [{"resource": resource(of), "scopeSpans": [{"spans": [one]}]} for of, one in spans]
         },
-        "logs": {"resourceLogs": [{"resource": resource("shop-payment"), "scopeLogs": [{"logRecords": logs}]}]},
+        "logs": {"resourceLogs": [{"resource": resource(f"{name}-payment"), "scopeLogs": [{"logRecords": logs}]}]},
     }
     for signal, body in bodies.items():
         answer = httpx.post(

@@ -21,6 +21,8 @@ def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
         "logs": ("logs?q=severity>=info", "[role=row]", False),
         "logs-nothing": ("logs?q=nothingatall", "text=No records match", False),
         "logs-mistake": ("logs?q=severity>=errr", "mark", False),
+        "patterns": ("logs?view=patterns", "td code", False),
+        "tail": ("logs?view=tail", "text=Live", False),
         "traces": ("traces", "[role=row]", False),
         "traces-failed": ("traces?q=status:error", "[role=row]", False),
         "trace": (f"traces/{trace_id}", "[role=row]", True),
@@ -48,17 +50,32 @@ def _take(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
                 continue
             visitor.open(path)
             page.locator(shown).first.wait_for()
-            page.wait_for_load_state("networkidle")
+            if name != "tail":  # which is never done
+                page.wait_for_load_state("networkidle")
             picture(name)
             if name == "trace":
                 page.keyboard.press("e")
                 page.get_by_role("complementary").get_by_text("Resource").wait_for()
                 picture("trace-error")
+            if name == "traces":
+                page.get_by_role("button", name="Compare the slowest").click()
+                page.get_by_role("complementary").get_by_text("The rest").first.wait_for()
+                picture("compare")
             if name == "logs":
                 page.keyboard.press("j")
                 page.keyboard.press("Enter")
                 page.get_by_role("complementary").wait_for()
                 picture("log")
+                page.get_by_role("tab", name="Around it").click()
+                page.get_by_role("list", name="Records around it").get_by_role("button").first.wait_for()
+                picture("log-context")
+                page.keyboard.press("Escape")
+                page.get_by_label("Query").fill("service:")
+                page.get_by_role("option").first.wait_for()
+                picture("completion")
+                page.keyboard.press("Escape")
+                page.get_by_role("button", name="How to write queries").click()
+                picture("query-help")
                 page.keyboard.press("Escape")
                 page.keyboard.press("t")
                 page.get_by_role("dialog").wait_for()

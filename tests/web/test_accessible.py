@@ -26,6 +26,8 @@ def test_every_page_passes_axe(running, shop, visit, theme):
         "services": ("services", "shop-payment"),
         "logs": ("logs?q=service:shop-payment", "declined"),
         "traces": ("traces?q=service:shop-payment", "POST /checkout"),
+        "patterns": ("logs?view=patterns&q=service:shop-payment", "card of order <*> declined"),
+        "tail": ("logs?view=tail", "Nothing has arrived yet"),
         "trace": (f"traces/{shop}?open=0000000000000003", "card declined"),
         "start": ("start", "Make a key"),
         "nothing": ("logs?q=nothingatall", "No records match"),
@@ -39,8 +41,22 @@ def test_every_page_passes_axe(running, shop, visit, theme):
             page.keyboard.press("Enter")
             expect(page.get_by_role("complementary")).to_be_visible()
             found["log"] = violations(page)
+            page.get_by_role("tab", name="Around it").click()
+            expect(page.get_by_role("list", name="Records around it").get_by_role("button").first).to_be_visible()
+            found["context"] = violations(page)
+            page.keyboard.press("Escape")
+            page.get_by_label("Query").fill("sev")
+            expect(page.get_by_role("listbox")).to_be_visible()
+            found["completion"] = violations(page)
+            page.keyboard.press("Escape")
+            page.get_by_role("button", name="How to write queries").click()
+            found["query help"] = violations(page)
             page.keyboard.press("Escape")
             page.keyboard.press("t")
             expect(page.get_by_role("dialog", name="Time range")).to_be_visible()
             found["time"] = violations(page)
+    visitor.open("traces?q=service:(shop-frontend OR shop-checkout OR shop-payment)")
+    page.get_by_role("button", name="Compare the slowest").click()
+    expect(page.get_by_role("complementary", name="Comparison")).to_contain_text("In the box")
+    found["comparison"] = violations(page)
     assert not {name: wrong for name, wrong in found.items() if wrong}

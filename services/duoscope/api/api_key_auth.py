@@ -68,6 +68,7 @@ async def machine(
         scope=key.scope,
         user_id=key.api_key_id,
         session_id=key.api_key_id,
+        own_limits=dict(key.own_limits),
         permissions=frozenset(READS[permission] for permission in key.signals if permission in READS),
         actor=Actor(
             user_id=key.api_key_id,

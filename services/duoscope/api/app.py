@@ -48,6 +48,7 @@ from duoscope.api.routes.telemetry import (
     log_aggregates,
     logs,
     metrics,
+    queries,
     services,
     trace_aggregates,
     traces,
@@ -60,10 +61,11 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.net.bodies import GoneError
 from duoscope.net.proxies import trusted_proxies
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.clickhouse.questions import Caller, GoneClientError
 
 _ROUTED: Final = (
     *(health, login, passwords, sessions, devices, mfa, oidc, places),
-    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, receiving, usage),
+    *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
 )
@@ -79,7 +81,9 @@ def create_app(services_: ApiServices) -> Litestar:
     """Create the API over `services_`; it opens and closes nothing."""
 
     def reader(request: Request[Principal, Any, Any]) -> TelemetryReader:
-        return services_.telemetry.bind(request.user.scope)
+        user = request.user
+        caller = Caller(user.user_id, user.actor.kind, user.actor.email, user.own_limits)
+        return services_.telemetry.bind(user.scope, caller)
 
     tails = LogStreams(services_.stopping)
     files = Files(services_.public_url)
@@ -106,6 +110,7 @@ def create_app(services_: ApiServices) -> Litestar:
         exception_handlers={
             DuoscopeError: on_duoscope_error,
             GoneError: on_gone,
+            GoneClientError: on_gone,
             HTTPException: on_http_exception,
             NotFoundException: functools.partial(ui.on_not_found, files),
             RecursionError: on_deep_nesting,

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,9 @@ from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ids import new_id
 from duoscope.net.addresses import Network
 from duoscope.net.bodies import TimedBody
+from duoscope.net.http_listener import CALL_WHEN_GONE
 from duoscope.net.proxies import client_address
+from duoscope.stores.clickhouse.questions import Described, GoneClientError, Question, asking, shown_bytes, shown_rows
 from duoscope.stores.clickhouse.read_memory import reading
 
 if TYPE_CHECKING:
@@ -89,7 +91,9 @@ class ObservedApp(Litestar):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], (_HEADER, identifier.encode())]
+                # A stream notices by itself when its reader goes.
+                call_when_gone(None)
+                headers = [*message["headers"], (_HEADER, identifier.encode()), *cost_headers(question, status)]
                 allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
                 if allowed is not None:
                     headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
@@ -108,8 +112,15 @@ class ObservedApp(Litestar):
                     retry_after_s=limits.READ_RETRY_AFTER_S,
                 ) from None
 
+        def described() -> Described:
+            asked = scope["query_string"] or body.beginning
+            text = asked.decode(errors="replace")[: limits.QUERY_SHOWN_CHARS_MAX]
+            return Described(f"{scope['method']} {scope.get('path_template') or ''}", identifier, text)
+
+        call_when_gone = (scope.get("extensions") or {}).get(CALL_WHEN_GONE) or _never
         try:
-            with reading():
+            with reading(), asking(described) as question:
+                call_when_gone(lambda: question.end(GoneClientError()))
                 await super().__call__(scope, timed_receive, observed_send)
         finally:
             duration_s = time.perf_counter() - started
@@ -130,6 +141,23 @@ class ObservedApp(Litestar):
                 "user_id": principal.user_id if principal else "",
             }
             _log.info("request", extra=extra)
+
+
+def _never(_: Callable[[], None] | None) -> None:
+    """In place of the listener's function, where there is no listener."""
+
+
+def cost_headers(question: Question, status: int) -> list[tuple[bytes, bytes]]:
+    """The headers with what an answer cost, if it took queries; for programs, and for the tools of browsers."""
+    if not question.statements or status >= 400:  # noqa: PLR2004 - a problem says nothing of what was not found
+        return []
+    waited_ms, store_ms = question.waited_s * 1000, question.busy_s * 1000
+    cost = (
+        f"rows={shown_rows(question.read_rows)}, bytes={shown_bytes(question.read_bytes)}, "
+        f"queries={question.statements}, windows={question.windows}, waited_ms={waited_ms:.1f}, store_ms={store_ms:.1f}"
+    )
+    timing = f"wait;dur={waited_ms:.1f}, store;dur={store_ms:.1f}"
+    return [(b"duoscope-cost", cost.encode()), (b"server-timing", timing.encode())]
 
 
 def _request_id(headers: Any) -> str:

@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from duoscope.api import validation_messages
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.net.bodies import GoneError
+from duoscope.stores.clickhouse.questions import GoneClientError
 
 CLIENT_GONE: Final = 499
 """The status in the log and the metrics when the client disconnected first; the same as in nginx."""
@@ -129,8 +130,8 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     return _response(request, status, code, detail, headers=dict(error.headers or {}))
 
 
-def on_gone(request: Request[Any, Any, Any], error: GoneError) -> Response[None]:
-    """The client disconnected in the middle of its request: nobody reads this answer, and nothing is wrong."""
+def on_gone(request: Request[Any, Any, Any], error: GoneError | GoneClientError) -> Response[None]:
+    """The client disconnected before its answer was complete: nobody reads this one, and nothing is wrong."""
     del request, error
     return Response(None, status_code=CLIENT_GONE)
 

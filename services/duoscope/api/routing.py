@@ -4,6 +4,7 @@ A module of routes has its `ROUTES = Routes("workspaces")`, and declares each as
 "Create a workspace", "workspace:write", problems=WRITES)`.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -80,14 +81,15 @@ class Routes:
         guards = [guard] if guard else [requires(permission)] if permission else []
         if public:
             options |= {"opt": PUBLIC, "security": OPEN}
-        # Litestar documents a body of JSON for `Response[None]`.
-        empty = {_NO_CONTENT: _NOTHING} if options.get("status_code") == _NO_CONTENT else {}
-        if answers := {**empty, **(responses or {}), **documented(*problems)}:
-            options["responses"] = answers
-        decorate = method(path, guards=guards, tags=[self._tag], summary=summary, **options)
 
         def declare(handler: Handler) -> HTTPRouteHandler:
-            route = decorate(handler)
+            # Whoever reads telemetry may ask too much at once.
+            too_many = {429} if "reader" in inspect.signature(handler).parameters else set[int]()
+            # Litestar documents a body of JSON for `Response[None]`.
+            empty = {_NO_CONTENT: _NOTHING} if options.get("status_code") == _NO_CONTENT else {}
+            if answers := {**empty, **(responses or {}), **documented(*sorted({*problems} | too_many))}:
+                options["responses"] = answers
+            route = method(path, guards=guards, tags=[self._tag], summary=summary, **options)(handler)
             self.handlers.append(route)
             return route
 

@@ -11,12 +11,13 @@ import rich_click as click
 from duoscope.cli import output
 from duoscope.cli.admin import open_store
 from duoscope.cli.options import json_option, settings_options
-from duoscope.kernel import ingest_limits, organization_limits
+from duoscope.kernel import organization_limits, query_limits
 from duoscope.kernel.actor import operator
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.named_limits import NamedLimits
 from duoscope.kernel.organization_limits import OrganizationLimits
+from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def set_limits(
         _show_organization(settings, _of_organization(settings, code, wanted), as_json=as_json)
         return
     _one(tenant_id, organization)
-    wanted = dict(_parsed(change, ingest_limits.NAMED) for change in changes)
+    wanted = dict(_parsed(change, query_limits.OF_TENANT) for change in changes)
     tenant = _with_store(settings, lambda store: limits_of_tenants.change(store, operator(), tenant_id, wanted))
     _show(settings, tenant, as_json=as_json)
 
@@ -123,6 +124,7 @@ def _parsed(change: str, limits: NamedLimits) -> tuple[str, int | None]:
 
 def _show(settings: Settings, tenant: "Tenant", *, as_json: bool) -> None:
     applied = asdict(IngestLimits.parse(settings.ingest_limits).with_own(tenant.own_limits))
+    applied |= asdict(QueryLimits.parse(settings.query_limits).with_own(tenant.own_limits))
     if as_json:
         output.emit_json({"tenant_id": tenant.tenant_id, "limits": applied, "own": tenant.own_limits})
         return

@@ -57,25 +57,23 @@ class IngestLimits:
         return dataclasses.replace(self, **known) if known else self
 
 
-NAMED: Final = NamedLimits(
-    "A tenant",
-    {
-        "items_per_second": (0, 10**9),
-        "bytes_per_second": (0, 2**40),
-        "key_items_per_second": (0, 10**9),
-        "key_bytes_per_second": (0, 2**40),
-        "burst_seconds": (1, 3600),
-        "requests_in_flight": (1, 100_000),
-        "active_series": (0, 50_000_000),
-        "attributes": (1, 10_000),
-        "attribute_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
-        "body_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
-    },
-    unlimited_at_zero=(
-        "items_per_second",
-        "bytes_per_second",
-        "key_items_per_second",
-        "key_bytes_per_second",
-        "active_series",
-    ),
+RANGES: Final = {
+    "items_per_second": (0, 10**9),
+    "bytes_per_second": (0, 2**40),
+    "key_items_per_second": (0, 10**9),
+    "key_bytes_per_second": (0, 2**40),
+    "burst_seconds": (1, 3600),
+    "requests_in_flight": (1, 100_000),
+    "active_series": (0, 50_000_000),
+    "attributes": (1, 10_000),
+    "attribute_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+    "body_bytes": (1, limits.INGEST_REQUEST_BYTES_MAX),
+}
+UNLIMITED_AT_ZERO: Final = (
+    "items_per_second",
+    "bytes_per_second",
+    "key_items_per_second",
+    "key_bytes_per_second",
+    "active_series",
 )
+NAMED: Final = NamedLimits("A tenant", RANGES, unlimited_at_zero=UNLIMITED_AT_ZERO)

@@ -203,11 +203,25 @@ READS_MAX: Final = 6
 READS_KEPT: Final = 2
 READS_TENANT_MAX: Final = 2
 """Queries of telemetry at work in one process; how many of them are reserved for tenants that have none; how many one
-tenant may have."""
+tenant may have, unless it has a limit of its own (kernel/query_limits.py)."""
 
-READS_WAITING_TENANT_MAX: Final = 16
+READS_WAITING_TENANT_MAX: Final = 32
 READ_WAIT_MAX_S: Final = 10.0
-"""How many queries of one tenant may wait for a slot, and for how long."""
+"""How many requests of one tenant may wait for a slot, as many as a large dashboard has panels; and for how long."""
+
+READ_STOP_S: Final = 2.0
+"""How long a stop lets queries finish before it cancels them."""
+
+READ_KILL_AGAIN_S: Final = 0.05
+"""When a query that should end is looked for again: it may not have begun."""
+
+QUERIES_SHOWN_DEFAULT: Final = 20
+QUERIES_SHOWN_MAX: Final = 100
+QUERIES_KEPT_S: Final = 86_400
+QUERIES_KEPT_MAX: Final = 20_000
+QUERY_SHOWN_CHARS_MAX: Final = 2000
+"""The slowest queries of a tenant: how many a list shows, how long and how many over all tenants a process remembers,
+and how much of a question it keeps."""
 
 READ_THREADS_MAX: Final = 2
 """Threads of one query if the tenant has no other at work."""

@@ -17,6 +17,7 @@ from msgspec import Meta
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.organization_limits import OrganizationLimits
+from duoscope.kernel.query_limits import QueryLimits
 
 ENVIRONMENT_PREFIX = "DUOSCOPE_"
 
@@ -55,6 +56,9 @@ class Settings:
         mail_from: sender address of outgoing mail.
         ingest_limits: ingest limits of tenants that have no limits of their own, such as
             `items_per_second=50000,active_series=200000`; empty means the defaults of kernel/ingest_limits.py.
+        query_limits: limits of what tenants without limits of their own may ask, such as
+            `queries_at_once=4,query_seconds=10`; empty means the defaults of kernel/query_limits.py.
+        slow_query_s: a request whose queries take longer is logged as slow; 0 logs none.
         organization_limits: limits of organizations that have no limits of their own, such as
             `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
         outbound_networks: own networks, separated by commas, that requests to configured addresses (identity providers)
@@ -89,6 +93,8 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "duoscope@localhost"
     ingest_limits: str = ""
+    query_limits: str = ""
+    slow_query_s: Seconds = 5
     organization_limits: str = ""
     outbound_networks: str = ""
     dns_servers: str = ""
@@ -141,6 +147,7 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, str | int | Pat
     except msgspec.ValidationError as error:
         raise _misfit(str(error), values) from error
     IngestLimits.parse(settings.ingest_limits)
+    QueryLimits.parse(settings.query_limits)
     OrganizationLimits.parse(settings.organization_limits)
     return settings
 

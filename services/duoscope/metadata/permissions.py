@@ -85,7 +85,7 @@ async def places_of(tx: Transaction, user: UserRef) -> list[Place]:
 class Held:
     """The permissions of a user in the transaction's tenant; `organization_permissions` are held organization-wide.
 
-    `ends` and `organization_ends` have the expiry of those that expire.
+    `ends` and `organization_ends` have the expiry of those that expire; `own_limits` are the tenant's.
     """
 
     email: str
@@ -94,6 +94,7 @@ class Held:
     organization_permissions: frozenset[str]
     ends: dict[str, datetime]
     organization_ends: dict[str, datetime]
+    own_limits: dict[str, int]
 
 
 async def held(tx: Transaction, user_id: UUID) -> Held | None:
@@ -118,7 +119,7 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
             SELECT name, CASE WHEN bool_and(ends_at IS NOT NULL) THEN max(ends_at) END AS ends_at
             FROM granted GROUP BY 1
         )
-        SELECT u.email, u.is_platform_admin,
+        SELECT u.email, u.is_platform_admin, t.settings -> 'limits' AS own_limits,
             ARRAY(SELECT name FROM here) AS permissions,
             ARRAY(SELECT name FROM granted WHERE is_everywhere) AS organization_permissions,
             ARRAY(SELECT (name, ends_at) FROM here WHERE ends_at IS NOT NULL) AS ends,
@@ -143,6 +144,7 @@ async def held(tx: Transaction, user_id: UUID) -> Held | None:
         frozenset(row["organization_permissions"]),
         dict(row["ends"]),
         dict(row["organization_ends"]),
+        row["own_limits"] or {},
     )
 
 

@@ -36,7 +36,7 @@ class Tenant:
 
     @property
     def own_limits(self) -> dict[str, int]:
-        """The ingest limits that differ from the instance's defaults, by name (kernel/ingest_limits.py)."""
+        """The limits that differ from the instance's defaults, by name (kernel/ingest_limits.py, query_limits.py)."""
         return dict(self.settings.get("limits", {}))
 
 

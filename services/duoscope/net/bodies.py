@@ -20,6 +20,8 @@ class TimedBody:
         self._receive = receive
         self._ends_at: float | None = None
         self._complete = False
+        self.beginning = b""
+        """The first part that arrived."""
 
     async def receive(self) -> Message:
         """Receive the next ASGI event.
@@ -38,4 +40,5 @@ class TimedBody:
         if event["type"] == "http.disconnect":
             raise GoneError
         self._complete = not event.get("more_body", False)
+        self.beginning = self.beginning or event.get("body", b"")
         return event

@@ -27,6 +27,10 @@ from duoscope.net.peers import Network, Peer, Peers
 
 _log = logging.getLogger(__name__)
 
+CALL_WHEN_GONE: Final = "duoscope.call_when_gone"
+"""An extension in the scope of a request: a function that is given what to call if the client disconnects before its
+answer is complete, or None for nothing. ASGI's `receive` tells the same, but only to a task that waits for it."""
+
 _TLS_CLOSE_MAX_S: Final = 5.0
 _SWEEP_S: Final = 1.0
 _ACCEPT_PAUSE_S: Final = 0.5
@@ -265,6 +269,7 @@ class _Connection(HttpToolsProtocol):
         self._too_long = False
         self._discarded = 0
         self._closes_after_body = False
+        self._when_gone: Callable[[], None] | None = None
         self._written = 0
         self._taken = 0
         self._taken_at = 0.0
@@ -281,6 +286,8 @@ class _Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         super().connection_lost(exc)
+        if self._when_gone is not None and self.cycle.disconnected:
+            self._when_gone()
         self._stop_clock()
         self._shared.writing.discard(self)
         self._shared.peers.leave(self._peer)
@@ -359,6 +366,8 @@ class _Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.transport = cast("asyncio.Transport", _Lingering(self, cycle))
+        self._when_gone = None
+        cycle.scope["extensions"] = {CALL_WHEN_GONE: self._call_when_gone}  # pyright: ignore[reportGeneralTypeIssues]
         refusals = self._shared.refusals
         if self._shared.draining:
             cycle.keep_alive = False
@@ -367,6 +376,9 @@ class _Connection(HttpToolsProtocol):
             cycle.keep_alive = False
             app = refusals.application(refusals.busy)
         super()._start_asgi_task(cycle, app)
+
+    def _call_when_gone(self, call: Callable[[], None] | None) -> None:
+        self._when_gone = call
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
         """Answer data that is not HTTP."""

@@ -8,6 +8,7 @@ and each window is read by one statement, so rows that arrive meanwhile are in i
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from duoscope.stores.clickhouse.questions import count_window
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 FIRST_NS: Final = 300 * SECOND_NS
@@ -32,6 +33,7 @@ async def backward(times: TimeRange, latest_ns: int, wanted: int, read: Read) ->
     length = FIRST_NS
     while True:
         start_ns = max(times.start_ns, min(latest_ns, times.end_ns) - length)
+        count_window()
         rows, is_enough = await read(TimeRange(start_ns, times.end_ns))
         if is_enough or start_ns == times.start_ns:
             return rows, is_enough
@@ -43,6 +45,7 @@ async def forward(times: TimeRange, wanted: int, read: Read) -> tuple[Rows, bool
     length = FIRST_NS
     while True:
         end_ns = min(times.end_ns, times.start_ns + length)
+        count_window()
         rows, is_enough = await read(TimeRange(times.start_ns, end_ns))
         if is_enough or end_ns == times.end_ns:
             return rows, is_enough

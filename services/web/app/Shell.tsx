@@ -1,5 +1,5 @@
 import { Menu } from "@base-ui/react/menu";
-import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
 import { asApiError } from "../api/errors";
 import { Mark } from "../parts/Brand";
@@ -8,7 +8,7 @@ import popup from "../parts/popup.module.css";
 import { Empty, ErrorNote, Skeleton } from "../parts/states";
 import { Help } from "./Help";
 import { useKeys } from "./keys";
-import { NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
+import { type Now, NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
 import styles from "./Shell.module.css";
 import { isIn, logOut, switchTenant, useSession } from "./session";
 import { chooseTheme, type Theme, useTheme } from "./theme";
@@ -25,14 +25,11 @@ export function Shell(): ReactNode {
   const tenantId = useTenantId();
   useSession(); // draws again with the session, which `isIn` reads
   const [refused, setRefused] = useState<unknown>();
-  const [ms, setMs] = useState(() => Date.now());
-  const place = usePlace();
-  const words = `${place.range} ${place.from} ${place.to}`;
-  const refresh = useCallback(() => setMs(Date.now()), []);
-  const now = useMemo(() => ({ ms, refresh }), [ms, refresh]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another range begins at another now
-  useEffect(refresh, [words]);
+  const [attempt, setAttempt] = useState(0);
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  const now = useNow();
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another attempt asks the same again
   useEffect(() => {
     let current = true;
     setRefused(undefined);
@@ -42,7 +39,7 @@ export function Shell(): ReactNode {
     return () => {
       current = false;
     };
-  }, [tenantId]);
+  }, [tenantId, attempt]);
 
   const isHere = isIn(tenantId);
   return (
@@ -51,24 +48,50 @@ export function Shell(): ReactNode {
         Skip to the content
       </a>
       <div className={styles.shell}>
-        <Side />
-        <div className={styles.main}>{isHere ? <Outlet /> : refused ? <NoRole error={refused} /> : <Skeleton />}</div>
+        <Side onHelp={() => setHelpOpen(true)} />
+        <div className={styles.main}>
+          {isHere ? (
+            <Outlet />
+          ) : refused ? (
+            <NoRole error={refused} retry={() => setAttempt(attempt + 1)} />
+          ) : (
+            <Skeleton />
+          )}
+        </div>
       </div>
-      <Help />
+      <Help open={isHelpOpen} onOpen={setHelpOpen} />
     </NowContext>
   );
 }
 
-function NoRole({ error }: { error: unknown }): ReactNode {
+const FRESH_MS = 10_000;
+
+/** What "now" is for ranges such as the last hour: when one asked for the range, another page or another query. */
+function useNow(): Now {
+  const { range, from, to, q } = usePlace();
+  const path = usePath();
+  const asked = `${range} ${from} ${to}`;
+  const shown = `${path} ${q}`;
+  const [now, setNow] = useState(() => ({ ms: Date.now(), asked, shown }));
+  const isOther = now.asked !== asked;
+  if (isOther || now.shown !== shown) {
+    const at = Date.now();
+    setNow({ ms: isOther || at - now.ms > FRESH_MS ? at : now.ms, asked, shown });
+  }
+  const refresh = useCallback(() => setNow((was) => ({ ...was, ms: Date.now() })), []);
+  return useMemo(() => ({ ms: now.ms, refresh }), [now.ms, refresh]);
+}
+
+function NoRole({ error, retry }: { error: unknown; retry: () => void }): ReactNode {
   const { me } = useSession();
   const problem = asApiError(error);
-  if (problem.status !== 404 && problem.status !== 400) return <ErrorNote error={error} />;
+  if (problem.status !== 404 && problem.status !== 400) return <ErrorNote error={error} retry={retry} />;
   return (
     <Empty
       title="You have no role in this tenant"
       actions={
         me ? (
-          <Link to="/t/$tenantId/services" params={{ tenantId: me.tenant_id }} search={{}}>
+          <Link to="/t/$tenantId" params={{ tenantId: me.tenant_id }} search={{}}>
             Go to your own
           </Link>
         ) : null
@@ -80,7 +103,15 @@ function NoRole({ error }: { error: unknown }): ReactNode {
   );
 }
 
-function Side(): ReactNode {
+/** The first page of a tenant that one may read. */
+export function Landing(): ReactNode {
+  const { me } = useSession();
+  const page = PAGES.find(({ permission }) => permission === undefined || me?.permissions.includes(permission));
+  const tenantId = useTenantId();
+  return <Navigate to={`/t/$tenantId/${page?.path ?? "start"}`} params={{ tenantId }} search={{}} replace />;
+}
+
+function Side({ onHelp }: { onHelp: () => void }): ReactNode {
   const { me } = useSession();
   const tenantId = useTenantId();
   const path = usePath();
@@ -119,7 +150,7 @@ function Side(): ReactNode {
         </Link>
       ))}
       <span className={styles.spacer} />
-      <Account />
+      <Account onHelp={onHelp} />
     </nav>
   );
 }
@@ -151,9 +182,7 @@ function Tenant(): ReactNode {
                 key={place.tenant_id}
                 className={popup.item ?? ""}
                 aria-current={place.tenant_id === tenantId}
-                onClick={() =>
-                  void navigate({ to: "/t/$tenantId/services", params: { tenantId: place.tenant_id }, search: {} })
-                }
+                onClick={() => void navigate({ to: "/t/$tenantId", params: { tenantId: place.tenant_id }, search: {} })}
               >
                 {place.tenant_name}
                 <span className={styles.workspace}>{place.workspace_name}</span>
@@ -172,7 +201,7 @@ const THEMES: readonly (readonly [Theme, string])[] = [
   ["dark", "Dark"],
 ];
 
-function Account(): ReactNode {
+function Account({ onHelp }: { onHelp: () => void }): ReactNode {
   const { me } = useSession();
   const theme = useTheme();
   return (
@@ -197,6 +226,9 @@ function Account(): ReactNode {
               ))}
             </Menu.Group>
             <Menu.Separator className={popup.rule ?? ""} />
+            <Menu.Item className={popup.item ?? ""} onClick={onHelp}>
+              Keys
+            </Menu.Item>
             <Menu.Item className={popup.item ?? ""} onClick={() => void logOut()}>
               Log out
             </Menu.Item>

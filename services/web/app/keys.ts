@@ -7,14 +7,36 @@ export interface Shortcut {
   run: () => void;
 }
 
+const OFF = "duoscope.keys";
+
 let registered: readonly Shortcut[] = [];
+let areSingleKeysOn = localStorage.getItem(OFF) !== "off";
 let prefix = "";
 let prefixTimer: ReturnType<typeof setTimeout> | undefined;
+let isCovered = false;
 const listeners = new Set<() => void>();
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
 
 function announce(next: readonly Shortcut[]): void {
   registered = next;
   for (const listener of listeners) listener();
+}
+
+/** Whether these keys are letters, digits or signs alone, which somebody may press without wanting to. */
+export const isSingle = (keys: string): boolean => keys.split(" ").every((key) => key.length === 1);
+
+/** Whether keys without Ctrl or Alt do something; kept in this browser. */
+export const useSingleKeys = (): boolean => useSyncExternalStore(subscribe, () => areSingleKeysOn);
+
+export function switchSingleKeys(on: boolean): void {
+  areSingleKeysOn = on;
+  if (on) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "off");
+  announce(registered);
 }
 
 function isTyping(target: EventTarget | null): boolean {
@@ -23,16 +45,23 @@ function isTyping(target: EventTarget | null): boolean {
   );
 }
 
-const isOnControl = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && target.closest("button, a, [role=menuitem], dialog, [role=dialog]") !== null;
+const isWithin = (target: EventTarget | null, selector: string): boolean =>
+  target instanceof Element && target.closest(selector) !== null;
+
+/** Whether the control that has the focus takes this key itself. */
+function isOfControl({ key, target }: KeyboardEvent): boolean {
+  if (key === "Enter" || key === " ") return isWithin(target, "button, a, summary, [role=option]");
+  return key.startsWith("Arrow") && target instanceof Element && target.matches("[role=region]");
+}
 
 function onKey(event: KeyboardEvent): void {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (isTyping(event.target)) return;
-  if (event.key === "Enter" && isOnControl(event.target)) return;
-  const pressed = prefix === "" ? event.key : `${prefix} ${event.key}`;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isCovered) return;
+  if (isTyping(event.target) || isOfControl(event)) return;
+  const key = event.key === " " ? "Space" : event.key;
+  const pressed = prefix === "" ? key : `${prefix} ${key}`;
   clearTimeout(prefixTimer);
   prefix = "";
+  if (!areSingleKeysOn && isSingle(pressed)) return;
   // The latest to register wins: what lies on top.
   const found = registered.findLast(({ keys }) => keys === pressed);
   if (found) {
@@ -46,6 +75,14 @@ function onKey(event: KeyboardEvent): void {
   }
 }
 
+// Looked at before anybody else has the key: what closes with it still counts as open.
+window.addEventListener(
+  "keydown",
+  () => {
+    isCovered = document.querySelector("dialog[open], [role=dialog], [role=alertdialog], [role=menu]") !== null;
+  },
+  true,
+);
 window.addEventListener("keydown", onKey);
 
 /** Has these keys while the component is there. */
@@ -69,11 +106,4 @@ export function useKeys(shortcuts: readonly Shortcut[]): void {
 }
 
 /** All keys that work now, for the help card. */
-export const useAllKeys = (): readonly Shortcut[] =>
-  useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => registered,
-  );
+export const useAllKeys = (): readonly Shortcut[] => useSyncExternalStore(subscribe, () => registered);

@@ -1,6 +1,6 @@
 import { keepPreviousData, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { type ReactNode, StrictMode, useEffect, useRef } from "react";
+import { type ReactNode, StrictMode, useCallback, useEffect, useRef } from "react";
 import { createRoot } from "react-dom/client";
 import { BASE } from "../api/client";
 import { asApiError } from "../api/errors";
@@ -10,7 +10,6 @@ import { NewPassword } from "../pages/auth/NewPassword";
 import auth from "../parts/auth.module.css";
 import { Button } from "../parts/controls";
 import { LoginForm } from "../parts/LoginForm";
-
 import { Empty } from "../parts/states";
 import "./tokens.css";
 import "./base.css";
@@ -18,6 +17,7 @@ import { router } from "./router";
 import { logOut, start, useSession, whenTenantSwitches } from "./session";
 
 const STALE_MS = 60_000;
+const RETRY_MAX_MS = 10_000;
 const client = new QueryClient({
   defaultOptions: {
     queries: {
@@ -25,6 +25,7 @@ const client = new QueryClient({
       placeholderData: keepPreviousData,
       refetchOnWindowFocus: false,
       retry: (failures, error) => failures < 2 && [0, 502, 503].includes(asApiError(error).status),
+      retryDelay: (failures, error) => Math.min((asApiError(error).retryAfterS ?? 2 ** failures) * 1000, RETRY_MAX_MS),
     },
   },
 });
@@ -61,16 +62,22 @@ function App(): ReactNode {
 function Again(): ReactNode {
   const { me } = useSession();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-    return () => void client.invalidateQueries();
+  const show = useCallback(() => {
+    if (!dialog.current?.open) dialog.current?.showModal();
+    dialog.current?.querySelector<HTMLInputElement>("input:not([readonly])")?.focus();
   }, []);
+  useEffect(() => {
+    show();
+    return () => void client.invalidateQueries();
+  }, [show]);
   return (
     <dialog
       ref={dialog}
       className={auth.dialog}
       aria-labelledby="again-title"
       onCancel={(event) => event.preventDefault()}
+      // Browsers close a dialog on a second Esc whatever the page says; there is nothing to do below it.
+      onClose={show}
     >
       <h2 id="again-title" className={auth.title}>
         Your session has ended

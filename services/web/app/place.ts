@@ -12,11 +12,15 @@ export interface Place {
   tz?: string | undefined;
   q?: string | undefined;
   sort?: string | undefined;
+  /** How a page shows what it found, if not as a list. */
+  view?: string | undefined;
+  /** What was drawn on the heatmap, to be compared with the rest. */
+  box?: string | undefined;
   /** The record or span that is shown beside the list. */
   open?: string | undefined;
 }
 
-const KEYS = ["range", "from", "to", "tz", "q", "sort", "open"] as const;
+const KEYS = ["range", "from", "to", "tz", "q", "sort", "view", "box", "open"] as const;
 
 export function parsePlace(search: Record<string, unknown>): Place {
   const place: Place = {};

@@ -10,7 +10,7 @@ import type { ReactNode } from "react";
 import { BASE } from "../api/client";
 import { Empty, ErrorNote, Skeleton } from "../parts/states";
 import { type Place, parsePlace } from "./place";
-import { Shell } from "./Shell";
+import { Landing, Shell } from "./Shell";
 import { useSession } from "./session";
 
 const root = createRootRoute({
@@ -22,11 +22,12 @@ const root = createRootRoute({
 /** A path without a tenant goes to the reader's own. */
 function Home(): ReactNode {
   const { me } = useSession();
-  return me ? <Navigate to="/t/$tenantId/services" params={{ tenantId: me.tenant_id }} search={{}} replace /> : null;
+  return me ? <Navigate to="/t/$tenantId" params={{ tenantId: me.tenant_id }} search={{}} replace /> : null;
 }
 
 const home = createRoute({ getParentRoute: () => root, path: "/", component: Home });
 const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenantId", component: Shell });
+const landing = createRoute({ getParentRoute: () => tenant, path: "/", component: Landing });
 const services = createRoute({
   getParentRoute: () => tenant,
   path: "services",
@@ -54,7 +55,7 @@ const trace = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, tenant.addChildren([services, start, logs, traces, trace])]),
+  routeTree: root.addChildren([home, tenant.addChildren([landing, services, start, logs, traces, trace])]),
   basepath: BASE,
   defaultPreload: "intent",
   defaultPendingComponent: Skeleton,

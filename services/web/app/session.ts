@@ -5,6 +5,7 @@ import { answered, api, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { Me, Place } from "../api/schema";
 import { coloursOf } from "../parts/pure/colours";
+import { forgetAll } from "../parts/query/memory";
 
 /** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
 export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";
@@ -80,7 +81,10 @@ async function learnWhoIAm(): Promise<void> {
   const me = await answered(api.GET("/api/v1/auth/me"));
   if (mine !== learning) return;
   wanted = me.tenant_id;
-  if (former !== undefined && former !== me.user_id) for (const listener of onTenantSwitch) listener();
+  if (former !== undefined && former !== me.user_id) {
+    forgetAll();
+    for (const listener of onTenantSwitch) listener();
+  }
   coloursOf(me.tenant_id, localStorage);
   set({ me });
   const places = await answered(api.GET("/api/v1/auth/tenants"));
@@ -98,7 +102,10 @@ export async function start(tenantId?: string): Promise<void> {
     const problem = asApiError(error);
     if (problem.status === 404 && tenantId !== undefined) return start();
     const isOver = problem.status === 401 || problem.status === 403;
-    if (isOver) localStorage.removeItem(HINT);
+    if (isOver) {
+      localStorage.removeItem(HINT);
+      forgetAll();
+    }
     set({ standing: isOver ? "out" : "unreachable" });
   }
 }
@@ -156,6 +163,7 @@ function leave(): void {
   wanted = undefined;
   made = undefined;
   localStorage.removeItem(HINT);
+  forgetAll();
   for (const listener of onTenantSwitch) listener();
   set({ standing: "out", me: undefined, places: [], passwordExpiresAt: undefined });
 }

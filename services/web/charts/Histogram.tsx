@@ -43,6 +43,7 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
       <div
         className={styles.plot}
         onPointerDown={(event) => {
+          if (event.button !== 0) return;
           event.currentTarget.setPointerCapture(event.pointerId);
           const bucket = bucketOf(event);
           setDrag({ from: bucket, to: bucket });
@@ -53,9 +54,10 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
           setDrag((now) => now && { ...now, to: bucket });
         }}
         onPointerLeave={() => setOver(undefined)}
+        onPointerCancel={() => setDrag(undefined)}
         onPointerUp={() => {
           setDrag(undefined);
-          if (to > from) onBrush(at(from), at(to));
+          if (drag) onBrush(at(from), at(to));
         }}
       >
         <svg viewBox={`0 0 ${buckets} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
@@ -121,7 +123,7 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
               <th scope="col">Time</th>
               {series.map(({ value }) => (
                 <th key={value} scope="col">
-                  {value}
+                  {plain(value)}
                 </th>
               ))}
             </tr>

@@ -1,10 +1,10 @@
 import { Popover } from "@base-ui/react/popover";
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { useKeys } from "../app/keys";
 import { usePlace, useRange, useSetPlace } from "../app/place";
 import { Button, buttonClass, Field } from "./controls";
 import popup from "./popup.module.css";
-import { DEFAULT_RANGE, iso, type RangeWords, rangeLabel, typed } from "./pure/times";
+import { clock, DEFAULT_RANGE, iso, type RangeWords, rangeLabel, typed } from "./pure/times";
 import styles from "./TimePicker.module.css";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
@@ -46,12 +46,14 @@ export function TimePicker(): ReactNode {
     else setWrong(true);
   }
 
+  const isStale = useIsOlder(range.endMs) && place.to === undefined;
   const zoneName = place.tz ?? "local time";
   return (
     <div className={styles.group}>
       <Popover.Root open={open} onOpenChange={setOpen}>
         <Popover.Trigger className={buttonClass()} title={`Time range, in ${zoneName} (t)`}>
           {rangeLabel(place, range.zone)}
+          {isStale ? <span className={styles.stale}>until {clock(floored(range.endMs), range.zone, true)}</span> : null}
           {place.tz === undefined ? null : <span>{place.tz}</span>}
         </Popover.Trigger>
         <Popover.Portal>
@@ -113,4 +115,20 @@ export function TimePicker(): ReactNode {
       </Button>
     </div>
   );
+}
+
+const MINUTE_MS = 60_000;
+const STALE_MS = 2 * MINUTE_MS;
+const floored = (ms: number): number => Math.floor(ms / MINUTE_MS) * MINUTE_MS;
+
+/** Whether a moment has been over for a while: what is shown is not of now. */
+function useIsOlder(ms: number): boolean {
+  const [isOlder, setOlder] = useState(false);
+  useEffect(() => {
+    const look = (): void => setOlder(Date.now() - ms > STALE_MS);
+    look();
+    const timer = setInterval(look, MINUTE_MS / 2);
+    return () => clearInterval(timer);
+  }, [ms]);
+  return isOlder;
 }

@@ -3,45 +3,14 @@
 import asyncio
 import contextlib
 import logging
-import socket
 
 import httpx
 
-from duoscope.api.listener import bounds_of, http_server
 from duoscope.kernel import limits
 from duoscope.net import http_listener
+from support.listening import connected, listening, until
 
 LOGIN = b"POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
-
-
-@contextlib.asynccontextmanager
-async def listening(application, *bounds):
-    server = http_server(application, bounds=bounds_of(*bounds))
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    await server.start(listener)
-    server.url = f"http://127.0.0.1:{server.port}"
-    try:
-        yield server
-    finally:
-        await server.stop(0)
-
-
-@contextlib.asynccontextmanager
-async def connected(server):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def until(happened):
-    async with asyncio.timeout(30):
-        while not happened():  # noqa: ASYNC110 - uvicorn sets no event
-            await asyncio.sleep(0)
 
 
 async def rest(reader):

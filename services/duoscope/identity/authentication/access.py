@@ -49,6 +49,7 @@ class Access:
             organization_permissions=held.organization_permissions,
             ends=held.ends,
             organization_ends=held.organization_ends,
+            own_limits=held.own_limits,
             is_platform_admin=held.is_platform_admin,
             actor=dataclasses.replace(actor, user_id=claims.user_id, email=held.email, kind="user"),
             lacks_mfa=_lacking(session, is_required=is_required, is_enrolled=is_enrolled),

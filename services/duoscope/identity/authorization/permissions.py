@@ -25,7 +25,7 @@ from duoscope.kernel.scope import OrganizationScope, Scope
 RESOURCES: Final = (
     *("region", "organization", "workspace", "tenant", "user", "role", "permission", "api-key"),
     *("metric", "log", "trace", "dashboard", "alert", "alert-rule", "notification", "silence"),
-    *("uptime-monitor", "agent", "subscription", "audit-log", "identity-provider"),
+    *("uptime-monitor", "agent", "subscription", "audit-log", "identity-provider", "query"),
 )
 ACTIONS: Final = ("read", "write", "delete", "admin")
 PLATFORM_PERMISSIONS: Final = frozenset(
@@ -40,6 +40,7 @@ ROLE_PERMISSIONS: Final = (
 
 _WORKED_ON: Final = ("dashboard", "alert", "alert-rule", "notification", "silence", "uptime-monitor", "agent")
 _OF_ADMINS: Final = ("audit-log", "subscription", "identity-provider")
+_ABOUT_PEOPLE: Final = ("api-key", "user", "role", "permission", "query")
 
 
 def _named(resources: Iterable[str], *actions: str) -> frozenset[str]:
@@ -50,8 +51,9 @@ BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
     "admin": ROLE_PERMISSIONS,
     "developer": _named((r for r in RESOURCES if r not in _OF_ADMINS), "read")
     | _named(_WORKED_ON, "write", "delete")
-    | _named(("metric", "log", "trace"), "write"),
-    "viewer": _named((r for r in RESOURCES if r not in (*_OF_ADMINS, "api-key", "user", "role", "permission")), "read"),
+    | _named(("metric", "log", "trace"), "write")
+    | _named(("query",), "delete"),
+    "viewer": _named((r for r in RESOURCES if r not in (*_OF_ADMINS, *_ABOUT_PEOPLE)), "read"),
     "demo": _named(("metric", "log", "trace", "dashboard", "alert", "alert-rule"), "read"),
     "service": _named(("metric", "log", "trace", "alert", "uptime-monitor", "agent"), "read", "write"),
 }
@@ -230,6 +232,7 @@ class Principal:
         organization_permissions: those of them that are held organization-wide.
         ends: the expiry of permissions that have one.
         organization_ends: the same for those that are held organization-wide.
+        own_limits: of the tenant, by name (kernel/query_limits.py).
         is_platform_admin: manages the platform.
         actor: for the audit log.
         lacks_mfa: a second factor is required: only enrolling it, or only showing it, is allowed.
@@ -247,6 +250,7 @@ class Principal:
     authenticated_s_ago: float | None = None
     ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
     organization_ends: Mapping[str, datetime] = field(default_factory=dict[str, datetime], hash=False)
+    own_limits: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
 
     @property
     def user(self) -> UserRef:

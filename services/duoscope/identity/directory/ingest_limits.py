@@ -1,4 +1,5 @@
-"""The ingest limits of tenants: shown to those who may see the tenant, changed by those who run the instance.
+"""The limits of tenants, of what they send and ask: shown to those who may see the tenant, changed by those who run the
+instance.
 
 A tenant's own limits are in its settings. Its admins cannot raise them: they protect other tenants.
 """
@@ -9,9 +10,9 @@ from uuid import UUID
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.soft_deletion import require_living
-from duoscope.kernel import ingest_limits
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.query_limits import OF_TENANT
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import tenants
 from duoscope.metadata.tenants import Tenant
@@ -51,7 +52,7 @@ async def change(store: MetadataStore, actor: Actor, tenant_id: UUID, changes: M
     """
     async with store.open_platform(_LIMITS, "ingest_limits.change") as tx:
         before = require_living(await tenants.lock(tx, tenant_id), "tenant")
-        own = ingest_limits.NAMED.changed(before.own_limits, changes)
+        own = OF_TENANT.changed(before.own_limits, changes)
         after = await tenants.set_limits(tx, tenant_id, own)
         await audit.record(
             tx, actor, "tenant.changed", before, before={"limits": before.own_limits}, after={"limits": own}

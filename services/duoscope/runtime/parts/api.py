@@ -1,5 +1,6 @@
 """The API part: the first start on new stores, and the HTTP server."""
 
+import asyncio
 import dataclasses
 from typing import ClassVar
 
@@ -51,4 +52,11 @@ class ApiPart:
         bounds = bounds_of(min(limits.API_CONNECTIONS_MAX, allow_open_files()), trusted=trusted)
         server = http_server(application, trusted, bounds=bounds)
         await server.start(process.listening[self.http_port])
-        process.stack.push_async_callback(server.stop, limits.INGEST_DRAIN_MAX_S)
+
+        async def stop() -> None:
+            # Those who wait for a long query are told so, before they are cut off.
+            ending = asyncio.get_running_loop().call_later(limits.READ_STOP_S, process.telemetry.questions.end_all)
+            await server.stop(limits.INGEST_DRAIN_MAX_S)
+            ending.cancel()
+
+        process.stack.push_async_callback(stop)

@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
+from duoscope.stores.clickhouse.counting import count_embedded, count_http
 
 _ENGINE: Final = """<clickhouse>
     <!-- Written by duoscope at its start. What the embedded engine does while it has nothing to do: nobody reads its
@@ -37,9 +38,10 @@ def open_client(settings: Settings, *, database: str, admin: bool = False) -> Cl
         )
         if database != "default":
             client.command(f"USE {database}")
+        count_embedded(client)
         return client
     dsn = (settings.clickhouse_admin_dsn if admin else "") or settings.clickhouse_dsn
-    return clickhouse_connect.get_client(
+    client = clickhouse_connect.get_client(
         dsn=dsn,
         database=database,
         autogenerate_session_id=False,
@@ -47,6 +49,8 @@ def open_client(settings: Settings, *, database: str, admin: bool = False) -> Cl
         # The migrator may wait for the nodes of a cluster.
         send_receive_timeout=300 if admin else limits.INGEST_STORE_SILENCE_MAX_S,
     )
+    count_http(client)
+    return client
 
 
 def _engine_configuration(data_dir: Path) -> Path:

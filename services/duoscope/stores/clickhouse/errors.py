@@ -9,6 +9,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, unavailable
+from duoscope.kernel.query_limits import QueryLimits
 
 T = TypeVar("T")
 
@@ -19,9 +20,19 @@ _TOO_MANY_PARTITIONS: Final = "Too many partitions for single INSERT block"
 """Has the code of too many parts, but does not pass: the times of a request are spread over years. A retry would fail
 every batch that contains it."""
 
-_TOO_EXPENSIVE_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})
-"""Too many rows, too slow, too much memory, too many bytes: a read exceeded its own limits."""
+TOO_EXPENSIVE: Final = "query-too-expensive"
+ROWS: Final = 158
+BYTES: Final = 307
+_TIME: Final = frozenset({159, 160})
+_MEMORY: Final = 241
+_RESULT: Final = 396
+_TOO_EXPENSIVE_CODES: Final = frozenset({ROWS, BYTES, *_TIME, _MEMORY, _RESULT})
+"""A read exceeded its own limits."""
 
+_OF_ALL: Final = "(total)"
+"""Has the code of too much memory, but says that all queries together use too much."""
+
+_KILLED: Final = 394
 
 _TOO_LONG: Final = "Max query size exceeded"
 """Has the code of a syntax error."""
@@ -41,12 +52,13 @@ class RejectedByStoreError(Exception):
         self.table = ""
 
 
-def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
+def guarded(work: Callable[[], T], *, reject: bool = False, applied: QueryLimits | None = None) -> T:
     """Run `work` and map ClickHouse's errors to ours; their text goes to `detail`.
 
     Args:
         work: a synchronous call of the client.
         reject: the call is an INSERT, so an error that no retry would mend is caused by its bytes.
+        applied: the limits of a read, for its error; by default those of a tenant without limits of its own.
 
     Raises:
         DuoscopeError: UNAVAILABLE if the same call may succeed later; INVALID for a read beyond its limits.
@@ -61,11 +73,15 @@ def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
         if not reject and _TOO_LONG in str(error):
             raise invalid(
                 "The query is too long, written out for the store: use fewer conditions.",
-                code="query-too-expensive",
+                code=TOO_EXPENSIVE,
                 detail=str(error)[-500:],
             ) from error
-        if not reject and code in _TOO_EXPENSIVE_CODES:
-            raise _too_expensive(str(error)) from error
+        if not reject and code in _TOO_EXPENSIVE_CODES and _OF_ALL not in str(error):
+            raise too_expensive(code, applied or QueryLimits(), str(error)) from error
+        if code == _KILLED:
+            raise invalid(
+                "The query was cancelled in the store.", code="query-cancelled", detail=str(error)[-500:]
+            ) from error
         if code is None or (code in _RETRYABLE_CODES and _TOO_MANY_PARTITIONS not in str(error)):
             raise _away(str(error)) from error
         if reject:
@@ -75,13 +91,33 @@ def guarded(work: Callable[[], T], *, reject: bool = False) -> T:
         ) from error
 
 
-def _too_expensive(detail: str) -> DuoscopeError:
-    return invalid(
-        f"The query reached its limit of {limits.TELEMETRY_QUERY_TIMEOUT_S} s or "
-        f"{limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB: narrow the time range or name a service.",
-        code="query-too-expensive",
-        detail=detail,
-    )
+def too_expensive(code: int, applied: QueryLimits, detail: str = "") -> DuoscopeError:
+    """The error for a read that reached a limit: which, and what helps.
+
+    Args:
+        code: ClickHouse's error code, which says which limit it was.
+        applied: the limits.
+        detail: for the log.
+    """
+    less = "a shorter time range, a service or an exact value of an attribute lets it read less"
+    match code:
+        case 158:
+            reached = f"reads more than {applied.query_rows:,} rows, your tenant's limit query_rows: {less}."
+        case 307:
+            reached = f"reads more than {applied.query_bytes:,} bytes, your tenant's limit query_bytes: {less}."
+        case 396:
+            reached = (
+                f"has a result of more than {applied.query_result_bytes:,} bytes, your tenant's limit "
+                "query_result_bytes: ask for fewer items, groups or series, or a shorter time range."
+            )
+        case 241:
+            reached = (
+                f"needs more than {limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB of memory: take a shorter "
+                "time range, or group by fewer fields or by ones with fewer values."
+            )
+        case _:
+            reached = f"takes longer than {applied.query_seconds} s, your tenant's limit query_seconds: {less}."
+    return invalid(f"The query {reached}", code=TOO_EXPENSIVE, detail=detail or None)
 
 
 def _code_in(text: str) -> int | None:

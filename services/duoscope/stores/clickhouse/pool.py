@@ -26,7 +26,11 @@ class Pool:
 
     async def run(self, work: Callable[[Client], T]) -> T:
         """Run `work` in a thread, with a client that no other call uses meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
+        return await self.begin(work)
+
+    def begin(self, work: Callable[[Client], T]) -> "asyncio.Future[T]":
+        """Begin to run `work`, whether anybody waits for it or not."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, work)
 
     def _with_client(self, work: Callable[[Client], T]) -> T:
         try:

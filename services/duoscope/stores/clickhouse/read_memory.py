@@ -67,6 +67,8 @@ class Account:
 
     def __init__(self) -> None:
         self._taken: list[tuple[ReadMemory, UUID, int]] = []
+        self.read_rows = self.read_bytes = 0
+        """What its queries read in the store."""
 
     def take(self, memory: ReadMemory, tenant_id: UUID, size: int) -> None:
         """Count bytes until the request is over; raises as `ReadMemory.take` does."""
@@ -78,6 +80,11 @@ class Account:
         while self._taken:
             memory, tenant_id, size = self._taken.pop()
             memory.give_back(tenant_id, size)
+
+
+def current() -> Account:
+    """The open account; a new one for background work."""
+    return _account.get() or Account()
 
 
 _account: ContextVar[Account | None] = ContextVar("account", default=None)

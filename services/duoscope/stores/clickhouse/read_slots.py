@@ -1,24 +1,36 @@
-"""Slots for queries, shared fairly between tenants.
+"""Slots for queries, shared fairly between tenants, and within a tenant between its users and keys.
 
-A tenant may have a limited number of queries at work, and a limited number that wait; beyond that, it is told to retry.
-Waiting tenants take turns. The last slots are for tenants that have none at work, so that a few greedy ones leave room
-for the next.
+A tenant may have a limited number of queries at work, and a limited number of requests that wait; beyond that, it is
+told to retry. Waiting tenants take turns, and so do the callers of one tenant. The last slots are for tenants that have
+none at work, so that a few greedy ones leave room for the next.
 """
 
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+
+import prometheus_client as prometheus
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
+from duoscope.stores.clickhouse.questions import Asker, Question
 
 _QUEUE_FULL: Final = "too-many-reads"
 _WAITED_TOO_LONG: Final = "reads-busy"
 BUSY_CODES: Final = frozenset({_QUEUE_FULL, _WAITED_TOO_LONG})
 """Codes of the errors that say that no slot was free: the store itself is well."""
+
+_at_work = prometheus.Gauge("duoscope_queries_running", "Queries of telemetry at work")
+_in_line = prometheus.Gauge("duoscope_queries_waiting", "Queries of telemetry that wait for a slot")
+
+
+class _Waiter(NamedTuple):
+    turn: "asyncio.Future[None]"
+    asker: Asker
+    question: Question
 
 
 class ReadSlots:
@@ -28,60 +40,70 @@ class ReadSlots:
         self,
         slots: int = limits.READS_MAX,
         kept: int = limits.READS_KEPT,
-        tenant_max: int = limits.READS_TENANT_MAX,
-        queue_max: int = limits.READS_WAITING_TENANT_MAX,
         wait_max_s: float = limits.READ_WAIT_MAX_S,
     ) -> None:
         self._slots = slots
         self._kept = kept
-        self._tenant_max = tenant_max
-        self._queue_max = queue_max
         self._wait_max_s = wait_max_s
         self._running: Counter[UUID] = Counter()
-        self._waiting: OrderedDict[UUID, deque[asyncio.Future[None]]] = OrderedDict()
+        self._running_of: Counter[tuple[UUID, UUID]] = Counter()
+        self._waiting: OrderedDict[UUID, OrderedDict[UUID, deque[_Waiter]]] = OrderedDict()
 
     @asynccontextmanager
-    async def taken(self, tenant_id: UUID) -> AsyncGenerator[int]:
+    async def taken(self, asker: Asker, question: Question) -> AsyncGenerator[int]:
         """Hold a slot within the context. Yields how many threads the query may use.
 
         Raises:
-            DuoscopeError: RATE_LIMITED `too-many-reads` if too many queries of the tenant wait; UNAVAILABLE
-                `reads-busy` after too long a wait.
+            DuoscopeError: RATE_LIMITED `too-many-reads` if too many requests of the tenant wait; UNAVAILABLE
+                `reads-busy` after too long a wait; what ended the question.
         """
-        if tenant_id in self._waiting or not self._has_place(tenant_id):
-            await self._wait(tenant_id)
+        if asker.caller_id in self._waiting.get(asker.tenant_id, ()) or not self._has_place(asker):
+            await self._wait(asker, question)
         else:
-            self._running[tenant_id] += 1
+            self._start(asker)
         try:
             # A tenant's first query may use several threads; further ones at the same time have one each.
-            yield limits.READ_THREADS_MAX if self._running[tenant_id] == 1 else 1
+            yield limits.READ_THREADS_MAX if self._running[asker.tenant_id] == 1 else 1
         finally:
-            self._running[tenant_id] -= 1
-            if not self._running[tenant_id]:
-                del self._running[tenant_id]
-            self._wake()
+            self._end(asker)
 
-    def _has_place(self, tenant_id: UUID) -> bool:
-        own, total = self._running[tenant_id], self._running.total()
-        return own < self._tenant_max and total < (self._slots - self._kept if own else self._slots)
+    def _start(self, asker: Asker) -> None:
+        self._running[asker.tenant_id] += 1
+        self._running_of[asker.tenant_id, asker.caller_id] += 1
+        _at_work.inc()
 
-    async def _wait(self, tenant_id: UUID) -> None:
-        queue = self._waiting.setdefault(tenant_id, deque())
-        if len(queue) >= self._queue_max:
-            raise DuoscopeError(
-                ErrorKind.RATE_LIMITED,
-                _QUEUE_FULL,
-                f"{self._queue_max} queries of your tenant wait already, behind {self._tenant_max} at work; wait for "
-                "their answers before you ask more.",
-                retry_after_s=limits.READ_RETRY_AFTER_S,
-            )
+    def _end(self, asker: Asker) -> None:
+        _at_work.dec()
+        caller = asker.tenant_id, asker.caller_id
+        self._running[asker.tenant_id] -= 1
+        self._running_of[caller] -= 1
+        if not self._running[asker.tenant_id]:
+            del self._running[asker.tenant_id]
+        if not self._running_of[caller]:
+            del self._running_of[caller]
+        self._wake()
+
+    def _has_place(self, asker: Asker) -> bool:
+        own, total = self._running[asker.tenant_id], self._running.total()
+        if own >= asker.limits.queries_at_once or total >= (self._slots - self._kept if own else self._slots):
+            return False
+        of_key = asker.limits.key_queries_at_once if asker.kind == "api-key" else 0
+        return not of_key or self._running_of[asker.tenant_id, asker.caller_id] < of_key
+
+    async def _wait(self, asker: Asker, question: Question) -> None:
+        self._require_short_queue(asker, question)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        waiter = _Waiter(turn, asker, question)
+        queues = self._waiting.setdefault(asker.tenant_id, OrderedDict())
+        queues.setdefault(asker.caller_id, deque()).append(waiter)
+        _in_line.inc()
         try:
-            async with asyncio.timeout(self._wait_max_s):
-                await turn
+            with question.waiting(turn):
+                async with asyncio.timeout(self._wait_max_s):
+                    await turn
         except TimeoutError:
             if not _was_granted(turn):
+                question.refused_with = _WAITED_TOO_LONG
                 raise unavailable(
                     "Earlier queries took too long; try again shortly, or ask for less at once.",
                     code=_WAITED_TOO_LONG,
@@ -89,14 +111,38 @@ class ReadSlots:
                 ) from None
         except asyncio.CancelledError:
             if _was_granted(turn):
-                self._running[tenant_id] -= 1
-                self._wake()
+                self._end(asker)
             raise
         finally:
-            if turn in queue:
-                queue.remove(turn)
-            if not queue and self._waiting.get(tenant_id) is queue:
-                del self._waiting[tenant_id]
+            _in_line.dec()
+            self._leave(waiter)
+
+    def _require_short_queue(self, asker: Asker, question: Question) -> None:
+        queues = self._waiting.get(asker.tenant_id, OrderedDict[UUID, deque[_Waiter]]())
+        waiting = {id(waiter.question) for queue in queues.values() for waiter in queue if not waiter.turn.done()}
+        # One request may ask several things at once: it waits as one.
+        if len(waiting) < asker.limits.queries_waiting or question.is_running or id(question) in waiting:
+            return
+        question.refused_with = _QUEUE_FULL
+        raise DuoscopeError(
+            ErrorKind.RATE_LIMITED,
+            _QUEUE_FULL,
+            f"{asker.limits.queries_waiting} requests of your tenant wait already (its limit queries_waiting), behind "
+            f"{self._running[asker.tenant_id]} queries at work; wait for their answers before you ask more.",
+            retry_after_s=limits.READ_RETRY_AFTER_S,
+        )
+
+    def _leave(self, waiter: _Waiter) -> None:
+        queues = self._waiting.get(waiter.asker.tenant_id)
+        queue = queues.get(waiter.asker.caller_id) if queues else None
+        if queues is None or queue is None:
+            return
+        if waiter in queue:
+            queue.remove(waiter)
+        if not queue:
+            del queues[waiter.asker.caller_id]
+        if not queues:
+            del self._waiting[waiter.asker.tenant_id]
 
     def _wake(self) -> None:
         """Give free slots to waiting tenants in turn."""
@@ -104,17 +150,22 @@ class ReadSlots:
         while progress:
             progress = False
             for tenant_id in list(self._waiting):
-                queue = self._waiting[tenant_id]
-                while queue and queue[0].done():
-                    queue.popleft()
-                if queue and self._has_place(tenant_id):
-                    queue.popleft().set_result(None)
-                    self._running[tenant_id] += 1
+                if self._wake_one(tenant_id):
                     self._waiting.move_to_end(tenant_id)
                     progress = True
-                if not queue:
-                    del self._waiting[tenant_id]
+
+    def _wake_one(self, tenant_id: UUID) -> bool:
+        """Give a slot to the next caller of a tenant that may have one. Returns whether there was one."""
+        queues = self._waiting[tenant_id]
+        for caller_id, queue in list(queues.items()):
+            waiter = next((waiter for waiter in queue if not waiter.turn.done()), None)
+            if waiter is not None and self._has_place(waiter.asker):
+                waiter.turn.set_result(None)
+                self._start(waiter.asker)
+                queues.move_to_end(caller_id)
+                return True
+        return False
 
 
 def _was_granted(turn: "asyncio.Future[None]") -> bool:
-    return turn.done() and not turn.cancelled()
+    return turn.done() and not turn.cancelled() and turn.exception() is None

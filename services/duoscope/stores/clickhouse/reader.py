@@ -1,28 +1,33 @@
 """Reads of one tenant's telemetry, through views that cannot be called without its ids."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
-from duoscope.stores.clickhouse.errors import guarded
+from duoscope.stores.clickhouse.asked import Questions
+from duoscope.stores.clickhouse.counting import Read, last_read
+from duoscope.stores.clickhouse.errors import BYTES, ROWS, TOO_EXPENSIVE, guarded, too_expensive
+from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
-from duoscope.stores.clickhouse.read_memory import ReadMemory, hold
+from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
+from duoscope.stores.clickhouse.read_memory import Account, ReadMemory, hold
+from duoscope.stores.clickhouse.read_memory import current as spent
 from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.schema import ATTRIBUTE_COLUMNS, NO_ATTRIBUTE, scoped_sql
 
 _READ_SETTINGS: Final = {
-    "max_execution_time": limits.TELEMETRY_QUERY_TIMEOUT_S,
     "max_memory_usage": limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX,
-    "max_rows_to_read": limits.TELEMETRY_QUERY_ROWS_MAX,
-    "max_bytes_to_read": limits.TELEMETRY_QUERY_BYTES_MAX,
-    "max_result_bytes": limits.TELEMETRY_QUERY_RESULT_BYTES_MAX,
     "use_query_condition_cache": 0,
 }
+_LIMITS: Final = frozenset({"max_execution_time", "max_rows_to_read", "max_bytes_to_read", "max_result_bytes"})
+T = TypeVar("T")
 _WORD_BYTES: Final = 8
 _NO_ATTRIBUTES: Final[dict[str, object]] = {f"attribute_{n}": NO_ATTRIBUTE for n in range(1, ATTRIBUTE_COLUMNS + 1)}
 
@@ -42,19 +47,36 @@ class Blocks(NamedTuple):
     high: int
 
 
+class Pools(NamedTuple):
+    """The threads that run the statements of readers, and those for new arrivals; and what ends statements."""
+
+    readers: Pool
+    watchers: Pool
+    killer: Killer
+
+
 class TelemetryReader:
     """Reads one tenant's rows, for one request. SQL names its sources as `@logs`, `@traces`, …, which are `VIEWS`."""
 
     def __init__(  # noqa: PLR0917 - what the readers of a store share
-        self, pool: Pool, watchers: Pool, scope: Scope, slots: ReadSlots, memory: ReadMemory, settled: Settled
+        self,
+        pools: Pools,
+        scope: Scope,
+        asker: Asker,
+        slots: ReadSlots,
+        memory: ReadMemory,
+        questions: Questions,
+        settled: Settled,
     ) -> None:
         self._settled = settled
         self._is_settled = False
-        self._pool = pool
-        self._watchers = watchers
+        self._pool = pools.readers
+        self._watchers = pools.watchers
+        self._killer = pools.killer
+        self._asker = asker
         self._slots = slots
         self._memory = memory
-        self._tenant_id = scope.tenant_id
+        self._questions = questions
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
 
     async def query(
@@ -74,23 +96,19 @@ class TelemetryReader:
             settings: ClickHouse settings in addition to the read limits.
 
         Raises:
-            DuoscopeError: UNAVAILABLE when ClickHouse is down, INVALID when the query exceeds its limits, and as
-                `ReadSlots` and `ReadMemory` when there is no room for it.
+            DuoscopeError: UNAVAILABLE when ClickHouse is down, INVALID when the query exceeds the limits of its
+                tenant, as `ReadSlots` and `ReadMemory` when there is no room for it, and what ended the question.
             UnicodeEncodeError: a value is not valid text; the client would otherwise report the store as unreachable.
         """
         statement, bound = self._bound(sql, parameters)
-        applied = {**_READ_SETTINGS, "log_comment": name, **(settings or {})}
 
-        def run(client: Client) -> tuple[list[dict[str, Any]], int]:
+        def run(client: Client, applied: dict[str, str | int]) -> tuple[list[dict[str, Any]], int]:
             result = client.query(statement, parameters=bound, settings=applied, query_formats={"FixedString": "bytes"})
             rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
             return rows, sum(map(_size, result.result_columns))
 
-        await self._settle()
-        async with self._slots.taken(self._tenant_id) as threads:
-            applied.setdefault("max_threads", threads)
-            rows, size = await self._pool.run(lambda client: guarded(lambda: run(client)))
-        hold(self._memory, self._tenant_id, size)
+        rows, size = await self._run(name, settings or {}, run)
+        hold(self._memory, self._asker.tenant_id, size)
         return rows
 
     async def row_binary(self, sql: str, parameters: Mapping[str, object] | None = None, *, name: str) -> bytes:
@@ -106,22 +124,88 @@ class TelemetryReader:
             UnicodeEncodeError: a value is not valid text; the client would otherwise report the store as unreachable.
         """
         statement, bound = self._bound(sql, parameters)
-        applied: dict[str, str | int] = {**_READ_SETTINGS, "log_comment": name}
 
-        def run(client: Client) -> bytes:
-            return client.raw_query(statement, parameters=bound, settings=applied, fmt="RowBinary")
+        def run(client: Client, applied: dict[str, str | int]) -> bytes:
+            # Within the statement: the client of the embedded engine would set, and set back, each by a query.
+            written = ", ".join(f"{setting} = {_literal(value)}" for setting, value in applied.items())
+            return client.raw_query(f"{statement}\nSETTINGS {written}", parameters=bound, fmt="RowBinary")
 
-        await self._settle()
-        async with self._slots.taken(self._tenant_id) as threads:
-            applied["max_threads"] = threads
-            content = await self._pool.run(lambda client: guarded(lambda: run(client)))
-        hold(self._memory, self._tenant_id, len(content))
+        content = await self._run(name, {}, run)
+        hold(self._memory, self._asker.tenant_id, len(content))
         return content
+
+    async def _run(
+        self, name: str, settings: Mapping[str, str | int], run: Callable[[Client, dict[str, str | int]], T]
+    ) -> T:
+        """Run one statement, when it is the tenant's turn, until it is through or nobody wants it any more."""
+        question, account, limited = current(), spent(), self._asker.limits
+        if question is None:
+            # Work of the process: each statement by itself.
+            with asking():
+                return await self._run(name, settings, run)
+        question.require_wanted()
+        question.refused_with = ""
+        if question.begin(self._asker, self._questions.close):
+            self._questions.open(question)
+        applied = self._settings(question, account, settings)
+        marker, applied["log_comment"] = marked(name)
+
+        def work(client: Client) -> tuple[T, Read]:
+            return guarded(lambda: run(client, applied), applied=limited), last_read(client)
+
+        with question.at_work():
+            await self._settle()
+            async with self._slots.taken(self._asker, question) as threads:
+                applied.setdefault("max_threads", threads)
+                result, read = await self._until_unwanted(question, marker, self._pool.begin(work))
+        account.read_rows += read.rows
+        account.read_bytes += read.bytes
+        question.read_rows += read.rows
+        question.read_bytes += read.bytes
+        return result
+
+    async def _until_unwanted(self, question: Question, marker: str, statement: "asyncio.Future[T]") -> T:
+        """Wait for a statement. Its slot is free when its thread is: whoever waits may be cancelled before."""
+        with question.running(marker, lambda: self._killer.kill(marker, statement)):
+            try:
+                return await asyncio.shield(statement)
+            except asyncio.CancelledError:
+                await self._killer.ended(marker, statement)
+                raise
+            except DuoscopeError as error:
+                question.require_wanted()
+                # Not counted here: whoever asked may find another way, as pages of large items do.
+                question.refused_with = error.code if error.code == TOO_EXPENSIVE else ""
+                raise
+
+    def _settings(
+        self, question: Question, account: Account, settings: Mapping[str, str | int]
+    ) -> dict[str, str | int]:
+        """The settings of a statement: limits are the least of the tenant's and its own.
+
+        Raises:
+            DuoscopeError: INVALID `query-too-expensive` if the request has read all that it may.
+        """
+        limited = self._asker.limits
+        rows, size = limited.query_rows - account.read_rows, limited.query_bytes - account.read_bytes
+        if rows <= 0 or size <= 0:
+            question.refused_with = TOO_EXPENSIVE
+            raise too_expensive(ROWS if rows <= 0 else BYTES, limited)
+        applied: dict[str, str | int] = {
+            **_READ_SETTINGS,
+            "max_execution_time": limited.query_seconds,
+            "max_rows_to_read": rows,
+            "max_bytes_to_read": size,
+            "max_result_bytes": limited.query_result_bytes,
+        }
+        for setting, value in settings.items():
+            applied[setting] = min(int(value), int(applied[setting])) if setting in _LIMITS else value
+        return applied
 
     async def _settle(self) -> None:
         """Wait for what was sent before the first read. Those that follow do not wait for more that comes meanwhile."""
         if not self._is_settled:
-            await self._settled(self._tenant_id)
+            await self._settled(self._asker.tenant_id)
             self._is_settled = True
 
     def _bound(self, sql: str, parameters: Mapping[str, object] | None) -> tuple[str, dict[str, object]]:
@@ -148,13 +232,19 @@ class TelemetryReader:
             # A part's time is slightly before the part can be read, and in whole seconds.
             sql += " AND modification_time >= now() - {seconds:UInt32}"
             parameters["seconds"] = math.ceil(changed_within_s + limits.INGEST_COMMIT_MAX_S)
-        settings = {**_READ_SETTINGS, "log_comment": "logs.blocks"}
+        seconds = limits.TELEMETRY_QUERY_TIMEOUT_S
+        settings = {**_READ_SETTINGS, "max_execution_time": seconds, "log_comment": "logs.blocks"}
 
         def run(client: Client) -> list[Blocks]:
             return [Blocks(*row) for row in client.query(sql, parameters=parameters, settings=settings).result_rows]
 
-        await self._settled(self._tenant_id)
+        await self._settled(self._asker.tenant_id)
         return await self._watchers.run(lambda client: guarded(lambda: run(client)))
+
+
+def _literal(value: str | int) -> str:
+    """A setting's value, of our own, as SQL."""
+    return str(value) if isinstance(value, int) else f"'{value}'"
 
 
 def _size(column: Sequence[Any]) -> int:

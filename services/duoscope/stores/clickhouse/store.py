@@ -7,15 +7,19 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
+from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse.account import SchemaAccount
+from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.client import open_client
 from duoscope.stores.clickhouse.errors import guarded
+from duoscope.stores.clickhouse.killer import Killer
 from duoscope.stores.clickhouse.pool import Pool
+from duoscope.stores.clickhouse.questions import Asker, Caller
 from duoscope.stores.clickhouse.read_memory import ReadMemory
 from duoscope.stores.clickhouse.read_slots import ReadSlots
-from duoscope.stores.clickhouse.reader import Settled, TelemetryReader, nothing_waits
+from duoscope.stores.clickhouse.reader import Pools, Settled, TelemetryReader, nothing_waits
 from duoscope.stores.clickhouse.records import RecordWriter
 from duoscope.stores.clickhouse.schema import DATABASE
 from duoscope.stores.clickhouse.writer import IngestWriter
@@ -39,6 +43,12 @@ class TelemetryStore:
         # Health checks and queries for new arrivals do not wait for other queries.
         self._health = Pool(self._open_client, 1, "clickhouse-health")
         self._watchers = Pool(self._open_client, 1, "clickhouse-watch")
+        # What ends queries does not wait for them.
+        self._killers = Pool(self._open_client, 1, "clickhouse-kill")
+        self._pools = Pools(self._readers, self._watchers, Killer(self._killers))
+        self._limits = QueryLimits.parse(settings.query_limits)
+        self.questions = Questions(settings.slow_query_s)
+        """What is asked now, and what was slow."""
         self._writers = Pool(self._open_client, WRITERS, "clickhouse-write")
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
         # The ledger is asked which requests are stored; this must not wait for INSERTs.
@@ -48,9 +58,16 @@ class TelemetryStore:
     def _open_client(self) -> Client:
         return guarded(lambda: open_client(self._settings, database=DATABASE))
 
-    def bind(self, scope: Scope) -> TelemetryReader:
-        """A reader of one tenant's telemetry."""
-        return TelemetryReader(self._readers, self._watchers, scope, self._slots, self.read_memory, self._settled)
+    def bind(self, scope: Scope, caller: Caller | None = None) -> TelemetryReader:
+        """A reader of one tenant's telemetry, for a caller; by default for the process itself."""
+        if caller is None:
+            asker = Asker(scope.tenant_id, scope.tenant_id, limits=self._limits)
+        else:
+            limited = self._limits.with_own(caller.own_limits)
+            asker = Asker(scope.tenant_id, caller.caller_id, caller.kind, caller.name, limited)
+        return TelemetryReader(
+            self._pools, scope, asker, self._slots, self.read_memory, self.questions, settled=self._settled
+        )
 
     def read_after(self, settled: Settled) -> None:
         """Let every reader that is bound from now on wait for `settled`, before it reads."""
@@ -75,10 +92,12 @@ class TelemetryStore:
         )
 
     async def close(self) -> None:
-        """Wait for running calls and release the engine."""
+        """End the queries that still run, wait for other calls, and release the engine."""
+        self.questions.end_all()
         await asyncio.to_thread(self._writers.close)
         await asyncio.to_thread(self._recorders.close)
         await asyncio.to_thread(self._lookups.close)
         await asyncio.to_thread(self._health.close)
         await asyncio.to_thread(self._watchers.close)
         await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._killers.close)

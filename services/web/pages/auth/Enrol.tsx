@@ -17,6 +17,7 @@ export function Enrol(): ReactNode {
   const confirm = useMutation({
     mutationFn: () => answered(api.POST("/api/v1/auth/mfa/confirmation", { body: { mfa_code: code } })),
   });
+  const goOn = useMutation({ mutationFn: enrolled });
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     if (begin.data) confirm.mutate();
@@ -42,10 +43,11 @@ export function Enrol(): ReactNode {
             </ul>
             <div className={styles.row}>
               <CopyButton text={codes.join("\n")} small={false} />
-              <Button look="primary" onClick={() => void enrolled()}>
+              <Button look="primary" disabled={goOn.isPending} onClick={() => goOn.mutate()}>
                 I have kept them
               </Button>
             </div>
+            {goOn.error ? <ErrorNote error={goOn.error} /> : null}
           </>
         ) : (
           <form className={styles.form} onSubmit={submit}>

@@ -3,15 +3,17 @@ import type { ReactNode } from "react";
 import { answered, api } from "../../api/client";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Histogram } from "../../charts/Histogram";
-import { count } from "../../parts/pure/formats";
+import { isMistaken } from "../../parts/lists/useResults";
+import { counted } from "../../parts/pure/formats";
 import { iso } from "../../parts/pure/times";
+import { ErrorNote } from "../../parts/states";
 import styles from "./Logs.module.css";
 
 const STACKED = ["trace", "debug", "info", "none", "warn", "error", "fatal"];
 const NS_PER_MS = 1_000_000;
 
 /** How many records match over time, by severity. It counts all of them, not those that the list has loaded. */
-export function LogHistogram({ query }: { query: string }): ReactNode {
+export function LogHistogram({ query, isMistake }: { query: string; isMistake: boolean }): ReactNode {
   const tenantId = useTenantId();
   const range = useRange();
   const setPlace = useSetPlace();
@@ -22,15 +24,22 @@ export function LogHistogram({ query }: { query: string }): ReactNode {
       return answered(api.GET("/api/v1/logs/histogram", { params: { query: asked }, signal }));
     },
   });
-  // What went wrong is said by the list, which asks the same question.
-  if (answer.data === undefined) return <div className={styles.noChart} />;
+  if (answer.data === undefined || isMistake) {
+    return (
+      <div className={styles.noChart}>
+        {answer.error && !isMistake && !isMistaken(answer.error) ? (
+          <ErrorNote error={answer.error} retry={() => void answer.refetch()} />
+        ) : null}
+      </div>
+    );
+  }
   const { start, step_ns: step, bucket_count: buckets, series, count: total } = answer.data;
   const ordered = series
     .map(({ value, counts }) => ({ value: value ?? "none", counts }))
     .toSorted((a, b) => STACKED.indexOf(a.value) - STACKED.indexOf(b.value));
   return (
     <Histogram
-      label={`${count(total)} ${total === 1 ? "record" : "records"}`}
+      label={counted(total, "record")}
       startMs={Date.parse(start)}
       stepMs={step / NS_PER_MS}
       buckets={buckets}

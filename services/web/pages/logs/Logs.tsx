@@ -1,157 +1,85 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useCallback, useMemo, useState } from "react";
-import { answered, api } from "../../api/client";
-import { ApiError } from "../../api/errors";
-import type { LogRecord } from "../../api/schema";
-import { useKeys } from "../../app/keys";
-import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { NoMatches } from "../../parts/NoMatches";
+import { useIsFetching } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { usePlace, useRange, useSetPlace } from "../../app/place";
+import { Button } from "../../parts/controls";
 import { Page } from "../../parts/Page";
-import { count } from "../../parts/pure/formats";
-import { withTerm } from "../../parts/pure/terms";
-import { QueryLine } from "../../parts/QueryLine";
-import { Rows } from "../../parts/Rows";
-import { Empty, ErrorNote, Skeleton } from "../../parts/states";
-import { LogDetails } from "./LogDetails";
-import { LogHistogram } from "./LogHistogram";
-import { LogRow } from "./LogRow";
+import { Facets } from "../../parts/query/Facets";
+import { QueryLine } from "../../parts/query/QueryLine";
+import { useKept } from "../../parts/useKept";
 import styles from "./Logs.module.css";
+import { Patterns } from "./Patterns";
+import { Records } from "./Records";
+import { TailView } from "./TailView";
 
-const PAGE = 300;
-const ROW_PX = 24;
-const DAY_MS = 86_400_000;
+const VIEWS = [
+  [undefined, "Records", "What matches in the range, newest first"],
+  ["patterns", "Patterns", "The same, folded into forms"],
+  ["tail", "Tail", "Records as they arrive"],
+] as const;
 
-/** Records of a range, newest first, with everything of the chosen one beside them. */
+/** What a view of logs stands in. */
+export interface ViewProps {
+  query: string;
+  /** The line of the query, with what the API said of it. */
+  line: (error: unknown) => ReactNode;
+  /** The fields beside it. */
+  fields: (isAsked: boolean) => ReactNode;
+}
+
+/** Records of a range, or as they arrive, as a list or as patterns. */
 export function Logs(): ReactNode {
-  const tenantId = useTenantId();
   const range = useRange();
-  const { q = "", open } = usePlace();
+  const { q = "", view } = usePlace();
   const setPlace = useSetPlace();
-  const navigate = useNavigate();
-  const search = useInfiniteQuery({
-    queryKey: ["logs", tenantId, range.start, range.end, q],
-    queryFn: ({ pageParam, signal }) =>
-      answered(
-        api.POST("/api/v1/logs/search", {
-          body: {
-            query: q,
-            start: range.start,
-            end: range.end,
-            limit: PAGE,
-            ...(pageParam ? { cursor: pageParam } : {}),
-          },
-          signal,
-        }),
-      ),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
-  });
-  const records = useMemo(() => search.data?.pages.flatMap((page) => page.items) ?? [], [search.data]);
-  const chosen = records.findIndex((record) => record.id === open);
-  const [cursor, setCursor] = useState(-1);
-  const at = chosen >= 0 ? chosen : Math.min(cursor, records.length - 1);
-  const { hasNextPage, isFetchingNextPage, fetchNextPage, isFetching } = search;
-  const more = useCallback(() => {
-    if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
-  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
-  const show = useCallback(
-    (record: LogRecord | undefined) => setPlace({ open: record?.id }, { replace: true }),
-    [setPlace],
-  );
-  const move = (by: number): void => {
-    const next = Math.max(0, Math.min(records.length - 1, at + by));
-    setCursor(next);
-    if (open !== undefined) show(records[next]);
-  };
-  const openTrace = (record: LogRecord | undefined): void => {
-    if (record?.trace_id) {
-      void navigate({
-        to: "/t/$tenantId/traces/$traceId",
-        params: { tenantId, traceId: record.trace_id },
-        search: (was: Place) => ({ ...sameTime(was), ...(record.span_id ? { open: record.span_id } : {}) }),
-      });
-    }
-  };
-  useKeys([
-    { keys: "j", what: "Next row", run: () => move(1) },
-    { keys: "k", what: "Previous row", run: () => move(-1) },
-    { keys: "Enter", what: "Open the row", run: () => show(records[Math.max(at, 0)]) },
-    { keys: "Escape", what: "Close the panel", run: () => show(undefined) },
-    { keys: "o", what: "Open the trace of the row", run: () => openTrace(records[at]) },
-  ]);
-
-  const addTerm = (added: string): void => setPlace({ q: withTerm(q, added) });
-  const isMistake = search.error instanceof ApiError && search.error.code === "invalid-query";
-  const withDay = range.endMs - range.startMs > DAY_MS;
-  const record = chosen >= 0 ? records[chosen] : undefined;
-  const hint = search.data?.pages[0]?.hint;
-  return (
-    <Page title="Logs" busy={isFetching && !isFetchingNextPage}>
+  const [hasFields, setFields] = useKept("fields", true);
+  const isBusy = useIsFetching({ queryKey: ["logs"] }) + useIsFetching({ queryKey: ["patterns"] }) > 0;
+  const props: ViewProps = {
+    query: q,
+    line: (error) => (
       <QueryLine
+        signal="logs"
         query={q}
         placeholder='Words, "phrases" and field:value, such as  service:checkout severity>=warn "connection refused"'
-        error={search.error}
+        error={error}
         onRun={(query) => {
           setPlace({ q: query, open: undefined });
           if (query === q) range.refresh();
         }}
       />
-      {isMistake ? null : <LogHistogram query={q} />}
-      <div className={styles.split}>
-        <div
-          className={`${styles.list} ${search.isPlaceholderData || (isMistake && records.length > 0) ? styles.dim : ""}`}
-        >
-          {search.error && !isMistake ? (
-            <div className={styles.note}>
-              <ErrorNote error={search.error} retry={() => void search.refetch()} />
-            </div>
-          ) : null}
-          {search.isPending ? (
-            <Skeleton />
-          ) : isMistake && records.length === 0 ? (
-            <Empty title="The query has a mistake">It is underlined above.</Empty>
-          ) : records.length === 0 && search.data ? (
-            <NoMatches what="records" query={q} hint={hint} />
-          ) : (
-            <>
-              <div className={`${styles.head} ${withDay ? styles.withDay : ""}`} aria-hidden="true">
-                <span>{range.zone ?? "Local time"}</span>
-                <span>Severity</span>
-                <span className={styles.service}>Service</span>
-                <span>Body</span>
-              </div>
-              <Rows
-                label="Log records"
-                count={records.length}
-                height={ROW_PX}
-                chosen={at}
-                onEnd={more}
-                render={(index) => {
-                  const one = records[index];
-                  return one ? (
-                    <LogRow
-                      record={one}
-                      index={index}
-                      zone={range.zone}
-                      withDay={withDay}
-                      isChosen={index === at}
-                      onOpen={show}
-                    />
-                  ) : null;
-                }}
-              />
-              <div className={styles.foot}>
-                {count(records.length)} records{hasNextPage ? ", and more below" : ", all of them"}
-                {isFetchingNextPage ? <span>Loading…</span> : null}
-              </div>
-            </>
-          )}
-        </div>
-        {record ? (
-          <LogDetails record={record} zone={range.zone} onClose={() => show(undefined)} onTerm={addTerm} />
-        ) : null}
-      </div>
+    ),
+    fields: (isAsked) => (hasFields ? <Facets signal="logs" query={q} isAsked={isAsked} /> : null),
+  };
+  return (
+    <Page
+      title="Logs"
+      busy={isBusy}
+      tools={
+        <>
+          <fieldset className={styles.views} aria-label="View">
+            {VIEWS.map(([key, name, what]) => (
+              <Button
+                key={name}
+                aria-pressed={view === key}
+                title={what}
+                onClick={() => setPlace({ view: key, open: undefined })}
+              >
+                {name}
+              </Button>
+            ))}
+          </fieldset>
+          <Button aria-pressed={hasFields} title="Fields and their values" onClick={() => setFields(!hasFields)}>
+            Fields
+          </Button>
+        </>
+      }
+    >
+      {view === "tail" ? (
+        <TailView {...props} />
+      ) : view === "patterns" ? (
+        <Patterns {...props} />
+      ) : (
+        <Records {...props} />
+      )}
     </Page>
   );
 }

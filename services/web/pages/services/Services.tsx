@@ -8,11 +8,12 @@ import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } fr
 import { ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import { Page, pageStyles } from "../../parts/Page";
-import { count, duration, percent, rate } from "../../parts/pure/formats";
+import { count, counted, duration, percent, plain, rate } from "../../parts/pure/formats";
 import { quoted } from "../../parts/pure/terms";
 import { SendData } from "../../parts/SendData";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import table from "../../parts/table.module.css";
+import { useDraft } from "../../parts/useDraft";
 
 const COLUMNS = [
   { key: "name", label: "Service", value: (one: Service) => one.name },
@@ -47,6 +48,7 @@ export function Services(): ReactNode {
   const { sort = "-errors", q = "" } = usePlace();
   const setPlace = useSetPlace();
   const search = useRef<HTMLInputElement>(null);
+  const [filter, setFilter] = useDraft(q, (text) => setPlace({ q: text }, { replace: true }));
   useKeys([{ keys: "/", what: "Search", run: () => search.current?.focus() }]);
   const list = useQuery({
     queryKey: ["services", tenantId, range.start, range.end],
@@ -57,10 +59,10 @@ export function Services(): ReactNode {
   const rows = useMemo(
     () =>
       sorted(
-        (list.data?.items ?? []).filter((one) => one.name.toLowerCase().includes(q.toLowerCase())),
+        (list.data?.items ?? []).filter((one) => one.name.toLowerCase().includes(filter.toLowerCase())),
         sort,
       ),
-    [list.data, sort, q],
+    [list.data, sort, filter],
   );
   const tools = (
     <input
@@ -69,8 +71,8 @@ export function Services(): ReactNode {
       type="search"
       placeholder="Filter by name (/)"
       aria-label="Filter services by name"
-      value={q}
-      onChange={(event) => setPlace({ q: event.target.value }, { replace: true })}
+      value={filter}
+      onChange={(event) => setFilter(event.target.value)}
       onKeyDown={(event) => {
         if (event.key === "Escape") event.currentTarget.blur();
       }}
@@ -90,7 +92,7 @@ export function Services(): ReactNode {
       ) : list.data.items.length === 0 ? (
         <NothingHere />
       ) : rows.length === 0 ? (
-        <Empty title="No service has such a name">Of {count(list.data.items.length)} services in this range.</Empty>
+        <Empty title="No service has such a name">Of {counted(list.data.items.length, "service")} in this range.</Empty>
       ) : (
         <div className={`${pageStyles.scroll} ${list.isPlaceholderData ? table.dim : ""}`}>
           <table className={table.table}>
@@ -152,7 +154,7 @@ function ServiceRow({ service, seconds }: { service: Service; seconds: number })
           params={{ tenantId }}
           search={(was: Place) => ({ ...sameTime(was), q: `service:${quoted(service.name)}` })}
           className={table.name ?? ""}
-          title={`Traces of ${service.name}`}
+          title={`Traces of ${plain(service.name)}`}
         >
           <ServiceName name={service.name} />
         </Link>
@@ -167,7 +169,7 @@ function ServiceRow({ service, seconds }: { service: Service; seconds: number })
             params={{ tenantId }}
             search={(was: Place) => ({ ...sameTime(was), q: `service:${quoted(service.name)} status:error` })}
             className={table.bad ?? ""}
-            title={`${count(service.error_count)} of ${count(service.request_count)} requests failed`}
+            title={`${count(service.error_count)} of ${counted(service.request_count, "request")} failed`}
           >
             {percent(share)}
           </Link>

@@ -1,6 +1,6 @@
-import { type PointerEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type PointerEvent, type ReactNode, useCallback, useState } from "react";
+import { type Brush, useCanvas } from "../../charts/useCanvas";
 import { serviceColour } from "../../parts/pure/colours";
-
 import type { TraceModel } from "./model";
 import styles from "./Trace.module.css";
 
@@ -9,7 +9,6 @@ export interface View {
   to: number;
 }
 
-const HEIGHT = 56;
 const LEAST_SHARE = 0.002;
 
 /** The whole trace in small. Dragging chooses the part that the waterfall shows; a double click shows all again. */
@@ -22,25 +21,9 @@ export function Minimap({
   view: View;
   onView: (view: View) => void;
 }): ReactNode {
-  const canvas = useRef<HTMLCanvasElement>(null);
   const [drag, setDrag] = useState<number>();
-  useEffect(() => {
-    const element = canvas.current;
-    if (!element) return undefined;
-    const draw = (): void => paint(element, model);
-    draw();
-    const watcher = new ResizeObserver(draw);
-    watcher.observe(element);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    const theme = new MutationObserver(draw);
-    theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    return () => {
-      watcher.disconnect();
-      theme.disconnect();
-      scheme.removeEventListener("change", draw);
-    };
-  }, [model]);
+  const draw = useCallback((brush: Brush) => paint(brush, model), [model]);
+  const canvas = useCanvas(draw);
 
   const placeOf = (event: PointerEvent<HTMLDivElement>): number => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -53,6 +36,7 @@ export function Minimap({
       title="Drag to zoom, double click to see all"
       aria-hidden="true"
       onPointerDown={(event) => {
+        if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         setDrag(placeOf(event));
       }}
@@ -63,6 +47,7 @@ export function Minimap({
         if (to - from > model.durationNs * LEAST_SHARE) onView({ from, to });
       }}
       onPointerUp={() => setDrag(undefined)}
+      onPointerCancel={() => setDrag(undefined)}
       onDoubleClick={() => onView({ from: 0, to: model.durationNs })}
     >
       <canvas ref={canvas} />
@@ -81,27 +66,11 @@ export function Minimap({
 
 const SERVICES = 8;
 
-function paint(canvas: HTMLCanvasElement, model: TraceModel): void {
-  const context = canvas.getContext("2d");
-  if (!context) return;
-  const ratio = devicePixelRatio || 1;
-  const width = canvas.clientWidth;
-  canvas.width = width * ratio;
-  canvas.height = HEIGHT * ratio;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, HEIGHT);
-  // Custom properties keep their functions; a colour that is in use is resolved.
-  const probe = document.createElement("span");
-  canvas.after(probe);
-  const resolved = (token: string): string => {
-    probe.style.color = `var(--${token})`;
-    return getComputedStyle(probe).color;
-  };
-  const colours = Array.from({ length: SERVICES }, (_, index) => resolved(`service-${index}`));
-  const failed = resolved("error-fill");
-  probe.remove();
+function paint({ context, width, height, colour }: Brush, model: TraceModel): void {
+  const colours = Array.from({ length: SERVICES }, (_, index) => colour(`service-${index}`));
+  const failed = colour("error-fill");
   const rows = model.rows.length;
-  const step = (HEIGHT - 8) / Math.max(rows, 12);
+  const step = (height - 8) / Math.max(rows, 12);
   for (let at = 0; at < rows; at += 1) {
     const row = model.rows[at];
     if (!row) continue;

@@ -5,8 +5,9 @@ import { answered, api } from "../../api/client";
 import type { Span } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
-import { Button, CopyButton, ServiceName } from "../../parts/controls";
-import { attributeFields, Details, Fields, Section, Text } from "../../parts/Details";
+import { CopyButton, ServiceName } from "../../parts/controls";
+import { attributeFields, Details, Fields, Section, Text } from "../../parts/lists/Details";
+import { Tabs } from "../../parts/lists/Tabs";
 import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
 import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
 import { ErrorNote, Skeleton } from "../../parts/states";
@@ -58,13 +59,7 @@ export function SpanDetails({ traceId, row, startMs, endMs, zone, onClose, onTer
       tools={span ? <CopyButton text={JSON.stringify(span, undefined, 2)} label="Copy JSON" /> : null}
       onClose={onClose}
     >
-      <div className={styles.tabs} role="tablist" aria-label="Span or logs">
-        {tabs.map(([key, label]) => (
-          <Button key={key} small role="tab" aria-selected={tab === key} onClick={() => setTab(key)}>
-            {label}
-          </Button>
-        ))}
-      </div>
+      <Tabs label="Span or logs" tabs={tabs} chosen={tab} onChoose={setTab} />
       {tab === "span" ? (
         <>
           {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
@@ -212,7 +207,7 @@ function Logs({ traceId, spanId, startMs, endMs, zone }: LogsProps): ReactNode {
             params={{ tenantId }}
             search={{ from: start, to: end, q: query, open: record.id, ...(zone ? { tz: zone } : {}) }}
             className={styles.log ?? ""}
-            title={record.service_name}
+            title={plain(record.service_name)}
           >
             <span>{moment(record.timestamp, zone).time}</span>
             <span className={styles.severity} data-severity={word}>

@@ -203,6 +203,11 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
               {model.services.length > 12 ? <span>and {count(model.services.length - 12)} more</span> : null}
             </span>
           </div>
+          {open !== undefined && chosen < 0 ? (
+            <p className={styles.missing} role="status">
+              The span {plain(open)} is not among those shown.
+            </p>
+          ) : null}
           <Minimap model={model} view={view} onView={setView} />
           <Waterfall
             model={model}

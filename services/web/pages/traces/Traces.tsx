@@ -1,61 +1,49 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { memo, type ReactNode, useCallback, useMemo, useState } from "react";
+import { memo, type ReactNode, useMemo, useState } from "react";
 import { answered, api } from "../../api/client";
-import { ApiError } from "../../api/errors";
 import type { TraceSummary } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { ServiceName } from "../../parts/controls";
-import { NoMatches } from "../../parts/NoMatches";
+import { Button, ServiceName } from "../../parts/controls";
+import { Results, Split } from "../../parts/lists/Results";
+import { useResults } from "../../parts/lists/useResults";
 import { Page } from "../../parts/Page";
 import { count, duration, plain } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
-import { QueryLine } from "../../parts/QueryLine";
-import { Rows } from "../../parts/Rows";
-import { Empty, ErrorNote, Skeleton } from "../../parts/states";
+import { Facets } from "../../parts/query/Facets";
+import { QueryLine } from "../../parts/query/QueryLine";
+import { useKept } from "../../parts/useKept";
+import { Compare } from "./Compare";
+import { TraceHeatmap } from "./TraceHeatmap";
 import styles from "./Traces.module.css";
 
 const PAGE = 200;
 const ROW_PX = 44;
 const DAY_MS = 86_400_000;
 
+/** What goes along to a trace: all that the way back needs. */
+const toTrace = (was: Place): Place => was;
+
 /** Traces with a span that the query finds, newest first, with how long each took among those listed. */
 export function Traces(): ReactNode {
   const tenantId = useTenantId();
   const range = useRange();
-  const { q = "" } = usePlace();
+  const { q = "", view, box } = usePlace();
   const setPlace = useSetPlace();
   const navigate = useNavigate();
+  const [hasFields, setFields] = useKept("fields", true);
   const [at, setAt] = useState(-1);
-  const search = useInfiniteQuery({
-    queryKey: ["traces", tenantId, range.start, range.end, q],
-    queryFn: ({ pageParam, signal }) =>
-      answered(
-        api.POST("/api/v1/traces/search", {
-          body: {
-            query: q,
-            start: range.start,
-            end: range.end,
-            limit: PAGE,
-            ...(pageParam ? { cursor: pageParam } : {}),
-          },
-          signal,
-        }),
-      ),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+  const found = useResults(["traces", tenantId, range.start, range.end, q], (cursor, signal) => {
+    const body = { query: q, start: range.start, end: range.end, limit: PAGE, ...(cursor ? { cursor } : {}) };
+    return answered(api.POST("/api/v1/traces/search", { body, signal }));
   });
-  const traces = useMemo(() => search.data?.pages.flatMap((page) => page.items) ?? [], [search.data]);
+  const traces = found.items;
   const longest = useMemo(() => traces.reduce((most, one) => Math.max(most, one.duration_ns), 1), [traces]);
-  const { hasNextPage, isFetchingNextPage, fetchNextPage, isFetching } = search;
-  const more = useCallback(() => {
-    if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
-  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
   const move = (by: number): void => setAt((now) => Math.max(0, Math.min(traces.length - 1, now + by)));
   useKeys([
     { keys: "j", what: "Next row", run: () => move(1) },
     { keys: "k", what: "Previous row", run: () => move(-1) },
+    { keys: "Escape", what: "Close the comparison", run: () => setPlace({ view: undefined, box: undefined }) },
     {
       keys: "Enter",
       what: "Open the row",
@@ -65,77 +53,69 @@ export function Traces(): ReactNode {
           void navigate({
             to: "/t/$tenantId/traces/$traceId",
             params: { tenantId, traceId: trace.trace_id },
-            search: (was: Place) => was,
+            search: toTrace,
           });
         }
       },
     },
   ]);
   const withDay = range.endMs - range.startMs > DAY_MS;
-  const isMistake = search.error instanceof ApiError && search.error.code === "invalid-query";
   return (
-    <Page title="Traces" busy={isFetching && !isFetchingNextPage}>
+    <Page
+      title="Traces"
+      busy={found.isFetching}
+      tools={
+        <Button aria-pressed={hasFields} title="Fields and their values" onClick={() => setFields(!hasFields)}>
+          Fields
+        </Button>
+      }
+    >
       <QueryLine
+        signal="traces"
         query={q}
         placeholder="Span names and field:value, such as  service:frontend status:error duration>500ms"
-        error={search.error}
+        error={found.error}
         onRun={(query) => {
-          setPlace({ q: query });
+          setPlace({ q: query, view: undefined, box: undefined });
           setAt(-1);
           if (query === q) range.refresh();
         }}
       />
-      <div
-        className={`${styles.list} ${search.isPlaceholderData || (isMistake && traces.length > 0) ? styles.dim : ""}`}
-      >
-        {search.error && !isMistake ? (
-          <div className={styles.note}>
-            <ErrorNote error={search.error} retry={() => void search.refetch()} />
-          </div>
-        ) : null}
-        {search.isPending ? (
-          <Skeleton />
-        ) : isMistake && traces.length === 0 ? (
-          <Empty title="The query has a mistake">It is underlined above.</Empty>
-        ) : traces.length === 0 && search.data ? (
-          <NoMatches what="traces" query={q} hint={search.data.pages[0]?.hint} />
-        ) : (
-          <>
-            <div className={`${styles.head} ${withDay ? styles.withDay : ""}`} aria-hidden="true">
+      <TraceHeatmap query={q} isMistake={found.isMistake} />
+      <Split>
+        {hasFields ? <Facets signal="traces" query={q} isAsked={!found.isMistake} /> : null}
+        <Results
+          found={found}
+          what="trace"
+          label="Traces"
+          query={q}
+          height={ROW_PX}
+          chosen={at}
+          onMove={move}
+          head={
+            <div className={`${styles.head} ${withDay ? styles.withDay : ""}`}>
               <span className={styles.time}>{range.zone ?? "Local time"}</span>
               <span>First span</span>
               <span>Duration</span>
               <span className={styles.number}>Spans</span>
               <span className={styles.number}>Errors</span>
             </div>
-            <Rows
-              label="Traces"
-              count={traces.length}
-              height={ROW_PX}
-              chosen={at}
-              onEnd={more}
-              render={(index) => {
-                const one = traces[index];
-                return one ? (
-                  <TraceRow
-                    trace={one}
-                    index={index}
-                    longest={longest}
-                    zone={range.zone}
-                    withDay={withDay}
-                    isChosen={index === at}
-                    tenantId={tenantId}
-                  />
-                ) : null;
-              }}
+          }
+          render={(one, index, id) => (
+            <TraceRow
+              trace={one}
+              index={index}
+              id={id}
+              longest={longest}
+              zone={range.zone}
+              withDay={withDay}
+              isChosen={index === at}
+              tenantId={tenantId}
             />
-            <div className={styles.foot}>
-              {count(traces.length)} traces{hasNextPage ? ", and more below" : ", all of them"}
-              {isFetchingNextPage ? <span>Loading…</span> : null}
-            </div>
-          </>
-        )}
-      </div>
+          )}
+        />
+        {view === "compare" && box !== undefined ? <Compare query={q} /> : null}
+      </Split>
     </Page>
   );
 }
@@ -143,6 +123,7 @@ export function Traces(): ReactNode {
 interface TraceRowProps {
   trace: TraceSummary;
   index: number;
+  id: string;
   longest: number;
   zone: Zone;
   withDay: boolean;
@@ -155,6 +136,7 @@ const NAMED_MAX = 4;
 const TraceRow = memo(function TraceRow({
   trace,
   index,
+  id,
   longest,
   zone,
   withDay,
@@ -166,14 +148,15 @@ const TraceRow = memo(function TraceRow({
   const via = others.slice(0, NAMED_MAX).map(plain).join(", ");
   const rest = others.length > NAMED_MAX ? ` and ${count(others.length - NAMED_MAX)} more` : "";
   return (
-    <div role="row" aria-rowindex={index + 1} aria-selected={isChosen}>
+    <div role="row" id={id} aria-rowindex={index + 1} aria-selected={isChosen}>
       <Link
         to="/t/$tenantId/traces/$traceId"
         params={{ tenantId, traceId: trace.trace_id }}
-        search={(was: Place) => was}
+        search={toTrace}
         preload={false}
         className={`${styles.row} ${withDay ? styles.withDay : ""}`}
         role="gridcell"
+        tabIndex={-1}
         data-failed={trace.error_count > 0}
         data-chosen={isChosen}
       >

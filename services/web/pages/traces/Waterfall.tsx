@@ -1,9 +1,9 @@
 import { memo, type ReactNode, useMemo } from "react";
 import controls from "../../parts/controls.module.css";
 import { Icon } from "../../parts/icons";
+import { Rows } from "../../parts/lists/Rows";
 import { serviceColour } from "../../parts/pure/colours";
-import { duration, plain } from "../../parts/pure/formats";
-import { Rows } from "../../parts/Rows";
+import { counted, duration, plain } from "../../parts/pure/formats";
 import type { View } from "./Minimap";
 import type { SpanRow, TraceModel } from "./model";
 import styles from "./Trace.module.css";
@@ -50,7 +50,7 @@ export function Waterfall(props: WaterfallProps): ReactNode {
         count={seen.length}
         height={ROW_PX}
         chosen={chosenRow}
-        render={(index) => {
+        render={(index, id) => {
           const at = seen[index] ?? 0;
           const row = model.rows[at];
           return row ? (
@@ -58,6 +58,7 @@ export function Waterfall(props: WaterfallProps): ReactNode {
               row={row}
               at={at}
               index={index}
+              id={id}
               depth={model.tree.depth[at] ?? 0}
               below={(model.tree.size[at] ?? 1) - 1}
               isCollapsed={collapsed.has(at)}
@@ -80,6 +81,7 @@ interface SpanLineProps {
   row: SpanRow;
   at: number;
   index: number;
+  id: string;
   depth: number;
   below: number;
   isCollapsed: boolean;
@@ -106,11 +108,11 @@ const SpanLine = memo(function SpanLine(props: SpanLineProps): ReactNode {
     <div
       className={styles.row}
       role="row"
+      id={props.id}
       aria-level={depth + 1}
       aria-rowindex={index + 1}
       aria-selected={isChosen}
       aria-expanded={below > 0 ? !isCollapsed : undefined}
-      tabIndex={-1}
       data-dim={isDim}
       onClick={() => props.onChoose(at)}
     >
@@ -124,7 +126,7 @@ const SpanLine = memo(function SpanLine(props: SpanLineProps): ReactNode {
             type="button"
             className={styles.caret}
             tabIndex={-1}
-            aria-label={isCollapsed ? `Show ${below} spans below` : "Hide the spans below"}
+            aria-label={isCollapsed ? `Show ${counted(below, "span")} below` : "Hide the spans below"}
             onClick={(event) => {
               event.stopPropagation();
               props.onToggle(at);

@@ -5,6 +5,10 @@ const INTEGER = new Intl.NumberFormat("en-US");
 /** A whole number, such as 1,234,567. */
 export const count = (value: number): string => INTEGER.format(value);
 
+/** A number and what it counts, such as "1 record" or "1,234 records". */
+export const counted = (value: number, one: string, many = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : many}`;
+
 const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
 /** A number in few characters, such as 1.2M. */

@@ -9,8 +9,9 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 
 from duoscope.api.compat.prometheus.answers import PrometheusProblem
-from duoscope.api.problems import request_id
+from duoscope.api.problems import on_gone, request_id
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.stores.clickhouse.questions import CANCELLED, GoneClientError
 from duoscope.telemetry.promql.errors import ExpressionError
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _EXPLAINED: Final = {
     400: "A parameter or the expression cannot be; `error` says where.",
     401: "No valid access token or API key.",
     403: "It may not read metrics.",
+    429: "Too many at once; retry after the seconds in Retry-After.",
     422: "These data do not allow what the expression asks.",
     503: "It took too long, or the store is away.",
 }
@@ -67,6 +69,8 @@ def on_expression_error(_: Request[Any, Any, Any], error: ExpressionError) -> Re
 def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> Response[PrometheusProblem]:
     """Answer a DuoscopeError, whose message is for the caller."""
     kind, status = _OF_KIND.get(error.kind, ("internal", 500))
+    if error.code == CANCELLED:
+        kind, status = "canceled", _OF_TYPE["canceled"]
     if error.detail or kind == "internal":
         extra = {"code": error.code, "detail": error.detail or "", "request_id": request_id(request)}
         _log.warning("request failed", extra=extra)
@@ -94,6 +98,7 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
 HANDLERS: Final[dict[Any, Any]] = {
     ExpressionError: on_expression_error,
     DuoscopeError: on_duoscope_error,
+    GoneClientError: on_gone,
     HTTPException: on_http_exception,
     Exception: on_unexpected,
 }

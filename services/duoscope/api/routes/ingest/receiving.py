@@ -1,5 +1,6 @@
 """Ingest as its tenant sees it: rejections with their reasons, number of series, limits."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory import ingest_limits
 from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from duoscope.kernel.query_limits import QueryLimits
 from duoscope.metadata.tenants import Tenant
 from duoscope.telemetry.usage import cardinality, rejections
 from duoscope.telemetry.usage.cardinality import Cardinality
@@ -50,10 +52,17 @@ _Attributes = Annotated[
 ]
 _AttributeBytes = Annotated[int, Meta(description="One attribute's value, as stored.", examples=[262_144])]
 _BodyBytes = Annotated[int, Meta(description="One log body, as stored.", examples=[1_048_576])]
+_AtOnce = Annotated[int, Meta(description="Queries at work at one time, of all users and API keys.", examples=[2])]
+_KeyAtOnce = Annotated[int, Meta(description="The same of each API key; 0 means no limit of its own.", examples=[0])]
+_Waiting = Annotated[int, Meta(description="Requests that wait, before the next one is refused.", examples=[32])]
+_QuerySeconds = Annotated[int, Meta(description="How long one query may take.", examples=[30])]
+_QueryRows = Annotated[int, Meta(description="Rows that one request may read.", examples=[2_000_000_000])]
+_QueryBytes = Annotated[int, Meta(description="Bytes that one request may read.", examples=[274_877_906_944])]
+_ResultBytes = Annotated[int, Meta(description="Size of the result of one query.", examples=[67_108_864])]
 
 
 class Limits(Struct, frozen=True):
-    """The ingest limits of a tenant."""
+    """The limits of a tenant: of what it sends, and of what it asks."""
 
     items_per_second: _ItemsRate
     bytes_per_second: _BytesRate
@@ -65,6 +74,13 @@ class Limits(Struct, frozen=True):
     attributes: _Attributes
     attribute_bytes: _AttributeBytes
     body_bytes: _BodyBytes
+    queries_at_once: _AtOnce
+    key_queries_at_once: _KeyAtOnce
+    queries_waiting: _Waiting
+    query_seconds: _QuerySeconds
+    query_rows: _QueryRows
+    query_bytes: _QueryBytes
+    query_result_bytes: _ResultBytes
 
 
 class LimitsChange(Change):
@@ -80,10 +96,17 @@ class LimitsChange(Change):
     attributes: _Attributes | UnsetType | None = UNSET
     attribute_bytes: _AttributeBytes | UnsetType | None = UNSET
     body_bytes: _BodyBytes | UnsetType | None = UNSET
+    queries_at_once: _AtOnce | UnsetType | None = UNSET
+    key_queries_at_once: _KeyAtOnce | UnsetType | None = UNSET
+    queries_waiting: _Waiting | UnsetType | None = UNSET
+    query_seconds: _QuerySeconds | UnsetType | None = UNSET
+    query_rows: _QueryRows | UnsetType | None = UNSET
+    query_bytes: _QueryBytes | UnsetType | None = UNSET
+    query_result_bytes: _ResultBytes | UnsetType | None = UNSET
 
 
 class TenantLimits(Struct, frozen=True):
-    """The ingest limits of a tenant, and which of them are its own."""
+    """The limits of a tenant, and which of them are its own."""
 
     tenant_id: UUID
     limits: Annotated[Limits, Meta(description="The limits that apply.")]
@@ -99,7 +122,8 @@ class TenantLimits(Struct, frozen=True):
 @ROUTES.get("/api/v1/ingest/limits", "Read your tenant's limits", "tenant:read", problems=(401, 403, 503))
 async def get_limits(request: Request[Principal, Any, Any], services: Services) -> Limits:
     """The limits that apply to your tenant. The operators of the instance set them."""
-    return _shown(await _limits(request, services))
+    own = request.user.own_limits
+    return _shown(_defaults(services).with_own(own), _query_limits(services, own))
 
 
 @ROUTES.get("/api/v1/tenants/{tenant_id:uuid}/limits", "Read a tenant's limits", "tenant:read", problems=READS)
@@ -119,7 +143,7 @@ async def change_tenant_limits(
 ) -> TenantLimits:
     """Change a tenant's limits. For platform admins only: limits protect other tenants.
 
-    Receivers apply the change at once.
+    Receivers apply the change at once, and so do queries from the next request on.
     """
     request.user.require_platform_admin()
     tenant = await ingest_limits.change(services.metadata, request.user.actor, tenant_id, given(data))
@@ -181,11 +205,16 @@ def _defaults(services: Services) -> IngestLimits:
 
 def _of_tenant(services: Services, tenant: Tenant) -> TenantLimits:
     applied = _defaults(services).with_own(tenant.own_limits)
-    return TenantLimits(tenant.tenant_id, _shown(applied), tenant.own_limits)
+    shown = _shown(applied, _query_limits(services, tenant.own_limits))
+    return TenantLimits(tenant.tenant_id, shown, tenant.own_limits)
 
 
-def _shown(applied: IngestLimits) -> Limits:
-    return Limits(**asdict(applied))
+def _query_limits(services: Services, own: Mapping[str, int]) -> QueryLimits:
+    return QueryLimits.parse(services.settings.query_limits).with_own(own)
+
+
+def _shown(ingest: IngestLimits, query: QueryLimits) -> Limits:
+    return Limits(**asdict(ingest), **asdict(query))
 
 
 class Endpoints(Struct, frozen=True):

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, type UIEvent, useEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useId, useRef } from "react";
 import styles from "./Rows.module.css";
 
 interface RowsProps {
@@ -8,10 +8,15 @@ interface RowsProps {
   height: number;
   /** The row that keys act on; -1 for none. */
   chosen: number;
-  render: (index: number) => ReactNode;
+  /** The row of this number; its element has this id. */
+  render: (index: number, id: string) => ReactNode;
+  /** Called with how far the arrow keys go; for lists whose arrow keys no page has. */
+  onMove?: (by: number) => void;
   /** Called when the end of the list comes near. */
   onEnd?: () => void;
   onScroll?: (event: UIEvent<HTMLDivElement>) => void;
+  /** Another number scrolls to the top. */
+  topAt?: number;
   role?: "grid" | "treegrid" | "listbox";
   children?: ReactNode;
 }
@@ -26,8 +31,10 @@ export function Rows({
   height,
   chosen,
   render,
+  onMove,
   onEnd,
   onScroll,
+  topAt,
   role = "grid",
   children,
 }: RowsProps): ReactNode {
@@ -43,19 +50,43 @@ export function Rows({
   useEffect(() => {
     if (count > 0 && last >= count - NEAR) onEnd?.();
   }, [last, count, onEnd]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the number says when
+  useEffect(() => {
+    viewport.current?.scrollTo({ top: 0 });
+  }, [topAt]);
+  const id = useId();
+  const isDrawn = items.some((item) => item.index === chosen);
+  const onKeyDown = (event: KeyboardEvent<HTMLDivElement>): void => {
+    const page = Math.max(1, Math.floor((viewport.current?.clientHeight ?? 0) / height) - 1);
+    const moves: Record<string, number> = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -count,
+      End: count,
+    };
+    const by = moves[event.key];
+    if (by === undefined || !onMove || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    onMove(by);
+  };
   const isThere = chosen >= 0 && chosen < count;
   useEffect(() => {
     if (isThere) virtual.scrollToIndex(chosen, { align: "auto" });
   }, [chosen, isThere, virtual]);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: its role is a grid, a treegrid or a listbox
     <div
       ref={viewport}
       className={styles.viewport}
       role={role}
       aria-label={label}
       aria-rowcount={count}
+      aria-activedescendant={isDrawn ? `${id}${chosen}` : undefined}
       tabIndex={0}
       onScroll={onScroll}
+      onKeyDown={onKeyDown}
     >
       {children}
       <div className={styles.space} role="presentation" style={{ height: virtual.getTotalSize() }}>
@@ -66,7 +97,7 @@ export function Rows({
             role="presentation"
             style={{ height, transform: `translateY(${item.start}px)` }}
           >
-            {render(item.index)}
+            {render(item.index, `${id}${item.index}`)}
           </div>
         ))}
       </div>

@@ -1,9 +1,9 @@
-import type { ReactNode } from "react";
-import { Button, CopyButton } from "./controls";
+import { type ReactNode, useLayoutEffect, useRef } from "react";
+import { Button, CopyButton } from "../controls";
+import { Icon } from "../icons";
+import { plain, valueText } from "../pure/formats";
+import { term } from "../pure/terms";
 import styles from "./Details.module.css";
-import { Icon } from "./icons";
-import { plain, valueText } from "./pure/formats";
-import { term } from "./pure/terms";
 
 interface DetailsProps {
   title: ReactNode;
@@ -15,8 +15,18 @@ interface DetailsProps {
 
 /** The panel beside a list: everything of one record or span. */
 export function Details({ title, label, tools, onClose, children }: DetailsProps): ReactNode {
+  const panel = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const element = panel.current;
+    // Whoever closes it with the focus inside goes on in the list.
+    return () => {
+      if (element?.contains(document.activeElement)) {
+        document.querySelector<HTMLElement>("[role=grid], [role=treegrid]")?.focus({ preventScroll: true });
+      }
+    };
+  }, []);
   return (
-    <aside className={styles.panel} aria-label={label}>
+    <aside ref={panel} className={styles.panel} aria-label={label}>
       <div className={styles.head}>
         <h2 className={styles.title}>{title}</h2>
         {tools}
@@ -46,7 +56,11 @@ export interface FieldOf {
   value: unknown;
   /** How a query names it; undefined where it cannot. */
   field?: string | undefined;
+  /** What a query says for the value, if that is not the value itself. */
+  asked?: string | number | undefined;
 }
+
+const LONG_CHARS = 1_000;
 
 interface FieldsProps {
   fields: readonly FieldOf[];
@@ -58,26 +72,35 @@ interface FieldsProps {
 export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
   return (
     <dl>
-      {fields.map(({ name, value, field }) => {
-        const include = onTerm && field ? term(field, value) : undefined;
-        const exclude = onTerm && field ? term(field, value, true) : undefined;
+      {fields.map(({ name, value, field, asked = value }) => {
+        const include = onTerm && field ? term(field, asked) : undefined;
+        const exclude = onTerm && field ? term(field, asked, true) : undefined;
+        const text = valueText(value);
+        const isLong = text.length > LONG_CHARS;
         return (
           <div key={name} className={styles.field}>
             <dt>{plain(name)}</dt>
             <dd>
-              {valueText(value)}
+              {isLong ? (
+                // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
+                <div className={styles.long} tabIndex={0} role="region" aria-label={plain(name)}>
+                  {text}
+                </div>
+              ) : (
+                text
+              )}
               <span className={styles.actions}>
                 {include && onTerm ? (
-                  <Button small title={`Only ${include}`} onClick={() => onTerm(include)}>
+                  <Button small title={`Only ${plain(include)}`} onClick={() => onTerm(include)}>
                     + Only
                   </Button>
                 ) : null}
                 {exclude && onTerm ? (
-                  <Button small title={`Without ${include}`} onClick={() => onTerm(exclude)}>
+                  <Button small title={`Without ${plain(exclude.slice(1))}`} onClick={() => onTerm(exclude)}>
                     − Not
                   </Button>
                 ) : null}
-                <CopyButton text={typeof value === "string" ? value : valueText(value)} />
+                <CopyButton text={typeof value === "string" ? value : text} />
               </span>
             </dd>
           </div>

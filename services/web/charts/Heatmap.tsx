@@ -1,0 +1,195 @@
+import { type PointerEvent, type ReactNode, useCallback, useMemo, useState } from "react";
+import { count, counted, duration } from "../parts/pure/formats";
+import { type HeatBox, rowStart } from "../parts/pure/heat";
+import { clock, type Zone } from "../parts/pure/times";
+import styles from "./Heatmap.module.css";
+import { type Brush, useCanvas } from "./useCanvas";
+
+export interface HeatCell {
+  bucket: number;
+  row: number;
+  count: number;
+  errors: number;
+}
+
+interface HeatmapProps {
+  label: string;
+  startMs: number;
+  stepMs: number;
+  buckets: number;
+  cells: readonly HeatCell[];
+  zone: Zone;
+  box: HeatBox | undefined;
+  /** Called with the box that somebody has drawn, in whole cells. */
+  onBox: (box: HeatBox) => void;
+}
+
+const TICKS = 4;
+const ROWS_MIN = 8;
+const FAINTEST = 0.18;
+
+interface Cell {
+  bucket: number;
+  row: number;
+}
+
+/** How many spans took how long, over time: time by the logarithm of the duration. Dragging draws a box. */
+export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onBox }: HeatmapProps): ReactNode {
+  const [drag, setDrag] = useState<{ from: Cell; to: Cell }>();
+  const [over, setOver] = useState<Cell>();
+  const lowest = Math.min(...cells.map((cell) => cell.row));
+  const rows = Math.max(ROWS_MIN, Math.max(...cells.map((cell) => cell.row)) - lowest + 1);
+  const byPlace = useMemo(() => new Map(cells.map((cell) => [`${cell.bucket} ${cell.row}`, cell])), [cells]);
+  const paint = useCallback(
+    (brush: Brush) => paintCells(brush, cells, buckets, lowest, rows),
+    [cells, buckets, lowest, rows],
+  );
+  const canvas = useCanvas(paint);
+  const cellOf = (event: PointerEvent<HTMLDivElement>): Cell => {
+    const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
+    const within = (share: number, of: number): number => Math.max(0, Math.min(of - 1, Math.floor(share * of)));
+    return {
+      bucket: within((event.clientX - left) / width, buckets),
+      row: lowest + rows - 1 - within((event.clientY - top) / height, rows),
+    };
+  };
+  const boxOf = ({ from, to }: { from: Cell; to: Cell }): HeatBox => ({
+    startMs: startMs + Math.min(from.bucket, to.bucket) * stepMs,
+    endMs: startMs + (Math.max(from.bucket, to.bucket) + 1) * stepMs,
+    minNs: Math.round(rowStart(Math.min(from.row, to.row))),
+    maxNs: Math.round(rowStart(Math.max(from.row, to.row) + 1)),
+  });
+  const shown = drag ? boxOf(drag) : box;
+  const hovered = over && !drag ? byPlace.get(`${over.bucket} ${over.row}`) : undefined;
+  return (
+    <figure className={styles.figure}>
+      <div className={styles.axis} aria-hidden="true">
+        {Array.from({ length: TICKS }, (_, tick) => tick / (TICKS - 1)).map((share) => (
+          <span key={share} style={{ bottom: `${share * 100}%` }}>
+            {duration(rowStart(lowest + share * rows))}
+          </span>
+        ))}
+      </div>
+      <div
+        className={styles.plot}
+        aria-hidden="true"
+        onPointerDown={(event) => {
+          if (event.button !== 0) return;
+          event.currentTarget.setPointerCapture(event.pointerId);
+          const cell = cellOf(event);
+          setDrag({ from: cell, to: cell });
+        }}
+        onPointerMove={(event) => {
+          const cell = cellOf(event);
+          setOver(cell);
+          setDrag((now) => now && { ...now, to: cell });
+        }}
+        onPointerLeave={() => setOver(undefined)}
+        onPointerCancel={() => setDrag(undefined)}
+        onPointerUp={() => {
+          setDrag(undefined);
+          if (drag) onBox(boxOf(drag));
+        }}
+      >
+        <canvas ref={canvas} />
+        {shown ? <div className={styles.box} style={placed(shown, startMs, stepMs * buckets, lowest, rows)} /> : null}
+      </div>
+      <figcaption className={styles.caption}>
+        {drag ? (
+          <b>{boxWords(boxOf(drag), zone)}</b>
+        ) : over ? (
+          <>
+            <b>{boxWords(boxOf({ from: over, to: over }), zone)}</b>
+            <span>
+              {counted(hovered?.count ?? 0, "span")}
+              {hovered && hovered.errors > 0 ? `, ${counted(hovered.errors, "error")}` : ""}
+            </span>
+          </>
+        ) : (
+          <>
+            <span>{clock(startMs, zone)}</span>
+            <span>{label}</span>
+            <span>{clock(startMs + buckets * stepMs, zone)}</span>
+          </>
+        )}
+      </figcaption>
+      <HeatTable label={label} cells={cells} />
+    </figure>
+  );
+}
+
+/** A box in words. */
+export const boxWords = ({ startMs, endMs, minNs, maxNs }: HeatBox, zone: Zone): string =>
+  `${clock(startMs, zone)} – ${clock(endMs, zone, true)}, ${duration(minNs)} – ${duration(maxNs)}`;
+
+function placed(box: HeatBox, startMs: number, lengthMs: number, lowest: number, rows: number): object {
+  const share = (value: number): number => Math.max(0, Math.min(1, value));
+  const height = (ns: number): number => share((Math.log2(Math.max(ns, 1)) * 4 - lowest) / rows);
+  const [left, right] = [share((box.startMs - startMs) / lengthMs), share((box.endMs - startMs) / lengthMs)];
+  const [bottom, top] = [height(box.minNs), height(box.maxNs)];
+  return {
+    left: `${left * 100}%`,
+    width: `${(right - left) * 100}%`,
+    bottom: `${bottom * 100}%`,
+    height: `${(top - bottom) * 100}%`,
+  };
+}
+
+function paintCells(
+  { context, width, height, colour }: Brush,
+  cells: readonly HeatCell[],
+  buckets: number,
+  lowest: number,
+  rows: number,
+): void {
+  const [plain, failed] = [colour("accent"), colour("error-fill")];
+  const most = Math.log1p(Math.max(1, ...cells.map((cell) => cell.count)));
+  const [wide, high] = [width / buckets, height / rows];
+  for (const { bucket, row, count: number, errors } of cells) {
+    const top = (rows - 1 - (row - lowest)) * high;
+    context.globalAlpha = FAINTEST + (1 - FAINTEST) * (Math.log1p(number) / most);
+    context.fillStyle = plain;
+    context.fillRect(bucket * wide, top, Math.max(1, wide - 0.5), Math.max(1, high - 0.5));
+    if (errors === 0) continue;
+    // Of a cell, as much is red as has failed, and enough to be seen.
+    const part = Math.min(wide, Math.max(2, (errors / number) * wide));
+    context.globalAlpha = 1;
+    context.fillStyle = failed;
+    context.fillRect((bucket + 1) * wide - part, top, Math.max(1, part - 0.5), Math.max(1, high - 0.5));
+  }
+  context.globalAlpha = 1;
+}
+
+/** The heatmap for whoever does not see it: spans by duration. */
+function HeatTable({ label, cells }: { label: string; cells: readonly HeatCell[] }): ReactNode {
+  const byRow = new Map<number, { count: number; errors: number }>();
+  for (const { row, count: number, errors } of cells) {
+    const sum = byRow.get(row) ?? { count: 0, errors: 0 };
+    byRow.set(row, { count: sum.count + number, errors: sum.errors + errors });
+  }
+  return (
+    <div className="hidden">
+      <table>
+        <caption>{label}, by duration</caption>
+        <thead>
+          <tr>
+            <th scope="col">From</th>
+            <th scope="col">Spans</th>
+            <th scope="col">Errors</th>
+          </tr>
+        </thead>
+        <tbody>
+          {[...byRow]
+            .sort(([a], [b]) => a - b)
+            .map(([row, sum]) => (
+              <tr key={row}>
+                <th scope="row">{duration(rowStart(row))}</th>
+                <td>{count(sum.count)}</td>
+                <td>{count(sum.errors)}</td>
+              </tr>
+            ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

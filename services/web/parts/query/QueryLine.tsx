@@ -1,0 +1,190 @@
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+import { ApiError, inWords } from "../../api/errors";
+import { useKeys } from "../../app/keys";
+import { useTenantId } from "../../app/place";
+import { Button } from "../controls";
+import { Icon } from "../icons";
+import { completed, type Offer, type Writing, writingAt } from "../pure/completion";
+import { remembered, rememberQuery } from "./memory";
+import { Offers } from "./Offers";
+import { QueryHelp } from "./QueryHelp";
+import styles from "./QueryLine.module.css";
+import { useCompletion } from "./useCompletion";
+import type { Signal } from "./useFieldNames";
+
+interface QueryLineProps {
+  signal: Signal;
+  query: string;
+  placeholder: string;
+  /** What the API said of the query, if it said something. */
+  error: unknown;
+  onRun: (query: string) => void;
+}
+
+/** What the list below the line offers: what may be written at the caret, or what was run before. */
+type Offering = { of: "completion"; writing: Writing } | { of: "history" };
+
+const HISTORY_SHOWN = 10;
+
+/** One line that grows: it completes fields and values, Enter runs it, and a mistake is underlined where it is, with the
+ * API's words below. */
+export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLineProps): ReactNode {
+  const tenantId = useTenantId();
+  const id = useId();
+  const [draft, setDraft] = useState(query);
+  const [offering, setOffering] = useState<Offering>();
+  const [at, setAt] = useState(-1);
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  const text = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => setDraft(query), [query]);
+  useKeys([{ keys: "/", what: "Search", run: () => text.current?.focus() }]);
+  const writing = offering?.of === "completion" ? offering.writing : undefined;
+  const fits = useCompletion(signal, writing);
+  const offers: readonly Offer[] = offering?.of === "history" ? ranBefore(tenantId, signal, draft) : fits;
+  const isOpen = offering !== undefined && (offers.length > 0 || offering.of === "history");
+  const mistake = error instanceof ApiError && error.code === "invalid-query" && draft === query ? error : undefined;
+
+  const close = (): void => {
+    setOffering(undefined);
+    setAt(-1);
+  };
+  const look = (written: string, caret: number): void => {
+    const now = writingAt(written, caret);
+    setOffering(now && { of: "completion", writing: now });
+    setAt(-1);
+  };
+  const run = (): void => {
+    close();
+    rememberQuery(tenantId, signal, draft.trim());
+    onRun(draft.trim());
+  };
+  const choose = (offer: Offer | undefined): void => {
+    if (offer === undefined || offering === undefined) return;
+    const next =
+      offering.of === "history"
+        ? { text: offer.value, caret: offer.value.length }
+        : completed(draft, offering.writing, offer.value);
+    // The caret can only be put where the text is already.
+    flushSync(() => setDraft(next.text));
+    text.current?.focus();
+    text.current?.setSelectionRange(next.caret, next.caret);
+    if (offering.of === "completion" && offering.writing.kind === "field") look(next.text, next.caret);
+    else close();
+  };
+  const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>): void => {
+    if (event.nativeEvent.isComposing) return;
+    const { key, currentTarget } = event;
+    if (key === "Enter") {
+      event.preventDefault();
+      if (isOpen && at >= 0) choose(offers[at]);
+      else run();
+    } else if (key === "Escape") {
+      if (!isOpen) currentTarget.blur();
+      close();
+    } else if (key === "Tab" && isOpen && !event.shiftKey && (at >= 0 || writing?.prefix)) {
+      event.preventDefault();
+      choose(offers[Math.max(at, 0)]);
+    } else if (key === "ArrowDown" || key === "ArrowUp") {
+      event.preventDefault();
+      const by = key === "ArrowDown" ? 1 : -1;
+      // Round by one more than there are: between the last and the first, nothing is chosen.
+      if (isOpen && (at >= 0 || by > 0 || offering.of === "history"))
+        setAt(((at + 1 + by + offers.length + 1) % (offers.length + 1)) - 1);
+      else if (by > 0) look(draft, currentTarget.selectionStart);
+      else setOffering({ of: "history" });
+    }
+  };
+  return (
+    <div className={styles.wrap}>
+      <div className={styles.line}>
+        <div className={styles.box} data-wrong={mistake !== undefined}>
+          <div className={styles.under} aria-hidden="true">
+            <Marked text={draft} position={mistake?.position} />
+          </div>
+          <textarea
+            ref={text}
+            className={styles.text}
+            rows={1}
+            value={draft}
+            placeholder={placeholder}
+            aria-label="Query"
+            aria-invalid={mistake !== undefined}
+            aria-describedby={mistake ? "query-mistake" : undefined}
+            aria-autocomplete="list"
+            aria-haspopup="listbox"
+            aria-controls={isOpen && offers.length > 0 ? id : undefined}
+            aria-activedescendant={isOpen && at >= 0 ? `${id}${at}` : undefined}
+            spellCheck={false}
+            autoCapitalize="off"
+            autoComplete="off"
+            onChange={({ target }) => {
+              const written = target.value.replaceAll("\n", " ");
+              setDraft(written);
+              look(written, target.selectionStart);
+            }}
+            onKeyDown={onKeyDown}
+            onBlur={close}
+          />
+          {isOpen ? (
+            <Offers
+              id={id}
+              label={offering.of === "history" ? "Queries that ran here" : "Completions"}
+              offers={offers}
+              chosen={at}
+              onChoose={choose}
+            />
+          ) : null}
+        </div>
+        <Button
+          icon
+          className={styles.run ?? ""}
+          title="Queries that ran here (arrow up in the line)"
+          aria-label="History"
+          onPointerDown={(event) => event.preventDefault()}
+          onClick={() => {
+            text.current?.focus();
+            setOffering(offering?.of === "history" ? undefined : { of: "history" });
+          }}
+        >
+          <Icon name="history" />
+        </Button>
+        <Button icon className={styles.run ?? ""} title="How to write queries" onClick={() => setHelpOpen(true)}>
+          <span aria-hidden="true">?</span>
+          <span className="hidden">How to write queries</span>
+        </Button>
+        <Button className={styles.run ?? ""} onClick={run} title="Run the query (Enter)">
+          Run
+        </Button>
+      </div>
+      {mistake ? (
+        <p id="query-mistake" className={styles.message} role="alert">
+          {inWords(mistake)}
+        </p>
+      ) : null}
+      {isHelpOpen ? <QueryHelp signal={signal} onClose={() => setHelpOpen(false)} /> : null}
+    </div>
+  );
+}
+
+/** Queries that ran here and contain what is in the line, unless that is one of them. */
+function ranBefore(tenantId: string, signal: Signal, draft: string): Offer[] {
+  const all = remembered("queries", tenantId, signal);
+  const wanted = draft.trim().toLowerCase();
+  const like = all.includes(draft.trim()) ? all : all.filter((one) => one.toLowerCase().includes(wanted));
+  return like.slice(0, HISTORY_SHOWN).map((value) => ({ value }));
+}
+
+function Marked({ text, position }: { text: string; position: number | undefined }): ReactNode {
+  // Without the sign that has no width, an empty last line would have no height.
+  if (position === undefined) return `${text}\u200b`;
+  const start = Math.min(position, Math.max(text.length - 1, 0));
+  const length = Math.max(1, text.slice(start).search(/[\s()]|$/));
+  return (
+    <>
+      {text.slice(0, start)}
+      <mark>{text.slice(start, start + length) || " "}</mark>
+      {text.slice(start + length)}
+    </>
+  );
+}
