@@ -47,7 +47,7 @@ FORMER: Final = {
     "exponential_histogram_points": "metric_exponential_histograms",
     "summary_points": "metric_summaries",
 }
-"""Tables of before points were sorted by the hour, by those that took their place; they keep rows until these expire."""
+"""Tables of before points were sorted by the hour, by those that took their place; they keep rows until they expire."""
 
 INGESTED: Final = frozenset(
     {
