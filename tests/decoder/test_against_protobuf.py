@@ -24,7 +24,7 @@ def entries_of(rows):
     found = set()
     for table in rows.keys() - {"exemplars_v3"}:
         for row in rows[table]:
-            if table.startswith("metric") and row["flags"] & 1:
+            if "series_id" in row and row["flags"] & 1:
                 continue  # has no value
             day, service = row["timestamp"] // (86_400 * 10**9), row["service_name"]
             names = [(SERVICE, b""), *((OPERATION, row[column]) for column in ("span_name",) if column in row)]
