@@ -229,6 +229,18 @@ ROUTES = {
         _RANGE | {"metric": "hits", "step": "1h", "aggregation": "last"},
         _RANGE | {"metric": "took", "step": "1h", "aggregation": "p95"},
     ],
+    ("POST", "/api/v1/metrics/formulas"): [
+        _RANGE
+        | {
+            "queries": [
+                {"name": "a", "metric": "depth", "group_by": ["service", "region"], "aggregation": "sum"},
+                {"name": "b", "metric": "hits", "group_by": ["service"], "fill": "zero"},
+            ],
+            "formulas": ["a / on(service) group_left b", "topk(1, a)", "sum(b)"],
+            "step": "1m",
+            "top_by": "max",
+        },
+    ],
     **PROMETHEUS,
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/queries"): OWN_TEST,

@@ -1,6 +1,6 @@
 """What the telemetry routes share: the bodies of searches, and parameters of time ranges."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar.di import NamedDependency
@@ -8,7 +8,12 @@ from litestar.params import QueryParameter, SkipValidation
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import invalid
-from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
+from duoscope.kernel.limits import (
+    METRIC_SERIES_MAX,
+    QUERY_TEXT_CHARS_MAX,
+    SEARCH_LIMIT_DEFAULT,
+    SEARCH_LIMIT_MAX,
+)
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.aggregates.buckets import STEP, Step, buckets
 from duoscope.telemetry.aggregates.histogram import VALUES_MAX
@@ -16,8 +21,16 @@ from duoscope.telemetry.aggregates.measures import MEASURES_MAX, Measure
 from duoscope.telemetry.aggregates.table import GROUP_BY_MAX as AGGREGATE_GROUP_BY_MAX
 from duoscope.telemetry.aggregates.table import GROUPS_DEFAULT, GROUPS_MAX, Asked
 from duoscope.telemetry.language import Signal
+from duoscope.telemetry.metrics.formulas import (
+    FORMULAS_MAX,
+    QUERIES_MAX,
+    Fill,
+    Query,
+    Rank,
+    newest_step,
+)
 from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
-from duoscope.telemetry.times import TimeRange, time_range
+from duoscope.telemetry.times import TimeRange, time_range, unix_nano
 from duoscope.telemetry.traces.comparison import FIELDS_DEFAULT, FIELDS_MAX, Selection
 from duoscope.telemetry.traces.structure import Wanted
 
@@ -216,12 +229,8 @@ class TraceComparison(Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=FIELDS_MAX, description="Fields that are shown.")] = FIELDS_DEFAULT
 
 
-class MetricsQuery(Struct, forbid_unknown_fields=True):
-    """A metric, and how to aggregate it."""
-
+class _OfMetric(Struct, forbid_unknown_fields=True):
     metric: Annotated[str, Meta(min_length=1, max_length=1024, examples=["http.server.request.duration"])]
-    start: Start = None
-    end: End = None
     type: Annotated[
         str | None,
         Meta(
@@ -261,13 +270,116 @@ class MetricsQuery(Struct, forbid_unknown_fields=True):
             max_length=GROUP_BY_MAX, description="service, scope or attributes.", examples=[["service", "http.route"]]
         ),
     ] = []
-    step: Annotated[
-        str | int | None,
-        Meta(
-            description="Seconds, or a text such as 5m; by default such that there are about 200 points.",
-            examples=["1m"],
-        ),
-    ] = None
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The parameters of `metrics.read`."""
+        return {
+            "metric": self.metric,
+            "metric_type": self.type,
+            "unit": self.unit,
+            "aggregation": self.aggregation,
+            "query_text": self.query,
+            "group_by": self.group_by,
+        }
+
+
+MetricStep = Annotated[
+    str | int | None,
+    Meta(
+        description="Seconds, or a text such as 5m; by default such that there are about 200 points.",
+        examples=["1m"],
+    ),
+]
+
+
+class MetricsQuery(_OfMetric, forbid_unknown_fields=True):
+    """A metric, and how to aggregate it."""
+
+    start: Start = None
+    end: End = None
+    step: MetricStep = None
     with_schema_urls: Annotated[
         bool, Meta(description="Whether the answer names the schema URLs of the points, which takes a query more.")
     ] = False
+
+
+class NamedMetricsQuery(_OfMetric, forbid_unknown_fields=True):
+    """One of several queries of metrics."""
+
+    name: Annotated[
+        str,
+        Meta(pattern="^[a-z][a-z0-9_]{0,31}$", description="By which formulas name it.", examples=["errors"]),
+    ] = "a"
+    fill: Annotated[
+        Fill,
+        Meta(
+            description="What stands in steps without a value: null, zero, the previous value, or one on the line "
+            "between its neighbours."
+        ),
+    ] = "null"
+
+
+class MetricFormulas(Struct, forbid_unknown_fields=True):
+    """Queries of metrics, and formulas over their results."""
+
+    queries: Annotated[
+        list[NamedMetricsQuery],
+        Meta(
+            min_length=1,
+            max_length=QUERIES_MAX,
+            description="Each of another name.",
+            examples=[
+                [
+                    {"name": "errors", "metric": "http.server.errors", "group_by": ["service"], "fill": "zero"},
+                    {"name": "requests", "metric": "http.server.requests", "group_by": ["service"]},
+                ]
+            ],
+        ),
+    ]
+    formulas: Annotated[
+        list[str],
+        Meta(
+            max_length=FORMULAS_MAX,
+            description="PromQL over the results of the queries, by their names.",
+            examples=[["100 * errors / requests"]],
+        ),
+    ] = []
+    start: Start = None
+    end: End = None
+    at: Annotated[
+        str | int | None,
+        Meta(description=f"In place of a range: only the newest step that had ended then. {_TIME}"),
+    ] = None
+    step: MetricStep = None
+    limit: Annotated[int, Meta(ge=1, le=METRIC_SERIES_MAX, description="Series of each result.")] = METRIC_SERIES_MAX
+    top_by: Annotated[
+        Rank | None,
+        Meta(description="Series are ordered by this of their values, and not by their labels."),
+    ] = None
+    order: Literal["desc", "asc"] = "desc"
+
+    @property
+    def times(self) -> TimeRange:
+        """The range.
+
+        Raises:
+            DuoscopeError: INVALID for times or a step that are none.
+        """
+        if self.at is None:
+            return time_range(self.start, self.end)
+        if self.start is not None or self.end is not None:
+            raise invalid("`at` stands in place of `start` and `end`.")
+        return newest_step(unix_nano(self.at, "at"), self.step)
+
+    @property
+    def by_name(self) -> dict[str, Query]:
+        """The queries.
+
+        Raises:
+            DuoscopeError: INVALID for two of one name.
+        """
+        found = {query.name: Query(query.how, query.fill) for query in self.queries}
+        if len(found) < len(self.queries):
+            raise invalid("`queries`: each has a `name` of its own.")
+        return found

@@ -158,9 +158,12 @@ def _shown(row: dict[str, Any]) -> float | None:
     return row["value"]
 
 
-def _step(times: TimeRange, step: str | int | None) -> int:
-    if step is None:
-        return next((s for s in _STEPS_S if times.seconds / s <= _POINTS_WANTED), _STEPS_S[-1])
+def step_seconds(step: str | int) -> int:
+    """The seconds of a step.
+
+    Raises:
+        DuoscopeError: INVALID for what is none.
+    """
     if isinstance(step, str):
         nanos = int(step) * SECOND_NS if re.fullmatch(r"\d{1,9}", step, re.ASCII) else duration_ns(step)
     else:
@@ -168,6 +171,12 @@ def _step(times: TimeRange, step: str | int | None) -> int:
     if not nanos or nanos % SECOND_NS or not 1 <= nanos // SECOND_NS <= _STEPS_S[-1] * 31:
         raise invalid("`step` must be whole seconds, or a text such as 30s, 5m or 1h, up to 31 days.")
     return nanos // SECOND_NS
+
+
+def _step(times: TimeRange, step: str | int | None) -> int:
+    if step is None:
+        return next((s for s in _STEPS_S if times.seconds / s <= _POINTS_WANTED), _STEPS_S[-1])
+    return step_seconds(step)
 
 
 def _place(name: str) -> tuple[str, str]:

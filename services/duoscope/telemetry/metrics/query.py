@@ -22,7 +22,7 @@ Queries with steps of whole hours and without attributes read rollups (docs/adr/
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -125,6 +125,29 @@ class MetricResult(Struct, frozen=True):
     truncated: Annotated[bool, Meta(description="Whether there are more series than these.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read of a metric.
+
+    Attributes:
+        frame: its buckets and labels.
+        kind: the metric's type; None for one that was never seen.
+        unit: of the values.
+        other_units: of points that are left out.
+        aggregation: that was chosen.
+        rows: labels, bucket, value.
+        last_seen_ns: when the metric was seen last; 0 for never.
+    """
+
+    frame: Frame
+    kind: str | None
+    unit: str
+    other_units: list[str]
+    aggregation: str
+    rows: list[dict[str, Any]]
+    last_seen_ns: int
+
+
 _SHAPE = "metric_name, toString(metric_type), toString(temporality), is_monotonic, toString(unit)"
 _AFTER = (
     f"({_SHAPE}) > ({{after_name:String}}, {{after_type:String}}, {{after_temporality:String}}, "
@@ -208,6 +231,53 @@ async def query(
     Raises:
         DuoscopeError: INVALID, naming the invalid part; UNAVAILABLE.
     """
+    found = await read(
+        reader,
+        times,
+        metric,
+        metric_type=metric_type,
+        unit=unit,
+        aggregation=aggregation,
+        query_text=query_text,
+        group_by=group_by,
+        step=step,
+    )
+    schema_urls = SchemaUrls([], []) if with_schema_urls else None
+    if with_schema_urls and found.last_seen_ns:
+        schema_urls = await _schema_urls(reader, found)
+    series, truncated = await items.decoded(found.rows, found.frame.series)
+    return MetricResult(
+        metric=metric,
+        type=found.kind,
+        unit=found.unit,
+        other_units=found.other_units,
+        schema_urls=schema_urls,
+        aggregation=found.aggregation,
+        step_s=found.frame.step_s,
+        start=second(found.frame.start_s),
+        end=second(found.frame.end_s),
+        series=series,
+        truncated=truncated,
+    )
+
+
+async def read(
+    reader: TelemetryReader,
+    times: TimeRange,
+    metric: str,
+    *,
+    metric_type: str | None = None,
+    unit: str | None = None,
+    aggregation: str | None = None,
+    query_text: str = "",
+    group_by: Sequence[str] = (),
+    step: str | int | None = None,
+) -> Found:
+    """Read what `query` answers, as rows.
+
+    Raises:
+        DuoscopeError: as `query`.
+    """
     condition = compile_query(query_text, Signal.METRICS)
     frame = framed(metric, times, step, group_by, condition)
     shapes = await reader.query(
@@ -221,37 +291,19 @@ async def query(
     shape = next((row for row in shapes if metric_type in (None, row["kind"])), None)
     kind = shape["kind"] if shape else metric_type
     chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
-    rows: list[dict[str, Any]] = []
-    shown_unit, others = "", []
-    schema_urls = SchemaUrls([], []) if with_schema_urls else None
-    if shape:
-        known = list(dict.fromkeys(row["unit_text"] for row in shapes if row["kind"] == kind))
-        shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
-        rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"} and not others
-        if others:
-            frame = replace(frame, units=tuple(each for each in known if _alike(each, shown_unit)))
-        if kind in ("gauge", "counter"):
-            of_kind = [row for row in shapes if row["kind"] == kind]
-            rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
-        else:
-            rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
-        if with_schema_urls:
-            last_ns = max(row["last_ns"] for row in shapes if row["kind"] == kind)
-            schema_urls = await _schema_urls(reader, frame, shape["kind"], last_ns)
-    series, truncated = await items.decoded(rows, frame.series)
-    return MetricResult(
-        metric=metric,
-        type=kind,
-        unit=shown_unit,
-        other_units=others,
-        schema_urls=schema_urls,
-        aggregation=chosen,
-        step_s=frame.step_s,
-        start=second(frame.start_s),
-        end=second(frame.end_s),
-        series=series,
-        truncated=truncated,
-    )
+    if shape is None:
+        return Found(frame, kind, "", [], chosen, [], 0)
+    of_kind = [row for row in shapes if row["kind"] == kind]
+    known = list(dict.fromkeys(row["unit_text"] for row in of_kind))
+    shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
+    rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"} and not others
+    if others:
+        frame = replace(frame, units=tuple(each for each in known if _alike(each, shown_unit)))
+    if kind in ("gauge", "counter"):
+        rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
+    else:
+        rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
+    return Found(frame, kind, shown_unit, others, chosen, rows, max(row["last_ns"] for row in of_kind))
 
 
 async def _units(
@@ -274,8 +326,9 @@ async def _units(
     return shown, [each for each in found if not _alike(each, shown)][:UNITS_NAMED_MAX]
 
 
-async def _schema_urls(reader: TelemetryReader, frame: Frame, kind: str, last_seen_ns: int) -> SchemaUrls:
-    end_ns = min(frame.end_s * SECOND_NS, last_seen_ns + 1)
+async def _schema_urls(reader: TelemetryReader, found: Found) -> SchemaUrls:
+    frame, kind = found.frame, str(found.kind)
+    end_ns = min(frame.end_s * SECOND_NS, found.last_seen_ns + 1)
     names = ", ".join(
         f"arraySort(arrayFilter(url -> url != '', groupUniqArray({SCHEMA_URLS_NAMED_MAX + 1})"
         f"(toString({column}_schema_url)))) AS {column}_urls"

@@ -5,9 +5,9 @@ from typing import Annotated, Final
 from litestar.params import JSONBody, QueryParameter
 
 from duoscope.api.routing import LISTS, Routes
-from duoscope.api.searching import EndParameter, MetricsQuery, Reader, StartParameter
+from duoscope.api.searching import EndParameter, MetricFormulas, MetricsQuery, Reader, StartParameter
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
-from duoscope.telemetry.metrics import exemplars
+from duoscope.telemetry.metrics import exemplars, formulas
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.times import time_range
 
@@ -32,15 +32,24 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
     return await metrics.query(
         reader,
         time_range(data.start, data.end),
-        data.metric,
-        metric_type=data.type,
-        unit=data.unit,
-        aggregation=data.aggregation,
-        query_text=data.query,
-        group_by=data.group_by,
         step=data.step,
         with_schema_urls=data.with_schema_urls,
+        **data.how,
     )
+
+
+@ROUTES.post(
+    "/api/v1/metrics/formulas", "Query several metrics, and formulas over them", "metric:read", problems=LISTS,
+    status_code=200,
+)  # fmt: skip
+async def evaluate(data: JSONBody[MetricFormulas], reader: Reader) -> formulas.Results:
+    """Query up to six metrics over one range and in one step, and evaluate formulas over the results: PromQL that names
+    the queries, such as `100 * errors / requests` or `topk(5, a)`. A value is missing where one of its operands is;
+    `fill` says what stands in the gaps of a query. With `at` in place of a range the answer has one step: the newest
+    that had ended then.
+    """
+    shown = formulas.Shown(data.limit, data.top_by, data.order == "desc")
+    return await formulas.evaluate(reader, data.times, data.by_name, data.formulas, step=data.step, shown=shown)
 
 
 @ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)

@@ -1,0 +1,312 @@
+"""Several queries of metrics in one frame, and formulas over their results.
+
+A formula is PromQL over the results by their names: `100 * errors / requests`, `topk(5, a)`, `a - a offset 1d`. It is
+evaluated at each step, and sees nothing but these results.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_TIMEOUT_S
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.metrics import query as metrics
+from duoscope.telemetry.metrics.frames import Frame, refuse_too_many, second, step_seconds
+from duoscope.telemetry.promql import engine, storage
+from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.grids import Times, selected
+from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.promql.syntax import parse, tree
+from duoscope.telemetry.promql.values import Floats, Ints, Points, Scalar, Vector
+from duoscope.telemetry.times import SECOND_NS, TimeRange
+
+QUERIES_MAX: Final = 6
+FORMULAS_MAX: Final = 6
+FORMULA_CHARS_MAX: Final = 1000
+AT_STEP: Final = "1m"
+_MS: Final = 1000
+_EXACTLY_MS: Final = 1
+"""How old a value may be: a formula sees the values of its step and no earlier ones."""
+
+Fill = Literal["null", "zero", "previous", "linear"]
+Rank = Literal["avg", "max", "min", "sum", "last"]
+
+
+class Result(Struct, frozen=True):
+    """The series of a query or of a formula, as columns."""
+
+    name: Annotated[str, Meta(description="The query's name, or the formula.", examples=["errors"])]
+    is_formula: bool
+    type: Annotated[str | None, Meta(description="Of the metric; null of one never seen, and of a formula.")]
+    unit: Annotated[str, Meta(description="Of the values; empty for a formula.", examples=["s"])]
+    aggregation: Annotated[str, Meta(description="Empty for a formula.", examples=["rate"])]
+    labels: Annotated[list[dict[str, str]], Meta(description="Of each series.", examples=[[{"service": "checkout"}]])]
+    values: Annotated[
+        list[list[float | None]],
+        Meta(description="Of each series one value a step; null where there is none.", examples=[[[1.5, None]]]),
+    ]
+    series_count: Annotated[int, Meta(description="With those that are not shown.")]
+    warnings: Annotated[list[str], Meta(description="What makes the values of a formula doubtful.")] = []
+
+
+class Results(Struct, frozen=True):
+    """The results of queries, then of formulas, in their order."""
+
+    start: Annotated[str, Meta(description="Of the first step.", examples=["2026-01-31T12:00:00Z"])]
+    step_s: Annotated[int, Meta(description="Seconds.", examples=[60])]
+    step_count: int
+    results: list[Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query: the parameters of `query.read`, and what stands where it has no value."""
+
+    how: dict[str, Any]
+    fill: Fill = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which series of a result are shown: the first ones by a number of each series over all steps."""
+
+    series: int = METRIC_SERIES_MAX
+    rank: Rank | None = None
+    is_descending: bool = True
+
+
+@dataclass(slots=True)
+class _Table:
+    """Series by steps; NaN where there is no value."""
+
+    labels: list[Labels]
+    values: Floats = field(repr=False)
+
+
+async def evaluate(
+    reader: TelemetryReader,
+    times: TimeRange,
+    queries: Mapping[str, Query],
+    formulas: Sequence[str],
+    *,
+    step: str | int | None = None,
+    shown: Shown | None = None,
+) -> Results:
+    """Run queries at once, and evaluate formulas over what they found.
+
+    Args:
+        reader: the tenant's.
+        times: the range, which is widened to whole steps.
+        queries: by name, at most `QUERIES_MAX`.
+        formulas: over these names, at most `FORMULAS_MAX`.
+        step: as of `query.query`.
+        shown: of each result; all up to `METRIC_SERIES_MAX` unless given.
+
+    Raises:
+        DuoscopeError: INVALID, naming the query or the formula; UNAVAILABLE.
+    """
+    shown = shown or Shown()
+    if any(len(formula) > FORMULA_CHARS_MAX for formula in formulas):
+        raise invalid(f"`formulas`: at most {FORMULA_CHARS_MAX} characters each.", code="invalid-formula")
+    nodes = [_parsed(formula, queries) for formula in formulas]
+    found = await _found(reader, times, queries, step)
+    frame = next(iter(found.values())).frame
+    tables: dict[str, _Table] = {}
+    results: list[Result] = []
+    for name, one in found.items():
+        tables[name] = await asyncio.to_thread(_table, one, queries[name].fill)
+        head = (name, False, one.kind, one.unit, one.aggregation)
+        results.append(await asyncio.to_thread(_result, head, tables[name], shown))
+    named = _Named(tables, frame)
+    for number, (formula, node) in enumerate(zip(formulas, nodes, strict=True), 1):
+        try:
+            async with asyncio.timeout(PROMQL_TIMEOUT_S):
+                answer = await engine.over_range(
+                    named, formula, node, frame.start_s * _MS, (frame.end_s - frame.step_s) * _MS, frame.step_s * _MS,
+                    _EXACTLY_MS,
+                )  # fmt: skip
+        except ExpressionError as error:
+            raise _of_formula(number, error) from error
+        except TimeoutError:
+            raise invalid(f"`formulas`: number {number} takes longer than {PROMQL_TIMEOUT_S} s.") from None
+        head = (formula, True, None, "", "")
+        results.append(
+            await asyncio.to_thread(_result, head, _answered(answer), shown, [*answer.warnings, *answer.infos])
+        )
+    steps = (frame.end_s - frame.start_s) // frame.step_s
+    return Results(second(frame.start_s), frame.step_s, steps, results)
+
+
+def newest_step(at_ns: int, step: str | int | None) -> TimeRange:
+    """The newest whole step that had ended at a moment.
+
+    Raises:
+        DuoscopeError: INVALID for a step that is none.
+    """
+    step_ns = step_seconds(AT_STEP if step is None else step) * SECOND_NS
+    end_ns = at_ns // step_ns * step_ns
+    if end_ns < step_ns:
+        raise invalid("`at` is before the end of the first step since 1970.")
+    return TimeRange(end_ns - step_ns, end_ns)
+
+
+def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
+    try:
+        node = parse.parse(formula)
+    except ExpressionError as error:
+        raise invalid(f"`formulas`: {formula[:100]!r}: {error.message}", code="invalid-formula") from error
+    moment = np.zeros(1, np.int64)
+    for one in selected(node, Times(moment, 1, 0, 0, _EXACTLY_MS)):
+        for group in one.node.groups:
+            names = [matcher.value for matcher in group if matcher.name == label_sets.NAME and matcher.type == "="]
+            if not names or names[0] not in queries:
+                what = f"there is no query {names[0][:40]!r}" if names else "each selector names a query"
+                raise invalid(
+                    f"`formulas`: {formula[:100]!r}: {what}; queries are {', '.join(queries)}.", code="invalid-formula"
+                )
+    return node
+
+
+def _of_formula(number: int, error: ExpressionError) -> DuoscopeError:
+    return invalid(f"`formulas`: number {number}: {error.message}", code="invalid-formula")
+
+
+async def _found(
+    reader: TelemetryReader, times: TimeRange, queries: Mapping[str, Query], step: str | int | None
+) -> dict[str, metrics.Found]:
+    async def read(name: str, query: Query) -> metrics.Found:
+        try:
+            return await metrics.read(reader, times, step=step, **query.how)
+        except DuoscopeError as error:
+            if error.kind is not ErrorKind.INVALID or len(queries) == 1:
+                raise
+            raise invalid(f"Query {name}: {error}", code=error.code) from error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {name: group.create_task(read(name, query)) for name, query in queries.items()}
+    except* DuoscopeError as errors:
+        raise errors.exceptions[0] from None
+    return {name: task.result() for name, task in tasks.items()}
+
+
+def _table(found: metrics.Found, fill: Fill) -> _Table:
+    frame = found.frame
+    refuse_too_many(found.rows)
+    numbers: dict[tuple[str, ...], int] = {}
+    series = np.fromiter(
+        (numbers.setdefault(tuple(row["labels"]), len(numbers)) for row in found.rows), np.int64, len(found.rows)
+    )
+    steps = np.fromiter((row["bucket"] for row in found.rows), np.int64, len(found.rows))
+    given = [np.nan if row["value"] is None else row["value"] for row in found.rows]
+    values = np.full((len(numbers), (frame.end_s - frame.start_s) // frame.step_s), np.nan)
+    values[series, (steps - frame.start_s) // frame.step_s] = np.array(given, np.float64)
+    labels = [label_sets.of(zip(frame.group_by, key, strict=True)) for key in numbers]
+    return _Table(labels, _filled(values, fill))
+
+
+def _filled(values: Floats, fill: Fill) -> Floats:
+    missing = np.isnan(values)
+    if fill == "null" or not missing.any():
+        return values
+    if fill == "zero":
+        return np.where(missing, 0.0, values)
+    steps: Ints = np.arange(values.shape[1], dtype=np.int64)
+    if fill == "previous":
+        latest: Ints = np.maximum.accumulate(np.where(missing, -1, steps), axis=1)
+        return np.where(latest < 0, np.nan, np.take_along_axis(values, np.maximum(latest, 0), axis=1))
+    made = values.copy()
+    for row, holes in zip(made, missing, strict=True):
+        if not holes.all():
+            row[holes] = np.interp(steps[holes], steps[~holes], row[~holes], left=np.nan, right=np.nan)
+    return made
+
+
+def _answered(answer: engine.Answer) -> _Table:
+    match answer.value:
+        case Scalar(values):
+            return _Table([label_sets.NONE], values.reshape(1, -1))
+        case Vector() as vector:
+            return _Table(vector.labels, np.where(vector.has, vector.values, np.nan))
+        case other:
+            raise AssertionError(other)
+
+
+def _result(
+    head: tuple[str, bool, str | None, str, str], table: _Table, shown: Shown, warnings: Sequence[str] = ()
+) -> Result:
+    rows = _order(table.values, shown)
+    values = table.values[rows]
+    finite = np.where(np.isfinite(values), values, np.nan).astype(object)
+    finite[~np.isfinite(values)] = None
+    labels = [dict(table.labels[row]) for row in rows]
+    return Result(*head, labels, finite.tolist(), len(table.labels), list(warnings))
+
+
+def _order(values: Floats, shown: Shown) -> list[int]:
+    rows = np.arange(len(values))
+    if shown.rank is not None and len(values):
+        some = ~np.isnan(values)
+        known = np.where(some, values, 0.0)
+        count = np.maximum(some.sum(axis=1), 1)
+        match shown.rank:
+            case "avg":
+                ranks = known.sum(axis=1) / count
+            case "sum":
+                ranks = known.sum(axis=1)
+            case "max":
+                ranks = np.where(some, values, -np.inf).max(axis=1)
+            case "min":
+                ranks = np.where(some, values, np.inf).min(axis=1)
+            case "last":
+                latest = values.shape[1] - 1 - np.argmax(some[:, ::-1], axis=1)
+                ranks = known[rows, latest]
+        # Series without any value are the last ones either way.
+        ranks = np.where(some.any(axis=1), -ranks if shown.is_descending else ranks, np.inf)
+        rows = np.argsort(ranks, kind="stable")
+    return [int(row) for row in rows[: shown.series]]
+
+
+class _Named:
+    """The results of queries as series of that name, with a point in each step that has a value."""
+
+    def __init__(self, tables: Mapping[str, _Table], frame: Frame) -> None:
+        self._frame = frame
+        rows = sorted(
+            (label_sets.replaced(labels, label_sets.NAME, name), number, name)
+            for name, table in tables.items()
+            for number, labels in enumerate(table.labels)
+        )
+        self._labels = [labels for labels, _, _ in rows]
+        self._values = [tables[name].values[number] for _, number, name in rows]
+
+    async def points(self, requests: Sequence[storage.Request]) -> list[Points]:
+        """The points of each request."""
+        return [self._points(request) for request in requests]
+
+    async def series(self, requests: Sequence[storage.Request]) -> list[list[Labels]]:
+        """The labels of each request's series."""
+        return [points.labels for points in map(self._points, requests)]
+
+    def _points(self, request: storage.Request) -> Points:
+        frame = self._frame
+        moments = np.arange(frame.start_s, frame.end_s, frame.step_s, dtype=np.int64) * _MS
+        inside = (moments > request.start_ms) & (moments <= request.end_ms)
+        labels: list[Labels] = []
+        times, values = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for of_series, numbers in zip(self._labels, self._values, strict=True):
+            has = inside & ~np.isnan(numbers)
+            if has.any() and storage.meets(of_series, request.groups):
+                labels.append(of_series)
+                times.append(moments[has])
+                values.append(numbers[has])
+        bounds = np.cumsum([len(each) for each in times]).astype(np.int64)
+        # The answer has the labels of groups alone, so that `a or b * 0` is one series.
+        nameless = np.ones(len(labels), np.bool_)
+        return Points(labels, bounds, np.concatenate(times), np.concatenate(values), drop=nameless)
