@@ -208,12 +208,18 @@ ROUTES = {
         f"/api/v1/attributes?signal={signal}&{_IN_URL}" for signal in ("traces", "logs", "metrics")
     ],
     ("GET", "/api/v1/fields"): [
-        f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}" for signal in ("traces", "logs") for limit in (2, 200)
+        f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}"
+        for signal in ("traces", "logs", "metrics")
+        for limit in (2, 200)
     ],
     ("GET", "/api/v1/fields/{name}/values"): [
         f"/api/v1/fields/{name}/values?signal={signal}&query={query}&{_IN_URL}"
         for query in ("", "service:*")
-        for signal, names in (("traces", ("service", "name", "kind")), ("logs", ("scope", "resource.service.name")))
+        for signal, names in (
+            ("traces", ("service", "name", "kind")),
+            ("logs", ("scope", "resource.service.name")),
+            ("metrics", ("service", "region")),
+        )
         for name in names
     ],
     ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],

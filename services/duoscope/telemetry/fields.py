@@ -35,7 +35,13 @@ _SIGNALS: Final[dict[Signal, language.Signal]] = {
     "traces": language.Signal.TRACES,
     "logs": language.Signal.LOGS,
 }
-_Count = Annotated[int, Meta(description="Items that had it, in the quarters of an hour that the range touches.")]
+_Count = Annotated[
+    int,
+    Meta(
+        description="Items that had it, in the quarters of an hour that the range touches; of metrics series, in the "
+        "half hours."
+    ),
+]
 _Type = Literal["string", "bool", "int", "double"]
 
 
@@ -68,7 +74,7 @@ class FieldValue(Struct, frozen=True):
 
     value: Annotated[str, Meta(description="As a query names it; put it in quotes.", examples=["GET /cart"])]
     type: Annotated[_Type | None, Meta(description="Null with `query`, where values of equal text are one.")]
-    count: Annotated[int, Meta(description="Items that had it.")]
+    count: Annotated[int, Meta(description="Items that had it; of metrics series.")]
 
 
 class FieldValues(Struct, frozen=True):
@@ -76,11 +82,12 @@ class FieldValues(Struct, frozen=True):
 
     items: list[FieldValue]
     counted: Annotated[
-        Literal["quarters", "items"],
+        Literal["quarters", "items", "series"],
         Meta(
             description="`quarters`: as items came, in the quarters of an hour that the range touches. `items`: for "
             "this answer, over the items of the range that match `query`; also without it for fields such as `body` or "
-            "`duration`, whose values differ from item to item."
+            "`duration`, whose values differ from item to item. `series`: of metrics the series that had points in the "
+            "half hours that the range touches."
         ),
     ]
     is_complete: Annotated[bool, Meta(description="Whether these are all the values that are told apart.")]
