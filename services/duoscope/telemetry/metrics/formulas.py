@@ -74,7 +74,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Which series of a result are shown: the first ones by a number of each series over all steps."""
+    """The number of series of a result that are shown, and their order: by one number of each series over all steps."""
 
     series: int = METRIC_SERIES_MAX
     rank: Rank | None = None
@@ -188,12 +188,8 @@ async def _found(
                 raise
             raise invalid(f"Query {name}: {error}", code=error.code) from error
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = {name: group.create_task(read(name, query)) for name, query in queries.items()}
-    except* DuoscopeError as errors:
-        raise errors.exceptions[0] from None
-    return {name: task.result() for name, task in tasks.items()}
+    found = await asyncio.gather(*(read(name, query) for name, query in queries.items()))
+    return dict(zip(queries, found, strict=True))
 
 
 def _table(found: metrics.Found, fill: Fill) -> _Table:

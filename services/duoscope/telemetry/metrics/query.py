@@ -127,7 +127,7 @@ class MetricResult(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read of a metric.
+    """The rows that were read of a metric, and what they mean.
 
     Attributes:
         frame: its buckets and labels.
