@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { usePlace, useRange, useSetPlace } from "../../app/place";
 import { Button } from "../../parts/controls";
 import { Page } from "../../parts/Page";
-import { Facets } from "../../parts/query/Facets";
+import { Facets, FacetsSwitch } from "../../parts/query/Facets";
 import { QueryLine } from "../../parts/query/QueryLine";
 import { useKept } from "../../parts/useKept";
 import styles from "./Logs.module.css";
@@ -67,9 +67,7 @@ export function Logs(): ReactNode {
               </Button>
             ))}
           </fieldset>
-          <Button aria-pressed={hasFields} title="Fields and their values" onClick={() => setFields(!hasFields)}>
-            Fields
-          </Button>
+          <FacetsSwitch isOn={hasFields} onSwitch={setFields} />
         </>
       }
     >

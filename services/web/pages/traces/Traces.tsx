@@ -4,13 +4,13 @@ import { answered, api } from "../../api/client";
 import type { TraceSummary } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
-import { Button, ServiceName } from "../../parts/controls";
+import { ServiceName } from "../../parts/controls";
 import { Results, Split } from "../../parts/lists/Results";
 import { useResults } from "../../parts/lists/useResults";
 import { Page } from "../../parts/Page";
 import { count, duration, plain } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
-import { Facets } from "../../parts/query/Facets";
+import { Facets, FacetsSwitch } from "../../parts/query/Facets";
 import { QueryLine } from "../../parts/query/QueryLine";
 import { useKept } from "../../parts/useKept";
 import { Compare } from "./Compare";
@@ -61,15 +61,7 @@ export function Traces(): ReactNode {
   ]);
   const withDay = range.endMs - range.startMs > DAY_MS;
   return (
-    <Page
-      title="Traces"
-      busy={found.isFetching}
-      tools={
-        <Button aria-pressed={hasFields} title="Fields and their values" onClick={() => setFields(!hasFields)}>
-          Fields
-        </Button>
-      }
-    >
+    <Page title="Traces" busy={found.isFetching} tools={<FacetsSwitch isOn={hasFields} onSwitch={setFields} />}>
       <QueryLine
         signal="traces"
         query={q}

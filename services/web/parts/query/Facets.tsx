@@ -31,6 +31,25 @@ interface FacetsProps {
   isAsked: boolean;
 }
 
+interface FacetsSwitchProps {
+  isOn: boolean;
+  onSwitch: (isOn: boolean) => void;
+}
+
+/** Shows and hides the fields, where the window has room for them. */
+export function FacetsSwitch({ isOn, onSwitch }: FacetsSwitchProps): ReactNode {
+  return (
+    <Button
+      className={styles.switch}
+      aria-pressed={isOn}
+      title="Fields and their values"
+      onClick={() => onSwitch(!isOn)}
+    >
+      Fields
+    </Button>
+  );
+}
+
 /** The fields of what is searched, with the values that the present query finds. A click on one includes it. */
 export function Facets({ signal, query, isAsked }: FacetsProps): ReactNode {
   const tenantId = useTenantId();
