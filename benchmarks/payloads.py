@@ -38,7 +38,8 @@ METRIC_NAMES = [
 ]
 
 
-def _attribute(key: str, value: str | int | bool | float) -> KeyValue:
+def attribute(key: str, value: str | int | bool | float) -> KeyValue:
+    """An attribute of the value's own type."""
     match value:
         case bool():
             return KeyValue(key=key, value=AnyValue(bool_value=value))
@@ -51,19 +52,23 @@ def _attribute(key: str, value: str | int | bool | float) -> KeyValue:
 
 
 def _resource(rng: random.Random, service: str) -> Resource:
-    pod = rng.randrange(5)
+    return resource_of(service, rng.randrange(5))
+
+
+def resource_of(service: str, pod: int) -> Resource:
+    """The resource of one of a service's pods."""
     return Resource(
         attributes=[
-            _attribute("service.name", service),
-            _attribute("service.version", f"1.{len(service)}.{pod % 2}"),
-            _attribute("service.instance.id", f"{service}-{pod}"),
-            _attribute("host.name", f"node-{pod:02d}.example.internal"),
-            _attribute("k8s.namespace.name", "production"),
-            _attribute("k8s.pod.name", f"{service}-7d9f8b6c5-{pod:05x}"),
-            _attribute("k8s.deployment.name", service),
-            _attribute("cloud.region", "eu-central-1"),
-            _attribute("telemetry.sdk.language", "java"),
-            _attribute("telemetry.sdk.name", "opentelemetry"),
+            attribute("service.name", service),
+            attribute("service.version", f"1.{len(service)}.{pod % 2}"),
+            attribute("service.instance.id", f"{service}-{pod}"),
+            attribute("host.name", f"node-{pod:02d}.example.internal"),
+            attribute("k8s.namespace.name", "production"),
+            attribute("k8s.pod.name", f"{service}-7d9f8b6c5-{pod:05x}"),
+            attribute("k8s.deployment.name", service),
+            attribute("cloud.region", "eu-central-1"),
+            attribute("telemetry.sdk.language", "java"),
+            attribute("telemetry.sdk.name", "opentelemetry"),
         ]
     )
 
@@ -71,16 +76,16 @@ def _resource(rng: random.Random, service: str) -> Resource:
 def _request_attributes(rng: random.Random) -> list[KeyValue]:
     route = rng.randrange(30)
     return [
-        _attribute("http.request.method", rng.choice(("GET", "GET", "GET", "POST", "PUT"))),
-        _attribute("http.route", f"/api/v1/resource-{route}/{{id}}"),
-        _attribute("http.response.status_code", rng.choices((200, 201, 404, 500), (90, 5, 3, 2))[0]),
-        _attribute("url.path", f"/api/v1/resource-{route}/{rng.randrange(100_000)}"),
-        _attribute("server.address", f"10.0.{rng.randrange(4)}.{rng.randrange(250)}"),
-        _attribute("server.port", 8080),
-        _attribute("user.id", f"user-{rng.randrange(10_000)}"),
-        _attribute("network.protocol.version", "1.1"),
-        _attribute("thread.id", rng.randrange(64)),
-        _attribute("feature.enabled", rng.random() < 0.5),
+        attribute("http.request.method", rng.choice(("GET", "GET", "GET", "POST", "PUT"))),
+        attribute("http.route", f"/api/v1/resource-{route}/{{id}}"),
+        attribute("http.response.status_code", rng.choices((200, 201, 404, 500), (90, 5, 3, 2))[0]),
+        attribute("url.path", f"/api/v1/resource-{route}/{rng.randrange(100_000)}"),
+        attribute("server.address", f"10.0.{rng.randrange(4)}.{rng.randrange(250)}"),
+        attribute("server.port", 8080),
+        attribute("user.id", f"user-{rng.randrange(10_000)}"),
+        attribute("network.protocol.version", "1.1"),
+        attribute("thread.id", rng.randrange(64)),
+        attribute("feature.enabled", rng.random() < 0.5),
     ]
 
 
@@ -122,8 +127,8 @@ def traces_request(items: int, *, seed: int, now_ns: int | None = None) -> Expor
                     name="exception",
                     time_unix_nano=start_ns + 1000,
                     attributes=[
-                        _attribute("exception.type", "java.net.SocketTimeoutException"),
-                        _attribute("exception.message", "Read timed out"),
+                        attribute("exception.type", "java.net.SocketTimeoutException"),
+                        attribute("exception.message", "Read timed out"),
                     ],
                 )
             if index % 50 == 0:
@@ -184,16 +189,16 @@ def metrics_request(items: int, *, seed: int, now_ns: int | None = None) -> Expo
                     start_time_unix_nano=now_ns - now_ns % HOUR_NS,
                     as_double=round(rng.uniform(0, 1000), 2),
                     attributes=[
-                        _attribute("http.request.method", ("GET", "POST")[index % 2]),
-                        _attribute("http.route", f"/api/v1/resource-{number}/{{id}}"),
-                        _attribute("http.response.status_code", (200, 404, 500)[index % 3]),
-                        _attribute("server.address", f"10.0.0.{index}"),
-                        _attribute("server.port", 8080),
-                        _attribute("network.protocol.name", "http"),
-                        _attribute("network.protocol.version", "1.1"),
-                        _attribute("url.scheme", "https"),
-                        _attribute("deployment.environment", "production"),
-                        _attribute("availability.zone", f"zone-{index % 3}"),
+                        attribute("http.request.method", ("GET", "POST")[index % 2]),
+                        attribute("http.route", f"/api/v1/resource-{number}/{{id}}"),
+                        attribute("http.response.status_code", (200, 404, 500)[index % 3]),
+                        attribute("server.address", f"10.0.0.{index}"),
+                        attribute("server.port", 8080),
+                        attribute("network.protocol.name", "http"),
+                        attribute("network.protocol.version", "1.1"),
+                        attribute("url.scheme", "https"),
+                        attribute("deployment.environment", "production"),
+                        attribute("availability.zone", f"zone-{index % 3}"),
                     ],
                 )
     return request

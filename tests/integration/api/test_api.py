@@ -145,7 +145,7 @@ async def test_openapi_document_and_page(api):
             assert operation["description"], path
             assert operation["tags"], path
     search = document["paths"]["/api/v1/logs/search"]["post"]
-    assert set(search["responses"]) == {"200", "400", "401", "403", "503"}
+    assert set(search["responses"]) == {"200", "400", "401", "403", "429", "503"}
     assert document["components"]["schemas"]["LogSearch"]["properties"]["query"]["examples"]
     shown = await api.client.get("/schema")
     assert shown.headers["content-type"].startswith("text/html")

@@ -16,6 +16,7 @@ from duoscope.identity.operators import administration
 from duoscope.kernel.actor import operator
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ingest_limits import IngestLimits
+from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.scope import OrganizationScope
 from duoscope.metadata import removal
 from duoscope.receiver.decoder import CUTS as CUT_REASONS
@@ -335,7 +336,7 @@ async def test_platform_admins_change_limits_over_the_api(api, principal, verifi
         assert answer.status_code == status, answer.text
         return answer.json()
 
-    defaults = asdict(IngestLimits())
+    defaults = asdict(IngestLimits()) | asdict(QueryLimits())
     unchanged = {"tenant_id": str(scope.tenant_id), "limits": defaults, "own": {}}
     assert await call("GET", root) == unchanged
     own = {"items_per_second": 0, "burst_seconds": 30}
