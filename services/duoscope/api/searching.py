@@ -27,6 +27,7 @@ from duoscope.telemetry.metrics.formulas import (
     Fill,
     Query,
     Rank,
+    is_name,
     newest_step,
 )
 from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
@@ -382,4 +383,6 @@ class MetricFormulas(Struct, forbid_unknown_fields=True):
         found = {query.name: Query(query.how, query.fill) for query in self.queries}
         if len(found) < len(self.queries):
             raise invalid("`queries`: each has a `name` of its own.")
+        if word := next((name for name in found if not is_name(name)), None):
+            raise invalid(f"`queries`: {word!r} is a word of PromQL; take another `name`.")
         return found

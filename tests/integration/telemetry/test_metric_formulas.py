@@ -117,12 +117,29 @@ async def test_the_newest_step_at_a_moment(ask):
         ("a / on() a", "1: .*many-to-many"),
         ("a" * 2000, "at most 1000 characters"),
         ("(" * 999, "parse error"),
+        ("a offset 9999999y", "a duration is out of range"),
+        ("sum_over_time(a[10y:1s])", "too many steps"),
+        ("max_over_time(" * 9 + "a" + "[9000000s:1s])" * 9, "too many steps"),
     ],
 )
 async def test_a_mistake_in_a_formula_is_shown(ask, formula, why):
     with pytest.raises(DuoscopeError, match=why) as caught:
         await ask({"a": increase("requests", "route")}, formula)
     assert caught.value.code == "invalid-formula"
+
+
+@pytest.mark.parametrize("name", ["on", "inf", "nan", "bool", "group_left", "a\n", "1a", "A"])
+def test_words_of_promql_are_no_names(name):
+    assert not formulas.is_name(name)
+    assert formulas.is_name("errors")
+
+
+async def test_more_values_than_are_held_are_refused(ask, monkeypatch):
+    monkeypatch.setattr(formulas, "CELLS_MAX", 12)
+    assert len((await ask({"a": increase("requests", "route")}))["a"]) == 3
+    with pytest.raises(DuoscopeError, match="more than 12 values") as caught:
+        await ask({"a": increase("requests", "route"), "b": increase("errors", "route")})
+    assert caught.value.code == "query-too-expensive"
 
 
 async def test_a_mistake_in_a_query_names_it(ask):

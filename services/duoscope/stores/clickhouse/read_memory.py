@@ -67,16 +67,23 @@ class Account:
 
     def __init__(self) -> None:
         self._taken: list[tuple[ReadMemory, UUID, int]] = []
+        self._is_closed = False
         self.read_rows = self.read_bytes = 0
         """What its queries read in the store."""
 
     def take(self, memory: ReadMemory, tenant_id: UUID, size: int) -> None:
-        """Count bytes until the request is over; raises as `ReadMemory.take` does."""
+        """Count bytes until the request is over; raises as `ReadMemory.take` does.
+
+        What comes after that, of a statement that nobody waited for, is not counted: nobody would give it back.
+        """
+        if self._is_closed:
+            return
         memory.take(tenant_id, size)
         self._taken.append((memory, tenant_id, size))
 
     def close(self) -> None:
         """Release all bytes."""
+        self._is_closed = True
         while self._taken:
             memory, tenant_id, size = self._taken.pop()
             memory.give_back(tenant_id, size)

@@ -134,6 +134,19 @@ class TelemetryReader:
         hold(self._memory, self._asker.tenant_id, len(content))
         return content
 
+    def hold(self, size: int) -> None:
+        """Count bytes that are made of what was read, until the request is over.
+
+        Raises:
+            DuoscopeError: as `query`, where there is no room for them.
+        """
+        hold(self._memory, self._asker.tenant_id, size)
+
+    def require_wanted(self) -> None:
+        """Raise why the request was ended, if it was, as by its client."""
+        if question := current():
+            question.require_wanted()
+
     async def _run(
         self, name: str, settings: Mapping[str, str | int], run: Callable[[Client, dict[str, str | int]], T]
     ) -> T:
@@ -162,6 +175,7 @@ class TelemetryReader:
         account.read_bytes += read.bytes
         question.read_rows += read.rows
         question.read_bytes += read.bytes
+        question.require_wanted()
         return result
 
     async def _until_unwanted(self, question: Question, marker: str, statement: "asyncio.Future[T]") -> T:

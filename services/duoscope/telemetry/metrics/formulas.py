@@ -5,7 +5,8 @@ evaluated at each step, and sees nothing but these results.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -13,14 +14,13 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
-from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_TIMEOUT_S
+from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_POINTS_MAX, PROMQL_TIMEOUT_S
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.metrics.frames import Frame, refuse_too_many, second, step_seconds
 from duoscope.telemetry.promql import engine, storage
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.grids import Times, selected
+from duoscope.telemetry.promql.errors import ExpressionError, execution
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.syntax import parse, tree
 from duoscope.telemetry.promql.values import Floats, Ints, Points, Scalar, Vector
@@ -30,6 +30,8 @@ QUERIES_MAX: Final = 6
 FORMULAS_MAX: Final = 6
 FORMULA_CHARS_MAX: Final = 1000
 AT_STEP: Final = "1m"
+CELLS_MAX: Final = 4_000_000
+"""Values of all queries, series by steps, in 32 MB."""
 _MS: Final = 1000
 _EXACTLY_MS: Final = 1
 """How old a value may be: a formula sees the values of its step and no earlier ones."""
@@ -115,11 +117,20 @@ async def evaluate(
     if any(len(formula) > FORMULA_CHARS_MAX for formula in formulas):
         raise invalid(f"`formulas`: at most {FORMULA_CHARS_MAX} characters each.", code="invalid-formula")
     nodes = [_parsed(formula, queries) for formula in formulas]
+    room = CELLS_MAX
     found = await _found(reader, times, queries, step)
     frame = next(iter(found.values())).frame
     tables: dict[str, _Table] = {}
     results: list[Result] = []
     for name, one in found.items():
+        room -= _cells(one)
+        if room < 0:
+            raise invalid(
+                f"The queries have more than {CELLS_MAX:,} values, series by steps: take a larger `step`, or group by "
+                "less.",
+                code="query-too-expensive",
+            )
+        reader.hold(8 * _cells(one))
         tables[name] = await asyncio.to_thread(_table, one, queries[name].fill)
         head = (name, False, one.kind, one.unit, one.aggregation)
         results.append(await asyncio.to_thread(_result, head, tables[name], shown))
@@ -132,15 +143,26 @@ async def evaluate(
                     _EXACTLY_MS,
                 )  # fmt: skip
         except ExpressionError as error:
+            reader.require_wanted()
             raise _of_formula(number, error) from error
         except TimeoutError:
             raise invalid(f"`formulas`: number {number} takes longer than {PROMQL_TIMEOUT_S} s.") from None
+        reader.require_wanted()
         head = (formula, True, None, "", "")
         results.append(
             await asyncio.to_thread(_result, head, _answered(answer), shown, [*answer.warnings, *answer.infos])
         )
     steps = (frame.end_s - frame.start_s) // frame.step_s
     return Results(second(frame.start_s), frame.step_s, steps, results)
+
+
+def is_name(name: str) -> bool:
+    """Whether formulas can name a query so: PromQL has words of its own, such as `on` and `inf`."""
+    try:
+        node = parse.parse(name)
+    except ExpressionError:
+        return False
+    return isinstance(node, tree.Selector) and node.name == name and bool(re.fullmatch("[a-z][a-z0-9_]*", name))
 
 
 def newest_step(at_ns: int, step: str | int | None) -> TimeRange:
@@ -161,9 +183,8 @@ def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
         node = parse.parse(formula)
     except ExpressionError as error:
         raise invalid(f"`formulas`: {formula[:100]!r}: {error.message}", code="invalid-formula") from error
-    moment = np.zeros(1, np.int64)
-    for one in selected(node, Times(moment, 1, 0, 0, _EXACTLY_MS)):
-        for group in one.node.groups:
+    for selector in _selectors(node):
+        for group in selector.groups:
             names = [matcher.value for matcher in group if matcher.name == label_sets.NAME and matcher.type == "="]
             if not names or names[0] not in queries:
                 what = f"there is no query {names[0][:40]!r}" if names else "each selector names a query"
@@ -171,6 +192,27 @@ def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
                     f"`formulas`: {formula[:100]!r}: {what}; queries are {', '.join(queries)}.", code="invalid-formula"
                 )
     return node
+
+
+def _selectors(node: tree.Node) -> Iterator[tree.Selector]:
+    match node:
+        case tree.Selector():
+            yield node
+        case tree.Matrix():
+            yield node.selector
+        case tree.Subquery() | tree.Paren() | tree.Negative():
+            yield from _selectors(node.of)
+        case tree.Binary():
+            yield from _selectors(node.left)
+            yield from _selectors(node.right)
+        case tree.Aggregate():
+            for part in (node.parameter, node.of):
+                yield from _selectors(part) if part is not None else ()
+        case tree.Call():
+            for argument in node.arguments:
+                yield from _selectors(argument)
+        case _:
+            return
 
 
 def _of_formula(number: int, error: ExpressionError) -> DuoscopeError:
@@ -188,13 +230,18 @@ async def _found(
                 raise
             raise invalid(f"Query {name}: {error}", code=error.code) from error
 
-    found = await asyncio.gather(*(read(name, query) for name, query in queries.items()))
-    return dict(zip(queries, found, strict=True))
+    # One after the other: a tenant has few places, and all at once would wait for one another.
+    return {name: await read(name, query) for name, query in queries.items()}
+
+
+def _cells(found: metrics.Found) -> int:
+    refuse_too_many(found.rows)
+    series = len({tuple(row["labels"]) for row in found.rows})
+    return series * ((found.frame.end_s - found.frame.start_s) // found.frame.step_s)
 
 
 def _table(found: metrics.Found, fill: Fill) -> _Table:
     frame = found.frame
-    refuse_too_many(found.rows)
     numbers: dict[tuple[str, ...], int] = {}
     series = np.fromiter(
         (numbers.setdefault(tuple(row["labels"]), len(numbers)) for row in found.rows), np.int64, len(found.rows)
@@ -279,16 +326,24 @@ class _Named:
             for name, table in tables.items()
             for number, labels in enumerate(table.labels)
         )
+        self._found: dict[storage.Request, Points] = {}
         self._labels = [labels for labels, _, _ in rows]
         self._values = [tables[name].values[number] for _, number, name in rows]
 
     async def points(self, requests: Sequence[storage.Request]) -> list[Points]:
         """The points of each request."""
-        return [self._points(request) for request in requests]
+        return await asyncio.to_thread(lambda: [self._once(request) for request in requests])
 
     async def series(self, requests: Sequence[storage.Request]) -> list[list[Labels]]:
         """The labels of each request's series."""
-        return [points.labels for points in map(self._points, requests)]
+        return [points.labels for points in await self.points(requests)]
+
+    def _once(self, request: storage.Request) -> Points:
+        if request not in self._found:
+            self._found[request] = self._points(request)
+            if sum(len(points.times) for points in self._found.values()) > PROMQL_POINTS_MAX:
+                raise execution(f"it reads more than {PROMQL_POINTS_MAX:,} points")
+        return self._found[request]
 
     def _points(self, request: storage.Request) -> Points:
         frame = self._frame

@@ -5,6 +5,7 @@ thread. Every node is evaluated for all steps at once.
 """
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -96,16 +97,20 @@ async def _evaluated(storage: Storage, expression: str, node: tree.Node, times: 
     requests = [Request(one.node.groups, one.start_ms, one.end_ms) for one in wanted]
     found = await storage.points(requests) if requests else []
     fetched = {id(one.node): points for one, points in zip(wanted, found, strict=True)}
-    notes = Notes(expression)
+    notes, is_unwanted = Notes(expression), threading.Event()
 
     def work() -> "Scalar | String | Vector | Points":
-        evaluation = Evaluation(times, fetched, notes)
+        evaluation = Evaluation(times, fetched, notes, is_unwanted)
         with np.errstate(all="ignore"):
             if tree.type_of(node) == "matrix":
                 return evaluation.matrix(node)
             value = evaluation.value(node, times.moments)
             return named(value) if isinstance(value, Vector) else value
 
-    value = await asyncio.to_thread(work)
+    try:
+        value = await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        is_unwanted.set()  # a thread cannot be ended, but looks at each node
+        raise
     read = sum(len(points.times) for points in found)
     return Answer(value, times.moments, list(notes.warnings), list(notes.infos), read)

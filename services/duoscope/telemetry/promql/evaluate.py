@@ -1,11 +1,12 @@
 """Evaluates a tree over the points that were read for it, all steps of a node at once."""
 
+import threading
 from collections.abc import Mapping
 
 import numpy as np
 
 from duoscope.telemetry.promql import grids
-from duoscope.telemetry.promql.errors import not_there
+from duoscope.telemetry.promql.errors import ExpressionError, not_there
 from duoscope.telemetry.promql.functions import aggregate, binary, windows
 from duoscope.telemetry.promql.functions.calls import absent, called
 from duoscope.telemetry.promql.functions.over_time import KEEPS_NAME, RANGE_FUNCTIONS
@@ -37,12 +38,16 @@ class Evaluation:
         times: the steps of the query.
         fetched: points by the id of the selector that they were read for.
         notes: collects warnings and remarks.
+        is_unwanted: set when nobody waits for the value any more.
     """
 
-    def __init__(self, times: Times, fetched: Mapping[int, Points], notes: Notes) -> None:
+    def __init__(
+        self, times: Times, fetched: Mapping[int, Points], notes: Notes, is_unwanted: threading.Event | None = None
+    ) -> None:
         self.times = times
         self.notes = notes
         self._fetched = fetched
+        self._is_unwanted = is_unwanted
 
     def value(self, node: tree.Node, moments: Ints) -> Value:  # noqa: PLR0911 - a branch for each kind of node
         """The value of a node at each moment.
@@ -50,6 +55,8 @@ class Evaluation:
         Raises:
             ExpressionError: the data do not allow it.
         """
+        if self._is_unwanted and self._is_unwanted.is_set():
+            raise ExpressionError("the query was ended", "canceled")
         match node:
             case tree.Number():
                 return Scalar(np.full(len(moments), node.value))

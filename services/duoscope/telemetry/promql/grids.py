@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -68,36 +68,65 @@ def inner(node: tree.Subquery, ends: Ints) -> Ints:
 
 
 def selected(node: tree.Node, times: Times) -> list[Wanted]:
-    """The selectors and times that must be read to evaluate an expression."""
-    return list(_selected(node, times.moments, times))
+    """The selectors and times that must be read to evaluate an expression.
+
+    Raises:
+        ExpressionError: its subqueries have too many steps, together.
+    """
+    if not len(times.moments):
+        return []
+    return list(_selected(node, _Span(int(times.moments.min()), int(times.moments.max()), PROMQL_CELLS_MAX), times))
+
+
+class _Span(NamedTuple):
+    """The first and the last of the moments of a node, and how many more steps subqueries in it may have.
+
+    Moments themselves may be millions in each of many subqueries, one in the other.
+    """
+
+    first: int
+    last: int
+    room: int
+
+    def ended(self, times: Times, offset_ms: int, at: tree.At | None) -> "_Span":
+        """The first and the last end of windows."""
+        first, last = times.ends(np.array([self.first, self.last], np.int64), offset_ms, at)
+        return _Span(int(first), int(last), self.room)
+
+    def inside(self, node: tree.Subquery, times: Times) -> "_Span | None":
+        """Of the moments of a subquery's content; None if it has none."""
+        ends, step = self.ended(times, node.offset_ms, node.at), node.step_ms or SUBQUERY_STEP_MS
+        first, last = ((ends.first - node.range_ms) // step + 1) * step, ends.last // step * step
+        count = (last - first) // step + 1
+        if count > self.room:
+            raise ExpressionError("the subquery has too many steps: take a larger one, or a shorter range")
+        return _Span(first, last, self.room - count) if count > 0 else None
 
 
 def _selected(  # noqa: C901 - a branch for each kind of node
-    node: tree.Node, moments: Ints, times: Times
+    node: tree.Node, span: _Span, times: Times
 ) -> Iterator[Wanted]:
-    if not len(moments):
-        return
     match node:
         case tree.Selector():
-            ends = times.ends(moments, node.offset_ms, node.at)
-            yield Wanted(node, int(ends.min()) - times.lookback_ms, int(ends.max()))
+            ends = span.ended(times, node.offset_ms, node.at)
+            yield Wanted(node, ends.first - times.lookback_ms, ends.last)
         case tree.Matrix():
-            ends = times.ends(moments, node.selector.offset_ms, node.selector.at)
-            yield Wanted(node.selector, int(ends.min()) - node.range_ms, int(ends.max()))
+            ends = span.ended(times, node.selector.offset_ms, node.selector.at)
+            yield Wanted(node.selector, ends.first - node.range_ms, ends.last)
         case tree.Subquery():
-            ends = times.ends(moments, node.offset_ms, node.at)
-            yield from _selected(node.of, inner(node, ends), times)
+            if inside := span.inside(node, times):
+                yield from _selected(node.of, inside, times)
         case tree.Paren() | tree.Negative():
-            yield from _selected(node.of, moments, times)
+            yield from _selected(node.of, span, times)
         case tree.Binary():
-            yield from _selected(node.left, moments, times)
-            yield from _selected(node.right, moments, times)
+            yield from _selected(node.left, span, times)
+            yield from _selected(node.right, span, times)
         case tree.Aggregate():
             if node.parameter is not None:
-                yield from _selected(node.parameter, moments, times)
-            yield from _selected(node.of, moments, times)
+                yield from _selected(node.parameter, span, times)
+            yield from _selected(node.of, span, times)
         case tree.Call():
             for argument in node.arguments:
-                yield from _selected(argument, moments, times)
+                yield from _selected(argument, span, times)
         case _:
             return

@@ -49,7 +49,8 @@ async def evaluate(data: JSONBody[MetricFormulas], reader: Reader) -> formulas.R
     that had ended then.
     """
     shown = formulas.Shown(data.limit, data.top_by, data.order == "desc")
-    return await formulas.evaluate(reader, data.times, data.by_name, data.formulas, step=data.step, shown=shown)
+    step = formulas.AT_STEP if data.step is None and data.at is not None else data.step
+    return await formulas.evaluate(reader, data.times, data.by_name, data.formulas, step=step, shown=shown)
 
 
 @ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)

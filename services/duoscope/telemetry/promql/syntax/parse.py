@@ -43,7 +43,11 @@ def parse(expression: str) -> tree.Node:
         ExpressionError: it is invalid; the message begins with line and column.
     """
     scanned = text.scan(expression)
-    return _Converter(scanned).node(_parsed(expression, scanned))
+    parsed = _parsed(expression, scanned)
+    try:
+        return _Converter(scanned).node(parsed)
+    except (ValueError, OverflowError) as error:  # of the library's own numbers, as for an offset of a million years
+        raise ExpressionError("1:1: parse error: a duration is out of range") from error
 
 
 def pretty(expression: str) -> str:
