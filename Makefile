@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare otlp-fields breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory,
 
 bench-trickle: .venv/.dev ## Measure ten requests a second: CPU, acknowledgement, freshness; and the Victoria* in PATH.
 	$(BIN)/python -m benchmarks.trickle $(ARGS)
+
+bench-query: .venv/.dev ## Fill a day of 90 million items, in a folder that is kept, and time fifty questions on it.
+	$(BIN)/python -m benchmarks.queries $(ARGS)
 
 bench-inserts: .venv/.dev ## Measure what an INSERT costs, table by table, however few rows it has.
 	$(BIN)/python -m benchmarks.inserts $(ARGS)
