@@ -94,7 +94,7 @@ class _Span(NamedTuple):
         return _Span(int(first), int(last), self.room)
 
     def inside(self, node: tree.Subquery, times: Times) -> "_Span | None":
-        """Of the moments of a subquery's content; None if it has none."""
+        """The first and the last moment of a subquery's content; None if it has none."""
         ends, step = self.ended(times, node.offset_ms, node.at), node.step_ms or SUBQUERY_STEP_MS
         first, last = ((ends.first - node.range_ms) // step + 1) * step, ends.last // step * step
         count = (last - first) // step + 1
