@@ -8,10 +8,9 @@ run that was stopped goes on from there.
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -190,7 +189,8 @@ def _copy(data_dir: Path, history: History) -> None:
                     history.copies[signal] = k
                     history.save(data_dir)
                     progress.advance(task)
-            _catalogues(account, history, lambda name: progress.add_task(name, total=1))
+            _catalogues(account, history)
+            history.save(data_dir)
     finally:
         account.close()
 
@@ -210,14 +210,13 @@ def _copy_slice(  # noqa: PLR0917 - one INSERT
     )
 
 
-def _catalogues(account: SchemaAccount, history: History, begun: Callable[[str], Any]) -> None:
+def _catalogues(account: SchemaAccount, history: History) -> None:
     """What says who is there: of every day and half hour that now has items, and values by quarters."""
     if history.copies.get("catalogues"):
         return
     ids = ", ".join(f"'{tenant.tenant_id}'" for tenant in history.tenants)
     first, end = history.start_ns // NS, history.start_ns // NS + DAY_S
     for day in range(first // DAY_S, (end - 1) // DAY_S + 1):
-        begun("catalogues")
         date = f"toDate({day})"
         from_, to = max(first, day * DAY_S), min(end, (day + 1) * DAY_S)
         seen = sum(
@@ -239,6 +238,8 @@ def _catalogues(account: SchemaAccount, history: History, begun: Callable[[str],
             "INSERT INTO field_values SELECT each.* REPLACE (toStartOfFifteenMinutes(quarter + "
             f"intDiv({DAY_S} * k, {slices})) AS quarter) FROM field_values AS each CROSS JOIN "
             f"(SELECT number + 1 AS k FROM numbers({slices - 1})) AS copies "
-            f"WHERE tenant_id IN ({ids}) AND signal = '{signal}'"
+            f"WHERE tenant_id IN ({ids}) AND signal = '{signal}' "
+            f"AND quarter < toDateTime({first + DAY_S // slices + 900}, 'UTC') "
+            f"SETTINGS insert_deduplication_token = 'history-values-{signal}'"
         )
     history.copies["catalogues"] = 1
