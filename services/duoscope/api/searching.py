@@ -1,6 +1,6 @@
 """What the telemetry routes share: the bodies of searches, and parameters of time ranges."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar.di import NamedDependency
@@ -22,6 +22,7 @@ from duoscope.telemetry.aggregates.table import GROUP_BY_MAX as AGGREGATE_GROUP_
 from duoscope.telemetry.aggregates.table import GROUPS_DEFAULT, GROUPS_MAX, Asked
 from duoscope.telemetry.language import Signal
 from duoscope.telemetry.metrics.formulas import (
+    AT_STEP,
     FORMULAS_MAX,
     QUERIES_MAX,
     Fill,
@@ -31,6 +32,7 @@ from duoscope.telemetry.metrics.formulas import (
     newest_step,
 )
 from duoscope.telemetry.metrics.frames import GROUP_BY_MAX
+from duoscope.telemetry.metrics.query import How
 from duoscope.telemetry.times import TimeRange, time_range, unix_nano
 from duoscope.telemetry.traces.comparison import FIELDS_DEFAULT, FIELDS_MAX, Selection
 from duoscope.telemetry.traces.structure import Wanted
@@ -273,16 +275,15 @@ class _OfMetric(Struct, forbid_unknown_fields=True):
     ] = []
 
     @property
-    def how(self) -> dict[str, Any]:
-        """The parameters of `metrics.read`."""
-        return {
-            "metric": self.metric,
-            "metric_type": self.type,
-            "unit": self.unit,
-            "aggregation": self.aggregation,
-            "query_text": self.query,
-            "group_by": self.group_by,
-        }
+    def how(self) -> How:
+        """How the metric is read."""
+        return How(
+            metric_type=self.type,
+            unit=self.unit,
+            aggregation=self.aggregation,
+            query_text=self.query,
+            group_by=self.group_by,
+        )
 
 
 MetricStep = Annotated[
@@ -361,17 +362,18 @@ class MetricFormulas(Struct, forbid_unknown_fields=True):
     order: Literal["desc", "asc"] = "desc"
 
     @property
-    def times(self) -> TimeRange:
-        """The range.
+    def frame(self) -> tuple[TimeRange, str | int | None]:
+        """The range, and the step.
 
         Raises:
             DuoscopeError: INVALID for times or a step that are none.
         """
         if self.at is None:
-            return time_range(self.start, self.end)
+            return time_range(self.start, self.end), self.step
         if self.start is not None or self.end is not None:
             raise invalid("`at` stands in place of `start` and `end`.")
-        return newest_step(unix_nano(self.at, "at"), self.step)
+        step = AT_STEP if self.step is None else self.step
+        return newest_step(unix_nano(self.at, "at"), step), step
 
     @property
     def by_name(self) -> dict[str, Query]:
@@ -380,7 +382,7 @@ class MetricFormulas(Struct, forbid_unknown_fields=True):
         Raises:
             DuoscopeError: INVALID for two of one name.
         """
-        found = {query.name: Query(query.how, query.fill) for query in self.queries}
+        found = {query.name: Query(query.metric, query.how, query.fill) for query in self.queries}
         if len(found) < len(self.queries):
             raise invalid("`queries`: each has a `name` of its own.")
         if word := next((name for name in found if not is_name(name)), None):

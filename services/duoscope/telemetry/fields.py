@@ -119,9 +119,8 @@ async def list_fields(
     conditions = [_RANGE, "startsWith(name, {prefix:String})"]
     parameters = _range(times) | {"signal": signal, "prefix": prefix, "rows": limit + 1}
     if cursor:
-        position = cursors.decode(cursor, search, (cursors.Text(), cursors.Text("field|attributes|resource")))
-        conditions.append("(toString(name), toString(place)) > ({after_name:String}, {after_place:String})")
-        parameters |= dict(zip(("after_name", "after_place"), position, strict=True))
+        conditions.append(AFTER)
+        parameters |= after(cursor, search)
     rows = await reader.query(
         "SELECT toString(name) AS name, toString(place) AS place, "
         "arraySort(groupUniqArrayIf(toString(type), type != 'other')) AS types, uniqIf(type, value, type != 'other') "
@@ -130,6 +129,25 @@ async def list_fields(
         parameters,
         name="fields.list",
     )
+    return page(rows, limit, search)
+
+
+AFTER: Final = "(toString(name), toString(place)) > ({after_name:String}, {after_place:String})"
+"""Condition on rows behind a cursor."""
+
+
+def after(cursor: str, search: tuple[object, ...]) -> dict[str, object]:
+    """The parameters of `AFTER`.
+
+    Raises:
+        DuoscopeError: INVALID for a cursor that is not of this search.
+    """
+    position = cursors.decode(cursor, search, (cursors.Text(), cursors.Text("field|attributes|resource")))
+    return dict(zip(("after_name", "after_place"), position, strict=True))
+
+
+def page(rows: list[dict[str, Any]], limit: int, search: tuple[object, ...]) -> FieldPage:
+    """The page of rows of which one more than `limit` was asked for."""
     shown = rows[:limit]
     more = cursors.encode(search, [shown[-1]["name"], shown[-1]["place"]]) if len(rows) > limit else None
     return FieldPage([Field(**row) for row in shown], more)

@@ -94,6 +94,18 @@ async def test_an_answer_waits_for_the_disk_and_not_for_the_store(  # noqa: PLR0
     assert await telemetry_store.bind(principal.scope).query(sql, name="test") == [{"n": 15}]
 
 
+@pytest.mark.parametrize("content", [b"", MAGIC[:5], MAGIC], ids=len)
+async def test_a_segment_without_a_request_is_nothing(receiver, tmp_path, content):
+    """The process died right after it had created the file."""
+    async with receiver():
+        pass
+    path = tmp_path / "one" / f"{new_id().hex}.growing"
+    path.write_bytes(content)
+    async with receiver():
+        await until(lambda: not path.exists())
+    assert list((tmp_path / "one").glob("*.poison")) == []
+
+
 async def test_values_are_counted_again_where_a_segment_was_not_stored(  # noqa: PLR0917
     receiver, principal, logs, held_back, telemetry_store, tmp_path
 ):

@@ -113,6 +113,18 @@ async def test_an_ended_question_asks_nothing_more(telemetry_store, new_scope):
     assert caught.value.code == "query-cancelled"
 
 
+async def test_what_is_left_beside_a_statement_that_failed_ends_with_the_request(store, new_scope):
+    reader = store.bind(new_scope())
+    with reading(), asking():
+        left = asyncio.ensure_future(reader.query(ENDLESS, name="test"))
+        await runs(store)
+    async with asyncio.timeout(20):
+        with pytest.raises(DuoscopeError) as caught:
+            await left
+    assert caught.value.code == "request-over"
+    assert await reader.query(ONE, name="test") == [{"one": 1}]
+
+
 async def test_a_stop_ends_all_questions(tmp_path, new_scope, server_store):
     task = asyncio.create_task(server_store.bind(new_scope()).query(ENDLESS, name="test"))
     await runs(server_store)

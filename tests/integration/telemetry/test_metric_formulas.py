@@ -44,7 +44,9 @@ async def ask(otlp, stored):
     )
 
     async def asking(queries, *expressions, times=FOUR_MINUTES, **how):
-        queries = {name: Query(**query) if "how" in query else Query(query) for name, query in queries.items()}
+        queries = {
+            name: Query(query["metric"], query["how"], query.get("fill", "null")) for name, query in queries.items()
+        }
         found = await formulas.evaluate(reader, times, queries, expressions, step="1m", **how)
         assert (found.step_s, found.step_count) == (60, times.seconds // 60)
         return {
@@ -56,7 +58,7 @@ async def ask(otlp, stored):
 
 
 def increase(metric, *by, fill="null"):
-    return {"how": {"metric": metric, "aggregation": "increase", "group_by": list(by)}, "fill": fill}
+    return {"metric": metric, "how": {"aggregation": "increase", "group_by": list(by)}, "fill": fill}
 
 
 async def test_formulas_see_each_step_of_each_series(ask):
@@ -77,11 +79,11 @@ async def test_formulas_see_each_step_of_each_series(ask):
 
 
 async def test_gaps_are_filled_as_asked(ask):
-    depth = {"metric": "depth", "aggregation": "last"}
+    depth = {"metric": "depth", "how": {"aggregation": "last"}}
     for fill, due in {
         "null": [2, None, None, 8], "zero": [2, 0, 0, 8], "previous": [2, 2, 2, 8], "linear": [2, 4, 6, 8]
     }.items():  # fmt: skip
-        assert await ask({"a": {"how": depth, "fill": fill}}, "a * 2") == {
+        assert await ask({"a": depth | {"fill": fill}}, "a * 2") == {
             "a": {"": due}, "a * 2": {"": [each and each * 2 for each in due]},
         }  # fmt: skip
     errors = increase("errors", "route", fill="previous")
@@ -143,7 +145,7 @@ async def test_more_values_than_are_held_are_refused(ask, monkeypatch):
 
 
 async def test_a_mistake_in_a_query_names_it(ask):
-    queries = {"a": increase("requests"), "b": {"metric": "depth", "aggregation": "rate"}}
+    queries = {"a": increase("requests"), "b": {"metric": "depth", "how": {"aggregation": "rate"}}}
     with pytest.raises(DuoscopeError, match="Query b: `aggregation` of a gauge is one of"):
         await ask(queries)
 
@@ -180,8 +182,8 @@ async def test_the_same_questions_as_promql_have_the_same_answers(otlp, stored):
     ):
         step, group_by = r.choice((60, 120, 300)), r.choice(([], ["route"], ["route", "pod"]))
         text = promql.format(by=f" by ({', '.join(group_by)})", step=step)
-        how = {"metric": metric, "aggregation": aggregation, "group_by": group_by}
-        found = (await formulas.evaluate(reader, times, {"a": Query(how)}, ["a"], step=step)).results
+        query = Query(metric, {"aggregation": aggregation, "group_by": group_by})
+        found = (await formulas.evaluate(reader, times, {"a": query}, ["a"], step=step)).results
         first = (START_S + step) * 1000
         answer = await engine.over_range(storage, text, parse(text), first, (START_S + 1200) * 1000, step * 1000)
         due = {

@@ -45,7 +45,7 @@ async def test_labels_with_their_values_and_series(reader):
     assert by_name["region", "resource"] == Field("region", "resource", ["string"], 1, "few", 4)
     assert by_name["service", "field"].values == 2
     assert ("gone", "attributes") not in by_name
-    of_depth = await list_labels(reader, AROUND, "depth", "s", 9)
+    of_depth = await list_labels(reader, AROUND, "depth", prefix="s", limit=9)
     assert [(each.name, each.count) for each in of_depth.items] == [
         ("scope", 1), ("service", 1), ("service.name", 1), ("share", 1)
     ]  # fmt: skip

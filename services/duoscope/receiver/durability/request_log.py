@@ -224,6 +224,8 @@ class RequestLog:
         content = path.read_bytes()
         if landed_batches.is_one(content):
             return landed_batches.read(content)
+        if path.suffix == GROWING and len(content) < len(MAGIC):
+            return []  # the process died when it had created the file
         reading = Reading()
         found = list(read(content, reading, is_sealed=path.suffix != GROWING))
         if reading.damaged:

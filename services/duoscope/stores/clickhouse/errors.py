@@ -100,23 +100,14 @@ def too_expensive(code: int, applied: QueryLimits, detail: str = "") -> Duoscope
         detail: for the log.
     """
     less = "a shorter time range, a service or an exact value of an attribute lets it read less"
-    match code:
-        case 158:
-            reached = f"reads more than {applied.query_rows:,} rows, your tenant's limit query_rows: {less}."
-        case 307:
-            reached = f"reads more than {applied.query_bytes:,} bytes, your tenant's limit query_bytes: {less}."
-        case 396:
-            reached = (
-                f"has a result of more than {applied.query_result_bytes:,} bytes, your tenant's limit "
-                "query_result_bytes: ask for fewer items, groups or series, or a shorter time range."
-            )
-        case 241:
-            reached = (
-                f"needs more than {limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB of memory: take a shorter "
-                "time range, or group by fewer fields or by ones with fewer values."
-            )
-        case _:
-            reached = f"takes longer than {applied.query_seconds} s, your tenant's limit query_seconds: {less}."
+    reached = {
+        ROWS: f"reads more than {applied.query_rows:,} rows, your tenant's limit query_rows: {less}.",
+        BYTES: f"reads more than {applied.query_bytes:,} bytes, your tenant's limit query_bytes: {less}.",
+        _RESULT: f"has a result of more than {applied.query_result_bytes:,} bytes, your tenant's limit "
+        "query_result_bytes: ask for fewer items, groups or series, or a shorter time range.",
+        _MEMORY: f"needs more than {limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB of memory: take a shorter "
+        "time range, or group by fewer fields or by ones with fewer values.",
+    }.get(code, f"takes longer than {applied.query_seconds} s, your tenant's limit query_seconds: {less}.")
     return invalid(f"The query {reached}", code=TOO_EXPENSIVE, detail=detail or None)
 
 

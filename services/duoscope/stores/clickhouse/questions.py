@@ -62,6 +62,10 @@ def stopping() -> DuoscopeError:
     return unavailable("duoscope is shutting down; ask again.", code="shutting-down", retry_after_s=READ_RETRY_AFTER_S)
 
 
+def _over() -> DuoscopeError:
+    return unavailable("The request is over.", code="request-over", retry_after_s=READ_RETRY_AFTER_S)
+
+
 class Caller(NamedTuple):
     """A user or an API key that asks.
 
@@ -183,7 +187,9 @@ class Question:
             kill()
 
     def close(self) -> None:
-        """Note that the request is over."""
+        """Note that the request is over. What is still at work for it, beside a statement that failed, is ended."""
+        if self._at_work:
+            self.end(_over())
         if self._over is not None:
             self._over(self)
 

@@ -1,21 +1,21 @@
 """Several queries of metrics in one frame, and formulas over their results.
 
-A formula is PromQL over the results by their names: `100 * errors / requests`, `topk(5, a)`, `a - a offset 1d`. It is
-evaluated at each step, and sees nothing but these results.
+A formula is PromQL over the results by their names: `100 * errors / requests`, `topk(5, a)`, `max_over_time(a[1h])`. It
+is evaluated at each step, and sees nothing but these results.
 """
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_POINTS_MAX, PROMQL_TIMEOUT_S
-from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.clickhouse import TOO_EXPENSIVE, TelemetryReader
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.metrics.frames import Frame, refuse_too_many, second, step_seconds
 from duoscope.telemetry.promql import engine, storage
@@ -38,6 +38,8 @@ _EXACTLY_MS: Final = 1
 
 Fill = Literal["null", "zero", "previous", "linear"]
 Rank = Literal["avg", "max", "min", "sum", "last"]
+_Head: TypeAlias = tuple[str, bool, str | None, str, str]
+"""The first members of a `Result`."""
 
 
 class Result(Struct, frozen=True):
@@ -68,9 +70,10 @@ class Results(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: the parameters of `query.read`, and what stands where it has no value."""
+    """One query: the metric, how it is read, and what stands where it has no value."""
 
-    how: dict[str, Any]
+    metric: str
+    how: metrics.How
     fill: Fill = "null"
 
 
@@ -100,7 +103,7 @@ async def evaluate(
     step: str | int | None = None,
     shown: Shown | None = None,
 ) -> Results:
-    """Run queries at once, and evaluate formulas over what they found.
+    """Run queries one after the other, and evaluate formulas over what they found.
 
     Args:
         reader: the tenant's.
@@ -117,24 +120,25 @@ async def evaluate(
     if any(len(formula) > FORMULA_CHARS_MAX for formula in formulas):
         raise invalid(f"`formulas`: at most {FORMULA_CHARS_MAX} characters each.", code="invalid-formula")
     nodes = [_parsed(formula, queries) for formula in formulas]
-    room = CELLS_MAX
     found = await _found(reader, times, queries, step)
     frame = next(iter(found.values())).frame
+    steps, room = (frame.end_s - frame.start_s) // frame.step_s, CELLS_MAX
     tables: dict[str, _Table] = {}
     results: list[Result] = []
     for name, one in found.items():
-        room -= _cells(one)
+        keys = await asyncio.to_thread(_numbered, one)
+        room -= len(keys) * steps
         if room < 0:
             raise invalid(
                 f"The queries have more than {CELLS_MAX:,} values, series by steps: take a larger `step`, or group by "
                 "less.",
-                code="query-too-expensive",
+                code=TOO_EXPENSIVE,
             )
-        reader.hold(8 * _cells(one))
-        tables[name] = await asyncio.to_thread(_table, one, queries[name].fill)
+        reader.hold(8 * len(keys) * steps)
+        tables[name] = await asyncio.to_thread(_table, one, keys, queries[name].fill)
         head = (name, False, one.kind, one.unit, one.aggregation)
         results.append(await asyncio.to_thread(_result, head, tables[name], shown))
-    named = _Named(tables, frame)
+    named = await asyncio.to_thread(_Named, tables, frame)
     for number, (formula, node) in enumerate(zip(formulas, nodes, strict=True), 1):
         try:
             async with asyncio.timeout(PROMQL_TIMEOUT_S):
@@ -149,10 +153,7 @@ async def evaluate(
             raise invalid(f"`formulas`: number {number} takes longer than {PROMQL_TIMEOUT_S} s.") from None
         reader.require_wanted()
         head = (formula, True, None, "", "")
-        results.append(
-            await asyncio.to_thread(_result, head, _answered(answer), shown, [*answer.warnings, *answer.infos])
-        )
-    steps = (frame.end_s - frame.start_s) // frame.step_s
+        results.append(await asyncio.to_thread(_answered, head, answer, shown))
     return Results(second(frame.start_s), frame.step_s, steps, results)
 
 
@@ -165,13 +166,13 @@ def is_name(name: str) -> bool:
     return isinstance(node, tree.Selector) and node.name == name and bool(re.fullmatch("[a-z][a-z0-9_]*", name))
 
 
-def newest_step(at_ns: int, step: str | int | None) -> TimeRange:
+def newest_step(at_ns: int, step: str | int) -> TimeRange:
     """The newest whole step that had ended at a moment.
 
     Raises:
         DuoscopeError: INVALID for a step that is none.
     """
-    step_ns = step_seconds(AT_STEP if step is None else step) * SECOND_NS
+    step_ns = step_seconds(step) * SECOND_NS
     end_ns = at_ns // step_ns * step_ns
     if end_ns < step_ns:
         raise invalid("`at` is before the end of the first step since 1970.")
@@ -183,7 +184,7 @@ def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
         node = parse.parse(formula)
     except ExpressionError as error:
         raise invalid(f"`formulas`: {formula[:100]!r}: {error.message}", code="invalid-formula") from error
-    for selector in _selectors(node):
+    for selector in tree.selectors(node):
         for group in selector.groups:
             names = [matcher.value for matcher in group if matcher.name == label_sets.NAME and matcher.type == "="]
             if not names or names[0] not in queries:
@@ -192,27 +193,6 @@ def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
                     f"`formulas`: {formula[:100]!r}: {what}; queries are {', '.join(queries)}.", code="invalid-formula"
                 )
     return node
-
-
-def _selectors(node: tree.Node) -> Iterator[tree.Selector]:
-    match node:
-        case tree.Selector():
-            yield node
-        case tree.Matrix():
-            yield node.selector
-        case tree.Subquery() | tree.Paren() | tree.Negative():
-            yield from _selectors(node.of)
-        case tree.Binary():
-            yield from _selectors(node.left)
-            yield from _selectors(node.right)
-        case tree.Aggregate():
-            for part in (node.parameter, node.of):
-                yield from _selectors(part) if part is not None else ()
-        case tree.Call():
-            for argument in node.arguments:
-                yield from _selectors(argument)
-        case _:
-            return
 
 
 def _of_formula(number: int, error: ExpressionError) -> DuoscopeError:
@@ -224,7 +204,7 @@ async def _found(
 ) -> dict[str, metrics.Found]:
     async def read(name: str, query: Query) -> metrics.Found:
         try:
-            return await metrics.read(reader, times, step=step, **query.how)
+            return await metrics.read(reader, times, query.metric, step=step, **query.how)
         except DuoscopeError as error:
             if error.kind is not ErrorKind.INVALID or len(queries) == 1:
                 raise
@@ -234,18 +214,18 @@ async def _found(
     return {name: await read(name, query) for name, query in queries.items()}
 
 
-def _cells(found: metrics.Found) -> int:
+def _numbered(found: metrics.Found) -> dict[tuple[str, ...], int]:
+    """The values of labels of each series, and its number."""
     refuse_too_many(found.rows)
-    series = len({tuple(row["labels"]) for row in found.rows})
-    return series * ((found.frame.end_s - found.frame.start_s) // found.frame.step_s)
-
-
-def _table(found: metrics.Found, fill: Fill) -> _Table:
-    frame = found.frame
     numbers: dict[tuple[str, ...], int] = {}
-    series = np.fromiter(
-        (numbers.setdefault(tuple(row["labels"]), len(numbers)) for row in found.rows), np.int64, len(found.rows)
-    )
+    for row in found.rows:
+        numbers.setdefault(tuple(row["labels"]), len(numbers))
+    return numbers
+
+
+def _table(found: metrics.Found, numbers: Mapping[tuple[str, ...], int], fill: Fill) -> _Table:
+    frame = found.frame
+    series = np.fromiter((numbers[tuple(row["labels"])] for row in found.rows), np.int64, len(found.rows))
     steps = np.fromiter((row["bucket"] for row in found.rows), np.int64, len(found.rows))
     given = [np.nan if row["value"] is None else row["value"] for row in found.rows]
     values = np.full((len(numbers), (frame.end_s - frame.start_s) // frame.step_s), np.nan)
@@ -271,19 +251,18 @@ def _filled(values: Floats, fill: Fill) -> Floats:
     return made
 
 
-def _answered(answer: engine.Answer) -> _Table:
+def _answered(head: _Head, answer: engine.Answer, shown: Shown) -> Result:
     match answer.value:
         case Scalar(values):
-            return _Table([label_sets.NONE], values.reshape(1, -1))
+            table = _Table([label_sets.NONE], values.reshape(1, -1))
         case Vector() as vector:
-            return _Table(vector.labels, np.where(vector.has, vector.values, np.nan))
+            table = _Table(vector.labels, np.where(vector.has, vector.values, np.nan))
         case other:
             raise AssertionError(other)
+    return _result(head, table, shown, [*answer.warnings, *answer.infos])
 
 
-def _result(
-    head: tuple[str, bool, str | None, str, str], table: _Table, shown: Shown, warnings: Sequence[str] = ()
-) -> Result:
+def _result(head: _Head, table: _Table, shown: Shown, warnings: Sequence[str] = ()) -> Result:
     rows = _order(table.values, shown)
     values = table.values[rows]
     finite = np.where(np.isfinite(values), values, np.nan).astype(object)

@@ -4,9 +4,8 @@ from typing import Any, Final
 
 from duoscope.kernel.limits import FIELD_VALUES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import cursor as cursors
-from duoscope.telemetry import items, language
-from duoscope.telemetry.fields import VALUES_DEFAULT, Field, FieldPage, FieldValue, FieldValues
+from duoscope.telemetry import fields, items, language
+from duoscope.telemetry.fields import VALUES_DEFAULT, FieldPage, FieldValue, FieldValues
 from duoscope.telemetry.sql.seen import SEEN, half_hours
 from duoscope.telemetry.times import TimeRange
 
@@ -29,10 +28,11 @@ WHERE NOT (place = 'field' AND raw = '""')"""
 _VALUE: Final = "if(type = 'string', JSONExtractString(raw), raw)"
 
 
-async def list_labels(  # noqa: PLR0917 - as of other signals
+async def list_labels(
     reader: TelemetryReader,
     times: TimeRange,
     metric: str | None = None,
+    *,
     prefix: str = "",
     limit: int = LIST_LIMIT_DEFAULT,
     cursor: str | None = None,
@@ -46,11 +46,11 @@ async def list_labels(  # noqa: PLR0917 - as of other signals
     """
     items.checked_limit(limit, LIST_LIMIT_MAX)
     search = ("fields", "metrics", metric, prefix)
-    conditions, parameters = ["startsWith(name, {prefix:String})"], {"prefix": prefix, "rows": limit + 1}
+    conditions = ["startsWith(name, {prefix:String})"]
+    parameters: dict[str, object] = {"prefix": prefix, "rows": limit + 1}
     if cursor:
-        position = cursors.decode(cursor, search, (cursors.Text(), cursors.Text("field|attributes|resource")))
-        conditions.append("(name, place) > ({after_name:String}, {after_place:String})")
-        parameters |= dict(zip(("after_name", "after_place"), position, strict=True))
+        conditions.append(fields.AFTER)
+        parameters |= fields.after(cursor, search)
     labels, of_series = _labels(times, metric)
     rows = await reader.query(
         "SELECT name, place, arraySort(groupUniqArrayIf(type, type != '')) AS types, uniq(raw) AS values, "
@@ -59,16 +59,15 @@ async def list_labels(  # noqa: PLR0917 - as of other signals
         parameters | of_series,
         name="metrics.labels",
     )
-    shown = rows[:limit]
-    more = cursors.encode(search, [shown[-1]["name"], shown[-1]["place"]]) if len(rows) > limit else None
-    return FieldPage([Field(**row) for row in shown], more)
+    return fields.page(rows, limit, search)
 
 
-async def list_label_values(  # noqa: PLR0917 - as of other signals
+async def list_label_values(
     reader: TelemetryReader,
     times: TimeRange,
     name: str,
     metric: str | None = None,
+    *,
     prefix: str = "",
     query: str = "",
     limit: int = VALUES_DEFAULT,

@@ -24,7 +24,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict, Unpack
 
 from msgspec import Meta, Struct
 
@@ -200,18 +200,32 @@ async def list_metrics(
     return MetricPage([_metric(row) for row in rows], next_cursor)
 
 
+class How(TypedDict, total=False):
+    """How a metric is read.
+
+    Attributes:
+        metric_type: for a name sent with several types; by default the type seen last.
+        unit: for a name sent in several units; by default the unit of the latest matching point.
+        aggregation: see above; by default rate for monotonic counters, avg for others.
+        query_text: a filter in the search language; words have no meaning here.
+        group_by: `service`, `scope`, or attributes as the search language names them.
+    """
+
+    metric_type: str | None
+    unit: str | None
+    aggregation: str | None
+    query_text: str
+    group_by: Sequence[str]
+
+
 async def query(
     reader: TelemetryReader,
     times: TimeRange,
     metric: str,
     *,
-    metric_type: str | None = None,
-    unit: str | None = None,
-    aggregation: str | None = None,
-    query_text: str = "",
-    group_by: Sequence[str] = (),
     step: str | int | None = None,
     with_schema_urls: bool = False,
+    **how: Unpack[How],
 ) -> MetricResult:
     """Query a metric over time, in buckets of `step`, with one series for each combination of the `group_by`
     attributes.
@@ -220,28 +234,14 @@ async def query(
         reader: the tenant's.
         times: the range, which is widened to whole steps.
         metric: its name.
-        metric_type: for a name sent with several types; by default the type seen last.
-        unit: for a name sent in several units; by default the unit of the latest matching point.
-        aggregation: see above; by default rate for monotonic counters, avg for others.
-        query_text: a filter in the search language; words have no meaning here.
-        group_by: `service`, `scope`, or attributes as the search language names them.
         step: seconds, or a text such as 5m; by default one that gives enough points for a chart.
         with_schema_urls: whether to read them, which takes a statement of its own over the points of an hour.
+        how: see `How`.
 
     Raises:
         DuoscopeError: INVALID, naming the invalid part; UNAVAILABLE.
     """
-    found = await read(
-        reader,
-        times,
-        metric,
-        metric_type=metric_type,
-        unit=unit,
-        aggregation=aggregation,
-        query_text=query_text,
-        group_by=group_by,
-        step=step,
-    )
+    found = await read(reader, times, metric, step=step, **how)
     schema_urls = SchemaUrls([], []) if with_schema_urls else None
     if with_schema_urls and found.last_seen_ns:
         schema_urls = await _schema_urls(reader, found)
@@ -262,24 +262,16 @@ async def query(
 
 
 async def read(
-    reader: TelemetryReader,
-    times: TimeRange,
-    metric: str,
-    *,
-    metric_type: str | None = None,
-    unit: str | None = None,
-    aggregation: str | None = None,
-    query_text: str = "",
-    group_by: Sequence[str] = (),
-    step: str | int | None = None,
+    reader: TelemetryReader, times: TimeRange, metric: str, *, step: str | int | None = None, **how: Unpack[How]
 ) -> Found:
     """Read what `query` answers, as rows.
 
     Raises:
         DuoscopeError: as `query`.
     """
+    metric_type, unit, query_text = how.get("metric_type"), how.get("unit"), how.get("query_text", "")
     condition = compile_query(query_text, Signal.METRICS)
-    frame = framed(metric, times, step, group_by, condition)
+    frame = framed(metric, times, step, how.get("group_by", ()), condition)
     shapes = await reader.query(
         f"SELECT metric_name, is_monotonic, {_LISTED} FROM @metric_names WHERE metric_name = {{metric:String}} "
         "GROUP BY metric_name, metric_type, temporality, is_monotonic, unit ORDER BY last_ns DESC, kind",
@@ -290,7 +282,7 @@ async def read(
         raise invalid(f"`type` is one of {', '.join(AGGREGATIONS)}, not {metric_type[:40]!r}.")
     shape = next((row for row in shapes if metric_type in (None, row["kind"])), None)
     kind = shape["kind"] if shape else metric_type
-    chosen, quantile = _aggregation(aggregation, kind, is_monotonic=bool(shape and shape["is_monotonic"]))
+    chosen, quantile = _aggregation(how.get("aggregation"), kind, is_monotonic=bool(shape and shape["is_monotonic"]))
     if shape is None:
         return Found(frame, kind, "", [], chosen, [], 0)
     of_kind = [row for row in shapes if row["kind"] == kind]

@@ -103,9 +103,7 @@ class _Span(NamedTuple):
         return _Span(first, last, self.room - count) if count > 0 else None
 
 
-def _selected(  # noqa: C901 - a branch for each kind of node
-    node: tree.Node, span: _Span, times: Times
-) -> Iterator[Wanted]:
+def _selected(node: tree.Node, span: _Span, times: Times) -> Iterator[Wanted]:
     match node:
         case tree.Selector():
             ends = span.ended(times, node.offset_ms, node.at)
@@ -116,17 +114,6 @@ def _selected(  # noqa: C901 - a branch for each kind of node
         case tree.Subquery():
             if inside := span.inside(node, times):
                 yield from _selected(node.of, inside, times)
-        case tree.Paren() | tree.Negative():
-            yield from _selected(node.of, span, times)
-        case tree.Binary():
-            yield from _selected(node.left, span, times)
-            yield from _selected(node.right, span, times)
-        case tree.Aggregate():
-            if node.parameter is not None:
-                yield from _selected(node.parameter, span, times)
-            yield from _selected(node.of, span, times)
-        case tree.Call():
-            for argument in node.arguments:
-                yield from _selected(argument, span, times)
         case _:
-            return
+            for child in tree.children(node):
+                yield from _selected(child, span, times)

@@ -56,7 +56,7 @@ async def list_fields(  # noqa: PLR0917 - parameters of the query
     """
     times = time_range(start, end)
     if signal == "metrics":
-        return await labels.list_labels(reader, times, metric, prefix, limit, cursor)
+        return await labels.list_labels(reader, times, metric, prefix=prefix, limit=limit, cursor=cursor)
     _refuse_metric(metric)
     return await fields.list_fields(reader, times, signal, prefix=prefix, limit=limit, cursor=cursor)
 
@@ -91,6 +91,8 @@ async def list_values(  # noqa: PLR0917 - parameters of the query
     """
     times = time_range(start, end)
     if signal == "metrics":
-        return await labels.list_label_values(reader, times, unquote(name), metric, prefix, text, limit)
+        return await labels.list_label_values(
+            reader, times, unquote(name), metric, prefix=prefix, query=text, limit=limit
+        )
     _refuse_metric(metric)
     return await fields.list_values(reader, times, signal, unquote(name), prefix=prefix, query=text, limit=limit)

@@ -32,6 +32,7 @@ async def query(data: JSONBody[MetricsQuery], reader: Reader) -> metrics.MetricR
     return await metrics.query(
         reader,
         time_range(data.start, data.end),
+        data.metric,
         step=data.step,
         with_schema_urls=data.with_schema_urls,
         **data.how,
@@ -49,8 +50,8 @@ async def evaluate(data: JSONBody[MetricFormulas], reader: Reader) -> formulas.R
     that had ended then.
     """
     shown = formulas.Shown(data.limit, data.top_by, data.order == "desc")
-    step = formulas.AT_STEP if data.step is None and data.at is not None else data.step
-    return await formulas.evaluate(reader, data.times, data.by_name, data.formulas, step=step, shown=shown)
+    times, step = data.frame
+    return await formulas.evaluate(reader, times, data.by_name, data.formulas, step=step, shown=shown)
 
 
 @ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)

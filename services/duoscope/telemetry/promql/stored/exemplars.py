@@ -1,6 +1,5 @@
 """Exemplars of the metrics that an expression selects, in the form of Prometheus' API."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from duoscope.kernel.limits import SEARCH_LIMIT_MAX
@@ -17,26 +16,6 @@ _MS: Final = 1000
 _PARTS: Final = frozenset({"value", "bucket", "native"})
 
 
-def _selectors(node: tree.Node) -> Iterator[tree.Selector]:
-    match node:
-        case tree.Selector():
-            yield node
-        case tree.Matrix():
-            yield node.selector
-        case tree.Subquery() | tree.Paren() | tree.Negative():
-            yield from _selectors(node.of)
-        case tree.Binary():
-            yield from _selectors(node.left)
-            yield from _selectors(node.right)
-        case tree.Aggregate():
-            yield from _selectors(node.of)
-        case tree.Call():
-            for argument in node.arguments:
-                yield from _selectors(argument)
-        case _:
-            return
-
-
 async def of_expression(
     storage: ClickHouseStorage, node: tree.Node, start_ms: int, end_ms: int
 ) -> list[dict[str, Any]]:
@@ -47,7 +26,7 @@ async def of_expression(
     """
     found: dict[str, str] = {}
     services: list[tuple[tree.Matcher, ...]] = []
-    for selector in _selectors(node):
+    for selector in tree.selectors(node):
         for family in await storage.matching(selector.groups):
             if family.part in _PARTS:
                 found[family.shape.name] = family.name

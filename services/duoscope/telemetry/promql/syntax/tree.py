@@ -1,7 +1,7 @@
 """The tree of an expression, as the engine evaluates it. Times are milliseconds."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -167,6 +167,33 @@ def unwrapped(node: Node) -> Node:
     while isinstance(node, Paren):
         node = node.of
     return node
+
+
+def children(node: Node) -> Sequence[Node]:
+    """The nodes right below a node; the selector of a range is a part of it."""
+    match node:
+        case Subquery() | Paren() | Negative():
+            return (node.of,)
+        case Binary():
+            return (node.left, node.right)
+        case Aggregate():
+            return (node.of,) if node.parameter is None else (node.parameter, node.of)
+        case Call():
+            return node.arguments
+        case _:
+            return ()
+
+
+def selectors(node: Node) -> Iterator[Selector]:
+    """All selectors of a tree, also those of ranges."""
+    match node:
+        case Selector():
+            yield node
+        case Matrix():
+            yield node.selector
+        case _:
+            for child in children(node):
+                yield from selectors(child)
 
 
 def type_of(node: Node) -> ValueType:  # noqa: PLR0911 - a branch for each kind of node
