@@ -143,7 +143,9 @@ async def test_over_http(api, new_scope, deliver, otlp):
     for query in ("(", "severity:loud"):
         answer = await api.client.get(f"/api/v1/fields/x/values?signal=logs&query={query}", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-query")
-    assert (await api.client.get("/api/v1/fields?signal=metrics", headers=headers)).status_code == 400
+    for wrong in ("signal=profiles", "signal=logs&metric=took"):
+        assert (await api.client.get(f"/api/v1/fields?{wrong}", headers=headers)).status_code == 400
+    assert (await api.client.get("/api/v1/fields?signal=metrics", headers=headers)).json()["items"] == []
     only_traces = await api.headers(scope, "trace:read")
     for path in ("fields?", "fields/service/values?query=severity>=error&", "attributes?"):
         twice = await api.client.get(f"/api/v1/{path}signal=traces&signal=logs", headers=only_traces)
