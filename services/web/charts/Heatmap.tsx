@@ -1,9 +1,11 @@
-import { type PointerEvent, type ReactNode, useCallback, useMemo, useState } from "react";
+import { type PointerEvent, type ReactNode, useCallback, useMemo } from "react";
 import { count, counted, duration } from "../parts/pure/formats";
 import { type HeatBox, rowStart } from "../parts/pure/heat";
 import { clock, type Zone } from "../parts/pure/times";
+import captions from "./caption.module.css";
 import styles from "./Heatmap.module.css";
 import { type Brush, useCanvas } from "./useCanvas";
+import { useDrag } from "./useDrag";
 
 export interface HeatCell {
   bucket: number;
@@ -35,8 +37,6 @@ interface Cell {
 
 /** How many spans took how long, over time: time by the logarithm of the duration. Dragging draws a box. */
 export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onBox }: HeatmapProps): ReactNode {
-  const [drag, setDrag] = useState<{ from: Cell; to: Cell }>();
-  const [over, setOver] = useState<Cell>();
   const lowest = Math.min(...cells.map((cell) => cell.row));
   const rows = Math.max(ROWS_MIN, Math.max(...cells.map((cell) => cell.row)) - lowest + 1);
   const byPlace = useMemo(() => new Map(cells.map((cell) => [`${cell.bucket} ${cell.row}`, cell])), [cells]);
@@ -59,6 +59,7 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
     minNs: Math.round(rowStart(Math.min(from.row, to.row))),
     maxNs: Math.round(rowStart(Math.max(from.row, to.row) + 1)),
   });
+  const { drag, over, handlers } = useDrag(cellOf, (drawn) => onBox(boxOf(drawn)));
   const shown = drag ? boxOf(drag) : box;
   const hovered = over && !drag ? byPlace.get(`${over.bucket} ${over.row}`) : undefined;
   return (
@@ -70,31 +71,11 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
           </span>
         ))}
       </div>
-      <div
-        className={styles.plot}
-        aria-hidden="true"
-        onPointerDown={(event) => {
-          if (event.button !== 0) return;
-          event.currentTarget.setPointerCapture(event.pointerId);
-          const cell = cellOf(event);
-          setDrag({ from: cell, to: cell });
-        }}
-        onPointerMove={(event) => {
-          const cell = cellOf(event);
-          setOver(cell);
-          setDrag((now) => now && { ...now, to: cell });
-        }}
-        onPointerLeave={() => setOver(undefined)}
-        onPointerCancel={() => setDrag(undefined)}
-        onPointerUp={() => {
-          setDrag(undefined);
-          if (drag) onBox(boxOf(drag));
-        }}
-      >
+      <div className={styles.plot} aria-hidden="true" {...handlers}>
         <canvas ref={canvas} />
         {shown ? <div className={styles.box} style={placed(shown, startMs, stepMs * buckets, lowest, rows)} /> : null}
       </div>
-      <figcaption className={styles.caption}>
+      <figcaption className={`${captions.caption} ${styles.caption}`}>
         {drag ? (
           <b>{boxWords(boxOf(drag), zone)}</b>
         ) : over ? (

@@ -1,7 +1,9 @@
-import { type PointerEvent, type ReactNode, useState } from "react";
+import type { PointerEvent, ReactNode } from "react";
 import { count, plain } from "../parts/pure/formats";
 import { clock, type Zone } from "../parts/pure/times";
+import captions from "./caption.module.css";
 import styles from "./Histogram.module.css";
+import { useDrag } from "./useDrag";
 
 export interface Bars {
   value: string;
@@ -25,8 +27,6 @@ const GAP = 0.12;
 
 /** Counts over time, stacked by severity; dragging zooms. */
 export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBrush }: HistogramProps): ReactNode {
-  const [drag, setDrag] = useState<{ from: number; to: number }>();
-  const [over, setOver] = useState<number>();
   const totals = Array.from({ length: buckets }, (_, at) =>
     series.reduce((sum, one) => sum + (one.counts[at] ?? 0), 0),
   );
@@ -37,29 +37,18 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
   };
   const at = (bucket: number): number => startMs + bucket * stepMs;
   const span = (bucket: number): string => `${clock(at(bucket), zone)} – ${clock(at(bucket + 1), zone, true)}`;
-  const [from, to] = drag ? [Math.min(drag.from, drag.to), Math.max(drag.from, drag.to) + 1] : [0, 0];
+  const ends = (drawn: { from: number; to: number }): readonly [number, number] => [
+    Math.min(drawn.from, drawn.to),
+    Math.max(drawn.from, drawn.to) + 1,
+  ];
+  const { drag, over, handlers } = useDrag(bucketOf, (drawn) => {
+    const [first, end] = ends(drawn);
+    onBrush(at(first), at(end));
+  });
+  const [from, to] = drag ? ends(drag) : [0, 0];
   return (
     <figure className={styles.figure}>
-      <div
-        className={styles.plot}
-        onPointerDown={(event) => {
-          if (event.button !== 0) return;
-          event.currentTarget.setPointerCapture(event.pointerId);
-          const bucket = bucketOf(event);
-          setDrag({ from: bucket, to: bucket });
-        }}
-        onPointerMove={(event) => {
-          const bucket = bucketOf(event);
-          setOver(bucket);
-          setDrag((now) => now && { ...now, to: bucket });
-        }}
-        onPointerLeave={() => setOver(undefined)}
-        onPointerCancel={() => setDrag(undefined)}
-        onPointerUp={() => {
-          setDrag(undefined);
-          if (drag) onBrush(at(from), at(to));
-        }}
-      >
+      <div className={styles.plot} {...handlers}>
         <svg viewBox={`0 0 ${buckets} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
           {totals.map((_, bucket) => {
             let top = HEIGHT;
@@ -91,7 +80,7 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
           />
         ) : null}
       </div>
-      <figcaption className={styles.caption}>
+      <figcaption className={captions.caption}>
         {drag ? (
           <b>
             {clock(at(from), zone)} – {clock(at(to), zone)}

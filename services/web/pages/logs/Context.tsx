@@ -6,6 +6,7 @@ import { useTenantId } from "../../app/place";
 import { Button, ServiceName } from "../../parts/controls";
 import { severity, valueText } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
+import severities from "../../parts/severity.module.css";
 import { ErrorNote, Skeleton } from "../../parts/states";
 import styles from "./Context.module.css";
 
@@ -81,7 +82,7 @@ export function Context({ record, zone, onOpen }: ContextProps): ReactNode {
                 onClick={() => onOpen(one)}
               >
                 <span className={styles.time}>{moment(one.timestamp, zone).time}</span>
-                <span className={styles.severity} data-severity={word}>
+                <span className={`${styles.severity} ${severities.severity}`} data-severity={word}>
                   {word}
                 </span>
                 <span className={styles.body}>

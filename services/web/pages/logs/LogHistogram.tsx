@@ -3,11 +3,9 @@ import type { ReactNode } from "react";
 import { answered, api } from "../../api/client";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Histogram } from "../../charts/Histogram";
-import { isMistaken } from "../../parts/lists/useResults";
+import { NoChart } from "../../charts/NoChart";
 import { counted } from "../../parts/pure/formats";
 import { iso } from "../../parts/pure/times";
-import { ErrorNote } from "../../parts/states";
-import styles from "./Logs.module.css";
 
 const STACKED = ["trace", "debug", "info", "none", "warn", "error", "fatal"];
 const NS_PER_MS = 1_000_000;
@@ -25,13 +23,7 @@ export function LogHistogram({ query, isMistake }: { query: string; isMistake: b
     },
   });
   if (answer.data === undefined || isMistake) {
-    return (
-      <div className={styles.noChart}>
-        {answer.error && !isMistake && !isMistaken(answer.error) ? (
-          <ErrorNote error={answer.error} retry={() => void answer.refetch()} />
-        ) : null}
-      </div>
-    );
+    return <NoChart height={103} error={answer.error} isMistake={isMistake} retry={() => void answer.refetch()} />;
   }
   const { start, step_ns: step, bucket_count: buckets, series, count: total } = answer.data;
   const ordered = series

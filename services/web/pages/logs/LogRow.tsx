@@ -3,6 +3,7 @@ import type { LogRecord } from "../../api/schema";
 import { ServiceName } from "../../parts/controls";
 import { plain, severity, valueText } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
+import severities from "../../parts/severity.module.css";
 import styles from "./Logs.module.css";
 
 interface LogRowProps {
@@ -55,7 +56,12 @@ export const LogRow = memo(function LogRow({
         {withDay ? `${day} ` : ""}
         {time}
       </span>
-      <span role="gridcell" className={styles.severity} data-severity={word} title={plain(record.severity_text)}>
+      <span
+        role="gridcell"
+        className={`${styles.severity} ${severities.severity}`}
+        data-severity={word}
+        title={plain(record.severity_text)}
+      >
         {word === "none" ? plain(record.severity_text) || "–" : word}
       </span>
       <span role="gridcell" className={styles.service}>

@@ -10,6 +10,7 @@ import { attributeFields, Details, Fields, Section, Text } from "../../parts/lis
 import { Tabs } from "../../parts/lists/Tabs";
 import { count, duration, plain, severity, valueText } from "../../parts/pure/formats";
 import { iso, moment, nanoseconds, type Zone } from "../../parts/pure/times";
+import severities from "../../parts/severity.module.css";
 import { ErrorNote, Skeleton } from "../../parts/states";
 import type { SpanRow } from "./model";
 import styles from "./Trace.module.css";
@@ -210,7 +211,7 @@ function Logs({ traceId, spanId, startMs, endMs, zone }: LogsProps): ReactNode {
             title={plain(record.service_name)}
           >
             <span>{moment(record.timestamp, zone).time}</span>
-            <span className={styles.severity} data-severity={word}>
+            <span className={severities.severity} data-severity={word}>
               {word}
             </span>
             <span>

@@ -3,13 +3,12 @@ import { type ReactNode, useMemo } from "react";
 import { answered, api } from "../../api/client";
 import { usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { boxWords, Heatmap } from "../../charts/Heatmap";
+import { NoChart } from "../../charts/NoChart";
 import { Button } from "../../parts/controls";
-import { isMistaken } from "../../parts/lists/useResults";
 import { counted } from "../../parts/pure/formats";
 import { boxText, durationTerm, parsedBox, rowOf, rowStart, slowRow } from "../../parts/pure/heat";
 import { without, withTerm } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
-import { ErrorNote } from "../../parts/states";
 import styles from "./Traces.module.css";
 
 const NS_PER_MS = 1_000_000;
@@ -39,13 +38,7 @@ export function TraceHeatmap({ query, isMistake }: { query: string; isMistake: b
     }));
   }, [answer.data]);
   if (answer.data === undefined || isMistake || cells.length === 0) {
-    return (
-      <div className={styles.noChart}>
-        {answer.error && !isMistake && !isMistaken(answer.error) ? (
-          <ErrorNote error={answer.error} retry={() => void answer.refetch()} />
-        ) : null}
-      </div>
-    );
+    return <NoChart height={179} error={answer.error} isMistake={isMistake} retry={() => void answer.refetch()} />;
   }
   const { start, step_ns: step, bucket_count: buckets, count: total } = answer.data;
   const startMs = Date.parse(start);
