@@ -90,7 +90,7 @@ bench: .venv/.dev ## Measure the ingest path of the embedded stack: CPU, memory,
 bench-trickle: .venv/.dev ## Measure ten requests a second: CPU, acknowledgement, freshness; and the Victoria* in PATH.
 	$(BIN)/python -m benchmarks.trickle $(ARGS)
 
-bench-query: .venv/.dev ## Fill a day of 90 million items, in a folder that is kept, and time fifty questions on it.
+bench-query: .venv/.dev ## Fill a day of 90 million items, in a folder that is kept, and time nearly fifty questions on it.
 	$(BIN)/python -m benchmarks.queries $(ARGS)
 
 bench-inserts: .venv/.dev ## Measure what an INSERT costs, table by table, however few rows it has.

@@ -81,11 +81,13 @@ def server(data_dir: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     """A running `duoscope up` with its credentials."""
     command = [sys.executable, "-m", "duoscope", "up", "--data-dir", str(data_dir), "--log-level", "WARNING"]
     command += ["--api-port", "0", "--otlp-grpc-port", "0", "--otlp-http-port", "0"]
+    started = time.time()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         credentials = data_dir / "credentials.json"
         deadline = time.monotonic() + READY_WITHIN_S
-        while not credentials.exists():
+        # An earlier start in the same folder left its own, with other ports.
+        while not credentials.exists() or credentials.stat().st_mtime < started:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("duoscope up did not start; run it by hand to see why")
             time.sleep(0.05)

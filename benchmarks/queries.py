@@ -122,7 +122,6 @@ def questions(end_s: int, trace_id: str, span_id: str) -> Iterator[Question]:  #
     yield post("metric by service, 24 h", "metrics/query", metric=_METRIC, group_by=["service"])
     yield post("metric by hours from the rollup", "metrics/query", promised=30, metric=_METRIC, step="1h")
     yield get("metrics", "metrics")
-    yield Question("usage of the day", "usage", {"per": "hour", **times(24)})
 
 
 _METRIC: Final = history.COUNTERS[0]
@@ -155,7 +154,7 @@ def run(data_dir: Path, made: history.History, rounds: int, tenant: history.Tena
             time.sleep(0.05)
         wait_until_quiet(process)
         found = ask(client, Question("any span", "traces/search", {
-            "start": _rfc3339(end_s - 3600), "end": _rfc3339(end_s), "limit": 1,
+            "start": _rfc3339(end_s - history.DAY_S), "end": _rfc3339(end_s), "limit": 1,
         }, is_body=True)).json()  # fmt: skip
         trace_id = found["items"][0]["trace_id"]
         span_id = ask(client, Question("its span", f"traces/{trace_id}", {})).json()["spans"][0]["span_id"]
