@@ -147,22 +147,21 @@ def _query(path: str, names: set[str], ids: dict[str, str]) -> dict[str, str]:
              "match[]": "up", "step": "60"}  # fmt: skip
     if path.startswith("/api/v1/prom/"):  # Prometheus tells time in seconds
         known |= {"start": str(_START_NS // 10**9), "end": str(_START_NS // 10**9 + 3600)}
-    if path in _SIGNALS:
-        known |= {"signal": "metrics"}
+    if path in _METRIC_STANDS_WITH_METRICS:
+        known |= {"signal": "metrics", "query": "service:checkout"}
     return {name: value for name, value in known.items() if name in names}
 
 
-# Reads whose `metric` stands with `signal=metrics` only: asked once with it, and once for the other signals.
-_SIGNALS = {"/api/v1/fields", "/api/v1/fields/{name}/values"}
+_METRIC_STANDS_WITH_METRICS = {"/api/v1/fields", "/api/v1/fields/{name}/values"}
 
 
 def _queries(path: str, names: set[str], ids: dict[str, str]) -> list[dict[str, str]]:
-    asked = [_query(path, names, ids)]
-    if path in _SIGNALS:
-        asked += [asked[0] | {"signal": signal} for signal in ("logs", "traces")]
-        for other in asked[1:]:
-            del other["metric"]
-    return asked
+    """What each read is asked: once, or once for each signal where the parameters of one are not those of another."""
+    asked = _query(path, names, ids)
+    if path not in _METRIC_STANDS_WITH_METRICS:
+        return [asked]
+    others = {name: "up" if name == "query" else value for name, value in asked.items() if name != "metric"}
+    return [asked, others | {"signal": "logs"}, others | {"signal": "traces"}]
 
 
 def _unknown(ids: dict[str, str]) -> dict[str, str]:
