@@ -26,6 +26,7 @@ LAYERS = (
     "secrets",
     "delivery",
     "identity",
+    "alerting",
     "receiver",
     "api",
     "worker",
