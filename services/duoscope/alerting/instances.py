@@ -32,7 +32,7 @@ class Subject(StrEnum):
 
 
 class Status(StrEnum):
-    """The place of an instance in its life. A firing one whose condition ended, and which keeps firing, is still firing."""
+    """The place of an instance in its life. One that keeps firing after its condition ended is firing."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
