@@ -27,6 +27,7 @@ LAYERS = (
     "delivery",
     "identity",
     "notification",
+    "alerting",
     "receiver",
     "api",
     "worker",

@@ -80,7 +80,7 @@ def shortest(number: float) -> str:
 
 
 def humanize(number: float) -> str:
-    """With a metric prefix."""
+    """Print a number with a metric prefix."""
     if number == 0 or not math.isfinite(number):
         return general(number)
     if abs(number) >= 1:
@@ -91,7 +91,7 @@ def humanize(number: float) -> str:
 
 
 def humanize_1024(number: float) -> str:
-    """With a binary prefix."""
+    """Print a number with a binary prefix."""
     if abs(number) <= 1 or not math.isfinite(number):
         return general(number)
     number, prefix = _scaled_down(number, _LARGE_1024, 1024)
@@ -99,7 +99,7 @@ def humanize_1024(number: float) -> str:
 
 
 def humanize_duration(seconds: float) -> str:
-    """In days, hours, minutes and seconds, or parts of a second."""
+    """Print seconds in days, hours, minutes and seconds, or as parts of a second."""
     if not math.isfinite(seconds):
         return general(seconds)
     if abs(seconds) < 1:

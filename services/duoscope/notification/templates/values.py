@@ -15,7 +15,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class AlertData:
-    """What the template of an alert reads: `.Labels`, `.Value` and so on, and the variables of the same names."""
+    """An alert as its template reads it (`.Labels`, `.Value` and so on)."""
 
     labels: Mapping[str, str]
     value: float
