@@ -26,6 +26,7 @@ LAYERS = (
     "secrets",
     "delivery",
     "identity",
+    "notification",
     "alerting",
     "receiver",
     "api",
