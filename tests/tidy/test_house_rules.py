@@ -26,6 +26,8 @@ LAYERS = (
     "secrets",
     "delivery",
     "identity",
+    "notification",
+    "alerting",
     "receiver",
     "api",
     "worker",

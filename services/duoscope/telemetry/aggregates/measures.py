@@ -18,7 +18,7 @@ _PERCENTILE: Final = re.compile(r"p(\d{1,3}(?:\.\d{1,6})?)", re.ASCII)
 _HUNDRED: Final = 100
 
 
-class Measure(Struct, forbid_unknown_fields=True):
+class Measure(Struct, frozen=True, forbid_unknown_fields=True):
     """One number of each group, and of each step."""
 
     function: Annotated[

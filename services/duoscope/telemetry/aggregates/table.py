@@ -106,10 +106,17 @@ class Asked:
     buckets: Buckets | None = None
 
 
-async def aggregate(reader: TelemetryReader, asked: Asked) -> Aggregate:
+def check(asked: Asked) -> None:
+    """Raise INVALID for a field, a measure, the query, or a limit that cannot be asked."""
+    _check(asked)
+    _statement(asked, or_text=False)
+
+
+async def aggregate(reader: TelemetryReader, asked: Asked, *, or_text: bool = True) -> Aggregate:
     """Answer a question.
 
-    As a search does, it also takes terms that look like attributes for text if the query finds nothing otherwise.
+    As a search does, it also takes terms that look like attributes for text if the query finds nothing otherwise;
+    without `or_text` a query has one meaning, whatever there is.
 
     Raises:
         DuoscopeError: INVALID for a field, a measure, the query, or a limit; UNAVAILABLE.
@@ -118,7 +125,7 @@ async def aggregate(reader: TelemetryReader, asked: Asked) -> Aggregate:
     statement = _statement(asked, or_text=False)
     rows = await reader.query(statement.sql, statement.parameters, name=_name(asked))
     hint = None
-    if _is_nothing(rows):
+    if or_text and _is_nothing(rows):
         wider = _statement(asked, or_text=True)
         if (wider.sql, wider.parameters) != (statement.sql, statement.parameters):
             rows = await reader.query(wider.sql, wider.parameters, name=f"{_name(asked)}_text")

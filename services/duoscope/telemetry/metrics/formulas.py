@@ -6,24 +6,24 @@ is evaluated at each step, and sees nothing but these results.
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
-from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_POINTS_MAX, PROMQL_TIMEOUT_S
+from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_TIMEOUT_S
 from duoscope.stores.clickhouse import TOO_EXPENSIVE, TelemetryReader
 from duoscope.telemetry.metrics import query as metrics
-from duoscope.telemetry.metrics.frames import Frame, refuse_too_many, second, step_seconds
-from duoscope.telemetry.promql import engine, storage
+from duoscope.telemetry.metrics.frames import second, step_seconds
+from duoscope.telemetry.metrics.tables import Fill, NamedSeries, Table, numbered, table_of
+from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql.errors import ExpressionError, execution
-from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.syntax import parse, tree
-from duoscope.telemetry.promql.values import Floats, Ints, Points, Scalar, Vector
+from duoscope.telemetry.promql.values import Floats, Scalar, Vector
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 QUERIES_MAX: Final = 6
@@ -36,7 +36,6 @@ _MS: Final = 1000
 _EXACTLY_MS: Final = 1
 """How old a value may be: a formula sees the values of its step and no earlier ones."""
 
-Fill = Literal["null", "zero", "previous", "linear"]
 Rank = Literal["avg", "max", "min", "sum", "last"]
 _Head: TypeAlias = tuple[str, bool, str | None, str, str]
 """The first members of a `Result`."""
@@ -86,14 +85,6 @@ class Shown:
     is_descending: bool = True
 
 
-@dataclass(slots=True)
-class _Table:
-    """Series by steps; NaN where there is no value."""
-
-    labels: list[Labels]
-    values: Floats = field(repr=False)
-
-
 async def evaluate(
     reader: TelemetryReader,
     times: TimeRange,
@@ -119,14 +110,14 @@ async def evaluate(
     shown = shown or Shown()
     if any(len(formula) > FORMULA_CHARS_MAX for formula in formulas):
         raise invalid(f"`formulas`: at most {FORMULA_CHARS_MAX} characters each.", code="invalid-formula")
-    nodes = [_parsed(formula, queries) for formula in formulas]
+    nodes = [parsed(formula, queries) for formula in formulas]
     found = await _found(reader, times, queries, step)
     frame = next(iter(found.values())).frame
     steps, room = (frame.end_s - frame.start_s) // frame.step_s, CELLS_MAX
-    tables: dict[str, _Table] = {}
+    tables: dict[str, Table] = {}
     results: list[Result] = []
     for name, one in found.items():
-        keys = await asyncio.to_thread(_numbered, one)
+        keys = await asyncio.to_thread(numbered, one)
         room -= len(keys) * steps
         if room < 0:
             raise invalid(
@@ -135,10 +126,11 @@ async def evaluate(
                 code=TOO_EXPENSIVE,
             )
         reader.hold(8 * len(keys) * steps)
-        tables[name] = await asyncio.to_thread(_table, one, keys, queries[name].fill)
+        tables[name] = await asyncio.to_thread(table_of, one, keys, queries[name].fill)
         head = (name, False, one.kind, one.unit, one.aggregation)
         results.append(await asyncio.to_thread(_result, head, tables[name], shown))
-    named = await asyncio.to_thread(_Named, tables, frame)
+    moments = np.arange(frame.start_s, frame.end_s, frame.step_s, dtype=np.int64) * _MS
+    named = await asyncio.to_thread(NamedSeries, tables, moments)
     for number, (formula, node) in enumerate(zip(formulas, nodes, strict=True), 1):
         try:
             async with asyncio.timeout(PROMQL_TIMEOUT_S):
@@ -179,7 +171,12 @@ def newest_step(at_ns: int, step: str | int) -> TimeRange:
     return TimeRange(end_ns - step_ns, end_ns)
 
 
-def _parsed(formula: str, queries: Mapping[str, Query]) -> tree.Node:
+def parsed(formula: str, queries: Collection[str]) -> tree.Node:
+    """Parse a formula over queries of these names.
+
+    Raises:
+        DuoscopeError: INVALID `invalid-formula`.
+    """
     try:
         node = parse.parse(formula)
     except ExpressionError as error:
@@ -214,55 +211,18 @@ async def _found(
     return {name: await read(name, query) for name, query in queries.items()}
 
 
-def _numbered(found: metrics.Found) -> dict[tuple[str, ...], int]:
-    """The values of labels of each series, and its number."""
-    refuse_too_many(found.rows)
-    numbers: dict[tuple[str, ...], int] = {}
-    for row in found.rows:
-        numbers.setdefault(tuple(row["labels"]), len(numbers))
-    return numbers
-
-
-def _table(found: metrics.Found, numbers: Mapping[tuple[str, ...], int], fill: Fill) -> _Table:
-    frame = found.frame
-    series = np.fromiter((numbers[tuple(row["labels"])] for row in found.rows), np.int64, len(found.rows))
-    steps = np.fromiter((row["bucket"] for row in found.rows), np.int64, len(found.rows))
-    given = [np.nan if row["value"] is None else row["value"] for row in found.rows]
-    values = np.full((len(numbers), (frame.end_s - frame.start_s) // frame.step_s), np.nan)
-    values[series, (steps - frame.start_s) // frame.step_s] = np.array(given, np.float64)
-    labels = [label_sets.of(zip(frame.group_by, key, strict=True)) for key in numbers]
-    return _Table(labels, _filled(values, fill))
-
-
-def _filled(values: Floats, fill: Fill) -> Floats:
-    missing = np.isnan(values)
-    if fill == "null" or not missing.any():
-        return values
-    if fill == "zero":
-        return np.where(missing, 0.0, values)
-    steps: Ints = np.arange(values.shape[1], dtype=np.int64)
-    if fill == "previous":
-        latest: Ints = np.maximum.accumulate(np.where(missing, -1, steps), axis=1)
-        return np.where(latest < 0, np.nan, np.take_along_axis(values, np.maximum(latest, 0), axis=1))
-    made = values.copy()
-    for row, holes in zip(made, missing, strict=True):
-        if not holes.all():
-            row[holes] = np.interp(steps[holes], steps[~holes], row[~holes], left=np.nan, right=np.nan)
-    return made
-
-
 def _answered(head: _Head, answer: engine.Answer, shown: Shown) -> Result:
     match answer.value:
         case Scalar(values):
-            table = _Table([label_sets.NONE], values.reshape(1, -1))
+            table = Table([label_sets.NONE], values.reshape(1, -1))
         case Vector() as vector:
-            table = _Table(vector.labels, np.where(vector.has, vector.values, np.nan))
+            table = Table(vector.labels, np.where(vector.has, vector.values, np.nan))
         case other:
             raise AssertionError(other)
     return _result(head, table, shown, [*answer.warnings, *answer.infos])
 
 
-def _result(head: _Head, table: _Table, shown: Shown, warnings: Sequence[str] = ()) -> Result:
+def _result(head: _Head, table: Table, shown: Shown, warnings: Sequence[str] = ()) -> Result:
     rows = _order(table.values, shown)
     values = table.values[rows]
     finite = np.where(np.isfinite(values), values, np.nan).astype(object)
@@ -293,50 +253,3 @@ def _order(values: Floats, shown: Shown) -> list[int]:
         ranks = np.where(some.any(axis=1), -ranks if shown.is_descending else ranks, np.inf)
         rows = np.argsort(ranks, kind="stable")
     return [int(row) for row in rows[: shown.series]]
-
-
-class _Named:
-    """The results of queries as series of that name, with a point in each step that has a value."""
-
-    def __init__(self, tables: Mapping[str, _Table], frame: Frame) -> None:
-        self._frame = frame
-        rows = sorted(
-            (label_sets.replaced(labels, label_sets.NAME, name), number, name)
-            for name, table in tables.items()
-            for number, labels in enumerate(table.labels)
-        )
-        self._found: dict[storage.Request, Points] = {}
-        self._labels = [labels for labels, _, _ in rows]
-        self._values = [tables[name].values[number] for _, number, name in rows]
-
-    async def points(self, requests: Sequence[storage.Request]) -> list[Points]:
-        """The points of each request."""
-        return await asyncio.to_thread(lambda: [self._once(request) for request in requests])
-
-    async def series(self, requests: Sequence[storage.Request]) -> list[list[Labels]]:
-        """The labels of each request's series."""
-        return [points.labels for points in await self.points(requests)]
-
-    def _once(self, request: storage.Request) -> Points:
-        if request not in self._found:
-            self._found[request] = self._points(request)
-            if sum(len(points.times) for points in self._found.values()) > PROMQL_POINTS_MAX:
-                raise execution(f"it reads more than {PROMQL_POINTS_MAX:,} points")
-        return self._found[request]
-
-    def _points(self, request: storage.Request) -> Points:
-        frame = self._frame
-        moments = np.arange(frame.start_s, frame.end_s, frame.step_s, dtype=np.int64) * _MS
-        inside = (moments > request.start_ms) & (moments <= request.end_ms)
-        labels: list[Labels] = []
-        times, values = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for of_series, numbers in zip(self._labels, self._values, strict=True):
-            has = inside & ~np.isnan(numbers)
-            if has.any() and storage.meets(of_series, request.groups):
-                labels.append(of_series)
-                times.append(moments[has])
-                values.append(numbers[has])
-        bounds = np.cumsum([len(each) for each in times]).astype(np.int64)
-        # The answer has the labels of groups alone, so that `a or b * 0` is one series.
-        nameless = np.ones(len(labels), np.bool_)
-        return Points(labels, bounds, np.concatenate(times), np.concatenate(values), drop=nameless)

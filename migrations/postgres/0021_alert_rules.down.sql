@@ -1,0 +1,1 @@
+DROP TABLE alert_transitions, alert_instances, alert_rules;

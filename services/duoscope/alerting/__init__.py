@@ -1,0 +1,1 @@
+"""Alerts: rules, the life of an instance, evaluation and what happened."""

@@ -1,0 +1,248 @@
+"""Alert rules: what people write of them, and the leases under which they are evaluated.
+
+Leases are taken across tenants and need a platform transaction; all else is of one tenant.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, LiteralString
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from duoscope.metadata.columns import DeletedAt
+from duoscope.metadata.conflicts import taken
+from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
+from duoscope.stores.postgres import Record, Transaction
+
+
+class AlertRule(Struct, frozen=True):
+    """A row of `alert_rules`, without its lease."""
+
+    organization_id: UUID
+    workspace_id: UUID
+    tenant_id: UUID
+    alert_rule_id: UUID
+    name: str
+    description: str
+    query_type: str
+    query_config: dict[str, Any]
+    condition_config: dict[str, Any]
+    policy_config: dict[str, Any]
+    severity: str
+    cooldown_minutes: int
+    interval_seconds: int
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    runbook_url: str
+    dashboard_url: str
+    is_enabled: bool
+    version: int
+    last_evaluated_at: datetime | None
+    last_duration_ms: float | None
+    last_problem: Annotated[str, Meta(description="What is wrong with the last evaluation; empty if nothing is.")]
+    created_by: UUID | None
+    deleted_at: DeletedAt
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedRule:
+    """A rule that is to be evaluated now, by one evaluator.
+
+    Attributes:
+        rule: as it was when the lease was taken.
+        fence: the number of the lease.
+        due_at: the slot that was due.
+        now: the time, by the database's clock.
+    """
+
+    rule: AlertRule
+    fence: int
+    due_at: datetime
+    now: datetime
+
+
+_COLUMNS: Final[LiteralString] = (
+    "organization_id, workspace_id, tenant_id, alert_rule_id, name, description, query_type, query_config, "
+    "condition_config, policy_config, severity, cooldown_minutes, interval_seconds, labels, annotations, runbook_url, "
+    "dashboard_url, is_enabled, version, last_evaluated_at, last_duration_ms, last_problem, created_by, deleted_at, "
+    "created_at, updated_at"
+)
+LISTING: Final = Listing(
+    name="alert_rules",
+    select=f"SELECT {_COLUMNS} FROM alert_rules",
+    key="alert_rule_id",
+    sorts={"name": str, "created_at": datetime},
+    filters={
+        "name": CONTAINS,
+        "deleted": IS_DELETED,
+        "is_enabled": "is_enabled = ?",
+        "severity": "severity = ?",
+        "query_type": "query_type = ?",
+        "has_problem": "(last_problem <> '') = ?",
+    },
+)
+
+
+def from_row(row: Record) -> AlertRule:
+    """Build an AlertRule from a row of the listing or of the table."""
+    return AlertRule(**dict(row))
+
+
+async def get(tx: Transaction, alert_rule_id: UUID) -> AlertRule | None:
+    """The rule, deleted or not, or None if the transaction may not see it."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM alert_rules WHERE alert_rule_id = $1", alert_rule_id)
+    return from_row(row) if row else None
+
+
+async def lock(tx: Transaction, alert_rule_id: UUID) -> AlertRule | None:
+    """Like `get`, locked for a change."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM alert_rules WHERE alert_rule_id = $1 FOR UPDATE", alert_rule_id)
+    return from_row(row) if row else None
+
+
+async def enabled(tx: Transaction) -> list[AlertRule]:
+    """The tenant's rules that are evaluated, by name."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM alert_rules WHERE is_enabled AND deleted_at IS NULL ORDER BY name, alert_rule_id"
+    )
+    return [from_row(row) for row in rows]
+
+
+async def count(tx: Transaction) -> int:
+    """How many rules the tenant has that are not deleted. Others who make one wait until the transaction ends."""
+    await tx.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('alert_rules ' || current_setting('app.tenant_id'), 0))"
+    )
+    return await tx.fetchval("SELECT count(*) FROM alert_rules WHERE deleted_at IS NULL")
+
+
+async def create(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRule:
+    """Store a new rule, whose slots are `offset_s` after multiples of its interval. Raises CONFLICT for the name."""
+    with taken("alert rule", "name"):
+        row = await tx.fetchrow(
+            "INSERT INTO alert_rules (organization_id, workspace_id, tenant_id, alert_rule_id, name, description, "
+            "query_type, query_config, condition_config, policy_config, severity, cooldown_minutes, interval_seconds, "
+            "labels, annotations, runbook_url, dashboard_url, is_enabled, created_by, due_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
+            f"{_next_slot('$13', '$20')}) RETURNING {_COLUMNS}",
+            *(rule.organization_id, rule.workspace_id, rule.tenant_id, rule.alert_rule_id, *_written(rule)),
+            *(rule.created_by, offset_s),
+        )
+    assert row is not None
+    return from_row(row)
+
+
+async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRule:
+    """Change a rule that the transaction has locked: whoever evaluates it has lost the lease. Raises CONFLICT for the
+    name.
+    """
+    with taken("alert rule", "name"):
+        row = await tx.fetchrow(
+            "UPDATE alert_rules SET name = $2, description = $3, query_type = $4, query_config = $5, "
+            "condition_config = $6, policy_config = $7, severity = $8, cooldown_minutes = $9, labels = $11, "
+            "annotations = $12, runbook_url = $13, dashboard_url = $14, is_enabled = $15, deleted_at = $16, "
+            "version = version + 1, fence = fence + 1, leased_until = NULL, last_problem = $17, "
+            "due_at = CASE WHEN interval_seconds = $10 AND is_enabled AND deleted_at IS NULL THEN due_at "
+            f"ELSE {_next_slot('$10', '$18')} END, interval_seconds = $10 "
+            f"WHERE alert_rule_id = $1 RETURNING {_COLUMNS}",
+            *(rule.alert_rule_id, *_written(rule), rule.deleted_at, rule.last_problem, offset_s),
+        )
+    assert row is not None
+    return from_row(row)
+
+
+def _next_slot(interval: LiteralString, offset: LiteralString) -> LiteralString:
+    return (
+        "to_timestamp(ceil((extract(epoch FROM clock_timestamp())::float8 - " + offset + "::float8) / " + interval
+        + "::int) * " + interval + "::int + " + offset + "::float8)"
+    )  # fmt: skip
+
+
+def _written(rule: AlertRule) -> tuple[object, ...]:
+    return (
+        *(rule.name, rule.description, rule.query_type, rule.query_config, rule.condition_config, rule.policy_config),
+        *(rule.severity, rule.cooldown_minutes, rule.interval_seconds, rule.labels, rule.annotations),
+        *(rule.runbook_url, rule.dashboard_url, rule.is_enabled),
+    )
+
+
+_LIVES: Final[LiteralString] = """
+    FROM alert_rules r JOIN tenants t USING (organization_id, workspace_id, tenant_id)
+        JOIN workspaces w USING (organization_id, workspace_id) JOIN organizations o USING (organization_id)
+    WHERE r.is_enabled AND r.deleted_at IS NULL AND t.deleted_at IS NULL AND t.is_active
+        AND w.deleted_at IS NULL AND w.is_active AND o.deleted_at IS NULL AND o.is_active"""
+# A slot further ahead than any can be was set by a clock that ran ahead.
+_LEASE: Final[LiteralString] = f"""
+    WITH busy AS (
+        SELECT tenant_id, count(*) AS leases FROM alert_rules
+        WHERE leased_until IS NOT NULL AND leased_until > clock_timestamp() GROUP BY tenant_id
+    ), due AS (
+        SELECT r.tenant_id, r.alert_rule_id, r.due_at, row_number() OVER (PARTITION BY r.tenant_id ORDER BY r.due_at)
+            + coalesce((SELECT leases FROM busy WHERE busy.tenant_id = r.tenant_id), 0) AS place
+        {_LIVES}
+            AND (r.due_at <= clock_timestamp()
+                OR r.due_at > clock_timestamp() + 2 * make_interval(secs => r.interval_seconds))
+            AND (r.leased_until IS NULL OR r.leased_until <= clock_timestamp())
+    ), taken AS (
+        SELECT r.tenant_id, r.alert_rule_id FROM alert_rules r JOIN due USING (tenant_id, alert_rule_id)
+        WHERE due.place <= $2 AND r.due_at = due.due_at
+            AND (r.leased_until IS NULL OR r.leased_until <= clock_timestamp())
+        ORDER BY due.place, due.due_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED
+    ), leased AS (
+        UPDATE alert_rules r SET fence = r.fence + 1, leased_until = clock_timestamp() + make_interval(secs => $1)
+        FROM taken WHERE r.tenant_id = taken.tenant_id AND r.alert_rule_id = taken.alert_rule_id
+        RETURNING r.*, clock_timestamp() AS now
+    )
+    SELECT {_COLUMNS}, fence, due_at, now FROM leased
+"""
+
+
+async def lease(tx: Transaction, *, lease_s: float, of_tenant_max: int) -> LeasedRule | None:
+    """Lease the rule that is due the longest, of the tenant that has the fewest at work; None if none is due.
+
+    Args:
+        tx: a platform transaction.
+        lease_s: another may lease it after that long.
+        of_tenant_max: rules of one tenant that are at work at once.
+    """
+    row = await tx.fetchrow(_LEASE, lease_s, of_tenant_max)
+    if row is None:
+        return None
+    values = dict(row)
+    fence, due_at, now = values.pop("fence"), values.pop("due_at"), values.pop("now")
+    return LeasedRule(AlertRule(**values), fence, due_at, now)
+
+
+async def finish(
+    tx: Transaction,
+    alert_rule_id: UUID,
+    *,
+    fence: int,
+    slot: datetime,
+    next_due_at: datetime,
+    duration_ms: float,
+    problem: str,
+) -> bool:
+    """Record an evaluation and give the lease back. Returns False, and changes nothing, if it was lost.
+
+    The transaction then holds the rule until it ends, so that nothing else can change its instances.
+    """
+    return (
+        await tx.execute(
+            "UPDATE alert_rules SET last_evaluated_at = $3, due_at = $4, last_duration_ms = $5, last_problem = $6, "
+            "leased_until = NULL WHERE alert_rule_id = $1 AND fence = $2",
+            *(alert_rule_id, fence, slot, next_due_at, duration_ms, problem),
+        )
+        > 0
+    )
+
+
+async def lag_s(tx: Transaction) -> float:
+    """How long the rule that waits the longest has been due, over all tenants. Needs a platform transaction."""
+    return await tx.fetchval(
+        f"SELECT coalesce(max(extract(epoch FROM clock_timestamp() - r.due_at)), 0)::float8 {_LIVES} "
+        "AND r.due_at <= clock_timestamp()"
+    )

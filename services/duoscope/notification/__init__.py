@@ -1,0 +1,1 @@
+"""Messages of alerts to people and machines: templates, channels, the outbox and its sender."""
