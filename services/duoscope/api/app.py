@@ -89,7 +89,7 @@ def create_app(services_: ApiServices) -> Litestar:
     files = Files(services_.public_url)
     app = ObservedApp(
         route_handlers=[
-            *link_pages.ROUTES,
+            *link_pages.routes(files),
             *ui.routes(files),
             *prometheus.ROUTES,
             *(handler for module in _ROUTED for handler in module.ROUTES.handlers),
