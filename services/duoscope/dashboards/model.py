@@ -22,7 +22,7 @@ _SAMPLES: Final = ("a", "1", "5m")
 
 
 class Place(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a widget stands in its section, on a grid of 24 columns."""
+    """The place of a widget in its section, on a grid of 24 columns."""
 
     widget: Key
     x: Annotated[int, Meta(ge=0, lt=COLUMNS)]
@@ -60,7 +60,7 @@ class Dashboard(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mistake(NamedTuple):
-    """What is wrong, and where: a JSON pointer (RFC 6901)."""
+    """A mistake and its place, a JSON pointer (RFC 6901)."""
 
     pointer: str
     message: str
@@ -123,7 +123,7 @@ def _of_sections(dashboard: Dashboard, names: Collection[str], keys: Collection[
 
 
 def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mistake]:
-    """What is wrong with a widget by itself; pointers begin at the widget."""
+    """The mistakes of a widget by itself; pointers begin at the widget."""
     if widget.type == "text" and widget.queries:
         yield Mistake("/queries", "a text asks nothing")
     if widget.text and widget.type != "text":
@@ -142,7 +142,7 @@ def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mista
 
 
 def of_query(query: Query, variables: tuple[Variable, ...]) -> str:
-    """What is wrong with a query whatever its variables stand for; empty if nothing is."""
+    """The mistake of a query, whatever its variables stand for; empty if there is none."""
     first = ""
     for sample in (None, *_SAMPLES):
         try:
