@@ -138,7 +138,8 @@ async def test_errors(asked):
     )  # fmt: skip
     assert (await asked("query", status=400))[0] == "bad_data"
     assert (await asked("query", query="x", time="yesterday", status=400))[0] == "bad_data"
-    assert (await asked("query_range", query="x", start=1, end=2, step=0, status=400))[0] == "bad_data"
+    for step in ("0", "\uff11", "1_5", "1m\uff12s"):
+        assert (await asked("query_range", query="x", start=1, end=2, step=step, status=400))[0] == "bad_data", step
     assert (await asked("query_range", query="x", start=0, end=1e9, step=1, status=400))[0] == "bad_data"
     assert (await asked("series", status=400))[0] == "bad_data"
     kind, message = await asked(
