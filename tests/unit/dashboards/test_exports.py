@@ -47,7 +47,9 @@ EXPRESSIONS = st.sampled_from(["up", 'rate(x{a=~"$v0"}[$__rate_interval])', "top
 QUESTIONS = EXPRESSIONS.map(lambda expression: {"kind": "promql", "expression": expression})
 VARIABLES = st.one_of(
     st.fixed_dictionaries({"kind": st.just("text"), "value": TEXTS}),
-    st.fixed_dictionaries({"kind": st.just("interval"), "options": st.just(["auto", "1m", "1h"]), "value": st.just("1h")}),
+    st.fixed_dictionaries(
+        {"kind": st.just("interval"), "options": st.just(["auto", "1m", "1h"]), "value": st.just("1h")}
+    ),
     st.fixed_dictionaries(
         {"kind": st.just("list"),
          "options": st.just([{"value": "a,b", "text": "A"}, {"value": "c"}]),
