@@ -55,7 +55,7 @@ async def change(
     dashboard_id: UUID,
     changed: Callable[[dict[str, Any]], Any],
     *,
-    if_version: int | None,
+    check_version: Callable[[int], None],
 ) -> Kept:
     """Change a dashboard.
 
@@ -64,21 +64,17 @@ async def change(
         principal: who changes it.
         dashboard_id: the dashboard.
         changed: makes the new document of the current one, both in JSON's types.
-        if_version: the version that the author saw; None for whichever it is.
+        check_version: raises unless the version is the one that the author saw.
 
     Raises:
-        DuoscopeError: NOT_FOUND; CONFLICT `dashboard-changed` for another version; INVALID for the new document.
+        DuoscopeError: NOT_FOUND; INVALID for the new document; what the two functions raise.
     """
     async with store.open(principal.scope, "dashboards.change") as tx:
         row = require_living(await dashboards.lock(tx, dashboard_id), "dashboard")
-        if if_version is not None and row.version != if_version:
-            raise DuoscopeError(
-                ErrorKind.CONFLICT,
-                "dashboard-changed",
-                f"The dashboard is at version {row.version} by now: read it again, and change that.",
-            )
         before = await _document(tx, row)
-        after = model.parsed(changed(stored.written(before)))
+        document = changed(stored.written(before))
+        check_version(row.version)
+        after = model.parsed(document)
         if after == before:
             return row, before
         saved = await dashboards.save(

@@ -10,7 +10,7 @@ from duoscope.metadata.widgets import Widget as WidgetRow
 
 def written(dashboard: Dashboard) -> dict[str, Any]:
     """The document in JSON's types."""
-    return msgspec.to_builtins(dashboard)
+    return msgspec.json.decode(msgspec.json.encode(dashboard))  # to_builtins would leave tuples
 
 
 def layout(dashboard: Dashboard) -> dict[str, Any]:

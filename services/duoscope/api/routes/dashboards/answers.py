@@ -1,6 +1,7 @@
 """What the routes of dashboards answer and take, and the version that a change is based on."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 
 from duoscope.dashboards.management import Kept
 from duoscope.dashboards.model import Dashboard
-from duoscope.kernel.errors import invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.metadata.columns import DeletedAt
 
 Version = Annotated[int, Meta(ge=1, description="It grows with every change.")]
@@ -69,13 +70,25 @@ def tagged(kept: Kept) -> Response[StoredDashboard]:
     return Response(shown(kept), headers={"etag": f'"{kept[0].version}"'})
 
 
-def version_of(if_match: str | None) -> int | None:
-    """The version that `If-Match` names, None for any. Raises INVALID if it is missing or no version."""
-    if if_match is None:
-        raise invalid('Send `If-Match` with the ETag of the dashboard that you change, such as "3", or with *.')
-    if if_match.strip() == "*":
-        return None
-    found = re.fullmatch(r'(?:W/)?"?([1-9]\d{0,8})"?', if_match.strip(), re.ASCII)
-    if found is None:
-        raise invalid('`If-Match` is the ETag of a dashboard, such as "3", or *.')
-    return int(found[1])
+def matching(if_match: str | None) -> Callable[[int], None]:
+    """A check of a dashboard's version against `If-Match`.
+
+    It raises INVALID if the header is missing or no version, and CONFLICT `dashboard-changed` for another version.
+    """
+
+    def check(version: int) -> None:
+        if if_match is None:
+            raise invalid('Send `If-Match` with the ETag of the dashboard that you change, such as "3", or with *.')
+        if if_match.strip() == "*":
+            return
+        found = re.fullmatch(r'(?:W/)?"?([1-9]\d{0,8})"?', if_match.strip(), re.ASCII)
+        if found is None:
+            raise invalid('`If-Match` is the ETag of a dashboard, such as "3", or *.')
+        if int(found[1]) != version:
+            raise DuoscopeError(
+                ErrorKind.CONFLICT,
+                "dashboard-changed",
+                f"The dashboard is at version {version} by now: read it again, and change that.",
+            )
+
+    return check

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
-from duoscope.api.routes.dashboards.answers import IfMatch, StoredDashboard, Version, tagged, version_of
+from duoscope.api.routes.dashboards.answers import IfMatch, StoredDashboard, Version, matching, tagged
 from duoscope.api.routing import READS, WRITES, Routes
 from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import CHANGES_MAX, Change, differences
@@ -100,7 +100,7 @@ async def restore_dashboard_version(
     """Make the document of a version the newest version. It needs `If-Match`."""
     document = await _document(services, request.user, dashboard_id, version)
     kept = await management.change(
-        services.metadata, request.user, dashboard_id, lambda _: document, if_version=version_of(if_match)
+        services.metadata, request.user, dashboard_id, lambda _: document, check_version=matching(if_match)
     )
     return tagged(kept)
 

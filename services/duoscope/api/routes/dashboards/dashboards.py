@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from duoscope.api import listing
 from duoscope.api.bodies import Name, Services
 from duoscope.api.listing import DeletedFilter, NameFilter, PagingDependency
-from duoscope.api.routes.dashboards.answers import IfMatch, Patch, StoredDashboard, Version, shown, tagged, version_of
+from duoscope.api.routes.dashboards.answers import IfMatch, Patch, StoredDashboard, Version, matching, shown, tagged
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import merged
@@ -109,7 +109,7 @@ async def change_dashboard(
         request.user,
         dashboard_id,
         lambda document: merged(document, data),
-        if_version=version_of(if_match),
+        check_version=matching(if_match),
     )
     return tagged(kept)
 
@@ -199,7 +199,9 @@ async def _change_part(
         parts = [merged(each, patch) if each[identity] == name else each for each in document[listed]]
         return document | {listed: parts}
 
-    kept = await management.change(services.metadata, principal, dashboard_id, changed, if_version=version_of(if_match))
+    kept = await management.change(
+        services.metadata, principal, dashboard_id, changed, check_version=matching(if_match)
+    )
     return tagged(kept)
 
 
