@@ -98,9 +98,9 @@ def wait_for(look: Callable[[], Any]) -> Any:
     return found
 
 
-def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
+def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0) -> str:
     """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
-    now = time.time_ns()
+    now = time.time_ns() - ago_s * 10**9
     trace_id = f"{now:032x}"
 
     def resource(service: str) -> dict[str, Any]:

@@ -54,7 +54,16 @@ function isOfControl({ key, target }: KeyboardEvent): boolean {
   return key.startsWith("Arrow") && target instanceof Element && target.matches("[role=region]");
 }
 
+/** The one key with Ctrl, or ⌘: it works wherever one writes. */
+const isPalette = ({ ctrlKey, metaKey, altKey, shiftKey, key }: KeyboardEvent): boolean =>
+  ctrlKey !== metaKey && !altKey && !shiftKey && key.toLowerCase() === "k";
+
 function onKey(event: KeyboardEvent): void {
+  if (isPalette(event) && !isCovered) {
+    event.preventDefault();
+    registered.findLast(({ keys }) => keys === "Ctrl-K")?.run();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isCovered) return;
   if (isTyping(event.target) || isOfControl(event)) return;
   const key = event.key === " " ? "Space" : event.key;
