@@ -215,10 +215,15 @@ def send_metrics(up: Up, trace_id: str) -> None:
 
 def send(up: Up, signal: str, body: dict[str, Any]) -> None:
     """Send a request of OTLP in JSON, which must be taken."""
-    answer = httpx.post(
+    answer = post(up, signal, body)
+    assert answer.status_code == 200, answer.text
+
+
+def post(up: Up, signal: str, body: dict[str, Any]) -> httpx.Response:
+    """Send a request of OTLP in JSON."""
+    return httpx.post(
         f"{up.otlp_url}/v1/{signal}",
         content=json.dumps(body),
         headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
         timeout=60,
     )
-    assert answer.status_code == 200, answer.text

@@ -36,6 +36,7 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
         "exemplars": (f"metrics?view=exemplars&m={LATENCY}", "300 ms"),
         "promql": ("metrics?promql=shop_orders_total", "job=shop-payment"),
         "flame": (f"traces/{shop}?view=flame", "The same spans as rows"),
+        "ingest": ("ingest?open=shop.latency", "Label of shop.latency"),
         "start": ("start", "Make a key"),
         "nothing": ("logs?q=nothingatall", "No records match"),
     }

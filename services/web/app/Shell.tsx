@@ -19,6 +19,7 @@ const PAGES = [
   { name: "Logs", path: "logs", icon: "logs", permission: "log:read", keys: "g l" },
   { name: "Traces", path: "traces", icon: "traces", permission: "trace:read", keys: "g t" },
   { name: "Metrics", path: "metrics", icon: "metrics", permission: "metric:read", keys: "g m" },
+  { name: "Ingest", path: "ingest", icon: "ingest", permission: "tenant:read", keys: "g i" },
   { name: "Send data", path: "start", icon: "send", permission: undefined, keys: "g d" },
 ] as const;
 

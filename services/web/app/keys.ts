@@ -54,14 +54,17 @@ function isOfControl({ key, target }: KeyboardEvent): boolean {
   return key.startsWith("Arrow") && target instanceof Element && target.matches("[role=region]");
 }
 
-/** The one key with Ctrl, or ⌘: it works wherever one writes. */
-const isPalette = ({ ctrlKey, metaKey, altKey, shiftKey, key }: KeyboardEvent): boolean =>
-  ctrlKey !== metaKey && !altKey && !shiftKey && key.toLowerCase() === "k";
+/** Keys with Ctrl, or ⌘, work wherever one writes. */
+function withCtrl({ ctrlKey, metaKey, altKey, shiftKey, key }: KeyboardEvent): Shortcut | undefined {
+  if (ctrlKey === metaKey || altKey || shiftKey) return undefined;
+  return registered.findLast(({ keys }) => keys === `Ctrl-${key.toUpperCase()}`);
+}
 
 function onKey(event: KeyboardEvent): void {
-  if (isPalette(event) && !isCovered) {
+  const pressedWithCtrl = isCovered ? undefined : withCtrl(event);
+  if (pressedWithCtrl) {
     event.preventDefault();
-    registered.findLast(({ keys }) => keys === "Ctrl-K")?.run();
+    pressedWithCtrl.run();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isCovered) return;
