@@ -5,10 +5,13 @@ import json
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
+browsing = pytest.importorskip("web.browser")
 expect = playwright.expect
 
 
 def test_columns_and_wrapping_are_in_the_address(running, shop, visit):
+    with running.api() as client:
+        browsing.wait_for(lambda: client.get("/fields?signal=logs&prefix=order").json()["items"])
     visitor = visit(running)
     page = visitor.page
     visitor.log_in()
@@ -49,6 +52,7 @@ def test_rows_are_picked_with_shift_and_found_with_ctrl_f(running, shop, visit):
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()").splitlines()
     assert [line.split(" ", 2)[2] for line in copied] == [f"shop-payment order {number} placed" for number in (1, 2, 3)]
+    expect(page.get_by_role("button", name="Copy as text")).to_be_visible()
     records.focus()
     page.keyboard.press("Shift+J")
     expect(page.get_by_text("4 rows picked")).to_be_visible()
