@@ -1,0 +1,187 @@
+"""The data of a dashboard over the API, from telemetry that was sent."""
+
+import json
+
+import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
+
+from duoscope.kernel.clock import now_unix_nano
+from duoscope.stores.clickhouse import TelemetryReader
+from support.shared import shared
+
+MINUTE_NS = 60 * 10**9
+END_NS = now_unix_nano() // MINUTE_NS * MINUTE_NS - 5 * MINUTE_NS
+START_NS = END_NS - 60 * MINUTE_NS
+RIGHTS = ("dashboard:read", "dashboard:write", "metric:read", "log:read", "trace:read")
+
+
+def promql(expression):
+    return {"kind": "promql", "expression": expression}
+
+
+def dashboard(*widgets, collapsed=(), variables=()):
+    """Widgets by (key, type, questions), those of the second kind in a collapsed section."""
+    made = [
+        {
+            "key": key,
+            "type": kind,
+            "queries": [{"name": f"Q{number}", **each} for number, each in enumerate(queries)],
+        }
+        for key, kind, queries in (*widgets, *collapsed)
+    ]
+    places = [{"widget": each["key"], "x": 0, "y": 4 * n, "width": 4, "height": 4} for n, each in enumerate(made)]
+    sections = [
+        {"places": places[: len(widgets)]},
+        {"title": "More", "is_collapsed": True, "places": places[len(widgets) :]},
+    ]
+    return {"name": "D", "widgets": made, "sections": sections, "variables": list(variables)}
+
+
+@pytest.fixture
+async def scope(new_scope, deliver, otlp):
+    made = new_scope()
+    for pod, value in (("a", 1.0), ("b", 2.0)):
+        points = [
+            NumberDataPoint(
+                time_unix_nano=START_NS + n * MINUTE_NS, as_double=value, attributes=otlp.attributes({"pod": pod})
+            )
+            for n in range(61)
+        ]
+        await deliver(made, otlp.metrics("cart", Metric(name="depth", gauge=Gauge(data_points=points))))
+    records = [{"time_unix_nano": END_NS - n * MINUTE_NS - 1, "body": f"refused {n}"} for n in range(3)]
+    await deliver(made, otlp.logs("cart", *records))
+    return made
+
+
+@pytest.fixture
+def ask(api, scope):
+    """Stores a dashboard and asks for its data; answers it by widget and query."""
+
+    async def data(document, *rights, status=200, **body):
+        headers = await api.headers(scope, *(rights or RIGHTS))
+        writer = await api.headers(scope, *RIGHTS)
+        made = await api.client.post("/api/v1/dashboards", json=document, headers=writer)
+        assert made.status_code == 201, made.text
+        asked = {"start": str(START_NS), "end": str(END_NS)} | body
+        path = f"/api/v1/dashboards/{made.json()['dashboard_id']}/data"
+        answer = await api.client.post(path, json=asked, headers=headers)
+        assert answer.status_code == status, answer.text
+        if status != 200:
+            return answer.json()
+        return {each["key"]: {query["name"]: query for query in each["queries"]} for each in answer.json()["widgets"]}
+
+    return data
+
+
+async def test_every_widget_has_its_answer(ask):
+    shown = await ask(
+        dashboard(
+            ("line", "line_chart", [{"question": promql("depth"), "legend": "{{pod}} of $who"}]),
+            ("now", "stat", [{"question": promql("sum(depth)"), "is_instant": True}]),
+            ("errors", "stat", [{"question": {"kind": "log", "query": "refused"}, "is_instant": True}]),
+            ("logs", "logs", [{"question": {"kind": "log-records", "query": "refused", "limit": 2}}]),
+            ("wrong", "stat", [{"question": promql("depth + on(none) depth")}, {"question": promql("1")}]),
+            ("hidden", "stat", [{"question": promql("2"), "is_hidden": True}]),
+            variables=[{"kind": "text", "name": "who", "value": "us"}],
+        )
+    )
+    line = shown["line"]["Q0"]
+    assert (line["step_seconds"], line["legend"]) == (15, "{{pod}} of us")
+    assert line["start"] + 15 * 239 == END_NS // 10**9
+    assert sorted((each["labels"]["pod"], set(each["values"])) for each in line["series"]) == [
+        ("a", {1.0}),
+        ("b", {2.0}),
+    ]
+    assert all(len(each["values"]) == 240 for each in line["series"])
+    assert [each["values"] for each in shown["now"]["Q0"]["series"]] == [[3.0]]
+    assert [each["values"] for each in shown["errors"]["Q0"]["series"]] == [[3.0]]
+    records = shown["logs"]["Q0"]
+    assert [each["body"] for each in records["records"]] == ["refused 0", "refused 1"]
+    assert not records["is_complete"]
+    assert shown["wrong"]["Q0"]["error"]["code"] == "invalid-question"
+    assert shown["wrong"]["Q1"]["error"] is None
+    assert shown["hidden"] == {}
+
+
+async def test_equal_questions_are_asked_once_and_collapsed_ones_not(ask, monkeypatch):
+    asked = []
+    run = TelemetryReader.query
+
+    async def query(self, sql, parameters=None, *, name, settings=None):
+        asked.append(name)
+        return await run(self, sql, parameters, name=name, settings=settings)
+
+    monkeypatch.setattr(TelemetryReader, "query", query)
+    records, counted = ({"question": {"kind": kind, "query": "refused"}} for kind in ("log-records", "log"))
+    await ask(dashboard(("logs", "logs", [records]), ("count", "stat", [counted])))
+    once = sorted(asked)
+    asked.clear()
+    twice = dashboard(
+        ("logs", "logs", [records]),
+        ("table", "table", [records, records | {"is_instant": True}]),
+        ("count", "stat", [counted, counted]),
+        collapsed=[("three", "logs", [{"question": {"kind": "log-records", "query": "other"}}])],
+    )
+    shown = await ask(twice)
+    assert set(shown) == {"logs", "table", "count"}
+    assert [len(each["records"]) for each in shown["table"].values()] == [3, 3]
+    assert shown["count"]["Q0"]["series"] == shown["count"]["Q1"]["series"] != []
+    assert sorted(asked) == once
+    asked.clear()
+    opened = await ask(twice, widgets=["three"])
+    assert list(opened) == ["three"]
+    assert asked
+
+
+async def test_variables_are_chosen_by_who_looks(ask):
+    variables = [
+        {"kind": "query", "name": "pod", "source": {"kind": "label-values", "label": "pod"}, "multi": True,
+         "include_all": True, "value": ["$__all"]},
+        {"kind": "list", "name": "k", "options": [{"value": "1"}, {"value": "2"}]},
+    ]  # fmt: skip
+    document = dashboard(
+        ("some", "stat", [{"question": promql('depth{pod=~"$pod"}'), "is_instant": True}]),
+        ("top", "stat", [{"question": promql("topk($k, depth)"), "is_instant": True}]),
+        variables=variables,
+    )
+
+    def pods(shown, key):
+        assert shown[key]["Q0"]["error"] is None, shown
+        return sorted(each["labels"]["pod"] for each in shown[key]["Q0"]["series"])
+
+    at_first = await ask(document)
+    assert (pods(at_first, "some"), pods(at_first, "top")) == (["a", "b"], ["b"])
+    assert pods(await ask(document, variables={"pod": ["a"]}), "some") == ["a"]
+    assert pods(await ask(document, variables={"pod": ['a"} or depth{pod="b']}), "some") == []
+    refused = await ask(document, variables={"k": ["3"]}, status=400)
+    assert refused["code"] == "invalid-variable"
+    assert (await ask(document, variables={"other": []}, status=400))["code"] == "invalid-variable"
+    assert (await ask(document, widgets=["other"], status=400))["code"] == "invalid-request"
+
+
+async def test_a_question_needs_the_permission_of_its_signal(ask):
+    document = dashboard(
+        ("metric", "stat", [{"question": promql("depth")}]),
+        ("logs", "logs", [{"question": {"kind": "log-records"}}]),
+    )
+    shown = await ask(document, "dashboard:read", "metric:read")
+    assert shown["metric"]["Q0"]["series"]
+    assert shown["logs"]["Q0"]["error"]["code"] == "forbidden"
+    assert "log:read" in shown["logs"]["Q0"]["error"]["message"]
+    assert shown["logs"]["Q0"]["records"] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["prometheus-operator__apiserver", "traefik__traefik", "istio__istio-service-dashboard"]
+)
+async def test_every_converted_panel_of_a_real_dashboard_can_be_asked(api, scope, name):
+    headers = await api.headers(scope, *RIGHTS)
+    source = json.loads(shared("dashboards", f"{name}.json").read_text("utf-8"))
+    made = await api.client.post("/api/v1/dashboards/import", json={"document": source}, headers=headers)
+    assert made.status_code == 201, made.text
+    keys = [widget["key"] for widget in made.json()["dashboard"]["widgets"]]
+    path = f"/api/v1/dashboards/{made.json()['stored']['dashboard_id']}/data"
+    answer = await api.client.post(path, json={"widgets": keys}, headers=headers)
+    errors = [query["error"] for each in answer.json()["widgets"] for query in each["queries"] if query["error"]]
+    assert errors == []
+    assert sum(len(each["queries"]) for each in answer.json()["widgets"]) > 10
