@@ -117,6 +117,9 @@ def inhabit(api, admin, deliver, otlp):
         channel = {"notification_group_id": group["group_id"], "name": "hook", "channel_type": "webhook",
                    "config": {"url": "https://example.com/hook"}}  # fmt: skip
         made_channel = await make("notification-channels", channel)
+        silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
+                   "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
+        made_silence = await make("silences", silence)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -131,6 +134,7 @@ def inhabit(api, admin, deliver, otlp):
             "email_domain_id": claim["email_domain_id"],
             "slug": made_provider["slug"],
             "group_id": group["group_id"],
+            "silence_id": made_silence["silence_id"],
             "channel_id": made_channel["channel_id"],
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
@@ -252,6 +256,7 @@ def _body(method: str, path: str) -> dict | None:
 
 _CHANGES = {
     "/api/v1/users/{user_id}": {"first_name": "Eve"},
+    "/api/v1/silences/{silence_id}": {"comment": "taken over"},
     "/api/v1/alert-rules/{alert_rule_id}/notification-groups": {"notification_group_ids": []},
 }
 _BODIES = {

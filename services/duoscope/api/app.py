@@ -42,7 +42,7 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
-from duoscope.api.routes.notification import notification_channels, notification_groups, notifications
+from duoscope.api.routes.notification import notification_channels, notification_groups, notifications, silences
 from duoscope.api.routes.telemetry import (
     catalogue,
     fields,
@@ -69,7 +69,7 @@ _ROUTED: Final = (
     *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
-    *(notification_groups, notification_channels, notifications),
+    *(notification_groups, notification_channels, notifications, silences),
 )
 """Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (
