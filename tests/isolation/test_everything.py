@@ -9,9 +9,7 @@ import random
 import re
 import statistics
 import time
-from datetime import UTC, datetime
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
 
@@ -20,15 +18,12 @@ from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import alert_rules, alert_transitions, notification_groups
-from duoscope.metadata.alert_rules import AlertRule
-from duoscope.metadata.alert_transitions import AlertTransition
-from duoscope.notification.owing import owe
+from support.alerts import notified
 from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
-_SHARED = {"region_id", "permission_id", "slug", "name"}
+_SHARED = {"region_id", "permission_id", "slug", "name", "version"}
 """Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, and `name` a label
 of Prometheus, which all may ask for."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail", "/api/v1/queries"}
@@ -120,6 +115,8 @@ def inhabit(api, admin, deliver, otlp):
         silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
                    "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
         made_silence = await make("silences", silence)
+        part = f"w{scope.tenant_id.hex}"
+        drawn = await make("dashboards", _dashboard(part))
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -138,6 +135,9 @@ def inhabit(api, admin, deliver, otlp):
             "channel_id": made_channel["channel_id"],
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
+            "dashboard_id": drawn["dashboard_id"],
+            "version": "1",
+            "key": part,
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one, and a query has one while it runs; of what has none, any id will do.
             "device_id": str(new_id()),
@@ -155,31 +155,21 @@ def inhabit(api, admin, deliver, otlp):
     return fill
 
 
-async def notified(api, scope, group_id):
-    """A rule that tells a group, and one message that is owed for it; answers both ids."""
-    store, rule_id, at = api.services.metadata, new_id(), datetime(2026, 3, 1, tzinfo=UTC)
-    place = (scope.organization_id, scope.workspace_id, scope.tenant_id)
-    rule = AlertRule(
-        *place, rule_id, "HighErrors", "", "promql", {}, {}, {}, "critical", 0, 60, {}, {}, "", "", True, 1,
-        None, None, "", None, None, at, at,
-    )  # fmt: skip
-    transition = AlertTransition(
-        rule_id, rule.name, "critical", new_id(), new_id(), 1, "series", "firing", "breach", at, at, at, 1.0, 0.5,
-        {"instance": "a"}, {}, {},
-    )  # fmt: skip
-    async with store.open(scope, "test.notified") as tx:
-        await alert_rules.create(tx, rule, offset_s=0)
-        await notification_groups.set_of_rule(tx, rule_id, [UUID(group_id)])
-        await alert_transitions.add(tx, rule_id, [transition])
-    await owe(store, external_url="")
-    async with store.open(scope, "test.notified") as tx:
-        (row,) = await tx.fetch("SELECT notification_id FROM notifications")
-    return rule_id, row["notification_id"]
-
-
 @pytest.fixture
 def world(api, operations, admin, inhabit):
     return SimpleNamespace(client=api.client, operations=operations, admin=admin, inhabit=inhabit)
+
+
+def _dashboard(part: str) -> dict:
+    """A dashboard with a widget and a variable of that name."""
+    widget = {
+        "key": part,
+        "type": "stat",
+        "queries": [{"name": "A", "question": {"kind": "promql", "expression": "up"}}],
+    }
+    place = {"widget": part, "x": 0, "y": 0, "width": 6, "height": 4}
+    variable = {"kind": "text", "name": part}
+    return {"name": "Same", "widgets": [widget], "sections": [{"places": [place]}], "variables": [variable]}
 
 
 def _query(path: str, names: set[str], ids: dict[str, str]) -> dict[str, str]:

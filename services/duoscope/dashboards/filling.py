@@ -76,7 +76,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is filled in: the values of the variables by name, and the lengths of a step and of the range."""
+    """The filling of texts: the values of the variables by name, and the lengths of a step and of the range."""
 
     variables: Mapping[str, Chosen]
     step_s: int
@@ -84,7 +84,7 @@ class Values:
     scrape_s: int = SCRAPE_S
 
     def of(self, name: str) -> Chosen | None:
-        """What a name stands for; None if it is no variable's."""
+        """The values that a name stands for; None if it is no variable's."""
         if found := self.variables.get(name):
             if found.is_interval and "auto" in found.values:
                 return Chosen((f"{self.step_s}s",), is_literal=True)

@@ -80,7 +80,7 @@ class _Choice(_Variable, frozen=True, kw_only=True):
 
 
 class QueryVariable(_Choice, frozen=True, kw_only=True, tag_field="kind", tag="query"):
-    """Its values are asked for."""
+    """A variable whose values are asked for."""
 
     source: Source
     regex: Annotated[
@@ -90,7 +90,7 @@ class QueryVariable(_Choice, frozen=True, kw_only=True, tag_field="kind", tag="q
 
 
 class ListVariable(_Choice, frozen=True, kw_only=True, tag_field="kind", tag="list"):
-    """Its values are listed."""
+    """A variable whose values are listed."""
 
     options: Annotated[tuple[Option, ...], Meta(min_length=1, max_length=OPTIONS_MAX)]
 
@@ -102,7 +102,7 @@ class TextVariable(_Variable, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class ConstantVariable(_Variable, frozen=True, kw_only=True, tag_field="kind", tag="constant"):
-    """Its value is the dashboard's. In a regular expression it is one."""
+    """A variable whose value is the dashboard's. In a regular expression it is one."""
 
     value: ShortText = ""
 
@@ -148,7 +148,7 @@ def in_order(variables: Iterable[Variable]) -> list[list[str]]:
 
 
 def chosen(variable: Variable, values: tuple[str, ...] | None) -> Chosen:
-    """What stands for a variable in texts.
+    """Find what stands for a variable in texts.
 
     Args:
         variable: of the dashboard.
@@ -207,7 +207,7 @@ def _texts(source: Source) -> Iterator[str]:
 
 
 def by_name(variables: Iterable[Variable], values: Mapping[str, tuple[str, ...]]) -> dict[str, Chosen]:
-    """What stands for each variable, with the values chosen for some by name.
+    """Find what stands for each variable, with the values chosen for some by name.
 
     Raises:
         ValueError: there is no such variable, or it does not take these values.

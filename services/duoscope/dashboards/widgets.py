@@ -73,26 +73,26 @@ class _Shown(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ValueMapping(_Shown, frozen=True, kw_only=True, tag_field="kind", tag="value"):
-    """What is shown for one value."""
+    """The text that is shown for one value."""
 
     value: ShortText
 
 
 class RangeMapping(_Shown, frozen=True, kw_only=True, tag_field="kind", tag="range"):
-    """What is shown for values of a range; null is open."""
+    """The text that is shown for values of a range; null is open."""
 
     least: Number | None = None
     most: Number | None = None
 
 
 class RegexMapping(_Shown, frozen=True, kw_only=True, tag_field="kind", tag="regex"):
-    """What is shown for texts that a pattern matches."""
+    """The text that is shown for texts that a pattern matches."""
 
     pattern: ShortText
 
 
 class SpecialMapping(_Shown, frozen=True, kw_only=True, tag_field="kind", tag="special"):
-    """What is shown where there is no value, or one of these."""
+    """The text that is shown where there is no value, or one of these."""
 
     match: Literal["null", "nan", "null+nan", "true", "false", "empty"]
 
@@ -101,7 +101,7 @@ Mapping = ValueMapping | RangeMapping | RegexMapping | SpecialMapping
 
 
 class Legend(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the names of the series stand, and which numbers beside them."""
+    """The place of the names of the series, and the numbers beside them."""
 
     is_shown: bool = True
     placement: Literal["bottom", "right"] = "bottom"
@@ -110,7 +110,7 @@ class Legend(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Override(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is different for some series or columns. What is not given is as for all."""
+    """Options that are different for some series or columns. What is not given is as for all."""
 
     match: Annotated[Literal["name", "regex", "query"], Meta(description="What `of` are.")]
     of: Annotated[tuple[ShortText, ...], Meta(min_length=1, max_length=100)]

@@ -196,7 +196,7 @@ def _valid(widget: Widget, variables: tuple[Variable, ...]) -> Widget:
 
 
 def grid(panel: Json) -> tuple[int, int, int, int] | None:
-    """Where a panel stands: x, y, width, height; None if it does not say."""
+    """The place of a panel: x, y, width, height; None if it does not say."""
     place = obj(panel.get("gridPos"))
     found = [number(place.get(name)) for name in ("x", "y", "w", "h")]
     if any(each is None for each in found) or arr(panel.get("gridPos")):

@@ -11,7 +11,7 @@ LINES_MAX: Final = 5000
 
 
 class Line(Struct, frozen=True):
-    """What became of one part."""
+    """The outcome for one part of an import."""
 
     subject: Subject
     type: Annotated[str, Meta(description="Of the panel, variable or transformation, in Grafana's words.")]
@@ -26,7 +26,7 @@ class Line(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Notes:
-    """What is lost while one part is converted, in the order in which it is found, each once."""
+    """The losses while one part is converted, in the order in which they are found, each once."""
 
     lost: dict[str, None] = field(default_factory=dict[str, None])
 
