@@ -56,12 +56,14 @@ class LeasedRule:
         fence: the number of the lease.
         due_at: the slot that was due.
         now: the time, by the database's clock.
+        own_limits: of the tenant, by name.
     """
 
     rule: AlertRule
     fence: int
     due_at: datetime
     now: datetime
+    own_limits: dict[str, int]
 
 
 _COLUMNS: Final[LiteralString] = (
@@ -154,6 +156,11 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
     return from_row(row)
 
 
+async def clock(tx: Transaction) -> datetime:
+    """The time, by the clock that slots go by."""
+    return await tx.fetchval("SELECT clock_timestamp()")
+
+
 def _next_slot(interval: LiteralString, offset: LiteralString) -> LiteralString:
     return (
         "to_timestamp(ceil((extract(epoch FROM clock_timestamp())::float8 - " + offset + "::float8) / " + interval
@@ -196,7 +203,9 @@ _LEASE: Final[LiteralString] = f"""
         FROM taken WHERE r.tenant_id = taken.tenant_id AND r.alert_rule_id = taken.alert_rule_id
         RETURNING r.*, clock_timestamp() AS now
     )
-    SELECT {_COLUMNS}, fence, due_at, now FROM leased
+    SELECT {_COLUMNS}, fence, due_at, now,
+        (SELECT coalesce(settings -> 'limits', '{{}}') FROM tenants WHERE tenant_id = leased.tenant_id) AS own_limits
+    FROM leased
 """
 
 
@@ -212,8 +221,8 @@ async def lease(tx: Transaction, *, lease_s: float, of_tenant_max: int) -> Lease
     if row is None:
         return None
     values = dict(row)
-    fence, due_at, now = values.pop("fence"), values.pop("due_at"), values.pop("now")
-    return LeasedRule(AlertRule(**values), fence, due_at, now)
+    lease = {name: values.pop(name) for name in ("fence", "due_at", "now", "own_limits")}
+    return LeasedRule(AlertRule(**values), **lease)
 
 
 async def finish(
@@ -237,6 +246,14 @@ async def finish(
             *(alert_rule_id, fence, slot, next_due_at, duration_ms, problem),
         )
         > 0
+    )
+
+
+async def note(tx: Transaction, alert_rule_id: UUID, problem: str) -> None:
+    """Tell the authors of a rule that the transaction holds what else is wrong with its last evaluation."""
+    await tx.execute(
+        "UPDATE alert_rules SET last_problem = $2 WHERE alert_rule_id = $1 AND last_problem = ''",
+        *(alert_rule_id, problem),
     )
 
 
