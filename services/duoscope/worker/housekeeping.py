@@ -38,7 +38,7 @@ _REASON: Final = PlatformScope(reason="what has expired is removed for all tenan
 
 
 async def forget_ended_tokens(metadata: MetadataStore) -> int:
-    """Remove tokens, links, sessions, devices, counters, mail and told alerts that are no longer of use. Returns how many
+    """Remove tokens, links, sessions, devices, counters, mail and told alerts that are of no more use. Returns how many
     rows.
 
     May run twice at once.
