@@ -9,7 +9,9 @@ import random
 import re
 import statistics
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 
@@ -18,6 +20,10 @@ from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import alert_rules, alert_transitions, notification_groups
+from duoscope.metadata.alert_rules import AlertRule
+from duoscope.metadata.alert_transitions import AlertTransition
+from duoscope.notification.owing import owe
 from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -107,6 +113,11 @@ def inhabit(api, admin, deliver, otlp):
             otlp.spans("checkout", span),
             with_values=True,
         )
+        group = await make("notification-groups", {"name": "On call"})
+        channel = {"notification_group_id": group["group_id"], "name": "hook", "channel_type": "webhook",
+                   "config": {"url": "https://example.com/hook"}}  # fmt: skip
+        made_channel = await make("notification-channels", channel)
+        rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
             "headers": headers,
@@ -119,6 +130,10 @@ def inhabit(api, admin, deliver, otlp):
             "identity_provider_id": made_provider["identity_provider_id"],
             "email_domain_id": claim["email_domain_id"],
             "slug": made_provider["slug"],
+            "group_id": group["group_id"],
+            "channel_id": made_channel["channel_id"],
+            "alert_rule_id": str(rule_id),
+            "notification_id": str(notification_id),
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one, and a query has one while it runs; of what has none, any id will do.
             "device_id": str(new_id()),
@@ -134,6 +149,28 @@ def inhabit(api, admin, deliver, otlp):
         }
 
     return fill
+
+
+async def notified(api, scope, group_id):
+    """A rule that tells a group, and one message that is owed for it; answers both ids."""
+    store, rule_id, at = api.services.metadata, new_id(), datetime(2026, 3, 1, tzinfo=UTC)
+    place = (scope.organization_id, scope.workspace_id, scope.tenant_id)
+    rule = AlertRule(
+        *place, rule_id, "HighErrors", "", "promql", {}, {}, {}, "critical", 0, 60, {}, {}, "", "", True, 1,
+        None, None, "", None, None, at, at,
+    )  # fmt: skip
+    transition = AlertTransition(
+        rule_id, rule.name, "critical", new_id(), new_id(), 1, "series", "firing", "breach", at, at, at, 1.0, 0.5,
+        {"instance": "a"}, {}, {},
+    )  # fmt: skip
+    async with store.open(scope, "test.notified") as tx:
+        await alert_rules.create(tx, rule, offset_s=0)
+        await notification_groups.set_of_rule(tx, rule_id, [UUID(group_id)])
+        await alert_transitions.add(tx, rule_id, [transition])
+    await owe(store, external_url="")
+    async with store.open(scope, "test.notified") as tx:
+        (row,) = await tx.fetch("SELECT notification_id FROM notifications")
+    return rule_id, row["notification_id"]
 
 
 @pytest.fixture
@@ -213,7 +250,10 @@ def _body(method: str, path: str) -> dict | None:
     return _BODIES.get(path, {}) if method == "POST" else None
 
 
-_CHANGES = {"/api/v1/users/{user_id}": {"first_name": "Eve"}}
+_CHANGES = {
+    "/api/v1/users/{user_id}": {"first_name": "Eve"},
+    "/api/v1/alert-rules/{alert_rule_id}/notification-groups": {"notification_group_ids": []},
+}
 _BODIES = {
     "/api/v1/api-keys/{api_key_id}/revoke": {"reason": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},

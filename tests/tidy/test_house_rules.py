@@ -28,6 +28,7 @@ LAYERS = (
     "identity",
     "notification",
     "alerting",
+    "dashboards",
     "receiver",
     "api",
     "worker",

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2] / "services" / "duoscope"
-OPENERS = ("alerting", "api", "cli", "identity", "secrets", "worker")
+OPENERS = ("alerting", "api", "cli", "identity", "notification", "secrets", "worker")
 FOLLOWED = (*OPENERS, "delivery", "metadata")
 AUDIT = {
     ("duoscope.identity.audit.record", name) for name in ("record", "created", "changed", "deleted", "restored")
@@ -31,6 +31,10 @@ EXEMPT: dict[str, str] = {
     "identity.authentication.login_attempts.take_back: sessions.take_back": "takes a charge back",
     "identity.authentication.login_attempts.admit: sessions.attempt": "charges an attempt",
     "identity.oidc.login.finish: oidc.use_state": "uses up a login's state; the session's entry tells of the login",
+    "notification.owing.owe: notifications.owe": "notes what channels are owed; GET /api/v1/notifications lists it",
+    "notification.sending._serve: notifications.begin": "counts an attempt, in a log of its own",
+    "notification.sending.send_due: notifications.lease": "leases channels to a sender",
+    "worker.notifications.forget_settled: notifications.forget": "removes what was sent long ago",
     "secrets.box._reseal_some: secret_box.reseal": "seals the same secrets anew; `encryption-key.rotated` told of it",
     "secrets.box.prepare: secret_box.prepare": "makes the first data key of an empty database",
     "secrets.box.resume: secret_box.retire": "finishes a rotation; `encryption-key.rotated` told of it",

@@ -117,6 +117,21 @@ async def test_callers_of_a_tenant_take_turns_and_a_key_has_a_limit_of_its_own()
     assert not readers._slots._running_of
 
 
+async def test_questions_that_have_read_come_first():
+    readers = Readers(ReadSlots(slots=1, kept=0, wait_max_s=60), queries_at_once=1, queries_waiting=9)
+    begun, fresh = Question(), Question()
+    await readers.ask(A, question=begun)
+    await readers.ask(A, question=fresh)
+    await readers.ask(A, question=begun)
+    await readers.end_first(A)
+    assert [question.has_had_slot for question in (begun, fresh)] == [True, False]
+    readers._ends[2][1].set()  # of the third, which has the slot: the second gets it now
+    await settle()
+    assert fresh.has_had_slot
+    assert [task.done() for task in readers.tasks] == [True, False, True]
+    await readers.close()
+
+
 async def test_one_request_waits_as_one_and_leaves_the_queue_when_it_is_ended():
     readers = Readers(ReadSlots(slots=4, kept=1, wait_max_s=60), queries_at_once=1, queries_waiting=1)
     await readers.ask(A)

@@ -147,11 +147,53 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
         "logs": {"resourceLogs": [{"resource": resource(f"{name}-payment"), "scopeLogs": [{"logRecords": logs}]}]},
     }
     for signal, body in bodies.items():
-        answer = httpx.post(
-            f"{up.otlp_url}/v1/{signal}",
-            content=json.dumps(body),
-            headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
-            timeout=60,
-        )
-        assert answer.status_code == 200, answer.text
+        send(up, signal, body)
     return trace_id
+
+
+def send_metrics(up: Up, trace_id: str) -> None:
+    """Send ten minutes of a histogram and a counter of two services, with a measurement from within the trace."""
+    now = time.time_ns()
+
+    def points(service: str, slow: int) -> dict[str, Any]:
+        histogram: list[dict[str, Any]] = []
+        counter: list[dict[str, Any]] = []
+        for minute in range(10):
+            end = now - (9 - minute) * 60 * 10**9
+            of = {
+                "startTimeUnixNano": str(end - 60 * 10**9),
+                "timeUnixNano": str(end),
+                "attributes": [{"key": "route", "value": {"stringValue": f"/{minute % 2}"}}],
+            }
+            exemplar = {"timeUnixNano": str(end), "asDouble": 0.3, "traceId": trace_id, "spanId": f"{3:016x}"}
+            histogram.append(
+                of
+                | {"explicitBounds": [0.1, 1], "bucketCounts": ["9", str(slow), "0"]}
+                | {"count": str(9 + slow), "sum": 1.5, "exemplars": [exemplar] if minute == 7 and slow else []}
+            )
+            counter.append(of | {"asInt": str(6 + slow)})
+        delta = {"aggregationTemporality": 1}
+        metrics = [
+            {
+                "name": "shop.latency",
+                "unit": "s",
+                "description": "How long",
+                "histogram": {"dataPoints": histogram} | delta,
+            },
+            {"name": "shop.orders", "unit": "{order}", "sum": {"dataPoints": counter, "isMonotonic": True} | delta},
+        ]
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+        return {"resource": resource, "scopeMetrics": [{"metrics": metrics}]}
+
+    send(up, "metrics", {"resourceMetrics": [points("shop-frontend", 0), points("shop-payment", 3)]})
+
+
+def send(up: Up, signal: str, body: dict[str, Any]) -> None:
+    """Send a request of OTLP in JSON, which must be taken."""
+    answer = httpx.post(
+        f"{up.otlp_url}/v1/{signal}",
+        content=json.dumps(body),
+        headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text

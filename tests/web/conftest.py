@@ -45,3 +45,12 @@ def shop(running) -> str:
     from web.browser import send_shop
 
     return send_shop(running)
+
+
+@pytest.fixture(scope="session")
+def measured(running, shop) -> str:
+    """The id of the shop's trace, from which a metric has a measurement."""
+    from web.browser import send_metrics
+
+    send_metrics(running, shop)
+    return shop

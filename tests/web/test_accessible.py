@@ -7,6 +7,7 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = playwright.expect
 
 _OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+LATENCY = '[{"m":"shop.latency","by":["service"]}]'
 
 
 def violations(page) -> list[str]:
@@ -15,7 +16,7 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_passes_axe(running, shop, visit, theme):
+def test_every_page_passes_axe(running, shop, measured, visit, theme):
     visitor = visit(running, theme=theme)
     page = visitor.page
     page.goto(running.api_url)
@@ -29,6 +30,11 @@ def test_every_page_passes_axe(running, shop, visit, theme):
         "patterns": ("logs?view=patterns&q=service:shop-payment", "card of order <*> declined"),
         "tail": ("logs?view=tail", "Nothing has arrived yet"),
         "trace": (f"traces/{shop}?open=0000000000000003", "card declined"),
+        "metrics": ("metrics", "shop.latency"),
+        "explorer": (f"metrics?m={LATENCY}", "service=shop-payment"),
+        "breakdown": (f"metrics?view=labels&m={LATENCY}", "/1"),
+        "exemplars": (f"metrics?view=exemplars&m={LATENCY}", "300 ms"),
+        "promql": ("metrics?promql=shop_orders_total", "job=shop-payment"),
         "start": ("start", "Make a key"),
         "nothing": ("logs?q=nothingatall", "No records match"),
     }

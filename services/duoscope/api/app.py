@@ -42,6 +42,7 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
+from duoscope.api.routes.notification import notification_channels, notification_groups, notifications
 from duoscope.api.routes.telemetry import (
     catalogue,
     fields,
@@ -68,6 +69,7 @@ _ROUTED: Final = (
     *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
+    *(notification_groups, notification_channels, notifications),
 )
 """Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (
@@ -89,7 +91,7 @@ def create_app(services_: ApiServices) -> Litestar:
     files = Files(services_.public_url)
     app = ObservedApp(
         route_handlers=[
-            *link_pages.ROUTES,
+            *link_pages.routes(files),
             *ui.routes(files),
             *prometheus.ROUTES,
             *(handler for module in _ROUTED for handler in module.ROUTES.handlers),

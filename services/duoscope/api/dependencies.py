@@ -26,6 +26,7 @@ from duoscope.kernel.organization_limits import OrganizationLimits
 from duoscope.kernel.settings import Settings
 from duoscope.net.dns import TxtRecords, parse_servers
 from duoscope.net.outbound import Outbound
+from duoscope.notification.management import ChannelManagement
 from duoscope.secrets.box import SecretBox
 from duoscope.secrets.keys import SecretKeys
 from duoscope.stores.clickhouse import TelemetryStore
@@ -45,6 +46,7 @@ class ApiServices:
         second_factors: multi-factor authentication.
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
         email_domains: the e-mail domains of organizations.
+        channels: notification channels.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
         api_keys: for machines that read telemetry.
@@ -67,6 +69,7 @@ class ApiServices:
     identity_providers: IdentityProviders
     email_domains: EmailDomains
     oidc: OidcLogins
+    channels: ChannelManagement
     outbound: Outbound
     breached: BreachedPasswords
     access: Access
@@ -132,6 +135,7 @@ async def assemble(
         identity_providers=IdentityProviders(metadata, box, allows_http=bool(settings.outbound_networks), quota=quota),
         email_domains=EmailDomains(metadata, TxtRecords(parse_servers(settings.dns_servers))),
         oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url, quota=quota),
+        channels=ChannelManagement(metadata, box, outbound, mailer, public_url=public_url),
         outbound=outbound,
         breached=breached,
         access=Access(metadata),

@@ -32,6 +32,7 @@ SEALED: Final = (
     SealedColumn("mfa_secrets", "secret_encrypted", ("organization_id", "mfa_id")),
     SealedColumn("mfa_secrets", "backup_codes_encrypted", ("organization_id", "mfa_id")),
     SealedColumn("identity_providers", "client_secret_encrypted", ("organization_id", "identity_provider_id")),
+    SealedColumn("notification_channels", "config_encrypted", ("tenant_id", "channel_id")),
     SealedColumn("signing_keys", "key_encrypted", ("kid",)),
 )
 """Every sealed column: a test compares the list with the catalogue."""

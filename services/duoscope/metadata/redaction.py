@@ -20,7 +20,7 @@ CHANGE_CHARS_MAX: Final = 16 * 1024
 """Of `before` or `after`, as JSON text."""
 
 _SECRET: Final = re.compile(
-    r"pass(word|phrase|wd)|secret|token|credential|authorization|cookie|private|signing_?key|api_?key|hash|salt|"
+    r"pass(word|phrase|wd)|secret|encrypted|token|credential|authorization|cookie|private|signing_?key|api_?key|hash|salt|"
     r"otp|mfa_?code|backup_?code|recovery_?code|verifier|nonce|client_?assertion|dsn"
 )
 _HARMLESS: Final = re.compile(

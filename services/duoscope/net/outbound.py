@@ -68,6 +68,8 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """By names in lower case; of a header that comes twice, the last."""
 
     def json_object(self) -> dict[str, Any]:
         """Parse the body as a JSON object. Raises ValueError for anything else."""
@@ -159,7 +161,8 @@ class Outbound:
                     body += chunk
                     if len(body) > ANSWER_BYTES_MAX:
                         raise _failed(url, f"the answer has more than {ANSWER_BYTES_MAX} bytes")
-                return Answer(response.status, bytes(body))
+                read = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                return Answer(response.status, bytes(body), read)
         except (TimeoutError, OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise _failed(url, f"{type(error).__name__}: {error}") from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpcore.ProxyError) as error:

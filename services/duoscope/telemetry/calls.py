@@ -16,6 +16,7 @@ from duoscope.telemetry.language.resolve import Signal
 from duoscope.telemetry.language.tree import AttributeColumn, Predicate
 from duoscope.telemetry.times import TimeRange
 
+# Where no attribute is named, the view without them: with one beside it, `scoped_sql` would take the whole one for all.
 _SAMPLE: Final = "cityHash64(trace_id) % {one_in:UInt64} = 0"
 _AROUND: Final = """timestamp >= fromUnixTimestamp64Nano({from_ns:Int64}, 'UTC')
     AND timestamp < fromUnixTimestamp64Nano({to_ns:Int64}, 'UTC')"""
@@ -29,9 +30,10 @@ _LINKED_KEYS: Final = "arrayMap((trace, span) -> cityHash64(trace, span), `links
 _LINKS: Final = "arrayZip(`links.trace_id`, `links.span_id`)"
 
 COUNT: Final = f"""
-SELECT count() AS spans, countIf(notEmpty(`links.trace_id`)) AS linked FROM @traces WHERE {TimeRange.CONDITION}"""
+SELECT count() AS spans, countIf(notEmpty(`links.trace_id`)) AS linked FROM @traces_plain WHERE {TimeRange.CONDITION}"""
 REPEATS: Final = f"""
-SELECT count() > uniqExact({_KEY}) AS repeated FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}"""
+SELECT count() > uniqExact({_KEY}) AS repeated FROM @traces_plain
+WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}"""
 """Whether several spans have one id, as the two sides of a call do with Zipkin."""
 
 _BY_PARENTS: Final = f"""
@@ -42,18 +44,18 @@ SELECT multiIf(twin.known, twin.service, has(parent.services, callee.service_nam
 FROM (
     SELECT trace_id, span_id, parent_span_id, service_name, status_code, duration_nano,
         if({_SERVES}, span_id, {_NO_SPAN}) AS twin_id
-    FROM @traces WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND (parent_span_id != {_NO_SPAN} OR {_SERVES})
+    FROM @traces_plain WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND (parent_span_id != {_NO_SPAN} OR {_SERVES})
 ) AS callee
 LEFT ANY JOIN (
     SELECT trace_id, span_id, true AS known,
         argMinIf(toString(service_name), (timestamp, service_name), {_CALLS_OUT}) AS service
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}
+    FROM @traces_plain WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}
     GROUP BY trace_id, span_id HAVING countIf({_SERVES}) > 0 AND countIf({_CALLS_OUT}) > 0
 ) AS twin ON callee.trace_id = twin.trace_id AND callee.twin_id = twin.span_id
 LEFT ANY JOIN (
     SELECT trace_id, span_id, true AS known, groupUniqArray(toString(service_name)) AS services,
         argMin(toString(service_name), (NOT {_SERVES}, timestamp, service_name)) AS service
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN} GROUP BY trace_id, span_id
+    FROM @traces_plain WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN} GROUP BY trace_id, span_id
 ) AS parent ON callee.trace_id = parent.trace_id AND callee.parent_span_id = parent.span_id
 WHERE (twin.known OR parent.known) AND from_service != to_service"""
 
@@ -63,11 +65,11 @@ SELECT toString(parent.service_name) AS from_service, toString(callee.service_na
     callee.status_code AS status_code, callee.duration_nano AS duration_nano
 FROM (
     SELECT {_PARENT_KEY} AS parent_key, service_name, status_code, duration_nano
-    FROM @traces WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND parent_span_id != {_NO_SPAN}
+    FROM @traces_plain WHERE {TimeRange.CONDITION} AND {_SAMPLE} AND parent_span_id != {_NO_SPAN}
 ) AS callee
 LEFT ANY JOIN (
     SELECT {_KEY} AS key, true AS known, service_name
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}
+    FROM @traces_plain WHERE {_AROUND} AND {_SAMPLE} AND span_id != {_NO_SPAN}
 ) AS parent ON callee.parent_key = parent.key
 WHERE parent.known AND from_service != to_service"""
 
@@ -79,19 +81,19 @@ SELECT toString(message.service) AS from_service, toString(callee.service_name) 
 FROM (
     SELECT trace_id, span_id, parent_span_id, timestamp, span_kind, service_name, status_code, duration_nano,
         arrayJoin(arrayDistinct({_LINKS})) AS link, link.1 AS link_trace_id, link.2 AS link_span_id
-    FROM @traces WHERE {_HAS_LINKS}
+    FROM @traces_plain WHERE {_HAS_LINKS}
 ) AS callee
 INNER JOIN (
     SELECT trace_id, span_id, argMin(toString(service_name), (NOT {_CALLS_OUT}, timestamp, service_name)) AS service,
         countIf(span_kind = 'producer') > 0 AS is_produced
-    FROM @traces WHERE {_AROUND}
-        AND (trace_id, span_id) IN (SELECT arrayJoin({_LINKS}) FROM @traces WHERE {_HAS_LINKS})
+    FROM @traces_plain WHERE {_AROUND}
+        AND (trace_id, span_id) IN (SELECT arrayJoin({_LINKS}) FROM @traces_plain WHERE {_HAS_LINKS})
     GROUP BY trace_id, span_id
 ) AS message ON callee.link_trace_id = message.trace_id AND callee.link_span_id = message.span_id
 LEFT ANY JOIN (
     SELECT trace_id, span_id, groupUniqArray(toString(service_name)) AS services
-    FROM @traces WHERE {_AROUND} AND {_SAMPLE}
-        AND (trace_id, span_id) IN (SELECT trace_id, parent_span_id FROM @traces WHERE {_HAS_LINKS})
+    FROM @traces_plain WHERE {_AROUND} AND {_SAMPLE}
+        AND (trace_id, span_id) IN (SELECT trace_id, parent_span_id FROM @traces_plain WHERE {_HAS_LINKS})
     GROUP BY trace_id, span_id
 ) AS parent ON callee.trace_id = parent.trace_id AND callee.parent_span_id = parent.span_id
 WHERE (callee.span_kind = 'consumer' OR message.is_produced) AND from_service != to_service
@@ -173,7 +175,7 @@ def _to_peers(peer: str, *, linked: bool, repeated: bool) -> str:
     FROM @traces WHERE {{times}} AND {_SAMPLE}"""
     here = callers.replace("{times}", TimeRange.CONDITION) + f" AND ({_CALLS_OUT} OR span_kind = 'consumer')"
     above = callers.replace("{times}", _AROUND) + f" AND {_CALLS_OUT}"
-    around = f"FROM @traces WHERE {_AROUND} AND {_SAMPLE}"
+    around = f"FROM @traces_plain WHERE {_AROUND} AND {_SAMPLE}"
     services = (
         f"SELECT key, groupUniqArray(toString(service_name)) AS services FROM ({above}) WHERE peer != '' GROUP BY key"
         if repeated
@@ -181,9 +183,9 @@ def _to_peers(peer: str, *, linked: bool, repeated: bool) -> str:
     )
     answered = f"AND caller.key NOT IN (SELECT {_KEY} {around} AND {_SERVES})" if repeated else ""
     received = f"""AND caller.key NOT IN (
-            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces WHERE {_AROUND} AND span_kind = 'consumer')
+            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces_plain WHERE {_AROUND} AND span_kind = 'consumer')
         AND (caller.span_kind != 'producer' OR caller.key NOT IN (
-            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces WHERE {_AROUND}))"""
+            SELECT arrayJoin({_LINKED_KEYS}) FROM @traces_plain WHERE {_AROUND}))"""
     return f"""
 SELECT if(caller.span_kind = 'consumer', caller.peer, toString(caller.service_name)) AS from_service,
     if(caller.span_kind = 'consumer', toString(caller.service_name), caller.peer) AS to_service,

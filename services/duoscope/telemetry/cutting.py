@@ -1,13 +1,18 @@
-"""Limits how much of an item a list shows and how much a page holds, with SQL that cuts in the store.
+"""Limits how much of an item a list shows and how much a page holds.
 
 A text is cut at a number of bytes; a JSON object with more is left out. A page ends where its items together would
 exceed its size.
+
+Nearly all pages are small, and every expression of a statement costs the store a fraction of a millisecond before it
+reads anything. So a page is read as it is stored, and cut here, as long as it has room. Only else the store cuts.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString, TypeAlias, cast
 
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.limits import ANSWER_PAGE_BYTES_MAX, ANSWER_TEXT_BYTES_MAX
@@ -42,24 +47,77 @@ def names(*columns: tuple[LiteralString, LiteralString]) -> LiteralString:
     return f"arrayFilter(name -> name != '', [{', '.join(tests)}])"
 
 
-async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object], *, name: str) -> list[dict[str, Any]]:
+Row: TypeAlias = dict[str, Any]
+Shorten: TypeAlias = Callable[[Row, int], None]
+"""Cuts what a row was stored with to a number of bytes, as the store would, in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of an item, in SQL, in two forms of the same names.
+
+    Attributes:
+        stored: as they are stored.
+        cut: cut in the store, which binds `cut_bytes`.
+        shorten: makes of a row of `stored` one of `cut`.
+    """
+
+    stored: str
+    cut: str
+    shorten: Shorten
+
+
+def is_longer(value: str, size: int) -> bool:
+    """Whether a text has more bytes than that, in UTF-8."""
+    return len(value) * 4 > size and (len(value) > size or len(value.encode()) > size)
+
+
+def beginning_of(value: str, size: int) -> str:
+    """The first bytes of a text; a character that was cut in two is replaced."""
+    return value.encode()[:size].decode(errors="replace")
+
+
+def shorten_objects(row: Row, size: int, columns: Mapping[str, str]) -> list[str]:
+    """Leave out JSON objects of a row that have more bytes than that.
+
+    Returns:
+        The names of those, of `columns` by name.
+    """
+    found = [name for name, column in columns.items() if is_longer(row[column], size)]
+    for name in found:
+        row[columns[name]] = "{}"
+    return found
+
+
+async def page(
+    reader: TelemetryReader, columns: Columns, of: str, parameters: dict[str, object], *, name: str
+) -> list[Row]:
     """Read the rows of a query that fit on a page, newest first by `ts` and `tie_breaker`; at least one.
 
     Adds `nth` (from 1), `found` (how many rows there were) and `last_ts` (the smallest `ts` of these). The first
-    `offset` rows are left out. `rows` must have a column `row_bytes`.
+    `offset` rows are left out.
+
+    Args:
+        reader: the tenant's.
+        columns: all that is read; `cut` with `row_bytes`.
+        of: `FROM …`.
+        parameters: of the query.
+        name: shows in the query log.
 
     Raises:
         DuoscopeError: as `reader.query` does.
     """
     bound = {"cut_bytes": ANSWER_TEXT_BYTES_MAX, "page_bytes": ANSWER_PAGE_BYTES_MAX} | parameters
-    settings = {"max_result_bytes": ANSWER_PAGE_BYTES_MAX}
-    try:
-        found = await reader.query(rows, bound, name=name, settings=settings)
-    except DuoscopeError as error:
-        # Rare: then the store counts how many rows fit. Counting always would double the cost of a small page.
-        if not _is_too_large(error):
-            raise
-        return await reader.query(_counted(rows), bound, name=name)
+    found = await _if_small(reader, f"SELECT {columns.stored} {of}", bound, name=name)
+    if found is not None:
+        for row in found:
+            columns.shorten(row, cast("int", bound["cut_bytes"]))
+    else:
+        rows = f"SELECT {columns.cut} {of}"
+        found = await _if_small(reader, rows, bound, name=name)
+        if found is None:
+            # Rare: then the store counts how many rows fit. Counting always would double the cost of a small page.
+            return await reader.query(_counted(rows), bound, name=name)
     found.sort(key=itemgetter("ts", "tie_breaker"), reverse=True)
     for nth, row in enumerate(found, 1):
         row |= {"nth": nth, "found": len(found), "last_ts": found[-1]["ts"]}
@@ -67,8 +125,16 @@ async def page(reader: TelemetryReader, rows: str, parameters: dict[str, object]
 
 
 async def beginning(
-    reader: TelemetryReader, columns: str, of: str, parameters: dict[str, object], limit: int, *, name: str
-) -> tuple[list[dict[str, Any]], bool]:
+    reader: TelemetryReader,
+    columns: str,
+    of: str,
+    parameters: dict[str, object],
+    limit: int,
+    *,
+    name: str,
+    stored: str = "",
+    shorten: Shorten | None = None,
+) -> tuple[list[Row], bool]:
     """Read the first rows of a query that fit on a page, at least one. Also returns whether there are more.
 
     Args:
@@ -78,22 +144,34 @@ async def beginning(
         parameters: without `rows`.
         limit: the rows of a page if they are small.
         name: shows in the query log.
+        stored: the query of the same rows as they are stored, if that is cheaper.
+        shorten: makes of a row of `stored` one of `columns`.
 
     Raises:
         DuoscopeError: as `reader.query` does.
     """
     rows, one_more = f"SELECT {columns}, {of}", parameters | {"rows": limit + 1}
+    found = await _if_small(reader, stored or rows, one_more, name=name)
+    if found is None:
+        # The store computes sizes without carrying what they are of.
+        sizes = await reader.query(f"SELECT {of}", one_more, name=name)
+        fitting = _having_room([size["row_bytes"] for size in sizes[:limit]])
+        return await reader.query(rows, parameters | {"rows": fitting}, name=name), len(sizes) > fitting
+    shown = found[:limit]
+    if shorten:
+        for row in shown:
+            shorten(row, cast("int", parameters["cut_bytes"]))
+    return shown, len(found) > limit
+
+
+async def _if_small(reader: TelemetryReader, sql: str, parameters: dict[str, object], *, name: str) -> list[Row] | None:
+    """The rows of a query, or None if they have no room on one page."""
     try:
-        found = await reader.query(rows, one_more, name=name, settings={"max_result_bytes": ANSWER_PAGE_BYTES_MAX})
+        return await reader.query(sql, parameters, name=name, settings={"max_result_bytes": ANSWER_PAGE_BYTES_MAX})
     except DuoscopeError as error:
         if not _is_too_large(error):
             raise
-    else:
-        return found[:limit], len(found) > limit
-    # The store computes sizes without carrying what they are of.
-    sizes = await reader.query(f"SELECT {of}", one_more, name=name)
-    fitting = _having_room([size["row_bytes"] for size in sizes[:limit]])
-    return await reader.query(rows, parameters | {"rows": fitting}, name=name), len(sizes) > fitting
+        return None
 
 
 def _is_too_large(error: DuoscopeError) -> bool:

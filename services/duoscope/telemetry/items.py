@@ -66,6 +66,12 @@ SHOWN: Final = (
 )
 """The columns that `Origins` reads of a row of logs or traces."""
 
+STORED: Final = (
+    "resource AS shown_resource, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version, "
+    "scope_attributes AS shown_scope_attributes, scope_dropped_attributes_count, scope_schema_url"
+)
+"""The same, as they are stored."""
+
 TEXT_BYTES: Final = (
     "length(service_name) + length(resource_schema_url) + length(scope_name) + length(scope_version) "
     "+ length(scope_schema_url)"

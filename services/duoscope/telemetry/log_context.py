@@ -69,7 +69,7 @@ async def context(
     ts, tie = logs.place_of(record_id)
     parameters: dict[str, object] = {"at": ts, "tie": tie, "cut_bytes": _SHOWN_BYTES}
     found = await reader.query(
-        f"SELECT {logs.COLUMNS}, cityHash64(resource, resource_schema_url) AS source FROM @logs "
+        f"SELECT {logs.COLUMNS.cut}, cityHash64(resource, resource_schema_url) AS source FROM @logs "
         f"WHERE {TimeRange.CONDITION} AND {logs.TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
         parameters | TimeRange(ts, ts + 1).parameters,
         name="logs.context_record",
@@ -92,7 +92,7 @@ async def _side(
         return [], False
     order = "" if is_after else " DESC"
     sql = (
-        f"SELECT {logs.COLUMNS} FROM @logs WHERE {TimeRange.CONDITION} AND {where} "
+        f"SELECT {logs.COLUMNS.cut} FROM @logs WHERE {TimeRange.CONDITION} AND {where} "
         f"ORDER BY toStartOfFiveMinutes(timestamp){order}, timestamp{order}, tie_breaker{order} LIMIT {{rows:UInt64}}"
     )
 

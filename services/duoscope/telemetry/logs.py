@@ -76,18 +76,41 @@ _CUT: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
     ("resource", "resource"),
     ("scope", "scope_attributes"),
 )
-COLUMNS: Final = (
+_OBJECTS: Final = {
+    "attributes": "shown_attributes",
+    "resource": "shown_resource",
+    "scope": "shown_scope_attributes",
+}
+_PLAIN: Final = (
     "toUnixTimestamp64Nano(timestamp) AS ts, toUnixTimestamp64Nano(observed_timestamp) AS observed_ts, "
-    f"severity_number, severity_text, service_name, {cutting.text('body')} AS shown_body, "
-    # The beginning of a structure is not a structure.
-    "if(length(body) > {cut_bytes:UInt64} AND body_kind IN ('array_value', 'kvlist_value'), 'string_value', body_kind) "
-    "AS shown_kind, event_name, trace_id, span_id, trace_flags, "
-    f"{cutting.json_object('log_attributes_json')} AS shown_attributes, "
-    f"log_attributes_doubles, dropped_attributes_count, {items.SHOWN}, "
+    "severity_number, severity_text, service_name, event_name, trace_id, span_id, trace_flags, "
+    "log_attributes_doubles, dropped_attributes_count, "
+)
+
+
+def _shorten(row: cutting.Row, size: int) -> None:
+    cut = cutting.shorten_objects(row, size, _OBJECTS)
+    if cutting.is_longer(row["shown_body"], size):
+        row["shown_body"] = cutting.beginning_of(row["shown_body"], size)
+        if row["shown_kind"] in _STRUCTURES:
+            row["shown_kind"] = "string_value"
+        cut.insert(0, "body")
+    row["truncated"] = cut
+
+
+# The beginning of a structure is not a structure.
+_STRUCTURES: Final = ("array_value", "kvlist_value")
+COLUMNS: Final = cutting.Columns(
+    stored=f"{_PLAIN} body AS shown_body, body_kind AS shown_kind, log_attributes_json AS shown_attributes, "
+    f"{items.STORED}, {TIE_BREAKER} AS tie_breaker",
+    cut=f"{_PLAIN} {cutting.text('body')} AS shown_body, "
+    f"if(length(body) > {{cut_bytes:UInt64}} AND body_kind IN {_STRUCTURES}, 'string_value', body_kind) AS shown_kind, "
+    f"{cutting.json_object('log_attributes_json')} AS shown_attributes, {items.SHOWN}, "
     f"{cutting.names(*_CUT)} AS truncated, "
     " length(shown_body) + length(shown_attributes) + length(shown_resource) "
     f"+ length(shown_scope_attributes) + length(severity_text) + length(event_name) + {items.TEXT_BYTES} + 500 "
-    f"AS row_bytes, {TIE_BREAKER} AS tie_breaker"
+    f"AS row_bytes, {TIE_BREAKER} AS tie_breaker",
+    shorten=_shorten,
 )
 """The columns that `records` reads, and `ts` with `tie_breaker`, which differ for any two distinguishable records."""
 # The table is ordered by five minutes: this order reads its end and stops.
@@ -185,14 +208,14 @@ async def _newest_in(
     wanted = limit + offset
     parameters |= {"reach": wanted + 1, "offset": offset}
     in_order = f"FROM @logs WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT {{reach:UInt64}}"
-    rows = await cutting.page(reader, f"SELECT {COLUMNS} {in_order}", parameters, name=name)
+    rows = await cutting.page(reader, COLUMNS, in_order, parameters, name=name)
     if rows and rows[0]["found"] > wanted and any(r["ts"] == r["last_ts"] and r["nth"] <= wanted for r in rows):
         # The page ends within records of one nanosecond, in which the table has no order: read all of these.
         all_of_these = (
-            f"SELECT {COLUMNS} FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
+            f"FROM @logs WHERE {where} AND timestamp IN (SELECT timestamp {in_order}) "
             "ORDER BY timestamp DESC, tie_breaker DESC LIMIT {reach:UInt64}"
         )
-        rows = await cutting.page(reader, all_of_these, parameters, name=name)
+        rows = await cutting.page(reader, COLUMNS, all_of_these, parameters, name=name)
     shown = [row for row in rows if row["nth"] <= wanted]
     return shown, bool(shown) and shown[-1]["nth"] < rows[0]["found"]
 
@@ -205,7 +228,7 @@ async def get(reader: TelemetryReader, record_id: str) -> LogRecord:
     """
     ts, tie = place_of(record_id)
     rows = await reader.query(
-        f"SELECT {COLUMNS} FROM @logs WHERE {TimeRange.CONDITION} AND {TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
+        f"SELECT {COLUMNS.cut} FROM @logs WHERE {TimeRange.CONDITION} AND {TIE_BREAKER} = {{tie:UInt64}} LIMIT 1",
         TimeRange(ts, ts + 1).parameters | {"tie": tie} | cutting.WHOLE,
         name="logs.get",
     )

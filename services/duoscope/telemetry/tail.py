@@ -126,9 +126,10 @@ async def _arrived(reader: TelemetryReader, condition: Condition | None, blocks:
         "offset": 0,
     }
     where = _NEW + (f" AND {condition.sql}" if condition else "")
-    arrived = f"SELECT {COLUMNS} FROM @log_arrivals WHERE {where} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}"
+    arrived = f"FROM @log_arrivals WHERE {where} ORDER BY timestamp DESC LIMIT {{rows:UInt64}}"
     return await cutting.page(
         reader,
+        COLUMNS,
         arrived,
         parameters | (condition.parameters if condition else {}),
         name="logs.tail",

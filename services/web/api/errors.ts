@@ -38,6 +38,9 @@ const WORDS: Record<string, string> = {
   "too-many-attempts": "Too many attempts from here.",
   "too-many-logins": "More people log in than duoscope can check at once.",
   "sso-required": "Your organization wants you to log in through its identity provider.",
+  "oidc-login-refused": "Your account there cannot log in here. Your admin can see why in the audit log.",
+  "oidc-state-invalid": "That login took too long, or began in another browser. Begin again.",
+  "oidc-provider-unavailable": "Your organization's identity provider does not answer.",
   "mfa-code-invalid": "That code is not the current one.",
   "mfa-throttled": "Too many wrong codes.",
   "password-common": "That password is one of those that are tried first.",
@@ -48,7 +51,7 @@ const WORDS: Record<string, string> = {
 
 /** What went wrong in words for whoever sits before the screen. */
 export function inWords(error: ApiError): string {
-  const words = WORDS[error.code] ?? error.message;
+  const words = (Object.hasOwn(WORDS, error.code) ? WORDS[error.code] : undefined) ?? error.message;
   return error.retryAfterS === undefined || error.status === 0
     ? words
     : `${words} Try again in ${error.retryAfterS < 90 ? `${error.retryAfterS} s` : `${Math.round(error.retryAfterS / 60)} min`}.`;

@@ -17,6 +17,7 @@ const PAGES = [
   { name: "Services", path: "services", icon: "services", permission: "trace:read", keys: "g s" },
   { name: "Logs", path: "logs", icon: "logs", permission: "log:read", keys: "g l" },
   { name: "Traces", path: "traces", icon: "traces", permission: "trace:read", keys: "g t" },
+  { name: "Metrics", path: "metrics", icon: "metrics", permission: "metric:read", keys: "g m" },
   { name: "Send data", path: "start", icon: "send", permission: undefined, keys: "g d" },
 ] as const;
 

@@ -1,10 +1,11 @@
 import { keepPreviousData, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { type ReactNode, StrictMode, useCallback, useEffect, useRef } from "react";
+import { type ReactNode, StrictMode, useCallback, useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { BASE } from "../api/client";
 import { asApiError } from "../api/errors";
 import { Enrol } from "../pages/auth/Enrol";
+import { linkPage } from "../pages/auth/Links";
 import { Login } from "../pages/auth/Login";
 import { NewPassword } from "../pages/auth/NewPassword";
 import auth from "../parts/auth.module.css";
@@ -36,6 +37,10 @@ whenTenantSwitches(() => {
 
 function App(): ReactNode {
   const { standing, passwordExpiresAt } = useSession();
+  const [link] = useState(linkPage);
+  const Link = standing === "in" && linkPage() === undefined ? undefined : link;
+  // Whoever opens a link of a mail need not be logged in, nor be the one who is.
+  if (Link) return standing === "enrol" ? <Enrol /> : <Link />;
   if (standing === "starting") return <div className="boot" />;
   if (standing === "out") return <Login />;
   if (standing === "enrol") return <Enrol />;

@@ -16,11 +16,15 @@ export interface Place {
   view?: string | undefined;
   /** What was drawn on the heatmap, to be compared with the rest. */
   box?: string | undefined;
-  /** The record or span that is shown beside the list. */
+  /** The queries of metrics, and the formula over them; or an expression of PromQL. */
+  m?: string | undefined;
+  formula?: string | undefined;
+  promql?: string | undefined;
+  /** The record or span that is shown beside the list, or the series that stands out. */
   open?: string | undefined;
 }
 
-const KEYS = ["range", "from", "to", "tz", "q", "sort", "view", "box", "open"] as const;
+const KEYS = ["range", "from", "to", "tz", "q", "sort", "view", "box", "m", "formula", "promql", "open"] as const;
 
 export function parsePlace(search: Record<string, unknown>): Place {
   const place: Place = {};

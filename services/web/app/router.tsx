@@ -43,6 +43,11 @@ const logs = createRoute({
   path: "logs",
   component: lazyRouteComponent(() => import("../pages/logs/Logs"), "Logs"),
 });
+const metrics = createRoute({
+  getParentRoute: () => tenant,
+  path: "metrics",
+  component: lazyRouteComponent(() => import("../pages/metrics/Metrics"), "Metrics"),
+});
 const traces = createRoute({
   getParentRoute: () => tenant,
   path: "traces",
@@ -55,7 +60,7 @@ const trace = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, tenant.addChildren([landing, services, start, logs, traces, trace])]),
+  routeTree: root.addChildren([home, tenant.addChildren([landing, services, start, logs, traces, trace, metrics])]),
   basepath: BASE,
   defaultPreload: "intent",
   defaultPendingComponent: Skeleton,

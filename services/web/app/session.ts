@@ -1,7 +1,7 @@
 // Who is logged in, in this tab. The access token is a variable here and nowhere else; the refresh token is in a cookie
 // that no script reads. Tabs take turns to refresh, and tell one another when the session has ended.
 import { useSyncExternalStore } from "react";
-import { answered, api, openApi, sendThrough } from "../api/client";
+import { answered, api, BASE, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
 import type { Me, Place } from "../api/schema";
 import { coloursOf } from "../parts/pure/colours";
@@ -144,6 +144,19 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
   set({ passwordExpiresAt: asks ? tokens.password_expires_at : undefined });
   await enter();
   channel.postMessage("in");
+}
+
+const RETURN_CHARS_MAX = 1_024;
+
+/** Goes to an organization's identity provider, which sends the browser back here. Raises an ApiError. */
+export async function logInThrough(slug: string): Promise<void> {
+  const here = location.pathname.slice(BASE.length - 1) + location.search;
+  const body = { return_to: here.length > RETURN_CHARS_MAX || /[?&]problem=/.test(here) ? "/" : here };
+  const params = { path: { slug } };
+  const begun = await answered(openApi.POST("/api/v1/auth/oidc/{slug}/start", { params, body }));
+  // Whoever comes back has a session to go on with, or is told that they have none.
+  localStorage.setItem(HINT, "yes");
+  location.assign(begun.location);
 }
 
 /** Ends the session, in all tabs. */

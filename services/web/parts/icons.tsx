@@ -4,6 +4,7 @@ const PATHS = {
   services: "M2.5 3.5h11v3.5h-11zM2.5 9h11v3.5h-11zM5 5.2h.01M5 10.7h.01",
   logs: "M2.5 4h11M2.5 8h11M2.5 12h7",
   traces: "M2 4h6M5 8h7M9 12h5",
+  metrics: "M2.5 12.5l3.5-5 3 3 4.5-7M2.5 2.5v11h11",
   send: "M8 13V3M4 7l4-4 4 4M3 13h10",
   history: "M8 4.5V8l2.5 1.5M2.5 8a5.5 5.5 0 1 0 1.6-3.9L2.5 5.7M2.5 2.5v3.2h3.2",
   pin: "M6 2.5h4M6.5 2.5v4L4.5 9h7l-2-2.5v-4M8 9v4.5",

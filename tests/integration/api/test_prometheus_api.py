@@ -3,7 +3,15 @@
 import base64
 
 import pytest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    Summary,
+    SummaryDataPoint,
+)
 
 from duoscope.kernel.clock import now_unix_nano
 
@@ -86,13 +94,52 @@ async def test_names(asked):
     assert await asked("format_query", query="sum( a )by(b)") == "sum by (b) (a)"
 
 
+async def test_labels_of_all_series_are_those_of_each(api, deliver, otlp, new_scope):
+    """Without a selector labels are read without the series; the same is asked with one that matches all."""
+    scope, at = new_scope(), START_S * S
+    gauge = Gauge(data_points=[
+        NumberDataPoint(time_unix_nano=at, as_double=1, attributes=otlp.attributes(attributes))
+        for attributes in ({"zone": "own", "queue": "a"}, {"queue": "b", "job": "own"})
+    ])  # fmt: skip
+    buckets = Histogram(aggregation_temporality=2, data_points=[
+        HistogramDataPoint(time_unix_nano=at, count=3, bucket_counts=[1, 2], explicit_bounds=[0.5],
+                           attributes=otlp.attributes({"route": "/"}))
+    ])  # fmt: skip
+    value = SummaryDataPoint.ValueAtQuantile(quantile=0.9, value=1)
+    summary = Summary(data_points=[SummaryDataPoint(time_unix_nano=at, count=1, sum=1, quantile_values=[value])])
+    request = otlp.metrics(
+        "shop",
+        Metric(name="depth", gauge=gauge),
+        Metric(name="took", unit="s", histogram=buckets),
+        Metric(name="size", summary=summary),
+    )
+    request.resource_metrics[0].resource.attributes.extend(otlp.attributes({"zone": "resource", "host.name": "h"}))
+    await deliver(scope, request)
+    headers, times = await api.headers(scope), {"start": START_S, "end": START_S + 60}
+
+    async def ask(path, **parameters):
+        answer = await api.client.get(f"{ROOT}/{path}", params=times | parameters, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    each = {"match[]": '{__name__=~".+"}'}
+    names = await ask("labels")
+    assert names == await ask("labels", **each)
+    assert {"zone", "queue", "le", "quantile", "host_name", "route", "job"} <= set(names)
+    for name in names:
+        assert await ask(f"label/{name}/values") == await ask(f"label/{name}/values", **each), name
+    assert await ask("label/zone/values") == ["own", "resource"]
+    assert await ask("label/nothing/values") == []
+
+
 async def test_errors(asked):
     assert await asked("query", query="sum(x) sum(y)", status=400) == (
         "bad_data", "1:8: parse error: unexpected 'sum'",
     )  # fmt: skip
     assert (await asked("query", status=400))[0] == "bad_data"
     assert (await asked("query", query="x", time="yesterday", status=400))[0] == "bad_data"
-    assert (await asked("query_range", query="x", start=1, end=2, step=0, status=400))[0] == "bad_data"
+    for step in ("0", "\uff11", "1_5", "1m\uff12s"):
+        assert (await asked("query_range", query="x", start=1, end=2, step=step, status=400))[0] == "bad_data", step
     assert (await asked("query_range", query="x", start=0, end=1e9, step=1, status=400))[0] == "bad_data"
     assert (await asked("series", status=400))[0] == "bad_data"
     kind, message = await asked(

@@ -50,6 +50,37 @@ async def test_a_first_login_makes_a_user_with_the_roles_of_their_groups(acme, p
     assert (await acme.browser.post("/api/v1/auth/login", json=body)).status_code == 401
 
 
+async def test_a_page_comes_back_to_itself_with_the_session_in_a_cookie(acme, provider):
+    await acme.register(("*", "viewer"))
+    provider.add("ada")
+    ours = {"origin": "http://duoscope.test"}
+
+    async def begin(return_to: str, headers: dict[str, str] = ours):
+        return await acme.browser.post(acme.path("start"), json={"return_to": return_to}, headers=headers)
+
+    async def come_back(return_to: str):
+        begun = await begin(return_to)
+        assert begun.status_code == 200, begun.text
+        answer = await asyncio.to_thread(provider.approve, begun.json()["location"])
+        return await acme.browser.get(acme.path("callback"), params=answer)
+
+    for elsewhere in ("//evil.example", "/\\evil.example", "https://evil.example", "evil", "/a b", "/a\n", ""):
+        assert (await begin(elsewhere)).json()["code"] == "invalid-request", elsewhere
+    assert (await begin("/", {"origin": "http://evil.example"})).json()["code"] == "not-same-origin"
+    back = await come_back("/t/1?q=a%20b")
+    assert (back.status_code, back.headers["location"]) == (302, "http://duoscope.test/t/1?q=a%20b")
+    assert back.content == b""
+    [kept] = [each for each in back.headers.get_list("set-cookie") if each.startswith("duoscope-session=")]
+    assert "HttpOnly" in kept
+    assert "SameSite=strict" in kept
+    refreshed = await acme.browser.post("/api/v1/auth/refresh", json={"cookie": True}, headers=ours)
+    assert (await acme.me(refreshed))["email"] == "ada@example.com"
+    provider.add("eve", email_verified=False)
+    back = await come_back("/t/1")
+    assert back.headers["location"] == "http://duoscope.test/?problem=oidc-login-refused"
+    assert (await acme.refusals())[-1] == "the provider has not verified the e-mail address"
+
+
 async def test_roles_follow_the_groups_at_each_login_and_those_given_by_people_stay(acme, provider):
     await acme.register(("developers", "developer"), ("viewers", "viewer"))
     provider.add("ada", groups=["developers"])

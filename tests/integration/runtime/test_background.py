@@ -20,6 +20,7 @@ from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
+from duoscope.notification.sending import Sender
 from duoscope.receiver.admission.receivers import Receivers
 from duoscope.receiver.durability.leases import IngestLeases
 from duoscope.receiver.durability.request_log import RequestLog
@@ -31,6 +32,7 @@ from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
+from duoscope.worker.notifications import start_notifications
 
 WAIT_S = 60
 ALONE = {"count-receivers", "forget-ingest-leases", "verify-postgres-schema"}
@@ -82,7 +84,7 @@ class BreakableDriver(Driver):
 
 
 @pytest.fixture
-async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_store, tmp_path):  # noqa: PLR0917
+async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_store, metadata_store, tmp_path):  # noqa: PLR0917
     """A receiver, with a driver in which every job runs that there is."""
     driver = BreakableDriver()
     lock = DataDirectoryLock.acquire(tmp_path)
@@ -105,6 +107,8 @@ async def ingest(api, inhabited, hasher, secret_keys, telemetry_store, metadata_
     start_mail(driver, metadata_store, Mailer(Settings(), secret_keys), {})
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
     start_evaluator(driver, Evaluator(metadata_store, telemetry_store))
+    mailer = Mailer(Settings(), secret_keys)
+    start_notifications(driver, metadata_store, Sender(metadata_store, secret_box, api.services.outbound, mailer, ""))
     yield made
     await made.close()
     await upkeep.stop()

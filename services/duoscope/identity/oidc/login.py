@@ -46,6 +46,8 @@ LOGIN_LIFETIME_S: Final = 600
 _PLATFORM: Final = PlatformScope(reason="whoever logs in through a provider has no scope yet")
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _CODE_CHARS_MAX: Final = 4096
+_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1023}")
+"""A path of our own: no browser reads it as another host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class _Begun:
     fresh: bool = False
     former: list[list[str]] = field(default_factory=list[list[str]])
     """Ids of the client's sessions, which the login ends."""
+    return_to: str | None = None
 
     @property
     def asked_anew_s(self) -> float | None:
@@ -111,6 +114,7 @@ class OidcLogins:
         tenant_id: UUID | None = None,
         fresh: bool = False,
         former: Sequence[SessionRef] = (),
+        return_to: str | None = None,
     ) -> Start:
         """Begin a login.
 
@@ -119,10 +123,15 @@ class OidcLogins:
             tenant_id: the tenant of the session; by default the user's home tenant.
             fresh: whether the provider must authenticate again, however recently it did.
             former: the client's sessions, which end when the login succeeds.
+            return_to: the path of the page that the browser goes to when the login has ended; the session is in a
+                cookie then.
 
         Raises:
-            DuoscopeError: NOT_FOUND; UNAVAILABLE `oidc-provider-unavailable`.
+            DuoscopeError: NOT_FOUND; INVALID for a `return_to` that is no such path; UNAVAILABLE
+                `oidc-provider-unavailable`.
         """
+        if return_to is not None and not _PATH.fullmatch(return_to):
+            raise invalid("`return_to` is a path of this duoscope, such as /t/….", code="invalid-request")
         provider = await self._provider(slug)
         metadata = await self._client.of(provider.organization_id).metadata(provider.issuer)
         begun = _Begun(
@@ -134,6 +143,7 @@ class OidcLogins:
             tenant_id=str(tenant_id) if tenant_id else None,
             fresh=fresh,
             former=[[str(value) for value in session] for session in former],
+            return_to=return_to,
         )
         asked = {"acr_values": " ".join(provider.acr_values)} if provider.acr_values else {}
         if fresh:
@@ -154,6 +164,15 @@ class OidcLogins:
         endpoint = metadata.authorization_endpoint
         location = f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
         return Start(location, self._sealed(begun))
+
+    def page_after(self, cookie: str | None, problem: str | None = None) -> str | None:
+        """The address to which a browser with this cookie goes when its login has ended, with the problem's code if
+        there was one; None if it asked for none.
+        """
+        begun = self._opened(cookie)
+        if begun is None or begun.return_to is None:
+            return None
+        return f"{self._public_url}{begun.return_to if problem is None else f'/?problem={problem}'}"
 
     async def finish(
         self, slug: str, cookie: str | None, state: str, code: str | None, issuer: str | None, *, actor: Actor

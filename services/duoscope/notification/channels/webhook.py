@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -47,11 +46,6 @@ class WebhookConfig(Config, frozen=True):
         for name in self.headers:
             if name.lower().startswith(_RESERVED):
                 raise ValueError(f"the header {name} is ours to set")
-
-    def target(self) -> str:
-        """The address without its query, which may hold a secret."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
 def request(message: Message, config: WebhookConfig, now: datetime) -> Request:

@@ -6,10 +6,14 @@ from duoscope.alerting.evaluator import Evaluator, start_evaluator
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.recovery import Recovery
 from duoscope.kernel.settings import Settings
+from duoscope.net.outbound import Outbound
+from duoscope.notification.sending import Sender
 from duoscope.runtime.process import Process
+from duoscope.secrets.box import SecretBox
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
+from duoscope.worker.notifications import start_notifications
 
 
 class WorkerPart:
@@ -25,6 +29,11 @@ class WorkerPart:
         driver, metadata = process.driver, process.metadata
         mailer = Mailer(process.settings, process.keys)
         recovery = Recovery(metadata, process.hasher, mailer, process.keys, public_url=process.started.api_url)
+        outbound = Outbound(process.settings.outbound_networks)
+        process.stack.push_async_callback(outbound.close)
+        box = SecretBox(metadata, process.keys)
+        await box.prepare()
+        sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
         evaluator = Evaluator(metadata, process.telemetry)
         process.readiness["alerts"] = evaluator.ready
@@ -33,6 +42,7 @@ class WorkerPart:
             start_mail(driver, metadata, mailer, writers),
             start_audit_shipping(driver, metadata, process.telemetry.records()),
             *start_evaluator(driver, evaluator),
+            *start_notifications(driver, metadata, sender),
         )
         for job in jobs:
             process.stack.push_async_callback(job.stop)

@@ -18,6 +18,7 @@ from duoscope.stores.clickhouse.schema import (
     REJECTIONS,
     STORED,
     VIEWS,
+    WITH_ATTRIBUTES,
     scoped_sql,
 )
 from duoscope.stores.clickhouse.store import TelemetryStore
@@ -34,6 +35,7 @@ __all__ = [
     "STORED",
     "TOO_EXPENSIVE",
     "VIEWS",
+    "WITH_ATTRIBUTES",
     "Blocks",
     "IngestWriter",
     "RejectedByStoreError",

@@ -25,8 +25,8 @@ ROWS: Final = 158
 BYTES: Final = 307
 _TIME: Final = frozenset({159, 160})
 _MEMORY: Final = 241
-_RESULT: Final = 396
-_TOO_EXPENSIVE_CODES: Final = frozenset({ROWS, BYTES, *_TIME, _MEMORY, _RESULT})
+RESULT: Final = 396
+_TOO_EXPENSIVE_CODES: Final = frozenset({ROWS, BYTES, *_TIME, _MEMORY, RESULT})
 """A read exceeded its own limits."""
 
 _OF_ALL: Final = "(total)"
@@ -103,7 +103,7 @@ def too_expensive(code: int, applied: QueryLimits, detail: str = "") -> Duoscope
     reached = {
         ROWS: f"reads more than {applied.query_rows:,} rows, your tenant's limit query_rows: {less}.",
         BYTES: f"reads more than {applied.query_bytes:,} bytes, your tenant's limit query_bytes: {less}.",
-        _RESULT: f"has a result of more than {applied.query_result_bytes:,} bytes, your tenant's limit "
+        RESULT: f"has a result of more than {applied.query_result_bytes:,} bytes, your tenant's limit "
         "query_result_bytes: ask for fewer items, groups or series, or a shorter time range.",
         _MEMORY: f"needs more than {limits.TELEMETRY_QUERY_MEMORY_BYTES_MAX // 2**30} GiB of memory: take a shorter "
         "time range, or group by fewer fields or by ones with fewer values.",

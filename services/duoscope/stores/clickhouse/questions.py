@@ -131,6 +131,7 @@ class Question:
         "asker",
         "described",
         "ended",
+        "has_had_slot",
         "question_id",
         "read_bytes",
         "read_rows",
@@ -153,6 +154,7 @@ class Question:
         self.refused_with = ""
         self.statements = self.windows = self.read_rows = self.read_bytes = 0
         self.waited_s = 0.0
+        self.has_had_slot = False
         self.question_id: UUID
         self.asker: Asker
         self.asked_ns: int

@@ -13,7 +13,7 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.counting import Read, last_read
-from duoscope.stores.clickhouse.errors import BYTES, ROWS, TOO_EXPENSIVE, guarded, too_expensive
+from duoscope.stores.clickhouse.errors import BYTES, RESULT, ROWS, TOO_EXPENSIVE, guarded, too_expensive
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
@@ -108,6 +108,9 @@ class TelemetryReader:
             return rows, sum(map(_size, result.result_columns))
 
         rows, size = await self._run(name, settings or {}, run)
+        if size > int((settings or {}).get("max_result_bytes", size)):
+            # The store counts a text that repeats, as of LowCardinality, only once.
+            raise too_expensive(RESULT, self._asker.limits, f"Code: {RESULT}. {size} bytes in columns")
         hold(self._memory, self._asker.tenant_id, size)
         return rows
 

@@ -11,9 +11,11 @@ DATABASE: Final = "duoscope"
 VIEWS: Final = frozenset(
     {
         "traces",
+        "traces_plain",
         "trace_summaries",
         "spans_v3",
         "logs",
+        "logs_plain",
         "logs_v3_by_trace",
         "log_arrivals",
         "metrics",
@@ -100,10 +102,14 @@ ATTRIBUTE_COLUMNS: Final = 8
 WITH_ATTRIBUTES: Final = frozenset({"traces", "logs", "log_arrivals"})
 """The views that have them."""
 
+PLAIN: Final = {"traces": "traces_plain", "logs": "logs_plain"}
+"""Views without the columns that cost most to analyse, which stand for the whole ones where no such column is named."""
+
 NO_ATTRIBUTE: Final = "-"
 """The parameter of one that is not used."""
 
 _VIEW = re.compile(r"@(\w+)")
+_NOT_PLAIN = re.compile(r"\b(?:attribute_\d|body_folded\b)")
 _SCOPE = "workspace_id = {workspace_id:UUID}, tenant_id = {tenant_id:UUID}"
 _ATTRIBUTES = "".join(f", attribute_{n} = {{attribute_{n}:String}}" for n in range(1, ATTRIBUTE_COLUMNS + 1))
 _TABLE = re.compile(rf"(?<!@)\b(?:{'|'.join(sorted(STORED))})\b|\bsystem\s*\.")
@@ -118,10 +124,13 @@ def scoped_sql(sql: str) -> str:
     if found := _TABLE.search(sql):
         raise ValueError(f"Stored tables are read through views: {found.group()!r} is a table")
 
+    plain = {} if _NOT_PLAIN.search(sql) else PLAIN
+
     def call(match: re.Match[str]) -> str:
-        if match.group(1) not in VIEWS:
-            raise ValueError(f"No such view: {match.group(1)!r}")
-        attributes = _ATTRIBUTES if match.group(1) in WITH_ATTRIBUTES else ""
-        return f"{match.group(1)}({_SCOPE}{attributes})"
+        view = plain.get(match.group(1), match.group(1))
+        if view not in VIEWS:
+            raise ValueError(f"No such view: {view!r}")
+        attributes = _ATTRIBUTES if view in WITH_ATTRIBUTES else ""
+        return f"{view}({_SCOPE}{attributes})"
 
     return _VIEW.sub(call, sql)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, LiteralString
 from msgspec import Meta, Struct
 
 from duoscope.kernel.limits import ANSWER_ITEM_BYTES_MAX, ANSWER_PAGE_BYTES_MAX, ANSWER_TEXT_BYTES_MAX
-from duoscope.telemetry import items, values
+from duoscope.telemetry import cutting, items, values
 from duoscope.telemetry.items import Attributes, InstrumentationScope, Origins, Resource, SpanId, Time, TraceId
 
 
@@ -124,11 +124,29 @@ COLUMNS = f"""
     {_part("`links.dropped_attributes_count`", "links_kept")} AS link_drops,
     {_part("`links.flags`", "links_kept")} AS link_flags,
     {items.SHOWN}"""
+STORED = f"""
+    toUnixTimestamp64Nano(timestamp) AS start_unix_nano, trace_id, span_id, parent_span_id,
+    trace_state AS shown_trace_state, flags, span_name AS shown_name, span_kind, service_name, duration_nano,
+    status_code, status_message AS shown_message, span_attributes_json, span_attributes_doubles,
+    dropped_attributes_count, dropped_events_count, dropped_links_count,
+    arrayMap(t -> toUnixTimestamp64Nano(t), `events.timestamp`) AS event_times, `events.name` AS event_names,
+    `events.attributes` AS event_attributes, `events.dropped_attributes_count` AS event_drops,
+    arrayMap(id -> lower(hex(id)), `links.trace_id`) AS link_trace_ids,
+    arrayMap(id -> lower(hex(id)), `links.span_id`) AS link_span_ids, `links.trace_state` AS link_states,
+    `links.attributes` AS link_attributes, `links.dropped_attributes_count` AS link_drops, `links.flags` AS link_flags,
+    {items.STORED}, {_TIE_BREAKER} AS tie_breaker"""
+"""The same as COLUMNS, as they are stored: where a page has room for its spans, none of them is too large."""
 CUTS: Final[dict[str, object]] = {
     "span_bytes": ANSWER_ITEM_BYTES_MAX,
     "part_bytes": ANSWER_PAGE_BYTES_MAX // 4,
     "cut_bytes": ANSWER_TEXT_BYTES_MAX,
 }
+
+
+def shorten(row: cutting.Row, size: int) -> None:
+    """Make of a row of STORED one of COLUMNS."""
+    cutting.shorten_objects(row, size, {"resource": "shown_resource", "scope": "shown_scope_attributes"})
+    row["truncated"] = []
 
 
 def decoded(rows: list[dict[str, Any]]) -> list[Span]:

@@ -65,8 +65,7 @@ _SPAN_CURSOR = (cursors.NANOSECONDS, cursors.Text("[0-9a-f]{16}"), cursors.UINT6
 _SPANS_FROM = """timestamp >= fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
     AND (timestamp > fromUnixTimestamp64Nano({last_ns:Int64}, 'UTC')
     OR (span_id, tie_breaker) >= (toFixedString(unhex({last_id:String}), 8), {last_tie:UInt64}))"""
-# The size decides nothing: as a part of the order it is computed before rows are sorted, which then are small.
-_ORDER = "ORDER BY timestamp, span_id, tie_breaker, row_bytes"
+_ORDER = "ORDER BY timestamp, span_id, tie_breaker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +124,8 @@ async def get(reader: TelemetryReader, trace_id: str, *, cursor: str | None = No
         last_ns, last_id, last_tie, seen = position
         where += f" AND {_SPANS_FROM}"
         parameters = parameters | {"last_ns": last_ns, "last_id": last_id, "last_tie": last_tie}
-    rows, more = await cutting.beginning(
-        reader,
-        spans.COLUMNS,
-        f"{spans.SIZE} FROM @traces WHERE {where} {_ORDER} LIMIT {{rows:UInt64}} OFFSET {{seen:UInt64}}",
-        parameters | spans.CUTS | {"seen": seen},
-        TRACE_SPANS_MAX,
-        name="traces.get",
+    rows, more = await _beginning(
+        reader, where, parameters | {"seen": seen}, TRACE_SPANS_MAX, name="traces.get", offset=" OFFSET {seen:UInt64}"
     )
     if not rows and not position:
         # Summaries expire by days, a day or two after the last of the spans.
@@ -166,18 +160,34 @@ async def get_spans(reader: TelemetryReader, trace_id: str, span_id: str) -> Spa
     """
     own_id = _hexadecimal(span_id, SPAN_ID_BYTES, "span")
     trace = await find(reader, trace_id)
-    rows, more = await cutting.beginning(
+    rows, more = await _beginning(
         reader,
-        spans.COLUMNS,
-        f"{spans.SIZE} FROM @traces WHERE {trace.where} AND span_id = toFixedString(unhex({{span_id:String}}), 8) "
-        f"{_ORDER} LIMIT {{rows:UInt64}}",
-        trace.parameters | spans.CUTS | {"span_id": own_id},
+        f"{trace.where} AND span_id = toFixedString(unhex({{span_id:String}}), 8)",
+        trace.parameters | {"span_id": own_id},
         SAME_SPANS_MAX,
         name="traces.span",
     )
     if not rows:
         raise not_found("span")
     return SpansOfId(await items.decoded(rows, spans.decoded), more)
+
+
+async def _beginning(
+    reader: TelemetryReader, where: str, parameters: dict[str, object], limit: int, *, name: str, offset: str = ""
+) -> tuple[list[dict[str, Any]], bool]:
+    """The first of some spans in the order of their start, and whether there are more."""
+    found, limited = f"FROM @traces WHERE {where} {_ORDER}", f"LIMIT {{rows:UInt64}}{offset}"
+    return await cutting.beginning(
+        reader,
+        spans.COLUMNS,
+        # The size decides nothing: as a part of the order it is computed before rows are sorted, which then are small.
+        f"{spans.SIZE} {found}, row_bytes {limited}",
+        parameters | spans.CUTS,
+        limit,
+        name=name,
+        stored=f"SELECT {spans.STORED} {found} {limited}",
+        shorten=spans.shorten,
+    )
 
 
 def _hexadecimal(identifier: str, length_bytes: int, kind: str) -> str:

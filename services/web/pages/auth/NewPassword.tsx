@@ -1,8 +1,8 @@
 import { type FormEvent, type ReactNode, useState } from "react";
 import { answered, api } from "../../api/client";
 import { madePassword, passwordSettled, useSession } from "../../app/session";
+import { AuthCard } from "../../parts/AuthCard";
 import styles from "../../parts/auth.module.css";
-import { Mark } from "../../parts/Brand";
 import { Button, Field } from "../../parts/controls";
 import { clock } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
@@ -32,35 +32,29 @@ export function NewPassword(): ReactNode {
 
   const end = passwordExpiresAt ? clock(Math.floor(Date.parse(passwordExpiresAt) / 60_000) * 60_000, undefined) : "";
   return (
-    <main className={styles.page}>
-      <div className={styles.card}>
-        <div className={styles.brand}>
-          <Mark size={24} /> duoscope
-        </div>
-        <h1 className={styles.title}>Set your own password</h1>
-        <p className={styles.text}>duoscope made the password that you used. It works until {end}.</p>
-        <form className={styles.form} onSubmit={(event) => void submit(event)}>
-          {error ? <ErrorNote error={error} /> : null}
-          <input type="hidden" name="username" autoComplete="username" value={me?.email ?? ""} />
-          <Field
-            label="New password"
-            hint="12 characters or more, of any kind."
-            type="password"
-            autoComplete="new-password"
-            required
-            autoFocus
-            minLength={LEAST}
-            value={chosen}
-            onChange={(event) => setChosen(event.target.value)}
-          />
-          <Button look="primary" type="submit" disabled={busy}>
-            {busy ? "One moment…" : "Set password"}
-          </Button>
-          <Button look="quiet" onClick={passwordSettled}>
-            Not now
-          </Button>
-        </form>
-      </div>
-    </main>
+    <AuthCard title="Set your own password">
+      <p className={styles.text}>duoscope made the password that you used. It works until {end}.</p>
+      <form className={styles.form} onSubmit={(event) => void submit(event)}>
+        {error ? <ErrorNote error={error} /> : null}
+        <input type="hidden" name="username" autoComplete="username" value={me?.email ?? ""} />
+        <Field
+          label="New password"
+          hint="12 characters or more, of any kind."
+          type="password"
+          autoComplete="new-password"
+          required
+          autoFocus
+          minLength={LEAST}
+          value={chosen}
+          onChange={(event) => setChosen(event.target.value)}
+        />
+        <Button look="primary" type="submit" disabled={busy}>
+          {busy ? "One moment…" : "Set password"}
+        </Button>
+        <Button look="quiet" onClick={passwordSettled}>
+          Not now
+        </Button>
+      </form>
+    </AuthCard>
   );
 }

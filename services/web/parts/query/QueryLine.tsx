@@ -11,12 +11,15 @@ import { Offers } from "./Offers";
 import { QueryHelp } from "./QueryHelp";
 import styles from "./QueryLine.module.css";
 import { useCompletion } from "./useCompletion";
-import type { Signal } from "./useFieldNames";
+import type { Queried } from "./useFieldNames";
 
 interface QueryLineProps {
-  signal: Signal;
+  signal: Queried;
   query: string;
   placeholder: string;
+  label?: string;
+  /** Of which metric, among others on the page: then there is nothing beside the line. */
+  metric?: string;
   /** What the API said of the query, if it said something. */
   error: unknown;
   onRun: (query: string) => void;
@@ -29,7 +32,9 @@ const HISTORY_SHOWN = 10;
 
 /** One line that grows: it completes fields and values, Enter runs it, and a mistake is underlined where it is, with the
  * API's words below. */
-export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLineProps): ReactNode {
+export function QueryLine(props: QueryLineProps): ReactNode {
+  const { signal, query, placeholder, label = "Query", metric, error, onRun } = props;
+  const isAlone = metric === undefined;
   const tenantId = useTenantId();
   const id = useId();
   const [draft, setDraft] = useState(query);
@@ -38,9 +43,9 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
   const [isHelpOpen, setHelpOpen] = useState(false);
   const text = useRef<HTMLTextAreaElement>(null);
   useEffect(() => setDraft(query), [query]);
-  useKeys([{ keys: "/", what: "Search", run: () => text.current?.focus() }]);
+  useKeys(isAlone ? [{ keys: "/", what: "Search", run: () => text.current?.focus() }] : []);
   const writing = offering?.of === "completion" ? offering.writing : undefined;
-  const fits = useCompletion(signal, writing);
+  const fits = useCompletion(signal, writing, metric);
   const offers: readonly Offer[] = offering?.of === "history" ? ranBefore(tenantId, signal, draft) : fits;
   const isOpen = offering !== undefined && (offers.length > 0 || offering.of === "history");
   const mistake = error instanceof ApiError && error.code === "invalid-query" && draft === query ? error : undefined;
@@ -56,7 +61,7 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
   };
   const run = (): void => {
     close();
-    rememberQuery(tenantId, signal, draft.trim());
+    if (isAlone) rememberQuery(tenantId, signal, draft.trim());
     onRun(draft.trim());
   };
   const choose = (offer: Offer | undefined): void => {
@@ -92,11 +97,11 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
       if (isOpen && (at >= 0 || by > 0 || offering.of === "history"))
         setAt(((at + 1 + by + offers.length + 1) % (offers.length + 1)) - 1);
       else if (by > 0) look(draft, currentTarget.selectionStart);
-      else setOffering({ of: "history" });
+      else if (isAlone) setOffering({ of: "history" });
     }
   };
   return (
-    <div className={styles.wrap}>
+    <div className={isAlone ? styles.wrap : styles.among}>
       <div className={styles.line}>
         <div className={styles.box} data-wrong={mistake !== undefined}>
           <div className={styles.under} aria-hidden="true">
@@ -108,9 +113,9 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
             rows={1}
             value={draft}
             placeholder={placeholder}
-            aria-label="Query"
+            aria-label={label}
             aria-invalid={mistake !== undefined}
-            aria-describedby={mistake ? "query-mistake" : undefined}
+            aria-describedby={mistake ? `${id}-mistake` : undefined}
             aria-autocomplete="list"
             aria-haspopup="listbox"
             aria-controls={isOpen && offers.length > 0 ? id : undefined}
@@ -124,7 +129,11 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
               look(written, target.selectionStart);
             }}
             onKeyDown={onKeyDown}
-            onBlur={close}
+            onBlur={() => {
+              close();
+              // Among others there is no button that runs it.
+              if (!isAlone && draft.trim() !== query) onRun(draft.trim());
+            }}
           />
           {isOpen ? (
             <Offers
@@ -136,39 +145,43 @@ export function QueryLine({ signal, query, placeholder, error, onRun }: QueryLin
             />
           ) : null}
         </div>
-        <Button
-          icon
-          className={styles.run ?? ""}
-          title="Queries that ran here (arrow up in the line)"
-          aria-label="History"
-          onPointerDown={(event) => event.preventDefault()}
-          onClick={() => {
-            text.current?.focus();
-            setOffering(offering?.of === "history" ? undefined : { of: "history" });
-          }}
-        >
-          <Icon name="history" />
-        </Button>
-        <Button icon className={styles.run ?? ""} title="How to write queries" onClick={() => setHelpOpen(true)}>
-          <span aria-hidden="true">?</span>
-          <span className="hidden">How to write queries</span>
-        </Button>
-        <Button className={styles.run ?? ""} onClick={run} title="Run the query (Enter)">
-          Run
-        </Button>
+        {isAlone ? (
+          <>
+            <Button
+              icon
+              className={styles.run ?? ""}
+              title="Queries that ran here (arrow up in the line)"
+              aria-label="History"
+              onPointerDown={(event) => event.preventDefault()}
+              onClick={() => {
+                text.current?.focus();
+                setOffering(offering?.of === "history" ? undefined : { of: "history" });
+              }}
+            >
+              <Icon name="history" />
+            </Button>
+            <Button icon className={styles.run ?? ""} title="How to write queries" onClick={() => setHelpOpen(true)}>
+              <span aria-hidden="true">?</span>
+              <span className="hidden">How to write queries</span>
+            </Button>
+            <Button className={styles.run ?? ""} onClick={run} title="Run the query (Enter)">
+              Run
+            </Button>
+          </>
+        ) : null}
       </div>
       {mistake ? (
-        <p id="query-mistake" className={styles.message} role="alert">
+        <p id={`${id}-mistake`} className={styles.message} role="alert">
           {inWords(mistake)}
         </p>
       ) : null}
-      {isHelpOpen ? <QueryHelp signal={signal} onClose={() => setHelpOpen(false)} /> : null}
+      {isHelpOpen && signal !== "metrics" ? <QueryHelp signal={signal} onClose={() => setHelpOpen(false)} /> : null}
     </div>
   );
 }
 
 /** Queries that ran here and contain what is in the line, unless that is one of them. */
-function ranBefore(tenantId: string, signal: Signal, draft: string): Offer[] {
+function ranBefore(tenantId: string, signal: Queried, draft: string): Offer[] {
   const all = remembered("queries", tenantId, signal);
   const wanted = draft.trim().toLowerCase();
   const like = all.includes(draft.trim()) ? all : all.filter((one) => one.toLowerCase().includes(wanted));

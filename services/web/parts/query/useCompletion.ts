@@ -3,10 +3,11 @@ import { useEffect, useState } from "react";
 import { answered, api } from "../../api/client";
 import { useRange, useTenantId } from "../../app/place";
 import { fitting, type Offer, type Writing } from "../pure/completion";
-import { countsByName, inPath, type Signal, useFieldNames } from "./useFieldNames";
+import { countsByName, inPath, type Queried, useFieldNames } from "./useFieldNames";
 
 /** The fields of the language that are no attributes, and the values of those that have few. */
-const FIELDS: Record<Signal, readonly string[]> = {
+const FIELDS: Record<Queried, readonly string[]> = {
+  metrics: ["service", "scope"],
   logs: ["service", "severity", "body", "event", "scope", "severity_text", "trace_id", "span_id"],
   traces: [
     ...["service", "name", "status", "duration", "kind", "status_message"],
@@ -24,18 +25,21 @@ const OFFERED_MAX = 10;
 const PAUSE_MS = 120;
 
 /** The names and values that may stand where somebody writes, with how many items have them. */
-export function useCompletion(signal: Signal, writing: Writing | undefined): readonly Offer[] {
+export function useCompletion(signal: Queried, writing: Writing | undefined, metric?: string): readonly Offer[] {
   const tenantId = useTenantId();
   const { start, end } = useRange();
   const settled = useSettled(writing?.prefix ?? "");
   const isField = writing?.kind === "field";
-  const names = useFieldNames(signal, "", isField);
-  const more = useFieldNames(signal, settled, isField && settled !== "" && names.data?.next_cursor != null);
+  const names = useFieldNames(signal, "", isField, metric);
+  const more = useFieldNames(signal, settled, isField && settled !== "" && names.data?.next_cursor != null, metric);
   const field = writing?.field ?? "";
   const values = useQuery({
-    queryKey: ["values", tenantId, signal, start, end, field, settled],
+    queryKey: ["values", tenantId, signal, start, end, field, settled, metric],
     queryFn: ({ signal: abort }) => {
-      const params = { path: { name: inPath(field) }, query: { signal, start, end, prefix: settled } };
+      const params = {
+        path: { name: inPath(field) },
+        query: { signal, start, end, prefix: settled, ...(metric ? { metric } : {}) },
+      };
       return answered(api.GET("/api/v1/fields/{name}/values", { params, signal: abort }));
     },
     enabled: writing?.kind === "value" && field !== "" && !UNCOUNTED.has(field),

@@ -4,6 +4,8 @@ import type { FieldPage } from "../../api/schema";
 import { useRange, useTenantId } from "../../app/place";
 
 export type Signal = "logs" | "traces";
+/** What a query may be of: the items of a signal, or the series of a metric. */
+export type Queried = Signal | "metrics";
 
 const NAMES_MAX = 200;
 
@@ -12,14 +14,14 @@ interface FieldNames {
   error: unknown;
 }
 
-/** Fields and attributes that items of the range had, by name: those that begin so, or all. */
-export function useFieldNames(signal: Signal, prefix: string, enabled: boolean): FieldNames {
+/** Fields and attributes that items of the range had, by name: those that begin so, or all; of one metric, its labels. */
+export function useFieldNames(signal: Queried, prefix: string, enabled: boolean, metric?: string): FieldNames {
   const tenantId = useTenantId();
   const { start, end } = useRange();
   return useQuery({
-    queryKey: ["fields", tenantId, signal, start, end, prefix],
+    queryKey: ["fields", tenantId, signal, start, end, prefix, metric],
     queryFn: ({ signal: abort }) => {
-      const query = { signal, start, end, limit: NAMES_MAX, prefix };
+      const query = { signal, start, end, limit: NAMES_MAX, prefix, ...(metric ? { metric } : {}) };
       return answered(api.GET("/api/v1/fields", { params: { query }, signal: abort }));
     },
     enabled,

@@ -1,5 +1,6 @@
 """Metadata: series, labels and their values, metrics; and the build information of a Prometheus."""
 
+import asyncio
 from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
@@ -17,6 +18,7 @@ from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.storage import Request as Selection
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.stored.naming import families
+from duoscope.telemetry.promql.stored.seen_labels import SeenLabels, seen_labels
 
 _VERSION: Final = "3.0.0"
 """The version of Prometheus whose API and language this matches; clients decide by it what they may use."""
@@ -43,9 +45,17 @@ async def _series(parameters: Parameters, reader: TelemetryReader) -> Response[b
 
 async def _labels(parameters: Parameters, reader: TelemetryReader) -> Response[bytes]:
     limit = parameters.number("limit")
-    found = await _found(parameters, reader, needs_selector=False)
-    names = sorted({name for labels in found for name, _ in labels})
-    return of_values(*limited(names, limit))
+    if parameters.selectors():
+        found = await _found(parameters, reader, needs_selector=False)
+        names = await asyncio.to_thread(lambda: {name for labels in found for name, _ in labels})
+    else:
+        names = (await _seen(parameters, reader)).names
+    return of_values(*limited(sorted(names), limit))
+
+
+async def _seen(parameters: Parameters, reader: TelemetryReader) -> SeenLabels:
+    start, end = parameters.range_ms()
+    return await seen_labels(reader, start - 1, end)
 
 
 async def _values(parameters: Parameters, reader: TelemetryReader, name: str) -> Response[bytes]:
@@ -54,9 +64,11 @@ async def _values(parameters: Parameters, reader: TelemetryReader, name: str) ->
         described = await ClickHouseStorage(reader).described()
         names = {family.name for one in described for family in families(one.shape) if not family.is_plain}
         return of_values(*limited(sorted(names | ({"target_info"} if names else set())), limit))
-    found = await _found(parameters, reader, needs_selector=False)
-    values = sorted({value for labels in found if (value := label_sets.get(labels, name))})
-    return of_values(*limited(values, limit))
+    values = None if parameters.selectors() else (await _seen(parameters, reader)).values(name)
+    if values is None:
+        found = await _found(parameters, reader, needs_selector=False)
+        values = await asyncio.to_thread(lambda: {value for one in found if (value := label_sets.get(one, name))})
+    return of_values(*limited(sorted(values), limit))
 
 
 async def _metadata(parameters: Parameters, reader: TelemetryReader) -> Response[bytes]:

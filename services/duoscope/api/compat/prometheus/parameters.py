@@ -82,13 +82,9 @@ class Parameters:
         text = self.text(name)
         if not text and default_ms is not None:
             return default_ms
-        try:
-            seconds = float(text)
-        except ValueError:
-            pass
-        else:
-            if math.isfinite(seconds) and abs(seconds) < _MOMENT_MAX_S:
-                return round(seconds * _MS_PER_S)
+        seconds = _number(text)
+        if seconds is not None and math.isfinite(seconds) and abs(seconds) < _MOMENT_MAX_S:
+            return round(seconds * _MS_PER_S)
         if "-" in text[1:]:
             with contextlib.suppress(DuoscopeError):
                 return unix_nano(text, name) // _NS_PER_MS
@@ -138,11 +134,20 @@ class Parameters:
         return start, end
 
 
+def _number(text: str) -> float | None:
+    """A number as other programs write it: without what only Python reads as one, digits of other scripts and `1_0`."""
+    if not text.isascii() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def duration_ms(text: str) -> int | None:
     """Parse seconds, or a text such as 1h30m, into milliseconds; None if it is neither."""
-    try:
-        seconds = float(text)
-    except ValueError:
+    seconds = _number(text)
+    if seconds is None:
         found = _DURATION.fullmatch(text)
         if not found or not text:
             return None

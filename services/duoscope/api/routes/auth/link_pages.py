@@ -1,16 +1,20 @@
-"""The pages that links in mail open: an invitation, a new password, a verified address. They load nothing from
-elsewhere.
+"""The pages that links in mail open: an invitation, a new password, a verified address.
+
+Browsers get them from the web UI. A duoscope that was installed without it has plain ones, which load nothing.
 
 The token stands after the # of the link, so no server receives it until the button is pressed, and then in the body
 only: scanners that open links in mail on its way do not use it up.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
+from litestar.handlers import HTTPRouteHandler
 
 from duoscope.api.authentication import PUBLIC
 from duoscope.api.security_headers import page_policy
+from duoscope.api.ui.files import Files
+from duoscope.api.ui.routes import Sent
 from duoscope.identity.passwords.rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
 _STYLE: Final = (
@@ -83,22 +87,27 @@ _EMAIL: Final = _page(
 _HEADERS: Final = {"content-security-policy": page_policy(_STYLE, _SCRIPT), "cache-control": "no-store"}
 
 
-@get("/invitation", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
-def invitation_page() -> Response[str]:
-    """The page of an invitation, the same for everyone: its details are in the link."""
-    return Response(_INVITATION, media_type=MediaType.HTML, headers=_HEADERS)
+def routes(files: Files) -> list[HTTPRouteHandler]:
+    """The routes of these pages: the UI's to whoever accepts HTML, if there is one."""
 
+    def page(request: Request[Any, Any, Any], plain: str) -> Response[Any]:
+        if files.is_built and "text/html" in request.headers.get("accept", ""):
+            return Sent(files.page, request)
+        return Response(plain, media_type=MediaType.HTML, headers=_HEADERS)
 
-@get("/password", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
-def password_page() -> Response[str]:
-    """The page for a new password, the same for everyone: its details are in the link."""
-    return Response(_PASSWORD, media_type=MediaType.HTML, headers=_HEADERS)
+    @get("/invitation", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+    def invitation_page(request: Request[Any, Any, Any]) -> Response[Any]:
+        """The page of an invitation, the same for everyone: its details are in the link."""
+        return page(request, _INVITATION)
 
+    @get("/password", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+    def password_page(request: Request[Any, Any, Any]) -> Response[Any]:
+        """The page for a new password, the same for everyone: its details are in the link."""
+        return page(request, _PASSWORD)
 
-@get("/email", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
-def email_page() -> Response[str]:
-    """The page to confirm an address, the same for everyone: its details are in the link."""
-    return Response(_EMAIL, media_type=MediaType.HTML, headers=_HEADERS)
+    @get("/email", opt=PUBLIC, include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+    def email_page(request: Request[Any, Any, Any]) -> Response[Any]:
+        """The page to confirm an address, the same for everyone: its details are in the link."""
+        return page(request, _EMAIL)
 
-
-ROUTES: Final = (invitation_page, password_page, email_page)
+    return [invitation_page, password_page, email_page]

@@ -15,8 +15,10 @@ from duoscope.api.bodies import Services
 from duoscope.api.cookies import cookie_name, own_cookie
 from duoscope.api.routes.auth.login import Tokens
 from duoscope.api.routing import Routes
+from duoscope.api.session_cookies import require_own_page, session_cookie
 from duoscope.identity.authentication import session_ends
 from duoscope.identity.oidc.login import LOGIN_LIFETIME_S, Start
+from duoscope.kernel.errors import DuoscopeError
 
 ROUTES: Final = Routes("auth")
 _COOKIE: Final = "oidc"
@@ -33,6 +35,16 @@ class LoginStart(Struct, forbid_unknown_fields=True):
     fresh: Annotated[bool, Meta(description=_FRESH)] = False
     refresh_token: (
         Annotated[str, Meta(max_length=1024, description="Refresh token of the client's current session, to end it.")]
+        | None
+    ) = None
+    return_to: (
+        Annotated[
+            str,
+            Meta(
+                max_length=1024,
+                description="For our own pages: the path to come back to. The session is in a cookie then.",
+            ),
+        ]
         | None
     ) = None
 
@@ -83,17 +95,24 @@ async def start_from(
 ) -> Response[LoginLocation]:
     """Begin a login from a page with a session, which ends when the login succeeds: open `location` in that browser.
 
-    The session is that of the access token sent as Authorization, or of `refresh_token`.
+    The session is that of the access token sent as Authorization, or of `refresh_token`. With `return_to` the callback
+    sets the cookie of a session, as a login with `cookie` does, and sends the browser to that path; a login that was
+    refused to `/?problem=<code>`.
     """
+    if data.return_to is not None:
+        require_own_page(request, services.public_url)
     claims = await presented_claims(request, services.tokens)
     former = await session_ends.presented(services.metadata, claims, data.refresh_token)
-    begun = await services.oidc.start(slug, tenant_id=data.tenant_id, fresh=data.fresh, former=former)
+    begun = await services.oidc.start(
+        slug, tenant_id=data.tenant_id, fresh=data.fresh, former=former, return_to=data.return_to
+    )
     return Response(LoginLocation(begun.location), cookies=[_cookie(services, begun)], headers=_NO_STORE)
 
 
 @ROUTES.get(
     "/api/v1/auth/oidc/{slug:str}/callback",
     "Come back from an identity provider",
+    responses={302: ResponseSpec(None, description="To the `return_to` of the start, with the session in a cookie.")},
     problems=(400, 401, 404, 503),
     public=True,
 )
@@ -116,10 +135,20 @@ async def callback(
 
     401 `oidc-login-refused` for a user who may not log in here; the organization's audit log has the reason.
     """
-    name = cookie_name(_COOKIE, is_secure=services.oidc.is_secure)
-    pair = await services.oidc.finish(
-        slug, request.cookies.get(name), login_state, None if error else code, iss, actor=caller(request)
-    )
+    is_secure = services.oidc.is_secure
+    name = cookie_name(_COOKIE, is_secure=is_secure)
+    kept = request.cookies.get(name)
+    try:
+        pair = await services.oidc.finish(slug, kept, login_state, None if error else code, iss, actor=caller(request))
+    except DuoscopeError as problem:
+        if (page := services.oidc.page_after(kept, problem.code)) is None:
+            raise
+        return Redirect(page, status_code=302, headers=_NO_STORE)
+    if (page := services.oidc.page_after(kept)) is not None:
+        cookies = [session_cookie(pair.refresh_token, is_secure=is_secure)]
+        response = Redirect(page, status_code=302, cookies=cookies, headers=_NO_STORE)
+        response.delete_cookie(name, path="/")
+        return response
     tokens = Tokens(pair.access_token, pair.refresh_token, pair.token_type, pair.expires_in)
     response = Response(tokens, headers=_NO_STORE)
     response.delete_cookie(name, path="/")

@@ -31,6 +31,18 @@ def series_labels(resource: str, scope: str, attributes: str, *, is_plain: bool)
     return label_sets.of(found)
 
 
+def resource_labels(resource: str) -> tuple[tuple[str, str], ...]:
+    """The labels, under translated names, that a series has of its resource unless its own attributes override them."""
+    return _resource(resource, is_plain=False)
+
+
+@functools.lru_cache(maxsize=10_000)
+def own_labels(scope: str, attributes: str) -> tuple[tuple[str, str], ...]:
+    """The labels, under translated names, that a series has of its scope and its own attributes."""
+    scoped = {SCOPE_LABEL: scope} if scope else {}
+    return tuple((scoped | _named(_loaded(attributes), is_plain=False)).items())
+
+
 @functools.lru_cache(maxsize=10_000)
 def target_labels(resource: str) -> Labels:
     """The labels of `target_info` for a resource: everything that `job` and `instance` do not contain."""

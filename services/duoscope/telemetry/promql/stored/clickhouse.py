@@ -98,20 +98,11 @@ class ClickHouseStorage:
     async def _series_of(self, read: stored_series.Read, request: Request) -> stored_series.Chosen:
         async with self._reading:
             found = await stored_series.series(self.reader, read, request.start_ms, request.end_ms)
-        # The points contain the label of a bucket or a quantile.
-        groups = tuple(
-            tuple(matcher for matcher in group if matcher.name != read.own_label) for group in request.groups
-        )
-        return stored_series.Chosen([one for one in found if meets(one.labels, groups)], len(found))
+        return await asyncio.to_thread(_chosen, found, read, request)
 
     async def _series(self, request: Request) -> list[Labels]:
-        found: set[Labels] = set()
-        for read, chosen in await self._found(request):
-            for one in chosen.series:
-                for labels in one.with_own(read):
-                    if meets(labels, request.groups):
-                        found.add(labels)
-        return sorted(found)
+        found = await self._found(request)
+        return await asyncio.to_thread(_labels, found, request)
 
     async def _points(self, request: Request) -> Points:
         wanted = await self._found(request)
@@ -130,6 +121,25 @@ class ClickHouseStorage:
 
         parts = await asyncio.gather(*(read_all(read, chosen) for read, chosen in wanted))
         return stored_points.joined(parts, request.groups)
+
+
+def _chosen(found: list[stored_series.Series], read: stored_series.Read, request: Request) -> stored_series.Chosen:
+    # The points contain the label of a bucket or a quantile.
+    groups = tuple(tuple(matcher for matcher in group if matcher.name != read.own_label) for group in request.groups)
+    return stored_series.Chosen([one for one in found if meets(one.labels, groups)], len(found))
+
+
+def _labels(found: list[tuple[stored_series.Read, stored_series.Chosen]], request: Request) -> list[Labels]:
+    """The labels of series with those that their points make, sorted."""
+    return sorted(
+        {
+            labels
+            for read, chosen in found
+            for one in chosen.series
+            for labels in one.with_own(read)
+            if meets(labels, request.groups)
+        }
+    )
 
 
 def _is_named(family: Family, groups: Iterable[tuple[Matcher, ...]]) -> bool:

@@ -3,6 +3,7 @@
 They come from the table of series (docs/adr/0028), never from points.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -197,7 +198,8 @@ def bounds(start_ms: int, end_ms: int) -> dict[str, object]:
     }
 
 
-def _half_hours(start_ms: int, end_ms: int) -> dict[str, object]:
+def seen_parameters(start_ms: int, end_ms: int) -> dict[str, object]:
+    """The parameters of SEEN, for the half hours of points after a time and up to another."""
     return half_hours((start_ms + 1) * NS_PER_MS, (min(end_ms, _LATEST_MS) + 1) * NS_PER_MS)
 
 
@@ -221,10 +223,11 @@ async def series(reader: TelemetryReader, read: Read, start_ms: int, end_ms: int
         f"any([{_SHAPE}]) AS shape, any(toString(resource)) AS resource_text, any(toString(scope_name)) AS scope, "
         f"any(attributes_json) AS attributes_text, {own} AS own "
         f"FROM @series WHERE {of_families} AND {SEEN} GROUP BY key LIMIT {{rows:UInt64}}",
-        _half_hours(start_ms, end_ms) | parameters | {"rows": PROMQL_SERIES_MAX + 1},
+        seen_parameters(start_ms, end_ms) | parameters | {"rows": PROMQL_SERIES_MAX + 1},
         name="promql.series",
     )
-    return [found for row in rows if (found := _series(read, row)) is not None]
+    # In a thread: ten thousand series take a tenth of a second.
+    return await asyncio.to_thread(lambda: [found for row in rows if (found := _series(read, row)) is not None])
 
 
 def _series(read: Read, row: dict[str, Any]) -> Series | None:
@@ -249,14 +252,12 @@ async def _targets(reader: TelemetryReader, start_ms: int, end_ms: int) -> list[
         "SELECT cityHash64(resource_text) AS key, toString(resource) AS resource_text, "
         "any(toString(service_name)) AS service FROM @series "
         f"WHERE {SEEN} GROUP BY resource_text LIMIT {{rows:UInt64}}",
-        _half_hours(start_ms, end_ms) | {"rows": PROMQL_SERIES_MAX + 1},
+        seen_parameters(start_ms, end_ms) | {"rows": PROMQL_SERIES_MAX + 1},
         name="promql.targets",
     )
-    return [
-        Series(
-            row["key"], 0, row["service"],
-            label_sets.replaced(target_labels(row["resource_text"]), label_sets.NAME, "target_info"), (),
-            is_delta=False,
-        )
-        for row in rows
-    ]  # fmt: skip
+    return await asyncio.to_thread(lambda: [_target(row) for row in rows])
+
+
+def _target(row: dict[str, Any]) -> Series:
+    labels = label_sets.replaced(target_labels(row["resource_text"]), label_sets.NAME, "target_info")
+    return Series(row["key"], 0, row["service"], labels, (), is_delta=False)

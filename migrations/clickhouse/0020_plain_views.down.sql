@@ -1,0 +1,3 @@
+DROP VIEW IF EXISTS logs_plain;
+
+DROP VIEW IF EXISTS traces_plain;

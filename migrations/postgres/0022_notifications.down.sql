@@ -1,0 +1,1 @@
+DROP TABLE notifications, alert_rule_notification_groups, notification_channels, notification_groups;

@@ -1,0 +1,1 @@
+"""Routes of notification: who is told of alerts, and what was sent."""

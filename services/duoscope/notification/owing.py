@@ -1,0 +1,118 @@
+"""From transitions of alerts to what channels are owed, in one transaction.
+
+Transitions are the only source: a beginning of an episode is owed to the channels that its rule tells at that moment,
+its end to those that were owed the beginning, whatever the rule has become (bugs of others: docs/adr/0035). One process
+at a time does this, in the order of the transitions.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import alert_transitions, notifications
+from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
+from duoscope.metadata.notifications import Owed
+from duoscope.notification import templates
+from duoscope.notification.channels.words import clean
+from duoscope.notification.messages import Alert, Status
+from duoscope.notification.templates import AlertData, Mistake, Sample
+from duoscope.stores.postgres import MetadataStore
+
+TRANSITIONS_MAX: Final = 1000
+"""Taken up in one transaction."""
+_PLATFORM: Final = PlatformScope(reason="transitions of all tenants become what their channels are owed")
+_STATUS: Final[dict[str, Status]] = {
+    "firing": "firing",
+    "no_data": "firing",
+    "error": "firing",
+    "resolved": "resolved",
+}
+"""By the kind of transition; nobody is told of others."""
+_OWN: Final = {
+    "data": "There are no data for {}.",
+    "health": "{} cannot be evaluated.",
+}
+"""The summary of what a rule's own instances tell: the rule's annotations speak of a series."""
+
+Ask = Callable[[PlacedTransition, str], Awaitable[Sequence[Sample]]]
+"""Answers a query of an annotation. Raises Mistake if it cannot."""
+
+
+async def no_queries(transition: PlacedTransition, expression: str) -> Sequence[Sample]:
+    """Answer nothing: where there is no telemetry to ask."""
+    del transition, expression
+    raise Mistake("queries in annotations are not answered here")
+
+
+async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries) -> int:
+    """Take up the oldest transitions. Returns how many; fewer than TRANSITIONS_MAX if there are no more.
+
+    Owes nothing while another process is at it.
+    """
+    async with store.open_platform(_PLATFORM, "notifications.owe") as tx:
+        if not await notifications.lock_owing(tx):
+            return 0
+        placed = await alert_transitions.unnotified(tx, rows_max=TRANSITIONS_MAX)
+        owed = [
+            await _owed(each, external_url, ask) for each in placed if _STATUS.get(each.transition.kind) is not None
+        ]
+        for round_ in _rounds(owed):
+            await notifications.owe_firing(tx, [each for each in round_ if each.status == "firing"])
+            await notifications.owe_resolved(tx, [each for each in round_ if each.status == "resolved"])
+        await alert_transitions.notified(tx, [each.transition.transition_id for each in placed])
+    return len(placed)
+
+
+def _rounds(owed: Sequence[Owed]) -> Iterator[list[Owed]]:
+    """The first of each instance, then the second of each, by their numbers: an end must find its own beginning, and a
+    clock may step back between them.
+    """
+    of_instance: dict[UUID, list[Owed]] = {}
+    for each in sorted(owed, key=lambda each: each.number):
+        of_instance.setdefault(each.instance_id, []).append(each)
+    for together in zip_longest(*of_instance.values()):
+        yield [each for each in together if each is not None]
+
+
+async def _owed(placed: PlacedTransition, external_url: str, ask: Ask) -> Owed:
+    told = placed.transition
+    status = _STATUS[told.kind]
+    alert = Alert(
+        status=status,
+        labels={"alertname": told.alert_rule_name, "severity": told.severity} | told.labels,
+        annotations=await _annotations(placed, external_url, ask),
+        starts_at=told.fired_at or told.at,
+        ends_at=told.at if status == "resolved" else None,
+        fingerprint=told.instance_id.hex,
+        value=told.value if told.value is not None and math.isfinite(told.value) else None,
+    )
+    return Owed(
+        tenant_id=placed.tenant_id,
+        alert_rule_id=told.alert_rule_id,
+        alert_rule_name=told.alert_rule_name,
+        instance_id=told.instance_id,
+        transition_id=told.transition_id,
+        number=told.number,
+        status=status,
+        alert=msgspec.to_builtins(alert),
+    )
+
+
+async def _annotations(placed: PlacedTransition, external_url: str, ask: Ask) -> dict[str, str]:
+    told: AlertTransition = placed.transition
+    links = {name: str(told.details.get(name) or "") for name in ("runbook_url", "dashboard_url")}
+    links = {name: url for name, url in links.items() if url}
+    if (own := _OWN.get(told.subject)) is not None:
+        return {**links, "summary": own.format(told.alert_rule_name)}
+    data = AlertData(told.labels, math.nan if told.value is None else told.value, {}, external_url)
+
+    async def answer(expression: str) -> Sequence[Sample]:
+        return await ask(placed, expression)
+
+    made, _ = await templates.render_asking(told.annotations, data, answer)
+    return links | {name: clean(text) for name, text in made.items()}

@@ -1,0 +1,44 @@
+"""Makes what channels are owed of transitions of alerts, sends it, and forgets what was settled long ago."""
+
+from typing import Final
+
+from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
+from duoscope.kernel.scope import PlatformScope
+from duoscope.metadata import notifications
+from duoscope.notification.owing import TRANSITIONS_MAX, owe
+from duoscope.notification.sending import CHANNELS_MAX, Sender
+from duoscope.stores.postgres import MetadataStore
+
+OWE_NOTIFICATIONS: Final = Job("owe-notifications", period_s=1.0, at_once=True, retry_s=2.0)
+SEND_NOTIFICATIONS: Final = Job("send-notifications", period_s=1.0, at_once=True, retry_s=2.0, stop_s=3.0)
+"""At a stop, an attempt under way gets a few seconds: one that was answered but not recorded would be made twice."""
+FORGET_NOTIFICATIONS: Final = Job("forget-notifications", period_s=3600.0)
+KEPT_S: Final = 30 * 24 * 3600.0
+ROWS_MAX: Final = 10_000
+_FORGETTING: Final = PlatformScope(reason="settled notifications of all tenants are removed")
+
+
+async def forget_settled(metadata: MetadataStore) -> int:
+    """Remove notifications that were settled long ago, up to ROWS_MAX. Returns how many."""
+    async with metadata.open_platform(_FORGETTING, "notifications.forget") as tx:
+        return await notifications.purge(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX)
+
+
+def start_notifications(driver: Driver, metadata: MetadataStore, sender: Sender) -> list[Running]:
+    """Start the jobs."""
+
+    async def owe_all() -> Next | None:
+        taken = await owe(metadata, external_url=sender.external_url)
+        if taken:
+            driver.activate(SEND_NOTIFICATIONS.name)
+        return AGAIN if taken == TRANSITIONS_MAX else None
+
+    async def send() -> Next | None:
+        served = await sender.send_due(stopping=sending.stopping)
+        return AGAIN if served == CHANNELS_MAX else None
+
+    async def forget() -> Next | None:
+        return AGAIN if await forget_settled(metadata) == ROWS_MAX else None
+
+    sending = driver.start(SEND_NOTIFICATIONS, send)
+    return [sending, driver.start(OWE_NOTIFICATIONS, owe_all), driver.start(FORGET_NOTIFICATIONS, forget)]

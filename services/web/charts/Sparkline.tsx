@@ -1,0 +1,34 @@
+import type { ReactNode } from "react";
+import { extent } from "./extent";
+import styles from "./Sparkline.module.css";
+
+interface SparklineProps {
+  /** One value a step; null where there is none. */
+  values: readonly (number | null)[];
+  /** What it shows, for whoever does not see it. */
+  label: string;
+  width?: number;
+  height?: number;
+  look?: "plain" | "error";
+}
+
+/** A line in a row of a table: its form, no numbers. */
+export function Sparkline({ values, label, width = 120, height = 24, look = "plain" }: SparklineProps): ReactNode {
+  const [low, high] = extent([values]);
+  const x = (at: number): number => (values.length < 2 ? width / 2 : (at / (values.length - 1)) * width);
+  const y = (value: number): number => height - 1 - ((value - low) / (high - low)) * (height - 2);
+  let path = "";
+  for (const [at, value] of values.entries()) {
+    if (value === null) continue;
+    const before = values[at - 1] ?? null;
+    const after = values[at + 1] ?? null;
+    const place = `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+    if (before === null && after === null) path += `M${place}h0.01`;
+    else path += `${before === null ? "M" : "L"}${place}`;
+  }
+  return (
+    <svg className={styles.line} data-look={look} width={width} height={height} role="img" aria-label={label}>
+      <path d={path} />
+    </svg>
+  );
+}
