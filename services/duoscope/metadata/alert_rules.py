@@ -123,7 +123,7 @@ async def count(tx: Transaction) -> int:
 
 async def create(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRule:
     """Store a new rule, whose slots are `offset_s` after multiples of its interval. Raises CONFLICT for the name."""
-    with taken("alert rule", "name"):
+    with taken("alert-rule", "name"):
         row = await tx.fetchrow(
             "INSERT INTO alert_rules (organization_id, workspace_id, tenant_id, alert_rule_id, name, description, "
             "query_type, query_config, condition_config, policy_config, severity, cooldown_minutes, interval_seconds, "
@@ -141,7 +141,7 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
     """Change a rule that the transaction has locked: whoever evaluates it has lost the lease. Raises CONFLICT for the
     name.
     """
-    with taken("alert rule", "name"):
+    with taken("alert-rule", "name"):
         row = await tx.fetchrow(
             "UPDATE alert_rules SET name = $2, description = $3, query_type = $4, query_config = $5, "
             "condition_config = $6, policy_config = $7, severity = $8, cooldown_minutes = $9, labels = $11, "
