@@ -1,4 +1,4 @@
-"""The API of rules and alerts: every kind of rule, what is refused and in which words, rights, limits, the audit log."""
+"""The API of rules and alerts: what is kept, what is refused and in which words, rights, limits, the audit log."""
 
 import pytest
 
