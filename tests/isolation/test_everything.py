@@ -28,7 +28,7 @@ from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
-_SHARED = {"region_id", "permission_id", "slug", "name"}
+_SHARED = {"region_id", "permission_id", "slug", "name", "version"}
 """Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, and `name` a label
 of Prometheus, which all may ask for."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail", "/api/v1/queries"}
@@ -117,6 +117,8 @@ def inhabit(api, admin, deliver, otlp):
         channel = {"notification_group_id": group["group_id"], "name": "hook", "channel_type": "webhook",
                    "config": {"url": "https://example.com/hook"}}  # fmt: skip
         made_channel = await make("notification-channels", channel)
+        part = f"w{scope.tenant_id.hex}"
+        drawn = await make("dashboards", _dashboard(part))
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -134,6 +136,9 @@ def inhabit(api, admin, deliver, otlp):
             "channel_id": made_channel["channel_id"],
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
+            "dashboard_id": drawn["dashboard_id"],
+            "version": "1",
+            "key": part,
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one, and a query has one while it runs; of what has none, any id will do.
             "device_id": str(new_id()),
@@ -176,6 +181,18 @@ async def notified(api, scope, group_id):
 @pytest.fixture
 def world(api, operations, admin, inhabit):
     return SimpleNamespace(client=api.client, operations=operations, admin=admin, inhabit=inhabit)
+
+
+def _dashboard(part: str) -> dict:
+    """A dashboard with a widget and a variable of that name."""
+    widget = {
+        "key": part,
+        "type": "stat",
+        "queries": [{"name": "A", "question": {"kind": "promql", "expression": "up"}}],
+    }
+    place = {"widget": part, "x": 0, "y": 0, "width": 6, "height": 4}
+    variable = {"kind": "text", "name": part}
+    return {"name": "Same", "widgets": [widget], "sections": [{"places": [place]}], "variables": [variable]}
 
 
 def _query(path: str, names: set[str], ids: dict[str, str]) -> dict[str, str]:

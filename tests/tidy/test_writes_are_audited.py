@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2] / "services" / "duoscope"
-OPENERS = ("alerting", "api", "cli", "identity", "notification", "secrets", "worker")
+OPENERS = ("alerting", "api", "cli", "dashboards", "identity", "notification", "secrets", "worker")
 FOLLOWED = (*OPENERS, "delivery", "metadata")
 AUDIT = {
     ("duoscope.identity.audit.record", name) for name in ("record", "created", "changed", "deleted", "restored")

@@ -1,4 +1,4 @@
-"""`duoscope demo`: half a minute of simulated telemetry, for a first look at some data."""
+"""`duoscope demo`: some minutes of simulated telemetry, for a first look at some data."""
 # ruff: noqa: PLC0415 - see the package's docstring: what is heavy is imported where it is needed
 
 import importlib.util
@@ -15,6 +15,7 @@ import rich_click as click
 from duoscope.cli import credentials
 from duoscope.cli.options import settings_options
 from duoscope.cli.welcome import command
+from duoscope.demo.fleet import SCENARIOS, Incident, play
 from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.settings import Settings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from duoscope.demo.counting import Counts
     from duoscope.demo.sender import FleetSender
 
+DURATION_S: Final = 30
+SCENARIO_S: Final = 180
 DURATION_MAX_S: Final = 3600
 RATE_MAX: Final = 200
 PLAIN_PROGRESS_EVERY_S: Final = 5
@@ -58,10 +61,8 @@ ENDED_AGO_NS: Final = 200_000_000
 @click.option(
     "--duration",
     type=click.IntRange(1, DURATION_MAX_S),
-    default=30,
-    show_default=True,
     metavar="SECONDS",
-    help="How long to send.",
+    help=f"How long to send. [default: {DURATION_S}, or {SCENARIO_S} with --scenario]",
 )
 @click.option(
     "--rate",
@@ -71,6 +72,11 @@ ENDED_AGO_NS: Final = 200_000_000
     metavar="REQUESTS",
     help="Requests per second from simulated users; each makes about eight spans.",
 )
+@click.option(
+    "--scenario",
+    type=click.Choice(list(SCENARIOS)),
+    help="What goes wrong in the middle third of the time: checkout-outage, a release makes checkouts slow and fail.",
+)
 @settings_options("data_dir")
 def demo(  # noqa: PLR0917 - each is an option
     settings: Settings,
@@ -79,14 +85,15 @@ def demo(  # noqa: PLR0917 - each is an option
     ca_file: Path | None,
     cert_file: Path | None,
     key_file: Path | None,
-    duration: int,
+    duration: int | None,
     rate: int,
+    scenario: str | None,
 ) -> None:
     """Send traces, logs and metrics of a simulated shop to a running duoscope.
 
     Eight services send through the OpenTelemetry SDK and OTLP over gRPC, with errors and slow calls among them. Address
     and key come from credentials.json, which the first start wrote to the data folder. The demo ends by itself; Ctrl-C
-    ends it sooner.
+    ends it sooner. With --scenario checkout-outage a release makes checkouts slow and fail for a minute of three.
     """
     if (cert_file is None) != (key_file is None):
         raise invalid("--cert-file and --key-file are needed together.")
@@ -114,8 +121,9 @@ def demo(  # noqa: PLR0917 - each is an option
     _quiet()
     rng = random.Random()  # noqa: S311 - pretend data
     sender = FleetSender(endpoint, api_key, tls, rng)
+    duration = duration or (SCENARIO_S if scenario else DURATION_S)
     click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
-    trace_ids = _send(sender, rng, duration, rate)
+    trace_ids = _send(sender, rng, duration, rate, SCENARIOS.get(scenario or ""))
     click.echo("Sending what is left …")
     sender.close()
     click.echo(f"Done: {_counted(sender.counts)}.")
@@ -132,14 +140,16 @@ def demo(  # noqa: PLR0917 - each is an option
     _suggest(settings, known, trace_ids)
 
 
-def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int) -> list[str]:
-    """Play requests at an even pace until the time is over or Ctrl-C. Returns the trace ids, those of failed requests
-    first.
+def _send(
+    sender: "FleetSender", rng: random.Random, duration_s: int, rate: int, incident: Incident | None
+) -> list[str]:
+    """Play requests at an even pace until the time is over or Ctrl-C, the middle third of them with the incident.
+
+    Returns:
+        The ids of the last trace that failed, and of the last that did not.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from duoscope.demo.fleet import play
 
     failed: list[str] = []
     others: list[str] = []
@@ -155,7 +165,8 @@ def _send(sender: "FleetSender", rng: random.Random, duration_s: int, rate: int)
     try:
         for number in range(duration_s * rate):
             time.sleep(max(0.0, start + number / rate - time.monotonic()))
-            request = play(rng, time.time_ns() - ENDED_AGO_NS)
+            is_third = duration_s * rate <= 3 * number < 2 * duration_s * rate
+            request = play(rng, time.time_ns() - ENDED_AGO_NS, incident if is_third else None)
             (failed if request.call.failed else others).append(sender.send(request))
             elapsed = time.monotonic() - start
             if on_terminal:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,6 +18,8 @@ SECTIONS_MAX: Final = 100
 VARIABLES_MAX: Final = 100
 COLUMNS: Final = 24
 ROWS_MAX: Final = 10_000
+DEPTH_MAX: Final = 50
+PLACEHOLDER_BYTES_MAX: Final = 64 * 1024
 _SAMPLES: Final = ("a", "1", "5m")
 
 
@@ -66,12 +68,42 @@ class Mistake(NamedTuple):
     message: str
 
 
+def require_storable(dashboard: Dashboard) -> None:
+    """Check a dashboard that was read by its type alone. Raises INVALID `invalid-dashboard`."""
+    for number, widget in enumerate(dashboard.widgets):
+        if not _is_shallow(widget.placeholder):
+            raise _refused(Mistake(f"/widgets/{number}/placeholder", f"it nests deeper than {DEPTH_MAX}"))
+    check(dashboard)
+
+
+def require_shallow(document: object) -> None:
+    """Raise INVALID `invalid-dashboard` for JSON that nests deeper than any dashboard does."""
+    if not _is_shallow(document):
+        raise _refused(Mistake("", f"it nests deeper than {DEPTH_MAX}"))
+
+
+def _is_shallow(document: object) -> bool:
+    level: list[Any] = [document]
+    for _ in range(DEPTH_MAX):
+        level = [inner for each in level for inner in _within(each)]
+        if not level:
+            return True
+    return False
+
+
+def _within(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
+
+
 def parsed(document: Any) -> Dashboard:
     """Read a dashboard from JSON's types.
 
     Raises:
         DuoscopeError: INVALID `invalid-dashboard`, with the place of the first mistake as a JSON pointer.
     """
+    require_shallow(document)
     try:
         dashboard = msgspec.convert(document, Dashboard)
     except msgspec.ValidationError as error:
@@ -79,6 +111,11 @@ def parsed(document: Any) -> Dashboard:
         raise _refused(Mistake(_pointer(path.removesuffix("`")), what)) from error
     check(dashboard)
     return dashboard
+
+
+def renamed(dashboard: Dashboard, name: str) -> Dashboard:
+    """The same dashboard under another name."""
+    return msgspec.structs.replace(dashboard, name=name)
 
 
 def check(dashboard: Dashboard) -> None:
@@ -89,6 +126,8 @@ def check(dashboard: Dashboard) -> None:
 
 def mistakes(dashboard: Dashboard) -> Iterator[Mistake]:
     """Whatever is wrong with a dashboard whose types are right."""
+    if b"\\u0000" in msgspec.json.encode(dashboard):
+        yield Mistake("", "the character U+0000 cannot be stored")
     yield from _of_variables(dashboard)
     names = {variable.name for variable in dashboard.variables}
     keys = Counter(widget.key for widget in dashboard.widgets)
@@ -126,6 +165,8 @@ def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mista
     """The mistakes of a widget by itself; pointers begin at the widget."""
     if widget.type == "text" and widget.queries:
         yield Mistake("/queries", "a text asks nothing")
+    if widget.placeholder and len(msgspec.json.encode(widget.placeholder)) > PLACEHOLDER_BYTES_MAX:
+        yield Mistake("/placeholder", f"it has more than {PLACEHOLDER_BYTES_MAX} bytes of JSON")
     if widget.text and widget.type != "text":
         yield Mistake("/text", "only widgets of type text have one")
     names = Counter(query.name for query in widget.queries)

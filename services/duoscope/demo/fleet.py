@@ -4,7 +4,7 @@
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 Kind = Literal["server", "client", "producer", "consumer"]
@@ -65,8 +65,37 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """A release of one service that goes wrong.
+
+    Attributes:
+        service: whose.
+        version: that is rolled out, beside the one that was there.
+        share: of the requests that it gets.
+        operation: of the service, which now fails, by its name.
+        failure: how.
+    """
+
+    service: str
+    version: str
+    share: float
+    operation: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """An operation that has run. `failed` is its failure; `caused_by_call` says that a call it made was the cause."""
+    """An operation that has run.
+
+    Attributes:
+        operation: what ran.
+        start_ns: when it began.
+        end_ns: when it was over.
+        calls: those that it made.
+        failed: its failure, if it failed.
+        caused_by_call: whether a call that it made was the cause.
+        version: of the service that ran it.
+    """
 
     operation: Operation
     start_ns: int
@@ -74,6 +103,7 @@ class Call:
     calls: tuple["Call", ...]
     failed: Failure | None = None
     caused_by_call: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +251,22 @@ ENTRANCES: Final = (
 """The operations that users request, with their weights."""
 
 
-def play(rng: random.Random, end_ns: int) -> Request:
+SCENARIOS: Final = {
+    "checkout-outage": Incident(
+        "inventory",
+        "1.4.0",
+        0.6,
+        "UPDATE stock",
+        Failure(0.9, "psycopg.errors.LockNotAvailable", "canceling statement due to lock timeout on stock", 40),
+    )
+}
+"""What may go wrong, by name."""
+
+
+def play(rng: random.Random, end_ns: int, incident: Incident | None = None) -> Request:
     """Run one random request through the fleet, timed so that its answer falls on `end_ns`."""
     entrance = rng.choices([operation for _, operation in ENTRANCES], [weight for weight, _ in ENTRANCES])[0]
-    call = _run(entrance, rng, 0)
+    call = _run(entrance, rng, 0, incident)
     return Request(
         user_id=rng.randrange(1000, 9999),
         order_id=rng.randrange(100_000, 999_999),
@@ -234,26 +276,38 @@ def play(rng: random.Random, end_ns: int) -> Request:
     )
 
 
-def _run(operation: Operation, rng: random.Random, start_ns: int) -> Call:
+def _run(
+    operation: Operation, rng: random.Random, start_ns: int, incident: Incident | None, caller: Call | None = None
+) -> Call:
+    version = SERVICES[operation.service]
+    if caller and caller.operation.service == operation.service:
+        version = caller.version
+    elif incident and operation.service == incident.service and rng.random() < incident.share:
+        version = incident.version
     own_ns = round(operation.median_ms * rng.lognormvariate(0, 0.45) * NANOSECONDS_PER_MS)
-    failed = operation.failure if operation.failure and rng.random() < operation.failure.probability else None
+    failure = operation.failure
+    if incident and (version, operation.name) == (incident.version, incident.operation):
+        failure = incident.failure
+    failed = failure if failure and rng.random() < failure.probability else None
     if failed:
         own_ns = round(own_ns * failed.slowdown)
     clock = start_ns + own_ns // 2
     calls: list[Call] = []
     caused_by_call = False
+    this = Call(operation, start_ns, start_ns, (), version=version)
     for wanted in operation.calls:
         travel_ns = 0 if wanted.service == operation.service else round(rng.uniform(*NETWORK_MS) * NANOSECONDS_PER_MS)
-        call = _run(wanted, rng, clock + travel_ns)
+        call = _run(wanted, rng, clock + travel_ns, incident, this)
         calls.append(call)
         if wanted.kind != "consumer":  # a message is handled after its sender has gone on
             clock = call.end_ns + travel_ns
         if call.failed and not wanted.optional:
             failed, caused_by_call = call.failed, True
             break
-    return Call(operation, start_ns, clock + own_ns - own_ns // 2, tuple(calls), failed, caused_by_call)
+    end_ns = clock + own_ns - own_ns // 2
+    return replace(this, end_ns=end_ns, calls=tuple(calls), failed=failed, caused_by_call=caused_by_call)
 
 
 def _shifted(call: Call, by_ns: int) -> Call:
     calls = tuple(_shifted(inner, by_ns) for inner in call.calls)
-    return Call(call.operation, call.start_ns + by_ns, call.end_ns + by_ns, calls, call.failed, call.caused_by_call)
+    return replace(call, start_ns=call.start_ns + by_ns, end_ns=call.end_ns + by_ns, calls=calls)

@@ -224,13 +224,19 @@ class FleetSender:
         self._rng = rng
         self._endpoint = urlsplit(endpoint)
         self._exporters = _Exporters.connect(endpoint, api_key, tls)
-        self._services = {
-            name: _Service(name, version, self._exporters, self.counts, rng) for name, version in SERVICES.items()
-        }
+        self._services: dict[tuple[str, str], _Service] = {}
+        for name, version in SERVICES.items():
+            self._service(name, version)
 
     def send(self, request: Request) -> str:
         """Pass one request's spans, logs and measurements to the SDK. Returns its trace id."""
         return trace.format_trace_id(self._emit(request, request.call, Context(), None))
+
+    def _service(self, name: str, version: str) -> _Service:
+        """The service in a version, which begins to run with its first call."""
+        if (name, version) not in self._services:
+            self._services[name, version] = _Service(name, version, self._exporters, self.counts, self._rng)
+        return self._services[name, version]
 
     def close(self) -> None:
         """Send the remaining data and disconnect; what is not sent within CLOSE_BUSY_TIMEOUT_S counts as lost.
@@ -269,14 +275,13 @@ class FleetSender:
         except OSError:
             return False
 
-    def _emit(self, request: Request, call: Call, context: Context, caller: str | None) -> int:
+    def _emit(self, request: Request, call: Call, context: Context, caller: Call | None) -> int:
         operation = call.operation
-        service = self._services[operation.service]
-        called_by_other = caller is not None and caller != operation.service and operation.kind == "server"
+        service = self._service(operation.service, call.version)
         outgoing: Span | None = None
-        if called_by_other and caller is not None:
+        if caller and caller.operation.service != operation.service and operation.kind == "server":
             # The caller's own view of the call; the callee's span is its child.
-            outgoing = self._services[caller].tracer.start_span(
+            outgoing = self._service(caller.operation.service, caller.version).tracer.start_span(
                 operation.name,
                 context,
                 SpanKind.CLIENT,
@@ -296,7 +301,7 @@ class FleetSender:
         )
         inner = trace.set_span_in_context(span, context)
         for made in call.calls:
-            self._emit(request, made, inner, operation.service)
+            self._emit(request, made, inner, call)
         self._log(service, request, call, inner)
         self._measure(service, request, call, inner)
         for ended in (span, outgoing):

@@ -18,6 +18,7 @@ _DELETE: Final[dict[str, LiteralString]] = {
     "tenants": "UPDATE tenants SET deleted_at = now() WHERE tenant_id = $1 AND deleted_at IS NULL",
     "users": "UPDATE users SET deleted_at = now() WHERE user_id = $1 AND deleted_at IS NULL",
     "roles": "UPDATE roles SET deleted_at = now() WHERE role_id = $1 AND deleted_at IS NULL AND role_type IS NULL",
+    "dashboards": "UPDATE dashboards SET deleted_at = now() WHERE dashboard_id = $1 AND deleted_at IS NULL",
 }  # fmt: skip
 _RESTORE: Final[dict[str, LiteralString]] = {
     "regions": "UPDATE regions SET deleted_at = NULL WHERE region_id = $1 AND deleted_at IS NOT NULL",
@@ -26,6 +27,7 @@ _RESTORE: Final[dict[str, LiteralString]] = {
     "tenants": "UPDATE tenants SET deleted_at = NULL WHERE tenant_id = $1 AND deleted_at IS NOT NULL",
     "users": "UPDATE users SET deleted_at = NULL WHERE user_id = $1 AND deleted_at IS NOT NULL",
     "roles": "UPDATE roles SET deleted_at = NULL WHERE role_id = $1 AND deleted_at IS NOT NULL",
+    "dashboards": "UPDATE dashboards SET deleted_at = NULL WHERE dashboard_id = $1 AND deleted_at IS NOT NULL",
 }
 # Ancestors first: rows that depend on them go with them. A region goes when its last organization has.
 _PURGE: Final[dict[str, LiteralString]] = {
@@ -35,6 +37,7 @@ _PURGE: Final[dict[str, LiteralString]] = {
     "tenant": "DELETE FROM tenants WHERE deleted_at IS NOT NULL RETURNING organization_id, tenant_id AS id",
     "user": "DELETE FROM users WHERE deleted_at IS NOT NULL RETURNING organization_id, user_id AS id",
     "role": "DELETE FROM roles WHERE deleted_at IS NOT NULL RETURNING organization_id, role_id AS id",
+    "dashboard": "DELETE FROM dashboards WHERE deleted_at IS NOT NULL RETURNING organization_id, dashboard_id AS id",
     "invitation": "DELETE FROM invitations RETURNING organization_id, invitation_id AS id",
     "identity-provider": "DELETE FROM identity_providers WHERE deleted_at IS NOT NULL "
     "RETURNING organization_id, identity_provider_id AS id",
@@ -43,7 +46,7 @@ _PURGE: Final[dict[str, LiteralString]] = {
     "RETURNING NULL::uuid AS organization_id, region_id AS id",
 }  # fmt: skip
 
-Table = Literal["regions", "organizations", "workspaces", "tenants", "users", "roles"]
+Table = Literal["regions", "organizations", "workspaces", "tenants", "users", "roles", "dashboards"]
 PURGED: Final = tuple(_PURGE)
 """The resources that are purged, in that order."""
 

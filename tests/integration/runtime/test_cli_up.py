@@ -101,7 +101,8 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir, tmp_p
         assert json.loads(_run(*proves, "default", "--json"))["verified_by"] == "operator"
         assert "No such organization" in _run(*proves, "nobody", code=1)
 
-        said = _run("demo", "--duration", "2", "--rate", "20", "--data-dir", str(data_dir))
+        outage = ("--scenario", "checkout-outage", "--duration", "3", "--rate", "40")
+        said = _run("demo", *outage, "--data-dir", str(data_dir))
         counted = re.search(r"Done: (\d+) spans, (\d+) log records, (\d+) metric points accepted", said)
         assert counted is not None
         assert all(int(count) > 0 for count in counted.groups())
@@ -114,6 +115,7 @@ def test_a_first_start_tells_everything_once_and_a_demo_finds_it(data_dir, tmp_p
         assert re.search(r"━.* (ms|s)( |$)", trace, re.MULTILINE)
         assert "ERROR" in logs or logs.startswith("No log records")
         assert "▁" in metrics
+        assert "POST /checkout" in _run("traces", "service.version:1.4.0 status:error", "--data-dir", str(data_dir))
         _logs_in_and_out(known, tmp_path)
         assert _readable_by_others(data_dir) == []
         assert "does not know this API key" in _run("demo", "--api-key", "x", "--data-dir", str(data_dir), code=1)

@@ -16,7 +16,7 @@ from duoscope.kernel.errors import DuoscopeError, invalid
 
 SCHEMA_OLDEST: Final = 12
 SCHEMA_NEWEST: Final = 42
-DEPTH_MAX: Final = 100
+DEPTH_MAX: Final = model.DEPTH_MAX - 10
 _SPANS: Final = 12
 _OLD_ROW_PIXELS: Final = 30
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "M": 2_592_000, "y": 31_536_000}

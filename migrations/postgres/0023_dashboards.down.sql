@@ -1,0 +1,3 @@
+DROP TABLE dashboard_versions;
+DROP TABLE widgets;
+DROP TABLE dashboards;

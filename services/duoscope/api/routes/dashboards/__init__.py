@@ -1,0 +1,1 @@
+"""Routes of dashboards: themselves, their versions, and their documents in and out."""

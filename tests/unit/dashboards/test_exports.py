@@ -1,0 +1,159 @@
+"""What is exported is what was there: as ours, as Grafana's, as Perses'."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duoscope.dashboards import model, perses
+from duoscope.dashboards.filling import ALL
+from duoscope.dashboards.grafana.dashboards import convert
+from duoscope.dashboards.grafana.export import export
+from support.shared import shared
+
+NAMES = st.from_regex(r"\A[a-z][a-z0-9_]{0,8}\Z")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+NUMBERS = st.none() | st.integers(-1000, 1000).map(float)
+MAPPINGS = st.one_of(
+    st.fixed_dictionaries({"kind": st.just("value"), "value": TEXTS.filter(bool), "text": TEXTS}),
+    st.fixed_dictionaries({"kind": st.just("range"), "least": NUMBERS, "most": NUMBERS, "color": st.just("red")}),
+    st.fixed_dictionaries({"kind": st.just("regex"), "pattern": TEXTS, "text": TEXTS}),
+    st.fixed_dictionaries(
+        {"kind": st.just("special"), "match": st.sampled_from(["null", "nan", "empty"]), "text": TEXTS}
+    ),
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "unit": st.sampled_from(["", "bytes", "s"]),
+        "decimals": st.none() | st.integers(0, 9),
+        "min": NUMBERS,
+        "calculation": st.sampled_from(["last", "first", "mean", "delta"]),
+        "mappings": st.lists(MAPPINGS, max_size=3),
+        "stacking": st.sampled_from(["none", "normal", "percent"]),
+        "fill_opacity": st.integers(0, 100),
+        "line_width": st.integers(0, 10),
+        "is_stepped": st.booleans(),
+        "legend": st.fixed_dictionaries({"is_shown": st.booleans(), "placement": st.sampled_from(["bottom", "right"])}),
+        "overrides": st.lists(
+            st.fixed_dictionaries({"match": st.just("name"), "of": st.lists(TEXTS.filter(bool), min_size=1, max_size=2),
+                                   "unit": st.just("ms"), "is_hidden": st.booleans()}),
+            max_size=2,
+        ),
+    }
+)  # fmt: skip
+EXPRESSIONS = st.sampled_from(["up", 'rate(x{a=~"$v0"}[$__rate_interval])', "topk(5, sum by (a) (x))"])
+QUESTIONS = EXPRESSIONS.map(lambda expression: {"kind": "promql", "expression": expression})
+VARIABLES = st.one_of(
+    st.fixed_dictionaries({"kind": st.just("text"), "value": TEXTS}),
+    st.fixed_dictionaries(
+        {"kind": st.just("interval"), "options": st.just(["auto", "1m", "1h"]), "value": st.just("1h")}
+    ),
+    st.fixed_dictionaries(
+        {"kind": st.just("list"),
+         "options": st.just([{"value": "a,b", "text": "A"}, {"value": "c"}]),
+         "multi": st.booleans(),
+         "include_all": st.just(True), "value": st.sampled_from([[], ["c"], [ALL]])}
+    ),
+    st.fixed_dictionaries(
+        {"kind": st.just("query"),
+         "regex": st.sampled_from(["", "a(.*)"]), "sort": st.sampled_from(["none", "numeric"]),
+         "source": st.sampled_from([{"kind": "label-values", "label": "a", "selector": 'up{b="c"}'},
+                                    {"kind": "label-values", "label": "a"},
+                                    {"kind": "query-result", "expression": "up"}])}
+    ),
+)  # fmt: skip
+
+
+@st.composite
+def dashboards(draw):
+    count = draw(st.integers(0, 5))
+    kinds = st.sampled_from(["line_chart", "stat", "gauge", "table", "heatmap"])
+    widgets = [
+        {
+            "key": f"panel-{number + 1}",
+            "type": draw(kinds),
+            "title": draw(TEXTS),
+            "queries": [{"name": "A", "question": draw(QUESTIONS),
+                         "legend": draw(TEXTS.filter(lambda t: t != "__auto")),
+                         "is_hidden": draw(st.booleans()), "is_instant": draw(st.booleans())}],
+            "options": draw(OPTIONS),
+            "step_seconds": draw(st.none() | st.integers(1, 86_400)),
+        }
+        for number in range(count)
+    ]  # fmt: skip
+    cut = draw(st.integers(0, count))
+    titles = draw(st.tuples(st.just(""), TEXTS.filter(bool)))
+    shares = [part for part in zip(titles, (widgets[:cut], widgets[cut:]), strict=True) if part[1]]
+    sections = [
+        {
+            "title": title,
+            "is_collapsed": bool(title) and draw(st.booleans()),
+            "places": [{"widget": w["key"], "x": 0, "y": 8 * n, "width": 12, "height": 8} for n, w in enumerate(part)],
+        }
+        for title, part in shares
+    ]
+    listed = draw(st.lists(VARIABLES, min_size=1, max_size=3))
+    return model.parsed(
+        {
+            "name": draw(TEXTS.filter(lambda text: text and text == text.strip())),
+            "widgets": widgets,
+            "sections": sections,
+            "variables": [each | {"name": f"v{number}"} for number, each in enumerate(listed)],
+            "range_seconds": draw(st.integers(60, 10**6 - 1)),
+        }
+    )
+
+
+@given(dashboards())
+def test_ours_is_read_as_it_was_written(dashboard):
+    assert model.parsed(msgspec.json.decode(msgspec.json.encode(dashboard))) == dashboard
+
+
+@settings(deadline=None)
+@given(dashboards())
+def test_grafanas_is_read_as_it_was_written(dashboard):
+    assert convert(json.loads(json.dumps(export(dashboard)))).dashboard == dashboard
+
+
+def test_real_dashboards_come_back_from_grafana_as_they_were_understood():
+    for file in sorted(shared("dashboards").glob("*.json")):
+        found = convert(json.loads(file.read_text("utf-8"))).dashboard
+        again = convert(json.loads(json.dumps(export(found)))).dashboard
+        promql = {
+            widget.key
+            for widget in found.widgets
+            if widget.placeholder is None and all(q.question.__struct_config__.tag == "promql" for q in widget.queries)
+        }
+        kept = [widget for widget in again.widgets if widget.key in promql]
+        assert kept == [widget for widget in found.widgets if widget.key in promql], file.name
+        assert (again.sections, again.name) == (found.sections, found.name), file.name
+
+
+@settings(deadline=None)
+@given(dashboards())
+def test_perses_has_every_panel_layout_and_variable(dashboard):
+    spec = perses.export(dashboard)["spec"]
+    assert set(spec["panels"]) == {widget.key for widget in dashboard.widgets}
+    placed = [item["content"]["$ref"] for layout in spec["layouts"] for item in layout["spec"]["items"]]
+    assert placed == [f"#/spec/panels/{p.widget}" for section in dashboard.sections for p in section.places]
+    assert [each["spec"]["name"] for each in spec["variables"]] == [v.name for v in dashboard.variables]
+    asked = [
+        query["spec"]["plugin"]["spec"]["query"]
+        for widget in dashboard.widgets
+        for query in spec["panels"][widget.key]["spec"].get("queries", ())
+    ]
+    shown = [w for w in dashboard.widgets if w.type != "heatmap"]
+    assert asked == [q.question.expression for w in shown for q in w.queries if not q.is_hidden]
+
+
+@pytest.mark.parametrize("kind", ["log-records", "log"])
+def test_what_grafana_cannot_ask_becomes_a_text(kind):
+    widget = {"key": "a", "type": "logs" if kind == "log-records" else "stat"}
+    widget["queries"] = [{"name": "A", "question": {"kind": kind, "query": "x"}}]
+    place = {"widget": "a", "x": 0, "y": 0, "width": 1, "height": 1}
+    found = model.parsed({"name": "a", "widgets": [widget], "sections": [{"places": [place]}]})
+    (panel,) = export(found)["panels"]
+    assert panel["type"] == "text"
+    assert kind in panel["options"]["content"]
