@@ -41,8 +41,8 @@ demo: .venv/.run ## Send half a minute of telemetry of pretend services to the r
 web-dev: .venv/.dev ## Serve the UI from its sources, before a duoscope that runs already (DUOSCOPE_URL, by default port 8080).
 	@$(BIN)/python services/web/build.py dev
 
-screenshots: .venv/.dev ## Take pictures of the UI's pages, light and dark; needs Chromium. OUT=folder.
-	@PYTHONPATH=tests $(BIN)/python tests/web/screenshots.py $(OUT)
+screenshots: .venv/.dev ## Take pictures of the UI's pages, light and dark; needs Chromium. OUT=folder; GUIDE=1 OUT=docs/pictures: those of docs/web.md.
+	@PYTHONPATH=tests $(BIN)/python tests/web/screenshots.py $(OUT) $(if $(GUIDE),--guide)
 
 web-types: .venv/.dev
 	@$(BIN)/python tools/openapi_document.py services/web/api/openapi.json

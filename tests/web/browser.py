@@ -98,9 +98,9 @@ def wait_for(look: Callable[[], Any]) -> Any:
     return found
 
 
-def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
+def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0) -> str:
     """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
-    now = time.time_ns()
+    now = time.time_ns() - ago_s * 10**9
     trace_id = f"{now:032x}"
 
     def resource(service: str) -> dict[str, Any]:
@@ -151,6 +151,31 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop") -> str:
     return trace_id
 
 
+def send_large_trace(up: Up, spans: int) -> str:
+    """Send a trace of so many spans: a root, and calls below each other in sixes. Returns its id."""
+    start = time.time_ns() - 60 * 10**9
+    trace_id = f"{start:032x}"
+
+    def span(at: int) -> dict[str, Any]:
+        parent = None if at == 0 else 0 if at % 6 == 1 else at - 1
+        begun = start + at * 10**6
+        return {
+            "traceId": trace_id,
+            "spanId": f"{at + 1:016x}",
+            **({} if parent is None else {"parentSpanId": f"{parent + 1:016x}"}),
+            "name": "needle" if at == spans // 2 else f"call {at % 6}",
+            "kind": 1,
+            "startTimeUnixNano": str(begun),
+            "endTimeUnixNano": str(start + (spans + 10) * 10**6 if at == 0 else begun + (7 - at % 6) * 10**6),
+        }
+
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "large"}}]}
+    for first in range(0, spans, 2000):
+        made = [span(at) for at in range(first, min(first + 2000, spans))]
+        send(up, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": made}]}]})
+    return trace_id
+
+
 def send_metrics(up: Up, trace_id: str) -> None:
     """Send ten minutes of a histogram and a counter of two services, with a measurement from within the trace."""
     now = time.time_ns()
@@ -190,10 +215,15 @@ def send_metrics(up: Up, trace_id: str) -> None:
 
 def send(up: Up, signal: str, body: dict[str, Any]) -> None:
     """Send a request of OTLP in JSON, which must be taken."""
-    answer = httpx.post(
+    answer = post(up, signal, body)
+    assert answer.status_code == 200, answer.text
+
+
+def post(up: Up, signal: str, body: dict[str, Any]) -> httpx.Response:
+    """Send a request of OTLP in JSON."""
+    return httpx.post(
         f"{up.otlp_url}/v1/{signal}",
         content=json.dumps(body),
         headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
         timeout=60,
     )
-    assert answer.status_code == 200, answer.text

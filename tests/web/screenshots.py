@@ -1,8 +1,13 @@
-"""Takes pictures of the pages of the UI, light and dark, in several sizes, and a sheet of all: `make screenshots`."""
+"""Takes pictures of the pages of the UI, light and dark, in several sizes, and a sheet of all: `make screenshots`.
 
+With `--guide` as the second argument (`make screenshots OUT=docs/pictures GUIDE=1`) those of docs/web.md alone.
+"""
+
+import base64
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser
 
@@ -12,6 +17,9 @@ from web.browser import Visitor, chromium, launched
 SIZES = ((1440, 900), (1024, 768))
 NARROW = (390, 844)
 THEMES = ("light", "dark")
+METRIC = quote('[{"m":"http.server.request.duration","by":["service"]}]')
+GUIDE_SIZE = (1200, 720)
+GUIDE_QUALITY = 0.7
 
 
 def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
@@ -27,6 +35,13 @@ def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
         "traces-failed": ("traces?q=status:error", "[role=row]", False),
         "trace": (f"traces/{trace_id}", "[role=row]", True),
         "trace-missing": (f"traces/{'0' * 31}1", "text=There is no such trace", False),
+        "flame": (f"traces/{trace_id}?view=flame", "canvas[data-spans]", False),
+        "metrics": ("metrics", "svg[role=img]", False),
+        "metric": (f"metrics?m={METRIC}", "td button", False),
+        "metric-labels": (f"metrics?view=labels&m={METRIC}", "section figure", False),
+        "metric-exemplars": (f"metrics?view=exemplars&m={METRIC}", "td code", False),
+        "promql": ("metrics?promql=sum by (job) (shop_requests_total)", "td button", False),
+        "ingest": ("ingest", "text=Active series", False),
         "start": ("start", "text=Make a key", False),
     }
 
@@ -83,6 +98,43 @@ def _take(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
         visitor.context.close()
 
 
+def _guide(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
+    """The pictures of docs/web.md, in WebP."""
+    pages = {
+        "services": ("services?range=5m", "text=frontend"),
+        "traces": ("traces?range=5m", "[role=row]"),
+        "flame": (f"traces/{trace_id}?view=flame", "canvas[data-spans]"),
+        "logs": ("logs?range=5m&cols=user.id", "[role=row]"),
+        "metrics": (f"metrics?range=5m&m={METRIC}", "td button"),
+    }
+    visitor = Visitor(browser, up, width=GUIDE_SIZE[0], height=GUIDE_SIZE[1])
+    visitor.log_in()
+    blank = browser.new_page()
+    for name, (path, shown) in pages.items():
+        visitor.open(path)
+        visitor.page.locator(shown).first.wait_for()
+        visitor.page.wait_for_load_state("networkidle")
+        if name == "traces":
+            visitor.page.get_by_role("button", name="Compare the slowest").click()
+            visitor.page.get_by_role("complementary").get_by_text("The rest").first.wait_for()
+            visitor.page.wait_for_load_state("networkidle")
+        picture = base64.b64encode(visitor.page.screenshot()).decode()
+        made = blank.evaluate(
+            """async ([picture, quality]) => {
+                const image = new Image();
+                image.src = `data:image/png;base64,${picture}`;
+                await image.decode();
+                const canvas = document.createElement("canvas");
+                [canvas.width, canvas.height] = [image.width, image.height];
+                canvas.getContext("2d").drawImage(image, 0, 0);
+                return canvas.toDataURL("image/webp", quality).split(",")[1];
+            }""",
+            [picture, GUIDE_QUALITY],
+        )
+        (out / f"{name}.webp").write_bytes(base64.b64decode(made))
+    visitor.context.close()
+
+
 def _sheet(browser: Browser, out: Path) -> None:
     """One picture of all pictures."""
     pictures = sorted(path.name for path in out.glob("*.png") if path.name != "sheet.png")
@@ -106,15 +158,19 @@ def main() -> int:
         up = Up(Path(data) / "data")
         up.start()
         try:
-            up.run("demo")
+            is_guide = "--guide" in sys.argv
+            up.run("demo", "--duration", "120" if is_guide else "30")
             with up.api() as client, launched() as browser:
                 found = client.post("/traces/search", json={"query": "status:error", "limit": 50}).json()["items"]
                 trace_id = max(found, key=lambda trace: trace["span_count"])["trace_id"]
-                _take(browser, up, trace_id, out)
-                _sheet(browser, out)
+                if is_guide:
+                    _guide(browser, up, trace_id, out)
+                else:
+                    _take(browser, up, trace_id, out)
+                    _sheet(browser, out)
         finally:
             up.kill()
-    print(f"The pictures are in {out}; {out / 'sheet.png'} shows all of them.")
+    print(f"The pictures are in {out}.")
     return 0
 
 

@@ -35,6 +35,8 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
         "breakdown": (f"metrics?view=labels&m={LATENCY}", "/1"),
         "exemplars": (f"metrics?view=exemplars&m={LATENCY}", "300 ms"),
         "promql": ("metrics?promql=shop_orders_total", "job=shop-payment"),
+        "flame": (f"traces/{shop}?view=flame", "The same spans as rows"),
+        "ingest": ("ingest?open=shop.latency", "Label of shop.latency"),
         "start": ("start", "Make a key"),
         "nothing": ("logs?q=nothingatall", "No records match"),
     }
@@ -61,6 +63,11 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
             page.keyboard.press("t")
             expect(page.get_by_role("dialog", name="Time range")).to_be_visible()
             found["time"] = violations(page)
+            page.keyboard.press("Escape")
+            page.keyboard.press("Control+k")
+            expect(page.get_by_role("option", name="shop-payment: traces")).to_be_visible()
+            found["palette"] = violations(page)
+            page.keyboard.press("Escape")
     visitor.open("traces?q=service:(shop-frontend OR shop-checkout OR shop-payment)")
     page.get_by_role("button", name="Compare the slowest").click()
     expect(page.get_by_role("complementary", name="Comparison")).to_contain_text("In the box")

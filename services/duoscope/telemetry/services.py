@@ -2,17 +2,20 @@
 catalogue.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import calls, catalogue
-from duoscope.telemetry.span_metrics import IN_MINUTES, IS_REQUEST, minutes_of, percentiles
+from duoscope.telemetry.metrics.frames import second
+from duoscope.telemetry.span_metrics import IN_MINUTES, IS_REQUEST, MINUTE_S, minutes_of, percentiles
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 SERVICES_MAX: Final = 1000
 EDGES_MAX: Final = 2000
+POINTS_MAX: Final = 120
 SERVICES_RANGE_MAX_NS: Final = 31 * 86_400 * SECOND_NS
 MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
 MAP_SPANS_MAX: Final = 2_000_000
@@ -40,6 +43,8 @@ class Service(Struct, frozen=True):
     duration_p50_ns: _DurationNs
     duration_p95_ns: _DurationNs
     duration_p99_ns: _DurationNs
+    request_counts: Annotated[list[int] | UnsetType, Meta(description="With `points`: of each step.")] = UNSET
+    error_counts: Annotated[list[int] | UnsetType, Meta(description="With `points`: of each step.")] = UNSET
 
 
 class ServiceList(Struct, frozen=True):
@@ -47,6 +52,8 @@ class ServiceList(Struct, frozen=True):
 
     items: list[Service]
     truncated: Annotated[bool, Meta(description=f"Whether there are more than {SERVICES_MAX}.")]
+    start: Annotated[str | UnsetType, Meta(description="With `points`: start of the first step.")] = UNSET
+    step_s: Annotated[int | UnsetType, Meta(description="With `points`: whole minutes, in seconds.")] = UNSET
 
 
 class ServiceEdge(Struct, frozen=True):
@@ -81,16 +88,26 @@ class ServiceMap(Struct, frozen=True):
     truncated: Annotated[bool, Meta(description=f"Whether there are more edges than {EDGES_MAX}.")]
 
 
+_STEP = "intDiv(toUnixTimestamp(minute) - {start_s:Int64}, {step_s:Int64})"
 _REQUESTS = f"""
 SELECT service_name AS name, sumIf(count, {IS_REQUEST}) AS request_count,
     sumIf(count, {IS_REQUEST} AND status_code = 'error') AS error_count,
-    maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets
+    maxIf(duration_max, {IS_REQUEST}) AS longest, sumMapIf(duration_buckets, {IS_REQUEST}) AS buckets,
+    sumMapIf([{_STEP}], [count], {IS_REQUEST}) AS requests,
+    sumMapIf([{_STEP}], [count], {IS_REQUEST} AND status_code = 'error') AS errors
 FROM @figures WHERE {IN_MINUTES} GROUP BY name ORDER BY name LIMIT {{rows:UInt64}}"""
 
 
-async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceList:
-    """List every service that sent spans in the minutes of the range, or anything on its days."""
-    parameters = minutes_of(times) | {"rows": SERVICES_MAX + 1}
+async def list_services(reader: TelemetryReader, times: TimeRange, points: int | None = None) -> ServiceList:
+    """List every service that sent spans in the minutes of the range, or anything on its days.
+
+    With `points`, each has its requests and errors in that many steps at most, of whole minutes.
+    """
+    minutes = minutes_of(times)
+    length_s = minutes["end_s"] - minutes["start_s"]
+    step_s = max(1, -(-length_s // MINUTE_S // (points or 1))) * MINUTE_S
+    steps = -(-length_s // step_s) if points else 0
+    parameters = minutes | {"rows": SERVICES_MAX + 1, "step_s": step_s}
     requests = await reader.query(_REQUESTS, parameters, name="services.requests")
     signals = await catalogue.signals_by_service(reader, times, SERVICES_MAX + 1)
     for row in requests:
@@ -98,8 +115,10 @@ async def list_services(reader: TelemetryReader, times: TimeRange) -> ServiceLis
     by_name = {row["name"]: row for row in requests}
     names = sorted(signals)
     return ServiceList(
-        [_service(name, sorted(signals[name]), by_name.get(name)) for name in names[:SERVICES_MAX]],
+        [_service(name, sorted(signals[name]), by_name.get(name), steps) for name in names[:SERVICES_MAX]],
         truncated=len(names) > SERVICES_MAX,
+        start=second(minutes["start_s"]) if points else UNSET,
+        step_s=step_s if points else UNSET,
     )
 
 
@@ -130,7 +149,23 @@ async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
     return ServiceMap(sorted(nodes), edges, one_in, truncated=len(rows) > EDGES_MAX)
 
 
-def _service(name: str, signals: list[str], row: dict[str, Any] | None) -> Service:
+def _service(name: str, signals: list[str], row: dict[str, Any] | None, steps: int) -> Service:
     requests = row["request_count"] if row else 0
-    durations = percentiles(row["buckets"], row["longest"]) if row and requests else [None] * 3
-    return Service(name, signals, requests, row["error_count"] if row else 0, *durations)
+    p50, p95, p99 = percentiles(row["buckets"], row["longest"]) if row and requests else (None, None, None)
+    return Service(
+        name,
+        signals,
+        requests,
+        row["error_count"] if row else 0,
+        p50,
+        p95,
+        p99,
+        _by_step(row["requests"] if row else None, steps),
+        _by_step(row["errors"] if row else None, steps),
+    )
+
+
+def _by_step(counted: tuple[Sequence[int], Sequence[int]] | None, steps: int) -> list[int] | UnsetType:
+    """The counts of all steps, from the steps that have some; without steps, none."""
+    counts = dict(zip(*(counted or ([], [])), strict=True))
+    return [counts.get(step, 0) for step in range(steps)] if steps else UNSET

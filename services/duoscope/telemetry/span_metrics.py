@@ -106,7 +106,7 @@ async def service_figures(
     )
 
 
-def minutes_of(times: TimeRange) -> dict[str, object]:
+def minutes_of(times: TimeRange) -> dict[str, int]:
     """The parameters of IN_MINUTES: the range widened to whole minutes."""
     minute_ns = MINUTE_S * SECOND_NS
     return {

@@ -8,6 +8,7 @@ import popup from "../parts/popup.module.css";
 import { Empty, ErrorNote, Skeleton } from "../parts/states";
 import { Help } from "./Help";
 import { useKeys } from "./keys";
+import { Palette } from "./Palette";
 import { type Now, NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
 import styles from "./Shell.module.css";
 import { isIn, logOut, switchTenant, useSession } from "./session";
@@ -18,6 +19,7 @@ const PAGES = [
   { name: "Logs", path: "logs", icon: "logs", permission: "log:read", keys: "g l" },
   { name: "Traces", path: "traces", icon: "traces", permission: "trace:read", keys: "g t" },
   { name: "Metrics", path: "metrics", icon: "metrics", permission: "metric:read", keys: "g m" },
+  { name: "Ingest", path: "ingest", icon: "ingest", permission: "tenant:read", keys: "g i" },
   { name: "Send data", path: "start", icon: "send", permission: undefined, keys: "g d" },
 ] as const;
 
@@ -28,6 +30,7 @@ export function Shell(): ReactNode {
   const [refused, setRefused] = useState<unknown>();
   const [attempt, setAttempt] = useState(0);
   const [isHelpOpen, setHelpOpen] = useState(false);
+  const [isPaletteOpen, setPaletteOpen] = useState(false);
   const now = useNow();
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another attempt asks the same again
@@ -49,7 +52,7 @@ export function Shell(): ReactNode {
         Skip to the content
       </a>
       <div className={styles.shell}>
-        <Side onHelp={() => setHelpOpen(true)} />
+        <Side onHelp={() => setHelpOpen(true)} onFind={() => setPaletteOpen(true)} />
         <div className={styles.main}>
           {isHere ? (
             <Outlet />
@@ -60,6 +63,7 @@ export function Shell(): ReactNode {
           )}
         </div>
       </div>
+      {isHere ? <Palette open={isPaletteOpen} onOpen={setPaletteOpen} /> : null}
       <Help open={isHelpOpen} onOpen={setHelpOpen} />
     </NowContext>
   );
@@ -112,7 +116,7 @@ export function Landing(): ReactNode {
   return <Navigate to={`/t/$tenantId/${page?.path ?? "start"}`} params={{ tenantId }} search={{}} replace />;
 }
 
-function Side({ onHelp }: { onHelp: () => void }): ReactNode {
+function Side({ onHelp, onFind }: { onHelp: () => void; onFind: () => void }): ReactNode {
   const { me } = useSession();
   const tenantId = useTenantId();
   const path = usePath();
@@ -136,6 +140,16 @@ function Side({ onHelp }: { onHelp: () => void }): ReactNode {
         <Mark /> duoscope
       </div>
       <Tenant />
+      <button
+        type="button"
+        className={styles.find}
+        title="Find a page, service, trace or action (Ctrl-K)"
+        onClick={onFind}
+      >
+        <Icon name="find" />
+        <span>Find</span>
+        <kbd>Ctrl-K</kbd>
+      </button>
       {pages.map((page) => (
         <Link
           key={page.path}

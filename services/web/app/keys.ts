@@ -54,7 +54,19 @@ function isOfControl({ key, target }: KeyboardEvent): boolean {
   return key.startsWith("Arrow") && target instanceof Element && target.matches("[role=region]");
 }
 
+/** Keys with Ctrl, or ⌘, work wherever one writes. */
+function withCtrl({ ctrlKey, metaKey, altKey, shiftKey, key }: KeyboardEvent): Shortcut | undefined {
+  if (ctrlKey === metaKey || altKey || shiftKey) return undefined;
+  return registered.findLast(({ keys }) => keys === `Ctrl-${key.toUpperCase()}`);
+}
+
 function onKey(event: KeyboardEvent): void {
+  const pressedWithCtrl = isCovered ? undefined : withCtrl(event);
+  if (pressedWithCtrl) {
+    event.preventDefault();
+    pressedWithCtrl.run();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isCovered) return;
   if (isTyping(event.target) || isOfControl(event)) return;
   const key = event.key === " " ? "Space" : event.key;

@@ -8,6 +8,7 @@ import { Enrol } from "../pages/auth/Enrol";
 import { linkPage } from "../pages/auth/Links";
 import { Login } from "../pages/auth/Login";
 import { NewPassword } from "../pages/auth/NewPassword";
+import { ShowCode } from "../pages/auth/ShowCode";
 import auth from "../parts/auth.module.css";
 import { Button } from "../parts/controls";
 import { LoginForm } from "../parts/LoginForm";
@@ -44,6 +45,7 @@ function App(): ReactNode {
   if (standing === "starting") return <div className="boot" />;
   if (standing === "out") return <Login />;
   if (standing === "enrol") return <Enrol />;
+  if (standing === "code") return <ShowCode />;
   if (standing === "unreachable") {
     return (
       <Empty

@@ -14,6 +14,9 @@ export interface Place {
   sort?: string | undefined;
   /** How a page shows what it found, if not as a list. */
   view?: string | undefined;
+  /** Columns that a list has besides its own, and whether its rows take as many lines as they need. */
+  cols?: string | undefined;
+  wrap?: string | undefined;
   /** What was drawn on the heatmap, to be compared with the rest. */
   box?: string | undefined;
   /** The queries of metrics, and the formula over them; or an expression of PromQL. */
@@ -24,7 +27,22 @@ export interface Place {
   open?: string | undefined;
 }
 
-const KEYS = ["range", "from", "to", "tz", "q", "sort", "view", "box", "m", "formula", "promql", "open"] as const;
+const KEYS = [
+  "range",
+  "from",
+  "to",
+  "tz",
+  "q",
+  "sort",
+  "view",
+  "cols",
+  "wrap",
+  "box",
+  "m",
+  "formula",
+  "promql",
+  "open",
+] as const;
 
 export function parsePlace(search: Record<string, unknown>): Place {
   const place: Place = {};

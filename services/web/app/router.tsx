@@ -48,6 +48,11 @@ const metrics = createRoute({
   path: "metrics",
   component: lazyRouteComponent(() => import("../pages/metrics/Metrics"), "Metrics"),
 });
+const ingest = createRoute({
+  getParentRoute: () => tenant,
+  path: "ingest",
+  component: lazyRouteComponent(() => import("../pages/ingest/Ingest"), "Ingest"),
+});
 const traces = createRoute({
   getParentRoute: () => tenant,
   path: "traces",
@@ -60,7 +65,10 @@ const trace = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, tenant.addChildren([landing, services, start, logs, traces, trace, metrics])]),
+  routeTree: root.addChildren([
+    home,
+    tenant.addChildren([landing, services, start, logs, traces, trace, metrics, ingest]),
+  ]),
   basepath: BASE,
   defaultPreload: "intent",
   defaultPendingComponent: Skeleton,

@@ -8,7 +8,7 @@ import { coloursOf } from "../parts/pure/colours";
 import { forgetAll } from "../parts/query/memory";
 
 /** How the session stands. `ended`: it was there, and what is on the page is kept until the person is back. */
-export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "unreachable";
+export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "code" | "unreachable";
 
 export interface Session {
   standing: Standing;
@@ -115,8 +115,10 @@ async function enter(): Promise<void> {
     await learnWhoIAm();
     set({ standing: "in" });
   } catch (error) {
-    if (asApiError(error).code !== "mfa-enrolment-required") throw error;
-    set({ standing: "enrol" });
+    const { code } = asApiError(error);
+    if (code !== "mfa-enrolment-required" && code !== "mfa-required") throw error;
+    // Whoever came through a provider may have a second factor here.
+    set({ standing: code === "mfa-required" ? "code" : "enrol" });
   }
 }
 
@@ -137,6 +139,7 @@ export async function logIn({ email, password, code }: Credentials): Promise<voi
   };
   const tokens = await answered(openApi.POST("/api/v1/auth/login", { body }));
   take(tokens);
+  hasTyped = true;
   localStorage.setItem(HINT, "yes");
   // Whoever comes back to a page goes on with it; the question can wait for the next login.
   const asks = session.standing !== "ended" && tokens.password_expires_at !== undefined;
@@ -175,6 +178,7 @@ function leave(): void {
   access = undefined;
   wanted = undefined;
   made = undefined;
+  hasTyped = false;
   localStorage.removeItem(HINT);
   forgetAll();
   for (const listener of onTenantSwitch) listener();
@@ -206,6 +210,18 @@ export function passwordSettled(): void {
 
 /** The made password that this tab has just logged in with, so that nobody types it twice. */
 export const madePassword = (): string => made ?? "";
+
+let hasTyped = false;
+
+/** Whether this tab logged in with a password; whoever came through a provider may have none. */
+export const hasTypedPassword = (): boolean => hasTyped;
+
+/** Shows the second factor of whoever came through a provider. Raises an ApiError. */
+export async function showCode(code: string): Promise<void> {
+  const body = { mfa_code: code, cookie: true };
+  take(await answered(api.POST("/api/v1/auth/reauthenticate", { body })));
+  await enter();
+}
 
 /** Goes on after a second factor was enrolled. */
 export async function enrolled(): Promise<void> {

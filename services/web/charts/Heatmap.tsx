@@ -3,6 +3,7 @@ import { count, counted, duration } from "../parts/pure/formats";
 import { type HeatBox, rowStart } from "../parts/pure/heat";
 import { clock, type Zone } from "../parts/pure/times";
 import captions from "./caption.module.css";
+import { type DurationBar, DurationBars } from "./DurationBars";
 import styles from "./Heatmap.module.css";
 import { type Brush, useCanvas } from "./useCanvas";
 import { useDrag } from "./useDrag";
@@ -40,6 +41,7 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
   const lowest = Math.min(...cells.map((cell) => cell.row));
   const rows = Math.max(ROWS_MIN, Math.max(...cells.map((cell) => cell.row)) - lowest + 1);
   const byPlace = useMemo(() => new Map(cells.map((cell) => [`${cell.bucket} ${cell.row}`, cell])), [cells]);
+  const bars = useMemo(() => byDuration(cells), [cells]);
   const paint = useCallback(
     (brush: Brush) => paintCells(brush, cells, buckets, lowest, rows),
     [cells, buckets, lowest, rows],
@@ -75,6 +77,19 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
         <canvas ref={canvas} />
         {shown ? <div className={styles.box} style={placed(shown, startMs, stepMs * buckets, lowest, rows)} /> : null}
       </div>
+      <DurationBars
+        bars={bars}
+        lowest={lowest}
+        rows={rows}
+        onRow={(row) =>
+          onBox({
+            startMs,
+            endMs: startMs + buckets * stepMs,
+            minNs: Math.round(rowStart(row)),
+            maxNs: Math.round(rowStart(row + 1)),
+          })
+        }
+      />
       <figcaption className={`${captions.caption} ${styles.caption}`}>
         {drag ? (
           <b>{boxWords(boxOf(drag), zone)}</b>
@@ -94,7 +109,7 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
           </>
         )}
       </figcaption>
-      <HeatTable label={label} cells={cells} />
+      <HeatTable label={label} bars={bars} />
     </figure>
   );
 }
@@ -141,13 +156,18 @@ function paintCells(
   context.globalAlpha = 1;
 }
 
-/** The heatmap for whoever does not see it: spans by duration. */
-function HeatTable({ label, cells }: { label: string; cells: readonly HeatCell[] }): ReactNode {
-  const byRow = new Map<number, { count: number; errors: number }>();
+/** The cells of each row together, the shortest durations first. */
+function byDuration(cells: readonly HeatCell[]): DurationBar[] {
+  const byRow = new Map<number, DurationBar>();
   for (const { row, count: number, errors } of cells) {
-    const sum = byRow.get(row) ?? { count: 0, errors: 0 };
-    byRow.set(row, { count: sum.count + number, errors: sum.errors + errors });
+    const sum = byRow.get(row) ?? { row, count: 0, errors: 0 };
+    byRow.set(row, { row, count: sum.count + number, errors: sum.errors + errors });
   }
+  return [...byRow.values()].sort((a, b) => a.row - b.row);
+}
+
+/** The heatmap for whoever does not see it: spans by duration. */
+function HeatTable({ label, bars }: { label: string; bars: readonly DurationBar[] }): ReactNode {
   return (
     <div className="hidden">
       <table>
@@ -160,15 +180,13 @@ function HeatTable({ label, cells }: { label: string; cells: readonly HeatCell[]
           </tr>
         </thead>
         <tbody>
-          {[...byRow]
-            .sort(([a], [b]) => a - b)
-            .map(([row, sum]) => (
-              <tr key={row}>
-                <th scope="row">{duration(rowStart(row))}</th>
-                <td>{count(sum.count)}</td>
-                <td>{count(sum.errors)}</td>
-              </tr>
-            ))}
+          {bars.map((bar) => (
+            <tr key={bar.row}>
+              <th scope="row">{duration(rowStart(bar.row))}</th>
+              <td>{count(bar.count)}</td>
+              <td>{count(bar.errors)}</td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ServiceColours } from "../parts/pure/colours";
-import { count, duration, percent, plain, severity, shortCount } from "../parts/pure/formats";
+import { change, count, duration, percent, plain, severity, shortCount } from "../parts/pure/formats";
 
 describe("formats", () => {
   it("gives eight services eight colours, and remembers them without their names", () => {
@@ -78,4 +78,20 @@ describe("tokens", () => {
       for (const theme of [0, 1] as const)
         expect(contrast(pair(`service-${index}`)[theme], pair("bg")[theme])).toBeGreaterThan(3);
   });
+});
+
+it("a change is said where there is one", () => {
+  const said = (
+    [
+      [0, 0],
+      [3, 0],
+      [100, 100],
+      [104, 100],
+      [112, 100],
+      [60, 100],
+      [0, 100],
+      [1_200, 100],
+    ] as const
+  ).map(([now, before]) => change(now, before));
+  expect(said).toEqual([undefined, "new", undefined, undefined, "+12%", "−40%", "−100%", "×12"]);
 });

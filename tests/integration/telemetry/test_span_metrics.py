@@ -136,3 +136,17 @@ async def test_steps(reader):
     for step in ("30s", 90):
         with pytest.raises(DuoscopeError, match="whole minutes"):
             await span_metrics.service_figures(reader, hour, "cart", step=step)
+
+
+@pytest.mark.parametrize(("hours", "points", "step_s"), [(26, 24, 3900), (2, 120, 60), (1, 7, 540), (26, 1, 93_600)])
+async def test_services_over_time_add_up_to_the_whole(reader, spans, hours, points, step_s):
+    listed = await services.list_services(reader, TimeRange(_START_S * S, (_START_S + hours * 3600) * S), points)
+    assert (listed.start, listed.step_s) == (second(_START_S), step_s)
+    for one in listed.items:
+        counts = [[0] * -(-hours * 3600 // step_s) for _ in range(2)]
+        for service, _, kind, status, is_root, at, _ in spans:
+            if service == one.name and is_request(kind, is_root) and at < hours * 3600:
+                counts[0][at // step_s] += 1
+                counts[1][at // step_s] += status == ERROR
+        assert [one.request_counts, one.error_counts] == counts
+        assert (sum(one.request_counts), sum(one.error_counts)) == (one.request_count, one.error_count)

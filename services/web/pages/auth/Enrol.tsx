@@ -1,7 +1,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { answered, api } from "../../api/client";
-import { enrolled, logOut } from "../../app/session";
+import { enrolled, hasTypedPassword, logOut } from "../../app/session";
 import { AuthCard } from "../../parts/AuthCard";
 import styles from "../../parts/auth.module.css";
 import { Button, CopyButton, Field } from "../../parts/controls";
@@ -11,8 +11,11 @@ import { ErrorNote } from "../../parts/states";
 export function Enrol(): ReactNode {
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
+  const [asksPassword, setAsksPassword] = useState(hasTypedPassword);
   const begin = useMutation({
-    mutationFn: () => answered(api.POST("/api/v1/auth/mfa/enrolment", { body: { password } })),
+    mutationFn: () => answered(api.POST("/api/v1/auth/mfa/enrolment", { body: asksPassword ? { password } : {} })),
+    // Some time after the login the API asks for more: a password is what most have.
+    onError: () => setAsksPassword(true),
   });
   const confirm = useMutation({
     mutationFn: () => answered(api.POST("/api/v1/auth/mfa/confirmation", { body: { mfa_code: code } })),
@@ -69,7 +72,7 @@ export function Enrol(): ReactNode {
                 onChange={(event) => setCode(event.target.value)}
               />
             </>
-          ) : (
+          ) : asksPassword ? (
             <Field
               label="Password"
               type="password"
@@ -79,7 +82,7 @@ export function Enrol(): ReactNode {
               value={password}
               onChange={(event) => setPassword(event.target.value)}
             />
-          )}
+          ) : null}
           <Button look="primary" type="submit" disabled={begin.isPending || confirm.isPending}>
             Continue
           </Button>

@@ -5,6 +5,7 @@ import { plain, severity, valueText } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
 import severities from "../../parts/severity.module.css";
 import styles from "./Logs.module.css";
+import { fieldOf } from "./recordText";
 
 interface LogRowProps {
   record: LogRecord;
@@ -14,19 +15,52 @@ interface LogRowProps {
   withDay: boolean;
   isChosen: boolean;
   onOpen: (record: LogRecord) => void;
+  /** Attributes that have columns of their own. */
+  columns?: readonly string[];
+  isWrapped?: boolean;
+  isDense?: boolean;
+  isPicked?: boolean;
+  isFound?: boolean;
+  /** Called for a click with Shift. */
+  onPick?: (index: number) => void;
 }
 
+const NONE: readonly string[] = [];
+const COLUMN_PX = 144;
+
+/** The columns of the list, if there are more than its own. */
+const template = (columns: readonly string[], withDay: boolean): { gridTemplateColumns?: string } =>
+  columns.length === 0
+    ? {}
+    : {
+        gridTemplateColumns: `${withDay ? 168 : 104}px 64px 144px repeat(${columns.length}, ${COLUMN_PX}px) minmax(160px, 1fr)`,
+      };
+
 /** The heads of the columns. */
-export const LogHead = ({ zone, withDay }: { zone: Zone; withDay: boolean }): ReactNode => (
-  <div className={`${styles.head} ${withDay ? styles.withDay : ""}`}>
+export const LogHead = ({
+  zone,
+  withDay,
+  columns = NONE,
+}: {
+  zone: Zone;
+  withDay: boolean;
+  columns?: readonly string[];
+}): ReactNode => (
+  <div className={`${styles.head} ${withDay ? styles.withDay : ""}`} style={template(columns, withDay)}>
     <span>{zone ?? "Local time"}</span>
     <span>Severity</span>
     <span className={styles.service}>Service</span>
+    {columns.map((name) => (
+      <span key={name} className={styles.cell} title={plain(name)}>
+        {plain(name)}
+      </span>
+    ))}
     <span>Body</span>
   </div>
 );
 
 const SHOWN_CHARS = 600;
+const WRAPPED_CHARS = 4_000;
 
 /** One record in one line. */
 export const LogRow = memo(function LogRow({
@@ -37,10 +71,17 @@ export const LogRow = memo(function LogRow({
   withDay,
   isChosen,
   onOpen,
+  columns = NONE,
+  isWrapped = false,
+  isDense = false,
+  isPicked = false,
+  isFound = false,
+  onPick,
 }: LogRowProps): ReactNode {
   const word = severity(record.severity_number);
   const { day, time } = moment(record.timestamp, zone);
-  const body = valueText(record.body).slice(0, SHOWN_CHARS).replaceAll("\n", " ⏎ ");
+  const text = valueText(record.body);
+  const body = isWrapped ? text.slice(0, WRAPPED_CHARS) : text.slice(0, SHOWN_CHARS).replaceAll("\n", " ⏎ ");
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: arrow keys, j, k and Enter act on the list that holds the rows
     <div
@@ -50,7 +91,16 @@ export const LogRow = memo(function LogRow({
       aria-rowindex={index + 1}
       aria-selected={isChosen}
       data-severity={word}
-      onClick={() => onOpen(record)}
+      data-look={isWrapped ? "wrapped" : isDense ? "dense" : undefined}
+      data-picked={isPicked || undefined}
+      data-found={isFound || undefined}
+      style={template(columns, withDay)}
+      // Otherwise a click with Shift marks text as well.
+      onMouseDown={(event) => event.shiftKey && onPick && event.preventDefault()}
+      onClick={(event) => {
+        if (event.shiftKey && onPick) onPick(index);
+        else onOpen(record);
+      }}
     >
       <span role="gridcell" className={styles.time}>
         {withDay ? `${day} ` : ""}
@@ -67,7 +117,17 @@ export const LogRow = memo(function LogRow({
       <span role="gridcell" className={styles.service}>
         <ServiceName name={record.service_name} />
       </span>
-      <span role="gridcell">{body}</span>
+      {columns.map((name) => {
+        const value = fieldOf(record, name);
+        return (
+          <span key={name} role="gridcell" title={value === undefined ? undefined : valueText(value)}>
+            {value === undefined ? "" : valueText(value)}
+          </span>
+        );
+      })}
+      <span role="gridcell" className={styles.body}>
+        {body}
+      </span>
     </div>
   );
 });

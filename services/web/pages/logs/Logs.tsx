@@ -29,7 +29,7 @@ export interface ViewProps {
 /** Records of a range, or as they arrive, as a list or as patterns. */
 export function Logs(): ReactNode {
   const range = useRange();
-  const { q = "", view } = usePlace();
+  const { q = "", view, open } = usePlace();
   const setPlace = useSetPlace();
   const [hasFields, setFields] = useKept("fields", true);
   const isBusy = useIsFetching({ queryKey: ["logs"] }) + useIsFetching({ queryKey: ["patterns"] }) > 0;
@@ -67,7 +67,11 @@ export function Logs(): ReactNode {
               </Button>
             ))}
           </fieldset>
-          <FacetsSwitch isOn={hasFields} onSwitch={setFields} />
+          <FacetsSwitch
+            isOn={hasFields}
+            onSwitch={setFields}
+            closePanel={open === undefined ? undefined : () => setPlace({ open: undefined }, { replace: true })}
+          />
         </>
       }
     >

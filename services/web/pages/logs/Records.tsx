@@ -1,17 +1,21 @@
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useCallback, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { answered, api } from "../../api/client";
 import type { LogRecord } from "../../api/schema";
 import { useRange, useTenantId } from "../../app/place";
 import { Results, Split } from "../../parts/lists/Results";
 import { useResults } from "../../parts/lists/useResults";
 import { LogHistogram } from "./LogHistogram";
+import { LogLook, useLook } from "./LogLook";
 import { LogHead, LogRow } from "./LogRow";
 import type { ViewProps } from "./Logs";
 import { RecordPanel } from "./RecordPanel";
+import { useFind } from "./useFind";
+import { usePicked } from "./usePicked";
 import { useRecordKeys } from "./useRecordKeys";
 
 const PAGE = 300;
 const ROW_PX = 24;
+const DENSE_PX = 20;
 const DAY_MS = 86_400_000;
 
 /** Records of a range, newest first, with everything of the chosen one beside them. */
@@ -31,11 +35,26 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
     cursor,
     setCursor,
   });
+  const look = useLook();
+  const columnsText = look.columns.join(",");
+  const columns = useMemo(() => columnsText.split(",").filter(Boolean), [columnsText]);
+  const find = useFind(records, columns, at, (index) => move(index - at));
+  const picked = usePicked(records, columns, at);
+  // Rows are drawn again only for what changes in them.
+  const pick = useStable(picked.pick);
+  const open = useStable((record: LogRecord) => {
+    picked.begin(records.indexOf(record));
+    show(record);
+  });
   const withDay = range.endMs - range.startMs > DAY_MS;
   return (
     <>
       {line(found.error)}
       <LogHistogram query={query} isMistake={found.isMistake} />
+      <LogLook look={look}>
+        {picked.bar}
+        {find.bar}
+      </LogLook>
       <Split>
         {fields(!found.isMistake)}
         <Results
@@ -43,10 +62,11 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
           what="record"
           label="Log records"
           query={query}
-          height={ROW_PX}
+          height={look.isDense ? DENSE_PX : ROW_PX}
+          isMeasured={look.isWrapped}
           chosen={at}
           onMove={move}
-          head={<LogHead zone={range.zone} withDay={withDay} />}
+          head={<LogHead zone={range.zone} withDay={withDay} columns={columns} />}
           render={(one, index, id) => (
             <LogRow
               record={one}
@@ -55,7 +75,13 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
               zone={range.zone}
               withDay={withDay}
               isChosen={index === at}
-              onOpen={show}
+              onOpen={open}
+              onPick={pick}
+              columns={columns}
+              isWrapped={look.isWrapped}
+              isDense={look.isDense}
+              isPicked={picked.is(index)}
+              isFound={find.found.has(index)}
             />
           )}
         />
@@ -63,4 +89,13 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
       </Split>
     </>
   );
+}
+
+/** A function that stays the same and does what the latest one does. */
+function useStable<T>(run: (argument: T) => void): (argument: T) => void {
+  const latest = useRef(run);
+  useLayoutEffect(() => {
+    latest.current = run;
+  });
+  return useCallback((argument) => latest.current(argument), []);
 }

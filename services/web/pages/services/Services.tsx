@@ -5,11 +5,13 @@ import { answered, api } from "../../api/client";
 import type { Service } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
+import { Sparkline } from "../../charts/Sparkline";
 import { ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import { Page, pageStyles } from "../../parts/Page";
-import { count, counted, duration, percent, plain, rate } from "../../parts/pure/formats";
+import { change, count, counted, duration, percent, plain, rate } from "../../parts/pure/formats";
 import { quoted } from "../../parts/pure/terms";
+import { iso } from "../../parts/pure/times";
 import { SendData } from "../../parts/SendData";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import table from "../../parts/table.module.css";
@@ -24,9 +26,10 @@ const COLUMNS = [
   { key: "p99", label: "p99", value: (one: Service) => one.duration_p99_ns ?? -1 },
 ] as const;
 
-const MAX_BAD_WIDTH = 64;
-/** A share of errors that fills the meter: above it all is red anyway. */
-const FULL_METER = 0.2;
+/** Figures that say how they differ from the window before. */
+const CHANGING = new Set<string>(["requests", "errors", "p95"]);
+/** So many steps at most has a sparkline. */
+const POINTS = 40;
 
 const errorShare = (one: Service): number => (one.request_count === 0 ? 0 : one.error_count / one.request_count);
 
@@ -51,10 +54,24 @@ export function Services(): ReactNode {
   const [filter, setFilter] = useDraft(q, (text) => setPlace({ q: text }, { replace: true }));
   useKeys([{ keys: "/", what: "Search", run: () => search.current?.focus() }]);
   const list = useQuery({
-    queryKey: ["services", tenantId, range.start, range.end],
-    queryFn: ({ signal }) =>
-      answered(api.GET("/api/v1/services", { params: { query: { start: range.start, end: range.end } }, signal })),
+    queryKey: ["services", tenantId, range.start, range.end, POINTS],
+    queryFn: ({ signal }) => {
+      const query = { start: range.start, end: range.end, points: POINTS };
+      return answered(api.GET("/api/v1/services", { params: { query }, signal }));
+    },
   });
+  const former = useQuery({
+    queryKey: ["services", tenantId, "before", range.start, range.end],
+    queryFn: ({ signal }) => {
+      const query = { start: iso(2 * range.startMs - range.endMs), end: range.start };
+      return answered(api.GET("/api/v1/services", { params: { query }, signal }));
+    },
+    retry: false,
+  });
+  const before = useMemo(
+    () => new Map((former.isPlaceholderData ? [] : (former.data?.items ?? [])).map((one) => [one.name, one])),
+    [former.data, former.isPlaceholderData],
+  );
   const seconds = (range.endMs - range.startMs) / 1000;
   const rows = useMemo(
     () =>
@@ -105,7 +122,7 @@ export function Services(): ReactNode {
             </thead>
             <tbody>
               {rows.map((one) => (
-                <ServiceRow key={one.name} service={one} seconds={seconds} />
+                <ServiceRow key={one.name} service={one} before={before.get(one.name)} seconds={seconds} />
               ))}
             </tbody>
           </table>
@@ -126,7 +143,7 @@ function SortedHeader({ column, sort }: { column: (typeof COLUMNS)[number]; sort
   return (
     <th
       scope="col"
-      className={column.key === "name" ? "" : table.number}
+      className={column.key === "name" ? "" : `${table.number} ${CHANGING.has(column.key) ? table.shifted : ""}`}
       aria-sort={isBy ? (isDown ? "descending" : "ascending") : "none"}
     >
       <button type="button" className={table.sort} onClick={() => setPlace({ sort: next }, { replace: true })}>
@@ -141,7 +158,14 @@ function SortedHeader({ column, sort }: { column: (typeof COLUMNS)[number]; sort
   );
 }
 
-function ServiceRow({ service, seconds }: { service: Service; seconds: number }): ReactNode {
+interface ServiceRowProps {
+  service: Service;
+  /** The same in the window before, if it sent something there. */
+  before: Service | undefined;
+  seconds: number;
+}
+
+function ServiceRow({ service, before, seconds }: ServiceRowProps): ReactNode {
   const tenantId = useTenantId();
   const share = errorShare(service);
   const quiet = service.request_count === 0;
@@ -160,32 +184,88 @@ function ServiceRow({ service, seconds }: { service: Service; seconds: number })
         </Link>
       </td>
       <td className={table.number} title={count(service.request_count)}>
-        {quiet ? <span className={table.faint}>no requests</span> : rate(service.request_count / seconds)}
+        <span className={table.cell}>
+          {quiet ? null : (
+            <Sparkline values={service.request_counts ?? []} label={`Requests of ${plain(service.name)} over time`} />
+          )}
+          <span className={table.value}>
+            {quiet ? <span className={table.faint}>no requests</span> : rate(service.request_count / seconds)}
+          </span>
+          <Change
+            now={service.request_count}
+            before={before?.request_count}
+            words={(was) => `${rate(was / seconds)} in the window before`}
+          />
+        </span>
       </td>
       <td className={table.number}>
-        {share > 0 ? (
-          <Link
-            to="/t/$tenantId/traces"
-            params={{ tenantId }}
-            search={(was: Place) => ({ ...sameTime(was), q: `service:${quoted(service.name)} status:error` })}
-            className={table.bad ?? ""}
-            title={`${count(service.error_count)} of ${counted(service.request_count, "request")} failed`}
-          >
-            {percent(share)}
-          </Link>
-        ) : (
-          <span className={table.faint}>{quiet ? "–" : "0%"}</span>
-        )}
-        <span className={table.meter} aria-hidden="true">
-          <svg width={MAX_BAD_WIDTH} height="6" aria-hidden="true">
-            <rect className={table.meterFill} height="6" width={Math.min(share / FULL_METER, 1) * MAX_BAD_WIDTH} />
-          </svg>
+        <span className={table.cell}>
+          {share > 0 ? (
+            <Sparkline
+              values={service.error_counts ?? []}
+              label={`Errors of ${plain(service.name)} over time`}
+              look="error"
+            />
+          ) : null}
+          <span className={table.value}>
+            {share > 0 ? (
+              <Link
+                to="/t/$tenantId/traces"
+                params={{ tenantId }}
+                search={(was: Place) => ({ ...sameTime(was), q: `service:${quoted(service.name)} status:error` })}
+                className={table.bad ?? ""}
+                title={`${count(service.error_count)} of ${counted(service.request_count, "request")} failed`}
+              >
+                {percent(share)}
+              </Link>
+            ) : (
+              <span className={table.faint}>{quiet ? "–" : "0%"}</span>
+            )}
+          </span>
+          <Change
+            now={share}
+            before={before && before.request_count > 0 ? errorShare(before) : undefined}
+            isWorse={share > 0}
+            words={(was) => `${percent(was)} in the window before`}
+          />
         </span>
       </td>
       <td className={table.number}>{took(service.duration_p50_ns)}</td>
-      <td className={table.number}>{took(service.duration_p95_ns)}</td>
+      <td className={table.number}>
+        <span className={table.cell}>
+          <span className={table.value}>{took(service.duration_p95_ns)}</span>
+          <Change
+            now={service.duration_p95_ns ?? 0}
+            before={before?.duration_p95_ns ?? undefined}
+            words={(was) => `${duration(was)} in the window before`}
+          />
+        </span>
+      </td>
       <td className={table.number}>{took(service.duration_p99_ns)}</td>
     </tr>
+  );
+}
+
+interface ChangeProps {
+  now: number;
+  /** Undefined where nothing was there to compare with. */
+  before: number | undefined;
+  /** Whether a rise is an error, which is red. */
+  isWorse?: boolean;
+  words: (before: number) => string;
+}
+
+/** How a figure differs from the window before, if it does. */
+function Change({ now, before, isWorse = false, words }: ChangeProps): ReactNode {
+  const said = before === undefined ? undefined : change(now, before);
+  return (
+    <span
+      className={table.change}
+      data-worse={isWorse && before !== undefined && now > before}
+      title={before === undefined ? undefined : words(before)}
+    >
+      {said}
+    </span>
   );
 }
 

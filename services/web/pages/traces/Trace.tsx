@@ -12,6 +12,7 @@ import { count, duration, plain } from "../../parts/pure/formats";
 import { inSight } from "../../parts/pure/spanTree";
 import { moment } from "../../parts/pure/times";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
+import { Flame } from "./Flame";
 import { Minimap, type View } from "./Minimap";
 import { type TraceModel, traceModel } from "./model";
 import { SpanDetails } from "./SpanDetails";
@@ -58,7 +59,8 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   const tenantId = useTenantId();
   const navigate = useNavigate();
   const setPlace = useSetPlace();
-  const { open } = usePlace();
+  const { open, view: form } = usePlace();
+  const isFlame = form === "flame";
   const { zone } = useRange();
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(() => new Set());
   const [view, setView] = useState<View>({ from: 0, to: model.durationNs });
@@ -130,6 +132,11 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     { keys: "n", what: "Next span found", run: () => matches && jump((at) => matches.has(at)) },
     { keys: "N", what: "Previous span found", run: () => matches && jump((at) => matches.has(at), -1) },
     { keys: "p", what: "Critical path alone, or all", run: () => setCriticalOnly((now) => !now) },
+    {
+      keys: "g f",
+      what: "Flame graph, or waterfall",
+      run: () => setPlace({ view: isFlame ? undefined : "flame" }, { replace: true }),
+    },
     { keys: "+", what: "Zoom in", run: () => zoom(ZOOM) },
     { keys: "-", what: "Zoom out", run: () => zoom(1 / ZOOM) },
     { keys: "0", what: "See the whole trace", run: () => setView({ from: 0, to: model.durationNs }) },
@@ -160,6 +167,13 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
             }}
           />
           {matches ? <span aria-live="polite">{count(matches.size)} found</span> : null}
+          <Button
+            aria-pressed={isFlame}
+            title="What ran when, callees below their callers (g f)"
+            onClick={() => setPlace({ view: isFlame ? undefined : "flame" }, { replace: true })}
+          >
+            Flame graph
+          </Button>
           <Button
             aria-pressed={isCriticalOnly}
             title="What the trace as a whole waited for (p)"
@@ -209,17 +223,28 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
             </p>
           ) : null}
           <Minimap model={model} view={view} onView={setView} />
-          <Waterfall
-            model={model}
-            seen={seen}
-            collapsed={collapsed}
-            chosen={chosen}
-            view={view}
-            matches={matches}
-            isCriticalOnly={isCriticalOnly}
-            onChoose={choose}
-            onToggle={toggle}
-          />
+          {isFlame ? (
+            <Flame
+              model={model}
+              chosen={chosen}
+              view={view}
+              matches={matches}
+              isCriticalOnly={isCriticalOnly}
+              onChoose={choose}
+            />
+          ) : (
+            <Waterfall
+              model={model}
+              seen={seen}
+              collapsed={collapsed}
+              chosen={chosen}
+              view={view}
+              matches={matches}
+              isCriticalOnly={isCriticalOnly}
+              onChoose={choose}
+              onToggle={toggle}
+            />
+          )}
         </div>
         {row ? (
           <SpanDetails

@@ -59,9 +59,20 @@ export function Traces(): ReactNode {
       },
     },
   ]);
+  const isCompared = view === "compare" && box !== undefined;
   const withDay = range.endMs - range.startMs > DAY_MS;
   return (
-    <Page title="Traces" busy={found.isFetching} tools={<FacetsSwitch isOn={hasFields} onSwitch={setFields} />}>
+    <Page
+      title="Traces"
+      busy={found.isFetching}
+      tools={
+        <FacetsSwitch
+          isOn={hasFields}
+          onSwitch={setFields}
+          closePanel={isCompared ? () => setPlace({ view: undefined, box: undefined }) : undefined}
+        />
+      }
+    >
       <QueryLine
         signal="traces"
         query={q}
@@ -106,7 +117,7 @@ export function Traces(): ReactNode {
             />
           )}
         />
-        {view === "compare" && box !== undefined ? <Compare query={q} /> : null}
+        {isCompared ? <Compare query={q} /> : null}
       </Split>
     </Page>
   );

@@ -20,6 +20,7 @@ interface ResultsProps<T> {
   /** The heads of the columns. */
   head: ReactNode;
   height: number;
+  isMeasured?: boolean;
   chosen: number;
   onMove: (by: number) => void;
   render: (item: T, index: number, id: string) => ReactNode;
@@ -33,6 +34,7 @@ export function Results<T>({
   query,
   head,
   height,
+  isMeasured = false,
   chosen,
   onMove,
   render,
@@ -59,6 +61,9 @@ export function Results<T>({
             {head}
           </div>
           <Rows
+            // What was measured counts no longer when rows look otherwise.
+            key={`${isMeasured} ${height}`}
+            isMeasured={isMeasured}
             label={label}
             count={items.length}
             height={height}

@@ -17,6 +17,8 @@ interface RowsProps {
   onScroll?: (event: UIEvent<HTMLDivElement>) => void;
   /** Another number scrolls to the top. */
   topAt?: number;
+  /** Whether rows are as high as they need; `height` is what most have. */
+  isMeasured?: boolean;
   role?: "grid" | "treegrid" | "listbox";
   children?: ReactNode;
 }
@@ -35,6 +37,7 @@ export function Rows({
   onEnd,
   onScroll,
   topAt,
+  isMeasured = false,
   role = "grid",
   children,
 }: RowsProps): ReactNode {
@@ -95,7 +98,8 @@ export function Rows({
             key={item.key}
             className={styles.row}
             role="presentation"
-            style={{ height, transform: `translateY(${item.start}px)` }}
+            {...(isMeasured ? { ref: virtual.measureElement, "data-index": item.index } : {})}
+            style={{ ...(isMeasured ? {} : { height }), transform: `translateY(${item.start}px)` }}
           >
             {render(item.index, `${id}${item.index}`)}
           </div>

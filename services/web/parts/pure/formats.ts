@@ -51,6 +51,18 @@ export function percent(share: number): string {
   return `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.round(value)}%`;
 }
 
+/** What became of a figure against the time before: "+12%", "−40%", "×12", "new"; undefined if that is hardly anything. */
+export function change(now: number, before: number): string | undefined {
+  if (before === 0) return now === 0 ? undefined : "new";
+  const ratio = now / before;
+  if (ratio >= MANIFOLD) return `×${count(Math.round(ratio))}`;
+  const share = Math.round((ratio - 1) * 100);
+  return Math.abs(share) < HARDLY ? undefined : `${share > 0 ? "+" : "−"}${Math.abs(share)}%`;
+}
+
+const MANIFOLD = 10;
+const HARDLY = 5;
+
 /** A rate per second. */
 export function rate(perSecond: number): string {
   if (perSecond === 0) return "0/s";

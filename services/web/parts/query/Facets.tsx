@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useMemo, useState } from "react";
+import { type ReactNode, useMemo, useState, useSyncExternalStore } from "react";
 import { answered, api } from "../../api/client";
 import { asApiError, inWords } from "../../api/errors";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
@@ -34,16 +34,35 @@ interface FacetsProps {
 interface FacetsSwitchProps {
   isOn: boolean;
   onSwitch: (isOn: boolean) => void;
+  /** Closes the panel that is open, if there is one. */
+  closePanel: (() => void) | undefined;
 }
 
-/** Shows and hides the fields, where the window has room for them. */
-export function FacetsSwitch({ isOn, onSwitch }: FacetsSwitchProps): ReactNode {
+/** Below this width there is room for the fields or for a panel, as the styles say. */
+const ROOM = matchMedia("(min-width: 1280px)");
+
+function useRoom(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      ROOM.addEventListener("change", listener);
+      return () => ROOM.removeEventListener("change", listener);
+    },
+    () => ROOM.matches,
+  );
+}
+
+/** Shows and hides the fields. Where they have no room beside a panel, the panel makes room for them. */
+export function FacetsSwitch({ isOn, onSwitch, closePanel }: FacetsSwitchProps): ReactNode {
+  const isCovered = !useRoom() && closePanel !== undefined;
   return (
     <Button
       className={styles.switch}
-      aria-pressed={isOn}
+      aria-pressed={isOn && !isCovered}
       title="Fields and their values"
-      onClick={() => onSwitch(!isOn)}
+      onClick={() => {
+        if (isCovered) closePanel();
+        onSwitch(isCovered || !isOn);
+      }}
     >
       Fields
     </Button>

@@ -32,7 +32,7 @@ class DashboardImport(Struct, forbid_unknown_fields=True):
 
 
 class ImportedDashboard(Struct, frozen=True):
-    """What an import made, and what became of each part."""
+    """The result of an import, and what became of each part."""
 
     stored: Annotated[StoredDashboard | None, Meta(description="Null for a trial.")]
     dashboard: Dashboard

@@ -13,9 +13,22 @@ ROUTES: Final = Routes("services")
 
 
 @ROUTES.get("/api/v1/services", "List services", "trace:read", problems=LISTS)
-async def list_services(reader: Reader, start: StartParameter = None, end: EndParameter = None) -> services.ServiceList:
+async def list_services(
+    reader: Reader,
+    start: StartParameter = None,
+    end: EndParameter = None,
+    points: Annotated[
+        int | None,
+        QueryParameter(
+            ge=1,
+            le=services.POINTS_MAX,
+            description="Requests and errors over time as well: in so many steps at most, of whole minutes.",
+        ),
+    ] = None,
+) -> services.ServiceList:
     """The services that sent anything in the time range, with their requests, errors and durations."""
-    return await services.list_services(reader, time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS))
+    times = time_range(start, end, max_ns=services.SERVICES_RANGE_MAX_NS)
+    return await services.list_services(reader, times, points)
 
 
 @ROUTES.get("/api/v1/service-map", "Service map", "trace:read", problems=LISTS)

@@ -1,0 +1,96 @@
+"""What the list of records can do besides: columns, wrapping, picking, finding."""
+
+import json
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+browsing = pytest.importorskip("web.browser")
+expect = playwright.expect
+
+
+def test_columns_and_wrapping_are_in_the_address(running, shop, visit):
+    with running.api() as client:
+        browsing.wait_for(lambda: client.get("/fields?signal=logs&prefix=order").json()["items"])
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:shop-payment severity:error")
+    records = page.get_by_role("grid", name="Log records")
+    row = records.get_by_role("row").filter(has_text="card of order 10 declined")
+    expect(row.get_by_role("gridcell")).to_have_count(4)
+    column = page.get_by_label("Add a column")
+    column.click()
+    page.keyboard.type("order.i")
+    expect(page.get_by_role("listbox", name="Add a column").get_by_role("option")).to_have_text(["order.id"])
+    page.keyboard.press("Enter")
+    expect(row.get_by_role("gridcell").nth(3)).to_have_text("10")
+    page.get_by_role("button", name="Wrap").click()
+    page.get_by_role("button", name="Dense").click()
+    page.reload()
+    expect(row.get_by_role("gridcell").nth(3)).to_have_text("10")
+    expect(page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Dense")).to_have_attribute("aria-pressed", "true")
+    page.get_by_title("Without the column order.id").click()
+    page.get_by_role("button", name="Wrap").click()
+    expect(row.get_by_role("gridcell")).to_have_count(4)
+    assert row.bounding_box()["height"] == 20
+
+
+def test_rows_are_picked_with_shift_and_found_with_ctrl_f(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:shop-payment")
+    records = page.get_by_role("grid", name="Log records")
+    rows = records.get_by_role("row")
+    rows.nth(1).click()
+    rows.nth(3).click(modifiers=["Shift"])
+    expect(page.get_by_text("3 rows picked")).to_be_visible()
+    expect(records.locator("[data-picked]")).to_have_count(3)
+    page.get_by_role("button", name="Copy as text").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert [line.split(" ", 2)[2] for line in copied] == [f"shop-payment order {number} placed" for number in (1, 2, 3)]
+    expect(page.get_by_role("button", name="Copy as text")).to_be_visible()
+    records.focus()
+    page.keyboard.press("Shift+J")
+    expect(page.get_by_text("4 rows picked")).to_be_visible()
+    page.get_by_role("button", name="Copy as JSON").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    made = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert [one["attributes"]["order.id"] for one in made] == [1, 2, 3, 4]
+    page.get_by_role("button", name="Clear").click()
+    expect(records.locator("[data-picked]")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_label("Query").focus()
+    page.keyboard.press("Control+f")
+    page.keyboard.type("DECLINED")
+    expect(page.get_by_text("6 found")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 of 6")).to_be_visible()
+    # Around the end, and in sight whether it was before or not.
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_text("6 of 6")).to_be_visible()
+    expect(records.get_by_role("row", selected=True)).to_contain_text("card of order 50 declined")
+    page.keyboard.press("Escape")
+    expect(records).to_be_focused()
+
+
+def test_fields_make_a_panel_give_way_where_both_have_no_room(running, shop, visit):
+    visitor = visit(running, width=1100)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:shop-payment")
+    fields = page.get_by_role("navigation", name="Fields")
+    expect(fields).to_be_visible()
+    page.get_by_role("grid", name="Log records").get_by_role("row").first.click()
+    panel = page.get_by_role("complementary", name="Log record")
+    expect(panel).to_be_visible()
+    expect(fields).to_be_hidden()
+    switch = page.get_by_role("button", name="Fields", exact=True)
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    switch.click()
+    expect(panel).to_have_count(0)
+    expect(fields).to_be_visible()
+    expect(switch).to_have_attribute("aria-pressed", "true")
