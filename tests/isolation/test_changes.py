@@ -47,6 +47,10 @@ _PAGES = ({"allowed_origins": ["*"]}, {"allowed_origins": ["https://a.example", 
 _NO_PAGES = {"allowed_origins": []}
 _PROVIDER = {"name": "Another", "issuer": "https://login.example.com", "client_id": "duoscope",
              "client_secret": "hush", "allowed_email_domains": ["example.com"]}  # fmt: skip
+_RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "promql", "expression": "depth"},
+         "condition_config": {"kind": "any"}}  # fmt: skip
+_GROUP = {"name": "On call"}
+_CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -106,6 +110,22 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
     "/api/v1/regions/{region_id}": (
         Refused(DENIED, tuple(ROLE_PERMISSIONS), ("POST", "/regions", {"name": "Mine"}), ({"name": "x"},), wide=True),
     ),
+    # Nobody watches what they may not read, also by way of a rule that somebody else made.
+    "/api/v1/alert-rules/{alert_rule_id}": (
+        Refused(DENIED, ("alert-rule:write", "log:read"), ("POST", "/alert-rules", _RULE),
+                ({"severity": "info"}, {"query_config": {"kind": "log"}}, {"is_enabled": False})),
+    ),
+    "/api/v1/alert-rules/{alert_rule_id}/notification-groups": (
+        Refused(DENIED, ("notification:write",), ("POST", "/alert-rules", _RULE), ({"notification_group_ids": []},)),
+    ),
+    "/api/v1/notification-groups/{group_id}": (
+        Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
+                ({"name": "x"}, {"is_active": False})),
+    ),
+    "/api/v1/notification-channels/{channel_id}": (
+        Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
+                ({"name": "x"}, {"is_active": False})),
+    ),
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (
         Refused("invalid-request", tuple(ROLE_PERMISSIONS), ("PATCH", "/users/me", {"is_platform_admin": True}),
@@ -147,6 +167,9 @@ async def place(api, new_scope):
         await tx.execute("UPDATE api_keys SET expires_at = now() - interval '1 s'")
         region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
     provider = await make("/identity-providers", _PROVIDER)
+    rule = await make("/alert-rules", _RULE)
+    group = await make("/notification-groups", _GROUP)
+    channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -164,6 +187,9 @@ async def place(api, new_scope):
             "workspace_id": str(scope.workspace_id),
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
+            "alert_rule_id": rule["alert_rule_id"],
+            "group_id": group["group_id"],
+            "channel_id": channel["channel_id"],
         },
     )
 

@@ -43,6 +43,7 @@ PROVIDERS = "tests/isolation/test_identity_providers.py"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
+NOTIFICATION = "tests/isolation/test_notifications.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
 _PROM = "/api/v1/prom/api/v1"
@@ -275,6 +276,22 @@ ROUTES = {
             ("DELETE", f"{resource}/{{{key}}}"), ("POST", f"{resource}/{{{key}}}/restore"),
         )
     },
+    **{
+        (method, f"/api/v1/{path}"): NOTIFICATION
+        for resource, key in (
+            ("notification-groups", "group_id"), ("notification-channels", "channel_id"), ("silences", "silence_id"),
+        )
+        for method, path in (
+            ("POST", resource), ("GET", resource), ("GET", f"{resource}/{{{key}}}"), ("PATCH", f"{resource}/{{{key}}}"),
+            ("DELETE", f"{resource}/{{{key}}}"),
+        )
+    },
+    ("POST", "/api/v1/notification-channels/{channel_id}/test"): NOTIFICATION,
+    ("GET", "/api/v1/alert-rules/{alert_rule_id}/notification-groups"): NOTIFICATION,
+    ("PATCH", "/api/v1/alert-rules/{alert_rule_id}/notification-groups"): NOTIFICATION,
+    ("GET", "/api/v1/notifications"): NOTIFICATION,
+    ("GET", "/api/v1/notifications/{notification_id}"): NOTIFICATION,
+    ("POST", "/api/v1/notifications/{notification_id}/replay"): NOTIFICATION,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,

@@ -46,13 +46,14 @@ APART = {
 """Neighbours that must not know each other."""
 
 MAKES_SCOPES = {
+    "services/duoscope/alerting/evaluator.py",
     "services/duoscope/receiver/durability/records.py",
     "services/duoscope/identity/authentication/access_tokens.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/identity/authorization/permissions.py",
 }
-"""API authentication (and what it found to be held organization-wide), ingest authentication, and the log of requests
-that passed it; the worker's fan-out over tenants will be the last."""
+"""API authentication (and what it found to be held organization-wide), ingest authentication, the log of requests that
+passed it, and the worker's fan-out over tenants."""
 
 LINES_MAX = 500
 

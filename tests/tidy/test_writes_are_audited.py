@@ -12,12 +12,14 @@ from functools import cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2] / "services" / "duoscope"
-OPENERS = ("api", "cli", "dashboards", "identity", "notification", "secrets", "worker")
+OPENERS = ("alerting", "api", "cli", "dashboards", "identity", "notification", "secrets", "worker")
 FOLLOWED = (*OPENERS, "delivery", "metadata")
 AUDIT = {
     ("duoscope.identity.audit.record", name) for name in ("record", "created", "changed", "deleted", "restored")
 } | {("duoscope.metadata.audit_logs", "record")}
 EXEMPT: dict[str, str] = {
+    "alerting.evaluator._evaluate: alerting.advance": "what evaluation finds, which alert history tells of",
+    "alerting.evaluator.evaluate_next: alerting.lease": "who evaluates a rule for a minute",
     "identity.api_keys.upkeep.flush: api_keys.record_uses": "counts of uses, which are a log of their own",
     "identity.authentication.mfa.confirm: mfa.confirm": "charges an attempt; `mfa.enable` tells of the success",
     "identity.authentication.reauthentication.require_password: reauthentication.attempt": "charges an attempt",

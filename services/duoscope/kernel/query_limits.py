@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from duoscope.kernel import ingest_limits, limits
+from duoscope.kernel import alert_limits, ingest_limits, limits
 from duoscope.kernel.named_limits import NamedLimits
 
 
@@ -62,7 +62,7 @@ _UNLIMITED_AT_ZERO: Final = ("key_queries_at_once",)
 NAMED: Final = NamedLimits("A tenant", _RANGES, unlimited_at_zero=_UNLIMITED_AT_ZERO)
 OF_TENANT: Final = NamedLimits(
     "A tenant",
-    ingest_limits.RANGES | _RANGES,
+    ingest_limits.RANGES | _RANGES | alert_limits.RANGES,
     unlimited_at_zero=(*ingest_limits.UNLIMITED_AT_ZERO, *_UNLIMITED_AT_ZERO),
 )
 """All limits of a tenant, as its settings hold them."""

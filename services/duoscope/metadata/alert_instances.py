@@ -77,7 +77,7 @@ async def save(tx: Transaction, alert_rule_id: UUID, instances: Sequence[AlertIn
     columns = list(zip(*(astuple(each) for each in instances), strict=True))
     await tx.execute(
         f"INSERT INTO alert_instances (organization_id, workspace_id, tenant_id, alert_rule_id, {_COLUMNS}) "
-        f"SELECT r.organization_id, r.workspace_id, r.tenant_id, r.alert_rule_id, {_COLUMNS} "
+        "SELECT r.organization_id, r.workspace_id, r.tenant_id, r.alert_rule_id, given.* "
         "FROM alert_rules r, unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::int[], "
         "$8::timestamptz[], $9::float8[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::interval[], "
         "$14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bigint[], $18::int[], $19::int[]) "

@@ -56,12 +56,14 @@ class LeasedRule:
         fence: the number of the lease.
         due_at: the slot that was due.
         now: the time, by the database's clock.
+        own_limits: of the tenant, by name.
     """
 
     rule: AlertRule
     fence: int
     due_at: datetime
     now: datetime
+    own_limits: dict[str, int]
 
 
 _COLUMNS: Final[LiteralString] = (
@@ -121,7 +123,7 @@ async def count(tx: Transaction) -> int:
 
 async def create(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRule:
     """Store a new rule, whose slots are `offset_s` after multiples of its interval. Raises CONFLICT for the name."""
-    with taken("alert rule", "name"):
+    with taken("alert-rule", "name"):
         row = await tx.fetchrow(
             "INSERT INTO alert_rules (organization_id, workspace_id, tenant_id, alert_rule_id, name, description, "
             "query_type, query_config, condition_config, policy_config, severity, cooldown_minutes, interval_seconds, "
@@ -139,7 +141,7 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
     """Change a rule that the transaction has locked: whoever evaluates it has lost the lease. Raises CONFLICT for the
     name.
     """
-    with taken("alert rule", "name"):
+    with taken("alert-rule", "name"):
         row = await tx.fetchrow(
             "UPDATE alert_rules SET name = $2, description = $3, query_type = $4, query_config = $5, "
             "condition_config = $6, policy_config = $7, severity = $8, cooldown_minutes = $9, labels = $11, "
@@ -152,6 +154,11 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
         )
     assert row is not None
     return from_row(row)
+
+
+async def clock(tx: Transaction) -> datetime:
+    """The time, by the clock that slots go by."""
+    return await tx.fetchval("SELECT clock_timestamp()")
 
 
 def _next_slot(interval: LiteralString, offset: LiteralString) -> LiteralString:
@@ -196,7 +203,9 @@ _LEASE: Final[LiteralString] = f"""
         FROM taken WHERE r.tenant_id = taken.tenant_id AND r.alert_rule_id = taken.alert_rule_id
         RETURNING r.*, clock_timestamp() AS now
     )
-    SELECT {_COLUMNS}, fence, due_at, now FROM leased
+    SELECT {_COLUMNS}, fence, due_at, now,
+        (SELECT coalesce(settings -> 'limits', '{{}}') FROM tenants WHERE tenant_id = leased.tenant_id) AS own_limits
+    FROM leased
 """
 
 
@@ -212,8 +221,8 @@ async def lease(tx: Transaction, *, lease_s: float, of_tenant_max: int) -> Lease
     if row is None:
         return None
     values = dict(row)
-    fence, due_at, now = values.pop("fence"), values.pop("due_at"), values.pop("now")
-    return LeasedRule(AlertRule(**values), fence, due_at, now)
+    lease = {name: values.pop(name) for name in ("fence", "due_at", "now", "own_limits")}
+    return LeasedRule(AlertRule(**values), **lease)
 
 
 async def finish(
@@ -237,6 +246,14 @@ async def finish(
             *(alert_rule_id, fence, slot, next_due_at, duration_ms, problem),
         )
         > 0
+    )
+
+
+async def note(tx: Transaction, alert_rule_id: UUID, problem: str) -> None:
+    """Tell the authors of a rule that the transaction holds what else is wrong with its last evaluation."""
+    await tx.execute(
+        "UPDATE alert_rules SET last_problem = $2 WHERE alert_rule_id = $1 AND last_problem = ''",
+        *(alert_rule_id, problem),
     )
 
 

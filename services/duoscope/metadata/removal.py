@@ -41,6 +41,7 @@ _PURGE: Final[dict[str, LiteralString]] = {
     "invitation": "DELETE FROM invitations RETURNING organization_id, invitation_id AS id",
     "identity-provider": "DELETE FROM identity_providers WHERE deleted_at IS NOT NULL "
     "RETURNING organization_id, identity_provider_id AS id",
+    "alert-rule": "DELETE FROM alert_rules WHERE deleted_at IS NOT NULL RETURNING organization_id, alert_rule_id AS id",
     "region": "DELETE FROM regions WHERE deleted_at < now() - interval '90 days' "
     "RETURNING NULL::uuid AS organization_id, region_id AS id",
 }  # fmt: skip

@@ -8,6 +8,7 @@ from duoscope.background.driver import Driver, Job, Running
 from duoscope.identity.authentication.throttle import FORGET_S, KNOWN_FOR_S
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import (
+    alert_transitions,
     api_key_usage_logs,
     email_verifications,
     login_attempts,
@@ -29,11 +30,16 @@ ROWS_MAX: Final = 10_000
 SESSION_KEPT_S: Final = 90 * 24 * 3600.0
 """How long an ended session is kept: it shows whether a client is new to its user."""
 MAIL_KEPT_S: Final = 30 * 24 * 3600.0
-_REASON: Final = PlatformScope(reason="what signing in left behind is removed for all tenants")
+TRANSITIONS_KEPT_S: Final = 24 * 3600.0
+"""How long the outbox of alerts keeps what history has."""
+UNNOTIFIED_KEPT_S: Final = 7 * 24 * 3600.0
+"""And what notification has not taken up by then is too old to tell."""
+_REASON: Final = PlatformScope(reason="what has expired is removed for all tenants")
 
 
 async def forget_ended_tokens(metadata: MetadataStore) -> int:
-    """Remove tokens, links, sessions, devices, counters and mail that are no longer of use. Returns how many rows.
+    """Remove tokens, links, sessions, devices, counters, mail and told alerts that are of no more use. Returns how many
+    rows.
 
     May run twice at once.
     """
@@ -47,6 +53,9 @@ async def forget_ended_tokens(metadata: MetadataStore) -> int:
         lambda tx: login_attempts.purge(tx, forget_s=FORGET_S, known_for_s=KNOWN_FOR_S),
         lambda tx: api_key_usage_logs.forget_old(tx, ROWS_MAX),
         lambda tx: mail_outbox.purge_failed(tx, older_than_s=MAIL_KEPT_S),
+        lambda tx: alert_transitions.forget(
+            tx, kept_s=TRANSITIONS_KEPT_S, kept_unnotified_s=UNNOTIFIED_KEPT_S, rows_max=ROWS_MAX
+        ),
     )
     for step in steps:
         removed = ROWS_MAX

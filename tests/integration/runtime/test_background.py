@@ -12,6 +12,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberData
 from prometheus_client.parser import text_string_to_metric_families
 
 import duoscope
+from duoscope.alerting.evaluator import Evaluator, start_evaluator
 from duoscope.api.app import create_app
 from duoscope.background.driver import JOBS, MISSES_MAX, Driver
 from duoscope.delivery.mail import Mailer
@@ -105,6 +106,7 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     start_housekeeping(driver, metadata_store)
     start_mail(driver, metadata_store, Mailer(Settings(), secret_keys), {})
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
+    start_evaluator(driver, Evaluator(metadata_store, telemetry_store))
     mailer = Mailer(Settings(), secret_keys)
     start_notifications(driver, metadata_store, Sender(metadata_store, secret_box, api.services.outbound, mailer, ""))
     yield made

@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.settings import Settings
@@ -178,3 +180,29 @@ async def test_a_request_has_its_rows_in_all_its_statements_together(telemetry_s
             await reader.query(sql, name="test")
     assert "2,500 rows" in caught.value.message
     await reader.query(sql, name="test")
+
+
+async def test_what_is_computed_takes_turns_like_what_is_read_and_ends_when_unwanted(telemetry_store, new_scope):
+    scope, computing, unwanted = new_scope(), threading.Semaphore(0), [threading.Event() for _ in range(3)]
+    loop = asyncio.get_running_loop()
+
+    async def compute(event):
+        def work():
+            computing.release()
+            return event.wait(60)
+
+        with asking():
+            return await telemetry_store.bind(scope).compute(work, event)
+
+    tasks = [asyncio.create_task(compute(event)) for event in unwanted]
+    for _ in range(limits.READS_TENANT_MAX):
+        assert await loop.run_in_executor(None, computing.acquire, True, 60)
+    assert not computing.acquire(blocking=False)
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    assert unwanted[0].is_set()
+    assert await loop.run_in_executor(None, computing.acquire, True, 60)  # the third has its slot
+    for event in unwanted:
+        event.set()
+    assert await asyncio.gather(*tasks[1:]) == [True, True]

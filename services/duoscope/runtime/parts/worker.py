@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from duoscope.alerting.evaluator import Evaluator, start_evaluator
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.recovery import Recovery
 from duoscope.kernel.settings import Settings
@@ -34,10 +35,13 @@ class WorkerPart:
         await box.prepare()
         sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
+        evaluator = Evaluator(metadata, process.telemetry)
+        process.readiness["alerts"] = evaluator.ready
         jobs = (
             *start_housekeeping(driver, metadata),
             start_mail(driver, metadata, mailer, writers),
             start_audit_shipping(driver, metadata, process.telemetry.records()),
+            *start_evaluator(driver, evaluator),
             *start_notifications(driver, metadata, sender),
         )
         for job in jobs:

@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 from uuid import UUID
 
@@ -48,10 +50,13 @@ class Blocks(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """The threads that run the statements of readers, and those for new arrivals; and what ends statements."""
+    """The threads that run the statements of readers, those for new arrivals, and those that compute; and what ends
+    statements.
+    """
 
     readers: Pool
     watchers: Pool
+    computers: ThreadPoolExecutor
     killer: Killer
 
 
@@ -72,6 +77,7 @@ class TelemetryReader:
         self._is_settled = False
         self._pool = pools.readers
         self._watchers = pools.watchers
+        self._computers = pools.computers
         self._killer = pools.killer
         self._asker = asker
         self._slots = slots
@@ -149,6 +155,36 @@ class TelemetryReader:
         """Raise why the request was ended, if it was, as by its client."""
         if question := current():
             question.require_wanted()
+
+    async def compute(self, work: Callable[[], T], unwanted: threading.Event) -> T:
+        """Run what is computed of results in a thread, when it is the tenant's turn, as if it were a statement.
+
+        Args:
+            work: must look at `unwanted` often, and end when it is set: a thread cannot be ended.
+            unwanted: is set when nobody waits for the result any more.
+
+        Raises:
+            DuoscopeError: as `query`, where there is no room for it, and what ended the question.
+        """
+        question = current()
+        if question is None:
+            # Work of the process, as in `_run`.
+            with asking():
+                return await self.compute(work, unwanted)
+        with question.at_work():
+            async with self._slots.taken(self._asker, question):
+                running = asyncio.get_running_loop().run_in_executor(self._computers, work)
+                marker = f"compute-{id(running)}"
+                with question.running(marker, unwanted.set):
+                    try:
+                        result = await asyncio.shield(running)
+                    except asyncio.CancelledError:
+                        unwanted.set()
+                        # Its slot is free when its thread is.
+                        await asyncio.wait({running})
+                        raise
+        question.require_wanted()
+        return result
 
     async def _run(
         self, name: str, settings: Mapping[str, str | int], run: Callable[[Client, dict[str, str | int]], T]

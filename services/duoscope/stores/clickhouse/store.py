@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -45,7 +46,9 @@ class TelemetryStore:
         self._watchers = Pool(self._open_client, 1, "clickhouse-watch")
         # What ends queries does not wait for them.
         self._killers = Pool(self._open_client, 1, "clickhouse-kill")
-        self._pools = Pools(self._readers, self._watchers, Killer(self._killers))
+        # Not those that the receiver works in, and no more than there are slots.
+        self._computers = ThreadPoolExecutor(limits.READS_MAX, thread_name_prefix="compute")
+        self._pools = Pools(self._readers, self._watchers, self._computers, Killer(self._killers))
         self._limits = QueryLimits.parse(settings.query_limits)
         self.questions = Questions(settings.slow_query_s)
         """What is asked now, and what was slow."""
@@ -100,4 +103,5 @@ class TelemetryStore:
         await asyncio.to_thread(self._health.close)
         await asyncio.to_thread(self._watchers.close)
         await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._computers.shutdown)
         await asyncio.to_thread(self._killers.close)

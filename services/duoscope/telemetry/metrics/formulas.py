@@ -130,7 +130,7 @@ async def evaluate(
         head = (name, False, one.kind, one.unit, one.aggregation)
         results.append(await asyncio.to_thread(_result, head, tables[name], shown))
     moments = np.arange(frame.start_s, frame.end_s, frame.step_s, dtype=np.int64) * _MS
-    named = await asyncio.to_thread(NamedSeries, tables, moments)
+    named = await asyncio.to_thread(NamedSeries, reader, tables, moments)
     for number, (formula, node) in enumerate(zip(formulas, nodes, strict=True), 1):
         try:
             async with asyncio.timeout(PROMQL_TIMEOUT_S):

@@ -1,13 +1,15 @@
 """Series by steps: what queries of metrics found, as arrays, and as series that PromQL can read by their names."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from duoscope.kernel.limits import PROMQL_POINTS_MAX
+from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.metrics.frames import refuse_too_many
 from duoscope.telemetry.promql import labels as label_sets
@@ -16,6 +18,7 @@ from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.values import Floats, Ints, Points
 
+T = TypeVar("T")
 Fill = Literal["null", "zero", "previous", "linear"]
 
 
@@ -73,7 +76,8 @@ def filled(values: Floats, fill: Fill) -> Floats:
 class NamedSeries:
     """The results of queries as series of that name, with a point in each step that has a value."""
 
-    def __init__(self, tables: Mapping[str, Table], moments_ms: Ints) -> None:
+    def __init__(self, reader: TelemetryReader, tables: Mapping[str, Table], moments_ms: Ints) -> None:
+        self._reader = reader
         self._moments = moments_ms
         rows = sorted(
             (label_sets.replaced(labels, label_sets.NAME, name), number, name)
@@ -91,6 +95,10 @@ class NamedSeries:
     async def series(self, requests: Sequence[storage.Request]) -> list[list[Labels]]:
         """The labels of each request's series."""
         return [points.labels for points in await self.points(requests)]
+
+    async def compute(self, work: Callable[[], T], unwanted: threading.Event) -> T:
+        """Run an evaluation when it is the tenant's turn; see `TelemetryReader.compute`."""
+        return await self._reader.compute(work, unwanted)
 
     def _once(self, request: storage.Request) -> Points:
         if request not in self._found:

@@ -4,7 +4,6 @@ Reading is asynchronous and happens once, for all selectors together; evaluation
 thread. Every node is evaluated for all steps at once.
 """
 
-import asyncio
 import threading
 from dataclasses import dataclass, field
 from typing import Final
@@ -107,10 +106,6 @@ async def _evaluated(storage: Storage, expression: str, node: tree.Node, times: 
             value = evaluation.value(node, times.moments)
             return named(value) if isinstance(value, Vector) else value
 
-    try:
-        value = await asyncio.to_thread(work)
-    except asyncio.CancelledError:
-        is_unwanted.set()  # a thread cannot be ended, but looks at each node
-        raise
+    value = await storage.compute(work, is_unwanted)
     read = sum(len(points.times) for points in found)
     return Answer(value, times.moments, list(notes.warnings), list(notes.infos), read)

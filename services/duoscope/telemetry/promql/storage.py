@@ -1,12 +1,15 @@
 """The interface to series and their points: all that the engine knows of a store."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import Points
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,10 @@ class Storage(Protocol):
 
     async def series(self, requests: Sequence[Request]) -> list[list[Labels]]:
         """The labels of each request's series that have a point in its time range."""
+        ...
+
+    async def compute(self, work: Callable[[], T], unwanted: threading.Event) -> T:
+        """Run an evaluation, which ends soon after `unwanted` is set, in a thread of its own or in a fair turn."""
         ...
 
 

@@ -69,7 +69,7 @@ class FormulaQuestion(Struct, frozen=True, forbid_unknown_fields=True, tag_field
             is_complete &= found.is_complete
             values = np.where(found.has, found.values, np.nan)
             tables[name] = Table(found.labels, filled(values, self.fill.get(name, "null")))
-        named = NamedSeries(tables, steps.moments_ms)
+        named = NamedSeries(reader, tables, steps.moments_ms)
         answered = await evaluated(named, self.formula, steps, lookback_ms=_EXACTLY_MS)
         answered.is_complete = is_complete
         return answered

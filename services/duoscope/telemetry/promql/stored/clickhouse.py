@@ -5,9 +5,10 @@ the other matchers, in the time range of the query. Points come as rows of fixed
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from duoscope.telemetry.promql.stored import series as stored_series
 from duoscope.telemetry.promql.stored.naming import TARGET_INFO, Family, Kind, Shape, families
 from duoscope.telemetry.promql.syntax.tree import Matcher
 from duoscope.telemetry.promql.values import Points
+
+T = TypeVar("T")
 
 _SHAPES: Final = """
 SELECT metric_name, toString(metric_type) AS kind, toString(temporality) AS temporality, is_monotonic,
@@ -82,6 +85,10 @@ class ClickHouseStorage:
             DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
         """
         return list(await asyncio.gather(*(self._series(request) for request in requests)))
+
+    async def compute(self, work: Callable[[], T], unwanted: threading.Event) -> T:
+        """Run an evaluation when it is the tenant's turn; see `TelemetryReader.compute`."""
+        return await self.reader.compute(work, unwanted)
 
     async def matching(self, groups: tuple[tuple[Matcher, ...], ...]) -> list[Family]:
         """The families whose names match one of the groups."""

@@ -1,0 +1,228 @@
+"""One evaluation of a rule: its question is asked, its condition judges the answer, each instance advances.
+
+`ask` reads; `advance` is pure, and knows neither the stores nor the clock.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+
+from duoscope.alerting.conditions import Absence, Change, Condition, Judged, Ratio
+from duoscope.alerting.definitions import Definition
+from duoscope.alerting.instances import (
+    Ended,
+    Failed,
+    Inconclusive,
+    NoData,
+    Outcome,
+    Policy,
+    Reason,
+    State,
+    Subject,
+    Transition,
+    Value,
+    Vanished,
+    WhenVanished,
+    advanced,
+    is_forgettable,
+)
+from duoscope.kernel.ids import new_id
+from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql.labels import Labels
+from duoscope.telemetry.questions.answers import Steps
+from duoscope.telemetry.times import SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance of a rule, with the labels of its series alone."""
+
+    instance_id: UUID
+    labels: Labels
+    state: State
+
+    @property
+    def key(self) -> tuple[Subject, Labels]:
+        """The subject and the labels: what it is known by among the instances of its rule."""
+        return self.state.subject, self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The finding of an evaluation: series with what became of them, or that the question could not be answered.
+
+    Attributes:
+        judged: None if the question could not be answered.
+        is_complete: whether there are no further series.
+        problem: for the rule's authors; empty if there is none.
+    """
+
+    judged: Judged | None
+    is_complete: bool = True
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Step:
+    """The changes of an evaluation.
+
+    Attributes:
+        policy: the rule's.
+        now: the slot.
+        changed: instances with another state, to be stored.
+        forgotten: instances that are not worth remembering.
+        happened: what happened, to which instance.
+        left_out: series that have no instance because there are too many.
+    """
+
+    policy: Policy
+    now: datetime
+    changed: list[Instance] = field(default_factory=list[Instance])
+    forgotten: list[UUID] = field(default_factory=list[UUID])
+    happened: list[tuple[Instance, Transition]] = field(default_factory=list[tuple[Instance, Transition]])
+    left_out: int = 0
+
+
+async def ask(reader: TelemetryReader, definition: Definition, slot: datetime) -> Found:
+    """Ask a rule's question as of a slot, and judge the answer.
+
+    Raises:
+        DuoscopeError: INVALID, UNAVAILABLE: it could not be answered.
+    """
+    condition, question = definition.condition, definition.question
+    end_ns = _unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
+    steps = condition.steps(end_ns, definition.interval_s)
+    answered = await question.read(reader, steps)
+    match condition:
+        case Change():
+            before = Steps(steps.end_ns - condition.earlier_seconds * SECOND_NS, steps.step_ns, steps.count)
+            judged = condition.changed(answered, await question.read(reader, before))
+        case Ratio():
+            judged = condition.divided(answered, await condition.to.read(reader, steps))
+        case Absence():
+            judged = condition.judged(answered, question)
+        case _:
+            judged = condition.judged(answered)
+    problem = "" if answered.is_complete else "The question has more groups than a rule looks at: group by less."
+    return Found(judged, answered.is_complete, problem)
+
+
+def advance(known: Sequence[Instance], found: Found, policy: Policy, now: datetime, instances_max: int) -> Step:
+    """Take all instances of a rule through one evaluation.
+
+    Args:
+        known: those that are remembered.
+        found: by this evaluation.
+        policy: the rule's.
+        now: the slot.
+        instances_max: beyond so many, no further series gets an instance.
+    """
+    step = Step(policy, now)
+    by_key = {instance.key: instance for instance in known}
+    judged = found.judged
+    rows = {} if judged is None else {_storable(labels): row for row, labels in enumerate(judged.labels)}
+    whole: Outcome = Failed() if judged is None else Value(None, is_breach=False)
+    is_empty = judged is not None and not rows and not judged.is_filter
+    for subject, outcome in ((Subject.HEALTH, whole), (Subject.DATA, NoData() if is_empty else whole)):
+        instance = by_key.get((subject, label_sets.NONE)) or Instance(new_id(), label_sets.NONE, State(subject))
+        _advance(step, instance, outcome, is_known=instance.key in by_key)
+    missing = _of_missing(judged, is_empty=is_empty)
+    room = instances_max
+    for instance in known:
+        if instance.state.subject is not Subject.SERIES:
+            continue
+        row = rows.pop(instance.labels, None)
+        outcome = missing if judged is None or row is None else _outcome(judged, row)
+        room -= _advance(step, instance, outcome, is_known=True)
+    if judged is not None:
+        _meet(step, judged, rows, room)
+    return step
+
+
+def end(known: Sequence[Instance], reason: Reason, now: datetime) -> Step:
+    """End and forget all instances of a rule that is no longer what it was."""
+    policy = Policy(timedelta(0))  # no policy can keep them
+    step = Step(policy, now)
+    for instance in known:
+        state, transition = advanced(instance.state, Ended(reason), policy, now)
+        step.forgotten.append(instance.instance_id)
+        if transition is not None:
+            step.happened.append((Instance(instance.instance_id, instance.labels, state), transition))
+    return step
+
+
+def _meet(step: Step, judged: Judged, rows: Mapping[Labels, int], room: int) -> None:
+    """Make instances of series that have none, of those in breach first; most series never get one."""
+    named = {row: labels for labels, row in rows.items()}
+    new = np.array(sorted(named), np.int64)
+    if not (step.policy.grace or step.policy.vanished is WhenVanished.ALERT):
+        new = new[judged.is_breach[new] & judged.is_conclusive[new]]
+    ordered: list[int] = new[np.argsort(~judged.is_breach[new], kind="stable")].tolist()
+    for row in ordered:
+        if room <= 0:
+            step.left_out += 1
+            continue
+        instance = Instance(new_id(), named[row], State())
+        room -= _advance(step, instance, _outcome(judged, row), is_known=False)
+
+
+def _advance(step: Step, instance: Instance, outcome: Outcome, *, is_known: bool) -> bool:
+    """Take one instance through an evaluation. Returns whether it is remembered."""
+    state, transition = advanced(instance.state, outcome, step.policy, step.now)
+    after = Instance(instance.instance_id, instance.labels, state)
+    if transition is not None:
+        step.happened.append((after, transition))
+    if is_forgettable(state, step.policy, step.now):
+        if is_known:
+            step.forgotten.append(instance.instance_id)
+        return False
+    if state != instance.state or not is_known:
+        step.changed.append(after)
+    return True
+
+
+def _of_missing(judged: Judged | None, *, is_empty: bool) -> Outcome:
+    if judged is None:
+        return Failed()
+    if judged.is_filter:
+        return Value(None, is_breach=False)
+    return NoData() if is_empty else Vanished()
+
+
+def _outcome(judged: Judged, row: int) -> Outcome:
+    if not judged.is_conclusive[row]:
+        return Inconclusive()
+    return Value(float(judged.values[row]), bool(judged.is_breach[row]), bool(judged.is_recovered[row]))
+
+
+def _storable(labels: Labels) -> Labels:
+    """Labels as PostgreSQL keeps them: without NUL."""
+    if any("\0" in value or "\0" in name for name, value in labels):
+        return label_sets.of((n.replace("\0", "\ufffd"), v.replace("\0", "\ufffd")) for n, v in labels)
+    return labels
+
+
+def fingerprint(labels: Labels) -> str:
+    """A hash of labels: 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(labels).encode()).hexdigest()[:32]
+
+
+def threshold_of(condition: Condition) -> float | None:
+    """The number that a condition compares with, if there is one."""
+    threshold = condition.threshold
+    return threshold if threshold is not None and math.isfinite(threshold) else None
+
+
+_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _unix_ns(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

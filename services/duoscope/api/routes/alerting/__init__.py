@@ -1,0 +1,1 @@
+"""Routes of alert rules and of what they found."""
