@@ -47,6 +47,8 @@ _PAGES = ({"allowed_origins": ["*"]}, {"allowed_origins": ["https://a.example", 
 _NO_PAGES = {"allowed_origins": []}
 _PROVIDER = {"name": "Another", "issuer": "https://login.example.com", "client_id": "duoscope",
              "client_secret": "hush", "allowed_email_domains": ["example.com"]}  # fmt: skip
+_DASHBOARD = {"name": "D", "widgets": [{"key": "a", "type": "text"}], "variables": [{"kind": "text", "name": "a"}],
+              "sections": [{"places": [{"widget": "a", "x": 0, "y": 0, "width": 1, "height": 1}]}]}  # fmt: skip
 _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "promql", "expression": "depth"},
          "condition_config": {"kind": "any"}}  # fmt: skip
 _GROUP = {"name": "On call"}
@@ -126,6 +128,12 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
                 ({"name": "x"}, {"is_active": False})),
     ),
+    **{
+        f"/api/v1/dashboards/{{dashboard_id}}{part}": (
+            Refused(DENIED, ("dashboard:read", "dashboard:delete"), ("POST", "/dashboards", _DASHBOARD), ({}, change)),
+        )
+        for part, change in (("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}))
+    },
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (
         Refused("invalid-request", tuple(ROLE_PERMISSIONS), ("PATCH", "/users/me", {"is_platform_admin": True}),
@@ -168,6 +176,7 @@ async def place(api, new_scope):
         region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
     provider = await make("/identity-providers", _PROVIDER)
     rule = await make("/alert-rules", _RULE)
+    drawn = await make("/dashboards", _DASHBOARD)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     return SimpleNamespace(
@@ -188,6 +197,8 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
+            "dashboard_id": drawn["dashboard_id"],
+            "key": "a",
             "group_id": group["group_id"],
             "channel_id": channel["channel_id"],
         },
@@ -285,6 +296,7 @@ async def test_of_two_grants_the_later_end_counts(api, place):
 async def _state(place, path, ids):
     """The visible state of what the route changes."""
     read = path.removeprefix("/api/v1").rpartition("/")[0] if path.endswith("/{user_role_id}") else path[7:]
+    read = read.partition("/{key}")[0].removesuffix("/widgets").removesuffix("/variables")
     if read.endswith("/users/me"):
         return None
     answer = await place.call(place.boss, "GET", read.format(**ids))

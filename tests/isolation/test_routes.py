@@ -43,6 +43,7 @@ PROVIDERS = "tests/isolation/test_identity_providers.py"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
+DASHBOARDS = "tests/isolation/test_everything.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
@@ -284,6 +285,17 @@ ROUTES = {
         for method, path in (
             ("POST", resource), ("GET", resource), ("GET", f"{resource}/{{{key}}}"), ("PATCH", f"{resource}/{{{key}}}"),
             ("DELETE", f"{resource}/{{{key}}}"),
+        )
+    },
+    **{
+        (method, f"/api/v1/dashboards{path}"): DASHBOARDS
+        for method, path in (
+            ("POST", ""), ("GET", ""), ("POST", "/import"),
+            *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
+            ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
+            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data")),
+            ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
+            ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
     },
     ("POST", "/api/v1/notification-channels/{channel_id}/test"): NOTIFICATION,
