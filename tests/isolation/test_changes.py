@@ -132,7 +132,9 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         f"/api/v1/dashboards/{{dashboard_id}}{part}": (
             Refused(DENIED, ("dashboard:read", "dashboard:delete"), ("POST", "/dashboards", _DASHBOARD), ({}, change)),
         )
-        for part, change in (("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}))
+        for part, change in (
+            ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
+        )
     },
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (

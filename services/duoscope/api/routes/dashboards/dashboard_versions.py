@@ -1,5 +1,6 @@
 """The versions of a dashboard: who made them when, what differs, and back to one of them."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -17,7 +18,7 @@ from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import CHANGES_MAX, Change, differences
 from duoscope.dashboards.model import Dashboard
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import invalid
+from duoscope.kernel.errors import not_found
 from duoscope.metadata import dashboard_versions
 
 ROUTES: Final = Routes("dashboards")
@@ -61,7 +62,7 @@ async def list_dashboard_versions(
 
 
 @ROUTES.get(
-    "/api/v1/dashboards/{dashboard_id:uuid}/versions/{version:int}",
+    "/api/v1/dashboards/{dashboard_id:uuid}/versions/{version:str}",
     "Read a version of a dashboard",
     "dashboard:read",
     problems=READS,
@@ -69,22 +70,23 @@ async def list_dashboard_versions(
 async def get_dashboard_version(
     request: Request[Principal, Any, Any],
     dashboard_id: FromPath[UUID],
-    version: FromPath[int],
+    version: FromPath[str],
     services: Services,
     compared_with: Annotated[
-        int | None, QueryParameter(ge=1, description="Another version; by default there is no comparison.")
+        int | None, QueryParameter(ge=1, lt=10**9, description="Another version; by default there is no comparison.")
     ] = None,
 ) -> WholeVersion:
     """Read a version, and what differs from another: each change with its place, before and after."""
-    document = await _document(services, request.user, dashboard_id, version)
+    number = _number(version)
+    document = await _document(services, request.user, dashboard_id, number)
     changes: list[Change] = []
     if compared_with is not None:
         changes = differences(await _document(services, request.user, dashboard_id, compared_with), document)
-    return WholeVersion(version, model.parsed(document), compared_with, changes)
+    return WholeVersion(number, model.parsed(document), compared_with, changes)
 
 
 @ROUTES.post(
-    "/api/v1/dashboards/{dashboard_id:uuid}/versions/{version:int}/restore",
+    "/api/v1/dashboards/{dashboard_id:uuid}/versions/{version:str}/restore",
     "Restore a version of a dashboard",
     "dashboard:write",
     problems=WRITES,
@@ -93,12 +95,12 @@ async def get_dashboard_version(
 async def restore_dashboard_version(
     request: Request[Principal, Any, Any],
     dashboard_id: FromPath[UUID],
-    version: FromPath[int],
+    version: FromPath[str],
     services: Services,
     if_match: IfMatch = None,
 ) -> Response[StoredDashboard]:
     """Make the document of a version the newest version. It needs `If-Match`."""
-    document = await _document(services, request.user, dashboard_id, version)
+    document = await _document(services, request.user, dashboard_id, _number(version))
     kept = await management.change(
         services.metadata, request.user, dashboard_id, lambda _: document, check_version=matching(if_match)
     )
@@ -106,6 +108,11 @@ async def restore_dashboard_version(
 
 
 async def _document(services: Services, principal: Principal, dashboard_id: UUID, version: int) -> dict[str, Any]:
-    if not 0 < version < 2**31:
-        raise invalid("`version` is a number from 1 on.")
     return await management.version(services.metadata, principal, dashboard_id, version)
+
+
+def _number(version: str) -> int:
+    """The number of a version. Raises NOT_FOUND for what is none."""
+    if not re.fullmatch(r"[1-9]\d{0,8}", version, re.ASCII):
+        raise not_found("version of the dashboard")
+    return int(version)
