@@ -9,9 +9,7 @@ import random
 import re
 import statistics
 import time
-from datetime import UTC, datetime
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
 
@@ -20,10 +18,7 @@ from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import alert_rules, alert_transitions, notification_groups
-from duoscope.metadata.alert_rules import AlertRule
-from duoscope.metadata.alert_transitions import AlertTransition
-from duoscope.notification.owing import owe
+from support.alerts import notified
 from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -117,6 +112,9 @@ def inhabit(api, admin, deliver, otlp):
         channel = {"notification_group_id": group["group_id"], "name": "hook", "channel_type": "webhook",
                    "config": {"url": "https://example.com/hook"}}  # fmt: skip
         made_channel = await make("notification-channels", channel)
+        silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
+                   "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
+        made_silence = await make("silences", silence)
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
         rule_id, notification_id = await notified(api, scope, group["group_id"])
@@ -133,6 +131,7 @@ def inhabit(api, admin, deliver, otlp):
             "email_domain_id": claim["email_domain_id"],
             "slug": made_provider["slug"],
             "group_id": group["group_id"],
+            "silence_id": made_silence["silence_id"],
             "channel_id": made_channel["channel_id"],
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
@@ -154,28 +153,6 @@ def inhabit(api, admin, deliver, otlp):
         }
 
     return fill
-
-
-async def notified(api, scope, group_id):
-    """A rule that tells a group, and one message that is owed for it; answers both ids."""
-    store, rule_id, at = api.services.metadata, new_id(), datetime(2026, 3, 1, tzinfo=UTC)
-    place = (scope.organization_id, scope.workspace_id, scope.tenant_id)
-    rule = AlertRule(
-        *place, rule_id, "HighErrors", "", "promql", {}, {}, {}, "critical", 0, 60, {}, {}, "", "", True, 1,
-        None, None, "", None, None, at, at,
-    )  # fmt: skip
-    transition = AlertTransition(
-        rule_id, rule.name, "critical", new_id(), new_id(), 1, "series", "firing", "breach", at, at, at, 1.0, 0.5,
-        {"instance": "a"}, {}, {},
-    )  # fmt: skip
-    async with store.open(scope, "test.notified") as tx:
-        await alert_rules.create(tx, rule, offset_s=0)
-        await notification_groups.set_of_rule(tx, rule_id, [UUID(group_id)])
-        await alert_transitions.add(tx, rule_id, [transition])
-    await owe(store, external_url="")
-    async with store.open(scope, "test.notified") as tx:
-        (row,) = await tx.fetch("SELECT notification_id FROM notifications")
-    return rule_id, row["notification_id"]
 
 
 @pytest.fixture
@@ -269,6 +246,7 @@ def _body(method: str, path: str) -> dict | None:
 
 _CHANGES = {
     "/api/v1/users/{user_id}": {"first_name": "Eve"},
+    "/api/v1/silences/{silence_id}": {"comment": "taken over"},
     "/api/v1/alert-rules/{alert_rule_id}/notification-groups": {"notification_group_ids": []},
 }
 _BODIES = {

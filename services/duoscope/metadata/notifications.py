@@ -41,12 +41,13 @@ class Notification:
     last_status: int | None
     last_answer: str
     settled_at: datetime | None
+    silence_id: UUID | None
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One transition that channels are owed; `alert` is what a message says of it."""
+    """One transition that channels are owed; `alert` is what a message says of it, `silence_id` what holds it back."""
 
     tenant_id: UUID
     alert_rule_id: UUID
@@ -55,6 +56,16 @@ class Owed:
     transition_id: UUID
     number: int
     status: str
+    alert: dict[str, Any]
+    silence_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """A beginning that was held back by a silence which is over."""
+
+    tenant_id: UUID
+    notification_id: UUID
     alert: dict[str, Any]
 
 
@@ -86,7 +97,7 @@ class Attempt:
 _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, notification_id, channel_id, alert_rule_id, alert_rule_name, "
     "instance_id, transition_id, number, status, alert, state, key, attempts, queued_at, next_attempt_at, last_status, "
-    "last_answer, settled_at, created_at"
+    "last_answer, settled_at, silence_id, created_at"
 )
 LISTING: Final = Listing(
     name="notifications",
@@ -113,15 +124,20 @@ async def lock_owing(tx: Transaction) -> bool:
 
 
 async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
-    """Owe the beginning of episodes to the active channels of the active groups that each one's rule tells."""
+    """Owe the beginning of episodes to the active channels of the active groups that each one's rule tells. One that a
+    silence holds back waits for it.
+    """
     await tx.execute(
         """
         INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
-            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert)
+            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, silence_id, state,
+            next_attempt_at)
         SELECT c.organization_id, c.workspace_id, c.tenant_id, gen_random_uuid(), c.channel_id,
-            o.alert_rule_id, o.alert_rule_name, o.instance_id, o.transition_id, o.number, 'firing', o.alert
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[])
-            AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert)
+            o.alert_rule_id, o.alert_rule_name, o.instance_id, o.transition_id, o.number, 'firing', o.alert,
+            o.silence_id, CASE WHEN o.silence_id IS NULL THEN 'queued' ELSE 'muted' END,
+            CASE WHEN o.silence_id IS NULL THEN now() ELSE 'infinity' END
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[], $8::uuid[])
+            AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert, silence_id)
         JOIN alert_rule_notification_groups l ON l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
         JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id
         JOIN notification_channels c ON c.tenant_id = g.tenant_id AND c.notification_group_id = g.group_id
@@ -129,13 +145,23 @@ async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
         ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
         """,
         *_arrays(owed),
+        [each.silence_id for each in owed],
     )
 
 
 async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
     """Owe the end of episodes to the channels whose last row of the instance is its beginning, whatever the rule tells
-    now.
+    now. A beginning that a silence held back is needless, and nothing is owed for it.
     """
+    await tx.execute(
+        """
+        UPDATE notifications n SET state = 'needless', settled_at = now(), next_attempt_at = now(),
+            last_answer = 'It ended while it was silenced.'
+        FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS o (tenant_id, instance_id, number)
+        WHERE n.tenant_id = o.tenant_id AND n.instance_id = o.instance_id AND n.number < o.number AND n.state = 'muted'
+        """,
+        *([getattr(each, name) for each in owed] for name in ("tenant_id", "instance_id", "number")),
+    )
     await tx.execute(
         """
         INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
@@ -145,11 +171,11 @@ async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[])
             AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert)
         JOIN LATERAL (
-            SELECT DISTINCT ON (channel_id) organization_id, workspace_id, tenant_id, channel_id, status
+            SELECT DISTINCT ON (channel_id) organization_id, workspace_id, tenant_id, channel_id, status, state
             FROM notifications p
             WHERE p.tenant_id = o.tenant_id AND p.instance_id = o.instance_id AND p.number < o.number
             ORDER BY channel_id, p.number DESC
-        ) n ON n.status = 'firing'
+        ) n ON n.status = 'firing' AND n.state <> 'needless'
         ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
         """,
         *_arrays(owed),
@@ -159,6 +185,35 @@ async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
 def _arrays(owed: Sequence[Owed]) -> list[list[Any]]:
     names = ("tenant_id", "alert_rule_id", "alert_rule_name", "instance_id", "transition_id", "number", "alert")
     return [[getattr(each, name) for each in owed] for name in names]
+
+
+async def no_longer_muted(tx: Transaction, *, rows_max: int) -> list[Muted]:
+    """Beginnings that wait for a silence which is over, or gone."""
+    rows = await tx.fetch(
+        "SELECT tenant_id, notification_id, alert FROM notifications n WHERE state = 'muted' AND NOT EXISTS ("
+        "SELECT FROM silences s WHERE s.tenant_id = n.tenant_id AND s.silence_id = n.silence_id "
+        "AND s.starts_at <= now() AND s.ends_at > now()) ORDER BY created_at LIMIT $1",
+        rows_max,
+    )
+    return [Muted(**dict(row)) for row in rows]
+
+
+async def mute(tx: Transaction, waiting: Muted, silence_id: UUID) -> None:
+    """Let a beginning that was held back wait for another silence."""
+    await tx.execute(
+        "UPDATE notifications SET silence_id = $3 WHERE tenant_id = $1 AND notification_id = $2",
+        *(waiting.tenant_id, waiting.notification_id, silence_id),
+    )
+
+
+async def unmute(tx: Transaction, waiting: Sequence[Muted]) -> None:
+    """Send beginnings that were held back."""
+    await tx.execute(
+        "UPDATE notifications n SET state = 'queued', next_attempt_at = now(), queued_at = now() "
+        "FROM unnest($1::uuid[], $2::uuid[]) AS w (tenant_id, notification_id) "
+        "WHERE n.tenant_id = w.tenant_id AND n.notification_id = w.notification_id",
+        *([getattr(each, name) for each in waiting] for name in ("tenant_id", "notification_id")),
+    )
 
 
 async def due(tx: Transaction, *, tenant_id: UUID, channel_id: UUID, rows_max: int) -> list[Due]:
@@ -247,7 +302,7 @@ async def replay(tx: Transaction, row: Notification) -> Notification:
         UPDATE notifications n SET state = 'queued', settled_at = NULL, attempts = 0, queued_at = now(),
             next_attempt_at = now()
         WHERE n.channel_id = $1 AND n.instance_id = $2 AND (n.notification_id = $3 OR n.state = 'needless'
-            AND n.number = (SELECT min(number) FROM notifications f
+            AND n.status = 'resolved' AND n.number = (SELECT min(number) FROM notifications f
                 WHERE f.channel_id = $1 AND f.instance_id = $2 AND f.number > $4))
         """,
         *(row.channel_id, row.instance_id, row.notification_id, row.number),
@@ -267,7 +322,8 @@ async def purge(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
         """
         DELETE FROM notifications WHERE (tenant_id, notification_id) IN (
             SELECT n.tenant_id, n.notification_id FROM notifications n
-            WHERE n.settled_at < now() - make_interval(secs => $1) AND (n.status = 'resolved' OR EXISTS (
+            WHERE n.settled_at < now() - make_interval(secs => $1)
+            AND (n.status = 'resolved' OR n.state = 'needless' OR EXISTS (
                 SELECT FROM notifications e WHERE e.tenant_id = n.tenant_id AND e.channel_id = n.channel_id
                 AND e.instance_id = n.instance_id AND e.number > n.number
             )) AND (n.status = 'firing' OR NOT EXISTS (

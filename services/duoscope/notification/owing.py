@@ -7,6 +7,7 @@ at a time does this, in the order of the transitions.
 
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Final
 from uuid import UUID
@@ -14,14 +15,16 @@ from uuid import UUID
 import msgspec
 
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import alert_transitions, notifications
+from duoscope.metadata import alert_transitions, notifications, silences
 from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
-from duoscope.metadata.notifications import Owed
+from duoscope.metadata.notifications import Muted, Owed
+from duoscope.metadata.silences import Silence
 from duoscope.notification import templates
 from duoscope.notification.channels.words import clean
 from duoscope.notification.messages import Alert, Status
+from duoscope.notification.silencing import silenced_by
 from duoscope.notification.templates import AlertData, Mistake, Sample
-from duoscope.stores.postgres import MetadataStore
+from duoscope.stores.postgres import MetadataStore, Transaction
 
 TRANSITIONS_MAX: Final = 1000
 """Taken up in one transaction."""
@@ -61,11 +64,34 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
         owed = [
             await _owed(each, external_url, ask) for each in placed if _STATUS.get(each.transition.kind) is not None
         ]
+        tenants = {each.tenant_id for each in owed}
+        active = await silences.active(tx, tenants) if tenants else []
+        owed = [replace(each, silence_id=_silenced(each, active)) for each in owed]
         for round_ in _rounds(owed):
             await notifications.owe_firing(tx, [each for each in round_ if each.status == "firing"])
             await notifications.owe_resolved(tx, [each for each in round_ if each.status == "resolved"])
         await alert_transitions.notified(tx, [each.transition.transition_id for each in placed])
-    return len(placed)
+        # After them: what has ended meanwhile is not told any more.
+        return max(len(placed), await _end_mutes(tx))
+
+
+async def _end_mutes(tx: Transaction) -> int:
+    """Tell what a silence held back that is over, unless another holds it back. Returns how many rows."""
+    waiting = await notifications.no_longer_muted(tx, rows_max=TRANSITIONS_MAX)
+    active = await silences.active(tx, {each.tenant_id for each in waiting}) if waiting else []
+    told: list[Muted] = []
+    for each in waiting:
+        silence_id = _silenced(each, active)
+        if silence_id is None:
+            told.append(each)
+        else:
+            await notifications.mute(tx, each, silence_id)
+    await notifications.unmute(tx, told)
+    return len(waiting)
+
+
+def _silenced(alert: Owed | Muted, active: Sequence[Silence]) -> UUID | None:
+    return silenced_by(alert.alert["labels"], [each for each in active if each.tenant_id == alert.tenant_id])
 
 
 def _rounds(owed: Sequence[Owed]) -> Iterator[list[Owed]]:

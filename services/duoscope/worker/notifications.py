@@ -4,7 +4,7 @@ from typing import Final
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import notifications
+from duoscope.metadata import notifications, silences
 from duoscope.notification.owing import TRANSITIONS_MAX, owe
 from duoscope.notification.sending import CHANNELS_MAX, Sender
 from duoscope.stores.postgres import MetadataStore
@@ -19,9 +19,12 @@ _FORGETTING: Final = PlatformScope(reason="settled notifications of all tenants 
 
 
 async def forget_settled(metadata: MetadataStore) -> int:
-    """Remove notifications that were settled long ago, up to ROWS_MAX. Returns how many."""
+    """Remove notifications that were settled, and silences that ended, long ago. Returns how many, of each up to
+    ROWS_MAX.
+    """
     async with metadata.open_platform(_FORGETTING, "notifications.forget") as tx:
-        return await notifications.purge(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX)
+        removed = await notifications.purge(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX)
+        return max(removed, await silences.forget(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX))
 
 
 def start_notifications(driver: Driver, metadata: MetadataStore, sender: Sender) -> list[Running]:

@@ -3,7 +3,7 @@
 import { useSyncExternalStore } from "react";
 import { answered, api, BASE, openApi, sendThrough } from "../api/client";
 import { ApiError, asApiError } from "../api/errors";
-import type { Me, Place } from "../api/schema";
+import type { Me, Places } from "../api/schema";
 import { coloursOf } from "../parts/pure/colours";
 import { forgetAll } from "../parts/query/memory";
 
@@ -13,7 +13,7 @@ export type Standing = "starting" | "out" | "in" | "ended" | "enrol" | "code" | 
 export interface Session {
   standing: Standing;
   me: Me | undefined;
-  places: readonly Place[];
+  places: Places["items"];
   /** The end of a password that duoscope made, if the login used one. */
   passwordExpiresAt: string | undefined;
 }

@@ -19,7 +19,7 @@ from duoscope.notification import outbox
 
 ROUTES: Final = Routes("notifications")
 
-State = Literal["queued", "failed", "sent", "given_up", "needless"]
+State = Literal["queued", "failed", "muted", "sent", "given_up", "needless"]
 
 
 class Notification(Struct, frozen=True, kw_only=True):
@@ -40,8 +40,8 @@ class Notification(Struct, frozen=True, kw_only=True):
     state: Annotated[
         State,
         Meta(
-            description="`failed` is tried again; `given_up` can be replayed; `needless` is an end whose beginning was "
-            "given up."
+            description="`failed` is tried again; `muted` waits for a silence to end; `given_up` can be replayed; "
+            "`needless` is an end whose beginning was given up, or a beginning that ended while it was silenced."
         ),
     ]
     key: Annotated[UUID | None, Meta(description="Of the message, the same in every attempt.")]
@@ -50,6 +50,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     last_status: Annotated[int | None, Meta(description="Of the last answer over HTTP.")]
     last_answer: Annotated[str, Meta(description="What the other side, or what kept us from it, said last.")]
     settled_at: datetime | None
+    silence_id: Annotated[UUID | None, Meta(description="Of the silence that holds it back, or did last.")]
     created_at: datetime
 
 
