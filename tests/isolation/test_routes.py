@@ -8,7 +8,6 @@ import asyncio
 import dataclasses
 import json
 import re
-from urllib.parse import quote
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -27,6 +26,7 @@ from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.questions import Described, asking
 from support.api import timeless
+from support.prometheus_probes import OPEN_TO_USERS, Form, prometheus_probes
 
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
 _RANGE = {"start": _START_NS, "end": _START_NS + 3600 * 10**9}
@@ -38,7 +38,6 @@ OF_A_SESSION = "acts on the secret in its own body; tests/integration/authentica
 OWN_TEST = "has a test of its own below"
 PEOPLE = "has tests of its own in tests/isolation/test_people.py"
 METERING = "has tests of its own in tests/isolation/test_metering.py"
-OPEN_TO_USERS = "says nothing of any tenant, to whoever may read it"
 PROVIDERS = "tests/isolation/test_identity_providers.py"
 SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
@@ -47,48 +46,6 @@ DASHBOARDS = "tests/isolation/test_everything.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
-_PROM = "/api/v1/prom/api/v1"
-_AT_S = _START_NS // 10**9 + 60
-_PROM_RANGE = f"start={_START_NS // 10**9}&end={_START_NS // 10**9 + 600}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """A probe that is sent as a form."""
-
-    text: str
-
-
-PROMETHEUS = {
-    ("GET", f"{_PROM}/query"): [
-        f"{_PROM}/query?time={_AT_S}&query={quote(expression)}"
-        for expression in (
-            "depth", "sum by (job) (hits_total)", "took_bucket", '{job=~".+"}', "target_info",
-            "last_over_time(depth[1m:])",
-            '{"hits"}', "increase(took_count[5m])", "count(took_sum) * 3 or absent(nothing)",
-        )
-    ],
-    ("POST", f"{_PROM}/query"): [Form(f"query=depth&time={_AT_S}")],
-    ("GET", f"{_PROM}/query_range"): [f"{_PROM}/query_range?query=depth*2&step=15&{_PROM_RANGE}"],
-    ("POST", f"{_PROM}/query_range"): [Form(f"query=max(took_sum)&step=1m&{_PROM_RANGE}")],
-    ("GET", f"{_PROM}/query_exemplars"): [f"{_PROM}/query_exemplars?query=took_bucket&{_PROM_RANGE}"],
-    ("POST", f"{_PROM}/query_exemplars"): [Form(f"query=took_bucket&{_PROM_RANGE}")],
-    ("GET", f"{_PROM}/series"): [f"{_PROM}/series?match[]=depth&match[]={{job=%22checkout%22}}&{_PROM_RANGE}"],
-    ("POST", f"{_PROM}/series"): [Form(f"match[]=depth&{_PROM_RANGE}")],
-    ("GET", f"{_PROM}/labels"): [f"{_PROM}/labels?{_PROM_RANGE}"],
-    ("POST", f"{_PROM}/labels"): [Form(f"match[]=took_bucket&{_PROM_RANGE}")],
-    ("GET", f"{_PROM}/label/{{name}}/values"): [
-        f"{_PROM}/label/job/values?{_PROM_RANGE}",
-        f"{_PROM}/label/__name__/values",
-    ],
-    ("GET", f"{_PROM}/metadata"): [f"{_PROM}/metadata"],
-    **{
-        (method, f"{_PROM}/{name}"): OPEN_TO_USERS
-        for name in ("parse_query", "format_query")
-        for method in ("GET", "POST")
-    },
-    **{("GET", f"{_PROM}/{name}"): OPEN_TO_USERS for name in ("status/buildinfo", "rules", "alerts")},
-}  # fmt: skip
 ROUTES = {
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
@@ -249,7 +206,7 @@ ROUTES = {
             "top_by": "max",
         },
     ],
-    **PROMETHEUS,
+    **prometheus_probes(_START_NS),
     ("GET", "/api/v1/usage"): METERING,
     ("GET", "/api/v1/queries"): OWN_TEST,
     ("DELETE", "/api/v1/queries/{query_id}"): OWN_TEST,
@@ -279,13 +236,14 @@ ROUTES = {
     },
     **{
         (method, f"/api/v1/{path}"): NOTIFICATION
-        for resource, key in (
-            ("notification-groups", "group_id"), ("notification-channels", "channel_id"), ("silences", "silence_id"),
-        )
-        for method, path in (
-            ("POST", resource), ("GET", resource), ("GET", f"{resource}/{{{key}}}"), ("PATCH", f"{resource}/{{{key}}}"),
-            ("DELETE", f"{resource}/{{{key}}}"),
-        )
+        for methods, path in (
+            ("GET POST", "notification-groups"), ("GET PATCH DELETE", "notification-groups/{group_id}"),
+            ("GET POST", "notification-channels"), ("GET PATCH DELETE", "notification-channels/{channel_id}"),
+            ("POST", "notification-channels/{channel_id}/test"), ("GET POST", "silences"),
+            ("GET PATCH DELETE", "silences/{silence_id}"), ("POST", "notifications/{notification_id}/replay"),
+            ("GET PATCH", "alert-rules/{alert_rule_id}/notification-groups"), ("GET", "notifications"),
+            ("GET", "notifications/{notification_id}"),
+        ) for method in methods.split()
     },
     **{
         (method, f"/api/v1/dashboards{path}"): DASHBOARDS
@@ -298,12 +256,6 @@ ROUTES = {
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
     },
-    ("POST", "/api/v1/notification-channels/{channel_id}/test"): NOTIFICATION,
-    ("GET", "/api/v1/alert-rules/{alert_rule_id}/notification-groups"): NOTIFICATION,
-    ("PATCH", "/api/v1/alert-rules/{alert_rule_id}/notification-groups"): NOTIFICATION,
-    ("GET", "/api/v1/notifications"): NOTIFICATION,
-    ("GET", "/api/v1/notifications/{notification_id}"): NOTIFICATION,
-    ("POST", "/api/v1/notifications/{notification_id}/replay"): NOTIFICATION,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,
