@@ -100,10 +100,8 @@ _DEPTH_MAX = 6
 
 def _example(schema: dict[str, Any], form: dict[str, Any], depth: int) -> Any:  # noqa: PLR0911 - a kind of value each
     form = _resolved(schema, form)
-    if "const" in form:
-        return form["const"]
-    if form.get("examples"):
-        return form["examples"][0]
+    if told := form.get("examples") or ([form["const"]] if "const" in form else []):
+        return told[0]
     for choice in cast("list[dict[str, Any]]", form.get("oneOf") or form.get("anyOf") or []):
         if choice.get("type") != "null":
             return _example(schema, choice, depth)

@@ -50,15 +50,24 @@ class Dashboard(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$", examples=["Checkout"])]
     description: Text = ""
     tags: Annotated[tuple[ShortText, ...], Meta(max_length=50)] = ()
-    widgets: Annotated[tuple[Widget, ...], Meta(max_length=WIDGETS_MAX)] = ()
-    sections: Annotated[
-        tuple[Section, ...], Meta(max_length=SECTIONS_MAX, description="Each widget stands in one, once.")
+    widgets: Annotated[
+        tuple[Widget, ...], Meta(max_length=WIDGETS_MAX, examples=[[{"key": "requests", "type": "text"}]])
     ] = ()
-    variables: Annotated[tuple[Variable, ...], Meta(max_length=VARIABLES_MAX)] = ()
+    sections: Annotated[
+        tuple[Section, ...],
+        Meta(
+            max_length=SECTIONS_MAX,
+            description="Each widget stands in one, once.",
+            examples=[[{"places": [{"widget": "requests", "x": 0, "y": 0, "width": 12, "height": 8}]}]],
+        ),
+    ] = ()
+    variables: Annotated[
+        tuple[Variable, ...], Meta(max_length=VARIABLES_MAX, examples=[[{"kind": "text", "name": "service"}]])
+    ] = ()
     range_seconds: Annotated[
         int, Meta(ge=60, le=400 * 86_400, description="The time range that is shown at first, up to now.")
     ] = 3600
-    refresh_seconds: Annotated[int, Meta(ge=5, le=86_400)] | None = None
+    refresh_seconds: Annotated[int, Meta(ge=5, le=86_400, examples=[30])] | None = None
 
 
 class Mistake(NamedTuple):
