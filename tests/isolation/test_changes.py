@@ -51,6 +51,7 @@ _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "prom
          "condition_config": {"kind": "any"}}  # fmt: skip
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
+_SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -126,6 +127,10 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
                 ({"name": "x"}, {"is_active": False})),
     ),
+    "/api/v1/silences/{silence_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
+                ({"comment": "x"}, {"ends_at": LATER})),
+    ),
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (
         Refused("invalid-request", tuple(ROLE_PERMISSIONS), ("PATCH", "/users/me", {"is_platform_admin": True}),
@@ -170,6 +175,7 @@ async def place(api, new_scope):
     rule = await make("/alert-rules", _RULE)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
+    silence = await make("/silences", _SILENCE)
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -188,6 +194,7 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
+            "silence_id": silence["silence_id"],
             "group_id": group["group_id"],
             "channel_id": channel["channel_id"],
         },
