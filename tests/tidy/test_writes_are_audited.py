@@ -39,6 +39,8 @@ EXEMPT: dict[str, str] = {
     "secrets.box.prepare: secret_box.prepare": "makes the first data key of an empty database",
     "secrets.box.resume: secret_box.retire": "finishes a rotation; `encryption-key.rotated` told of it",
     "secrets.box.resume: secret_box.rewrap": "finishes a rotation; `encryption-key.rotated` told of it",
+    "worker.alert_shipping._ship_part: worker.finish_alerts": "notes what of the history of alerts was copied",
+    "worker.alert_shipping.ship_alerts: worker.begin_alerts": "notes what of the history of alerts is being copied",
     "worker.audit_shipping._ship_part: worker.begin_shipping": "notes what of the audit log is being copied",
     "worker.audit_shipping._ship_part: worker.finish_shipping": "notes how much of the audit log was copied",
 }

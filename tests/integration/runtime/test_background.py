@@ -29,6 +29,7 @@ from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.transport.http_server import HttpApplication
 from duoscope.runtime import stores
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
+from duoscope.worker.alert_shipping import start_alert_shipping
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
@@ -107,6 +108,7 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     start_mail(driver, metadata_store, Mailer(Settings(), secret_keys), {})
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
     start_evaluator(driver, Evaluator(metadata_store, telemetry_store))
+    start_alert_shipping(driver, metadata_store, telemetry_store.records())
     mailer = Mailer(Settings(), secret_keys)
     start_notifications(driver, metadata_store, Sender(metadata_store, secret_box, api.services.outbound, mailer, ""))
     yield made

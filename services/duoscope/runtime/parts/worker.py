@@ -10,6 +10,7 @@ from duoscope.net.outbound import Outbound
 from duoscope.notification.sending import Sender
 from duoscope.runtime.process import Process
 from duoscope.secrets.box import SecretBox
+from duoscope.worker.alert_shipping import start_alert_shipping
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
@@ -42,6 +43,7 @@ class WorkerPart:
             start_mail(driver, metadata, mailer, writers),
             start_audit_shipping(driver, metadata, process.telemetry.records()),
             *start_evaluator(driver, evaluator),
+            start_alert_shipping(driver, metadata, process.telemetry.records()),
             *start_notifications(driver, metadata, sender),
         )
         for job in jobs:

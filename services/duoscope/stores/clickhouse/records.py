@@ -1,4 +1,4 @@
-"""The writer of duoscope's own records in ClickHouse: the audit log.
+"""The writer of duoscope's own records in ClickHouse: the audit log, the history of alerts.
 
 It is separate from ingest: another thread, another kind of INSERT, rows made here. It also reads the copy of one chain
 back over all tenants, for verification. `TelemetryStore.records()` makes it.
@@ -6,7 +6,7 @@ back over all tenants, for verification. `TelemetryStore.records()` makes it.
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -63,6 +63,29 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One transition of an alert on its way to ClickHouse. `metadata` is JSON text."""
+
+    organization_id: str
+    workspace_id: str
+    tenant_id: str
+    timestamp: str
+    alert_rule_id: str
+    alert_rule_name: str
+    severity: str
+    status: str
+    message: str
+    metadata: str
+    transition_id: str
+    instance_id: str
+    number: int
+    reason: str
+    value: float | None
+    threshold: float | None
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAudit:
     """ClickHouse's copy of one entry: its metadata, and the columns that a search reads."""
 
@@ -73,8 +96,11 @@ class StoredAudit:
     metadata: str
 
 
+_ALERT_COLUMNS: Final = tuple(each.name for each in fields(AlertRow))
+
+
 class RecordWriter:
-    """Appends to the audit log's copy and reads it back, across tenants."""
+    """Appends to the audit log's copy and to the history of alerts, and reads them back, across tenants."""
 
     def __init__(self, run: Runs) -> None:
         self._run = run
@@ -101,6 +127,34 @@ class RecordWriter:
             {"organization_id": str(organization_id), "first": first, "last": last},
         )
         return {int(row[0]) for row in rows}
+
+    async def append_alerts(self, rows: Sequence[AlertRow], *, token: str) -> None:
+        """Insert transitions of alerts. The same rows under the same token are stored once, within the window of the
+        table.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE while ClickHouse is down.
+        """
+        kept = {"retention_days": AUDIT_RETENTION_DAYS}
+        block = "\n".join(json.dumps(asdict(row) | kept) for row in rows).encode()
+        settings = {"async_insert": 0, "insert_deduplication_token": token, "log_comment": "alerts"}
+        await self._run(
+            lambda client: client.raw_insert(
+                "alert_history",
+                column_names=(*_ALERT_COLUMNS, *kept),
+                insert_block=block,
+                fmt="JSONEachRow",
+                settings=settings,
+            )
+        )
+
+    async def alerts_there(self, transition_ids: Sequence[UUID]) -> set[UUID]:
+        """The transitions among these that ClickHouse has."""
+        rows = await self._query(
+            "SELECT DISTINCT transition_id FROM alert_history WHERE transition_id IN {ids:Array(UUID)}",
+            {"ids": [str(each) for each in transition_ids]},
+        )
+        return {UUID(str(row[0])) for row in rows}
 
     async def audit_chain(self, organization_id: UUID, after: int) -> list[StoredAudit]:
         """The next entries of a chain after the number `after`. An entry that is stored twice is returned twice."""

@@ -3,6 +3,6 @@
 Requests, answers and errors are the same as Prometheus' (https://prometheus.io/docs/prometheus/latest/querying/api/).
 """
 
-from duoscope.api.compat.prometheus import metadata, queries
+from duoscope.api.compat.prometheus import alerting, metadata, queries
 
-ROUTES = (*queries.ROUTES, *metadata.ROUTES)
+ROUTES = (*queries.ROUTES, *metadata.ROUTES, *alerting.ROUTES)

@@ -100,14 +100,6 @@ async def _build(_: Parameters, __: TelemetryReader) -> Response[bytes]:
     )
 
 
-async def _rules(_: Parameters, __: TelemetryReader) -> Response[bytes]:
-    return of_values({"groups": []})
-
-
-async def _alerts(_: Parameters, __: TelemetryReader) -> Response[bytes]:
-    return of_values({"alerts": []})
-
-
 @get(
     f"{ROOT}/label/{{name:str}}/values",
     operation_class=documents(*_RANGE),
@@ -140,6 +132,4 @@ ROUTES: Final = (
         "status/buildinfo", _build, (), summary="Tell the version",
         description="The version of the Prometheus whose API this is.",
     ),
-    by_url("rules", _rules, (), summary="List rules", description="Always empty: duoscope has no rules here."),
-    by_url("alerts", _alerts, (), summary="List alerts", description="Always empty: duoscope has no alerts here."),
 )  # fmt: skip
