@@ -53,6 +53,7 @@ _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "prom
          "condition_config": {"kind": "any"}}  # fmt: skip
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
+_SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -128,6 +129,7 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
                 ({"name": "x"}, {"is_active": False})),
     ),
+<<<<<<< HEAD
     **{
         f"/api/v1/dashboards/{{dashboard_id}}{part}": (
             Refused(DENIED, ("dashboard:read", "dashboard:delete"), ("POST", "/dashboards", _DASHBOARD), ({}, change)),
@@ -136,6 +138,12 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
         )
     },
+=======
+    "/api/v1/silences/{silence_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
+                ({"comment": "x"}, {"ends_at": LATER})),
+    ),
+>>>>>>> main
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (
         Refused("invalid-request", tuple(ROLE_PERMISSIONS), ("PATCH", "/users/me", {"is_platform_admin": True}),
@@ -181,6 +189,7 @@ async def place(api, new_scope):
     drawn = await make("/dashboards", _DASHBOARD)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
+    silence = await make("/silences", _SILENCE)
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -199,8 +208,12 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
+<<<<<<< HEAD
             "dashboard_id": drawn["dashboard_id"],
             "key": "a",
+=======
+            "silence_id": silence["silence_id"],
+>>>>>>> main
             "group_id": group["group_id"],
             "channel_id": channel["channel_id"],
         },
