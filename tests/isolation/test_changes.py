@@ -129,7 +129,6 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, ("notification:read", "alert-rule:write"), ("POST", "/notification-groups", _GROUP),
                 ({"name": "x"}, {"is_active": False})),
     ),
-<<<<<<< HEAD
     **{
         f"/api/v1/dashboards/{{dashboard_id}}{part}": (
             Refused(DENIED, ("dashboard:read", "dashboard:delete"), ("POST", "/dashboards", _DASHBOARD), ({}, change)),
@@ -138,12 +137,10 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
         )
     },
-=======
     "/api/v1/silences/{silence_id}": (
         Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
                 ({"comment": "x"}, {"ends_at": LATER})),
     ),
->>>>>>> main
     # Nobody makes themselves: what a person may do is no part of their profile.
     "/api/v1/users/me": (
         Refused("invalid-request", tuple(ROLE_PERMISSIONS), ("PATCH", "/users/me", {"is_platform_admin": True}),
@@ -208,12 +205,9 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
-<<<<<<< HEAD
             "dashboard_id": drawn["dashboard_id"],
             "key": "a",
-=======
             "silence_id": silence["silence_id"],
->>>>>>> main
             "group_id": group["group_id"],
             "channel_id": channel["channel_id"],
         },
