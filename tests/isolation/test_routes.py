@@ -44,6 +44,7 @@ KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
 DASHBOARDS = "tests/isolation/test_everything.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
+ALERTS = "what another tenant has, and ids of theirs: tests/isolation/test_everything.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
 ROUTES = {
@@ -233,6 +234,13 @@ ROUTES = {
             ("POST", resource), ("GET", resource), ("GET", f"{resource}/{{{key}}}"), ("PATCH", f"{resource}/{{{key}}}"),
             ("DELETE", f"{resource}/{{{key}}}"), ("POST", f"{resource}/{{{key}}}/restore"),
         )
+    },
+    **{
+        (method, f"/api/v1/{path}"): ALERTS
+        for methods, path in (
+            ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+        ) for method in methods.split()
     },
     **{
         (method, f"/api/v1/{path}"): NOTIFICATION
