@@ -8,11 +8,11 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
-    from litestar.openapi.spec import Schema
+    from litestar.openapi.spec import Reference, Schema
 
 
 class StrictBodies(OpenAPISchemaPlugin):
-    """Adds `additionalProperties: false` to bodies that refuse unknown fields."""
+    """Adds `additionalProperties: false` to bodies that refuse unknown fields, and says what their lists hold."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
         """Whether the field is a Struct with `forbid_unknown_fields`."""
@@ -31,4 +31,14 @@ class StrictBodies(OpenAPISchemaPlugin):
         )
         schema = its_own.to_openapi_schema(field_definition, schema_creator)
         schema.additional_properties = False
+        for each in (schema.properties or {}).values():
+            _drop_ellipsis(each)
         return schema
+
+
+def _drop_ellipsis(schema: "Schema | Reference") -> None:
+    """Take the `...` of `tuple[X, ...]` out of what its items may be: Litestar makes it a schema for anything."""
+    items = getattr(schema, "items", None)
+    kinds = [kind for kind in getattr(items, "one_of", None) or () if getattr(kind, "to_schema", dict)()]
+    if items is not None and len(kinds) == 1:
+        schema.items = kinds[0]  # pyright: ignore[reportAttributeAccessIssue]
