@@ -1,12 +1,20 @@
 """A browser for all tests of the UI, and somebody before it, who must have nothing to complain of."""
 
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def running(start_up: Callable[[], AbstractContextManager[Any]]) -> Generator[Any]:
+    """A duoscope of the browser's own: pages show all that a tenant has, and other tests send what they like."""
+    with start_up() as up:
+        yield up
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ def test_a_metric_is_found_asked_and_broken_down(running, measured, visit):
     visitor.log_in()
     page.get_by_role("link", name="Metrics").click()
     rows = page.get_by_role("grid", name="Metrics").get_by_role("row")
+    page.get_by_label("Find a metric").fill("shop.")  # other tests of this stack may have sent more
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("shop.latency")
     expect(rows.first).to_contain_text("histogram")

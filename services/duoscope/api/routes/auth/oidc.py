@@ -86,7 +86,7 @@ async def start(
 @ROUTES.post(
     "/api/v1/auth/oidc/{slug:str}/start",
     "Log in through an identity provider from a session",
-    problems=(400, 404, 503),
+    problems=(400, 403, 404, 503),
     public=True,
     status_code=200,
 )
