@@ -84,7 +84,7 @@ def eventually():
 
 @pytest.fixture
 def assert_sees_nothing():
-    """Checks that the other tenant's answers are those of an empty store."""
+    """Checks that the other tenant's answers are those of one that has nothing of these."""
 
     def check(stranger, trace_id, service, metric):
         answer = stranger.trace(trace_id)
@@ -101,6 +101,7 @@ def assert_sees_nothing():
         assert stranger.shapes(metric) == {}
         found = stranger.client.post("/traces/search", json={"query": f"service:{service}"})
         assert (found.json()["items"], found.json()["next_cursor"]) == ([], None)
-        assert stranger.client.get("/services").json()["items"] == []
+        # Whichever file comes first: one of them lets the stranger send spans of this name itself.
+        assert {item["name"] for item in stranger.client.get("/services").json()["items"]} <= {"shared"}
 
     return check
