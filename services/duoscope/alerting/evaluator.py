@@ -79,6 +79,7 @@ class Evaluator:
     Args:
         metadata, telemetry: the stores.
         clock: makes the time to go by of the database's.
+        happened: is called when a transition was stored, so that who must be told is told at once.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Evaluator:
         metadata: MetadataStore,
         telemetry: TelemetryStore,
         clock: Callable[[datetime], datetime] = lambda now: now,
+        happened: Callable[[], object] = lambda: None,
     ) -> None:
+        self._happened = happened
         self._clock = clock
         self._metadata = metadata
         self._telemetry = telemetry
@@ -150,6 +153,8 @@ class Evaluator:
                 await keeping.write(tx, rule, definition, step, cost=cost, more=more)
                 if step.left_out:
                     await alert_rules.note(tx, rule.alert_rule_id, _left_out(step, limits))
+        if step and step.happened:
+            self._happened()
         _count(rule.query_type, found, step, skipped, time.perf_counter() - began)
 
     async def _found(

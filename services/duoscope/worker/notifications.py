@@ -9,9 +9,12 @@ from duoscope.notification.owing import TRANSITIONS_MAX, owe
 from duoscope.notification.sending import CHANNELS_MAX, Sender
 from duoscope.stores.postgres import MetadataStore
 
-OWE_NOTIFICATIONS: Final = Job("owe-notifications", period_s=1.0, at_once=True, retry_s=2.0)
-SEND_NOTIFICATIONS: Final = Job("send-notifications", period_s=1.0, at_once=True, retry_s=2.0, stop_s=3.0)
-"""At a stop, an attempt under way gets a few seconds: one that was answered but not recorded would be made twice."""
+OWE_NOTIFICATIONS: Final = Job("owe-notifications", period_s=5.0, at_once=True, retry_s=2.0)
+"""The evaluator asks for a turn when something happened; the period is for what another process left."""
+SEND_NOTIFICATIONS: Final = Job("send-notifications", period_s=5.0, at_once=True, retry_s=2.0, stop_s=3.0)
+"""What is newly owed is sent at once; the period is for what is tried again. At a stop, an attempt under way gets a few
+seconds: one that was answered but not recorded would be made twice."""
+WHILE_BUSY_S: Final = 1.0
 FORGET_NOTIFICATIONS: Final = Job("forget-notifications", period_s=3600.0)
 KEPT_S: Final = 30 * 24 * 3600.0
 ROWS_MAX: Final = 10_000
@@ -38,7 +41,7 @@ def start_notifications(driver: Driver, metadata: MetadataStore, sender: Sender)
 
     async def send() -> Next | None:
         served = await sender.send_due(stopping=sending.stopping)
-        return AGAIN if served == CHANNELS_MAX else None
+        return AGAIN if served == CHANNELS_MAX else Next(WHILE_BUSY_S) if served else None
 
     async def forget() -> Next | None:
         return AGAIN if await forget_settled(metadata) == ROWS_MAX else None

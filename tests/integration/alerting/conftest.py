@@ -32,13 +32,15 @@ class Watched:
     otlp: object
     start: datetime
     now: datetime = field(init=False)
+    happened: list[datetime] = field(default_factory=list)
+    """When an evaluator said that something happened."""
 
     def __post_init__(self):
         self.now = self.start
 
     def evaluator(self) -> Evaluator:
         """An evaluator that knows nothing of those before it."""
-        return Evaluator(self.metadata, self.telemetry, lambda _: self.now)
+        return Evaluator(self.metadata, self.telemetry, lambda _: self.now, lambda: self.happened.append(self.now))
 
     async def rule(self, query, condition, *, name="rule", cooldown_minutes=0, first=0, **policy) -> AlertRule:
         """Make a rule whose first slot is in that minute."""

@@ -27,6 +27,7 @@ async def test_a_rule_goes_pending_firing_resolved_over_restarts(watched):
     assert told == [[], ["pending breach a"], [], [], ["firing breach a"], [], ["resolved recovered a"], []]
     pending, firing, resolved = await watched.transitions()
     assert [each["number"] for each in (pending, firing, resolved)] == [1, 2, 3]
+    assert len(watched.happened) == 3
     assert firing["active_at"] == pending["at"] == watched.start + MINUTE
     assert resolved["fired_at"] == firing["at"] == watched.start + 4 * MINUTE
     assert (firing["value"], firing["threshold"], resolved["value"]) == (20, 10, 3)

@@ -14,7 +14,7 @@ from duoscope.worker.alert_shipping import start_alert_shipping
 from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
-from duoscope.worker.notifications import start_notifications
+from duoscope.worker.notifications import OWE_NOTIFICATIONS, start_notifications
 
 
 class WorkerPart:
@@ -36,7 +36,7 @@ class WorkerPart:
         await box.prepare()
         sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
-        evaluator = Evaluator(metadata, process.telemetry)
+        evaluator = Evaluator(metadata, process.telemetry, happened=lambda: driver.activate(OWE_NOTIFICATIONS.name))
         process.readiness["alerts"] = evaluator.ready
         jobs = (
             *start_housekeeping(driver, metadata),
