@@ -16,6 +16,7 @@ from duoscope.kernel.settings import Settings
 from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
 from duoscope.stores.clickhouse.questions import Caller, asking, cancelled
 from duoscope.stores.clickhouse.read_memory import reading
+from support.listening import until
 
 ENDLESS = "SELECT count() AS n FROM numbers(1000000000) WHERE NOT ignore(SHA512(toString(number)))"
 ONE = "SELECT 1 AS one"
@@ -78,6 +79,8 @@ async def test_a_question_that_is_ended_ends_its_statement_in_the_engine(store, 
     asked = []
     task = asyncio.create_task(ask())
     await runs(store)
+    # Long enough to be kept among the slowest.
+    await until(lambda: asked[0].busy_s > 0.1)
     (seen,) = store.questions.at_work(scope.tenant_id)
     assert (seen.question_id, seen.is_running, seen.statements) == (asked[0].question_id, True, 1)
     store.questions.cancel(tenant_id=scope.tenant_id, question_id=seen.question_id)
