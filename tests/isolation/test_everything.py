@@ -115,6 +115,9 @@ def inhabit(api, admin, deliver, otlp):
         silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
                    "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
         made_silence = await make("silences", silence)
+        objective = {"name": "Checkout works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+                     "total_config": {"kind": "trace"}}  # fmt: skip
+        made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
         rule_id, notification_id = await notified(api, scope, group["group_id"])
@@ -133,6 +136,7 @@ def inhabit(api, admin, deliver, otlp):
             "group_id": group["group_id"],
             "silence_id": made_silence["silence_id"],
             "channel_id": made_channel["channel_id"],
+            "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],

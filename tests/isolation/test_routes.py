@@ -239,7 +239,8 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
         ) for method in methods.split()
     },
     **{

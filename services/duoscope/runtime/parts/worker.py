@@ -36,7 +36,12 @@ class WorkerPart:
         await box.prepare()
         sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
-        evaluator = Evaluator(metadata, process.telemetry, happened=lambda: driver.activate(OWE_NOTIFICATIONS.name))
+        evaluator = Evaluator(
+            metadata,
+            process.telemetry,
+            happened=lambda: driver.activate(OWE_NOTIFICATIONS.name),
+            waiting_since=process.oldest_waiting,
+        )
         process.readiness["alerts"] = evaluator.ready
         jobs = (
             *start_housekeeping(driver, metadata),
