@@ -115,7 +115,7 @@ def inhabit(api, admin, deliver, otlp):
         silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
                    "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
         made_silence = await make("silences", silence)
-        objective = {"name": "Checkout works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+        objective = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
                      "total_config": {"kind": "trace"}}  # fmt: skip
         made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"

@@ -91,7 +91,7 @@ class BurnRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
                 )
 
     def asks(self, total: Question, end_ns: int) -> list[tuple[Question, Steps]]:
-        """What is asked: of each pair, all events and the good ones."""
+        """The questions of each pair: all events, and the good ones."""
         return [
             asked
             for window in self.pairs

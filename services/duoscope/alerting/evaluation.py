@@ -79,7 +79,7 @@ class Found:
 
     @property
     def outcome(self) -> str:
-        """In one word, as the rule's row has it."""
+        """The finding in one word, as the rule's row has it."""
         if self.judged is None:
             return "late" if self.is_late else "failed"
         return "learning" if self.judged.learning else "judged"

@@ -152,7 +152,7 @@ async def watching(tx: Transaction) -> list[AlertRule]:
 
 
 async def living(tx: Transaction, alert_rule_ids: Collection[UUID]) -> list[AlertRule]:
-    """Those of the tenant's rules that are not deleted."""
+    """The tenant's rules of these ids that are not deleted."""
     rows = await tx.fetch(
         f"SELECT {_COLUMNS} FROM alert_rules WHERE alert_rule_id = ANY ($1::uuid[]) AND deleted_at IS NULL",
         list(alert_rule_ids),

@@ -156,7 +156,7 @@ class Ingest:
         await self._storing.ready()
 
     def waiting_since(self) -> datetime | None:
-        """When the oldest request was acknowledged that is on the disk, and not in ClickHouse; None if none is."""
+        """The time when the oldest request came that is on the disk, and not in ClickHouse; None if none is."""
         return self._storing.waiting_since()
 
     async def settled(self, tenant_id: UUID) -> None:

@@ -421,7 +421,7 @@ class Storing:
         self._count()
 
     def waiting_since(self) -> datetime | None:
-        """When the oldest segment was begun that is not in ClickHouse, also one that grows; None if there is none."""
+        """The time when the oldest segment was begun that is not in ClickHouse, also one that grows; None for none."""
         growing = (created_ns(Path(name)) / 1e9 for name in tuple(self._log.growing))
         oldest_s = min(self._oldest_s(), min(growing, default=math.inf))
         return None if oldest_s == math.inf else datetime.fromtimestamp(oldest_s, UTC)

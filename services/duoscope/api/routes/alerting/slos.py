@@ -124,7 +124,7 @@ async def get_slo(request: Request[Principal, Any, Any], slo_id: FromPath[UUID],
 
 @ROUTES.get("/api/v1/slos/{slo_id:uuid}/budget", "Read an error budget", "alert-rule:read", problems=READS)
 async def get_slo_budget(request: Request[Principal, Any, Any], slo_id: FromPath[UUID], services: Services) -> Budget:
-    """What is left of an objective's error budget in the period up to now, and how it went, by series. You must be
+    """Read what is left of an objective's error budget in the period up to now, and how it went, by series. You must be
     allowed to read what it counts.
     """
     async with services.metadata.open(request.user.scope, "slos.budget") as tx:
