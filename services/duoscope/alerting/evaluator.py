@@ -11,6 +11,8 @@ next. Tenants take turns, and none has more than a few rules at work.
 
 import asyncio
 import logging
+import math
+import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -54,6 +56,7 @@ EVALUATE: Final = tuple(
     Job(f"evaluate-alerts-{lane}", period_s=1.0, at_once=lane == 1, retry_s=1.0, stop_s=STOP_S)
     for lane in range(1, LANES + 1)
 )
+HOLD_NUMBER: Final = Job("hold-evaluator-number", period_s=5.0, at_once=True, turn_max_s=math.inf)
 WATCH_LAG: Final = Job("watch-alert-lag", period_s=15.0, at_once=True)
 
 _evaluations = Counter("duoscope_alert_evaluations", "Evaluations of alert rules", ["query_type", "result"])
@@ -122,6 +125,20 @@ class Evaluator:
             return False
         await self._evaluate(leased)
         return True
+
+    async def hold_number(self) -> None:
+        """Hold the lock of a number of its own while PostgreSQL is there: when this process dies, others take over its
+        rules at once.
+        """
+        number = random.randrange(1, 2**31)  # noqa: S311 - no secret
+
+        def held() -> None:
+            self.number = number
+
+        try:
+            await self._metadata.hold_lock(alert_rules.EVALUATORS, number, held=held)
+        finally:
+            self.number = None
 
     async def watch_lag(self) -> None:
         """Look how far behind evaluation is, for metrics and readiness."""
@@ -249,4 +266,5 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
 
     for number, job in enumerate(EVALUATE):
         lanes.append(lane(number, job))
-    return [*lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]
+    holding = driver.start(HOLD_NUMBER, evaluator.hold_number)
+    return [holding, *lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]

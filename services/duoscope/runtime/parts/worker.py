@@ -7,6 +7,7 @@ from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.recovery import Recovery
 from duoscope.kernel.settings import Settings
 from duoscope.net.outbound import Outbound
+from duoscope.notification.asking import Asking
 from duoscope.notification.sending import Sender
 from duoscope.runtime.process import Process
 from duoscope.secrets.box import SecretBox
@@ -15,6 +16,7 @@ from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
 from duoscope.worker.notifications import OWE_NOTIFICATIONS, start_notifications
+from duoscope.worker.watchdog import start_watchdog
 
 
 class WorkerPart:
@@ -49,7 +51,10 @@ class WorkerPart:
             start_audit_shipping(driver, metadata, process.telemetry.records()),
             *start_evaluator(driver, evaluator),
             start_alert_shipping(driver, metadata, process.telemetry.records()),
-            *start_notifications(driver, metadata, sender),
+            *start_notifications(driver, metadata, sender, Asking(process.telemetry)),
         )
+        if process.settings.watchdog_url:
+            watchdog = start_watchdog(driver, evaluator, outbound, process.settings.watchdog_url)
+            process.stack.push_async_callback(watchdog.stop)
         for job in jobs:
             process.stack.push_async_callback(job.stop)
