@@ -17,7 +17,7 @@ class Reach:
         self._ns_per_row: OrderedDict[tuple[UUID, int], float] = OrderedDict()
 
     def get(self, tenant_id: UUID, question: int) -> float | None:
-        """What was noted last, if it is remembered."""
+        """Return what was noted last, if it is remembered."""
         known = self._ns_per_row.get((tenant_id, question))
         if known is not None:
             self._ns_per_row.move_to_end((tenant_id, question))
@@ -32,7 +32,7 @@ class Reach:
 
 
 class Reached:
-    """What is remembered of one question of a tenant."""
+    """A question of one tenant, and what is remembered of it."""
 
     def __init__(self, reach: Reach, tenant_id: UUID, name: str, text: str) -> None:
         self._reach = reach
