@@ -155,7 +155,7 @@ class TelemetryReader:
         hold(self._memory, self._asker.tenant_id, size)
 
     def reached(self, name: str, text: str) -> Reached:
-        """What is remembered of a question that was asked before: its name, and what it asks for, "" for all."""
+        """Return what is remembered of a question: its name, and what it asks for, "" for all."""
         return Reached(self._reach, self._asker.tenant_id, name, text)
 
     def require_wanted(self) -> None:
