@@ -57,7 +57,8 @@ EVALUATE: Final = tuple(
     for lane in range(1, LANES + 1)
 )
 HOLD_NUMBER: Final = Job("hold-evaluator-number", period_s=5.0, at_once=True, turn_max_s=math.inf)
-WATCH_LAG: Final = Job("watch-alert-lag", period_s=15.0, at_once=True)
+WATCH_LAG: Final = Job("watch-alert-lag", period_s=5.0, at_once=True)
+"""Where there are no rules, the lanes wait for this look to find one."""
 
 _evaluations = Counter("duoscope_alert_evaluations", "Evaluations of alert rules", ["query_type", "result"])
 _seconds = Histogram(
@@ -106,6 +107,8 @@ class Evaluator:
         self._telemetry = telemetry
         self._lag_s = 0.0
         self.number: int | None = None
+        self.has_rules = True
+        """Whether there was any rule to evaluate, when last looked."""
 
     async def evaluate_next(self) -> bool:
         """Evaluate the rule that is due the longest. Returns whether there was one.
@@ -143,7 +146,7 @@ class Evaluator:
     async def watch_lag(self) -> None:
         """Look how far behind evaluation is, for metrics and readiness."""
         async with self._metadata.open_platform(_REASON, "alerting.lag") as tx:
-            self._lag_s = await alert_rules.lag_s(tx)
+            self._lag_s, self.has_rules = await alert_rules.lag(tx)
         _lag.set(self._lag_s)
 
     async def ready(self) -> None:
@@ -256,7 +259,7 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
 
     def lane(number: int, job: Job) -> Running:
         async def run() -> Next | None:
-            if not await evaluator.evaluate_next():
+            if not evaluator.has_rules or not await evaluator.evaluate_next():
                 return FINISHED if number else None
             if number + 1 < len(lanes):
                 lanes[number + 1].activate()

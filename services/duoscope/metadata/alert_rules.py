@@ -347,12 +347,14 @@ async def spend(tx: Transaction, *, seconds: float, seconds_max: float) -> None:
     )
 
 
-async def lag_s(tx: Transaction) -> float:
-    """How long the rule that waits the longest has been due, over all tenants but those that have used up their query
-    time lately. Needs a platform transaction.
+async def lag(tx: Transaction) -> tuple[float, bool]:
+    """How many seconds the rule that waits the longest has been due, over all tenants but those that have used up their
+    query time lately, and whether there is any rule that is evaluated. Needs a platform transaction.
     """
-    return await tx.fetchval(
-        f"SELECT coalesce(max(extract(epoch FROM clock_timestamp() - r.due_at)), 0)::float8 {_LIVES} "
-        "AND r.due_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM alert_query_seconds s "
-        "WHERE s.tenant_id = r.tenant_id AND s.exhausted_at > clock_timestamp() - interval '5 minutes')"
+    row = await tx.fetchrow(
+        "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - r.due_at)) FILTER "
+        "(WHERE r.due_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM alert_query_seconds s "
+        "WHERE s.tenant_id = r.tenant_id AND s.exhausted_at > clock_timestamp() - interval '5 minutes')), 0)::float8 "
+        f"AS lag_s, count(*) > 0 AS has_rules {_LIVES}"
     )
+    return (row["lag_s"], row["has_rules"]) if row else (0.0, False)
