@@ -160,6 +160,10 @@ ROUTES = {
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
         f"/api/v1/service-figures?service=cart&operation=GET%20/&kind=server&step=1h&{_IN_URL}",
     ],
+    ("GET", "/api/v1/releases"): [
+        f"/api/v1/releases?{_IN_URL}",
+        f"/api/v1/releases?service=checkout&{_IN_URL}",
+    ],
     ("GET", "/api/v1/operations"): [
         f"/api/v1/operations?{_IN_URL}",
         f"/api/v1/operations?service=cart&prefix=G&limit=1&{_IN_URL}",
@@ -216,11 +220,13 @@ ROUTES = {
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
+    ("GET", "/api/v1/ingest/status"): METERING,
     ("GET", "/api/v1/ingest/cardinality"): METERING,
     # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.
     ("POST", "/api/v1/invitations/accept"): OF_A_SESSION,
     ("GET", "/api/v1/auth/tenants"): PEOPLE,
     ("POST", "/api/v1/auth/switch"): PEOPLE,
+    ("GET", "/api/v1/users/me"): PEOPLE,
     ("PATCH", "/api/v1/users/me"): PEOPLE,
     ("GET", "/api/v1/permissions"): OPEN_TO_USERS,
     ("GET", "/api/v1/permissions/{permission_id}"): OPEN_TO_USERS,
