@@ -206,7 +206,7 @@ def test_what_needs_a_recent_login_asks_for_it_and_goes_on(running, shop, visit)
     browsing.end_proof(running)
     everywhere = page.get_by_role("menuitem", name="Log out everywhere")
     dialog = page.get_by_role("dialog", name="Show once more who you are")
-    account = page.get_by_role("button", name="Account")
+    account = page.get_by_title("Account")
     # Whoever gives up stays where they are.
     account.click()
     everywhere.click()
@@ -230,13 +230,13 @@ def test_what_needs_a_recent_login_asks_for_it_and_goes_on(running, shop, visit)
 def test_what_one_has_chosen_is_there_in_another_browser(running, shop, visit):
     page, other = visit(running), visit(running)
     page.log_in()
-    page.page.get_by_role("button", name="Account").click()
+    page.page.get_by_title("Account").click()
     with page.page.expect_response("**/users/me") as kept:
         page.page.get_by_role("menuitem", name="Dark", exact=True).click()
     assert kept.value.status == 200
     other.log_in()
     expect(other.page.locator("html")).to_have_attribute("data-theme", "dark")
-    other.page.get_by_role("button", name="Account").click()
+    other.page.get_by_title("Account").click()
     with other.page.expect_response("**/users/me"):
         other.page.get_by_role("menuitem", name="Like the system").click()
 

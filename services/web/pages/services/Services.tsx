@@ -307,7 +307,9 @@ function Nothing(): ReactNode {
     enabled: mayI("tenant:read"),
     staleTime: 0,
   });
+  // What arrives while one looks on stands in the strip, which does not go away under one's hands.
+  const isNew = useRef(false);
+  if (status.data?.newest_at === null) isNew.current = true;
   if (status.isLoading) return <Skeleton />;
-  // What arrives while one looks on stands in the strip; the list has it on the next visit.
-  return status.data?.newest_at === null ? <SendData /> : <NothingHere signal="traces" />;
+  return isNew.current ? <SendData /> : <NothingHere signal="traces" />;
 }
