@@ -320,7 +320,7 @@ def _telemetry(otlp, trace_id, value):
     histogram = Histogram(aggregation_temporality=1, data_points=[point])
     return [
         otlp.logs("checkout", {"time_unix_nano": start, "body": f"refused {value}", "trace_id": trace_id}, region="eu"),
-        otlp.spans("checkout", caller, region="eu"),
+        otlp.spans("checkout", caller, region="eu", **{"service.version": f"1.{value}"}),
         otlp.spans("cart", callee, region="eu"),
         otlp.metrics(
             "checkout",

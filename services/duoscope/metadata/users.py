@@ -271,7 +271,7 @@ async def save(tx: Transaction, user: User) -> User:
 
 
 async def get_settings(tx: Transaction, user_id: UUID) -> dict[str, Any] | None:
-    """What the user has chosen for themselves, by name; None if the transaction may not see them."""
+    """Read what the user has chosen for themselves, by name; None if the transaction may not see them."""
     return await tx.fetchval("SELECT settings FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
 
 

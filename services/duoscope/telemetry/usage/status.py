@@ -24,7 +24,7 @@ _SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs", "metrics")
 
 
 class RejectedLately(Struct, frozen=True):
-    """What was rejected for one reason in the window."""
+    """Rejections of one signal for one reason."""
 
     reason: Annotated[str, Meta(examples=["invalid-id"])]
     explanation: Annotated[str, Meta(description="The reason in words, with the tenant's current limits.")]
@@ -34,7 +34,7 @@ class RejectedLately(Struct, frozen=True):
 
 
 class SignalStatus(Struct, frozen=True):
-    """What arrived of one signal in the last 24 hours."""
+    """The arrivals of one signal in the last 24 hours."""
 
     signal: Signal
     items: Annotated[int, Meta(description="Spans, log records or points that were stored. The first hour is whole.")]
@@ -54,7 +54,7 @@ class SignalStatus(Struct, frozen=True):
 
 
 class IngestStatus(Struct, frozen=True):
-    """What a tenant has sent in the last 24 hours, by signal."""
+    """The arrivals of a tenant in the last 24 hours, by signal."""
 
     signals: list[SignalStatus]
     first_ever: Annotated[

@@ -41,7 +41,7 @@ class ProfileChange(Change):
 
 
 class UserSettings(Struct, frozen=True):
-    """What a user has chosen for themselves in the UI."""
+    """The choices of a user in the UI."""
 
     theme: Annotated[Literal["system", "light", "dark"], Meta(description="`system`: like that of the machine.")] = (
         "system"
@@ -50,7 +50,7 @@ class UserSettings(Struct, frozen=True):
 
 
 class SettingsChange(Change):
-    """Settings to change; the others stay."""
+    """The settings to change; the others stay."""
 
     theme: Literal["system", "light", "dark"] | UnsetType = UNSET
     single_keys: bool | UnsetType = UNSET

@@ -71,7 +71,7 @@ async def list_releases(
     end: EndParameter = None,
     service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this `service.name`.")] = None,
 ) -> releases.ReleaseList:
-    """When a `service.version` was first seen in the time range, by the spans of its service. It counts as new if no
+    """The first sights of a `service.version` in the time range, by the spans of its service. It counts as new if no
     span of the service had it in the day before the range.
     """
     times = time_range(start, end, max_ns=releases.RELEASES_RANGE_MAX_NS)
