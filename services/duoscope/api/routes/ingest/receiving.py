@@ -222,9 +222,9 @@ _READ_BY: Final[Mapping[Signal, str]] = {"traces": "trace:read", "logs": "log:re
 
 @ROUTES.get("/api/v1/ingest/status", "What arrived lately, by signal", "tenant:read", problems=(401, 403, 429, 503))
 async def get_status(request: Request[Principal, Any, Any], reader: Reader, services: Services) -> status.IngestStatus:
-    """The arrivals of your tenant in the last 24 hours: how much of each signal, from which services, when the last of it
-    arrived, and what was rejected and why. Seconds after it was sent. Services are named to those who may read the
-    signal.
+    """The arrivals of your tenant in the last 24 hours: how much of each signal, from which services, when the last
+    of it arrived, and what was rejected and why. Seconds after it was sent. Services are named to those who may read
+    the signal.
     """
     readable: list[Signal] = [signal for signal, permission in _READ_BY.items() if request.user.has(permission)]
     return await status.status(reader, await _limits(request, services), readable)
