@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from duoscope.dashboards.widgets import Asked, LogRecords
+from duoscope.dashboards.widgets import AlertList, Asked, LogRecords
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.telemetry.promql.syntax.text import decoded
 from duoscope.telemetry.questions.formula import FormulaQuestion
@@ -138,6 +138,12 @@ def filled(question: Asked, values: Values) -> Asked:
             )
         case LogRecords():
             return msgspec.structs.replace(question, query=search(question.query, values))
+        case AlertList():
+            # Labels may have any value where all are chosen.
+            labels = {
+                name: "" if _names_all(text, values) else plain(text, values) for name, text in question.labels.items()
+            }
+            return msgspec.structs.replace(question, name=plain(question.name, values), labels=labels)
         case FormulaQuestion():
             of = {name: filled(each, values) for name, each in question.of.items()}
             return msgspec.structs.replace(question, of=of, formula=promql(question.formula, values))
@@ -280,6 +286,11 @@ def _term(field: str, operator: str, reference: str, values: Values) -> str:
 
 def _anything(field: str, operator: str) -> str:
     return f"({field}:* OR NOT {field}:*)" if operator != "!=" else f"({field}:* AND NOT {field}:*)"
+
+
+def _names_all(text: str, values: Values) -> bool:
+    only = _REFERENCE.fullmatch(text)
+    return only is not None and _is_all(only, values)
 
 
 def _is_all(reference: re.Match[str], values: Values) -> bool:
