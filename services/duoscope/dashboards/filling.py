@@ -29,6 +29,8 @@ from duoscope.telemetry.questions.promql import PromqlQuestion
 ALL: Final = "$__all"
 SCRAPE_S: Final = 15
 """How far apart points are taken to be, as Prometheus' and Grafana's default has it."""
+AUTO_PARTS: Final = 30
+"""How many intervals of length `auto` are in the range, as is Grafana's default."""
 FILLED_CHARS_MAX: Final = 65_536
 
 _REFERENCE: Final = re.compile(
@@ -65,7 +67,7 @@ class Chosen:
         values: at least one.
         is_literal: whether they are no regular expressions, but texts to be found.
         is_all: whether the only one is a regular expression for whatever there is.
-        is_interval: whether `auto` is the step.
+        is_interval: whether `auto` is a part of the range.
     """
 
     values: tuple[str, ...]
@@ -87,7 +89,7 @@ class Values:
         """The values that a name stands for; None if it is no variable's."""
         if found := self.variables.get(name):
             if found.is_interval and "auto" in found.values:
-                return Chosen((f"{self.step_s}s",), is_literal=True)
+                return Chosen((f"{max(self.step_s, self.range_s // AUTO_PARTS)}s",), is_literal=True)
             return found
         rate_s = max(self.step_s + self.scrape_s, 4 * self.scrape_s)
         lengths = {
