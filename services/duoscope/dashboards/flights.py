@@ -47,7 +47,7 @@ class Series(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What an answer cost the store, when it was asked."""
+    """The cost of an answer to the store, when it was asked."""
 
     rows: Annotated[int, Meta(description="Points or rows that were read for it.")] = 0
     duration_ms: Annotated[float, Meta(description="From the question to the answer.")] = 0.0
@@ -143,7 +143,7 @@ class _Errand:
 
 
 class Answers:
-    """What a process has asked for dashboards. `clock` counts seconds and never goes back."""
+    """The answers that a process has for dashboards. `clock` counts seconds and never goes back."""
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
 
 
 class Aggregate(Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of a column where rows are put together."""
+    """The numbers that a column becomes where rows are put together."""
 
     column: Name
     reducers: Annotated[tuple[Reducer, ...], Meta(min_length=1, max_length=20)]
@@ -102,7 +102,7 @@ Transformation = Organize | Merge | Join | Rename | Filter | GroupBy | SortBy | 
 
 
 def problem_of(step: Transformation) -> str:
-    """What is wrong with a transformation; empty if nothing is."""
+    """The mistake in a transformation; empty if there is none."""
     match step:
         case Rename():
             texts = (step.regex,)

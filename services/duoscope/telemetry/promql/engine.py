@@ -92,7 +92,7 @@ async def over_range(  # noqa: PLR0917 - as the API has them
 
 
 def requests(node: tree.Node, times: Times) -> list[Request]:
-    """What must be read to evaluate an expression.
+    """List what must be read to evaluate an expression.
 
     Raises:
         ExpressionError: its subqueries have too many steps.

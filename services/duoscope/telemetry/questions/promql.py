@@ -65,7 +65,7 @@ def parsed(expression: str) -> tree.Node:
 
 
 def needs(expression: str, steps: Steps, *, lookback_ms: int = engine.LOOKBACK_MS) -> list[Request]:
-    """What is read to evaluate an expression at each moment, for storages that read for many at once.
+    """List what is read to evaluate an expression at each moment, for storages that read for many at once.
 
     Raises:
         DuoscopeError: INVALID, as `evaluated`.
