@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from duoscope.telemetry.promql import notation
 from support import promqltest
 from support.shared import shared
 
@@ -66,4 +67,4 @@ def test_the_reader_sees_what_is_wrong():
     assert not promqltest.same(1.0, 1.001)
     assert promqltest.same(1.0, 1.0 + 1e-9)
     assert not promqltest.same(1.0, None)
-    assert promqltest.read_values("1+2x2 _ stale NaN 3x1")[:5] == [1, 3, 5, None, "stale"]
+    assert notation.values("1+2x2 _ stale NaN 3x1")[:5] == [1, 3, 5, None, "stale"]

@@ -8,109 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from duoscope.telemetry.promql import engine
+from duoscope.telemetry.promql import engine, notation
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.histograms import CUSTOM, Histogram, compatible
-from duoscope.telemetry.promql.storage import meets
+from duoscope.telemetry.promql.memory import Memory
 from duoscope.telemetry.promql.syntax import text
 from duoscope.telemetry.promql.syntax.parse import parse
-from duoscope.telemetry.promql.values import STALE, Points, Scalar, String, Vector
+from duoscope.telemetry.promql.values import Points, Scalar, String, Vector
 
 EPSILON = 1e-6
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
-_ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
-_LABEL = re.compile(
-    r"""\s*(?:("(?:[^"\\]|\\.)*"|[\w.:]+)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|("(?:[^"\\]|\\.)*"))\s*,?"""
-)
-
-
-def milliseconds(word):
-    """Parse a duration, or seconds."""
-    parts = re.findall(r"(\d+)(ms|[smhdwy])", word)
-    if parts and "".join(number + unit for number, unit in parts) == word.lstrip("-"):
-        found = sum(int(number) * _UNITS[unit] for number, unit in parts)
-        return -found if word.startswith("-") else found
-    return round(float(word) * 1000)
-
-
-def read_series(line):
-    """Parse the labels of a line; also returns the rest of the line."""
-    line = line.strip()
-    match = re.match(r"[^\W\d][\w:]*|:[\w:]+", line)
-    pairs = {}
-    rest = line
-    if match and not (match.group().lower() in ("nan", "inf") and not line[match.end() :].strip()):
-        pairs["__name__"] = match.group()
-        rest = line[match.end() :]
-    if rest.startswith("{") and not rest.startswith("{{"):
-        position = 1
-        while rest[position] != "}":
-            found = _LABEL.match(rest, position)
-            assert found, f"no labels: {line}"
-            name, value, metric = found.groups()
-            if metric is not None:
-                pairs["__name__"] = text.decoded(metric)
-            else:
-                pairs[text.decoded(name) if name[0] == '"' else name] = text.decoded(value)
-            position = found.end()
-            while rest[position] == " ":
-                position += 1
-        rest = rest[position + 1 :]
-    return label_sets.of(pairs), rest
-
-
-def read_histogram(inner):
-    made = Histogram()
-    fields = dict(re.findall(r"(\w+):(\[[^\]]*\]|\S+)", inner))
-
-    def numbers(name):
-        return [float(number) for number in fields.get(name, "[]")[1:-1].split()]
-
-    made.schema = int(fields.get("schema", 0))
-    made.sum = float(fields.get("sum", 0))
-    made.count = float(fields.get("count", 0))
-    made.zero_count = float(fields.get("z_bucket", 0))
-    made.zero_threshold = float(fields.get("z_bucket_w", 0))
-    start, negative = int(fields.get("offset", 0)), int(fields.get("n_offset", 0))
-    made.positive = {start + number: count for number, count in enumerate(numbers("buckets"))}
-    made.negative = {negative + number: count for number, count in enumerate(numbers("n_buckets"))}
-    made.bounds = tuple(numbers("custom_values"))
-    made.hint = fields.get("counter_reset_hint", "unknown")
-    return made
-
-
-def read_values(words):
-    """Parse numbers, histograms, "stale", and None for no value."""
-    values = []
-    for item in _ITEM.findall(words):
-        if found := re.fullmatch(r"\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?", item):
-            first, sign, change, times = found.groups()
-            now = read_histogram(first)
-            values.append(now)
-            for _ in range(int(times or 0)):
-                if change is not None:
-                    added = read_histogram(change)
-                    hint = now.hint
-                    now = now.plus(added, 1.0 if sign == "+" else -1.0)[0]
-                    now.hint = hint
-                values.append(now)
-        elif found := re.fullmatch(r"_(?:x(\d+))?", item):
-            values += [None] * int(found.group(1) or 1)
-        elif item == "stale":
-            values.append("stale")
-        else:
-            found = re.fullmatch(r"(.+?)(?:x(\d+))?", item)
-            first, times = found.groups()
-            if times is None:
-                values.append(float(first))
-                continue
-            moving = re.fullmatch(
-                r"([+-]?[\d.]+(?:[eE][+-]?\d+)?|[+-]?(?:Inf|NaN|inf|nan))([+-][\d.]+(?:[eE][+-]?\d+)?)?", first
-            )
-            start, step = float(moving.group(1)), float(moving.group(2) or 0)
-            values += [start + step * number for number in range(int(times) + 1)]
-    return values
 
 
 @dataclass
@@ -126,43 +33,6 @@ class Evaluation:
     expected: list = field(default_factory=list)
     expects: list = field(default_factory=list)
     fails: bool = False
-
-
-class Memory:
-    """Series in memory."""
-
-    def __init__(self):
-        self.series = {}
-
-    def add(self, labels, time, value):
-        self.series.setdefault(labels, {})[time] = value
-
-    async def points(self, requests):
-        return [self._points(request) for request in requests]
-
-    async def compute(self, work, _unwanted):
-        return work()
-
-    async def series_of(self, requests):
-        raise NotImplementedError
-
-    def _points(self, request):
-        labels = sorted(one for one in self.series if meets(one, request.groups))
-        bounds, times, values, hists = [0], [], [], []
-        for one in labels:
-            for time in sorted(self.series[one]):
-                if request.start_ms < time <= request.end_ms:
-                    value = self.series[one][time]
-                    times.append(time)
-                    is_hist = isinstance(value, Histogram)
-                    values.append(0.0 if is_hist else STALE if value == "stale" else value)
-                    hists.append(value if is_hist else None)
-            bounds.append(len(times))
-        hist = None
-        if any(one is not None for one in hists):
-            hist = np.empty(len(hists), object)
-            hist[:] = hists
-        return Points(labels, np.array(bounds, np.int64), np.array(times, np.int64), np.array(values, np.float64), hist)
 
 
 def _statements(path):
@@ -189,15 +59,15 @@ def commands(path: Path) -> Iterator[tuple[str, object]]:
         if head.startswith("clear"):
             yield "clear", None
         elif head.startswith("load"):
-            interval = milliseconds(head.split()[1])
+            interval = notation.milliseconds(head.split()[1])
             loaded = []
             for line in lines[1:]:
                 if line.startswith("@"):
                     continue
-                labels, rest = read_series(line)
+                labels, rest = notation.series(line)
                 if rest.startswith("@st"):  # when the series began, which is kept nowhere here
                     continue
-                loaded.append((labels, [(at * interval, value) for at, value in enumerate(read_values(rest))]))
+                loaded.append((labels, [(at * interval, value) for at, value in enumerate(notation.values(rest))]))
             yield ("load_with_nhcb" if "nhcb" in head.split()[0] else "load"), loaded
         else:
             yield "eval", _evaluation(number, lines)
@@ -207,11 +77,11 @@ def _evaluation(number, lines):
     head = lines[0]
     flavour = re.match(r"eval(_\w+)?", head).group(1) or ""
     if found := re.match(r"eval(?:_\w+)? instant at (\S+) +(.*)", head):
-        at = milliseconds(found.group(1))
+        at = notation.milliseconds(found.group(1))
         made = Evaluation(number, "instant", at, at, 0, found.group(2))
     else:
         found = re.match(r"eval(?:_\w+)? range from (\S+) to (\S+) step (\S+) +(.*)", head)
-        start, end, step = map(milliseconds, found.groups()[:3])
+        start, end, step = map(notation.milliseconds, found.groups()[:3])
         made = Evaluation(number, "range", start, end, step, found.group(4))
     if flavour == "_fail":
         made.fails = True
@@ -227,8 +97,8 @@ def _evaluation(number, lines):
         elif re.fullmatch(r"[+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN|inf|nan)", line):
             made.expected.append((None, [float(line)]))
         else:
-            labels, rest = read_series(line)
-            made.expected.append((labels, read_values(rest)))
+            labels, rest = notation.series(line)
+            made.expected.append((labels, notation.values(rest)))
     return made
 
 
@@ -327,7 +197,7 @@ def _wrong_values(evaluation, answer):  # noqa: C901, PLR0911, PLR0912
     if isinstance(value, Points):
         ranged = [e for e in evaluation.expects if e.startswith("range vector")]
         start, end, step = map(
-            milliseconds, re.match(r"range vector from (\S+) to (\S+) step (\S+)", ranged[0]).groups()
+            notation.milliseconds, re.match(r"range vector from (\S+) to (\S+) step (\S+)", ranged[0]).groups()
         )
         moments = list(range(start, end + 1, step))
         for labels, wanted in evaluation.expected:

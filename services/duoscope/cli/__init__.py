@@ -24,6 +24,7 @@ from duoscope.cli import (
     output,
     people,
     reading,
+    rules,
     secrets,
     serve,
     signing_in,
@@ -51,6 +52,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
                     "commands": ["login", "logout", "logs", "tail", "traces", "trace", "metrics", "services"],
                 },
                 {"name": "Look after", "commands": ["migrate", "admin"]},
+                {"name": "Alerts", "commands": ["rules"]},
                 {"name": "Try", "commands": ["demo", "bench"]},
             ]
         },
@@ -70,7 +72,7 @@ def cli() -> None:
 
 for _command in (
     *(serve.up, serve.receiver, serve.api, serve.worker, health.health),
-    *(migrate.migrate, admin.admin, demo.demo, bench.bench, *reading.COMMANDS),
+    *(migrate.migrate, admin.admin, demo.demo, bench.bench, rules.rules, *reading.COMMANDS),
 ):
     cli.add_command(_command)
 for _command in (

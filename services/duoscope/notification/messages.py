@@ -31,6 +31,11 @@ _SYNONYMS: Final[dict[str, Severity]] = {
 """What others write in the label `severity`."""
 
 
+def severity_of(word: str) -> Severity:
+    """The severity that a word of others means; `warning` for one that means nothing here."""
+    return _SYNONYMS.get(word.lower(), "warning")
+
+
 class Alert(Struct, frozen=True):
     """One alert of a message.
 
@@ -57,7 +62,7 @@ class Alert(Struct, frozen=True):
     @property
     def severity(self) -> Severity:
         """That of the label `severity`; `warning` for a word that means nothing here."""
-        return _SYNONYMS.get(self.labels.get("severity", "").lower(), "warning")
+        return severity_of(self.labels.get("severity", ""))
 
     @property
     def name(self) -> str:
