@@ -265,7 +265,7 @@ ROUTES = {
             ("POST", ""), ("GET", ""), ("POST", "/import"),
             *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
             ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
-            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data")),
+            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
             ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
