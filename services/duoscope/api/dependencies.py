@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from duoscope.alerting.named import NamedExpressions
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authentication.access import Access
@@ -47,6 +48,7 @@ class ApiServices:
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
         email_domains: the e-mail domains of organizations.
         channels: notification channels.
+        named: named expressions of PromQL, which readers of telemetry know.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
         api_keys: for machines that read telemetry.
@@ -78,6 +80,7 @@ class ApiServices:
     recovery: Recovery
     invitations: Invitations
     quota: Quota
+    named: NamedExpressions
     settings: Settings
     public_url: str
     registry: CollectorRegistry = REGISTRY
@@ -125,7 +128,10 @@ async def assemble(
     breached = BreachedPasswords(settings.breached_passwords_url)
     rules = PasswordRules(breached)
     quota = Quota(OrganizationLimits.parse(settings.organization_limits))
+    named = NamedExpressions(metadata)
+    telemetry.know(named.of)
     return ApiServices(
+        named=named,
         metadata=metadata,
         telemetry=telemetry,
         sessions=sessions,
