@@ -6,7 +6,7 @@ ALTER TABLE alert_rules
     ADD COLUMN source text NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX alert_rules_source ON alert_rules (tenant_id, source) WHERE source <> '' AND deleted_at IS NULL;
 
--- What others record: a name for an expression, which PromQL may use like a metric (docs/adr/0038). Several may have one
+-- What others record: a name for an expression, which PromQL may use like a metric (docs/adr/0039). Several may have one
 -- name, with different labels.
 CREATE TABLE named_expressions (
     organization_id uuid NOT NULL,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import CONTAINS, Listing
+from duoscope.metadata.notification_attempts import IS_DUE
 from duoscope.stores.postgres import Record, Transaction
 
 
@@ -47,12 +48,14 @@ class LeasedChannel:
         receiver: the name of its group.
         fence: the number of the lease.
         failures: attempts in a row that the other side did not take.
+        own_limits: of the tenant, by name.
     """
 
     channel: NotificationChannel
     receiver: str
     fence: int
     failures: int
+    own_limits: dict[str, int]
 
 
 _COLUMNS: Final[LiteralString] = (
@@ -148,20 +151,20 @@ async def lease(tx: Transaction, *, rows_max: int, lease_s: float) -> list[Lease
         WHERE (tenant_id, channel_id) IN (
             SELECT c.tenant_id, c.channel_id FROM notification_channels c
             WHERE c.is_active AND c.not_before <= now() AND c.leased_until <= now() AND EXISTS (
-                SELECT FROM notifications n WHERE n.tenant_id = c.tenant_id AND n.channel_id = c.channel_id
-                AND n.settled_at IS NULL AND n.next_attempt_at <= now()
+                SELECT FROM notifications n WHERE n.tenant_id = c.tenant_id AND n.channel_id = c.channel_id AND {IS_DUE}
             )
             ORDER BY c.leased_until LIMIT $1 FOR UPDATE OF c SKIP LOCKED
         )
         RETURNING {_COLUMNS}, fence, failures, (SELECT g.name FROM notification_groups g
-            WHERE g.tenant_id = c.tenant_id AND g.group_id = c.notification_group_id) AS receiver
+            WHERE g.tenant_id = c.tenant_id AND g.group_id = c.notification_group_id) AS receiver,
+            (SELECT coalesce(settings -> 'limits', '{{}}') FROM tenants t WHERE t.tenant_id = c.tenant_id) AS own_limits
         """,
         *(rows_max, lease_s),
     )
     leased: list[LeasedChannel] = []
     for row in rows:
         values = dict(row)
-        more = {name: values.pop(name) for name in ("receiver", "fence", "failures")}
+        more = {name: values.pop(name) for name in ("receiver", "fence", "failures", "own_limits")}
         leased.append(LeasedChannel(NotificationChannel(**values), **more))
     return leased
 

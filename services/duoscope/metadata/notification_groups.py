@@ -1,6 +1,6 @@
 """Notification groups: who is told of alerts, by the channels that each has; and which rules tell which groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -12,6 +12,30 @@ from duoscope.metadata.columns import IsActive
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import CONTAINS, Listing
 from duoscope.stores.postgres import Record, Transaction
+
+GroupBy = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]],
+    Meta(
+        max_length=20,
+        description="Alerts with the same values of these labels are told in one message; `...` stands for all labels.",
+        examples=[["alertname", "service"]],
+    ),
+]
+GroupWait = Annotated[
+    int, Meta(ge=0, le=3600, description="How long a message waits for further alerts of its group.", examples=[30])
+]
+GroupInterval = Annotated[
+    int, Meta(ge=0, le=86_400, description="The least time between two messages of a group.", examples=[300])
+]
+RepeatInterval = Annotated[
+    int,
+    Meta(
+        ge=0, le=2_592_000, description="After so long without a message, what still fires is told again; 0 for never.",
+        examples=[14_400],
+    ),
+]  # fmt: skip
+TELLING: Final = ("group_by", "group_wait_seconds", "group_interval_seconds", "repeat_interval_seconds")
+"""How alerts are told together."""
 
 
 class NotificationGroup(Struct, frozen=True):
@@ -26,6 +50,10 @@ class NotificationGroup(Struct, frozen=True):
     is_active: IsActive
     created_at: datetime
     updated_at: datetime
+    group_by: GroupBy
+    group_wait_seconds: GroupWait
+    group_interval_seconds: GroupInterval
+    repeat_interval_seconds: RepeatInterval
 
     @property
     def notification_group_id(self) -> UUID:
@@ -47,13 +75,17 @@ def from_row(row: Record) -> NotificationGroup:
     return NotificationGroup(**dict(row))
 
 
-async def create(tx: Transaction, *, name: str, description: str) -> NotificationGroup:
-    """Store a group in the transaction's tenant. Raises CONFLICT for a name that is taken in the tenant."""
+async def create(tx: Transaction, *, name: str, description: str, telling: Mapping[str, object]) -> NotificationGroup:
+    """Store a group in the transaction's tenant; `telling` has some of TELLING. Raises CONFLICT for a name that is
+    taken in the tenant.
+    """
     with taken("notification-group", "name"):
         row = await tx.fetchrow(
-            "INSERT INTO notification_groups (organization_id, workspace_id, tenant_id, group_id, name, description) "
-            "VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), $1, $2, $3) RETURNING *",
-            *(new_id(), name, description),
+            "INSERT INTO notification_groups (organization_id, workspace_id, tenant_id, group_id, name, description, "
+            "group_by, group_wait_seconds, group_interval_seconds, repeat_interval_seconds) "
+            "VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), $1, $2, $3, "
+            "coalesce($4::text[], '{alertname}'), coalesce($5, 0), coalesce($6, 0), coalesce($7, 0)) RETURNING *",
+            *(new_id(), name, description, *(telling.get(each) for each in TELLING)),
         )
     assert row is not None
     return from_row(row)
@@ -80,9 +112,11 @@ async def save(tx: Transaction, group: NotificationGroup) -> NotificationGroup:
     """Save the columns that may change. Raises CONFLICT for a name that is taken in the tenant."""
     with taken("notification-group", "name"):
         row = await tx.fetchrow(
-            "UPDATE notification_groups SET name = $2, description = $3, is_active = $4 WHERE group_id = $1 "
+            "UPDATE notification_groups SET name = $2, description = $3, is_active = $4, group_by = $5, "
+            "group_wait_seconds = $6, group_interval_seconds = $7, repeat_interval_seconds = $8 WHERE group_id = $1 "
             "RETURNING *",
             *(group.group_id, group.name, group.description, group.is_active),
+            *(getattr(group, each) for each in TELLING),
         )
     assert row is not None
     return from_row(row)

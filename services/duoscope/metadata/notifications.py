@@ -42,6 +42,7 @@ class Notification:
     last_answer: str
     settled_at: datetime | None
     silence_id: UUID | None
+    is_repeat: bool
     created_at: datetime
 
 
@@ -70,21 +71,6 @@ class Muted:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A row that is to be sent now. `age_s` counts from when it was queued, or replayed."""
-
-    notification_id: UUID
-    alert_rule_id: UUID
-    alert_rule_name: str
-    instance_id: UUID
-    status: str
-    alert: dict[str, Any]
-    key: UUID | None
-    attempts: int
-    age_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """An attempt to send rows of a tenant in one message: the status of the answer, if one came, and its text."""
 
@@ -97,7 +83,7 @@ class Attempt:
 _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, notification_id, channel_id, alert_rule_id, alert_rule_name, "
     "instance_id, transition_id, number, status, alert, state, key, attempts, queued_at, next_attempt_at, last_status, "
-    "last_answer, settled_at, silence_id, created_at"
+    "last_answer, settled_at, silence_id, is_repeat, created_at"
 )
 LISTING: Final = Listing(
     name="notifications",
@@ -113,6 +99,15 @@ LISTING: Final = Listing(
 )
 
 
+ONE_BY_ONE: Final = ("pagerduty", "opsgenie")
+"""Types of channels where each instance is an incident, which is opened and closed by itself."""
+SWITCHED_OFF: Final = "The channel was switched off."
+_GROUP_LABELS: Final[LiteralString] = """
+    CASE WHEN '...' = ANY (g.group_by) THEN o.alert -> 'labels'
+        ELSE (SELECT coalesce(jsonb_object_agg(name, o.alert -> 'labels' -> name), '{}') FROM unnest(g.group_by) AS name
+            WHERE o.alert -> 'labels' ? name) END"""
+
+
 def from_row(row: Record) -> Notification:
     """Build a Notification from a row of the listing or of the table."""
     return Notification(**dict(row))
@@ -125,60 +120,104 @@ async def lock_owing(tx: Transaction) -> bool:
 
 async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
     """Owe the beginning of episodes to the active channels of the active groups that each one's rule tells. One that a
-    silence holds back waits for it.
+    silence holds back waits for it; each other for the message of its group.
     """
     await tx.execute(
-        """
+        f"""
+        WITH told AS (
+            SELECT c.organization_id, c.workspace_id, c.channel_id, c.channel_type, g.group_wait_seconds,
+                g.group_interval_seconds, o.*, {_GROUP_LABELS} AS group_labels
+            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[], $8::uuid[])
+                AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert, silence_id)
+            JOIN alert_rule_notification_groups l ON l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
+            JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id
+            JOIN notification_channels c ON c.tenant_id = g.tenant_id AND c.notification_group_id = g.group_id
+            WHERE g.is_active AND c.is_active
+        ), keyed AS (
+            SELECT *, CASE WHEN channel_type = ANY ($9) THEN instance_id::text
+                ELSE encode(sha256(convert_to(group_labels::text, 'UTF8')), 'hex') END AS group_key FROM told
+        ), waiting AS (
+            INSERT INTO aggregation_groups AS a (organization_id, workspace_id, tenant_id, channel_id, group_key,
+                labels, interval_seconds, next_at)
+            SELECT DISTINCT ON (tenant_id, channel_id, group_key) organization_id, workspace_id, tenant_id, channel_id,
+                group_key, group_labels, group_interval_seconds,
+                CASE WHEN silence_id IS NULL THEN now() + make_interval(secs => group_wait_seconds) END
+            FROM keyed ORDER BY tenant_id, channel_id, group_key, silence_id NULLS FIRST
+            ON CONFLICT (tenant_id, channel_id, group_key) DO UPDATE SET
+                interval_seconds = EXCLUDED.interval_seconds,
+                next_at = CASE WHEN EXCLUDED.next_at IS NULL THEN a.next_at ELSE coalesce(a.next_at, greatest(
+                    EXCLUDED.next_at, a.last_at + make_interval(secs => EXCLUDED.interval_seconds))) END
+        )
         INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
             alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, silence_id, state,
-            next_attempt_at)
-        SELECT c.organization_id, c.workspace_id, c.tenant_id, gen_random_uuid(), c.channel_id,
-            o.alert_rule_id, o.alert_rule_name, o.instance_id, o.transition_id, o.number, 'firing', o.alert,
-            o.silence_id, CASE WHEN o.silence_id IS NULL THEN 'queued' ELSE 'muted' END,
-            CASE WHEN o.silence_id IS NULL THEN now() ELSE 'infinity' END
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[], $8::uuid[])
-            AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert, silence_id)
-        JOIN alert_rule_notification_groups l ON l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
-        JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id
-        JOIN notification_channels c ON c.tenant_id = g.tenant_id AND c.notification_group_id = g.group_id
-        WHERE g.is_active AND c.is_active
-        ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
+            next_attempt_at, group_key)
+        SELECT organization_id, workspace_id, tenant_id, gen_random_uuid(), channel_id, alert_rule_id,
+            alert_rule_name, instance_id, transition_id, number, 'firing', alert, silence_id,
+            CASE WHEN silence_id IS NULL THEN 'queued' ELSE 'muted' END,
+            CASE WHEN silence_id IS NULL THEN now() ELSE 'infinity' END, group_key
+        FROM keyed ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
         """,
         *_arrays(owed),
         [each.silence_id for each in owed],
+        list(ONE_BY_ONE),
     )
 
 
 async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
     """Owe the end of episodes to the channels whose last row of the instance is its beginning, whatever the rule tells
-    now. A beginning that a silence held back is needless, and nothing is owed for it.
+    now, in the group of the beginning. A beginning that a silence held back is needless, and nothing is owed for it;
+    so is a repetition that was not sent yet. A channel that is switched off is not told.
     """
     await tx.execute(
         """
+        WITH over AS (
+            SELECT n.tenant_id, n.notification_id
+            FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS o (tenant_id, instance_id, number)
+            JOIN notifications n ON n.tenant_id = o.tenant_id AND n.instance_id = o.instance_id AND n.number < o.number
+            WHERE n.state = 'muted' OR n.is_repeat AND n.settled_at IS NULL
+            ORDER BY n.notification_id FOR UPDATE OF n
+        )
         UPDATE notifications n SET state = 'needless', settled_at = now(), next_attempt_at = now(),
-            last_answer = 'It ended while it was silenced.'
-        FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS o (tenant_id, instance_id, number)
-        WHERE n.tenant_id = o.tenant_id AND n.instance_id = o.instance_id AND n.number < o.number AND n.state = 'muted'
+            last_answer = CASE WHEN n.is_repeat THEN 'It ended before it was repeated.'
+                ELSE 'It ended while it was silenced.' END
+        FROM over WHERE n.tenant_id = over.tenant_id AND n.notification_id = over.notification_id
         """,
         *([getattr(each, name) for each in owed] for name in ("tenant_id", "instance_id", "number")),
     )
     await tx.execute(
         """
+        WITH told AS (
+            SELECT n.*, o.alert_rule_id, o.alert_rule_name, o.instance_id, o.transition_id, o.number, o.alert,
+                c.is_active, g.group_wait_seconds, g.group_interval_seconds
+            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[])
+                AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert)
+            JOIN LATERAL (
+                SELECT DISTINCT ON (channel_id) organization_id, workspace_id, tenant_id, channel_id, group_key, status,
+                    state
+                FROM notifications p
+                WHERE p.tenant_id = o.tenant_id AND p.instance_id = o.instance_id AND p.number < o.number
+                    AND NOT p.is_repeat
+                ORDER BY channel_id, p.number DESC
+            ) n ON n.status = 'firing' AND n.state <> 'needless'
+            JOIN notification_channels c ON c.tenant_id = n.tenant_id AND c.channel_id = n.channel_id
+            JOIN notification_groups g ON g.tenant_id = c.tenant_id AND g.group_id = c.notification_group_id
+        ), waiting AS (
+            UPDATE aggregation_groups a SET next_at = coalesce(a.next_at, greatest(
+                now() + make_interval(secs => group_wait_seconds),
+                a.last_at + make_interval(secs => group_interval_seconds)))
+            FROM told t WHERE a.tenant_id = t.tenant_id AND a.channel_id = t.channel_id AND a.group_key = t.group_key
+        )
         INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
-            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert)
-        SELECT n.organization_id, n.workspace_id, n.tenant_id, gen_random_uuid(), n.channel_id,
-            o.alert_rule_id, o.alert_rule_name, o.instance_id, o.transition_id, o.number, 'resolved', o.alert
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[])
-            AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert)
-        JOIN LATERAL (
-            SELECT DISTINCT ON (channel_id) organization_id, workspace_id, tenant_id, channel_id, status, state
-            FROM notifications p
-            WHERE p.tenant_id = o.tenant_id AND p.instance_id = o.instance_id AND p.number < o.number
-            ORDER BY channel_id, p.number DESC
-        ) n ON n.status = 'firing' AND n.state <> 'needless'
-        ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
+            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, group_key,
+            state, settled_at, last_answer)
+        SELECT organization_id, workspace_id, tenant_id, gen_random_uuid(), channel_id, alert_rule_id, alert_rule_name,
+            instance_id, transition_id, number, 'resolved', alert, group_key,
+            CASE WHEN is_active THEN 'queued' ELSE 'given_up' END, CASE WHEN NOT is_active THEN now() END,
+            CASE WHEN is_active THEN '' ELSE $8 END
+        FROM told ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
         """,
         *_arrays(owed),
+        SWITCHED_OFF,
     )
 
 
@@ -207,77 +246,50 @@ async def mute(tx: Transaction, waiting: Muted, silence_id: UUID) -> None:
 
 
 async def unmute(tx: Transaction, waiting: Sequence[Muted]) -> None:
-    """Send beginnings that were held back."""
+    """Send beginnings that were held back, each in the next message of its group."""
     await tx.execute(
-        "UPDATE notifications n SET state = 'queued', next_attempt_at = now(), queued_at = now() "
-        "FROM unnest($1::uuid[], $2::uuid[]) AS w (tenant_id, notification_id) "
-        "WHERE n.tenant_id = w.tenant_id AND n.notification_id = w.notification_id",
+        """
+        WITH told AS (
+            UPDATE notifications n SET state = 'queued', next_attempt_at = now(), queued_at = now()
+            FROM unnest($1::uuid[], $2::uuid[]) AS w (tenant_id, notification_id)
+            WHERE n.tenant_id = w.tenant_id AND n.notification_id = w.notification_id
+            RETURNING n.tenant_id, n.channel_id, n.group_key
+        )
+        UPDATE aggregation_groups a SET next_at = coalesce(a.next_at, greatest(
+            now(), a.last_at + make_interval(secs => a.interval_seconds)))
+        FROM told WHERE a.tenant_id = told.tenant_id AND a.channel_id = told.channel_id
+            AND a.group_key = told.group_key
+        """,
         *([getattr(each, name) for each in waiting] for name in ("tenant_id", "notification_id")),
     )
 
 
-async def due(tx: Transaction, *, tenant_id: UUID, channel_id: UUID, rows_max: int) -> list[Due]:
-    """Read what a channel is to be sent now, in order: of each instance the first row that is not settled.
-
-    Rows that were in one message come together.
-    """
-    rows = await tx.fetch(
-        """
-        SELECT n.notification_id, n.alert_rule_id, n.alert_rule_name, n.instance_id, n.status, n.alert, n.key,
-            n.attempts, extract(epoch FROM now() - n.queued_at)::float8 AS age_s
-        FROM notifications n
-        WHERE n.tenant_id = $1 AND n.channel_id = $2 AND n.settled_at IS NULL AND n.next_attempt_at <= now()
-        AND NOT EXISTS (
-            SELECT FROM notifications b WHERE b.tenant_id = n.tenant_id AND b.channel_id = n.channel_id
-            AND b.instance_id = n.instance_id AND b.number < n.number AND b.settled_at IS NULL
-        )
-        ORDER BY n.next_attempt_at, n.key, n.created_at, n.notification_id LIMIT $3
-        """,
-        *(tenant_id, channel_id, rows_max),
-    )
-    return [Due(**dict(row)) for row in rows]
-
-
-async def drop_needless(tx: Transaction, *, tenant_id: UUID, channel_id: UUID) -> int:
-    """Settle ends of episodes whose beginning the channel was not told, because it was given up. Returns how many."""
+async def give_up_queued(tx: Transaction, *, tenant_id: UUID, channel_id: UUID) -> int:
+    """Give up what a channel is owed that was switched off: nobody wants it a week later. Returns how many rows."""
     return await tx.execute(
+        "UPDATE notifications SET state = 'given_up', settled_at = now(), next_attempt_at = now(), last_answer = $3 "
+        "WHERE tenant_id = $1 AND channel_id = $2 AND settled_at IS NULL",
+        *(tenant_id, channel_id, SWITCHED_OFF),
+    )
+
+
+async def tell_others(tx: Transaction, *, tenant_id: UUID, channel_id: UUID, reason: str) -> None:
+    """Tell the other channels of a channel's group that it was switched off. Nothing is open at them for it."""
+    await tx.execute(
         """
-        UPDATE notifications n SET state = 'needless', settled_at = now(),
-            last_answer = 'The message that it fired was given up.'
-        WHERE n.tenant_id = $1 AND n.channel_id = $2 AND n.settled_at IS NULL AND n.status = 'resolved'
-        AND 'given_up' = (
-            SELECT b.state FROM notifications b WHERE b.tenant_id = n.tenant_id AND b.channel_id = n.channel_id
-            AND b.instance_id = n.instance_id AND b.number < n.number ORDER BY b.number DESC LIMIT 1
-        )
+        INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
+            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, group_key)
+        SELECT o.organization_id, o.workspace_id, o.tenant_id, gen_random_uuid(), o.channel_id, c.channel_id, $3,
+            c.channel_id, gen_random_uuid(), c.version, 'resolved', jsonb_build_object('status', 'resolved',
+                'labels', jsonb_build_object('alertname', $3::text, 'severity', 'warning', 'channel', c.name),
+                'annotations', jsonb_build_object('summary', c.name || ' is told of no more alerts: ' || $4::text),
+                'starts_at', now(), 'ends_at', now(), 'fingerprint', replace(c.channel_id::text, '-', '')),
+            'switched-off/' || c.channel_id
+        FROM notification_channels c JOIN notification_channels o ON o.tenant_id = c.tenant_id
+            AND o.notification_group_id = c.notification_group_id AND o.channel_id <> c.channel_id
+        WHERE c.tenant_id = $1 AND c.channel_id = $2 AND o.is_active
         """,
-        *(tenant_id, channel_id),
-    )
-
-
-async def begin_attempt(tx: Transaction, key: UUID, *, tenant_id: UUID, notification_ids: Sequence[UUID]) -> None:
-    """Count an attempt at rows that go out in one message, under its key."""
-    await tx.execute(
-        "UPDATE notifications SET key = $1, attempts = attempts + 1 WHERE tenant_id = $2 "
-        "AND notification_id = ANY ($3)",
-        *(key, tenant_id, list(notification_ids)),
-    )
-
-
-async def settle(tx: Transaction, attempt: Attempt, *, state: str) -> None:
-    """Record that the rows of an attempt were sent, or given up."""
-    await tx.execute(
-        "UPDATE notifications SET state = $3, settled_at = now(), last_status = $4, last_answer = $5 "
-        "WHERE tenant_id = $1 AND notification_id = ANY ($2)",
-        *(attempt.tenant_id, list(attempt.notification_ids), state, attempt.status, attempt.answer),
-    )
-
-
-async def postpone(tx: Transaction, attempt: Attempt, *, delay_s: float) -> None:
-    """Try the rows of an attempt again later."""
-    await tx.execute(
-        "UPDATE notifications SET state = 'failed', next_attempt_at = now() + make_interval(secs => $3), "
-        "last_status = $4, last_answer = $5 WHERE tenant_id = $1 AND notification_id = ANY ($2)",
-        *(attempt.tenant_id, list(attempt.notification_ids), delay_s, attempt.status, attempt.answer),
+        *(tenant_id, channel_id, "Notification channel switched off", reason),
     )
 
 

@@ -18,12 +18,16 @@ GROUPS_MAX: Final = 200
 GROUPS_OF_RULE_MAX: Final = 20
 
 
-async def create(store: MetadataStore, principal: Principal, *, name: str, description: str) -> NotificationGroup:
-    """Create a group. Raises CONFLICT for a name that is taken, or `too-many-groups`."""
+async def create(
+    store: MetadataStore, principal: Principal, *, name: str, description: str, **telling: object
+) -> NotificationGroup:
+    """Create a group, which tells alerts as `telling` says (see TELLING). Raises CONFLICT for a name that is taken, or
+    `too-many-groups`.
+    """
     async with store.open(principal.scope, "notification_groups.create") as tx:
         if await notification_groups.count(tx) >= GROUPS_MAX:
             raise DuoscopeError(ErrorKind.CONFLICT, "too-many-groups", f"A tenant has at most {GROUPS_MAX} groups.")
-        made = await notification_groups.create(tx, name=name, description=description)
+        made = await notification_groups.create(tx, name=name, description=description, telling=telling)
         await audit.created(tx, principal.actor, made)
     return made
 

@@ -16,7 +16,7 @@ from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import clock
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, require_found
 from duoscope.kernel.ids import new_id
-from duoscope.metadata import notification_channels, notification_groups
+from duoscope.metadata import notification_channels, notification_groups, notifications
 from duoscope.metadata.notification_channels import NotificationChannel
 from duoscope.net.outbound import Outbound
 from duoscope.notification import channels
@@ -103,7 +103,7 @@ class ChannelManagement:
 
     async def change(self, principal: Principal, channel_id: UUID, changes: dict[str, Any]) -> ShownChannel:
         """Change a channel. Members of `config` that are not given keep their values, also secret ones; null removes
-        one. Raises as `create` does.
+        one. What a channel is owed that is switched off is given up. Raises as `create` does.
         """
         members: dict[str, Any] | None = changes.pop("config", None)
         async with self._store.open(principal.scope, "notification_channels.change") as tx:
@@ -117,6 +117,8 @@ class ChannelManagement:
                 sealed = await self._box.seal(tx, msgspec.json.encode(config), cell_of(before))
                 changes |= {"config_encrypted": sealed, "target": config.target()}
             after = await notification_channels.save(tx, replace(before, **changes))
+            if before.is_active and not after.is_active:
+                await notifications.give_up_queued(tx, tenant_id=after.tenant_id, channel_id=after.channel_id)
             await audit.changed(tx, principal.actor, before, after)
         return ShownChannel(after, channels.without_secrets(config))
 

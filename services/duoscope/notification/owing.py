@@ -15,7 +15,8 @@ from uuid import UUID
 import msgspec
 
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import alert_transitions, notifications, silences
+from duoscope.metadata import aggregation_groups, alert_transitions, notifications, silences
+from duoscope.metadata.aggregation_groups import Told
 from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
 from duoscope.metadata.notifications import Muted, Owed
 from duoscope.metadata.silences import Silence
@@ -72,7 +73,15 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
             await notifications.owe_resolved(tx, [each for each in round_ if each.status == "resolved"])
         await alert_transitions.notified(tx, [each.transition.transition_id for each in placed])
         # After them: what has ended meanwhile is not told any more.
-        return max(len(placed), await _end_mutes(tx))
+        return max(len(placed), await _end_mutes(tx), await _repeat(tx))
+
+
+async def _repeat(tx: Transaction) -> int:
+    """Tell again what still fires and was told long ago, unless a silence holds it back by now. Returns how many."""
+    told = await aggregation_groups.to_repeat(tx, groups_max=TRANSITIONS_MAX)
+    active = await silences.active(tx, {each.tenant_id for each in told}) if told else []
+    await aggregation_groups.repeat(tx, [each for each in told if _silenced(each, active) is None])
+    return len(told)
 
 
 async def _end_mutes(tx: Transaction) -> int:
@@ -90,7 +99,7 @@ async def _end_mutes(tx: Transaction) -> int:
     return len(waiting)
 
 
-def _silenced(alert: Owed | Muted, active: Sequence[Silence]) -> UUID | None:
+def _silenced(alert: Owed | Muted | Told, active: Sequence[Silence]) -> UUID | None:
     return silenced_by(alert.alert["labels"], [each for each in active if each.tenant_id == alert.tenant_id])
 
 

@@ -4,6 +4,9 @@ A channel is leased by one sender at a time, so its messages stay in order; seve
 trouble is not another's. Each attempt is counted, under the message's key, before it is made: where a worker dies
 between the other side's yes and our commit, the repetition bears the same key.
 
+What a group of alerts is owed goes out in one message (metadata/aggregation_groups.py). A tenant that sent as many
+messages in this hour as it may is told the rest in summaries: each channel all that is due, once in a while.
+
 The other side in trouble gets a pause that grows with each failure in a row, with jitter, up to an hour; `Retry-After`
 is obeyed. What could not be delivered for AGE_MAX_S, or is refused, is given up, and can be replayed. `410 Gone`
 switches the channel off.
@@ -13,6 +16,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,12 +26,14 @@ from prometheus_client import Counter
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.audit import record as audit
 from duoscope.kernel.actor import system
+from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import notification_channels, notifications
+from duoscope.metadata import notification_attempts, notification_channels, notifications
+from duoscope.metadata.notification_attempts import Attempt, Due, Place
 from duoscope.metadata.notification_channels import LeasedChannel
-from duoscope.metadata.notifications import Attempt, Due
+from duoscope.metadata.notifications import ONE_BY_ONE
 from duoscope.net.outbound import Outbound
 from duoscope.notification.channels import email
 from duoscope.notification.channels.requests import Config
@@ -42,7 +48,9 @@ CHANNELS_MAX: Final = 32
 MESSAGES_MAX: Final = 20
 """To one channel under one lease; then others have their turn."""
 ALERTS_MAX: Final = 500
-"""In one message."""
+"""In one message; the rest of its group is counted."""
+SUMMARY_EVERY: Final = timedelta(minutes=15)
+"""To one channel of a tenant that is beyond its messages an hour."""
 LEASE_S: Final = 60.0
 """Longer than an attempt takes: the client waits for a place and then for the answer, 10 s each."""
 RETRY_FIRST_S: Final = 5.0
@@ -51,9 +59,7 @@ RETRY_MAX_S: Final = 3600.0
 JITTER: Final = 0.2
 AGE_MAX_S: Final = 24 * 3600.0
 
-ONE_BY_ONE: Final = frozenset({"pagerduty", "opsgenie"})
-"""Channels where each instance is an incident, which is opened and closed by itself."""
-
+_BEYOND: Final = "The tenant has sent as many messages in this hour as it may: the rest comes as a summary."
 _SENDING: Final = PlatformScope(reason="the outbox holds what channels of all tenants are owed")
 _ATTEMPTS: Final = Counter(
     "duoscope_notifications_total", "Messages of alerts by channel type and what became of an attempt.",
@@ -87,41 +93,23 @@ class Sender:
             async with self.store.open_platform(_SENDING, "notifications.begin") as tx:
                 if not await notification_channels.renew(tx, leased, lease_s=LEASE_S):
                     return
-                batch = await self._begin(tx, leased)
-                is_over = not batch or sent == MESSAGES_MAX or (stopping is not None and stopping.is_set())
-                if is_over:
+                is_over = sent == MESSAGES_MAX or (stopping is not None and stopping.is_set())
+                batch, pause_s = ([], 0.0) if is_over else await _begin(tx, leased)
+                if not batch:
                     failures = 0 if sent else leased.failures
-                    await notification_channels.release(
-                        tx, leased, failures=failures, pause_s=0, problem="" if sent else leased.channel.last_problem
-                    )
+                    problem = _BEYOND if pause_s else "" if sent else leased.channel.last_problem
+                    await notification_channels.release(tx, leased, failures=failures, pause_s=pause_s, problem=problem)
                     return
-                key = batch[0].key or new_id()
-                await notifications.begin_attempt(
-                    tx, key, tenant_id=leased.channel.tenant_id, notification_ids=_ids(batch)
-                )
+                message = await self._message(tx, leased, batch)
                 try:
                     config = await opened(tx, self.box, leased.channel)
                 except DuoscopeError as error:
                     config = error
-            if not await self._attempt(leased, config, key, batch):
+            if not await self._attempt(leased, config, message, batch):
                 return
 
-    async def _begin(self, tx: Transaction, leased: LeasedChannel) -> list[Due]:
-        """The rows of the next message."""
-        place = {"tenant_id": leased.channel.tenant_id, "channel_id": leased.channel.channel_id}
-        await notifications.drop_needless(tx, **place)
-        due = await notifications.due(tx, **place, rows_max=ALERTS_MAX)
-        if not due:
-            return []
-        first = due[0]
-        if first.key is not None:  # a message that was attempted before, with all that was in it
-            return [each for each in due if each.key == first.key]
-        if leased.channel.channel_type in ONE_BY_ONE:
-            return [first]
-        return [each for each in due if each.key is None and each.alert_rule_id == first.alert_rule_id]
-
     async def _attempt(
-        self, leased: LeasedChannel, config: Config | DuoscopeError, key: UUID, batch: Sequence[Due]
+        self, leased: LeasedChannel, config: Config | DuoscopeError, message: Message, batch: Sequence[Due]
     ) -> bool:
         """Make and settle one attempt. Returns whether the channel takes more."""
         outcome: Outcome
@@ -132,12 +120,12 @@ class Sender:
             if not self.mailer.is_configured:
                 outcome = Outcome(None, "This installation cannot send mail.", Verdict.LATER)
         else:
-            outcome = await post(self.outbound, leased.channel, config, self._message(leased, key, batch))
+            outcome = await post(self.outbound, leased.channel, config, message)
         async with self.store.open_platform(_SENDING, "notifications.settle") as tx:
             if not await notification_channels.renew(tx, leased, lease_s=LEASE_S):
                 return False  # whoever holds the lease now, or changed the channel, sends it again under its key
             if isinstance(config, email.EmailConfig) and outcome.verdict is Verdict.SENT:
-                await self._mail(tx, leased, config, self._message(leased, key, batch))
+                await self._mail(tx, leased, config, message)
             return await _settle(tx, leased, batch, outcome)
 
     async def _mail(self, tx: Transaction, leased: LeasedChannel, config: email.EmailConfig, message: Message) -> None:
@@ -148,18 +136,46 @@ class Sender:
                 tx, organization_id=leased.channel.organization_id, to=to, subject=made.subject, text=made.text
             )
 
-    def _message(self, leased: LeasedChannel, key: UUID, batch: Sequence[Due]) -> Message:
-        first = batch[0]
-        alerts = sorted((msgspec.convert(each.alert, Alert) for each in batch), key=lambda each: each.status)
+    async def _message(self, tx: Transaction, leased: LeasedChannel, batch: Sequence[Due]) -> Message:
+        """The message of rows, whose attempt begins."""
+        first, place = batch[0], _place(leased)
+        key = first.key or new_id()
+        await notification_attempts.begin_attempt(tx, key, place, _ids(batch))
+        alerts = tuple(msgspec.convert(each.alert, Alert) for each in batch if each.alert is not None)
+        is_one_group = all(each.group_key == first.group_key for each in batch)
         one_by_one = leased.channel.channel_type in ONE_BY_ONE
+        labels = await notification_attempts.group_labels(tx, place, first.group_key) if is_one_group else {}
+        incident = first.group_key if is_one_group else f"summary/{leased.channel.channel_id}"
         return Message(
             key=f"msg_{key.hex}",
-            incident=f"{first.alert_rule_id}/{first.instance_id}" if one_by_one else str(first.alert_rule_id),
-            alerts=tuple(alerts),
-            group_labels={"alertname": first.alert_rule_name},
+            incident=f"{first.alert_rule_id}/{first.instance_id}" if one_by_one else incident,
+            alerts=alerts,
+            group_labels={"alertname": alerts[0].name} if labels is None else labels,
             receiver=leased.receiver,
             external_url=self.external_url,
+            omitted=len(batch) - len(alerts),
         )
+
+
+async def _begin(tx: Transaction, leased: LeasedChannel) -> tuple[list[Due], float]:
+    """The rows of the next message; or none, and for how many seconds there may be none."""
+    place = _place(leased)
+    await notification_attempts.drop_needless(tx, place)
+    batch = await notification_attempts.due(tx, place, is_summary=False, alerts_max=ALERTS_MAX)
+    if not batch or batch[0].key is not None:
+        return batch, 0.0
+    limits = AlertLimits().with_own(leased.own_limits)
+    if await notification_attempts.take_turn(tx, place.tenant_id, messages_max=limits.alert_messages_per_hour):
+        return batch, 0.0
+    if leased.channel.channel_type in ONE_BY_ONE:  # an incident cannot be opened or closed in a summary
+        return [], SUMMARY_EVERY.total_seconds()
+    if pause_s := await notification_attempts.take_summary(tx, place, every=SUMMARY_EVERY):
+        return [], pause_s
+    return await notification_attempts.due(tx, place, is_summary=True, alerts_max=ALERTS_MAX), 0.0
+
+
+def _place(leased: LeasedChannel) -> Place:
+    return Place(leased.channel.tenant_id, leased.channel.channel_id)
 
 
 async def _settle(tx: Transaction, leased: LeasedChannel, batch: Sequence[Due], outcome: Outcome) -> bool:
@@ -170,17 +186,19 @@ async def _settle(tx: Transaction, leased: LeasedChannel, batch: Sequence[Due], 
     is_old = max(each.age_s for each in batch) > AGE_MAX_S
     _ATTEMPTS.labels(channel.channel_type, "given up" if is_old and verdict is Verdict.LATER else verdict.value).inc()
     if verdict is Verdict.SENT:
-        await notifications.settle(tx, attempt, state="sent")
+        await notification_attempts.settle(tx, attempt, state="sent")
         return True
     problem = f"{outcome.status or ''} {outcome.answer}".strip()
     if verdict is Verdict.REFUSED:  # the next message may be taken
-        await notifications.settle(tx, attempt, state="given_up")
+        await notification_attempts.settle(tx, attempt, state="given_up")
         await notification_channels.release(
             tx, leased, failures=leased.failures, pause_s=RETRY_FIRST_S, problem=problem
         )
     elif verdict is Verdict.GONE:
-        await notifications.settle(tx, attempt, state="given_up")
+        await notification_attempts.settle(tx, attempt, state="given_up")
         await notification_channels.release(tx, leased, failures=0, pause_s=0, problem=problem, is_active=False)
+        await notifications.give_up_queued(tx, tenant_id=channel.tenant_id, channel_id=channel.channel_id)
+        await notifications.tell_others(tx, tenant_id=channel.tenant_id, channel_id=channel.channel_id, reason=problem)
         await audit.record(
             tx, system("sender of notifications"), "notification-channel.switched-off", channel,
             before={"is_active": True}, after={"is_active": False, "reason": problem},
@@ -188,11 +206,11 @@ async def _settle(tx: Transaction, leased: LeasedChannel, batch: Sequence[Due], 
     else:
         pause_s = max(_pause_s(leased.failures), outcome.retry_after_s or 0)
         if is_old:
-            await notifications.settle(tx, attempt, state="given_up")
+            await notification_attempts.settle(tx, attempt, state="given_up")
         else:
             # A message that fails by itself lets others go first.
             delay_s = max(pause_s, _pause_s(max(each.attempts for each in batch)))
-            await notifications.postpone(tx, attempt, delay_s=delay_s)
+            await notification_attempts.postpone(tx, attempt, delay_s=delay_s)
         await notification_channels.release(tx, leased, failures=leased.failures + 1, pause_s=pause_s, problem=problem)
     return False
 

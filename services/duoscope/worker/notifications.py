@@ -4,7 +4,7 @@ from typing import Final
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import notifications, silences
+from duoscope.metadata import aggregation_groups, notifications, silences
 from duoscope.notification.owing import TRANSITIONS_MAX, owe
 from duoscope.notification.sending import CHANNELS_MAX, Sender
 from duoscope.stores.postgres import MetadataStore
@@ -27,7 +27,8 @@ async def forget_settled(metadata: MetadataStore) -> int:
     """
     async with metadata.open_platform(_FORGETTING, "notifications.forget") as tx:
         removed = await notifications.purge(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX)
-        return max(removed, await silences.forget(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX))
+        removed = max(removed, await silences.forget(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX))
+        return max(removed, await aggregation_groups.forget(tx, rows_max=ROWS_MAX))
 
 
 def start_notifications(driver: Driver, metadata: MetadataStore, sender: Sender) -> list[Running]:

@@ -11,7 +11,7 @@ from duoscope.kernel import clock
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import notifications
+from duoscope.metadata import notification_attempts, notifications
 from duoscope.net import outbound as outbound_module
 from duoscope.notification import groups, outbox
 from duoscope.notification.posting import retry_after
@@ -204,7 +204,7 @@ async def test_a_sender_that_dies_after_the_yes_repeats_under_the_same_key(work,
     await tenant.transit("firing", new_id(), new_id())
     await tenant.owe()
     with monkeypatch.context() as patch:
-        patch.setattr(notifications, "settle", _dies)
+        patch.setattr(notification_attempts, "settle", _dies)
         with pytest.raises(ZeroDivisionError):
             await sender.send_due()
     await tenant.transit("firing", new_id())  # is no part of the message that is repeated

@@ -64,7 +64,7 @@ def title(message: Message, most: int = 200) -> str:
         where = f": {summary}" if summary else _joined(message.alerts[0])
     else:
         where = "".join(f" {name}={value}" for name, value in message.group_labels.items() if name != "alertname")
-    number = f":{len(message.firing) or count}" if count > 1 else ""
+    number = f":{len(message.firing) + message.omitted if message.firing else count}" if count > 1 else ""
     return cut(one_line(f"[{message.status.upper()}{number}] {what}{where}"), most)
 
 

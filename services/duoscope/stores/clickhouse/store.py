@@ -19,6 +19,7 @@ from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.killer import Killer
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Caller
+from duoscope.stores.clickhouse.reach import Reach
 from duoscope.stores.clickhouse.read_memory import ReadMemory
 from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.reader import Pools, Settled, TelemetryReader, nothing_waits
@@ -57,6 +58,7 @@ class TelemetryStore:
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
         # The ledger is asked which requests are stored; this must not wait for INSERTs.
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
+        self._reach = Reach()
         self._settled: Settled = nothing_waits
         self._named: Named = nothing_named
 
@@ -77,6 +79,7 @@ class TelemetryStore:
             self._slots,
             self.read_memory,
             self.questions,
+            self._reach,
             settled=self._settled,
             named=self._named,
         )

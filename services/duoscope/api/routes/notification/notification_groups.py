@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import msgspec
 from litestar import Request
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
 from litestar.params import FromPath, JSONBody
@@ -16,7 +17,13 @@ from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.errors import require_found
 from duoscope.metadata import notification_groups
 from duoscope.metadata.columns import IsActive
-from duoscope.metadata.notification_groups import NotificationGroup
+from duoscope.metadata.notification_groups import (
+    GroupBy,
+    GroupInterval,
+    GroupWait,
+    NotificationGroup,
+    RepeatInterval,
+)
 from duoscope.notification import groups
 
 ROUTES: Final = Routes("notification-groups")
@@ -34,6 +41,10 @@ class NewNotificationGroup(Struct, forbid_unknown_fields=True):
 
     name: Name
     description: Description = ""
+    group_by: GroupBy = msgspec.field(default_factory=lambda: ["alertname"])
+    group_wait_seconds: GroupWait = 0
+    group_interval_seconds: GroupInterval = 0
+    repeat_interval_seconds: RepeatInterval = 0
 
 
 class NotificationGroupChange(Change):
@@ -42,6 +53,10 @@ class NotificationGroupChange(Change):
     name: Name | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     is_active: IsActive | UnsetType = UNSET
+    group_by: GroupBy | UnsetType = UNSET
+    group_wait_seconds: GroupWait | UnsetType = UNSET
+    group_interval_seconds: GroupInterval | UnsetType = UNSET
+    repeat_interval_seconds: RepeatInterval | UnsetType = UNSET
 
 
 class RuleGroups(Struct, forbid_unknown_fields=True, frozen=True):
@@ -60,8 +75,8 @@ class RuleGroups(Struct, forbid_unknown_fields=True, frozen=True):
 async def create_notification_group(
     request: Request[Principal, Any, Any], data: JSONBody[NewNotificationGroup], services: Services
 ) -> NotificationGroup:
-    """Create a group. Its name must be new in the tenant."""
-    return await groups.create(services.metadata, request.user, name=data.name, description=data.description)
+    """Create a group. Its name must be new in the tenant. How it tells alerts together applies to all its channels."""
+    return await groups.create(services.metadata, request.user, **msgspec.structs.asdict(data))
 
 
 @ROUTES.get("/api/v1/notification-groups", "List notification groups", "notification:read", problems=LISTS)

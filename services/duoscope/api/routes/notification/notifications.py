@@ -51,6 +51,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     last_answer: Annotated[str, Meta(description="What the other side, or what kept us from it, said last.")]
     settled_at: datetime | None
     silence_id: Annotated[UUID | None, Meta(description="Of the silence that holds it back, or did last.")]
+    is_repeat: Annotated[bool, Meta(description="Whether it tells again what still fires.")]
     created_at: datetime
 
 
