@@ -120,6 +120,8 @@ def inhabit(api, admin, deliver, otlp):
         made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
+        recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
+        imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -138,6 +140,7 @@ def inhabit(api, admin, deliver, otlp):
             "channel_id": made_channel["channel_id"],
             "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),
+            "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
             "version": "1",

@@ -95,7 +95,7 @@ async def found_of_rules(tx: Transaction, definition: Definition, slot: datetime
     question, condition = definition.question, definition.condition
     assert isinstance(question, WatchedRules)
     assert isinstance(condition, Composite)
-    rules = {rule.alert_rule_id: rule for rule in await alert_rules.living(tx, list(question.of.values()))}
+    rules = {rule.alert_rule_id: rule for rule in await alert_rules.living_of(tx, list(question.of.values()))}
     alerting: dict[UUID, list[Labels]] = {}
     for alert_rule_id, instance in await alert_instances.active(tx):
         if instance.subject != Subject.HEALTH and instance.status in ALERTING:

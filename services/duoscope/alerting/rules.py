@@ -175,7 +175,7 @@ async def _require_watchable(tx: Transaction, rule: AlertRule, definition: Defin
         for other in await alert_rules.watching(tx)
         if (parsed_ := _parsed(other)) and isinstance(question := parsed_.question, WatchedRules)
     }
-    living = {each.alert_rule_id for each in await alert_rules.living(tx, watched)} | {rule.alert_rule_id}
+    living = {each.alert_rule_id for each in await alert_rules.living_of(tx, watched)} | {rule.alert_rule_id}
     for missing in sorted(watched - living):
         raise composites.not_found(missing)
     composites.require_acyclic(rule.alert_rule_id, watched, others)

@@ -51,6 +51,9 @@ class AlertRule(Struct, frozen=True):
     deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
+    source: Annotated[
+        str, Meta(description="The file, group and rule that it was imported from; empty for one written here.")
+    ] = ""
     slo_id: Annotated[UUID | None, Meta(description="The objective whose rule it is.")] = None
     last_outcome: Annotated[
         Literal["", "judged", "learning", "late", "failed"],
@@ -87,7 +90,7 @@ _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, alert_rule_id, name, description, query_type, query_config, "
     "condition_config, policy_config, severity, cooldown_minutes, interval_seconds, labels, annotations, runbook_url, "
     "dashboard_url, is_enabled, version, last_evaluated_at, last_duration_ms, last_problem, created_by, deleted_at, "
-    "created_at, updated_at, slo_id, last_outcome, last_note"
+    "created_at, updated_at, source, slo_id, last_outcome, last_note"
 )
 LISTING: Final = Listing(
     name="alert_rules",
@@ -151,12 +154,18 @@ async def watching(tx: Transaction) -> list[AlertRule]:
     return [from_row(row) for row in rows]
 
 
-async def living(tx: Transaction, alert_rule_ids: Collection[UUID]) -> list[AlertRule]:
+async def living_of(tx: Transaction, alert_rule_ids: Collection[UUID]) -> list[AlertRule]:
     """The tenant's rules of these ids that are not deleted."""
     rows = await tx.fetch(
         f"SELECT {_COLUMNS} FROM alert_rules WHERE alert_rule_id = ANY ($1::uuid[]) AND deleted_at IS NULL",
         list(alert_rule_ids),
     )
+    return [from_row(row) for row in rows]
+
+
+async def living(tx: Transaction) -> list[AlertRule]:
+    """The tenant's rules that are not deleted, by name."""
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM alert_rules WHERE deleted_at IS NULL ORDER BY name, alert_rule_id")
     return [from_row(row) for row in rows]
 
 
@@ -174,11 +183,11 @@ async def create(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertR
         row = await tx.fetchrow(
             "INSERT INTO alert_rules (organization_id, workspace_id, tenant_id, alert_rule_id, name, description, "
             "query_type, query_config, condition_config, policy_config, severity, cooldown_minutes, interval_seconds, "
-            "labels, annotations, runbook_url, dashboard_url, is_enabled, created_by, slo_id, due_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $21, "
+            "labels, annotations, runbook_url, dashboard_url, is_enabled, created_by, slo_id, source, due_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $21, $22, "
             f"{_next_slot('$13', '$20')}) RETURNING {_COLUMNS}",
             *(rule.organization_id, rule.workspace_id, rule.tenant_id, rule.alert_rule_id, *_written(rule)),
-            *(rule.created_by, offset_s, rule.slo_id),
+            *(rule.created_by, offset_s, rule.slo_id, rule.source),
         )
     assert row is not None
     return from_row(row)
