@@ -1,5 +1,5 @@
 -- Service level objectives, with the rules that watch how fast their budgets burn; and what rules wait for: receivers
--- with telemetry on their disks, evaluators that died, the tenant's share of query time (docs/adr/0039).
+-- with telemetry on their disks, evaluators that died, the tenant's share of query time (docs/adr/0041).
 
 CREATE TABLE slos (
     organization_id uuid NOT NULL,
