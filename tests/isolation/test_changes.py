@@ -54,6 +54,9 @@ _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "prom
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
 _SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
+_WINDOW = {"name": "Nights", "starts_at": "2026-01-01T02:00", "ends_at": "2026-01-01T04:00", "time_zone": "UTC",
+           "recurrence": "FREQ=DAILY"}  # fmt: skip
+_INHIBITION = {"name": "Severe", "source_matchers": _SILENCE["matchers"], "target_matchers": _SILENCE["matchers"]}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -137,6 +140,14 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
         )
     },
+    "/api/v1/maintenance-windows/{maintenance_window_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/maintenance-windows", _WINDOW),
+                ({"comment": "x"}, {"is_enabled": False})),
+    ),
+    "/api/v1/inhibition-rules/{inhibition_rule_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/inhibition-rules", _INHIBITION),
+                ({"name": "x"}, {"is_enabled": False})),
+    ),
     "/api/v1/silences/{silence_id}": (
         Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
                 ({"comment": "x"}, {"ends_at": LATER})),
