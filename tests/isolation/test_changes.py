@@ -198,6 +198,8 @@ async def place(api, new_scope):
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     silence = await make("/silences", _SILENCE)
+    window = await make("/maintenance-windows", _WINDOW)
+    inhibits = await make("/inhibition-rules", _INHIBITION)
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -208,6 +210,8 @@ async def place(api, new_scope):
         ids={
             "api_key_id": key["api_key_id"],
             "identity_provider_id": provider["identity_provider_id"],
+            "maintenance_window_id": window["maintenance_window_id"],
+            "inhibition_rule_id": inhibits["inhibition_rule_id"],
             "role_id": role["role_id"],
             "user_id": user,
             "user_role_id": held["user_role_id"],

@@ -22,8 +22,8 @@ WINDOWS_MAX: Final = 200
 
 def times_of(window: MaintenanceWindow) -> Times:
     """The times of a window."""
-    wall = (datetime.fromisoformat(each) for each in (window.starts_at, window.ends_at))
-    return Times(*wall, window.time_zone, window.recurrence)
+    starts_at, ends_at = (datetime.fromisoformat(each) for each in (window.starts_at, window.ends_at))
+    return Times(starts_at, ends_at, window.time_zone, window.recurrence)
 
 
 async def create(store: MetadataStore, principal: Principal, values: dict[str, Any]) -> MaintenanceWindow:

@@ -75,12 +75,12 @@ class Mutes:
             made.inhibitors.setdefault(rule.tenant_id, []).append(Inhibitors(rule, firing))
         return made
 
-    def of(self, tenant_id: UUID, labels: Mapping[str, str], instance_id: UUID) -> Mute | None:
-        """What holds an alert back; None if nothing does."""
-        return next(iter(self.all_of(tenant_id, labels, instance_id)), None)
+    def of(self, labels: Mapping[str, str], *, tenant_id: UUID, instance_id: UUID) -> Mute | None:
+        """One of those that hold an alert back; None if nothing does."""
+        return next(iter(self.all_of(labels, tenant_id=tenant_id, instance_id=instance_id)), None)
 
-    def all_of(self, tenant_id: UUID, labels: Mapping[str, str], instance_id: UUID) -> list[Mute]:
-        """All that holds an alert back."""
+    def all_of(self, labels: Mapping[str, str], *, tenant_id: UUID, instance_id: UUID) -> list[Mute]:
+        """All that hold an alert back."""
         found = [
             Mute(silence_id=each.silence_id)
             for each in self.silences.get(tenant_id, ())

@@ -103,7 +103,7 @@ async def _end_mutes(tx: Transaction) -> int:
 
 
 def _mute(alert: Owed | Muted | Told, mutes: Mutes) -> Mute | None:
-    return mutes.of(alert.tenant_id, alert.alert["labels"], alert.instance_id)
+    return mutes.of(alert.alert["labels"], tenant_id=alert.tenant_id, instance_id=alert.instance_id)
 
 
 def _rounds(owed: Sequence[Owed]) -> Iterator[list[Owed]]:

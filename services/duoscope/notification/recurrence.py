@@ -64,7 +64,7 @@ def check(times: Times, now: datetime) -> None:
 
 
 def current_or_next(times: Times, now: datetime) -> tuple[datetime, datetime] | None:
-    """From when to when the window is, if it is now, or else next; None if it is never again.
+    """The beginning and the end of the window that is now, or else next; None if it is never again.
 
     Raises:
         DuoscopeError: INVALID.
