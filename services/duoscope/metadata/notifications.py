@@ -51,7 +51,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """A reason to hold a beginning back: a silence, a maintenance window, or a rule by which another instance inhibits it."""
+    """A reason to hold a beginning back: a silence, maintenance, or a rule by which another instance inhibits it."""
 
     silence_id: UUID | None = None
     maintenance_window_id: UUID | None = None
