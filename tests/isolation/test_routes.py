@@ -160,6 +160,10 @@ ROUTES = {
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
         f"/api/v1/service-figures?service=cart&operation=GET%20/&kind=server&step=1h&{_IN_URL}",
     ],
+    ("GET", "/api/v1/releases"): [
+        f"/api/v1/releases?{_IN_URL}",
+        f"/api/v1/releases?service=checkout&{_IN_URL}",
+    ],
     ("GET", "/api/v1/operations"): [
         f"/api/v1/operations?{_IN_URL}",
         f"/api/v1/operations?service=cart&prefix=G&limit=1&{_IN_URL}",
@@ -216,11 +220,13 @@ ROUTES = {
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
+    ("GET", "/api/v1/ingest/status"): METERING,
     ("GET", "/api/v1/ingest/cardinality"): METERING,
     # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.
     ("POST", "/api/v1/invitations/accept"): OF_A_SESSION,
     ("GET", "/api/v1/auth/tenants"): PEOPLE,
     ("POST", "/api/v1/auth/switch"): PEOPLE,
+    ("GET", "/api/v1/users/me"): PEOPLE,
     ("PATCH", "/api/v1/users/me"): PEOPLE,
     ("GET", "/api/v1/permissions"): OPEN_TO_USERS,
     ("GET", "/api/v1/permissions/{permission_id}"): OPEN_TO_USERS,
@@ -262,7 +268,7 @@ ROUTES = {
             ("POST", ""), ("GET", ""), ("POST", "/import"),
             *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
             ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
-            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data")),
+            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
             ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
@@ -317,7 +323,7 @@ def _telemetry(otlp, trace_id, value):
     histogram = Histogram(aggregation_temporality=1, data_points=[point])
     return [
         otlp.logs("checkout", {"time_unix_nano": start, "body": f"refused {value}", "trace_id": trace_id}, region="eu"),
-        otlp.spans("checkout", caller, region="eu"),
+        otlp.spans("checkout", caller, region="eu", **{"service.version": f"1.{value}"}),
         otlp.spans("cart", callee, region="eu"),
         otlp.metrics(
             "checkout",

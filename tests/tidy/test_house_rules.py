@@ -75,6 +75,7 @@ NAMES_TABLES: frozenset[str] = frozenset()
 STARTS_TASKS = {
     "services/duoscope/api/log_streams.py",
     "services/duoscope/cli/serve.py",
+    "services/duoscope/dashboards/flights.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/net/http_listener.py",
     "services/duoscope/receiver/appending.py",

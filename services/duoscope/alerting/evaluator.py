@@ -53,7 +53,8 @@ EVALUATE: Final = tuple(
     Job(f"evaluate-alerts-{lane}", period_s=1.0, at_once=lane == 1, retry_s=1.0, stop_s=STOP_S)
     for lane in range(1, LANES + 1)
 )
-WATCH_LAG: Final = Job("watch-alert-lag", period_s=15.0, at_once=True)
+WATCH_LAG: Final = Job("watch-alert-lag", period_s=5.0, at_once=True)
+"""Where there are no rules, the lanes wait for this look to find one."""
 
 _evaluations = Counter("duoscope_alert_evaluations", "Evaluations of alert rules", ["query_type", "result"])
 _seconds = Histogram(
@@ -94,6 +95,8 @@ class Evaluator:
         self._metadata = metadata
         self._telemetry = telemetry
         self._lag_s = 0.0
+        self.has_rules = True
+        """Whether there was any rule to evaluate, when last looked."""
 
     async def evaluate_next(self) -> bool:
         """Evaluate the rule that is due the longest. Returns whether there was one.
@@ -111,7 +114,7 @@ class Evaluator:
     async def watch_lag(self) -> None:
         """Look how far behind evaluation is, for metrics and readiness."""
         async with self._metadata.open_platform(_REASON, "alerting.lag") as tx:
-            self._lag_s = await alert_rules.lag_s(tx)
+            self._lag_s, self.has_rules = await alert_rules.lag(tx)
         _lag.set(self._lag_s)
 
     async def ready(self) -> None:
@@ -202,7 +205,7 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
 
     def lane(number: int, job: Job) -> Running:
         async def run() -> Next | None:
-            if not await evaluator.evaluate_next():
+            if not evaluator.has_rules or not await evaluator.evaluate_next():
                 return FINISHED if number else None
             if number + 1 < len(lanes):
                 lanes[number + 1].activate()

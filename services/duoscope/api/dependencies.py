@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from duoscope.dashboards.flights import Answers
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authentication.access import Access
@@ -58,6 +59,7 @@ class ApiServices:
         registry: the process's own metrics, shown at /metrics.
         readiness: further checks for /health/ready by the part's name; a check raises DuoscopeError unless it is ready.
         stopping: when it is set, streams end, so that the process can.
+        answers: what was asked for dashboards.
     """
 
     metadata: MetadataStore
@@ -83,9 +85,11 @@ class ApiServices:
     registry: CollectorRegistry = REGISTRY
     readiness: Mapping[str, Check] = field(default_factory=dict[str, Check])
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: Answers = field(default_factory=Answers)
 
     async def close(self) -> None:
         """Close connections to others; the caller closes the stores and the hasher."""
+        await self.answers.close()
         await self.outbound.close()
         await self.breached.close()
 

@@ -1,52 +1,49 @@
-"""The data of a dashboard: what is shown is asked once, and each widget has its answer or an error of its own."""
+"""The data of a dashboard: what is shown is asked once, whoever looks; each widget has its answer or its error."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from duoscope.dashboards.filling import Chosen, Values, filled, plain
+from duoscope.dashboards import alert_lists, planning, transforming
+from duoscope.dashboards.flights import Answers, Cost, Failure, Flight, Found, Key, Series
+from duoscope.dashboards.frames import Table
 from duoscope.dashboards.model import Dashboard
+from duoscope.dashboards.options import asked_options
+from duoscope.dashboards.planning import Asking, Planned, PlannedWidget
 from duoscope.dashboards.variables import by_name
-from duoscope.dashboards.widgets import Asked, LogRecords, Query, Widget
+from duoscope.dashboards.widgets import AlertList, LogRecords
 from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.clickhouse.questions import Described, Question, current
+from duoscope.stores.postgres import MetadataStore
 from duoscope.telemetry import logs
 from duoscope.telemetry.logs import LogRecord
-from duoscope.telemetry.questions.answers import Answered, Steps
-from duoscope.telemetry.times import SECOND_NS, TimeRange
+from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
+from duoscope.telemetry.promql.stored.together import Together
+from duoscope.telemetry.questions.answers import Answered
+from duoscope.telemetry.questions.promql import PromqlQuestion, evaluated, needs
+from duoscope.telemetry.times import TimeRange
 
-STEPS_TARGET: Final = 240
-"""About as many points as a widget has room for."""
 SERIES_MAX: Final = 500
 """Of one question; further ones are left out."""
 NUMBERS_MAX: Final = 4_000_000
 """Of one call: what its questions may have for an answer together."""
-AT_ONCE: Final = 6
-"""Questions of one call that are asked at the same time."""
+FIRST: Final = 4
+"""Questions of the first errand of a call: somebody waits for the first widget."""
+TOGETHER: Final = 48
+"""Questions of a later one."""
+AT_ONCE: Final = 3
+"""Errands of one call at the same time."""
 TIMEOUT_S: Final = 60.0
-_STEPS_S: Final = (
-    *(1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800),
-    *(3600, 7200, 14_400, 21_600, 43_200, 86_400),
-)
-
-
-class Failure(Struct, frozen=True):
-    """Why a query has no answer."""
-
-    code: str
-    message: str
-
-
-class Series(Struct, frozen=True):
-    """The values of one set of labels; null where there is none."""
-
-    labels: dict[str, str]
-    values: list[float | None]
 
 
 class QueryData(Struct, frozen=True, kw_only=True):
@@ -58,49 +55,65 @@ class QueryData(Struct, frozen=True, kw_only=True):
     step_seconds: Annotated[int, Meta(description="Between the moments of `values`.")]
     series: list[Series] = []
     records: list[LogRecord] = []
-    is_complete: Annotated[bool, Meta(description="Whether there are no further series or records.")] = True
+    alerts: list[alert_lists.ShownAlert] = []
+    is_complete: Annotated[bool, Meta(description="Whether there are no further series, records or alerts.")] = True
     error: Failure | None = None
+    cost: Cost = Cost()
 
 
-class WidgetData(Struct, frozen=True):
+class WidgetData(Struct, frozen=True, kw_only=True):
     """The answers to the queries of a widget that are not hidden."""
 
     key: str
-    queries: list[QueryData]
+    repeated: Annotated[
+        dict[str, str], Meta(description="Of a widget or section that repeats: this copy's values, by variable.")
+    ] = {}
+    queries: list[QueryData] = []
+    tables: Annotated[
+        list[Table] | None,
+        Meta(description="What the transformations made of the answers, which have no series then; null without any."),
+    ] = None
+    error: Annotated[Failure | None, Meta(description="Why the transformations could not be carried out.")] = None
+    cost: Annotated[Cost, Meta(description="Of all its queries; `is_cached` if nothing was asked for it.")] = Cost()
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The one who looks: a reader of the tenant's telemetry, and the permissions to ask."""
+    """The one who looks.
 
+    Attributes:
+        scope: the tenant.
+        reader: of its telemetry.
+        metadata: the store of its alerts.
+        permissions: to ask.
+        described: what this look is called in the list of queries.
+    """
+
+    scope: Scope
     reader: TelemetryReader
+    metadata: MetadataStore
     permissions: frozenset[str]
+    described: Described
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
-    """A question as it is asked, and the range for records, which are not asked in steps."""
+class Look:
+    """A look at a dashboard, whose questions are ready to be asked."""
 
-    question: Asked
-    steps: Steps
-    times: TimeRange
-
-    @property
-    def key(self) -> bytes:
-        """The key that equal questions have in common."""
-        steps = (self.steps.end_ns, self.steps.step_ns, self.steps.count)
-        return msgspec.json.encode((self.question, None if isinstance(self.question, LogRecords) else steps))
+    viewer: Viewer
+    widgets: list[PlannedWidget]
+    series_max: int
 
 
-async def answer(
+async def look(
     viewer: Viewer,
     dashboard: Dashboard,
     times: TimeRange,
     *,
     variables: Mapping[str, tuple[str, ...]],
     widgets: Collection[str] | None,
-) -> list[WidgetData]:
-    """Ask the questions of widgets, equal ones once.
+) -> Look:
+    """Plan a look.
 
     Args:
         viewer: who looks.
@@ -117,87 +130,236 @@ async def answer(
         chosen = by_name(dashboard.variables, variables)
     except ValueError as error:
         raise invalid(f"A variable: {error}.", code="invalid-variable") from error
-    shown = _shown(dashboard, widgets)
-    planned = {
-        (widget.key, query.name): _planned(widget, query, chosen, times)
-        for widget in shown
-        for query in widget.queries
-        if not query.is_hidden
-    }
-    asked = {asking.key: asking for _, asking in planned.values() if asking is not None}
-    series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (STEPS_TARGET * max(1, len(asked)))))
-    slots = asyncio.Semaphore(AT_ONCE)
-    answers = await asyncio.gather(*(_asked(viewer, asking, slots, series_max) for asking in asked.values()))
-    found = dict(zip(asked, answers, strict=True))
-    made: dict[str, list[QueryData]] = {widget.key: [] for widget in shown}
-    for (key, _), (data, asking) in planned.items():
-        made[key].append(data if asking is None else msgspec.structs.replace(data, **found[asking.key]))
-    return [WidgetData(key, queries) for key, queries in made.items()]
+    wanted = {name for name in planning.repeats(dashboard, widgets) if chosen[name].is_all}
+    options: dict[str, tuple[str, ...]] = {}
+    if wanted:
+        found = await asked_options(viewer.reader, viewer.permissions, dashboard, times, chosen=variables, only=wanted)
+        options = {each.name: tuple(option.value for option in each.options) for each in found if each.name in wanted}
+    planned = planning.plan(dashboard, times, chosen, options, widgets)
+    asked = {query.asking.key(viewer.scope.tenant_id) for each in planned for query in each.queries if query.asking}
+    series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (planning.STEPS_TARGET * max(1, len(asked)))))
+    return Look(viewer, planned, series_max)
 
 
-def _shown(dashboard: Dashboard, widgets: Collection[str] | None) -> list[Widget]:
-    if widgets is None:
-        opened = {place.widget for each in dashboard.sections if not each.is_collapsed for place in each.places}
-        return [widget for widget in dashboard.widgets if widget.key in opened]
-    if unknown := sorted(set(widgets) - {widget.key for widget in dashboard.widgets}):
-        raise invalid(f"`widgets`: the dashboard has no widget {unknown[0][:64]!r}.")
-    return [widget for widget in dashboard.widgets if widget.key in widgets]
+async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData]:
+    """Ask what nobody has asked yet, and answer each widget as soon as all of its queries have an answer."""
+    waiting = _Waiting(shared, look)
+    try:
+        left = list(look.widgets)
+        while left:
+            ready = [each for each in left if waiting.has(each)]
+            for each in ready:
+                yield await asyncio.to_thread(_answered, each, waiting.found_of(each), look.series_max)
+            left = [each for each in left if not any(each is other for other in ready)]
+            if left:
+                await waiting.next()
+    finally:
+        waiting.leave()
 
 
-def _planned(
-    widget: Widget, query: Query, chosen: Mapping[str, Chosen], times: TimeRange
-) -> tuple[QueryData, _Asking | None]:
-    """A query's answer but for what is asked, and what that is; None if it cannot be asked, which the answer says."""
-    range_s = max(1, (times.end_ns - times.start_ns) // SECOND_NS)
-    step_s = _step_s(range_s, widget.step_seconds or 1)
-    end_ns = times.end_ns // (step_s * SECOND_NS) * step_s * SECOND_NS
-    if query.is_instant:
-        steps = Steps(end_ns, range_s * SECOND_NS)
-    else:
-        steps = Steps(end_ns, step_s * SECOND_NS, max(1, range_s // step_s))
+async def answer(shared: Answers, look: Look) -> list[WidgetData]:
+    """The same in one list, in the order of the dashboard."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], WidgetData] = {}
+    async with aclosing(answers(shared, look)) as answered:
+        async for each in answered:
+            found[each.key, tuple(each.repeated.items())] = each
+    return [found[each.copy.widget.key, tuple(each.copy.repeated.items())] for each in look.widgets]
+
+
+class _Waiting:
+    """The questions of one look: those that are answered, and the flights of others."""
+
+    def __init__(self, shared: Answers, look: Look) -> None:
+        self._shared = shared
+        self._look = look
+        self._found: dict[Key, tuple[Found, bool]] = {}
+        self._flights: dict[Key, Flight] = {}
+        self._to_begin: list[list[tuple[Key, Asking]]] = []
+        self._own: set[Key] = set()
+        self._began = 0
+        self._sort()
+        self._begin()
+
+    def has(self, widget: PlannedWidget) -> bool:
+        return all(query.asking is None or self._key(query.asking) in self._found for query in widget.queries)
+
+    def found_of(self, widget: PlannedWidget) -> list[tuple[Planned, Found, bool]]:
+        answered: list[tuple[Planned, Found, bool]] = []
+        for query in widget.queries:
+            found, is_cached = (Found(), True) if query.asking is None else self._found[self._key(query.asking)]
+            answered.append((query, found, is_cached))
+        return answered
+
+    async def next(self) -> None:
+        """Wait until something more is answered. Raises what ended the request."""
+        question, loop = current(), asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        pending = {flight.landed for flight in self._flights.values()}
+        if question is None:
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            question.require_wanted()
+            with question.told(ended):
+                await asyncio.wait({*pending, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                ended.result()
+        for key, flight in list(self._flights.items()):
+            if flight.landed.done():
+                self._found[key] = flight.landed.result(), key not in self._own
+                self._shared.leave(self._flights.pop(key))
+        self._begin()
+
+    def leave(self) -> None:
+        while self._flights:
+            _, flight = self._flights.popitem()
+            self._shared.leave(flight)
+
+    def _describe(self) -> Described:
+        return self._look.viewer.described
+
+    def _key(self, asking: Asking) -> Key:
+        return asking.key(self._look.viewer.scope.tenant_id)
+
+    def _sort(self) -> None:
+        """Find what is known or asked already; sort the rest into errands, in the order of the widgets."""
+        new: dict[Key, Asking] = {}
+        for widget in self._look.widgets:
+            for query in widget.queries:
+                if query.asking is None:
+                    continue
+                key = self._key(query.asking)
+                if key in self._found or key in self._flights or key in new:
+                    continue
+                if lacking := sorted(query.asking.question.permissions - self._look.viewer.permissions):
+                    why = Failure("forbidden", f"It needs the permission {', '.join(lacking)}.")
+                    self._found[key] = Found(error=why), True
+                elif (known := self._shared.known(key)) is not None:
+                    self._found[key] = known, True
+                elif (flight := self._shared.flying(key)) is not None:
+                    self._flights[key] = flight
+                else:
+                    new[key] = query.asking
+        promql = [(key, each) for key, each in new.items() if isinstance(each.question, PromqlQuestion)]
+        others = [[(key, each)] for key, each in new.items() if not isinstance(each.question, PromqlQuestion)]
+        batches = [promql[:FIRST], *(promql[at : at + TOGETHER] for at in range(FIRST, len(promql), TOGETHER))]
+        self._to_begin = [batch for batch in batches[:1] if batch] + others + [batch for batch in batches[1:] if batch]
+
+    def _begin(self) -> None:
+        under_way = {id(flight.errand) for key, flight in self._flights.items() if key in self._own}
+        count = len(under_way)
+        while self._to_begin and count < AT_ONCE:
+            batch = self._to_begin.pop(0)
+            # Another viewer may have asked some of it meanwhile.
+            new: list[tuple[Key, Asking]] = []
+            for key, asking in batch:
+                if (known := self._shared.known(key)) is not None:
+                    self._found[key] = known, True
+                elif (flight := self._shared.flying(key)) is not None:
+                    self._flights[key] = flight
+                else:
+                    new.append((key, asking))
+            if not new:
+                continue
+            work = partial(_asked, self._look.viewer, [asking for _, asking in new])
+            for flight in self._shared.begin((key for key, _ in new), work, self._describe):
+                self._flights[flight.key] = flight
+                self._own.add(flight.key)
+            count += 1
+
+
+async def _asked(viewer: Viewer, askings: Sequence[Asking], question: Question, flights: Sequence[Flight]) -> None:
+    """Ask the questions of an errand: expressions of PromQL together, any other by itself."""
+    together = Together(ClickHouseStorage(viewer.reader))
+    began = time.perf_counter()
+    async with asyncio.timeout(TIMEOUT_S):
+        if len(askings) > 1:
+            requests = [request for asking in askings for request in _needs(asking)]
+            await together.prepare(requests)
+
+    async def one(asking: Asking, flight: Flight) -> None:
+        before = question.read_rows
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                found = await _one(viewer, asking, together)
+        except DuoscopeError as error:
+            found = Found(error=Failure(error.code, error.message))
+        except TimeoutError:
+            why = Failure("timeout", f"It takes longer than {TIMEOUT_S:g} s: take a shorter range.")
+            found = Found(error=why)
+        found.duration_ms = round((time.perf_counter() - began) * 1000, 1)
+        found.rows = found.rows or question.read_rows - before
+        flight.land(found)
+
+    await asyncio.gather(*(one(asking, flight) for asking, flight in zip(askings, flights, strict=True)))
+
+
+def _needs(asking: Asking) -> list[Any]:
+    try:
+        return needs(cast("PromqlQuestion", asking.question).expression, asking.steps)
+    except DuoscopeError:
+        return []  # the evaluation says what is wrong with it
+
+
+async def _one(viewer: Viewer, asking: Asking, together: Together) -> Found:
+    match asking.question:
+        case LogRecords(query, limit):
+            page = await logs.search(viewer.reader, asking.times, query, limit=limit)
+            return Found(items=page.items, is_complete=page.next_cursor is None)
+        case AlertList() as listed:
+            items, is_complete = await alert_lists.read(viewer.metadata, viewer.scope, listed)
+            return Found(items=items, is_complete=is_complete)
+        case PromqlQuestion(expression):
+            found = await evaluated(together, expression, asking.steps, keeps_names=True)
+        case question:
+            found = await question.read(viewer.reader, asking.steps)
+    return await asyncio.to_thread(_found, found)
+
+
+def _found(answered: Answered) -> Found:
+    values = np.where(answered.has, answered.values, np.nan)[:SERIES_MAX]
+    is_complete = answered.is_complete and len(answered.labels) <= SERIES_MAX
+    return Found(answered.labels[:SERIES_MAX], values, is_complete=is_complete, rows=answered.points_read)
+
+
+def _answered(widget: PlannedWidget, found: list[tuple[Planned, Found, bool]], series_max: int) -> WidgetData:
+    of = widget.copy.widget
+    error: Failure | None = None
+    tables: list[Table] | None = None
+    if of.transformations:
+        try:
+            tables = transforming.transformed(of.transformations, [(query, each) for query, each, _ in found])
+        except DuoscopeError as problem:
+            error = Failure(problem.code, problem.message)
+    queries = [
+        _query_data(query, each, series_max, is_cached=is_cached, with_series=tables is None)
+        for query, each, is_cached in found
+    ]
+    cost = Cost(
+        sum(each.cost.rows for each in queries),
+        max((each.cost.duration_ms for each in queries), default=0.0),
+        all(is_cached for *_, is_cached in found),
+    )
+    return WidgetData(
+        key=of.key, repeated=dict(widget.copy.repeated), queries=queries, tables=tables, error=error, cost=cost
+    )
+
+
+def _query_data(query: Planned, found: Found, series_max: int, *, is_cached: bool, with_series: bool) -> QueryData:
     data = QueryData(
         name=query.name,
         legend=query.legend,
-        start=int(steps.moments_ms[0]) // 1000,
-        step_seconds=steps.step_ns // SECOND_NS,
+        start=int(query.steps.moments_ms[0]) // 1000,
+        step_seconds=query.steps.step_ns // 1_000_000_000,
+        error=query.error or found.error,
+        cost=Cost(found.rows, found.duration_ms, is_cached),
     )
-    values = Values(chosen, step_s, range_s)
-    try:
-        data = msgspec.structs.replace(data, legend=plain(query.legend, values))
-        return data, _Asking(filled(query.question, values), steps, times)
-    except DuoscopeError as error:
-        return msgspec.structs.replace(data, error=Failure(error.code, error.message)), None
-
-
-def _step_s(range_s: int, least_s: int) -> int:
-    """The step: as many as there is room for, of a length that people know, and no shorter than the widget says."""
-    wanted = max(least_s, -(-range_s // STEPS_TARGET))
-    return next((step for step in _STEPS_S if step >= wanted), -(-wanted // _STEPS_S[-1]) * _STEPS_S[-1])
-
-
-async def _asked(viewer: Viewer, asking: _Asking, slots: asyncio.Semaphore, series_max: int) -> dict[str, Any]:
-    """The fields of QueryData that a question has for an answer."""
-    if lacking := sorted(asking.question.permissions - viewer.permissions):
-        return {"error": Failure("forbidden", f"It needs the permission {', '.join(lacking)}.")}
-    try:
-        async with slots, asyncio.timeout(TIMEOUT_S):
-            if isinstance(asking.question, LogRecords):
-                query, limit = asking.question.query, asking.question.limit
-                page = await logs.search(viewer.reader, asking.times, query, limit=limit)
-                return {"records": page.items, "is_complete": page.next_cursor is None}
-            found = await asking.question.read(viewer.reader, asking.steps)
-            return await asyncio.to_thread(_series, found, series_max)
-    except DuoscopeError as error:
-        return {"error": Failure(error.code, error.message)}
-    except TimeoutError:
-        return {"error": Failure("timeout", f"It takes longer than {TIMEOUT_S:g} s: take a shorter range.")}
-
-
-def _series(found: Answered, series_max: int) -> dict[str, Any]:
-    values = np.where(found.has, found.values, np.nan)[:series_max].tolist()
-    labels = found.labels[:series_max]
-    return {
-        # Numbers that JSON does not have are written as null.
-        "series": [Series(dict(pairs), numbers) for pairs, numbers in zip(labels, values, strict=True)],
-        "is_complete": found.is_complete and len(found.labels) <= series_max,
-    }
+    match query.asking and query.asking.question:
+        case LogRecords():
+            return msgspec.structs.replace(data, records=list(found.items), is_complete=found.is_complete)
+        case AlertList():
+            return msgspec.structs.replace(data, alerts=list(found.items), is_complete=found.is_complete)
+        case _:
+            is_complete = found.is_complete and len(found.labels) <= series_max
+            # JSON that was made once for all viewers.
+            series: Any = msgspec.Raw(found.encoded(series_max)) if with_series else []
+            return msgspec.structs.replace(data, series=series, is_complete=is_complete)

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from duoscope.dashboards.widgets import Asked, LogRecords
+from duoscope.dashboards.widgets import AlertList, Asked, LogRecords
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.telemetry.promql.syntax.text import decoded
 from duoscope.telemetry.questions.formula import FormulaQuestion
@@ -29,6 +29,8 @@ from duoscope.telemetry.questions.promql import PromqlQuestion
 ALL: Final = "$__all"
 SCRAPE_S: Final = 15
 """How far apart points are taken to be, as Prometheus' and Grafana's default has it."""
+AUTO_PARTS: Final = 30
+"""How many intervals of length `auto` are in the range, as is Grafana's default."""
 FILLED_CHARS_MAX: Final = 65_536
 
 _REFERENCE: Final = re.compile(
@@ -65,7 +67,7 @@ class Chosen:
         values: at least one.
         is_literal: whether they are no regular expressions, but texts to be found.
         is_all: whether the only one is a regular expression for whatever there is.
-        is_interval: whether `auto` is the step.
+        is_interval: whether `auto` is a part of the range.
     """
 
     values: tuple[str, ...]
@@ -87,7 +89,7 @@ class Values:
         """The values that a name stands for; None if it is no variable's."""
         if found := self.variables.get(name):
             if found.is_interval and "auto" in found.values:
-                return Chosen((f"{self.step_s}s",), is_literal=True)
+                return Chosen((f"{max(self.step_s, self.range_s // AUTO_PARTS)}s",), is_literal=True)
             return found
         rate_s = max(self.step_s + self.scrape_s, 4 * self.scrape_s)
         lengths = {
@@ -138,6 +140,12 @@ def filled(question: Asked, values: Values) -> Asked:
             )
         case LogRecords():
             return msgspec.structs.replace(question, query=search(question.query, values))
+        case AlertList():
+            # Labels may have any value where all are chosen.
+            labels = {
+                name: "" if _names_all(text, values) else plain(text, values) for name, text in question.labels.items()
+            }
+            return msgspec.structs.replace(question, name=plain(question.name, values), labels=labels)
         case FormulaQuestion():
             of = {name: filled(each, values) for name, each in question.of.items()}
             return msgspec.structs.replace(question, of=of, formula=promql(question.formula, values))
@@ -280,6 +288,11 @@ def _term(field: str, operator: str, reference: str, values: Values) -> str:
 
 def _anything(field: str, operator: str) -> str:
     return f"({field}:* OR NOT {field}:*)" if operator != "!=" else f"({field}:* AND NOT {field}:*)"
+
+
+def _names_all(text: str, values: Values) -> bool:
+    only = _REFERENCE.fullmatch(text)
+    return only is not None and _is_all(only, values)
 
 
 def _is_all(reference: re.Match[str], values: Values) -> bool:

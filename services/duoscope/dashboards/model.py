@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from duoscope.dashboards.filling import Chosen, Values, filled
+from duoscope.dashboards.transformations import problem_of
 from duoscope.dashboards.variables import Variable, chosen, in_order
-from duoscope.dashboards.widgets import Key, LogRecords, Query, ShortText, Text, Widget
+from duoscope.dashboards.widgets import AlertList, Key, LogRecords, Query, ShortText, Text, Widget
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.telemetry.language import Signal, compile_query
 
@@ -178,6 +179,13 @@ def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mista
         yield Mistake("/placeholder", f"it has more than {PLACEHOLDER_BYTES_MAX} bytes of JSON")
     if widget.text and widget.type != "text":
         yield Mistake("/text", "only widgets of type text have one")
+    for number, step in enumerate(widget.transformations):
+        if problem := problem_of(step):
+            yield Mistake(f"/transformations/{number}", problem)
+    yield from _of_queries(widget, variables)
+
+
+def _of_queries(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mistake]:
     names = Counter(query.name for query in widget.queries)
     for number, query in enumerate(widget.queries):
         at = f"/queries/{number}"
@@ -185,6 +193,8 @@ def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mista
             yield Mistake(f"{at}/name", f"several queries are called {query.name!r}")
         if isinstance(query.question, LogRecords) and widget.type not in ("logs", "table"):
             yield Mistake(f"{at}/question/kind", "log records are shown by widgets of type logs and table")
+        elif isinstance(query.question, AlertList) and widget.type not in ("table", "stat"):
+            yield Mistake(f"{at}/question/kind", "lists of alerts are shown by widgets of type table and stat")
         elif widget.type == "logs" and not isinstance(query.question, LogRecords):
             yield Mistake(f"{at}/question/kind", "a widget of type logs shows log-records")
         if problem := of_query(query, variables):
@@ -200,7 +210,7 @@ def of_query(query: Query, variables: tuple[Variable, ...]) -> str:
             question = filled(query.question, Values(values, 60, 3600))
             if isinstance(question, LogRecords):
                 compile_query(question.query, Signal.LOGS)
-            else:
+            elif not isinstance(question, AlertList):
                 question.check()
         except DuoscopeError as error:
             first = first or error.message

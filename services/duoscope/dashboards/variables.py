@@ -108,7 +108,7 @@ class ConstantVariable(_Variable, frozen=True, kw_only=True, tag_field="kind", t
 
 
 class IntervalVariable(_Variable, frozen=True, kw_only=True, tag_field="kind", tag="interval"):
-    """A length of time, of those listed; `auto` is the step."""
+    """A length of time, of those listed; `auto` is a thirtieth of the range, and the step at least."""
 
     options: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^([1-9]\d{0,8}(ms|s|m|h|d|w|y)|auto)$")], ...],

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from duoscope.dashboards.transformations import TRANSFORMATIONS_MAX, Transformation
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 from duoscope.telemetry.questions.kinds import Question
 
@@ -40,7 +41,26 @@ class LogRecords(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kin
         return frozenset({"log:read"})
 
 
-Asked = Question | LogRecords
+class AlertList(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="alert-list"):
+    """The alerts of now, of the tenant's rules."""
+
+    states: Annotated[
+        tuple[Literal["firing", "pending", "no_data", "error"], ...], Meta(min_length=1, max_length=4)
+    ] = ("firing", "pending")
+    name: Annotated[ShortText, Meta(description="A part of the rule's name.")] = ""
+    labels: Annotated[
+        dict[ShortText, ShortText],
+        Meta(max_length=20, description="Labels with the value that they must have.", examples=[{"team": "shop"}]),
+    ] = {}
+    limit: Annotated[int, Meta(ge=1, le=RECORDS_MAX)] = 100
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The permissions that asking it needs."""
+        return frozenset({"alert:read"})
+
+
+Asked = Question | LogRecords | AlertList
 
 
 class Query(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +71,10 @@ class Query(Struct, frozen=True, forbid_unknown_fields=True):
     legend: Annotated[ShortText, Meta(description="Of each series: `{{pod}}` is its label.")] = ""
     is_hidden: Annotated[bool, Meta(description="It is not asked.")] = False
     is_instant: Annotated[bool, Meta(description="Asked at the end of the range alone, not in steps.")] = False
+    format: Annotated[
+        Literal["series", "table"],
+        Meta(description="What transformations see: a table for each series, or one in which labels are columns."),
+    ] = "series"
 
 
 class Threshold(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +184,10 @@ class Widget(Struct, frozen=True, forbid_unknown_fields=True):
     description: Text = ""
     queries: Annotated[tuple[Query, ...], Meta(max_length=QUERIES_MAX)] = ()
     options: Options = Options()
+    transformations: Annotated[
+        tuple[Transformation, ...],
+        Meta(max_length=TRANSFORMATIONS_MAX, description="What becomes of the answers before they are drawn."),
+    ] = ()
     text: Annotated[Text, Meta(description="Markdown, of a widget of type text. HTML in it is shown as text.")] = ""
     links: Annotated[tuple[Link, ...], Meta(max_length=50)] = ()
     repeat: Annotated[

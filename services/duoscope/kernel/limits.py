@@ -159,11 +159,11 @@ INGEST_BATCH_WAIT_MAX_S: Final = 0.2
 INGEST_SEGMENT_AGE_MIN_S: Final = 0.2
 INGEST_SEGMENT_AGE_MAX_S: Final = 2.0
 INGEST_SEGMENT_AGE_AWAY_S: Final = 10.0
-INGEST_COMMIT_SHARE: Final = 0.01
+INGEST_COMMIT_SHARE: Final = 0.005
 """The age at which a segment of the log is inserted: such that INSERTs take this share of the time, within bounds; and
 at which it is sealed while ClickHouse is away."""
 
-INGEST_SEGMENT_AGE_UNREAD_MAX_S: Final = 10.0
+INGEST_SEGMENT_AGE_UNREAD_MAX_S: Final = 20.0
 INGEST_SEGMENT_ROWS_UNREAD_MAX: Final = 10_000
 """The age and the rows up to which a segment may wait where whoever reads has it inserted first: few rows, so that the
 read waits for a small INSERT."""

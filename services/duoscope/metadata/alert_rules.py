@@ -257,9 +257,12 @@ async def note(tx: Transaction, alert_rule_id: UUID, problem: str) -> None:
     )
 
 
-async def lag_s(tx: Transaction) -> float:
-    """How long the rule that waits the longest has been due, over all tenants. Needs a platform transaction."""
-    return await tx.fetchval(
-        f"SELECT coalesce(max(extract(epoch FROM clock_timestamp() - r.due_at)), 0)::float8 {_LIVES} "
-        "AND r.due_at <= clock_timestamp()"
+async def lag(tx: Transaction) -> tuple[float, bool]:
+    """How many seconds the rule that waits the longest has been due, over all tenants, and whether there is any rule
+    that is evaluated. Needs a platform transaction.
+    """
+    row = await tx.fetchrow(
+        "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - r.due_at)) FILTER "
+        f"(WHERE r.due_at <= clock_timestamp()), 0)::float8 AS lag_s, count(*) > 0 AS has_rules {_LIVES}"
     )
+    return (row["lag_s"], row["has_rules"]) if row else (0.0, False)

@@ -186,6 +186,7 @@ async def _newest(
         latest_ns,
         limit,
         lambda window: _newest_in(reader, window, condition, limit, position, name=name, whole=whole),
+        reached=reader.reached(name, repr(condition) if condition else ""),
     )
 
 

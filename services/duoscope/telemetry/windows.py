@@ -8,6 +8,7 @@ and each window is read by one statement, so rows that arrive meanwhile are in i
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from duoscope.stores.clickhouse import Reached
 from duoscope.stores.clickhouse.questions import count_window
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
@@ -15,13 +16,23 @@ FIRST_NS: Final = 300 * SECOND_NS
 """The first window of a search: what the table is ordered by first."""
 GROWTH_MAX: Final = 16
 """How many times as long as the previous one a window is at most: where little is found, a long range is read soon."""
+ROOM: Final = 1.25
+"""How many times as long as what the rows spread over last time the first window of the same question is."""
 
 Rows: TypeAlias = list[dict[str, Any]]
 Read: TypeAlias = Callable[[TimeRange], Awaitable[tuple[Rows, bool]]]
 """Reads a window; also returns whether it has all that is wanted."""
 
 
-async def backward(times: TimeRange, latest_ns: int, wanted: int, read: Read) -> tuple[Rows, bool]:
+async def backward(
+    times: TimeRange,
+    latest_ns: int,
+    wanted: int,
+    read: Read,
+    *,
+    reached: Reached | None = None,
+    at: str = "ts",
+) -> tuple[Rows, bool]:
     """Read windows of a range that reach back from a time, until one has what is wanted, or is the whole range.
 
     Args:
@@ -29,13 +40,19 @@ async def backward(times: TimeRange, latest_ns: int, wanted: int, read: Read) ->
         latest_ns: no row that is wanted is later.
         wanted: the number of rows.
         read: of a window.
+        reached: what is remembered of the question, and is to be remembered: the first window has what it needs.
+        at: the column with a row's time.
     """
-    length = FIRST_NS
+    from_ns = min(latest_ns, times.end_ns)
+    whole = from_ns - times.start_ns
+    length = int(min(max(FIRST_NS, reached.ns_per_row * ROOM * (wanted + 1)), whole)) if reached else FIRST_NS
     while True:
-        start_ns = max(times.start_ns, min(latest_ns, times.end_ns) - length)
+        start_ns = max(times.start_ns, from_ns - length)
         count_window()
         rows, is_enough = await read(TimeRange(start_ns, times.end_ns))
         if is_enough or start_ns == times.start_ns:
+            if reached:
+                reached.note((from_ns - rows[-1][at]) / len(rows) if is_enough and rows else whole)
             return rows, is_enough
         length = grown(length, wanted, len(rows))
 

@@ -115,6 +115,7 @@ async def test_equal_questions_are_asked_once_and_collapsed_ones_not(ask, monkey
     records, counted = ({"question": {"kind": kind, "query": "refused"}} for kind in ("log-records", "log"))
     await ask(dashboard(("logs", "logs", [records]), ("count", "stat", [counted])))
     once = sorted(asked)
+    assert "logs.search" in once
     asked.clear()
     twice = dashboard(
         ("logs", "logs", [records]),
@@ -122,12 +123,18 @@ async def test_equal_questions_are_asked_once_and_collapsed_ones_not(ask, monkey
         ("count", "stat", [counted, counted]),
         collapsed=[("three", "logs", [{"question": {"kind": "log-records", "query": "other"}}])],
     )
-    shown = await ask(twice)
+    later = {"start": str(START_NS + MINUTE_NS), "end": str(END_NS + MINUTE_NS)}
+    shown = await ask(twice, **later)
     assert set(shown) == {"logs", "table", "count"}
     assert [len(each["records"]) for each in shown["table"].values()] == [3, 3]
     assert shown["count"]["Q0"]["series"] == shown["count"]["Q1"]["series"] != []
     assert sorted(asked) == once
     asked.clear()
+    assert await ask(twice, **later) == shown | {
+        key: {name: query | {"cost": query["cost"] | {"is_cached": True}} for name, query in of.items()}
+        for key, of in shown.items()
+    }
+    assert asked == []  # whoever looks next has the same answers
     opened = await ask(twice, widgets=["three"])
     assert list(opened) == ["three"]
     assert asked

@@ -37,7 +37,7 @@ VALUES = Values(
         ('m{a = "p.$two"}', r'm{a =~ "p\\.(a\\|b|c)"}'),
         ('m{a!="$all"}', r'm{a!~".*"}'),
         ("topk($k, rate(m[$__rate_interval]))", "topk(5, rate(m[75s]))"),
-        ("m[$auto:$__interval] / $__range_s + $__interval_ms", "m[60s:60s] / 3600 + 60000"),
+        ("m[$auto:$__interval] / $__range_s + $__interval_ms", "m[120s:60s] / 3600 + 60000"),
         ('label_replace(m, "a", "$1-$one", "b", "(.*)$")', r'label_replace(m, "a", "$1-x\"y.z", "b", "(.*)$")'),
         ("m # $one", "m # $one"),
         ('m{a="$unknown"}', 'm{a="$unknown"}'),

@@ -70,7 +70,9 @@ def test_at_least_95_percent_of_real_panels_are_converted():
         (panel(type="singlestat", gauge={"show": True}), "gauge", []),
         (panel(type="bargauge"), "bar_chart", []),
         (panel(type="piechart"), "bar_chart", ["a pie is drawn as bars"]),
-        (panel(transformations=[{"id": "merge"}]), "line_chart", ["the transformation merge"]),
+        (panel(transformations=[{"id": "merge"}]), "line_chart", []),
+        (panel(transformations=[{"id": "spatial"}]), "line_chart", ["the transformation spatial"]),
+        (panel(type="alertlist", targets=[]), "table", []),
         (panel(timeShift="1d"), "line_chart", ["a time range of its own (timeShift 1d)"]),
         (panel(repeat="nobody"), "line_chart", ["repeating it by nobody, which is no variable"]),
     ],
@@ -85,7 +87,7 @@ def test_panels_that_are_converted(given, kind, loss):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (panel(type="alertlist"), "lists of alerts"),
+        (panel(type="dashlist"), "lists of dashboards"),
         (panel(type="my-plugin"), "no counterpart of panels of type 'my-plugin'"),
         (panel(datasource={"type": "influxdb"}), "a source of type influxdb"),
         (panel(datasource={"type": "datasource", "uid": "-- Dashboard --"}), "the answer of another panel"),

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from duoscope.dashboards.grafana import transformations
 from duoscope.dashboards.grafana.reading import Json
 from duoscope.dashboards.model import Dashboard, Place, Section
 from duoscope.dashboards.variables import (
@@ -103,6 +104,7 @@ def _panel(widget: Widget) -> Json:
             "instant": query.is_instant,
             "range": not query.is_instant,
             "datasource": _SOURCE,
+            "format": "table" if query.format == "table" else "time_series",
         }
         for query in widget.queries
         if isinstance(query.question, PromqlQuestion)
@@ -115,6 +117,8 @@ def _panel(widget: Widget) -> Json:
     if kind == "text":
         return made | {"options": {"mode": "markdown", "content": widget.text}}
     made |= {"datasource": _SOURCE, "targets": targets, **_drawing(widget)}
+    if widget.transformations:
+        made["transformations"] = [transformations.export(step) for step in widget.transformations]
     if widget.links:
         made["links"] = [{"title": link.title, "url": link.url} for link in widget.links]
     if widget.repeat:

@@ -7,16 +7,17 @@ from typing import Final
 import msgspec
 
 from duoscope.dashboards import model
-from duoscope.dashboards.grafana import drawing, queries
+from duoscope.dashboards.grafana import drawing, queries, transformations
 from duoscope.dashboards.grafana.reading import Json, arr, number, obj, objects, text
 from duoscope.dashboards.grafana.report import Line, NotConvertedError, Notes
+from duoscope.dashboards.transformations import Transformation
 from duoscope.dashboards.variables import Variable
 from duoscope.dashboards.widgets import Link, LogRecords, Widget, WidgetType
 
 _TYPES: Final[dict[str, WidgetType]] = {
     "timeseries": "line_chart", "graph": "line_chart", "stat": "stat", "singlestat": "stat", "table": "table",
     "table-old": "table", "gauge": "gauge", "bargauge": "bar_chart", "barchart": "bar_chart", "heatmap": "heatmap",
-    "heatmap-new": "heatmap", "logs": "logs", "text": "text",
+    "heatmap-new": "heatmap", "logs": "logs", "text": "text", "alertlist": "table",
 }  # fmt: skip
 _NEAR: Final[dict[str, tuple[WidgetType, str]]] = {
     "piechart": ("bar_chart", "a pie is drawn as bars"),
@@ -28,7 +29,6 @@ _NEAR: Final[dict[str, tuple[WidgetType, str]]] = {
     "xychart": ("line_chart", "values are drawn over time"),
 }
 _WHY_NOT: Final = {
-    "alertlist": "lists of alerts are not widgets yet",
     "dashlist": "lists of dashboards are not widgets",
     "nodeGraph": "graphs of nodes are asked of sources that are not here",
     "news": "it shows what is outside",
@@ -41,9 +41,9 @@ def convert(panel: Json, pointer: str, key: str, variables: tuple[Variable, ...]
     """The widget for a panel, which is a placeholder if it cannot be converted, and the lines about it."""
     kind, title = text(panel.get("type"), 100) or "none", text(panel.get("title"), 1000)
     notes = Notes()
-    lines = _transformations(panel, pointer, notes)
+    steps, lines = transformations.convert(panel, pointer, notes)
     try:
-        widget = _widget(kind, panel, key, variables, notes)
+        widget = _widget(kind, panel, key, variables, steps, notes)
         lines.insert(0, notes.line("panel", kind, title, pointer))
     except NotConvertedError as error:
         widget = _placeholder(kind, panel, key, str(error))
@@ -51,7 +51,14 @@ def convert(panel: Json, pointer: str, key: str, variables: tuple[Variable, ...]
     return widget, lines
 
 
-def _widget(kind: str, panel: Json, key: str, variables: tuple[Variable, ...], notes: Notes) -> Widget:
+def _widget(  # noqa: PLR0917 - what a widget is made of
+    kind: str,
+    panel: Json,
+    key: str,
+    variables: tuple[Variable, ...],
+    steps: tuple[Transformation, ...],
+    notes: Notes,
+) -> Widget:
     made = Widget(
         key,
         _type(kind, panel, notes),
@@ -64,13 +71,13 @@ def _widget(kind: str, panel: Json, key: str, variables: tuple[Variable, ...], n
     if made.type == "text":
         made = msgspec.structs.replace(made, text=_markdown(panel, notes))
     else:
-        asked = queries.convert(panel, notes)
+        asked = (queries.alerts(panel, notes),) if kind == "alertlist" else queries.convert(panel, notes)
         if made.type != "logs" and any(isinstance(query.question, LogRecords) for query in asked):
             made = msgspec.structs.replace(made, type="table" if made.type == "table" else "logs")
         options = drawing.convert(panel, notes)
         if kind in ("state-timeline", "status-history"):
             options = msgspec.structs.replace(options, is_stepped=True)
-        made = msgspec.structs.replace(made, queries=asked, options=options)
+        made = msgspec.structs.replace(made, queries=asked, options=options, transformations=steps)
     for what in ("timeFrom", "timeShift"):
         if text(panel.get(what)):
             notes.lose(f"a time range of its own ({what} {text(panel.get(what), 40)})")
@@ -94,17 +101,6 @@ def _type(kind: str, panel: Json, notes: Notes) -> WidgetType:
     ):
         return "bar_chart"
     return _TYPES[kind]
-
-
-def _transformations(panel: Json, pointer: str, notes: Notes) -> list[Line]:
-    lines: list[Line] = []
-    for number_, each in objects(panel.get("transformations")):
-        name = text(each.get("id"), 100)
-        why = ["it is disabled"] if each.get("disabled") is True else ["transformations are not carried out yet"]
-        lines.append(Line("transformation", name, "", f"{pointer}/transformations/{number_}", "left-out", why))
-        if each.get("disabled") is not True:
-            notes.lose(f"the transformation {name[:60]}")
-    return lines
 
 
 def _links(panel: Json, notes: Notes) -> tuple[Link, ...]:

@@ -1,13 +1,17 @@
 """Targets of a panel as queries of a widget."""
 
-from typing import Final
+import re
+from typing import Any, Final
+
+import msgspec
 
 from duoscope.dashboards.grafana import logql
-from duoscope.dashboards.grafana.reading import Json, obj, objects, text
+from duoscope.dashboards.grafana.reading import Json, obj, objects, text, whole
 from duoscope.dashboards.grafana.report import NotConvertedError, Notes
-from duoscope.dashboards.widgets import QUERIES_MAX, Query
+from duoscope.dashboards.widgets import QUERIES_MAX, RECORDS_MAX, AlertList, Query
 from duoscope.telemetry.questions.promql import PromqlQuestion
 
+_LABEL: Final = re.compile(r'([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _OURS: Final = ("prometheus", "loki")
 
 
@@ -32,6 +36,25 @@ def convert(panel: Json, notes: Notes) -> tuple[Query, ...]:
     if not made:
         raise NotConvertedError("it asks nothing")
     return tuple(made.values())
+
+
+def alerts(panel: Json, notes: Notes) -> Query:
+    """The query of a list of alerts: ours take the place of Grafana's."""
+    options = obj(panel.get("options"))
+    given = obj(options.get("stateFilter"))
+    names: dict[str, Any] = {"firing": "firing", "pending": "pending", "noData": "no_data", "error": "error"}
+    states = tuple(name for key, name in names.items() if given.get(key) is True)
+    pairs = _LABEL.findall(text(options.get("alertInstanceLabelFilter")))
+    if any(operator != "=" for _, operator, _ in pairs):
+        notes.lose("conditions on labels other than that they are equal")
+    labels = {name: value for name, operator, value in pairs if operator == "="}
+    listed = AlertList(
+        states=states or ("firing", "pending"),
+        name=text(options.get("alertName"), 1000),
+        labels=labels,
+        limit=whole(options.get("maxItems"), 1, RECORDS_MAX) or 100,
+    )
+    return Query("A", msgspec.convert(msgspec.to_builtins(listed), AlertList), is_instant=True)
 
 
 def source_of(target: Json, panel: Json) -> str:
@@ -67,6 +90,7 @@ def _query(name: str, target: Json, panel: Json, notes: Notes, *, is_hidden: boo
         legend="" if legend == "__auto" else legend,
         is_hidden=is_hidden,
         is_instant=target.get("instant") is True and target.get("range") is not True,
+        format="table" if target.get("format") == "table" else "series",
     )
 
 

@@ -227,13 +227,21 @@ class Question:
     @contextmanager
     def waiting(self, turn: "asyncio.Future[None]") -> Generator[None]:
         """End the wait for `turn` with the question; count how long it is."""
-        self._waiting.add(turn)
         began = time.perf_counter()
+        try:
+            with self.told(turn):
+                yield
+        finally:
+            self.waited_s += time.perf_counter() - began
+
+    @contextmanager
+    def told(self, turn: "asyncio.Future[None]") -> Generator[None]:
+        """Set on `turn` why the question was ended, if that is while the context lasts."""
+        self._waiting.add(turn)
         try:
             yield
         finally:
             self._waiting.discard(turn)
-            self.waited_s += time.perf_counter() - began
 
     @contextmanager
     def running(self, marker: str, kill: Callable[[], None]) -> Generator[None]:

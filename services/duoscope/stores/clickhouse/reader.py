@@ -19,6 +19,7 @@ from duoscope.stores.clickhouse.errors import BYTES, RESULT, ROWS, TOO_EXPENSIVE
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
+from duoscope.stores.clickhouse.reach import Reach, Reached
 from duoscope.stores.clickhouse.read_memory import Account, ReadMemory, hold
 from duoscope.stores.clickhouse.read_memory import current as spent
 from duoscope.stores.clickhouse.read_slots import ReadSlots
@@ -71,6 +72,7 @@ class TelemetryReader:
         slots: ReadSlots,
         memory: ReadMemory,
         questions: Questions,
+        reach: Reach,
         settled: Settled,
     ) -> None:
         self._settled = settled
@@ -83,6 +85,7 @@ class TelemetryReader:
         self._slots = slots
         self._memory = memory
         self._questions = questions
+        self._reach = reach
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
 
     async def query(
@@ -150,6 +153,10 @@ class TelemetryReader:
             DuoscopeError: as `query`, where there is no room for them.
         """
         hold(self._memory, self._asker.tenant_id, size)
+
+    def reached(self, name: str, text: str) -> Reached:
+        """Return what is remembered of a question: its name, and what it asks for, "" for all."""
+        return Reached(self._reach, self._asker.tenant_id, name, text)
 
     def require_wanted(self) -> None:
         """Raise why the request was ended, if it was, as by its client."""

@@ -18,6 +18,7 @@ from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.killer import Killer
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Caller
+from duoscope.stores.clickhouse.reach import Reach
 from duoscope.stores.clickhouse.read_memory import ReadMemory
 from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.reader import Pools, Settled, TelemetryReader, nothing_waits
@@ -56,6 +57,7 @@ class TelemetryStore:
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
         # The ledger is asked which requests are stored; this must not wait for INSERTs.
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
+        self._reach = Reach()
         self._settled: Settled = nothing_waits
 
     def _open_client(self) -> Client:
@@ -69,7 +71,7 @@ class TelemetryStore:
             limited = self._limits.with_own(caller.own_limits)
             asker = Asker(scope.tenant_id, caller.caller_id, caller.kind, caller.name, limited)
         return TelemetryReader(
-            self._pools, scope, asker, self._slots, self.read_memory, self.questions, settled=self._settled
+            self._pools, scope, asker, self._slots, self.read_memory, self.questions, self._reach, settled=self._settled
         )
 
     def read_after(self, settled: Settled) -> None:

@@ -91,6 +91,15 @@ async def over_range(  # noqa: PLR0917 - as the API has them
     return await _evaluated(storage, expression, node, Times(moments, step_ms, start_ms, end_ms, lookback_ms))
 
 
+def requests(node: tree.Node, times: Times) -> list[Request]:
+    """List what must be read to evaluate an expression.
+
+    Raises:
+        ExpressionError: its subqueries have too many steps.
+    """
+    return [Request(one.node.groups, one.start_ms, one.end_ms) for one in selected(node, times)]
+
+
 async def _evaluated(storage: Storage, expression: str, node: tree.Node, times: Times) -> Answer:
     wanted = selected(node, times)
     requests = [Request(one.node.groups, one.start_ms, one.end_ms) for one in wanted]

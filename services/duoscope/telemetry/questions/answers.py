@@ -41,12 +41,14 @@ class Answered:
         values: series by steps.
         has: where there is a value.
         is_complete: whether there are no further series.
+        points_read: how many points it is made of, where that is known.
     """
 
     labels: list[Labels]
     values: Floats = field(repr=False)
     has: Bools = field(repr=False)
     is_complete: bool = True
+    points_read: int = 0
 
 
 def of_numbers(labels: list[Labels], values: Floats, *, is_complete: bool = True) -> Answered:

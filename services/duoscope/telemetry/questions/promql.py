@@ -11,13 +11,15 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
-from duoscope.telemetry.promql.storage import Storage
+from duoscope.telemetry.promql.grids import Times
+from duoscope.telemetry.promql.storage import Request, Storage
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.syntax import parse, tree
 from duoscope.telemetry.promql.values import Scalar, Vector
 from duoscope.telemetry.questions.answers import Answered, Steps, refused
 
 EXPRESSION_CHARS_MAX: Final = 8192
+_BESIDE_NAME: Final = label_sets.SCHEMA - {label_sets.NAME}
 
 
 class PromqlQuestion(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="promql"):
@@ -62,13 +64,40 @@ def parsed(expression: str) -> tree.Node:
     return node
 
 
+def needs(expression: str, steps: Steps, *, lookback_ms: int = engine.LOOKBACK_MS) -> list[Request]:
+    """List what is read to evaluate an expression at each moment, for storages that read for many at once.
+
+    Raises:
+        DuoscopeError: INVALID, as `evaluated`.
+    """
+    node, moments = parsed(expression), steps.moments_ms
+    first, last = int(moments[0]), int(moments[-1])
+    times = Times(moments, 0 if steps.count == 1 else steps.step_ns // 1_000_000, first, last, lookback_ms)
+    try:
+        return engine.requests(node, times)
+    except ExpressionError as error:
+        raise refused(f"`expression`: {error.message}") from error
+
+
 async def evaluated(
-    storage: Storage, expression: str, steps: Steps, *, lookback_ms: int = engine.LOOKBACK_MS
+    storage: Storage,
+    expression: str,
+    steps: Steps,
+    *,
+    lookback_ms: int = engine.LOOKBACK_MS,
+    keeps_names: bool = False,
 ) -> Answered:
     """Evaluate an expression over some storage at each moment.
 
+    Args:
+        storage: of the series.
+        expression: with numbers for a value.
+        steps: the moments.
+        lookback_ms: how old a value may be.
+        keeps_names: whether series keep the metric's name, where the expression leaves it to them.
+
     Raises:
-        DuoscopeError: INVALID, also for series that differ in their name alone and for histograms; UNAVAILABLE.
+        DuoscopeError: INVALID, for histograms, and without names for series that differ in these alone; UNAVAILABLE.
     """
     node = parsed(expression)
     moments = steps.moments_ms
@@ -85,11 +114,19 @@ async def evaluated(
         raise refused(f"`expression` takes longer than {PROMQL_TIMEOUT_S} s: take shorter ranges.") from None
     match answer.value:
         case Scalar(values):
-            return Answered([label_sets.NONE], values.reshape(1, -1), np.ones((1, steps.count), np.bool_))
+            found = Answered([label_sets.NONE], values.reshape(1, -1), np.ones((1, steps.count), np.bool_))
         case Vector() as vector:
-            return _nameless(vector)
+            found = _named(vector) if keeps_names else _nameless(vector)
         case other:
             raise AssertionError(other)
+    found.points_read = answer.points_read
+    return found
+
+
+def _named(vector: Vector) -> Answered:
+    if vector.is_hist.any():
+        raise refused("`expression` is a histogram: take a number of it, as histogram_quantile does.")
+    return Answered([label_sets.without(each, _BESIDE_NAME) for each in vector.labels], vector.values, vector.has)
 
 
 def _nameless(vector: Vector) -> Answered:

@@ -149,7 +149,9 @@ class _Asked:
             return (await read(self.times))[0]
         # A trace's newest span in a window that reaches to the end of the range is its newest one.
         latest_ns = after[0] + 1 if after else self.times.end_ns
-        return (await windows.backward(self.times, latest_ns, rows, read))[0]
+        asked = repr((self.query, self.wanted, or_text)) if self.query or any(self.wanted.texts) else ""
+        reached = self.reader.reached("traces.search", asked)
+        return (await windows.backward(self.times, latest_ns, rows, read, reached=reached, at="newest_unix_nano"))[0]
 
 
 def _newest(
