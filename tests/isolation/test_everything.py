@@ -122,6 +122,8 @@ def inhabit(api, admin, deliver, otlp):
         made_inhibition = await make("inhibition-rules", inhibits)
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
+        recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
+        imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -141,6 +143,7 @@ def inhabit(api, admin, deliver, otlp):
             "inhibition_rule_id": made_inhibition["inhibition_rule_id"],
             "channel_id": made_channel["channel_id"],
             "alert_rule_id": str(rule_id),
+            "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
             "version": "1",

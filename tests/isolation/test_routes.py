@@ -246,6 +246,8 @@ ROUTES = {
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
             ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+            ("POST", "alert-rules/import"), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
+            ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
     },
     **{

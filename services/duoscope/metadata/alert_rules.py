@@ -45,6 +45,9 @@ class AlertRule(Struct, frozen=True):
     deleted_at: DeletedAt
     created_at: datetime
     updated_at: datetime
+    source: Annotated[
+        str, Meta(description="The file, group and rule that it was imported from; empty for one written here.")
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, alert_rule_id, name, description, query_type, query_config, "
     "condition_config, policy_config, severity, cooldown_minutes, interval_seconds, labels, annotations, runbook_url, "
     "dashboard_url, is_enabled, version, last_evaluated_at, last_duration_ms, last_problem, created_by, deleted_at, "
-    "created_at, updated_at"
+    "created_at, updated_at, source"
 )
 LISTING: Final = Listing(
     name="alert_rules",
@@ -113,6 +116,12 @@ async def enabled(tx: Transaction) -> list[AlertRule]:
     return [from_row(row) for row in rows]
 
 
+async def living(tx: Transaction) -> list[AlertRule]:
+    """The tenant's rules that are not deleted, by name."""
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM alert_rules WHERE deleted_at IS NULL ORDER BY name, alert_rule_id")
+    return [from_row(row) for row in rows]
+
+
 async def count(tx: Transaction) -> int:
     """How many rules the tenant has that are not deleted. Others who make one wait until the transaction ends."""
     await tx.execute(
@@ -127,11 +136,11 @@ async def create(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertR
         row = await tx.fetchrow(
             "INSERT INTO alert_rules (organization_id, workspace_id, tenant_id, alert_rule_id, name, description, "
             "query_type, query_config, condition_config, policy_config, severity, cooldown_minutes, interval_seconds, "
-            "labels, annotations, runbook_url, dashboard_url, is_enabled, created_by, due_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
+            "labels, annotations, runbook_url, dashboard_url, is_enabled, created_by, source, due_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $21, "
             f"{_next_slot('$13', '$20')}) RETURNING {_COLUMNS}",
             *(rule.organization_id, rule.workspace_id, rule.tenant_id, rule.alert_rule_id, *_written(rule)),
-            *(rule.created_by, offset_s),
+            *(rule.created_by, offset_s, rule.source),
         )
     assert row is not None
     return from_row(row)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from duoscope.alerting.evaluator import Evaluator, start_evaluator
+from duoscope.alerting.named import NamedExpressions
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.recovery import Recovery
 from duoscope.kernel.settings import Settings
@@ -36,6 +37,7 @@ class WorkerPart:
         await box.prepare()
         sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
+        process.telemetry.know(NamedExpressions(metadata).of)
         evaluator = Evaluator(metadata, process.telemetry, happened=lambda: driver.activate(OWE_NOTIFICATIONS.name))
         process.readiness["alerts"] = evaluator.ready
         jobs = (
