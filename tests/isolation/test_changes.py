@@ -51,6 +51,8 @@ _DASHBOARD = {"name": "D", "widgets": [{"key": "a", "type": "text"}], "variables
               "sections": [{"places": [{"widget": "a", "x": 0, "y": 0, "width": 1, "height": 1}]}]}  # fmt: skip
 _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "promql", "expression": "depth"},
          "condition_config": {"kind": "any"}}  # fmt: skip
+_SLO = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+        "total_config": {"kind": "trace"}}  # fmt: skip
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
 _SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
@@ -120,6 +122,10 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
     "/api/v1/alert-rules/{alert_rule_id}": (
         Refused(DENIED, ("alert-rule:write", "log:read"), ("POST", "/alert-rules", _RULE),
                 ({"severity": "info"}, {"query_config": {"kind": "log"}}, {"is_enabled": False})),
+    ),
+    "/api/v1/slos/{slo_id}": (
+        Refused(DENIED, ("alert-rule:write", "log:read"), ("POST", "/slos", _SLO),
+                ({"objective": 0.999}, {"good_config": {"kind": "log"}}, {"name": "x"})),
     ),
     "/api/v1/alert-rules/{alert_rule_id}/notification-groups": (
         Refused(DENIED, ("notification:write",), ("POST", "/alert-rules", _RULE), ({"notification_group_ids": []},)),
@@ -194,6 +200,7 @@ async def place(api, new_scope):
         region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
     provider = await make("/identity-providers", _PROVIDER)
     rule = await make("/alert-rules", _RULE)
+    slo = await make("/slos", _SLO)
     drawn = await make("/dashboards", _DASHBOARD)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
@@ -220,6 +227,7 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
+            "slo_id": slo["slo_id"],
             "dashboard_id": drawn["dashboard_id"],
             "key": "a",
             "silence_id": silence["silence_id"],

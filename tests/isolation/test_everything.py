@@ -120,6 +120,9 @@ def inhabit(api, admin, deliver, otlp):
         made_window = await make("maintenance-windows", window)
         inhibits = {"name": "Severe", "source_matchers": silence["matchers"], "target_matchers": silence["matchers"]}
         made_inhibition = await make("inhibition-rules", inhibits)
+        objective = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+                     "total_config": {"kind": "trace"}}  # fmt: skip
+        made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
         recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
@@ -142,6 +145,7 @@ def inhabit(api, admin, deliver, otlp):
             "maintenance_window_id": made_window["maintenance_window_id"],
             "inhibition_rule_id": made_inhibition["inhibition_rule_id"],
             "channel_id": made_channel["channel_id"],
+            "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),
             "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),

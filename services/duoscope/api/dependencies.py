@@ -132,10 +132,8 @@ async def assemble(
     breached = BreachedPasswords(settings.breached_passwords_url)
     rules = PasswordRules(breached)
     quota = Quota(OrganizationLimits.parse(settings.organization_limits))
-    named = NamedExpressions(metadata)
-    telemetry.know(named.of)
     return ApiServices(
-        named=named,
+        named=NamedExpressions(metadata),
         metadata=metadata,
         telemetry=telemetry,
         sessions=sessions,
