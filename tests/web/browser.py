@@ -201,6 +201,34 @@ def send_large_trace(up: Up, spans: int) -> str:
     return trace_id
 
 
+def send_gap(up: Up, *, hours: int) -> str:
+    """Send a trace of some ms, hours of waiting, and some ms again. Returns its id."""
+    start = time.time_ns() - (hours * 3600 + 60) * 10**9
+    after = start + hours * 3600 * 10**9
+    end = after + 9 * 10**6
+
+    def span(number: int, begun: int, ended: int) -> dict[str, Any]:
+        return {
+            "traceId": f"{start:032x}",
+            "spanId": f"{number:016x}",
+            **({"parentSpanId": f"{1:016x}"} if number > 1 else {}),
+            "name": f"step {number}",
+            "kind": 1,
+            "startTimeUnixNano": str(begun),
+            "endTimeUnixNano": str(ended),
+        }
+
+    spans = [
+        span(1, start, end),
+        span(2, start + 10**6, start + 3 * 10**6),
+        span(3, after, after + 4 * 10**6),
+        span(4, after + 4 * 10**6, after + 8 * 10**6),
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "sleepy"}}]}
+    send(up, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
+    return f"{start:032x}"
+
+
 def send_metrics(up: Up, trace_id: str) -> None:
     """Send ten minutes of a histogram and a counter of two services, with a measurement from within the trace."""
     now = time.time_ns()
