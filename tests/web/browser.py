@@ -131,7 +131,7 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0, 
     ]
     logs = [
         {
-            "timeUnixNano": str(now - 10**9 - number * 10**6),
+            "timeUnixNano": str(now - 2 * 10**9 + (140 - number) * 10**6),
             "severityNumber": 17 if number % 10 == 0 else 9,
             "severityText": "ERROR" if number % 10 == 0 else "INFO",
             "body": {
