@@ -75,10 +75,10 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
 
-    def log_in(self, *, email: str | None = None, password: str | None = None) -> None:
+    def log_in(self, *, email: str | None = None, password: str | None = None, address: str | None = None) -> None:
         """Log in, unless others are named as the admin of the first start, and keep the made password for now."""
         page = self.page
-        page.goto(self.up.api_url)
+        page.goto(address or self.up.api_url)
         page.get_by_label("Email").fill(email or self.up.known["admin_email"])
         page.get_by_label("Password").fill(password or self.up.known["admin_password"])
         page.get_by_role("button", name="Log in").click()

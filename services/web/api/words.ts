@@ -82,6 +82,9 @@ export const WORDS: Readonly<Record<string, string>> = {
   "oidc-provider-unavailable": "Your organization's identity provider does not answer.",
   "outbound-failed": "The other side does not answer.",
   stopping: "duoscope is stopping or starting anew.",
+  "alerts-behind": "Rules are judged later than they should be.",
+  "request-too-slow": "The request did not arrive in time.",
+  "client-gone": "The browser went away before the answer.",
   "shutting-down": "duoscope is stopping or starting anew.",
   // of the password itself
   "password-common": "That password is one of those that are tried first.",
