@@ -245,7 +245,10 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
+            ("POST", "alert-rules/import"), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
+            ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
     },
     **{
@@ -255,6 +258,9 @@ ROUTES = {
             ("GET POST", "notification-channels"), ("GET PATCH DELETE", "notification-channels/{channel_id}"),
             ("POST", "notification-channels/{channel_id}/test"), ("GET POST", "silences"),
             ("GET PATCH DELETE", "silences/{silence_id}"), ("POST", "notifications/{notification_id}/replay"),
+            ("GET POST", "maintenance-windows"), ("GET POST", "inhibition-rules"),
+            ("GET PATCH DELETE", "maintenance-windows/{maintenance_window_id}"),
+            ("GET PATCH DELETE", "inhibition-rules/{inhibition_rule_id}"),
             ("GET PATCH", "alert-rules/{alert_rule_id}/notification-groups"), ("GET", "notifications"),
             ("GET", "notifications/{notification_id}"),
         ) for method in methods.split()

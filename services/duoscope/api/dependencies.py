@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from duoscope.alerting.named import NamedExpressions
 from duoscope.dashboards.flights import Answers
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
@@ -48,6 +49,7 @@ class ApiServices:
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
         email_domains: the e-mail domains of organizations.
         channels: notification channels.
+        named: named expressions of PromQL, which readers of telemetry know.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
         api_keys: for machines that read telemetry.
@@ -80,6 +82,7 @@ class ApiServices:
     recovery: Recovery
     invitations: Invitations
     quota: Quota
+    named: NamedExpressions
     settings: Settings
     public_url: str
     registry: CollectorRegistry = REGISTRY
@@ -130,6 +133,7 @@ async def assemble(
     rules = PasswordRules(breached)
     quota = Quota(OrganizationLimits.parse(settings.organization_limits))
     return ApiServices(
+        named=NamedExpressions(metadata),
         metadata=metadata,
         telemetry=telemetry,
         sessions=sessions,
