@@ -28,7 +28,7 @@ _FLUSH_EVERY: Final = 150
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was sent of a past.
+    """A past that was sent.
 
     Attributes:
         requests: that were played.

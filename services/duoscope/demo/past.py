@@ -35,7 +35,7 @@ _EXEMPLARS_MAX: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What is measured: with `bounds` a histogram, without them a counter."""
+    """An instrument: with `bounds` a histogram, without them a counter."""
 
     name: str
     unit: str
@@ -81,7 +81,7 @@ class Past:
                 series.exemplars.append(Exemplar({}, value, at_ns, span.span_id, span.trace_id))
 
     def points(self, at_ns: int) -> MetricsData:
-        """The points of all series at this time; exemplars go with the first points after them."""
+        """Return the points of all series at this time; exemplars go with the first points after them."""
         return MetricsData(
             [
                 ResourceMetrics(
