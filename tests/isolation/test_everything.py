@@ -117,6 +117,7 @@ def inhabit(api, admin, deliver, otlp):
         made_silence = await make("silences", silence)
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
+        link = await make(f"dashboards/{drawn['dashboard_id']}/links", {"name": "Wiki"})
         rule_id, notification_id = await notified(api, scope, group["group_id"])
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
@@ -136,6 +137,7 @@ def inhabit(api, admin, deliver, otlp):
             "alert_rule_id": str(rule_id),
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
+            "dashboard_link_id": link["link"]["dashboard_link_id"],
             "version": "1",
             "key": part,
             "session_id": sessions[0]["session_id"],
