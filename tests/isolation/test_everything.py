@@ -254,6 +254,7 @@ _CHANGES = {
 _BODIES = {
     "/api/v1/api-keys/{api_key_id}/revoke": {"reason": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},
+    "/api/v1/dashboards/{dashboard_id}/links": {"name": "taken over"},
 }
 
 
