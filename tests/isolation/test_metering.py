@@ -21,6 +21,7 @@ PROBES = (
     "/api/v1/usage?reach=organization&group_by=workspace&signal=logs",
     "/api/v1/ingest/rejections",
     "/api/v1/ingest/rejections?per=day&reason=time-missing&signal=metrics",
+    "/api/v1/ingest/status",
     "/api/v1/ingest/cardinality",
     "/api/v1/ingest/cardinality?metric=depth&limit=1",
 )
@@ -90,6 +91,21 @@ async def test_answers_are_the_same_bytes_whatever_a_neighbour_sends(api, sent, 
         assert response.content == expected, probe
         assert response.content != empty, f"{probe} finds nothing and so proves nothing"
         assert (await _get(api, other, probe)).content not in (expected, empty)
+
+
+async def test_the_status_names_services_to_those_who_may_read_the_signal(api, sent, mine):
+    await sent(mine, 3)
+    found = {}
+    for permissions in (("tenant:read",), _READS):
+        answer = await _get(api, await api.headers(mine, *permissions), "/api/v1/ingest/status")
+        found[permissions] = {one["signal"]: one for one in answer.json()["signals"]}
+    for signals in found.values():
+        assert [signals[signal]["items"] for signal in ("traces", "logs", "metrics")] == [0, 3, 6]
+        assert [one["reason"] for one in signals["metrics"]["rejected"]] == ["time-missing", "too-many-series"]
+        assert "time_unix_nano" in signals["metrics"]["rejected"][0]["explanation"]
+        assert signals["traces"]["last_received_at"] is None
+        assert signals["logs"]["last_received_at"].endswith("Z")
+    assert [signals["metrics"]["services"] for signals in found.values()] == [[], ["checkout"]]
 
 
 async def test_a_neighbours_limits_are_theirs(api, mine, theirs):

@@ -160,6 +160,10 @@ ROUTES = {
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
         f"/api/v1/service-figures?service=cart&operation=GET%20/&kind=server&step=1h&{_IN_URL}",
     ],
+    ("GET", "/api/v1/releases"): [
+        f"/api/v1/releases?{_IN_URL}",
+        f"/api/v1/releases?service=checkout&{_IN_URL}",
+    ],
     ("GET", "/api/v1/operations"): [
         f"/api/v1/operations?{_IN_URL}",
         f"/api/v1/operations?service=cart&prefix=G&limit=1&{_IN_URL}",
@@ -216,11 +220,13 @@ ROUTES = {
     ("GET", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("PATCH", "/api/v1/tenants/{tenant_id}/limits"): METERING,
     ("GET", "/api/v1/ingest/rejections"): METERING,
+    ("GET", "/api/v1/ingest/status"): METERING,
     ("GET", "/api/v1/ingest/cardinality"): METERING,
     # Regions, organizations, workspaces, tenants, and who works in them: tests/isolation/test_people.py.
     ("POST", "/api/v1/invitations/accept"): OF_A_SESSION,
     ("GET", "/api/v1/auth/tenants"): PEOPLE,
     ("POST", "/api/v1/auth/switch"): PEOPLE,
+    ("GET", "/api/v1/users/me"): PEOPLE,
     ("PATCH", "/api/v1/users/me"): PEOPLE,
     ("GET", "/api/v1/permissions"): OPEN_TO_USERS,
     ("GET", "/api/v1/permissions/{permission_id}"): OPEN_TO_USERS,
@@ -239,7 +245,10 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
+            ("POST", "alert-rules/import"), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
+            ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
     },
     **{
@@ -249,6 +258,9 @@ ROUTES = {
             ("GET POST", "notification-channels"), ("GET PATCH DELETE", "notification-channels/{channel_id}"),
             ("POST", "notification-channels/{channel_id}/test"), ("GET POST", "silences"),
             ("GET PATCH DELETE", "silences/{silence_id}"), ("POST", "notifications/{notification_id}/replay"),
+            ("GET POST", "maintenance-windows"), ("GET POST", "inhibition-rules"),
+            ("GET PATCH DELETE", "maintenance-windows/{maintenance_window_id}"),
+            ("GET PATCH DELETE", "inhibition-rules/{inhibition_rule_id}"),
             ("GET PATCH", "alert-rules/{alert_rule_id}/notification-groups"), ("GET", "notifications"),
             ("GET", "notifications/{notification_id}"),
         ) for method in methods.split()
@@ -316,7 +328,7 @@ def _telemetry(otlp, trace_id, value):
     histogram = Histogram(aggregation_temporality=1, data_points=[point])
     return [
         otlp.logs("checkout", {"time_unix_nano": start, "body": f"refused {value}", "trace_id": trace_id}, region="eu"),
-        otlp.spans("checkout", caller, region="eu"),
+        otlp.spans("checkout", caller, region="eu", **{"service.version": f"1.{value}"}),
         otlp.spans("cart", callee, region="eu"),
         otlp.metrics(
             "checkout",

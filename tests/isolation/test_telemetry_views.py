@@ -64,6 +64,7 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
             "metrics",
             "series",
             "field_counts",
+            "arrivals",
         ),
         *("spans_v3", "metrics_v3_daily", "counters_hourly", "histograms_hourly", "exponential_histograms_hourly"),
     ],

@@ -48,6 +48,7 @@ APART = {
 MAKES_SCOPES = {
     "services/duoscope/alerting/evaluator.py",
     "services/duoscope/dashboards/sharing.py",
+    "services/duoscope/notification/asking.py",
     "services/duoscope/receiver/durability/records.py",
     "services/duoscope/identity/authentication/access_tokens.py",
     "services/duoscope/identity/api_keys/verifier.py",

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -98,13 +100,14 @@ def wait_for(look: Callable[[], Any]) -> Any:
     return found
 
 
-def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0) -> str:
+def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0, version: str = "1.0") -> str:
     """Send a trace of three services, one of which failed, and records that belong to it. Returns the trace's id."""
     now = time.time_ns() - ago_s * 10**9
     trace_id = f"{now:032x}"
 
     def resource(service: str) -> dict[str, Any]:
-        return {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+        named = {"service.name": service, "service.version": version}
+        return {"attributes": [{"key": key, "value": {"stringValue": value}} for key, value in named.items()]}
 
     def span(number: int, parent: int | None, name: str, took_ms: int, **more: Any) -> dict[str, Any]:
         start = now - 2 * 10**9 + number * 10**7
@@ -149,6 +152,28 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0) 
     for signal, body in bodies.items():
         send(up, signal, body)
     return trace_id
+
+
+def send_fan(up: Up, services: int) -> None:
+    """Send a trace in which one service calls all others."""
+    start = time.time_ns() - 60 * 10**9
+
+    def span(at: int) -> dict[str, Any]:
+        spans = [
+            {
+                "traceId": f"{start:032x}",
+                "spanId": f"{at + 1:016x}",
+                **({"parentSpanId": f"{1:016x}"} if at else {}),
+                "name": "serve",
+                "kind": 2,
+                "startTimeUnixNano": str(start + at * 10**6),
+                "endTimeUnixNano": str(start + (at + 1) * 10**6),
+            }
+        ]
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": f"fan-{at}"}}]}
+        return {"resource": resource, "scopeSpans": [{"spans": spans}]}
+
+    send(up, "traces", {"resourceSpans": [span(at) for at in range(services)]})
 
 
 def send_large_trace(up: Up, spans: int) -> str:
@@ -227,3 +252,17 @@ def post(up: Up, signal: str, body: dict[str, Any]) -> httpx.Response:
         headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
         timeout=60,
     )
+
+
+def end_proof(up: Up) -> None:
+    """Let the logins of all sessions be an hour old, so that what needs a recent one asks for it."""
+    sockets = (up.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+    # In a process of its own: Playwright keeps an event loop running in this thread.
+    program = (
+        "import asyncio, asyncpg, sys\n"
+        "async def main():\n"
+        "    owner = await asyncpg.connect(host=sys.argv[1], database='duoscope', user='duoscope_owner')\n"
+        "    await owner.execute(\"UPDATE user_sessions SET authenticated_at = now() - interval '1 h'\")\n"
+        "asyncio.run(main())\n"
+    )
+    subprocess.run([sys.executable, "-c", program, sockets], check=True, timeout=60)

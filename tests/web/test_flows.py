@@ -2,12 +2,16 @@
 
 import re
 import subprocess
+import time
 
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
 browsing = pytest.importorskip("web.browser")
 expect = playwright.expect
+
+
+ARRIVED_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,18 @@ def test_from_the_first_login_to_the_first_span(fresh, visit):
     assert "<API key>" not in command
     done = subprocess.run(["bash", "-c", f"{command} -sSf"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    expect(page.get_by_text("✓ received from hello")).to_be_visible()
+    began = time.monotonic()
+    expect(page.get_by_text("✓ 1 span from hello")).to_be_visible()
+    # Within two seconds on a quiet machine: it looks once a second.
+    assert time.monotonic() - began < ARRIVED_S
+    without_id = {"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "nobody", "spanId": "00" * 8}]}]}]}
+    browsing.send(fresh, "traces", without_id)
+    rejected = page.get_by_role("list", name="Rejected in the last 24 hours")
+    expect(rejected).to_contain_text("1 span of traces rejected invalid-id: a span needs a trace id of 16 bytes")
+    visitor.open("metrics")
+    expect(page.get_by_text("No points were sent yet")).to_be_visible()
+    visitor.open("logs")
+    page.get_by_role("link", name="Send data").last.click()
     page.get_by_role("link", name="Show traces").click()
     page.get_by_role("grid", name="Traces").get_by_text("GET /hello").click()
     page.get_by_role("treegrid", name="Spans").get_by_text("GET /hello").click()
@@ -182,6 +197,60 @@ def test_a_session_that_ended_asks_over_the_page_and_keeps_what_was_typed(runnin
     expect(page.get_by_label("Query")).to_have_value("declined -order")
     assert visitor.refusals
     visitor.refusals.clear()
+
+
+def test_what_needs_a_recent_login_asks_for_it_and_goes_on(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    browsing.end_proof(running)
+    everywhere = page.get_by_role("menuitem", name="Log out everywhere")
+    dialog = page.get_by_role("dialog", name="Show once more who you are")
+    account = page.get_by_title("Account")
+    # Whoever gives up stays where they are.
+    account.click()
+    everywhere.click()
+    expect(dialog.get_by_label("Password")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    account.click()
+    everywhere.click()
+    dialog.get_by_label("Password").fill("not it")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("That password is wrong.")
+    dialog.get_by_label("Password").fill(running.known["admin_password"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    with running.api() as client:
+        assert client.get("/sessions").status_code == 200  # of this client, which has logged in anew
+    assert visitor.refusals
+    visitor.refusals.clear()
+
+
+def test_what_one_has_chosen_is_there_in_another_browser(running, shop, visit):
+    page, other = visit(running), visit(running)
+    page.log_in()
+    page.page.get_by_title("Account").click()
+    with page.page.expect_response("**/users/me") as kept:
+        page.page.get_by_role("menuitem", name="Dark", exact=True).click()
+    assert kept.value.status == 200
+    other.log_in()
+    expect(other.page.locator("html")).to_have_attribute("data-theme", "dark")
+    other.page.get_by_title("Account").click()
+    with other.page.expect_response("**/users/me"):
+        other.page.get_by_role("menuitem", name="Like the system").click()
+
+
+def test_an_empty_range_leads_to_the_newest(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z")
+    expect(page.get_by_text("No log records in this range")).to_be_visible()
+    page.get_by_role("button", name="Go to the newest").click()
+    expect(page.get_by_role("grid", name="Log records").get_by_role("row").first).to_be_visible()
+    visitor.open("traces?from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z&q=service:x")
+    expect(page.get_by_role("button", name="Without service:x")).to_be_visible()
 
 
 def test_a_link_into_a_tenant_without_a_role_says_so(running, shop, visit):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from duoscope.alerting.named import NamedExpressions
 from duoscope.dashboards.flights import Answers
 from duoscope.dashboards.sharing import Links
 from duoscope.delivery.mail import Mailer
@@ -50,6 +51,7 @@ class ApiServices:
         email_domains: the e-mail domains of organizations.
         channels: notification channels.
         links: by which strangers see dashboards.
+        named: named expressions of PromQL, which readers of telemetry know.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
         api_keys: for machines that read telemetry.
@@ -83,6 +85,7 @@ class ApiServices:
     recovery: Recovery
     invitations: Invitations
     quota: Quota
+    named: NamedExpressions
     settings: Settings
     public_url: str
     registry: CollectorRegistry = REGISTRY
@@ -133,6 +136,7 @@ async def assemble(
     rules = PasswordRules(breached)
     quota = Quota(OrganizationLimits.parse(settings.organization_limits))
     return ApiServices(
+        named=NamedExpressions(metadata),
         metadata=metadata,
         telemetry=telemetry,
         sessions=sessions,

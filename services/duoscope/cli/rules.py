@@ -5,10 +5,15 @@ import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.cli import output
+from duoscope.cli.reading import text
+from duoscope.cli.reading.commands import asked, reading
+from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.settings import Settings
 
 FAILED = 1
 _FILES = click.argument(
@@ -37,6 +42,48 @@ def test(files: Sequence[Path], patterns: Sequence[str], *, ignore_unknown_field
     click.echo("Unit Testing:", nl=False)
     results = [_tested(path, only, ignore_unknown=ignore_unknown_fields) for path in files]
     return 0 if all(results) else FAILED
+
+
+@rules.command(name="import")
+@_FILES
+@click.option("--trial", is_flag=True, help="Only report, and store nothing.")
+@reading
+def import_(settings: Settings, files: Sequence[Path], *, trial: bool, **given: Any) -> int:
+    """Import rules from files of Prometheus, PrometheusRule or Grafana's provisioning export.
+
+    The same files again change nothing. Exit code 1 if a rule could not be taken over.
+    """
+    api = asked(settings, given)
+    reports = [
+        api.post("alert-rules/import", {"content": _text(path), "source": path.name, "is_trial": trial})
+        for path in files
+    ]
+    if given["as_json"]:
+        output.emit_json(reports)
+    else:
+        for report in reports:
+            click.echo("{source}: {converted} converted, {partly} partly, {refused} refused".format(**report))
+            click.echo("".join(f"  {text.plain(note)}\n" for note in report["notes"]), nl=False)
+            for line in report["items"]:
+                if line["reasons"]:
+                    why = text.plain("; ".join(line["reasons"]))
+                    click.echo(f"  {line['outcome']}: {text.plain(line['group'])}: {text.plain(line['name'])}: {why}")
+    return FAILED if any(report["refused"] for report in reports) else 0
+
+
+@rules.command()
+@reading
+def export(settings: Settings, **given: Any) -> None:
+    """Print all rules and named expressions as a rule file of Prometheus."""
+    for line in asked(settings, given).lines("alert-rules/export", {}):
+        click.echo(line)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise invalid(f"{path} cannot be read: {error}") from error
 
 
 def _tested(path: Path, only: "re.Pattern[str] | None", *, ignore_unknown: bool) -> bool:

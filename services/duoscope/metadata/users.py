@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -268,6 +268,16 @@ async def save(tx: Transaction, user: User) -> User:
     )
     assert row is not None
     return from_row(row)
+
+
+async def get_settings(tx: Transaction, user_id: UUID) -> dict[str, Any] | None:
+    """Read what the user has chosen for themselves, by name; None if the transaction may not see them."""
+    return await tx.fetchval("SELECT settings FROM users WHERE user_id = $1 AND deleted_at IS NULL", user_id)
+
+
+async def save_settings(tx: Transaction, user_id: UUID, settings: dict[str, Any]) -> None:
+    """Save what the user has chosen for themselves, in the place of what was there."""
+    await tx.execute("UPDATE users SET settings = $2 WHERE user_id = $1", user_id, settings)
 
 
 async def platform_admin_is_left(tx: Transaction) -> bool:

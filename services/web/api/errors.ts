@@ -1,4 +1,5 @@
 import type { Problem } from "./schema";
+import { SAYS_MORE, WORDS } from "./words";
 
 /** An answer of the API that is a problem, or no answer at all. */
 export class ApiError extends Error {
@@ -32,26 +33,11 @@ export function asApiError(error: unknown): ApiError {
   return new ApiError({ detail: "duoscope does not answer. Is it running, and is there a connection to it?" }, 0);
 }
 
-const WORDS: Record<string, string> = {
-  "invalid-credentials": "The address or the password is wrong.",
-  "password-expired": "This password was made for a day and has expired. Ask for a new one, or use a link by mail.",
-  "too-many-attempts": "Too many attempts from here.",
-  "too-many-logins": "More people log in than duoscope can check at once.",
-  "sso-required": "Your organization wants you to log in through its identity provider.",
-  "oidc-login-refused": "Your account there cannot log in here. Your admin can see why in the audit log.",
-  "oidc-state-invalid": "That login took too long, or began in another browser. Begin again.",
-  "oidc-provider-unavailable": "Your organization's identity provider does not answer.",
-  "mfa-code-invalid": "That code is not the current one.",
-  "mfa-throttled": "Too many wrong codes.",
-  "password-common": "That password is one of those that are tried first.",
-  "password-breached": "That password was stolen somewhere; choose another.",
-  "current-password-wrong": "The current password is wrong.",
-  "no-answer": "duoscope does not answer. Is it running, and is there a connection to it?",
-};
-
 /** What went wrong in words for whoever sits before the screen. */
 export function inWords(error: ApiError): string {
-  const words = (Object.hasOwn(WORDS, error.code) ? WORDS[error.code] : undefined) ?? error.message;
+  const known = Object.hasOwn(WORDS, error.code) ? WORDS[error.code] : undefined;
+  const words =
+    known !== undefined && SAYS_MORE.has(error.code) ? `${known} ${error.message}` : (known ?? error.message);
   return error.retryAfterS === undefined || error.status === 0
     ? words
     : `${words} Try again in ${error.retryAfterS < 90 ? `${error.retryAfterS} s` : `${Math.round(error.retryAfterS / 60)} min`}.`;

@@ -1,8 +1,9 @@
 import { type ReactNode, useEffect, useRef } from "react";
 import auth from "../parts/auth.module.css";
 import { Button } from "../parts/controls";
-import { isSingle, switchSingleKeys, useAllKeys, useKeys, useSingleKeys } from "./keys";
+import { isSingle, useAllKeys, useKeys, useSingleKeys } from "./keys";
 import styles from "./Shell.module.css";
+import { switchMySingleKeys } from "./settings";
 
 /** The card of keys, from the registry, with the switch for those that need no Ctrl. */
 export function Help({ open, onOpen }: { open: boolean; onOpen: (open: boolean) => void }): ReactNode {
@@ -21,7 +22,7 @@ export function Help({ open, onOpen }: { open: boolean; onOpen: (open: boolean) 
         Keys
       </h2>
       <label className={styles.switch}>
-        <input type="checkbox" checked={areOn} onChange={(event) => switchSingleKeys(event.target.checked)} />
+        <input type="checkbox" checked={areOn} onChange={(event) => switchMySingleKeys(event.target.checked)} />
         Single keys do something on pages
       </label>
       <dl className={styles.keys}>

@@ -11,7 +11,7 @@ import { useAllKeys, useKeys } from "./keys";
 import styles from "./Palette.module.css";
 import { type Place, sameTime, useRange, useTenantId } from "./place";
 import { logOut, mayI, useSession } from "./session";
-import { chooseTheme } from "./theme";
+import { chooseMyTheme } from "./settings";
 
 interface PaletteProps {
   open: boolean;
@@ -168,12 +168,23 @@ function useChoices(): readonly Choice[] {
       key: `theme ${theme}`,
       group: "Action",
       name: theme === "system" ? "Theme like the system" : `${theme === "light" ? "Light" : "Dark"} theme`,
-      run: () => chooseTheme(theme),
+      run: () => chooseMyTheme(theme),
     }));
     const names = (services.data?.items ?? []).map((one) => one.name).filter((name) => name !== "");
     return [
       ...pages,
       ...names.flatMap((name) => [
+        {
+          key: `service ${name}`,
+          group: "Service",
+          name,
+          run: () =>
+            void navigate({
+              to: "/t/$tenantId/services/one",
+              params: { tenantId },
+              search: (was: Place) => ({ ...sameTime(was), service: name }),
+            }),
+        },
         {
           key: `traces ${name}`,
           group: "Service",

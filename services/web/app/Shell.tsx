@@ -11,8 +11,9 @@ import { useKeys } from "./keys";
 import { Palette } from "./Palette";
 import { type Now, NowContext, type Place, parsePlace, sameTime, usePath, usePlace, useTenantId } from "./place";
 import styles from "./Shell.module.css";
-import { isIn, logOut, switchTenant, useSession } from "./session";
-import { chooseTheme, type Theme, useTheme } from "./theme";
+import { isIn, logOut, logOutEverywhere, switchTenant, useSession } from "./session";
+import { chooseMyTheme } from "./settings";
+import { type Theme, useTheme } from "./theme";
 
 const PAGES = [
   { name: "Services", path: "services", icon: "services", permission: "trace:read", keys: "g s" },
@@ -219,37 +220,51 @@ const THEMES: readonly (readonly [Theme, string])[] = [
 function Account({ onHelp }: { onHelp: () => void }): ReactNode {
   const { me } = useSession();
   const theme = useTheme();
+  const [refused, setRefused] = useState<unknown>();
   return (
-    <Menu.Root>
-      <Menu.Trigger className={styles.account ?? ""} title="Account">
-        <span>{me?.email}</span>
-      </Menu.Trigger>
-      <Menu.Portal>
-        <Menu.Positioner className={popup.positioner ?? ""} side="top" align="start" sideOffset={4}>
-          <Menu.Popup className={popup.popup ?? ""}>
-            <Menu.Group>
-              <Menu.GroupLabel className={popup.heading ?? ""}>Theme</Menu.GroupLabel>
-              {THEMES.map(([value, name]) => (
-                <Menu.Item
-                  key={value}
-                  className={popup.item ?? ""}
-                  aria-current={theme === value}
-                  onClick={() => chooseTheme(value)}
-                >
-                  {name}
-                </Menu.Item>
-              ))}
-            </Menu.Group>
-            <Menu.Separator className={popup.rule ?? ""} />
-            <Menu.Item className={popup.item ?? ""} onClick={onHelp}>
-              Keys
-            </Menu.Item>
-            <Menu.Item className={popup.item ?? ""} onClick={() => void logOut()}>
-              Log out
-            </Menu.Item>
-          </Menu.Popup>
-        </Menu.Positioner>
-      </Menu.Portal>
-    </Menu.Root>
+    <>
+      {refused ? <ErrorNote error={refused} retry={() => setRefused(undefined)} /> : null}
+      <Menu.Root>
+        <Menu.Trigger className={styles.account ?? ""} title="Account">
+          <span>{me?.email}</span>
+        </Menu.Trigger>
+        <Menu.Portal>
+          <Menu.Positioner className={popup.positioner ?? ""} side="top" align="start" sideOffset={4}>
+            <Menu.Popup className={popup.popup ?? ""}>
+              <Menu.Group>
+                <Menu.GroupLabel className={popup.heading ?? ""}>Theme</Menu.GroupLabel>
+                {THEMES.map(([value, name]) => (
+                  <Menu.Item
+                    key={value}
+                    className={popup.item ?? ""}
+                    aria-current={theme === value}
+                    onClick={() => chooseMyTheme(value)}
+                  >
+                    {name}
+                  </Menu.Item>
+                ))}
+              </Menu.Group>
+              <Menu.Separator className={popup.rule ?? ""} />
+              <Menu.Item className={popup.item ?? ""} onClick={onHelp}>
+                Keys
+              </Menu.Item>
+              <Menu.Item className={popup.item ?? ""} onClick={() => void logOut()}>
+                Log out
+              </Menu.Item>
+              <Menu.Item
+                className={popup.item ?? ""}
+                onClick={() =>
+                  void logOutEverywhere().catch((error: unknown) => {
+                    if (asApiError(error).code !== "reauthentication-required") setRefused(error);
+                  })
+                }
+              >
+                Log out everywhere
+              </Menu.Item>
+            </Menu.Popup>
+          </Menu.Positioner>
+        </Menu.Portal>
+      </Menu.Root>
+    </>
   );
 }

@@ -15,8 +15,10 @@ import { LoginForm } from "../parts/LoginForm";
 import { Empty } from "../parts/states";
 import "./tokens.css";
 import "./base.css";
+import { Proof } from "./Proof";
 import { router } from "./router";
 import { logOut, start, useSession, whenTenantSwitches } from "./session";
+import { takeSettings } from "./settings";
 
 const STALE_MS = 60_000;
 const RETRY_MAX_MS = 10_000;
@@ -37,7 +39,11 @@ whenTenantSwitches(() => {
 });
 
 function App(): ReactNode {
-  const { standing, passwordExpiresAt } = useSession();
+  const { standing, passwordExpiresAt, me } = useSession();
+  const userId = standing === "in" ? me?.user_id : undefined;
+  useEffect(() => {
+    if (userId !== undefined) void takeSettings();
+  }, [userId]);
   const [link] = useState(linkPage);
   const Link = standing === "in" && linkPage() === undefined ? undefined : link;
   // Whoever opens a link of a mail need not be logged in, nor be the one who is.
@@ -61,6 +67,7 @@ function App(): ReactNode {
     <>
       <RouterProvider router={router} />
       {standing === "ended" ? <Again /> : null}
+      <Proof />
     </>
   );
 }

@@ -23,6 +23,10 @@ export interface Place {
   m?: string | undefined;
   formula?: string | undefined;
   promql?: string | undefined;
+  /** The service that a page is of; the operation and the kind of its spans that the charts are of. */
+  service?: string | undefined;
+  op?: string | undefined;
+  kind?: string | undefined;
   /** The record or span that is shown beside the list, or the series that stands out. */
   open?: string | undefined;
 }
@@ -41,6 +45,9 @@ const KEYS = [
   "m",
   "formula",
   "promql",
+  "service",
+  "op",
+  "kind",
   "open",
 ] as const;
 
@@ -48,7 +55,7 @@ export function parsePlace(search: Record<string, unknown>): Place {
   const place: Place = {};
   for (const key of KEYS) {
     const value = search[key];
-    if (typeof value === "string" && value !== "") place[key] = value;
+    if (typeof value === "string" && (value !== "" || key === "service")) place[key] = value;
   }
   return place;
 }

@@ -33,6 +33,11 @@ const services = createRoute({
   path: "services",
   component: lazyRouteComponent(() => import("../pages/services/Services"), "Services"),
 });
+const service = createRoute({
+  getParentRoute: () => tenant,
+  path: "services/one",
+  component: lazyRouteComponent(() => import("../pages/services/Service"), "Service"),
+});
 const start = createRoute({
   getParentRoute: () => tenant,
   path: "start",
@@ -67,7 +72,7 @@ const trace = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     home,
-    tenant.addChildren([landing, services, start, logs, traces, trace, metrics, ingest]),
+    tenant.addChildren([landing, services, service, start, logs, traces, trace, metrics, ingest]),
   ]),
   basepath: BASE,
   defaultPreload: "intent",

@@ -16,6 +16,8 @@ export interface Session {
   places: Places["items"];
   /** The end of a password that duoscope made, if the login used one. */
   passwordExpiresAt: string | undefined;
+  /** Whether the API wants to know once more who this is, before it does what was asked. */
+  isProofWanted: boolean;
 }
 
 const REFRESH_BEFORE_MS = 30_000;
@@ -24,7 +26,13 @@ const channel = new BroadcastChannel("duoscope");
 /** Says only that this browser had a session, so that nobody asks for one in vain; the token is elsewhere. */
 const HINT = "duoscope.session";
 
-let session: Session = { standing: "starting", me: undefined, places: [], passwordExpiresAt: undefined };
+let session: Session = {
+  standing: "starting",
+  me: undefined,
+  places: [],
+  passwordExpiresAt: undefined,
+  isProofWanted: false,
+};
 let access: { token: string; expiresAt: number } | undefined;
 let wanted: string | undefined;
 let made: string | undefined;
@@ -182,7 +190,51 @@ function leave(): void {
   localStorage.removeItem(HINT);
   forgetAll();
   for (const listener of onTenantSwitch) listener();
+  proven?.(false);
   set({ standing: "out", me: undefined, places: [], passwordExpiresAt: undefined });
+}
+
+/** Ends all sessions of the person, in all browsers. Raises an ApiError. */
+export async function logOutEverywhere(): Promise<void> {
+  await answered(api.DELETE("/api/v1/sessions"));
+  leave();
+  channel.postMessage("out");
+}
+
+let proving: Promise<boolean> | undefined;
+let proven: ((isProven: boolean) => void) | undefined;
+
+/** Asks who this is; whoever else wants to know meanwhile waits for the same answer. */
+function wantProof(): Promise<boolean> {
+  proving ??= new Promise<boolean>((resolve) => {
+    proven = resolve;
+    set({ isProofWanted: true });
+  }).finally(() => {
+    proving = undefined;
+    proven = undefined;
+    set({ isProofWanted: false });
+  });
+  return proving;
+}
+
+/** Shows who this is, so that what was asked goes on. Raises an ApiError. */
+export async function prove({ password, code }: { password: string; code: string }): Promise<void> {
+  const body = { cookie: true, ...(password ? { password } : {}), ...(code ? { mfa_code: code } : {}) };
+  take(await answered(api.POST("/api/v1/auth/reauthenticate", { body })));
+  hasTyped ||= password !== "";
+  proven?.(true);
+}
+
+/** Leaves what was asked undone. */
+export const giveUpProof = (): void => proven?.(false);
+
+async function wantsProof(response: Response): Promise<boolean> {
+  if (response.status !== 403) return false;
+  const said: unknown = await response
+    .clone()
+    .json()
+    .catch(() => undefined);
+  return (said as { code?: unknown } | undefined)?.code === "reauthentication-required";
 }
 
 /** Whether this tab works in a tenant, and is not on its way into another one. */
@@ -230,12 +282,15 @@ export async function enrolled(): Promise<void> {
 
 async function authorized(request: Request): Promise<Response> {
   if (access === undefined || access.expiresAt - Date.now() < REFRESH_BEFORE_MS) await refreshOrEnd();
-  const again = request.clone();
-  const response = await fetch(withToken(request));
-  if (response.status !== 401) return response;
-  access = undefined;
-  await refreshOrEnd();
-  return fetch(withToken(again));
+  const [again, later] = [request.clone(), request.clone()];
+  let response = await fetch(withToken(request));
+  if (response.status === 401) {
+    access = undefined;
+    await refreshOrEnd();
+    response = await fetch(withToken(again));
+  }
+  if (!(await wantsProof(response)) || !(await wantProof())) return response;
+  return fetch(withToken(later));
 }
 
 function withToken(request: Request): Request {

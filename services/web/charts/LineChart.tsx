@@ -1,6 +1,6 @@
 import { type CSSProperties, type PointerEvent, type ReactNode, useCallback, useMemo } from "react";
 import { plain } from "../parts/pure/formats";
-import { clock, type Zone } from "../parts/pure/times";
+import { clock, dayOf, type Zone } from "../parts/pure/times";
 import { inUnit, isBinary, ticks } from "../parts/pure/units";
 import captions from "./caption.module.css";
 import { decimated } from "./decimated";
@@ -27,6 +27,15 @@ export interface Dot {
   link: (place: { className: string; style: CSSProperties }) => ReactNode;
 }
 
+/** A moment among the lines, such as a release. */
+export interface Mark {
+  key: string;
+  ms: number;
+  label: string;
+  /** All of it, for whoever points at it. */
+  title: string;
+}
+
 interface LineChartProps {
   label: string;
   startMs: number;
@@ -37,6 +46,10 @@ interface LineChartProps {
   zone: Zone;
   height?: number;
   dots?: readonly Dot[];
+  marks?: readonly Mark[];
+  /** The start of the step that stands out, if there is one; a click on another one chooses that. */
+  picked?: number | undefined;
+  onPick?: (ms: number) => void;
   /** The line that stands out, if there is one. */
   chosen?: string | undefined;
   onChoose?: (key: string) => void;
@@ -51,13 +64,18 @@ interface At {
 }
 
 const COLOURS = 8;
+/** From this share of the chart on, the label of a mark stands on its left. */
+const LATE = 0.8;
 const FAINT = 0.15;
 const NO_DOTS: readonly Dot[] = [];
+const NO_MARKS: readonly Mark[] = [];
+/** The colour number of a line of errors. */
+export const OF_ERRORS = -1;
 
 /** Values over time, a line for each series. Dragging zooms; a click chooses the nearest line. */
 export function LineChart(props: LineChartProps): ReactNode {
   const { label, startMs, stepMs, steps, lines, unit, zone, height = 240, dots = NO_DOTS, chosen } = props;
-  const { onChoose, onBrush } = props;
+  const { onChoose, onBrush, onPick, picked, marks: moments = NO_MARKS } = props;
   const [low, high] = useMemo(
     () =>
       extent(
@@ -85,6 +103,7 @@ export function LineChart(props: LineChartProps): ReactNode {
   const at = (step: number): number => startMs + step * stepMs;
   const { drag, over, handlers } = useDrag(placeOf, ({ from, to }) => {
     if (from.step !== to.step) onBrush?.(at(Math.min(from.step, to.step)), at(Math.max(from.step, to.step)));
+    else if (onPick) onPick(at(to.step));
     else {
       const line = nearest(lines, to, shareOf);
       if (line) onChoose?.(line.key);
@@ -105,6 +124,22 @@ export function LineChart(props: LineChartProps): ReactNode {
       </div>
       <div className={styles.plot} style={{ height }} aria-hidden="true" {...handlers}>
         <canvas ref={canvas} />
+        {moments
+          .filter((mark) => mark.ms >= startMs && mark.ms < endMs + stepMs)
+          .map((mark) => (
+            <div
+              key={mark.key}
+              className={styles.mark}
+              title={mark.title}
+              data-late={mark.ms - startMs > (endMs - startMs) * LATE}
+              style={{ left: `${Math.min(1, (mark.ms - startMs) / Math.max(endMs - startMs, 1)) * 100}%` }}
+            >
+              <span>{mark.label}</span>
+            </div>
+          ))}
+        {picked !== undefined && picked >= startMs && picked <= endMs ? (
+          <div className={styles.picked} style={{ left: left(Math.round((picked - startMs) / stepMs)) }} />
+        ) : null}
         {over && !drag ? <div className={styles.cross} style={{ left: left(over.step) }} /> : null}
         {over && value !== undefined && value !== null ? (
           <div className={styles.point} style={{ left: left(over.step), bottom: `${shareOf(value) * 100}%` }} />
@@ -149,7 +184,7 @@ export function LineChart(props: LineChartProps): ReactNode {
           <>
             <span>{clock(startMs, zone)}</span>
             <span>{label}</span>
-            <span>{clock(endMs, zone)}</span>
+            <span>{clock(endMs, zone, dayOf(startMs, zone) === dayOf(endMs, zone))}</span>
           </>
         )}
       </figcaption>
@@ -189,7 +224,7 @@ function paint(
     const isChosen = key === chosen;
     context.globalAlpha = chosen === undefined || isChosen ? 1 : FAINT;
     context.lineWidth = isChosen ? 2 : 1.5;
-    context.strokeStyle = colours[index % COLOURS] ?? "";
+    context.strokeStyle = index === OF_ERRORS ? colour("error-fill") : (colours[index % COLOURS] ?? "");
     context.fillStyle = context.strokeStyle;
     context.beginPath();
     let isOpen = false;

@@ -1,12 +1,11 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { answered, api } from "../api/client";
 import { useTenantId } from "../app/place";
 import { mayI } from "../app/session";
-import { Button, buttonClass, CopyButton } from "./controls";
+import { Arrivals } from "./Arrivals";
+import { Button, CopyButton } from "./controls";
 import { collector, curl, KEY_PLACE, sdk } from "./pure/configs";
-import { count } from "./pure/formats";
 import { iso } from "./pure/times";
 import styles from "./SendData.module.css";
 import { ErrorNote } from "./states";
@@ -21,10 +20,6 @@ const WAYS = [
   { key: "sdk", label: "SDK", what: "For any OpenTelemetry SDK; start your program with these variables." },
 ] as const;
 type Way = (typeof WAYS)[number]["key"];
-
-const LOOK_EVERY_MS = 2_000;
-/** Of logs and metrics the API knows the day, so all signals are asked for a day. */
-const WINDOW_MS = 86_400_000;
 
 /** From nothing to the first span: a key, something to copy, and a strip that says what has arrived. */
 export function SendData(): ReactNode {
@@ -118,58 +113,6 @@ export function SendData(): ReactNode {
           </div>
         </section>
       </div>
-    </div>
-  );
-}
-
-/** A strip with one part per signal: waiting, or from where it came in the last day. */
-function Arrivals(): ReactNode {
-  const tenantId = useTenantId();
-  const services = useQuery({
-    queryKey: ["arrivals", tenantId],
-    queryFn: ({ signal }) => {
-      const query = { start: iso(Date.now() - WINDOW_MS), end: iso(Date.now() + 60_000) };
-      return answered(api.GET("/api/v1/services", { params: { query }, signal }));
-    },
-    enabled: mayI("trace:read"),
-    refetchInterval: LOOK_EVERY_MS,
-    staleTime: 0,
-  });
-  const items = services.data?.items ?? [];
-  const isThere = items.some((one) => one.signals.length > 0 || one.request_count > 0);
-  return (
-    <div className={styles.step}>
-      <div className={styles.signals} aria-live="polite">
-        {(["traces", "logs", "metrics"] as const).map((signal) => {
-          const from = items.filter((one) => one.signals.includes(signal)).map((one) => one.name);
-          const names =
-            from.length > 2 ? `${from.slice(0, 2).join(", ")} and ${count(from.length - 2)} more` : from.join(" and ");
-          return (
-            <div key={signal} className={styles.signal} data-there={from.length > 0}>
-              <b>
-                {signal[0]?.toUpperCase()}
-                {signal.slice(1)}
-              </b>
-              <span>{from.length > 0 ? `✓ received from ${names}` : "Waiting…"}</span>
-            </div>
-          );
-        })}
-      </div>
-      {isThere ? (
-        <div className={styles.row}>
-          <Link
-            to="/t/$tenantId/traces"
-            params={{ tenantId }}
-            search={{ range: "24h" }}
-            className={buttonClass("primary")}
-          >
-            Show traces
-          </Link>
-          <Link to="/t/$tenantId/services" params={{ tenantId }} search={{ range: "24h" }} className={buttonClass()}>
-            Show services
-          </Link>
-        </div>
-      ) : null}
     </div>
   );
 }

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from duoscope.alerting.conditions import Present
 from duoscope.alerting.definitions import Definition, PolicyConfig, check, config_of
 from duoscope.alerting.rule_files.documents import refused as _refused
+from duoscope.alerting.rule_files.grafana import Compared
 from duoscope.alerting.rule_files.groups import Group, Rule
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError
@@ -27,6 +28,8 @@ from duoscope.telemetry.questions.promql import EXPRESSION_CHARS_MAX, PromqlQues
 INTERVAL_S: Final = 60
 """Between evaluations, for groups that say nothing of it, as in Prometheus."""
 CONDITION: Final = Present()
+SEPARATOR: Final = " > "
+"""Between the file, the group and the rule of a source."""
 NAME_CHARS_MAX: Final = 200
 LENGTH_MAX_S: Final = 7 * 86_400
 OFFSET_MAX_S: Final = 3600
@@ -63,13 +66,16 @@ class Converted:
         return "refused" if not self.columns else "partly" if self.losses else "converted"
 
 
-def converted(groups: Sequence[Group], source: str, limits: AlertLimits) -> Iterator[Converted]:
+def converted(
+    groups: Sequence[Group], source: str, limits: AlertLimits, compared: Mapping[int, Compared] | None = None
+) -> Iterator[Converted]:
     """Convert each rule.
 
     Args:
         groups: of one file.
         source: the name of the file, the same when it comes again.
         limits: of the tenant.
+        compared: conditions and policies of rules that do not compare by themselves, by the identity of the `Rule`.
     """
     names = Counter[str]()
     for group in groups:
@@ -77,10 +83,9 @@ def converted(groups: Sequence[Group], source: str, limits: AlertLimits) -> Iter
         for rule in group.rules:
             told = (rule.kind, rule.name, rule.labels.get("severity", "") if rule.kind == "alert" else "")
             seen[told] += 1
-            key = "/".join(
-                (source, group.name, *filter(None, told[1:]), *([str(seen[told])] if seen[told] > 1 else []))
-            )
-            made = _Made(group, rule, limits)
+            parts = (source, group.name, *told[1:], str(seen[told]) if seen[told] > 1 else "")
+            key = SEPARATOR.join(filter(None, parts))
+            made = _Made(group, rule, limits, (compared or {}).get(id(rule)))
             try:
                 if rule.problems:
                     raise refused(rule, rule.problems[0])
@@ -107,7 +112,8 @@ def refused(rule: Rule, why: str) -> DuoscopeError:
 class _Made:
     """One rule on its way to a row."""
 
-    def __init__(self, group: Group, rule: Rule, limits: AlertLimits) -> None:
+    def __init__(self, group: Group, rule: Rule, limits: AlertLimits, compared: Compared | None) -> None:
+        self._compared = compared
         self._group = group
         self._rule = rule
         self._limits = limits
@@ -116,6 +122,8 @@ class _Made:
     def alert(self, names: Counter[str]) -> dict[str, Any]:
         rule = self._rule
         defined = definition(rule, interval_s=self._interval_s(), offset_s=self._offset_s())
+        if self._compared is not None:
+            defined = replace(defined, condition=self._compared.condition, config=self._compared.config)
         if max(rule.for_ms, rule.keep_firing_ms) > LENGTH_MAX_S * 1000:
             raise refused(rule, f"for and keep_firing_for are {LENGTH_MAX_S // 86_400} days at most")
         try:
@@ -135,7 +143,7 @@ class _Made:
             "name": name,
             "query_type": "promql",
             "query_config": config_of(defined.question),
-            "condition_config": config_of(CONDITION),
+            "condition_config": config_of(defined.condition),
             "policy_config": config_of(defined.config),
             "severity": severity,
             "interval_seconds": defined.interval_s,
@@ -143,6 +151,7 @@ class _Made:
             "annotations": annotations,
             "runbook_url": _url(annotations.get("runbook_url", "")),
             "dashboard_url": _url(annotations.get("dashboard_url", "")),
+            "is_enabled": self._compared is None or not self._compared.is_paused,
         }
 
     def recording(self) -> dict[str, Any]:

@@ -98,9 +98,10 @@ def text(document: "Document | None") -> str:
     return document if isinstance(document, str) else ""
 
 
-def texts(document: "Document | None") -> dict[str, str]:
+def texts(document: "Document | Mapping[str, Document] | None") -> dict[str, str]:
     """The document as a dictionary of texts, without what is none."""
-    return {name: value for name, value in mapping(document).items() if isinstance(value, str)}
+    found = document if isinstance(document, Mapping) else {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def refused(message: str) -> DuoscopeError:

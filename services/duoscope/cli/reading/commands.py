@@ -42,7 +42,7 @@ class _Span(click.ParamType[float]):
 _SINCE: Final = _Span()
 
 
-def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that reads: where, as whom, and in what form."""
     for option in (
         click.option("--url", metavar="URL", help="The API's address. [default: that of the login]"),
@@ -76,13 +76,13 @@ def _limit(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @click.argument("query", nargs=-1)
 @_limit(100)
 @_since
-@_reading
+@reading
 def logs(settings: Settings, query: Sequence[str], limit: int, **given: Any) -> None:
     """Show log records that match QUERY, the newest last.
 
     For example: duoscope logs 'severity>=error service:checkout'. The language is that of the API: docs/search.md.
     """
-    found = _asked(settings, given).post("logs/search", _search(query, limit, given["since"]))
+    found = asked(settings, given).post("logs/search", _search(query, limit, given["since"]))
     if given["as_json"]:
         output.emit_json(found["items"])
         return
@@ -91,10 +91,10 @@ def logs(settings: Settings, query: Sequence[str], limit: int, **given: Any) -> 
 
 @click.command()
 @click.argument("query", nargs=-1)
-@_reading
+@reading
 def tail(settings: Settings, query: Sequence[str], **given: Any) -> None:
     """Follow log records that match QUERY as they arrive, until Ctrl-C. With --json, a record a line."""
-    api = _asked(settings, given)
+    api = asked(settings, given)
     while True:  # a stream ends after a quarter of an hour, and with its token
         began = time.monotonic()
         for kind, data in _events(api.lines("logs/tail", {"query": " ".join(query)})):
@@ -112,13 +112,13 @@ def tail(settings: Settings, query: Sequence[str], **given: Any) -> None:
 @click.argument("query", nargs=-1)
 @_limit(20)
 @_since
-@_reading
+@reading
 def traces(settings: Settings, query: Sequence[str], limit: int, **given: Any) -> None:
     """List traces with a span that matches QUERY, the newest first.
 
     For example: duoscope traces 'status:error duration>500ms'.
     """
-    found = _asked(settings, given).post("traces/search", _search(query, limit, given["since"]))
+    found = asked(settings, given).post("traces/search", _search(query, limit, given["since"]))
     if given["as_json"]:
         output.emit_json(found["items"])
         return
@@ -139,13 +139,13 @@ def traces(settings: Settings, query: Sequence[str], limit: int, **given: Any) -
 
 @click.command()
 @click.argument("trace_id")
-@_reading
+@reading
 def trace(settings: Settings, trace_id: str, **given: Any) -> None:
     """Show a trace as a waterfall: who called whom, when, for how long, and what failed.
 
     Yellow is the critical path: what the whole duration is made of.
     """
-    found = _asked(settings, given).get(f"traces/{quote(trace_id, safe='')}/summary")
+    found = asked(settings, given).get(f"traces/{quote(trace_id, safe='')}/summary")
     if given["as_json"]:
         output.emit_json(found)
         return
@@ -161,7 +161,7 @@ def trace(settings: Settings, trace_id: str, **given: Any) -> None:
 @click.command()
 @click.argument("query")
 @_since
-@_reading
+@reading
 def metrics(settings: Settings, query: str, **given: Any) -> None:
     """Evaluate a PromQL expression over the last --since: a sparkline and figures for each series.
 
@@ -170,8 +170,8 @@ def metrics(settings: Settings, query: str, **given: Any) -> None:
     since = given["since"]
     end = time.time()
     start, step = end - since, max(1.0, since / _POINTS)
-    asked = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-    found = _asked(settings, given).get("prom/api/v1/query_range", asked)["data"]["result"]
+    parameters = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+    found = asked(settings, given).get("prom/api/v1/query_range", parameters)["data"]["result"]
     if given["as_json"]:
         output.emit_json(found)
         return
@@ -186,11 +186,11 @@ def metrics(settings: Settings, query: str, **given: Any) -> None:
 
 @click.command()
 @_since
-@_reading
+@reading
 def services(settings: Settings, **given: Any) -> None:
     """List the services with their requests, errors and durations; those with the most errors first."""
     since = given["since"]
-    answer = _asked(settings, given).get("services", {"start": text.seconds_ago(since)})
+    answer = asked(settings, given).get("services", {"start": text.seconds_ago(since)})
     found: list[dict[str, Any]] = answer["items"]
     if given["as_json"]:
         output.emit_json(found)
@@ -213,7 +213,8 @@ def services(settings: Settings, **given: Any) -> None:
 COMMANDS: Final = (logs, tail, traces, trace, metrics, services)
 
 
-def _asked(settings: Settings, given: dict[str, Any]) -> Connection:
+def asked(settings: Settings, given: dict[str, Any]) -> Connection:
+    """The connection that the options of `reading` name."""
     return Connection.open(settings, given["url"], given["api_key"])
 
 

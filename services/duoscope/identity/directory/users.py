@@ -56,17 +56,37 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
     return after
 
 
-async def change_own_profile(store: MetadataStore, principal: Principal, changes: dict[str, Any]) -> User:
-    """Change the fields that all users may change of themselves: PROFILE."""
+async def own_profile(store: MetadataStore, principal: Principal) -> tuple[User, dict[str, Any]]:
+    """Read the user themselves, and what they have chosen for themselves."""
+    async with store.open_platform(_ONESELF, "users.own_profile") as tx:
+        user = await users.find(tx, principal.user_id)
+        settings = await users.get_settings(tx, principal.user_id)
+    if user is None or settings is None or user.organization_id != principal.scope.organization_id:
+        raise not_found("user")
+    return user, settings
+
+
+async def change_own_profile(
+    store: MetadataStore, principal: Principal, changes: dict[str, Any], chosen: dict[str, Any]
+) -> tuple[User, dict[str, Any]]:
+    """Change the fields that all users may change of themselves: PROFILE. `chosen` are settings; others stay.
+
+    Returns:
+        The user, and all their settings.
+    """
     assert changes.keys() <= PROFILE
     _check_avatar(changes)
     async with store.open_platform(_ONESELF, "users.change_own_profile") as tx:
         before = await users.lock(tx, principal.user_id)
         if before is None or before.organization_id != principal.scope.organization_id:
             raise not_found("user")
+        settings = await users.get_settings(tx, principal.user_id) or {}
+        wanted = settings | chosen
         after = await users.save(tx, replace(before, **changes))
-        await audit.changed(tx, principal.actor, before, after)
-    return after
+        await users.save_settings(tx, principal.user_id, wanted)
+        former = {name: settings.get(name) for name in chosen}
+        await audit.changed(tx, principal.actor, before, after, former, chosen)
+    return after, wanted
 
 
 async def delete(store: MetadataStore, authority: Authority, user_id: UUID) -> None:

@@ -45,6 +45,7 @@ class ApiPart:
             stopping=process.stop,
             api_keys=process.verifier,
         )
+        process.telemetry.know(services.named.of)
         process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
         process.stack.push_async_callback(services.close)
         application = create_app(dataclasses.replace(services, readiness=process.readiness))

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.named_expressions import ByName, Named
 from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.counting import Read, last_read
@@ -74,7 +75,10 @@ class TelemetryReader:
         questions: Questions,
         reach: Reach,
         settled: Settled,
+        named: Named,
     ) -> None:
+        self._named = named
+        self._scope = scope
         self._settled = settled
         self._is_settled = False
         self._pool = pools.readers
@@ -87,6 +91,10 @@ class TelemetryReader:
         self._questions = questions
         self._reach = reach
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
+
+    async def named(self) -> ByName:
+        """The tenant's named expressions. Raises UNAVAILABLE while PostgreSQL is away."""
+        return await self._named(self._scope)
 
     async def query(
         self,

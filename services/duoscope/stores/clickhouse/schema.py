@@ -39,6 +39,7 @@ VIEWS: Final = frozenset(
         "usage_hourly",
         "usage_daily",
         "rejections",
+        "arrivals",
     }
 )
 """The views that a reader may name; each takes the workspace and the tenant as parameters."""

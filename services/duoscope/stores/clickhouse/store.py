@@ -8,6 +8,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from duoscope.kernel import limits
+from duoscope.kernel.named_expressions import Named, nothing_named
 from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
@@ -59,6 +60,7 @@ class TelemetryStore:
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
         self._reach = Reach()
         self._settled: Settled = nothing_waits
+        self._named: Named = nothing_named
 
     def _open_client(self) -> Client:
         return guarded(lambda: open_client(self._settings, database=DATABASE))
@@ -71,12 +73,24 @@ class TelemetryStore:
             limited = self._limits.with_own(caller.own_limits)
             asker = Asker(scope.tenant_id, caller.caller_id, caller.kind, caller.name, limited)
         return TelemetryReader(
-            self._pools, scope, asker, self._slots, self.read_memory, self.questions, self._reach, settled=self._settled
+            self._pools,
+            scope,
+            asker,
+            self._slots,
+            self.read_memory,
+            self.questions,
+            self._reach,
+            settled=self._settled,
+            named=self._named,
         )
 
     def read_after(self, settled: Settled) -> None:
         """Let every reader that is bound from now on wait for `settled`, before it reads."""
         self._settled = settled
+
+    def know(self, named: Named) -> None:
+        """Let every reader that is bound from now on know a tenant's named expressions."""
+        self._named = named
 
     def ingest(self) -> IngestWriter:
         """The writer of the receiver's blocks; the rows themselves carry their tenant."""

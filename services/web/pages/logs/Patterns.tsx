@@ -56,7 +56,9 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
           {isMistake ? <Empty title="The query has a mistake">It is underlined above.</Empty> : null}
           {answer.error && !isMistake ? <ErrorNote error={answer.error} retry={() => void answer.refetch()} /> : null}
           {answer.isPending ? <Skeleton /> : null}
-          {answer.data?.items.length === 0 ? <NoMatches what="records" query={query} hint={answer.data.hint} /> : null}
+          {answer.data?.items.length === 0 ? (
+            <NoMatches signal="logs" what="records" query={query} hint={answer.data.hint} />
+          ) : null}
           {answer.data && answer.data.items.length > 0 ? (
             <table className={`${table.table} ${answer.isPlaceholderData ? table.dim : ""}`}>
               <thead>

@@ -9,6 +9,7 @@ import { ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import results from "../../parts/lists/Results.module.css";
 import { Rows } from "../../parts/lists/Rows";
+import { NothingHere } from "../../parts/NothingHere";
 import { count, counted, plain } from "../../parts/pure/formats";
 import { figures, newQuery, queriesText, unitOf, usualAggregation } from "../../parts/pure/metricQueries";
 import { clock } from "../../parts/pure/times";
@@ -69,9 +70,7 @@ export function Catalogue(): ReactNode {
       ) : all.data === undefined ? (
         <Skeleton />
       ) : all.data.items.length === 0 ? (
-        <Empty title="No metrics yet">
-          Metrics that are sent over OTLP appear here. Send data shows how to send some.
-        </Empty>
+        <NothingHere signal="metrics" />
       ) : found.length === 0 ? (
         <Empty title="No metric is like that">Of {counted(all.data.items.length, "metric")}.</Empty>
       ) : (

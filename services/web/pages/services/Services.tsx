@@ -5,9 +5,11 @@ import { answered, api } from "../../api/client";
 import type { Service } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
+import { mayI } from "../../app/session";
 import { Sparkline } from "../../charts/Sparkline";
-import { ServiceName } from "../../parts/controls";
+import { Button, ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
+import { NothingHere } from "../../parts/NothingHere";
 import { Page, pageStyles } from "../../parts/Page";
 import { change, count, counted, duration, percent, plain, rate } from "../../parts/pure/formats";
 import { quoted } from "../../parts/pure/terms";
@@ -16,6 +18,8 @@ import { SendData } from "../../parts/SendData";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import table from "../../parts/table.module.css";
 import { useDraft } from "../../parts/useDraft";
+import { ServiceMap } from "./ServiceMap";
+import styles from "./Services.module.css";
 
 const COLUMNS = [
   { key: "name", label: "Service", value: (one: Service) => one.name },
@@ -48,7 +52,8 @@ function sorted(services: readonly Service[], sort: string): Service[] {
 export function Services(): ReactNode {
   const tenantId = useTenantId();
   const range = useRange();
-  const { sort = "-errors", q = "" } = usePlace();
+  const { sort = "-errors", q = "", view } = usePlace();
+  const isMap = view === "map" || view === "near";
   const setPlace = useSetPlace();
   const search = useRef<HTMLInputElement>(null);
   const [filter, setFilter] = useDraft(q, (text) => setPlace({ q: text }, { replace: true }));
@@ -81,19 +86,43 @@ export function Services(): ReactNode {
       ),
     [list.data, sort, filter],
   );
+  const views = (
+    <fieldset className={styles.views} aria-label="View">
+      <Button aria-pressed={!isMap} onClick={() => setPlace({ view: undefined, open: undefined })}>
+        Table
+      </Button>
+      <Button
+        aria-pressed={isMap}
+        title="Who calls whom"
+        onClick={() => setPlace({ view: isMap ? view : "map", open: undefined })}
+      >
+        Map
+      </Button>
+    </fieldset>
+  );
+  if (isMap) {
+    return (
+      <Page title="Services" tools={views}>
+        <ServiceMap />
+      </Page>
+    );
+  }
   const tools = (
-    <input
-      ref={search}
-      className={`${controls.input} ${table.search}`}
-      type="search"
-      placeholder="Filter by name (/)"
-      aria-label="Filter services by name"
-      value={filter}
-      onChange={(event) => setFilter(event.target.value)}
-      onKeyDown={(event) => {
-        if (event.key === "Escape") event.currentTarget.blur();
-      }}
-    />
+    <>
+      {views}
+      <input
+        ref={search}
+        className={`${controls.input} ${table.search}`}
+        type="search"
+        placeholder="Filter by name (/)"
+        aria-label="Filter services by name"
+        value={filter}
+        onChange={(event) => setFilter(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") event.currentTarget.blur();
+        }}
+      />
+    </>
   );
   return (
     <Page title="Services" tools={tools} busy={list.isFetching}>
@@ -107,7 +136,7 @@ export function Services(): ReactNode {
           <Skeleton />
         ) : null
       ) : list.data.items.length === 0 ? (
-        <NothingHere />
+        <Nothing />
       ) : rows.length === 0 ? (
         <Empty title="No service has such a name">Of {counted(list.data.items.length, "service")} in this range.</Empty>
       ) : (
@@ -174,11 +203,11 @@ function ServiceRow({ service, before, seconds }: ServiceRowProps): ReactNode {
     <tr>
       <td className={table.name}>
         <Link
-          to="/t/$tenantId/traces"
+          to="/t/$tenantId/services/one"
           params={{ tenantId }}
-          search={(was: Place) => ({ ...sameTime(was), q: `service:${quoted(service.name)}` })}
+          search={(was: Place) => ({ ...sameTime(was), service: service.name })}
           className={table.name ?? ""}
-          title={`Traces of ${plain(service.name)}`}
+          title={`All about ${plain(service.name)}`}
         >
           <ServiceName name={service.name} />
         </Link>
@@ -270,39 +299,17 @@ function Change({ now, before, isWorse = false, words }: ChangeProps): ReactNode
 }
 
 /** Nothing in this range: because nothing was ever sent, or because of the range. */
-function NothingHere(): ReactNode {
+function Nothing(): ReactNode {
   const tenantId = useTenantId();
-  const range = useRange();
-  const setPlace = useSetPlace();
-  const week = useQuery({
-    queryKey: ["services", tenantId, "any", range.endMs],
-    queryFn: ({ signal }) => answered(api.GET("/api/v1/services", { params: { query: wholeMonth() }, signal })),
+  const status = useQuery({
+    queryKey: ["ingest status", tenantId],
+    queryFn: ({ signal }) => answered(api.GET("/api/v1/ingest/status", { signal })),
+    enabled: mayI("tenant:read"),
+    staleTime: 0,
   });
-  if (week.isPending) return <Skeleton />;
-  if (week.error) return <ErrorNote error={week.error} retry={() => void week.refetch()} />;
-  if ((week.data?.items.length ?? 0) > 0) {
-    return (
-      <Empty
-        title="Nothing in this range"
-        actions={
-          <button
-            type="button"
-            className={controls.button}
-            onClick={() => setPlace({ range: "30d", from: undefined, to: undefined })}
-          >
-            Show the last 30 days
-          </button>
-        }
-      >
-        There is telemetry of other times.
-      </Empty>
-    );
-  }
-  return <SendData />;
+  // What arrives while one looks on stands in the strip, which does not go away under one's hands.
+  const isNew = useRef(false);
+  if (status.data?.newest_at === null) isNew.current = true;
+  if (status.isLoading) return <Skeleton />;
+  return isNew.current ? <SendData /> : <NothingHere signal="traces" />;
 }
-
-const DAY_MS = 86_400_000;
-const wholeMonth = (): { start: string; end: string } => ({
-  start: new Date(Date.now() - 30 * DAY_MS).toISOString(),
-  end: new Date().toISOString(),
-});

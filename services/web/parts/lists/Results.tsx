@@ -53,7 +53,7 @@ export function Results<T>({
         <Empty title="The query has a mistake">It is underlined above.</Empty>
       ) : items.length === 0 ? (
         error ? null : (
-          <NoMatches what={`${what}s`} query={query} hint={found.hint} />
+          <NoMatches signal={what === "trace" ? "traces" : "logs"} what={`${what}s`} query={query} hint={found.hint} />
         )
       ) : (
         <>

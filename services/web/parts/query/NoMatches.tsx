@@ -1,12 +1,14 @@
 import { type ReactNode, useContext } from "react";
 import { NowContext, useRange, useSetPlace } from "../../app/place";
 import { Button } from "../controls";
+import { NothingHere } from "../NothingHere";
 import { plain } from "../pure/formats";
 import { pieces, without } from "../pure/terms";
 import { lengthMs, rangeLabel } from "../pure/times";
 import { Empty } from "../states";
 
 interface NoMatchesProps {
+  signal: "traces" | "logs";
   what: string;
   query: string;
   /** What the API says of a search without results. */
@@ -18,7 +20,7 @@ const OFFERED_MAX = 4;
 const LABEL_CHARS = 40;
 
 /** Nothing was found: what to drop or widen. */
-export function NoMatches({ what, query, hint }: NoMatchesProps): ReactNode {
+export function NoMatches({ signal, what, query, hint }: NoMatchesProps): ReactNode {
   const setPlace = useSetPlace();
   const { startMs } = useRange();
   const now = useContext(NowContext).ms;
@@ -26,9 +28,10 @@ export function NoMatches({ what, query, hint }: NoMatchesProps): ReactNode {
   const { all, areAlternatives } = pieces(query);
   const offered = areAlternatives ? [] : [...new Set(all.map(({ text }) => text))].slice(0, OFFERED_MAX);
   const longer = LONGER.filter((range) => now - (lengthMs(range) ?? 0) < startMs).slice(0, 2);
+  if (query === "") return <NothingHere signal={signal} />;
   return (
     <Empty
-      title={query === "" ? `No ${what} in this range` : `No ${what} match in this range`}
+      title={`No ${what} match in this range`}
       actions={
         <>
           {offered.map((piece) => (

@@ -1,9 +1,10 @@
 """Users. Invitations create them; their permissions are in /roles below each user."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -37,6 +38,34 @@ class ProfileChange(Change):
     avatar_url: Annotated[ShortText, Meta(examples=["https://shop.example.com/ada.png"])] | UnsetType = UNSET
     timezone: Annotated[ShortText, Meta(examples=["Europe/London"])] | UnsetType = UNSET
     language: Annotated[ShortText, Meta(examples=["en"])] | UnsetType = UNSET
+
+
+class UserSettings(Struct, frozen=True):
+    """The choices of a user in the UI."""
+
+    theme: Annotated[Literal["system", "light", "dark"], Meta(description="`system`: like that of the machine.")] = (
+        "system"
+    )
+    single_keys: Annotated[bool, Meta(description="Whether keys without Ctrl do something.")] = True
+
+
+class SettingsChange(Change):
+    """The settings to change; the others stay."""
+
+    theme: Literal["system", "light", "dark"] | UnsetType = UNSET
+    single_keys: bool | UnsetType = UNSET
+
+
+class Profile(User, frozen=True, kw_only=True):
+    """A user as they see themselves."""
+
+    settings: UserSettings
+
+
+class OwnChange(ProfileChange):
+    """The fields that users change of themselves, and their settings."""
+
+    settings: SettingsChange | UnsetType = UNSET
 
 
 class UserChange(ProfileChange):
@@ -139,10 +168,23 @@ async def get_user(
     return require_found(found, "user")
 
 
+@ROUTES.get("/api/v1/users/me", "Read your profile", problems=(401, 503))
+async def get_me(request: Request[Principal, Any, Any], services: Services) -> Profile:
+    """Your own profile, and your settings: those that you never changed have their usual values."""
+    return _profile(*await people.own_profile(services.metadata, request.user))
+
+
 @ROUTES.patch("/api/v1/users/me", "Change your profile", problems=(400, 401, 503))
-async def change_me(request: Request[Principal, Any, Any], data: JSONBody[ProfileChange], services: Services) -> User:
-    """Change your own name, picture, time zone and language. Fields that are not given keep their values."""
-    return await people.change_own_profile(services.metadata, request.user, given(data))
+async def change_me(request: Request[Principal, Any, Any], data: JSONBody[OwnChange], services: Services) -> Profile:
+    """Change your own name, picture, time zone, language and settings. What is not given keeps its value."""
+    changes = given(data)
+    chosen = given(changes.pop("settings")) if "settings" in changes else {}
+    return _profile(*await people.change_own_profile(services.metadata, request.user, changes, chosen))
+
+
+def _profile(user: User, settings: dict[str, Any]) -> Profile:
+    # Settings of a newer duoscope, or of none any more, are left out.
+    return Profile(**msgspec.structs.asdict(user), settings=msgspec.convert(settings, UserSettings))
 
 
 @ROUTES.patch("/api/v1/users/{user_id:uuid}", "Change a user", "user:write", problems=WRITES)

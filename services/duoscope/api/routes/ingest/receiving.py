@@ -19,7 +19,7 @@ from duoscope.kernel.ingest_limits import IngestLimits
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from duoscope.kernel.query_limits import QueryLimits
 from duoscope.metadata.tenants import Tenant
-from duoscope.telemetry.usage import cardinality, rejections
+from duoscope.telemetry.usage import cardinality, rejections, status
 from duoscope.telemetry.usage.cardinality import Cardinality
 from duoscope.telemetry.usage.metering import Signal
 from duoscope.telemetry.usage.rejections import Per, RejectionPage, RejectionQuestion
@@ -215,6 +215,19 @@ def _query_limits(services: Services, own: Mapping[str, int]) -> QueryLimits:
 
 def _shown(ingest: IngestLimits, query: QueryLimits) -> Limits:
     return Limits(**asdict(ingest), **asdict(query))
+
+
+_READ_BY: Final[Mapping[Signal, str]] = {"traces": "trace:read", "logs": "log:read", "metrics": "metric:read"}
+
+
+@ROUTES.get("/api/v1/ingest/status", "What arrived lately, by signal", "tenant:read", problems=(401, 403, 429, 503))
+async def get_status(request: Request[Principal, Any, Any], reader: Reader, services: Services) -> status.IngestStatus:
+    """The arrivals of your tenant in the last 24 hours: how much of each signal, from which services, when the last
+    of it arrived, and what was rejected and why. Seconds after it was sent. Services are named to those who may read
+    the signal.
+    """
+    readable: list[Signal] = [signal for signal, permission in _READ_BY.items() if request.user.has(permission)]
+    return await status.status(reader, await _limits(request, services), readable)
 
 
 class Endpoints(Struct, frozen=True):

@@ -6,7 +6,7 @@ from litestar.params import QueryParameter
 
 from duoscope.api.routing import LISTS, Routes
 from duoscope.api.searching import EndParameter, Reader, StartParameter
-from duoscope.telemetry import services, span_metrics
+from duoscope.telemetry import releases, services, span_metrics
 from duoscope.telemetry.times import time_range
 
 ROUTES: Final = Routes("services")
@@ -62,3 +62,17 @@ async def service_figures(  # noqa: PLR0917 - parameters of the query
     return await span_metrics.service_figures(
         reader, time_range(start, end), service, operation=operation, kind=kind, step=step
     )
+
+
+@ROUTES.get("/api/v1/releases", "First sights of versions of services", "trace:read", problems=LISTS)
+async def list_releases(
+    reader: Reader,
+    start: StartParameter = None,
+    end: EndParameter = None,
+    service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this `service.name`.")] = None,
+) -> releases.ReleaseList:
+    """The first sights of a `service.version` in the time range, by the spans of its service. It counts as new if no
+    span of the service had it in the day before the range.
+    """
+    times = time_range(start, end, max_ns=releases.RELEASES_RANGE_MAX_NS)
+    return await releases.list_releases(reader, times, service)

@@ -15,9 +15,10 @@ import numpy as np
 from duoscope.kernel.limits import PROMQL_POINTS_MAX, PROMQL_SERIES_MAX, READS_TENANT_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql.errors import execution
+from duoscope.telemetry.promql.errors import ExpressionError, execution
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.storage import Request, meets
+from duoscope.telemetry.promql.stored import named
 from duoscope.telemetry.promql.stored import points as stored_points
 from duoscope.telemetry.promql.stored import series as stored_series
 from duoscope.telemetry.promql.stored.naming import TARGET_INFO, Family, Kind, Shape, families
@@ -47,10 +48,12 @@ class ClickHouseStorage:
     Attributes:
         reader: of the tenant.
         points_left: how many more the query may read.
+        within: the named expressions in which this one reads: each name once, and beyond that it is a metric's.
     """
 
     reader: TelemetryReader
     points_left: int = PROMQL_POINTS_MAX
+    within: frozenset[str] = frozenset()
     _shapes: list[Described] | None = None
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS_TENANT_MAX))
 
@@ -73,7 +76,7 @@ class ClickHouseStorage:
             DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
         """
         unique = list(dict.fromkeys(requests))
-        found = await asyncio.gather(*(self._points(request) for request in unique))
+        found = await asyncio.gather(*(self._points_or_named(request) for request in unique))
         by_request = dict(zip(unique, found, strict=True))
         return [by_request[request] for request in requests]
 
@@ -111,6 +114,19 @@ class ClickHouseStorage:
         found = await self._found(request)
         return await asyncio.to_thread(_labels, found, request)
 
+    async def _points_or_named(self, request: Request) -> Points:
+        name = named.name_of(request)
+        if name is None or name in self.within or not (expressions := (await self.reader.named()).get(name)):
+            return await self._points(request)
+        if len(self.within) >= named.NESTING_MAX:
+            raise execution(f"more than {named.NESTING_MAX} named expressions are within one another")
+        inner = ClickHouseStorage(self.reader, self.points_left, self.within | {name}, self._shapes)
+        found = await named.points(inner, expressions, request)
+        self.points_left -= len(found.times)
+        if self.points_left < 0:
+            raise too_many_points()
+        return found
+
     async def _points(self, request: Request) -> Points:
         wanted = await self._found(request)
 
@@ -121,9 +137,7 @@ class ClickHouseStorage:
                 )
             self.points_left -= found.count
             if self.points_left < 0:
-                raise execution(
-                    f"the query reads more than {PROMQL_POINTS_MAX:,} points: take a shorter range, or fewer series"
-                )
+                raise too_many_points()
             return found
 
         parts = await asyncio.gather(*(read_all(read, chosen) for read, chosen in wanted))
@@ -164,6 +178,11 @@ def _described(row: dict[str, Any]) -> Described:
     kind: Kind = row["kind"]
     shape = Shape(row["metric_name"], kind, row["temporality"], bool(row["is_monotonic"]), row["unit"])
     return Described(shape, row["description"])
+
+
+def too_many_points() -> ExpressionError:
+    """The error for a query that reads more than it may."""
+    return execution(f"the query reads more than {PROMQL_POINTS_MAX:,} points: take a shorter range, or fewer series")
 
 
 def nothing() -> Points:

@@ -1,4 +1,4 @@
--- Links by which strangers see a dashboard (docs/adr/0039).
+-- Links by which strangers see a dashboard (docs/adr/0043).
 
 CREATE TABLE dashboard_links (
     organization_id uuid NOT NULL,
