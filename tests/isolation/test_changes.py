@@ -56,6 +56,9 @@ _SLO = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "qu
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
 _SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
+_WINDOW = {"name": "Nights", "starts_at": "2026-01-01T02:00", "ends_at": "2026-01-01T04:00", "time_zone": "UTC",
+           "recurrence": "FREQ=DAILY"}  # fmt: skip
+_INHIBITION = {"name": "Severe", "source_matchers": _SILENCE["matchers"], "target_matchers": _SILENCE["matchers"]}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -143,6 +146,14 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
         )
     },
+    "/api/v1/maintenance-windows/{maintenance_window_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/maintenance-windows", _WINDOW),
+                ({"comment": "x"}, {"is_enabled": False})),
+    ),
+    "/api/v1/inhibition-rules/{inhibition_rule_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/inhibition-rules", _INHIBITION),
+                ({"name": "x"}, {"is_enabled": False})),
+    ),
     "/api/v1/silences/{silence_id}": (
         Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
                 ({"comment": "x"}, {"ends_at": LATER})),
@@ -194,6 +205,8 @@ async def place(api, new_scope):
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     silence = await make("/silences", _SILENCE)
+    window = await make("/maintenance-windows", _WINDOW)
+    inhibits = await make("/inhibition-rules", _INHIBITION)
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -204,6 +217,8 @@ async def place(api, new_scope):
         ids={
             "api_key_id": key["api_key_id"],
             "identity_provider_id": provider["identity_provider_id"],
+            "maintenance_window_id": window["maintenance_window_id"],
+            "inhibition_rule_id": inhibits["inhibition_rule_id"],
             "role_id": role["role_id"],
             "user_id": user,
             "user_role_id": held["user_role_id"],

@@ -115,6 +115,11 @@ def inhabit(api, admin, deliver, otlp):
         silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
                    "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
         made_silence = await make("silences", silence)
+        window = {"name": "Nights", "starts_at": "2026-01-01T02:00", "ends_at": "2026-01-01T04:00", "time_zone": "UTC",
+                  "recurrence": "FREQ=DAILY", "matchers": silence["matchers"]}  # fmt: skip
+        made_window = await make("maintenance-windows", window)
+        inhibits = {"name": "Severe", "source_matchers": silence["matchers"], "target_matchers": silence["matchers"]}
+        made_inhibition = await make("inhibition-rules", inhibits)
         objective = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
                      "total_config": {"kind": "trace"}}  # fmt: skip
         made_slo = await make("slos", objective | {"windows": []})
@@ -137,6 +142,8 @@ def inhabit(api, admin, deliver, otlp):
             "slug": made_provider["slug"],
             "group_id": group["group_id"],
             "silence_id": made_silence["silence_id"],
+            "maintenance_window_id": made_window["maintenance_window_id"],
+            "inhibition_rule_id": made_inhibition["inhibition_rule_id"],
             "channel_id": made_channel["channel_id"],
             "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),

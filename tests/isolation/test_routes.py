@@ -258,6 +258,9 @@ ROUTES = {
             ("GET POST", "notification-channels"), ("GET PATCH DELETE", "notification-channels/{channel_id}"),
             ("POST", "notification-channels/{channel_id}/test"), ("GET POST", "silences"),
             ("GET PATCH DELETE", "silences/{silence_id}"), ("POST", "notifications/{notification_id}/replay"),
+            ("GET POST", "maintenance-windows"), ("GET POST", "inhibition-rules"),
+            ("GET PATCH DELETE", "maintenance-windows/{maintenance_window_id}"),
+            ("GET PATCH DELETE", "inhibition-rules/{inhibition_rule_id}"),
             ("GET PATCH", "alert-rules/{alert_rule_id}/notification-groups"), ("GET", "notifications"),
             ("GET", "notifications/{notification_id}"),
         ) for method in methods.split()

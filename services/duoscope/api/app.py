@@ -44,7 +44,14 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
-from duoscope.api.routes.notification import notification_channels, notification_groups, notifications, silences
+from duoscope.api.routes.notification import (
+    inhibition_rules,
+    maintenance_windows,
+    notification_channels,
+    notification_groups,
+    notifications,
+    silences,
+)
 from duoscope.api.routes.telemetry import (
     catalogue,
     fields,
@@ -73,7 +80,7 @@ _ROUTED: Final = (
     *(identity_providers, email_domains, audit_logs, api_keys),
     *(alert_rules, alerts, rule_files, slos),
     *(dashboards, dashboard_versions, dashboard_documents, dashboard_data),
-    *(notification_groups, notification_channels, notifications, silences),
+    *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (
