@@ -49,7 +49,7 @@ ORDER BY number DESC LIMIT 1 BY instance_id LIMIT {{limit:UInt32}}"""
 
 
 def names(groups: Sequence[tuple[Matcher, ...]]) -> frozenset[str]:
-    """Which of the two names a request asks for; one that names none asks for neither."""
+    """The names of the two that a request asks for; one that names none asks for neither."""
     found = set[str]()
     for group in groups:
         of_name = [matcher for matcher in group if matcher.name == label_sets.NAME]
