@@ -62,7 +62,7 @@ class Firing(Struct, frozen=True):
 
 
 class Preview(Struct, frozen=True):
-    """What a rule would have fired."""
+    """The firings of a rule over the past, had it been there."""
 
     start: datetime
     end: datetime
