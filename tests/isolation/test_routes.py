@@ -248,6 +248,8 @@ ROUTES = {
             ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
             ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
             ("POST", "alert-rules/import"), ("POST", "alert-rules/preview"),
+            ("GET", "alerts/history"), ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "alerts/noisiest"),
+            ("POST", "alerts/{instance_id}/acknowledge"),
             ("GET", "alert-rules/export"), ("GET", "named-expressions"),
             ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
