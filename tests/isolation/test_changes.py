@@ -51,9 +51,14 @@ _DASHBOARD = {"name": "D", "widgets": [{"key": "a", "type": "text"}], "variables
               "sections": [{"places": [{"widget": "a", "x": 0, "y": 0, "width": 1, "height": 1}]}]}  # fmt: skip
 _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "promql", "expression": "depth"},
          "condition_config": {"kind": "any"}}  # fmt: skip
+_SLO = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+        "total_config": {"kind": "trace"}}  # fmt: skip
 _GROUP = {"name": "On call"}
 _CHANNEL = {"name": "hook", "channel_type": "webhook", "config": {"url": "https://hooks.example.com/x"}}
 _SILENCE = {"matchers": [{"name": "a", "operator": "=", "value": "b"}], "comment": "c", "ends_at": LATER}
+_WINDOW = {"name": "Nights", "starts_at": "2026-01-01T02:00", "ends_at": "2026-01-01T04:00", "time_zone": "UTC",
+           "recurrence": "FREQ=DAILY"}  # fmt: skip
+_INHIBITION = {"name": "Severe", "source_matchers": _SILENCE["matchers"], "target_matchers": _SILENCE["matchers"]}
 _REGION = {"name": "Mine", "region_id": str(new_id())}
 
 ROUTES: dict[str, tuple[Refused, ...]] = {
@@ -118,6 +123,10 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         Refused(DENIED, ("alert-rule:write", "log:read"), ("POST", "/alert-rules", _RULE),
                 ({"severity": "info"}, {"query_config": {"kind": "log"}}, {"is_enabled": False})),
     ),
+    "/api/v1/slos/{slo_id}": (
+        Refused(DENIED, ("alert-rule:write", "log:read"), ("POST", "/slos", _SLO),
+                ({"objective": 0.999}, {"good_config": {"kind": "log"}}, {"name": "x"})),
+    ),
     "/api/v1/alert-rules/{alert_rule_id}/notification-groups": (
         Refused(DENIED, ("notification:write",), ("POST", "/alert-rules", _RULE), ({"notification_group_ids": []},)),
     ),
@@ -137,6 +146,14 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
         )
     },
+    "/api/v1/maintenance-windows/{maintenance_window_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/maintenance-windows", _WINDOW),
+                ({"comment": "x"}, {"is_enabled": False})),
+    ),
+    "/api/v1/inhibition-rules/{inhibition_rule_id}": (
+        Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/inhibition-rules", _INHIBITION),
+                ({"name": "x"}, {"is_enabled": False})),
+    ),
     "/api/v1/silences/{silence_id}": (
         Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/silences", _SILENCE),
                 ({"comment": "x"}, {"ends_at": LATER})),
@@ -183,10 +200,13 @@ async def place(api, new_scope):
         region = await tx.fetchval("SELECT region_id FROM regions LIMIT 1")
     provider = await make("/identity-providers", _PROVIDER)
     rule = await make("/alert-rules", _RULE)
+    slo = await make("/slos", _SLO)
     drawn = await make("/dashboards", _DASHBOARD)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     silence = await make("/silences", _SILENCE)
+    window = await make("/maintenance-windows", _WINDOW)
+    inhibits = await make("/inhibition-rules", _INHIBITION)
     return SimpleNamespace(
         scope=scope,
         boss=boss,
@@ -197,6 +217,8 @@ async def place(api, new_scope):
         ids={
             "api_key_id": key["api_key_id"],
             "identity_provider_id": provider["identity_provider_id"],
+            "maintenance_window_id": window["maintenance_window_id"],
+            "inhibition_rule_id": inhibits["inhibition_rule_id"],
             "role_id": role["role_id"],
             "user_id": user,
             "user_role_id": held["user_role_id"],
@@ -205,6 +227,7 @@ async def place(api, new_scope):
             "organization_id": str(scope.organization_id),
             "region_id": str(region),
             "alert_rule_id": rule["alert_rule_id"],
+            "slo_id": slo["slo_id"],
             "dashboard_id": drawn["dashboard_id"],
             "key": "a",
             "silence_id": silence["silence_id"],

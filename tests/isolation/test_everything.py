@@ -115,8 +115,17 @@ def inhabit(api, admin, deliver, otlp):
         silence = {"matchers": [{"name": "job", "operator": "=", "value": "x"}], "comment": "moving",
                    "ends_at": "2100-01-01T00:00:00Z"}  # fmt: skip
         made_silence = await make("silences", silence)
+        window = {"name": "Nights", "starts_at": "2026-01-01T02:00", "ends_at": "2026-01-01T04:00", "time_zone": "UTC",
+                  "recurrence": "FREQ=DAILY", "matchers": silence["matchers"]}  # fmt: skip
+        made_window = await make("maintenance-windows", window)
+        inhibits = {"name": "Severe", "source_matchers": silence["matchers"], "target_matchers": silence["matchers"]}
+        made_inhibition = await make("inhibition-rules", inhibits)
+        objective = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
+                     "total_config": {"kind": "trace"}}  # fmt: skip
+        made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
+        link = await make(f"dashboards/{drawn['dashboard_id']}/links", {"name": "Wiki"})
         recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
         imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
@@ -134,11 +143,15 @@ def inhabit(api, admin, deliver, otlp):
             "slug": made_provider["slug"],
             "group_id": group["group_id"],
             "silence_id": made_silence["silence_id"],
+            "maintenance_window_id": made_window["maintenance_window_id"],
+            "inhibition_rule_id": made_inhibition["inhibition_rule_id"],
             "channel_id": made_channel["channel_id"],
+            "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),
             "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
+            "dashboard_link_id": link["link"]["dashboard_link_id"],
             "version": "1",
             "key": part,
             "session_id": sessions[0]["session_id"],
@@ -255,6 +268,7 @@ _CHANGES = {
 _BODIES = {
     "/api/v1/api-keys/{api_key_id}/revoke": {"reason": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},
+    "/api/v1/dashboards/{dashboard_id}/links": {"name": "taken over"},
 }
 
 

@@ -245,7 +245,8 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
             ("POST", "alert-rules/import"), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
             ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
@@ -257,6 +258,9 @@ ROUTES = {
             ("GET POST", "notification-channels"), ("GET PATCH DELETE", "notification-channels/{channel_id}"),
             ("POST", "notification-channels/{channel_id}/test"), ("GET POST", "silences"),
             ("GET PATCH DELETE", "silences/{silence_id}"), ("POST", "notifications/{notification_id}/replay"),
+            ("GET POST", "maintenance-windows"), ("GET POST", "inhibition-rules"),
+            ("GET PATCH DELETE", "maintenance-windows/{maintenance_window_id}"),
+            ("GET PATCH DELETE", "inhibition-rules/{inhibition_rule_id}"),
             ("GET PATCH", "alert-rules/{alert_rule_id}/notification-groups"), ("GET", "notifications"),
             ("GET", "notifications/{notification_id}"),
         ) for method in methods.split()
@@ -268,6 +272,8 @@ ROUTES = {
             *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
             ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
             *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
+            *((method, "/{dashboard_id}/links") for method in ("GET", "POST")),
+            ("DELETE", "/{dashboard_id}/links/{dashboard_link_id}"),
             ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )

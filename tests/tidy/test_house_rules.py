@@ -47,13 +47,15 @@ APART = {
 
 MAKES_SCOPES = {
     "services/duoscope/alerting/evaluator.py",
+    "services/duoscope/dashboards/sharing.py",
+    "services/duoscope/notification/asking.py",
     "services/duoscope/receiver/durability/records.py",
     "services/duoscope/identity/authentication/access_tokens.py",
     "services/duoscope/identity/api_keys/verifier.py",
     "services/duoscope/identity/authorization/permissions.py",
 }
 """API authentication (and what it found to be held organization-wide), ingest authentication, the log of requests that
-passed it, and the worker's fan-out over tenants."""
+passed it, the worker's fan-out over tenants, and the links of shared dashboards."""
 
 LINES_MAX = 500
 

@@ -8,7 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from duoscope.alerting.conditions import Absence, Condition, Present, Ratio
+from duoscope.alerting.burn_rates import BurnRate, check_events
+from duoscope.alerting.composites import Composite, WatchedRules
+from duoscope.alerting.conditions import Absence, Condition, Present, Ratio, asks
 from duoscope.alerting.instances import Policy, WhenNoData, WhenVanished
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError, invalid
@@ -17,6 +19,8 @@ from duoscope.telemetry.questions.kinds import Question
 from duoscope.telemetry.questions.promql import PromqlQuestion
 
 DAY_S: Final = 86_400
+Watched = Question | WatchedRules
+"""What a rule may watch: telemetry, or other rules."""
 Seconds = Annotated[int, Meta(ge=0, le=7 * DAY_S)]
 
 
@@ -49,6 +53,10 @@ class PolicyConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=3600, description="Each evaluation looks at data from so long before, for those that come "
                   "late.")
     ] = 30  # fmt: skip
+    late_max_seconds: Annotated[
+        int, Meta(ge=0, le=3600, description="While a receiver has telemetry of the window that is not stored yet, "
+                  "nothing is judged, up to so long after it came.")
+    ] = 600  # fmt: skip
 
 
 class Definition(Struct, frozen=True):
@@ -62,7 +70,7 @@ class Definition(Struct, frozen=True):
         cooldown_minutes: after a resolved, for so long nothing fires.
     """
 
-    question: Question
+    question: Watched
     condition: Condition
     config: PolicyConfig
     interval_s: int
@@ -91,7 +99,13 @@ class Definition(Struct, frozen=True):
     def permissions(self) -> frozenset[str]:
         """The permissions that reading its telemetry needs."""
         held = self.question.permissions
-        return held | self.condition.to.permissions if isinstance(self.condition, Ratio) else held
+        match self.condition:
+            case Ratio():
+                return held | self.condition.to.permissions
+            case BurnRate():
+                return held | self.condition.good.permissions
+            case _:
+                return held
 
     def is_same_watch(self, other: "Definition") -> bool:
         """Whether states under one of the two are states under the other."""
@@ -106,7 +120,7 @@ def parsed(rule: AlertRule) -> Definition:
     """
     try:
         return Definition(
-            msgspec.convert(rule.query_config, Question),
+            msgspec.convert(rule.query_config, Watched),
             msgspec.convert(rule.condition_config, Condition),
             msgspec.convert(rule.policy_config, PolicyConfig),
             rule.interval_seconds,
@@ -118,13 +132,19 @@ def parsed(rule: AlertRule) -> Definition:
 
 def check(definition: Definition, limits: AlertLimits) -> None:
     """Raise INVALID, saying what and where, for a rule that cannot be evaluated, or not so often."""
-    condition = definition.condition
-    _check_question("query_config", definition.question)
-    if isinstance(condition, Ratio):
-        _check_question("condition_config.to", condition.to)
+    condition, question = definition.condition, definition.question
     condition.check()
-    condition.steps(0, definition.interval_s)
-    if isinstance(condition, Present) and not isinstance(definition.question, PromqlQuestion):
+    if isinstance(question, WatchedRules) or isinstance(condition, Composite):
+        _check_composite(question, condition)
+    elif isinstance(condition, BurnRate):
+        check_events("query_config", question)
+        check_events("condition_config.good", condition.good)
+    else:
+        _check_question("query_config", question)
+        if isinstance(condition, Ratio):
+            _check_question("condition_config.to", condition.to)
+        asks(condition, question, 0, definition.interval_s)
+    if isinstance(condition, Present) and not isinstance(question, PromqlQuestion):
         raise invalid("`condition_config`: `any` is for PromQL, which can compare by itself; take a threshold.")
     if definition.interval_s < limits.alert_interval_seconds:
         raise invalid(
@@ -132,6 +152,14 @@ def check(definition: Definition, limits: AlertLimits) -> None:
             "alert_interval_seconds)."
         )
     _check_policy(definition.config, condition)
+
+
+def _check_composite(question: Watched, condition: Condition) -> None:
+    if not isinstance(question, WatchedRules) or not isinstance(condition, Composite):
+        raise invalid("The condition `composite` and a question of kind `rules` go together.")
+    question.check()
+    if condition.names() != frozenset[str](question.of):
+        raise invalid("`condition_config`: `expression` uses each name of `query_config.of`, and no others.")
 
 
 def _check_question(name: str, question: Question) -> None:

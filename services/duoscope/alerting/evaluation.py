@@ -14,7 +14,9 @@ from uuid import UUID
 
 import numpy as np
 
-from duoscope.alerting.conditions import Absence, Change, Condition, Judged, Ratio
+from duoscope.alerting.comparing import Judged
+from duoscope.alerting.composites import WatchedRules
+from duoscope.alerting.conditions import Condition, asks, judge
 from duoscope.alerting.definitions import Definition
 from duoscope.alerting.instances import (
     Ended,
@@ -37,8 +39,10 @@ from duoscope.kernel.ids import new_id
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.labels import Labels
-from duoscope.telemetry.questions.answers import Steps
 from duoscope.telemetry.times import SECOND_NS
+
+BACKLOG_MIN_S: Final = 15.0
+"""What waits for less is on its usual way into the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,25 @@ class Found:
     """The finding of an evaluation: series with what became of them, or that the question could not be answered.
 
     Attributes:
-        judged: None if the question could not be answered.
+        judged: None if the question could not be answered, or was not asked.
         is_complete: whether there are no further series.
         problem: for the rule's authors; empty if there is none.
+        is_late: it was not asked, since telemetry of its window is not stored yet.
+        note: what else the authors should know.
     """
 
     judged: Judged | None
     is_complete: bool = True
     problem: str = ""
+    is_late: bool = False
+    note: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """The finding in one word, as the rule's row has it."""
+        if self.judged is None:
+            return "late" if self.is_late else "failed"
+        return "learning" if self.judged.learning else "judged"
 
 
 @dataclass(slots=True)
@@ -98,21 +113,44 @@ async def ask(reader: TelemetryReader, definition: Definition, slot: datetime) -
         DuoscopeError: INVALID, UNAVAILABLE: it could not be answered.
     """
     condition, question = definition.condition, definition.question
+    assert not isinstance(question, WatchedRules)  # those are judged by states
     end_ns = _unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
-    steps = condition.steps(end_ns, definition.interval_s)
-    answered = await question.read(reader, steps)
-    match condition:
-        case Change():
-            before = Steps(steps.end_ns - condition.earlier_seconds * SECOND_NS, steps.step_ns, steps.count)
-            judged = condition.changed(answered, await question.read(reader, before))
-        case Ratio():
-            judged = condition.divided(answered, await condition.to.read(reader, steps))
-        case Absence():
-            judged = condition.judged(answered, question)
-        case _:
-            judged = condition.judged(answered)
-    problem = "" if answered.is_complete else "The question has more groups than a rule looks at: group by less."
-    return Found(judged, answered.is_complete, problem)
+    answers = [
+        await asked.read(reader, steps) for asked, steps in asks(condition, question, end_ns, definition.interval_s)
+    ]
+    judged = judge(condition, question, answers)
+    is_complete = all(answered.is_complete for answered in answers)
+    problem = "" if is_complete else "The question has more groups than a rule looks at: group by less."
+    return Found(judged, is_complete, problem, note=_learning(judged))
+
+
+def waits(definition: Definition, slot: datetime, waiting_since: datetime | None, now: datetime) -> Found | None:
+    """The finding that the window cannot be judged yet, if telemetry that came before its end is not stored; None if
+    it can, or the rule waits no longer.
+
+    Args:
+        definition: of the rule.
+        slot: the moment of the evaluation.
+        waiting_since: when the oldest request was acknowledged that is not stored.
+        now: the time.
+    """
+    end = slot - timedelta(seconds=definition.config.delay_seconds)
+    if isinstance(definition.question, WatchedRules) or waiting_since is None or waiting_since >= end:
+        return None
+    age_s = (now - waiting_since).total_seconds()
+    if not BACKLOG_MIN_S <= age_s <= definition.config.late_max_seconds:
+        return None
+    note = (
+        f"Telemetry that came {age_s:.0f} s ago is not stored yet: nothing is judged until it is, for at most "
+        f"{definition.config.late_max_seconds} s (late_max_seconds)."
+    )
+    return Found(None, is_late=True, note=note)
+
+
+def _learning(judged: Judged) -> str:
+    if not judged.learning:
+        return ""
+    return f"Learning: {judged.learning} of {len(judged.labels)} series have too few past days to be compared with."
 
 
 def advance(known: Sequence[Instance], found: Found, policy: Policy, now: datetime, instances_max: int) -> Step:
@@ -129,12 +167,13 @@ def advance(known: Sequence[Instance], found: Found, policy: Policy, now: dateti
     by_key = {instance.key: instance for instance in known}
     judged = found.judged
     rows = {} if judged is None else {_storable(labels): row for row, labels in enumerate(judged.labels)}
-    whole: Outcome = Failed() if judged is None else Value(None, is_breach=False)
+    away: Outcome = Inconclusive() if found.is_late else Failed()
+    whole: Outcome = away if judged is None else Value(None, is_breach=False)
     is_empty = judged is not None and not rows and not judged.is_filter
     for subject, outcome in ((Subject.HEALTH, whole), (Subject.DATA, NoData() if is_empty else whole)):
         instance = by_key.get((subject, label_sets.NONE)) or Instance(new_id(), label_sets.NONE, State(subject))
         _advance(step, instance, outcome, is_known=instance.key in by_key)
-    missing = _of_missing(judged, is_empty=is_empty)
+    missing = away if judged is None else _of_missing(judged, is_empty=is_empty)
     room = instances_max
     for instance in known:
         if instance.state.subject is not Subject.SERIES:
@@ -189,9 +228,7 @@ def _advance(step: Step, instance: Instance, outcome: Outcome, *, is_known: bool
     return True
 
 
-def _of_missing(judged: Judged | None, *, is_empty: bool) -> Outcome:
-    if judged is None:
-        return Failed()
+def _of_missing(judged: Judged, *, is_empty: bool) -> Outcome:
     if judged.is_filter:
         return Value(None, is_breach=False)
     return NoData() if is_empty else Vanished()

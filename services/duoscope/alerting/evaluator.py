@@ -11,6 +11,8 @@ next. Tenants take turns, and none has more than a few rules at work.
 
 import asyncio
 import logging
+import math
+import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,15 +21,16 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from duoscope.alerting import keeping
+from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Definition, newest_slot, parsed
-from duoscope.alerting.evaluation import Found, Step, advance, ask
+from duoscope.alerting.evaluation import Found, Step, advance, ask, waits
 from duoscope.alerting.instances import Policy
 from duoscope.background.driver import AGAIN, FINISHED, Driver, Job, Next, Running
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import alert_rules
-from duoscope.metadata.alert_rules import AlertRule, LeasedRule
+from duoscope.metadata.alert_rules import LeasedRule
 from duoscope.stores.clickhouse import TelemetryStore
 from duoscope.stores.clickhouse.questions import Described, asking
 from duoscope.stores.postgres import MetadataStore
@@ -53,6 +56,7 @@ EVALUATE: Final = tuple(
     Job(f"evaluate-alerts-{lane}", period_s=1.0, at_once=lane == 1, retry_s=1.0, stop_s=STOP_S)
     for lane in range(1, LANES + 1)
 )
+HOLD_NUMBER: Final = Job("hold-evaluator-number", period_s=5.0, at_once=True, turn_max_s=math.inf)
 WATCH_LAG: Final = Job("watch-alert-lag", period_s=5.0, at_once=True)
 """Where there are no rules, the lanes wait for this look to find one."""
 
@@ -81,6 +85,11 @@ class Evaluator:
         metadata, telemetry: the stores.
         clock: makes the time to go by of the database's.
         happened: is called when a transition was stored, so that who must be told is told at once.
+        waiting_since: when the oldest request was acknowledged that a receiver in this process has on its disk, and not
+            in ClickHouse; None if there is none. Other receivers say it in PostgreSQL.
+
+    Attributes:
+        number: whose advisory lock this evaluator holds while it lives; None while it does not.
     """
 
     def __init__(
@@ -89,12 +98,15 @@ class Evaluator:
         telemetry: TelemetryStore,
         clock: Callable[[datetime], datetime] = lambda now: now,
         happened: Callable[[], object] = lambda: None,
+        waiting_since: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self._happened = happened
+        self._waiting_since = waiting_since
         self._clock = clock
         self._metadata = metadata
         self._telemetry = telemetry
         self._lag_s = 0.0
+        self.number: int | None = None
         self.has_rules = True
         """Whether there was any rule to evaluate, when last looked."""
 
@@ -105,11 +117,31 @@ class Evaluator:
             DuoscopeError: UNAVAILABLE while PostgreSQL is away; ClickHouse's absence is an outcome.
         """
         async with self._metadata.open_platform(_REASON, "alerting.lease") as tx:
-            leased = await alert_rules.lease(tx, lease_s=LEASE_S, of_tenant_max=OF_TENANT_MAX)
+            leased = await alert_rules.lease(
+                tx,
+                lease_s=LEASE_S,
+                of_tenant_max=OF_TENANT_MAX,
+                query_seconds_max=AlertLimits().alert_query_seconds,
+                leased_by=self.number,
+            )
         if leased is None:
             return False
         await self._evaluate(leased)
         return True
+
+    async def hold_number(self) -> None:
+        """Hold the lock of a number of its own while PostgreSQL is there: when this process dies, others take over its
+        rules at once.
+        """
+        number = random.randrange(1, 2**31)  # noqa: S311 - no secret
+
+        def held() -> None:
+            self.number = number
+
+        try:
+            await self._metadata.hold_lock(alert_rules.EVALUATORS, number, held=held)
+        finally:
+            self.number = None
 
     async def watch_lag(self) -> None:
         """Look how far behind evaluation is, for metrics and readiness."""
@@ -132,7 +164,8 @@ class Evaluator:
         slot, skipped = newest_slot(leased.due_at, rule.interval_seconds, now)
         _late.observe((now - slot).total_seconds())
         scope = Scope(rule.organization_id, rule.workspace_id, rule.tenant_id)
-        definition, found, cost = await self._found(rule, scope, slot)
+        definition, found, cost = await self._found(leased, scope, slot, now)
+        asked_s = time.perf_counter() - began
         limits = AlertLimits().with_own(leased.own_limits)
         policy = definition.policy if definition else Policy(timedelta(seconds=rule.interval_seconds))
         interval = timedelta(seconds=rule.interval_seconds)
@@ -145,32 +178,39 @@ class Evaluator:
                 fence=leased.fence,
                 slot=slot,
                 next_due_at=slot + interval,
-                duration_ms=(time.perf_counter() - began) * 1000,
+                duration_ms=asked_s * 1000,
                 problem=found.problem[:PROBLEM_CHARS_MAX],
+                outcome=found.outcome,
+                note=found.note[:PROBLEM_CHARS_MAX],
             )
             if is_held:
                 known = await keeping.known(tx, rule.alert_rule_id)
                 step = advance(known, found, policy, slot, limits.alert_instances)
-                missed = keeping.missed(rule, leased.fence, slot, first=leased.due_at, slots=skipped)
+                missed = keeping.missed(
+                    rule, leased.fence, slot, first=leased.due_at, slots=skipped, reason=_why_behind(leased)
+                )
                 more = [missed] if skipped else []
                 await keeping.write(tx, rule, definition, step, cost=cost, more=more)
                 if step.left_out:
                     await alert_rules.note(tx, rule.alert_rule_id, _left_out(step, limits))
+                # Last, since the tenant's other evaluations wait for this row.
+                await alert_rules.spend(tx, seconds=asked_s, seconds_max=limits.alert_query_seconds)
         if step and step.happened:
             self._happened()
         _count(rule.query_type, found, step, skipped, time.perf_counter() - began)
 
     async def _found(
-        self, rule: AlertRule, scope: Scope, slot: datetime
+        self, leased: LeasedRule, scope: Scope, slot: datetime, now: datetime
     ) -> tuple[Definition | None, Found, dict[str, int]]:
         """Ask the rule's question. That it cannot be answered is an answer."""
-        definition: Definition | None = None
+        rule, definition = leased.rule, None
         described = Described("alert rule", str(rule.alert_rule_id), rule.name)
         with asking(lambda: described) as question:
             try:
                 definition = parsed(rule)
+                found = waits(definition, slot, self._oldest_waiting(leased), now)
                 async with asyncio.timeout(EVALUATION_MAX_S):
-                    found = await ask(self._telemetry.bind(scope), definition, slot)
+                    found = found or await self._ask(definition, scope, slot)
             except DuoscopeError as error:
                 found = Found(None, problem=error.message)
             except TimeoutError:
@@ -180,13 +220,27 @@ class Evaluator:
                 found = Found(None, problem="Something went wrong on our side; the log of the process says what.")
             return definition, found, {"read_rows": question.read_rows, "read_bytes": question.read_bytes}
 
+    def _oldest_waiting(self, leased: LeasedRule) -> datetime | None:
+        return min((each for each in (self._waiting_since(), leased.waiting_since) if each), default=None)
+
+    async def _ask(self, definition: Definition, scope: Scope, slot: datetime) -> Found:
+        if isinstance(definition.question, WatchedRules):
+            async with self._metadata.open(scope, "alerting.states") as tx:
+                return await keeping.found_of_rules(tx, definition, slot)
+        return await ask(self._telemetry.bind(scope), definition, slot)
+
+
+def _why_behind(leased: LeasedRule) -> str:
+    is_spent = leased.exhausted_at is not None and leased.exhausted_at >= leased.due_at
+    return "query-seconds-limit" if is_spent else "evaluator-behind"
+
 
 def _count(query_type: str, found: Found, step: Step | None, skipped: int, seconds: float) -> None:
     _seconds.labels(query_type).observe(seconds)
     if step is None:
         _lost.inc()
         return
-    _evaluations.labels(query_type, "failed" if found.judged is None else "answered").inc()
+    _evaluations.labels(query_type, found.outcome).inc()
     _missed.inc(skipped)
     for _, transition in step.happened:
         _transitions.labels(transition.kind.value).inc()
@@ -215,4 +269,5 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
 
     for number, job in enumerate(EVALUATE):
         lanes.append(lane(number, job))
-    return [*lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]
+    holding = driver.start(HOLD_NUMBER, evaluator.hold_number)
+    return [holding, *lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]

@@ -9,19 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from duoscope.alerting import composites
+from duoscope.alerting.composites import Composite, RuleState, WatchedRules
 from duoscope.alerting.definitions import Definition
-from duoscope.alerting.evaluation import Instance, Step, end, fingerprint, threshold_of
-from duoscope.alerting.instances import Reason, State, Status, Subject
+from duoscope.alerting.evaluation import Found, Instance, Step, end, fingerprint, threshold_of
+from duoscope.alerting.instances import ALERTING, Reason, State, Status, Subject
 from duoscope.kernel.ids import new_id
-from duoscope.metadata import alert_instances, alert_transitions
+from duoscope.metadata import alert_instances, alert_rules, alert_transitions
 from duoscope.metadata.alert_instances import AlertInstance
 from duoscope.metadata.alert_rules import AlertRule
 from duoscope.metadata.alert_transitions import AlertTransition
 from duoscope.stores.postgres import Transaction
 from duoscope.telemetry.promql import labels as label_sets
+from duoscope.telemetry.promql.labels import Labels
 
 _KEPT: Final = tuple(each.name for each in fields(State) if each.name not in ("subject", "status"))
 MISSED: Final = "missed"
+_STALE_AFTER: Final = 3
+"""Intervals after which the state of a rule that was not evaluated says nothing."""
 
 
 async def known(tx: Transaction, alert_rule_id: UUID) -> list[Instance]:
@@ -81,7 +86,35 @@ async def end_all(
         await write(tx, rule, definition, end(instances, reason, now))
 
 
-def missed(rule: AlertRule, fence: int, slot: datetime, *, first: datetime, slots: int) -> AlertTransition:
+async def found_of_rules(tx: Transaction, definition: Definition, slot: datetime) -> Found:
+    """The verdict of a composite rule on the states of the rules that it watches, as they are now.
+
+    Raises:
+        DuoscopeError: INVALID `watched-rule-gone`.
+    """
+    question, condition = definition.question, definition.condition
+    assert isinstance(question, WatchedRules)
+    assert isinstance(condition, Composite)
+    rules = {rule.alert_rule_id: rule for rule in await alert_rules.living_of(tx, list(question.of.values()))}
+    alerting: dict[UUID, list[Labels]] = {}
+    for alert_rule_id, instance in await alert_instances.active(tx):
+        if instance.subject != Subject.HEALTH and instance.status in ALERTING:
+            alerting.setdefault(alert_rule_id, []).append(label_sets.of(instance.labels))
+    states = {name: _rule_state(rules.get(each), alerting.get(each, []), slot) for name, each in question.of.items()}
+    return Found(composites.judged(condition, states))
+
+
+def _rule_state(rule: AlertRule | None, alerting: list[Labels], slot: datetime) -> RuleState | None:
+    if rule is None or not rule.is_enabled:
+        return None
+    at = rule.last_evaluated_at
+    is_recent = at is not None and slot - at <= _STALE_AFTER * timedelta(seconds=rule.interval_seconds)
+    return RuleState(alerting, is_recent and rule.last_outcome != "failed")
+
+
+def missed(
+    rule: AlertRule, fence: int, slot: datetime, *, first: datetime, slots: int, reason: str = "evaluator-behind"
+) -> AlertTransition:
     """The note of slots that were not evaluated, from the first of them on, when `slot` was in their place."""
     last = slot - timedelta(seconds=rule.interval_seconds)
     return _transition(
@@ -90,7 +123,7 @@ def missed(rule: AlertRule, fence: int, slot: datetime, *, first: datetime, slot
         number=fence,
         subject="rule",
         kind=MISSED,
-        reason="evaluator-behind",
+        reason=reason,
         at=slot,
         active_at=None,
         fired_at=None,

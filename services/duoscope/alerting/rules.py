@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from duoscope.alerting import keeping
+from duoscope.alerting import composites, keeping
+from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Definition, check, config_of, offset_s, parsed
 from duoscope.alerting.instances import Reason
 from duoscope.identity.audit import record as audit
@@ -24,6 +25,7 @@ from duoscope.metadata.alert_rules import AlertRule
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 TEXTS_MAX: Final = 50
+_OF_SLO: Final = frozenset({"query_config", "condition_config", "query_type"})
 _ARE_CONFIGS: Final = ("query_config", "condition_config", "policy_config")
 
 
@@ -39,11 +41,17 @@ async def create(store: MetadataStore, principal: Principal, rule: AlertRule) ->
         DuoscopeError: INVALID, saying what and where; FORBIDDEN for telemetry that the author may not read; CONFLICT
             for the name or `alert-rule-limit-reached`.
     """
-    _checked(principal, rule)
     async with store.open(principal.scope, "alert_rules.create") as tx:
-        await _require_room(tx, principal)
-        made = await alert_rules.create(tx, rule, offset_s=offset_s(rule.alert_rule_id, rule.interval_seconds))
-        await audit.created(tx, principal.actor, made)
+        return await create_in(tx, principal, rule)
+
+
+async def create_in(tx: Transaction, principal: Principal, rule: AlertRule) -> AlertRule:
+    """Make a rule in a transaction of its tenant; see `create`."""
+    definition = _checked(principal, rule)
+    await _require_watchable(tx, rule, definition)
+    await _require_room(tx, principal)
+    made = await alert_rules.create(tx, rule, offset_s=offset_s(rule.alert_rule_id, rule.interval_seconds))
+    await audit.created(tx, principal.actor, made)
     return made
 
 
@@ -63,27 +71,43 @@ async def change(
                 "version-conflict",
                 f"The rule has version {before.version} by now, not {version}: read it again, and change that.",
             )
-        wanted = msgspec.structs.replace(before, **changes)
-        if all(getattr(wanted, name) == getattr(before, name) for name in changes):
-            return before
-        _require_readable(principal, before)
-        after = _checked(principal, wanted)
-        reason = _ending(before, wanted, after)
-        if reason is not None:
-            await _end(tx, before, reason)
-            wanted = msgspec.structs.replace(wanted, last_problem="")
-        saved = await _save(tx, wanted)
-        await audit.changed(tx, principal.actor, before, saved)
+        if before.slo_id is not None and not _OF_SLO.isdisjoint(changes):
+            raise DuoscopeError(
+                ErrorKind.CONFLICT,
+                "rule-of-slo",
+                f"This is a rule of the objective {before.slo_id}, which says what it watches: change that.",
+            )
+        return await change_in(tx, principal, before, changes)
+
+
+async def change_in(tx: Transaction, principal: Principal, before: AlertRule, changes: Mapping[str, Any]) -> AlertRule:
+    """Change a rule that a transaction of its tenant has locked; see `change`."""
+    wanted = msgspec.structs.replace(before, **changes)
+    if all(getattr(wanted, name) == getattr(before, name) for name in changes):
+        return before
+    _require_readable(principal, before)
+    after = _checked(principal, wanted)
+    await _require_watchable(tx, wanted, after)
+    reason = _ending(before, wanted, after)
+    if reason is not None:
+        await _end(tx, before, reason)
+        wanted = msgspec.structs.replace(wanted, last_problem="")
+    saved = await _save(tx, wanted)
+    await audit.changed(tx, principal.actor, before, saved)
     return saved
 
 
 async def delete(store: MetadataStore, principal: Principal, alert_rule_id: UUID) -> None:
     """Soft-delete a rule. Raises NOT_FOUND."""
     async with store.open(principal.scope, "alert_rules.delete") as tx:
-        rule = require_living(await alert_rules.lock(tx, alert_rule_id), "alert rule")
-        await _end(tx, rule, Reason.RULE_DELETED)
-        await _save(tx, msgspec.structs.replace(rule, deleted_at=await alert_rules.clock(tx)))
-        await audit.deleted(tx, principal.actor, rule)
+        await delete_in(tx, principal, require_living(await alert_rules.lock(tx, alert_rule_id), "alert rule"))
+
+
+async def delete_in(tx: Transaction, principal: Principal, rule: AlertRule) -> None:
+    """Soft-delete a rule that a transaction of its tenant has locked."""
+    await _end(tx, rule, Reason.RULE_DELETED)
+    await _save(tx, msgspec.structs.replace(rule, deleted_at=await alert_rules.clock(tx)))
+    await audit.deleted(tx, principal.actor, rule)
 
 
 async def restore(store: MetadataStore, principal: Principal, alert_rule_id: UUID) -> AlertRule:
@@ -91,6 +115,8 @@ async def restore(store: MetadataStore, principal: Principal, alert_rule_id: UUI
     async with store.open(principal.scope, "alert_rules.restore") as tx:
         rule = require_deleted(await alert_rules.lock(tx, alert_rule_id), "alert rule")
         await _require_room(tx, principal)
+        if (definition := _parsed(rule)) is not None:
+            await _require_watchable(tx, rule, definition)
         restored = await _save(tx, msgspec.structs.replace(rule, deleted_at=None))
         await audit.restored(tx, principal.actor, restored)
     return restored
@@ -137,6 +163,22 @@ def _require_readable(principal: Principal, rule: AlertRule) -> None:
     definition = _parsed(rule)
     for permission in sorted(definition.permissions if definition else ()):
         principal.require(permission)
+
+
+async def _require_watchable(tx: Transaction, rule: AlertRule, definition: Definition) -> None:
+    """Raise INVALID for a rule over others that are not there, watch it, or are too deep."""
+    if not isinstance(definition.question, WatchedRules):
+        return
+    watched = set(definition.question.of.values())
+    others = {
+        other.alert_rule_id: frozenset(question.of.values())
+        for other in await alert_rules.watching(tx)
+        if (parsed_ := _parsed(other)) and isinstance(question := parsed_.question, WatchedRules)
+    }
+    living = {each.alert_rule_id for each in await alert_rules.living_of(tx, watched)} | {rule.alert_rule_id}
+    for missing in sorted(watched - living):
+        raise composites.not_found(missing)
+    composites.require_acyclic(rule.alert_rule_id, watched, others)
 
 
 def _checked(principal: Principal, rule: AlertRule) -> Definition:

@@ -25,9 +25,16 @@ from duoscope.api.openapi_page import SchemaPage
 from duoscope.api.openapi_strict import StrictBodies
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected
 from duoscope.api.routes import health
-from duoscope.api.routes.alerting import alert_rules, alerts, rule_files
+from duoscope.api.routes.alerting import alert_rules, alerts, rule_files, slos
 from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
-from duoscope.api.routes.dashboards import dashboard_data, dashboard_documents, dashboard_versions, dashboards
+from duoscope.api.routes.dashboards import (
+    dashboard_data,
+    dashboard_documents,
+    dashboard_links,
+    dashboard_versions,
+    dashboards,
+    public_dashboards,
+)
 from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
@@ -44,7 +51,14 @@ from duoscope.api.routes.directory import (
     workspaces,
 )
 from duoscope.api.routes.ingest import receiving, usage
-from duoscope.api.routes.notification import notification_channels, notification_groups, notifications, silences
+from duoscope.api.routes.notification import (
+    inhibition_rules,
+    maintenance_windows,
+    notification_channels,
+    notification_groups,
+    notifications,
+    silences,
+)
 from duoscope.api.routes.telemetry import (
     catalogue,
     fields,
@@ -71,9 +85,9 @@ _ROUTED: Final = (
     *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
-    *(alert_rules, alerts, rule_files),
-    *(dashboards, dashboard_versions, dashboard_documents, dashboard_data),
-    *(notification_groups, notification_channels, notifications, silences),
+    *(alert_rules, alerts, rule_files, slos),
+    *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
+    *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""
 _DESCRIPTION = (

@@ -20,12 +20,14 @@ class AlertLimits:
         alert_rules: rules that are not deleted.
         alert_instances: instances of one rule that are remembered; those that fire are always.
         alert_interval_seconds: the least time between two evaluations of a rule.
+        alert_query_seconds: of query in a minute, for all rules together; the others wait for the next minute.
         alert_messages_per_hour: messages to all channels together; the rest comes in summaries.
     """
 
     alert_rules: int = 1000
     alert_instances: int = 1000
     alert_interval_seconds: int = 10
+    alert_query_seconds: int = 60
     alert_messages_per_hour: int = 1000
 
     def with_own(self, own: Mapping[str, object]) -> Self:
@@ -38,6 +40,7 @@ RANGES: Final = {
     "alert_rules": (0, 100_000),
     "alert_instances": (1, 10_000),
     "alert_interval_seconds": (1, 86_400),
+    "alert_query_seconds": (1, 3600),
     "alert_messages_per_hour": (1, 1_000_000),
 }
 NAMED: Final = NamedLimits("A tenant", RANGES)

@@ -68,6 +68,8 @@ class Settings:
         breached_passwords_url: service that also checks whether a new password was stolen elsewhere, by the first five
             digits of its SHA-1, such as https://api.pwnedpasswords.com/range. With `off`, the default, the built-in
             list decides alone.
+        watchdog_url: address that a worker gets (GET) each minute while alert rules are evaluated in time, for a
+            service that tells when no ping comes; empty means none. It is reached under the rules of outbound_networks.
         log_level: Python logging level name.
     """
 
@@ -99,6 +101,9 @@ class Settings:
     outbound_networks: str = ""
     dns_servers: str = ""
     breached_passwords_url: AddressOrOff = "off"
+    watchdog_url: Annotated[
+        str, Meta(pattern="^(https?://.*)?$", description="an address such as https://host/ping/id")
+    ] = field(default="", repr=False)
     log_level: str = "INFO"
 
     @property

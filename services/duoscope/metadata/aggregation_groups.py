@@ -14,6 +14,7 @@ class Told:
 
     tenant_id: UUID
     notification_id: UUID
+    instance_id: UUID
     alert: dict[str, Any]
 
 
@@ -32,7 +33,7 @@ async def to_repeat(tx: Transaction, *, groups_max: int) -> list[Told]:
             UPDATE aggregation_groups a SET repeated_at = now() FROM overdue o
             WHERE a.tenant_id = o.tenant_id AND a.channel_id = o.channel_id AND a.group_key = o.group_key
         )
-        SELECT n.tenant_id, n.notification_id, n.alert FROM overdue o JOIN notifications n
+        SELECT n.tenant_id, n.notification_id, n.instance_id, n.alert FROM overdue o JOIN notifications n
             ON n.tenant_id = o.tenant_id AND n.channel_id = o.channel_id AND n.group_key = o.group_key
         WHERE n.status = 'firing' AND n.state = 'sent' AND NOT n.is_repeat AND NOT EXISTS (
             SELECT FROM notifications e WHERE e.tenant_id = n.tenant_id AND e.channel_id = n.channel_id

@@ -42,13 +42,26 @@ class Notification:
     last_answer: str
     settled_at: datetime | None
     silence_id: UUID | None
+    maintenance_window_id: UUID | None
+    inhibition_rule_id: UUID | None
+    inhibited_by: UUID | None
     is_repeat: bool
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
+class Mute:
+    """A reason to hold a beginning back: a silence, maintenance, or a rule by which another instance inhibits it."""
+
+    silence_id: UUID | None = None
+    maintenance_window_id: UUID | None = None
+    inhibition_rule_id: UUID | None = None
+    inhibited_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Owed:
-    """One transition that channels are owed; `alert` is what a message says of it, `silence_id` what holds it back."""
+    """One transition that channels are owed; `alert` is what a message says of it, `mute` what holds it back."""
 
     tenant_id: UUID
     alert_rule_id: UUID
@@ -58,15 +71,16 @@ class Owed:
     number: int
     status: str
     alert: dict[str, Any]
-    silence_id: UUID | None = None
+    mute: Mute | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Muted:
-    """A beginning that was held back by a silence which is over."""
+    """A beginning that was held back by what is over."""
 
     tenant_id: UUID
     notification_id: UUID
+    instance_id: UUID
     alert: dict[str, Any]
 
 
@@ -83,7 +97,8 @@ class Attempt:
 _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, notification_id, channel_id, alert_rule_id, alert_rule_name, "
     "instance_id, transition_id, number, status, alert, state, key, attempts, queued_at, next_attempt_at, last_status, "
-    "last_answer, settled_at, silence_id, is_repeat, created_at"
+    "last_answer, settled_at, silence_id, maintenance_window_id, inhibition_rule_id, inhibited_by, is_repeat, "
+    "created_at"
 )
 LISTING: Final = Listing(
     name="notifications",
@@ -99,6 +114,8 @@ LISTING: Final = Listing(
 )
 
 
+_MUTES: Final = ("silence_id", "maintenance_window_id", "inhibition_rule_id", "inhibited_by")
+_NOT_MUTED: Final = Mute()
 ONE_BY_ONE: Final = ("pagerduty", "opsgenie")
 """Types of channels where each instance is an incident, which is opened and closed by itself."""
 SWITCHED_OFF: Final = "The channel was switched off."
@@ -120,52 +137,56 @@ async def lock_owing(tx: Transaction) -> bool:
 
 async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
     """Owe the beginning of episodes to the active channels of the active groups that each one's rule tells. One that a
-    silence holds back waits for it; each other for the message of its group.
+    mute holds back waits for it; each other for the message of its group.
     """
     await tx.execute(
         f"""
         WITH told AS (
             SELECT c.organization_id, c.workspace_id, c.channel_id, c.channel_type, g.group_wait_seconds,
                 g.group_interval_seconds, o.*, {_GROUP_LABELS} AS group_labels
-            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[], $8::uuid[])
-                AS o (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert, silence_id)
+            FROM (SELECT *, num_nonnulls(silence_id, maintenance_window_id, inhibition_rule_id) > 0 AS is_muted
+                FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[],
+                    $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[])
+                AS given (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert,
+                    silence_id, maintenance_window_id, inhibition_rule_id, inhibited_by)) AS o
             JOIN alert_rule_notification_groups l ON l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
             JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id
             JOIN notification_channels c ON c.tenant_id = g.tenant_id AND c.notification_group_id = g.group_id
             WHERE g.is_active AND c.is_active
         ), keyed AS (
-            SELECT *, CASE WHEN channel_type = ANY ($9) THEN instance_id::text
+            SELECT *, CASE WHEN channel_type = ANY ($12) THEN instance_id::text
                 ELSE encode(sha256(convert_to(group_labels::text, 'UTF8')), 'hex') END AS group_key FROM told
         ), waiting AS (
             INSERT INTO aggregation_groups AS a (organization_id, workspace_id, tenant_id, channel_id, group_key,
                 labels, interval_seconds, next_at)
             SELECT DISTINCT ON (tenant_id, channel_id, group_key) organization_id, workspace_id, tenant_id, channel_id,
                 group_key, group_labels, group_interval_seconds,
-                CASE WHEN silence_id IS NULL THEN now() + make_interval(secs => group_wait_seconds) END
-            FROM keyed ORDER BY tenant_id, channel_id, group_key, silence_id NULLS FIRST
+                CASE WHEN NOT is_muted THEN now() + make_interval(secs => group_wait_seconds) END
+            FROM keyed ORDER BY tenant_id, channel_id, group_key, is_muted
             ON CONFLICT (tenant_id, channel_id, group_key) DO UPDATE SET
                 interval_seconds = EXCLUDED.interval_seconds,
                 next_at = CASE WHEN EXCLUDED.next_at IS NULL THEN a.next_at ELSE coalesce(a.next_at, greatest(
                     EXCLUDED.next_at, a.last_at + make_interval(secs => EXCLUDED.interval_seconds))) END
         )
         INSERT INTO notifications (organization_id, workspace_id, tenant_id, notification_id, channel_id,
-            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, silence_id, state,
-            next_attempt_at, group_key)
+            alert_rule_id, alert_rule_name, instance_id, transition_id, number, status, alert, silence_id,
+            maintenance_window_id, inhibition_rule_id, inhibited_by, muted_at, state, next_attempt_at, group_key)
         SELECT organization_id, workspace_id, tenant_id, gen_random_uuid(), channel_id, alert_rule_id,
-            alert_rule_name, instance_id, transition_id, number, 'firing', alert, silence_id,
-            CASE WHEN silence_id IS NULL THEN 'queued' ELSE 'muted' END,
-            CASE WHEN silence_id IS NULL THEN now() ELSE 'infinity' END, group_key
+            alert_rule_name, instance_id, transition_id, number, 'firing', alert, silence_id, maintenance_window_id,
+            inhibition_rule_id, inhibited_by, CASE WHEN is_muted THEN now() END,
+            CASE WHEN is_muted THEN 'muted' ELSE 'queued' END,
+            CASE WHEN is_muted THEN 'infinity' ELSE now() END, group_key
         FROM keyed ON CONFLICT (tenant_id, channel_id, transition_id) DO NOTHING
         """,
         *_arrays(owed),
-        [each.silence_id for each in owed],
+        *([getattr(each.mute or _NOT_MUTED, name) for each in owed] for name in _MUTES),
         list(ONE_BY_ONE),
     )
 
 
 async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
     """Owe the end of episodes to the channels whose last row of the instance is its beginning, whatever the rule tells
-    now, in the group of the beginning. A beginning that a silence held back is needless, and nothing is owed for it;
+    now, in the group of the beginning. A beginning that was held back is needless, and nothing is owed for it;
     so is a repetition that was not sent yet. A channel that is switched off is not told.
     """
     await tx.execute(
@@ -179,7 +200,7 @@ async def owe_resolved(tx: Transaction, owed: Sequence[Owed]) -> None:
         )
         UPDATE notifications n SET state = 'needless', settled_at = now(), next_attempt_at = now(),
             last_answer = CASE WHEN n.is_repeat THEN 'It ended before it was repeated.'
-                ELSE 'It ended while it was silenced.' END
+                ELSE 'It ended while it was held back.' END
         FROM over WHERE n.tenant_id = over.tenant_id AND n.notification_id = over.notification_id
         """,
         *([getattr(each, name) for each in owed] for name in ("tenant_id", "instance_id", "number")),
@@ -227,21 +248,35 @@ def _arrays(owed: Sequence[Owed]) -> list[list[Any]]:
 
 
 async def no_longer_muted(tx: Transaction, *, rows_max: int) -> list[Muted]:
-    """Beginnings that wait for a silence which is over, or gone."""
+    """Beginnings that were held back by what is over, gone, or another than it was."""
     rows = await tx.fetch(
-        "SELECT tenant_id, notification_id, alert FROM notifications n WHERE state = 'muted' AND NOT EXISTS ("
-        "SELECT FROM silences s WHERE s.tenant_id = n.tenant_id AND s.silence_id = n.silence_id "
-        "AND s.starts_at <= now() AND s.ends_at > now()) ORDER BY created_at LIMIT $1",
+        """
+        SELECT tenant_id, notification_id, instance_id, alert FROM notifications n
+        WHERE state = 'muted' AND NOT EXISTS (
+            SELECT FROM silences s WHERE s.tenant_id = n.tenant_id AND s.silence_id = n.silence_id
+            AND s.starts_at <= now() AND s.ends_at > now()
+        ) AND NOT EXISTS (
+            SELECT FROM maintenance_windows w WHERE w.tenant_id = n.tenant_id
+            AND w.maintenance_window_id = n.maintenance_window_id AND w.is_enabled AND w.updated_at <= n.muted_at
+            AND w.active_from <= now() AND w.active_until > now()
+        ) AND NOT EXISTS (
+            SELECT FROM inhibition_rules r JOIN alert_instances i ON i.tenant_id = r.tenant_id
+            WHERE r.tenant_id = n.tenant_id AND r.inhibition_rule_id = n.inhibition_rule_id AND r.is_enabled
+            AND r.updated_at <= n.muted_at AND i.instance_id = n.inhibited_by
+            AND i.status IN ('firing', 'no_data', 'error')
+        ) ORDER BY created_at LIMIT $1
+        """,
         rows_max,
     )
     return [Muted(**dict(row)) for row in rows]
 
 
-async def mute(tx: Transaction, waiting: Muted, silence_id: UUID) -> None:
-    """Let a beginning that was held back wait for another silence."""
+async def mute(tx: Transaction, waiting: Muted, mute: Mute) -> None:
+    """Let a beginning that was held back wait for something else."""
     await tx.execute(
-        "UPDATE notifications SET silence_id = $3 WHERE tenant_id = $1 AND notification_id = $2",
-        *(waiting.tenant_id, waiting.notification_id, silence_id),
+        "UPDATE notifications SET silence_id = $3, maintenance_window_id = $4, inhibition_rule_id = $5, "
+        "inhibited_by = $6, muted_at = now() WHERE tenant_id = $1 AND notification_id = $2",
+        *(waiting.tenant_id, waiting.notification_id, *(getattr(mute, name) for name in _MUTES)),
     )
 
 

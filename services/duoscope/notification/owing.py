@@ -15,20 +15,22 @@ from uuid import UUID
 import msgspec
 
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import aggregation_groups, alert_transitions, notifications, silences
+from duoscope.metadata import aggregation_groups, alert_transitions, notifications
 from duoscope.metadata.aggregation_groups import Told
 from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
-from duoscope.metadata.notifications import Muted, Owed
-from duoscope.metadata.silences import Silence
+from duoscope.metadata.notifications import Mute, Muted, Owed
 from duoscope.notification import templates
 from duoscope.notification.channels.words import clean
+from duoscope.notification.maintenance import set_next_times
 from duoscope.notification.messages import Alert, Status
-from duoscope.notification.silencing import silenced_by
+from duoscope.notification.muting import Mutes
 from duoscope.notification.templates import AlertData, Mistake, Sample
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 TRANSITIONS_MAX: Final = 1000
 """Taken up in one transaction."""
+WINDOWS_MAX: Final = 100
+"""Of which the next time is found in one transaction."""
 _PLATFORM: Final = PlatformScope(reason="transitions of all tenants become what their channels are owed")
 _STATUS: Final[dict[str, Status]] = {
     "firing": "firing",
@@ -66,8 +68,9 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
             await _owed(each, external_url, ask) for each in placed if _STATUS.get(each.transition.kind) is not None
         ]
         tenants = {each.tenant_id for each in owed}
-        active = await silences.active(tx, tenants) if tenants else []
-        owed = [replace(each, silence_id=_silenced(each, active)) for each in owed]
+        await set_next_times(tx, rows_max=WINDOWS_MAX)
+        mutes = await Mutes.read(tx, tenants)
+        owed = [replace(each, mute=_mute(each, mutes)) for each in owed]
         for round_ in _rounds(owed):
             await notifications.owe_firing(tx, [each for each in round_ if each.status == "firing"])
             await notifications.owe_resolved(tx, [each for each in round_ if each.status == "resolved"])
@@ -77,30 +80,30 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
 
 
 async def _repeat(tx: Transaction) -> int:
-    """Tell again what still fires and was told long ago, unless a silence holds it back by now. Returns how many."""
+    """Tell again what still fires and was told long ago, unless it is held back by now. Returns how many."""
     told = await aggregation_groups.to_repeat(tx, groups_max=TRANSITIONS_MAX)
-    active = await silences.active(tx, {each.tenant_id for each in told}) if told else []
-    await aggregation_groups.repeat(tx, [each for each in told if _silenced(each, active) is None])
+    mutes = await Mutes.read(tx, {each.tenant_id for each in told})
+    await aggregation_groups.repeat(tx, [each for each in told if _mute(each, mutes) is None])
     return len(told)
 
 
 async def _end_mutes(tx: Transaction) -> int:
-    """Tell what a silence held back that is over, unless another holds it back. Returns how many rows."""
+    """Tell what was held back by what is over, unless something else holds it back. Returns how many rows."""
     waiting = await notifications.no_longer_muted(tx, rows_max=TRANSITIONS_MAX)
-    active = await silences.active(tx, {each.tenant_id for each in waiting}) if waiting else []
+    mutes = await Mutes.read(tx, {each.tenant_id for each in waiting})
     told: list[Muted] = []
     for each in waiting:
-        silence_id = _silenced(each, active)
-        if silence_id is None:
+        mute = _mute(each, mutes)
+        if mute is None:
             told.append(each)
         else:
-            await notifications.mute(tx, each, silence_id)
+            await notifications.mute(tx, each, mute)
     await notifications.unmute(tx, told)
     return len(waiting)
 
 
-def _silenced(alert: Owed | Muted | Told, active: Sequence[Silence]) -> UUID | None:
-    return silenced_by(alert.alert["labels"], [each for each in active if each.tenant_id == alert.tenant_id])
+def _mute(alert: Owed | Muted | Told, mutes: Mutes) -> Mute | None:
+    return mutes.of(alert.alert["labels"], tenant_id=alert.tenant_id, instance_id=alert.instance_id)
 
 
 def _rounds(owed: Sequence[Owed]) -> Iterator[list[Owed]]:

@@ -36,21 +36,21 @@ def is_met(matcher: Matcher, labels: Mapping[str, str]) -> bool:
     return holds is not matcher.operator.startswith("!")
 
 
-def silenced_by(labels: Mapping[str, str], among: Sequence[Silence]) -> UUID | None:
-    """The first silence that the labels meet."""
-    return next((each.silence_id for each in among if all(is_met(matcher, labels) for matcher in each.matchers)), None)
-
-
-def check(matchers: Sequence[Matcher]) -> None:
-    """Raise INVALID for an expression that is none, or if an alert without any label would be silenced."""
+def check_expressions(matchers: Sequence[Matcher], name: str = "matchers") -> None:
+    """Raise INVALID for an expression that is none."""
     for matcher in matchers:
         if matcher.operator in ("=~", "!~"):
             try:
                 compiled(matcher.value)
             except ExpressionError as error:
-                raise invalid(f"matchers: {matcher.name}: {error}.") from error
+                raise invalid(f"{name}: {matcher.name}: {error}.") from error
+
+
+def check(matchers: Sequence[Matcher], name: str = "matchers") -> None:
+    """Raise INVALID for an expression that is none, or if an alert without any label would be met."""
+    check_expressions(matchers, name)
     if all(is_met(matcher, {}) for matcher in matchers):
-        raise invalid("matchers: at least one must ask for a label: these silence alerts that have none.")
+        raise invalid(f"{name}: at least one must ask for a label: these are met by alerts that have none.")
 
 
 async def create(
@@ -75,7 +75,7 @@ async def create(
             starts_at=starts_at,
             ends_at=ends_at,
             comment=comment,
-            created_by=principal.actor.user_id,
+            created_by=principal.actor.user_id if principal.actor.kind == "user" else None,
             created_by_email=principal.actor.email,
         )
         if made is None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -153,6 +154,10 @@ class Ingest:
     async def ready(self) -> None:
         """Raise UNAVAILABLE, with what waits, while telemetry stays on the disk because the store is down."""
         await self._storing.ready()
+
+    def waiting_since(self) -> datetime | None:
+        """The time when the oldest request came that is on the disk, and not in ClickHouse; None if none is."""
+        return self._storing.waiting_since()
 
     async def settled(self, tenant_id: UUID) -> None:
         """Wait, not long, until the requests that the tenant got answers for can be read."""

@@ -3,8 +3,10 @@
 import asyncio
 import dataclasses
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import ClassVar, Final, Protocol
 
 from duoscope.api.dependencies import Check
@@ -46,6 +48,7 @@ class Process:
         settings: a part that binds a port writes its number here.
         parts: the names of the parts of this process.
         listening: the sockets of the HTTP ports by the names of their settings, bound before the stores open.
+        waiting_since: when the oldest request was acknowledged that a receiver of this process has not stored.
         readiness: the checks of `/health/ready`, by name.
         first_start: set by the part that runs bootstrap.
     """
@@ -61,12 +64,17 @@ class Process:
     keys: SecretKeys
     hasher: SlowHasher
     verifier: ApiKeyVerifier
+    waiting_since: Callable[[], datetime | None] = lambda: None
     readiness: dict[str, Check] = field(default_factory=dict[str, Check])
     first_start: FirstStart | None = None
 
     def bound(self, **ports: int) -> None:
         """Record the ports that were bound, by the names of their settings."""
         self.settings = dataclasses.replace(self.settings, **ports)
+
+    def oldest_waiting(self) -> datetime | None:
+        """`waiting_since` of the receiver, whether it has started by now or not."""
+        return self.waiting_since()
 
     @property
     def started(self) -> Started:

@@ -22,6 +22,7 @@ HEARTBEAT_TIMEOUT_S: Final = 1.0
 at once when the other end of a Unix socket is gone: the embedded PostgreSQL need not be asked twice a second."""
 RETRY_AFTER_S: Final = 2.0
 
+LOCK_HEARTBEAT_S: Final = 5.0
 _LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -44,6 +45,35 @@ async def listen(
     except _LOST as error:
         raise _lost(f"{type(error).__name__}: {error}") from error
     raise _lost("the server ended the connection")
+
+
+async def hold(dsn: str, kind: int, number: int, *, held: Callable[[], None]) -> None:
+    """Hold an advisory lock until its connection is lost: PostgreSQL knows by it when the process is dead.
+
+    Args:
+        dsn: of the server.
+        kind: the lock's first number.
+        number: its second number.
+        held: called once it is held.
+
+    Raises:
+        DuoscopeError: UNAVAILABLE `metadata-store-unavailable` once the connection is lost, or could not be made.
+    """
+    try:
+        connection: asyncpg.Connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "duoscope lives"}
+        )
+        try:
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1::int4, $2::int4)", kind, number):
+                held()
+                while not connection.is_closed():
+                    await asyncio.sleep(LOCK_HEARTBEAT_S)
+                    await connection.execute("SELECT 1", timeout=HEARTBEAT_TIMEOUT_S)
+        finally:
+            connection.terminate()
+    except _LOST as error:
+        raise _lost(f"{type(error).__name__}: {error}") from error
+    raise _lost("the lock is held by another")
 
 
 def _lost(detail: str) -> Exception:

@@ -243,6 +243,12 @@ class MetadataStore:
         """
         await notifications.listen(self._dsn, channel, heard=heard, connected=connected)
 
+    async def hold_lock(self, kind: int, number: int, *, held: Callable[[], None]) -> None:
+        """Hold an advisory lock on a connection of its own until that is lost, which raises UNAVAILABLE. See
+        `stores/notifications.py`.
+        """
+        await notifications.hold(self._dsn, kind, number, held=held)
+
     async def ping(self) -> None:
         """Return if the server answers, however busy this store is; raise UNAVAILABLE otherwise."""
         await _answered(self._connection(self._probes))

@@ -5,7 +5,7 @@ from typing import Final
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import aggregation_groups, notifications, silences
-from duoscope.notification.owing import TRANSITIONS_MAX, owe
+from duoscope.notification.owing import TRANSITIONS_MAX, Ask, no_queries, owe
 from duoscope.notification.sending import CHANNELS_MAX, Sender
 from duoscope.stores.postgres import MetadataStore
 
@@ -31,11 +31,13 @@ async def forget_settled(metadata: MetadataStore) -> int:
         return max(removed, await aggregation_groups.forget(tx, rows_max=ROWS_MAX))
 
 
-def start_notifications(driver: Driver, metadata: MetadataStore, sender: Sender) -> list[Running]:
-    """Start the jobs."""
+def start_notifications(
+    driver: Driver, metadata: MetadataStore, sender: Sender, ask: Ask = no_queries
+) -> list[Running]:
+    """Start the jobs; `ask` answers the queries of annotations."""
 
     async def owe_all() -> Next | None:
-        taken = await owe(metadata, external_url=sender.external_url)
+        taken = await owe(metadata, external_url=sender.external_url, ask=ask)
         if taken:
             driver.activate(SEND_NOTIFICATIONS.name)
         return AGAIN if taken == TRANSITIONS_MAX else None

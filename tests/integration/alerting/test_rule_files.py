@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 import yaml
 
+from duoscope.alerting.named import NamedExpressions
+from duoscope.kernel.named_expressions import nothing_named
 from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.syntax.parse import parse
@@ -159,9 +161,11 @@ async def test_nobody_imports_what_they_may_not_read(api, new_scope):
     assert all("metric:read" in line["reasons"][0] for line in report["items"] if line["name"] != "Wrong")
 
 
-async def test_named_expressions_are_series(watched, api):
+async def test_named_expressions_are_series(watched, api, request):
     """Computed where they are selected: at the moments of their interval, within ranges, and ending as they do."""
     call = _calling(api, await api.headers(watched.scope, *RIGHTS))
+    watched.telemetry.know(NamedExpressions(watched.metadata).of)
+    request.addfinalizer(lambda: watched.telemetry.know(nothing_named))
     rules = RULES.replace("interval: 30s", "interval: 60s")
     nested = "  - {record: 'of:depth:twice', expr: 'queue:depth:max * 2'}\n  - {record: self, expr: self + 1}\n"
     await _imported(call, rules + nested)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from duoscope.alerting.conditions import Comparison, Threshold
+from duoscope.alerting.comparing import Comparison
+from duoscope.alerting.conditions import Threshold
 from duoscope.alerting.definitions import PolicyConfig
 from duoscope.alerting.instances import WhenNoData
 from duoscope.alerting.rule_files import documents

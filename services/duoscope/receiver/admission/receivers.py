@@ -9,6 +9,8 @@ again.
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -35,8 +37,17 @@ _AWAY: Final = (DuoscopeError, TimeoutError)
 class Receivers:
     """Counts the running receivers, from `start` to `close`. `count` is at least 1: this one."""
 
-    def __init__(self, metadata: MetadataStore, receiver_id: UUID) -> None:
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        receiver_id: UUID,
+        waiting_since: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        """Create it. `waiting_since` is when the oldest request was acknowledged that is not in ClickHouse: rules that
+        watch its time wait (alerting/evaluation.py).
+        """
         self._metadata = metadata
+        self._waiting_since = waiting_since
         self._receiver_id = receiver_id
         self._unheard_at = float("-inf")
         self._job: Running | None = None
@@ -62,7 +73,7 @@ class Receivers:
         """Record that this receiver runs, and count. Raises while PostgreSQL is down: the number stays as it is."""
         try:
             async with asyncio.timeout(BEAT_MAX_S), self._metadata.open_platform(_SCOPE, "receivers.beat") as tx:
-                count = await receivers.beat(tx, self._receiver_id, for_s=ALIVE_S)
+                count = await receivers.beat(tx, self._receiver_id, for_s=ALIVE_S, waiting_since=self._waiting_since())
         except BaseException:
             self._unheard_at = time.monotonic()
             raise

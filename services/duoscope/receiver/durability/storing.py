@@ -420,6 +420,12 @@ class Storing:
         self._bytes = await asyncio.to_thread(self._log.size)
         self._count()
 
+    def waiting_since(self) -> datetime | None:
+        """The time when the oldest segment was begun that is not in ClickHouse, also one that grows; None for none."""
+        growing = (created_ns(Path(name)) / 1e9 for name in tuple(self._log.growing))
+        oldest_s = min(self._oldest_s(), min(growing, default=math.inf))
+        return None if oldest_s == math.inf else datetime.fromtimestamp(oldest_s, UTC)
+
     def _oldest_s(self) -> float:
         first = next(iter(self._waiting), None)
         paths = [*([first] if first else []), *(sealed.path for sealed in self._running.values())]

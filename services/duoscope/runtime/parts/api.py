@@ -52,6 +52,7 @@ class ApiPart:
         choose = process.settings.embedded_clickhouse  # elsewhere the account of readers may not
         know_indexes = process.driver.start(KNOW_INDEXES, partial(process.telemetry.know_indexes, choose=choose))
         process.stack.push_async_callback(know_indexes.stop)
+        process.telemetry.know(services.named.of)
         process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
         process.stack.push_async_callback(services.close)
         application = create_app(dataclasses.replace(services, readiness=process.readiness))

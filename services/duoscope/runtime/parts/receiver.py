@@ -42,7 +42,7 @@ class ReceiverPart:
         """
         settings = process.settings
         log = await asyncio.to_thread(RequestLog.open, settings.data_dir / "ingest")
-        receivers = Receivers(process.metadata, log.receiver_id)
+        receivers = Receivers(process.metadata, log.receiver_id, process.oldest_waiting)
         shared = not settings.embedded_clickhouse
         ingest = Ingest(
             process.telemetry,
@@ -59,6 +59,7 @@ class ReceiverPart:
         await ingest.start()
         process.stack.push_async_callback(ingest.close)
         process.telemetry.read_after(ingest.settled)
+        process.waiting_since = ingest.waiting_since
         if shared:
             await receivers.start(process.driver)
             process.stack.push_async_callback(receivers.close)

@@ -8,6 +8,7 @@ from duoscope.delivery.mail import Mailer
 from duoscope.identity.authentication.recovery import Recovery
 from duoscope.kernel.settings import Settings
 from duoscope.net.outbound import Outbound
+from duoscope.notification.asking import Asking
 from duoscope.notification.sending import Sender
 from duoscope.runtime.process import Process
 from duoscope.secrets.box import SecretBox
@@ -16,6 +17,7 @@ from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
 from duoscope.worker.notifications import OWE_NOTIFICATIONS, start_notifications
+from duoscope.worker.watchdog import start_watchdog
 
 
 class WorkerPart:
@@ -38,7 +40,12 @@ class WorkerPart:
         sender = Sender(metadata, box, outbound, mailer, process.started.api_url)
         writers = {"password-forgotten": recovery.write_reset}
         process.telemetry.know(NamedExpressions(metadata).of)
-        evaluator = Evaluator(metadata, process.telemetry, happened=lambda: driver.activate(OWE_NOTIFICATIONS.name))
+        evaluator = Evaluator(
+            metadata,
+            process.telemetry,
+            happened=lambda: driver.activate(OWE_NOTIFICATIONS.name),
+            waiting_since=process.oldest_waiting,
+        )
         process.readiness["alerts"] = evaluator.ready
         jobs = (
             *start_housekeeping(driver, metadata),
@@ -46,7 +53,10 @@ class WorkerPart:
             start_audit_shipping(driver, metadata, process.telemetry.records()),
             *start_evaluator(driver, evaluator),
             start_alert_shipping(driver, metadata, process.telemetry.records()),
-            *start_notifications(driver, metadata, sender),
+            *start_notifications(driver, metadata, sender, Asking(process.telemetry)),
         )
+        if process.settings.watchdog_url:
+            watchdog = start_watchdog(driver, evaluator, outbound, process.settings.watchdog_url)
+            process.stack.push_async_callback(watchdog.stop)
         for job in jobs:
             process.stack.push_async_callback(job.stop)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.alerting import rules
 from duoscope.alerting.conditions import Condition
-from duoscope.alerting.definitions import PolicyConfig
+from duoscope.alerting.definitions import PolicyConfig, Watched
 from duoscope.api import listing
 from duoscope.api.bodies import Change, Description, Name, Services, given
 from duoscope.api.listing import DeletedFilter, NameFilter, PagingDependency
@@ -20,7 +20,6 @@ from duoscope.kernel.errors import invalid, require_found
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import alert_rules
 from duoscope.metadata.alert_rules import AlertRule
-from duoscope.telemetry.questions.kinds import Question
 
 ROUTES: Final = Routes("alert-rules")
 
@@ -56,7 +55,7 @@ class NewAlertRule(Struct, forbid_unknown_fields=True):
     """A rule to be created."""
 
     name: Name
-    query_config: Annotated[Question, Meta(description="What is watched.")]
+    query_config: Annotated[Watched, Meta(description="What is watched.")]
     condition_config: Annotated[Condition, Meta(description="What of it is a breach.")]
     severity: Severity
     description: Description = ""
@@ -74,7 +73,7 @@ class AlertRuleChange(Change):
     """The changes of a rule. Configs, labels and annotations are replaced whole."""
 
     name: Name | UnsetType = UNSET
-    query_config: Question | UnsetType = UNSET
+    query_config: Watched | UnsetType = UNSET
     condition_config: Condition | UnsetType = UNSET
     severity: Severity | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -139,6 +138,11 @@ async def list_alert_rules(
     has_problem: Annotated[
         bool | None, QueryParameter(description="Whether to list those whose last evaluation had a problem.")
     ] = None,
+    last_outcome: Annotated[
+        Literal["judged", "learning", "late", "failed"] | None,
+        QueryParameter(description="Only those whose last evaluation came to this."),
+    ] = None,
+    slo_id: Annotated[UUID | None, QueryParameter(description="Only those of this objective.")] = None,
     deleted: DeletedFilter = False,
 ) -> AlertRulePage:
     """The tenant's rules. Sorts: name, created_at."""
@@ -148,6 +152,8 @@ async def list_alert_rules(
         "query_type": query_type,
         "is_enabled": is_enabled,
         "has_problem": has_problem,
+        "last_outcome": last_outcome,
+        "slo_id": slo_id,
         "deleted": deleted,
     }
     async with services.metadata.open(request.user.scope, "alert_rules.list") as tx:

@@ -40,8 +40,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     state: Annotated[
         State,
         Meta(
-            description="`failed` is tried again; `muted` waits for a silence to end; `given_up` can be replayed; "
-            "`needless` is an end whose beginning was given up, or a beginning that ended while it was silenced."
+            description="`failed` is tried again; `muted` is held back by a silence, maintenance or another alert; "
+            "`given_up` can be replayed; `needless` is an end whose beginning was given up, or a beginning that ended "
+            "while it was held back."
         ),
     ]
     key: Annotated[UUID | None, Meta(description="Of the message, the same in every attempt.")]
@@ -51,6 +52,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     last_answer: Annotated[str, Meta(description="What the other side, or what kept us from it, said last.")]
     settled_at: datetime | None
     silence_id: Annotated[UUID | None, Meta(description="Of the silence that holds it back, or did last.")]
+    maintenance_window_id: Annotated[UUID | None, Meta(description="Or of the maintenance window.")]
+    inhibition_rule_id: Annotated[UUID | None, Meta(description="Or of the inhibition rule.")]
+    inhibited_by: Annotated[UUID | None, Meta(description="The instance that inhibits it by this rule.")]
     is_repeat: Annotated[bool, Meta(description="Whether it tells again what still fires.")]
     created_at: datetime
 

@@ -1,0 +1,66 @@
+"""Answers the queries in annotations of alerts, in the tenant's own telemetry as of the transition."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.scope import Scope
+from duoscope.metadata.alert_transitions import PlacedTransition
+from duoscope.notification.templates import Mistake, Sample
+from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.stores.clickhouse.questions import Described, asking
+from duoscope.telemetry.questions.answers import Steps
+from duoscope.telemetry.questions.promql import PromqlQuestion
+from duoscope.telemetry.times import SECOND_NS
+
+QUERY_MAX_S: Final = 3.0
+MINUTE_S: Final = 60.0
+MINUTE_MAX_S: Final = 20.0
+"""For all queries of a minute: what is owed waits for them, and must not wait long."""
+SAMPLES_MAX: Final = 1000
+
+
+class Asking:
+    """Answers queries of annotations, for one process."""
+
+    def __init__(self, telemetry: TelemetryStore) -> None:
+        self._telemetry = telemetry
+        self._minute = -1
+        self._left_s = MINUTE_MAX_S
+
+    async def __call__(self, placed: PlacedTransition, expression: str) -> Sequence[Sample]:
+        """Ask an expression as of a transition.
+
+        Raises:
+            Mistake: it cannot be answered, or not in time.
+        """
+        self._charge(0)
+        if self._left_s <= 0:
+            raise Mistake("queries of annotations have taken too long in this minute")
+        told, began = placed.transition, time.monotonic()
+        scope = Scope(placed.organization_id, placed.workspace_id, placed.tenant_id)
+        described = Described("annotation", str(told.alert_rule_id), told.alert_rule_name)
+        moment = Steps(int(told.at.timestamp() * 1000) * 1_000_000, SECOND_NS)
+        try:
+            question = PromqlQuestion(expression)
+            with asking(lambda: described):
+                async with asyncio.timeout(QUERY_MAX_S):
+                    found = await question.read(self._telemetry.bind(scope), moment)
+        except DuoscopeError as error:
+            raise Mistake(error.message) from error
+        except TimeoutError:
+            raise Mistake(f"the query takes longer than {QUERY_MAX_S:.0f} s") from None
+        finally:
+            self._charge(time.monotonic() - began)
+        rows = zip(found.labels, found.values[:, -1].tolist(), found.has[:, -1].tolist(), strict=True)
+        samples = [Sample(dict(labels), value) for labels, value, has in rows if has and not math.isnan(value)]
+        return samples[:SAMPLES_MAX]
+
+    def _charge(self, seconds: float) -> None:
+        minute = int(time.monotonic() // MINUTE_S)
+        if minute != self._minute:
+            self._minute, self._left_s = minute, MINUTE_MAX_S
+        self._left_s -= seconds

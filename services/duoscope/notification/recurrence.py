@@ -1,0 +1,133 @@
+"""When maintenance is: from one time to another on the clock on the wall of a time zone, once or again and again.
+
+Recurrence is as RFC 5545 (3.3.10) has it, by the day or longer. So are days on which clocks change: a beginning that
+the wall skips is as long after the change as if it had not been (02:30 is then 03:30), one that it shows twice is the
+first. An end that it shows twice is the second, so that all of the time between both, as the wall shows it, is in it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateutil.rrule import rrulestr
+
+from duoscope.kernel.errors import DuoscopeError, invalid
+
+LENGTH_MAX: Final = timedelta(days=31)
+AGE_MAX: Final = timedelta(days=3660)
+HORIZON: Final = timedelta(days=1830)
+"""How far ahead the next time is looked for; with the two, an expression that never comes true ends soon."""
+_PARTS: Final = {
+    "FREQ": r"DAILY|WEEKLY|MONTHLY|YEARLY",
+    "INTERVAL": r"[1-9]\d{0,3}",
+    "COUNT": r"[1-9]\d{0,4}",
+    "UNTIL": r"\d{8}(T\d{6}Z?)?",
+    "BYDAY": r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)(,([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU))*",
+    "BYMONTH": r"\d{1,2}(,\d{1,2})*",
+    "BYMONTHDAY": r"[+-]?\d{1,2}(,[+-]?\d{1,2})*",
+    "BYYEARDAY": r"[+-]?\d{1,3}(,[+-]?\d{1,3})*",
+    "BYWEEKNO": r"[+-]?\d{1,2}(,[+-]?\d{1,2})*",
+    "BYSETPOS": r"[+-]?\d{1,3}(,[+-]?\d{1,3})*",
+    "WKST": r"MO|TU|WE|TH|FR|SA|SU",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of a window.
+
+    Attributes:
+        starts_at, ends_at: of the first time, as the wall shows them: without a zone.
+        time_zone: a name of IANA's.
+        recurrence: a rule of RFC 5545, without `RRULE:`; empty for once.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    recurrence: str
+
+
+def check(times: Times, now: datetime) -> None:
+    """Raise INVALID for times that cannot be, or are all over."""
+    zone = _zone(times.time_zone)
+    if not timedelta(0) < times.ends_at - times.starts_at <= LENGTH_MAX:
+        raise invalid(f"`ends_at` is after `starts_at`, and at most {LENGTH_MAX.days} days.")
+    if abs(_utc(times.starts_at, zone) - now) > AGE_MAX:
+        raise invalid("`starts_at` is at most ten years away: name a later first time.")
+    if current_or_next(times, now) is None:
+        raise invalid("Such a window never comes, or is over.")
+
+
+def current_or_next(times: Times, now: datetime) -> tuple[datetime, datetime] | None:
+    """The beginning and the end of the window that is now, or else next; None if it is never again.
+
+    Raises:
+        DuoscopeError: INVALID.
+    """
+    zone, length = _zone(times.time_zone), times.ends_at - times.starts_at
+    for start in _starts(times, zone, now):
+        end = max(_utc(start + length, zone, fold) for fold in (0, 1))
+        if end > now:
+            return _utc(start, zone), end
+    return None
+
+
+def _starts(times: Times, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
+    if not times.recurrence:
+        return iter((times.starts_at,))
+    parts = _parts(times.recurrence)
+    horizon = (now + HORIZON).astimezone(zone).replace(tzinfo=None)
+    until = min(horizon, _until(parts.pop("UNTIL", ""), zone) or horizon)
+    count = int(parts.pop("COUNT", "0")) or None
+    text = ";".join(f"{name}={value}" for name, value in parts.items())
+    try:
+        rule = rrulestr(f"{text};UNTIL={until:%Y%m%dT%H%M%S}", dtstart=times.starts_at)
+    except (ValueError, TypeError) as error:
+        raise _wrong(str(error)) from error
+    return islice(iter(rule), count)
+
+
+def _parts(text: str) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for part in text.split(";"):
+        name, _, value = part.partition("=")
+        if name in parts or name not in _PARTS or not re.fullmatch(_PARTS[name], value, re.ASCII):
+            raise _wrong(f"{part[:100]!r} is not known here")
+        parts[name] = value
+    if "FREQ" not in parts:
+        raise _wrong("FREQ is missing")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise _wrong("COUNT and UNTIL exclude each other")
+    return parts
+
+
+def _until(text: str, zone: ZoneInfo) -> datetime | None:
+    if not text:
+        return None
+    try:
+        until = datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S" if "T" in text else "%Y%m%d")  # noqa: DTZ007
+    except ValueError as error:
+        raise _wrong(f"UNTIL={text} is no time") from error
+    if text.endswith("Z"):
+        return until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+    return until if "T" in text else until + timedelta(days=1, seconds=-1)
+
+
+def _utc(wall: datetime, zone: ZoneInfo, fold: int = 0) -> datetime:
+    return wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.") from error
+
+
+def _wrong(why: str) -> DuoscopeError:
+    return invalid(f"`recurrence`: {why}; a rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU.")
