@@ -34,7 +34,7 @@ class Reach:
 
 @dataclass(slots=True)
 class Guides:
-    """What makes statements cheaper, and changes no answer.
+    """Guides of readers: they make statements cheaper, and change no answer.
 
     Attributes:
         reach: how far apart the rows of questions were.
