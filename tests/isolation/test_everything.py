@@ -125,6 +125,7 @@ def inhabit(api, admin, deliver, otlp):
         made_slo = await make("slos", objective | {"windows": []})
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
+        link = await make(f"dashboards/{drawn['dashboard_id']}/links", {"name": "Wiki"})
         recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
         imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
@@ -150,6 +151,7 @@ def inhabit(api, admin, deliver, otlp):
             "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
+            "dashboard_link_id": link["link"]["dashboard_link_id"],
             "version": "1",
             "key": part,
             "session_id": sessions[0]["session_id"],
@@ -266,6 +268,7 @@ _CHANGES = {
 _BODIES = {
     "/api/v1/api-keys/{api_key_id}/revoke": {"reason": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},
+    "/api/v1/dashboards/{dashboard_id}/links": {"name": "taken over"},
 }
 
 

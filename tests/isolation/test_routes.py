@@ -275,6 +275,8 @@ ROUTES = {
             *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
             ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
             *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
+            *((method, "/{dashboard_id}/links") for method in ("GET", "POST")),
+            ("DELETE", "/{dashboard_id}/links/{dashboard_link_id}"),
             ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )

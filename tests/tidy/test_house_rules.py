@@ -47,6 +47,7 @@ APART = {
 
 MAKES_SCOPES = {
     "services/duoscope/alerting/evaluator.py",
+    "services/duoscope/dashboards/sharing.py",
     "services/duoscope/notification/asking.py",
     "services/duoscope/receiver/durability/records.py",
     "services/duoscope/identity/authentication/access_tokens.py",
@@ -54,7 +55,7 @@ MAKES_SCOPES = {
     "services/duoscope/identity/authorization/permissions.py",
 }
 """API authentication (and what it found to be held organization-wide), ingest authentication, the log of requests that
-passed it, and the worker's fan-out over tenants."""
+passed it, the worker's fan-out over tenants, and the links of shared dashboards."""
 
 LINES_MAX = 500
 

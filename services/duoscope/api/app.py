@@ -27,7 +27,14 @@ from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, o
 from duoscope.api.routes import health
 from duoscope.api.routes.alerting import alert_rules, alerts, rule_files, slos
 from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
-from duoscope.api.routes.dashboards import dashboard_data, dashboard_documents, dashboard_versions, dashboards
+from duoscope.api.routes.dashboards import (
+    dashboard_data,
+    dashboard_documents,
+    dashboard_links,
+    dashboard_versions,
+    dashboards,
+    public_dashboards,
+)
 from duoscope.api.routes.directory import (
     api_keys,
     audit_logs,
@@ -79,7 +86,7 @@ _ROUTED: Final = (
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
     *(alert_rules, alerts, rule_files, slos),
-    *(dashboards, dashboard_versions, dashboard_documents, dashboard_data),
+    *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
     *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""

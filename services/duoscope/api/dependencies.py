@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from duoscope.alerting.named import NamedExpressions
 from duoscope.dashboards.flights import Answers
+from duoscope.dashboards.sharing import Links
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authentication.access import Access
@@ -49,6 +50,7 @@ class ApiServices:
         identity_providers, oidc: managing an organization's OpenID providers, and logging in through them.
         email_domains: the e-mail domains of organizations.
         channels: notification channels.
+        links: by which strangers see dashboards.
         named: named expressions of PromQL, which readers of telemetry know.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
@@ -74,6 +76,7 @@ class ApiServices:
     email_domains: EmailDomains
     oidc: OidcLogins
     channels: ChannelManagement
+    links: Links
     outbound: Outbound
     breached: BreachedPasswords
     access: Access
@@ -144,6 +147,7 @@ async def assemble(
         email_domains=EmailDomains(metadata, TxtRecords(parse_servers(settings.dns_servers))),
         oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url, quota=quota),
         channels=ChannelManagement(metadata, box, outbound, mailer, public_url=public_url),
+        links=Links(metadata),
         outbound=outbound,
         breached=breached,
         access=Access(metadata),

@@ -14,6 +14,7 @@ from prometheus_client import Histogram
 
 from duoscope.api import security_headers
 from duoscope.api.problems import CLIENT_GONE
+from duoscope.dashboards.sharing import TOKEN
 from duoscope.kernel import limits
 from duoscope.kernel.errors import unavailable
 from duoscope.kernel.ids import new_id
@@ -133,7 +134,7 @@ class ObservedApp(Litestar):
             principal = scope.get("user")
             extra = {
                 "method": method,
-                "path": scope["path"],
+                "path": TOKEN.sub("***", scope["path"]),
                 "status": status,
                 "duration_ms": round(duration_s * 1000, 1),
                 "request_id": identifier,

@@ -32,6 +32,7 @@ STATUSES: Final = {
     ErrorKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorKind.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ErrorKind.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorKind.OUTDATED: HTTPStatus.PRECONDITION_FAILED,
     ErrorKind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorKind.UNSUPPORTED_MEDIA: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ErrorKind.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
@@ -82,6 +83,7 @@ _EXPLAINED: Final = {
     403: "The user lacks the permission.",
     404: "No such thing, or none that the caller may know of.",
     409: "It collides with what there is, such as a name that is taken, or the last admin: `code` says which.",
+    412: "What `If-Match` names is no longer the newest: read it again.",
     429: "Too many for now; retry after the seconds in Retry-After.",
     503: "A store is away or too busy; retry after the seconds in Retry-After.",
 }

@@ -23,6 +23,8 @@ LISTS: Final = (400, 401, 403, 503)
 """Problems of a route over what the caller may see: nothing can be missing."""
 WRITES: Final = (400, 401, 403, 404, 409, 503)
 """Problems of a route with a change that may conflict with stored data."""
+UNDER_IF_MATCH: Final = (400, 401, 403, 404, 412, 503)
+"""Problems of a change of what `If-Match` names."""
 
 _NO_CONTENT: Final = 204
 _NOTHING: Final = ResponseSpec(None, generate_examples=False, description="Done; there is nothing to tell.")

@@ -20,6 +20,7 @@ class ErrorKind(Enum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CONFLICT = "conflict"
+    OUTDATED = "outdated"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA = "unsupported_media"
     RATE_LIMITED = "rate_limited"

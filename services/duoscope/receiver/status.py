@@ -25,6 +25,7 @@ STATUSES: Final[dict[ErrorKind, tuple[grpc.StatusCode, int]]] = {
     ErrorKind.NOT_FOUND: (grpc.StatusCode.UNIMPLEMENTED, 404),
     ErrorKind.METHOD_NOT_ALLOWED: (grpc.StatusCode.UNIMPLEMENTED, 405),
     ErrorKind.CONFLICT: (grpc.StatusCode.FAILED_PRECONDITION, 409),
+    ErrorKind.OUTDATED: (grpc.StatusCode.FAILED_PRECONDITION, 412),
     ErrorKind.TOO_LARGE: (grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     ErrorKind.UNSUPPORTED_MEDIA: (grpc.StatusCode.INVALID_ARGUMENT, 415),
     ErrorKind.RATE_LIMITED: (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),

@@ -77,7 +77,7 @@ async def test_one_widget_or_variable_is_changed_under_if_match(api, call, made)
     )
     widget = changed["dashboard"]["widgets"][0]
     assert (widget["title"], widget["options"]["unit"], widget["options"]["decimals"]) == ("Rate", "reqps", 1)
-    refused = await call("PATCH", f"{path}/variables/job", {"multi": True}, if_match='"1"', status=409)
+    refused = await call("PATCH", f"{path}/variables/job", {"multi": True}, if_match='"1"', status=412)
     assert refused["code"] == "dashboard-changed"
     assert (await call("PATCH", path, {"name": "x"}, status=400))["code"] == "invalid-request"
     await call("PATCH", f"{path}/variables/job", {"multi": True}, if_match='"2"')

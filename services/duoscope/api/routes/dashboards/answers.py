@@ -73,7 +73,7 @@ def tagged(kept: Kept) -> Response[StoredDashboard]:
 def matching(if_match: str | None) -> Callable[[int], None]:
     """A check of a dashboard's version against `If-Match`.
 
-    It raises INVALID if the header is missing or no version, and CONFLICT `dashboard-changed` for another version.
+    It raises INVALID if the header is missing or no version, and OUTDATED `dashboard-changed` for another version.
     """
 
     def check(version: int) -> None:
@@ -86,7 +86,7 @@ def matching(if_match: str | None) -> Callable[[int], None]:
             raise invalid('`If-Match` is the ETag of a dashboard, such as "3", or *.')
         if int(found[1]) != version:
             raise DuoscopeError(
-                ErrorKind.CONFLICT,
+                ErrorKind.OUTDATED,
                 "dashboard-changed",
                 f"The dashboard is at version {version} by now: read it again, and change that.",
             )

@@ -13,7 +13,7 @@ from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
 from duoscope.api.routes.dashboards.answers import IfMatch, StoredDashboard, Version, matching, tagged
-from duoscope.api.routing import READS, WRITES, Routes
+from duoscope.api.routing import READS, UNDER_IF_MATCH, Routes
 from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import CHANGES_MAX, Change, differences
 from duoscope.dashboards.model import Dashboard
@@ -89,7 +89,7 @@ async def get_dashboard_version(
     "/api/v1/dashboards/{dashboard_id:uuid}/versions/{version:str}/restore",
     "Restore a version of a dashboard",
     "dashboard:write",
-    problems=WRITES,
+    problems=UNDER_IF_MATCH,
     status_code=200,
 )
 async def restore_dashboard_version(

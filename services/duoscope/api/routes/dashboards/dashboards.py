@@ -12,7 +12,7 @@ from duoscope.api import listing
 from duoscope.api.bodies import Name, Services
 from duoscope.api.listing import DeletedFilter, NameFilter, PagingDependency
 from duoscope.api.routes.dashboards.answers import IfMatch, Patch, StoredDashboard, Version, matching, shown, tagged
-from duoscope.api.routing import LISTS, READS, WRITES, Routes
+from duoscope.api.routing import LISTS, READS, UNDER_IF_MATCH, WRITES, Routes
 from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import merged
 from duoscope.dashboards.model import Dashboard
@@ -92,7 +92,9 @@ async def get_dashboard(
     return tagged(await management.read(services.metadata, request.user, dashboard_id))
 
 
-@ROUTES.patch("/api/v1/dashboards/{dashboard_id:uuid}", "Change a dashboard", "dashboard:write", problems=WRITES)
+@ROUTES.patch(
+    "/api/v1/dashboards/{dashboard_id:uuid}", "Change a dashboard", "dashboard:write", problems=UNDER_IF_MATCH
+)
 async def change_dashboard(
     request: Request[Principal, Any, Any],
     dashboard_id: FromPath[UUID],
@@ -100,7 +102,7 @@ async def change_dashboard(
     services: Services,
     if_match: IfMatch = None,
 ) -> Response[StoredDashboard]:
-    """Change a dashboard by a merge patch of its document. It needs `If-Match`; 409 `dashboard-changed` if another
+    """Change a dashboard by a merge patch of its document. It needs `If-Match`; 412 `dashboard-changed` if another
     change was first.
     """
     model.require_shallow(data)
@@ -115,7 +117,10 @@ async def change_dashboard(
 
 
 @ROUTES.patch(
-    "/api/v1/dashboards/{dashboard_id:uuid}/widgets/{key:str}", "Change a widget", "dashboard:write", problems=WRITES
+    "/api/v1/dashboards/{dashboard_id:uuid}/widgets/{key:str}",
+    "Change a widget",
+    "dashboard:write",
+    problems=UNDER_IF_MATCH,
 )
 async def change_widget(
     request: Request[Principal, Any, Any],
@@ -134,7 +139,7 @@ async def change_widget(
     "/api/v1/dashboards/{dashboard_id:uuid}/variables/{key:str}",
     "Change a variable",
     "dashboard:write",
-    problems=WRITES,
+    problems=UNDER_IF_MATCH,
 )
 async def change_variable(
     request: Request[Principal, Any, Any],

@@ -15,6 +15,7 @@ from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.storage import Request, meets
+from duoscope.telemetry.promql.stored import named
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.values import Points
 
@@ -39,7 +40,10 @@ class Together:
         Raises:
             DuoscopeError: UNAVAILABLE, or INVALID for a query that is too expensive.
         """
-        for whole, parts in _joined(dict.fromkeys(requests)):
+        expressions = await self._storage.reader.named()
+        # What an expression is the name of is not stored: the storage evaluates it.
+        stored = [each for each in dict.fromkeys(requests) if named.name_of(each) not in expressions]
+        for whole, parts in _joined(stored):
             if len(parts) == 1:
                 continue
             try:
