@@ -58,7 +58,7 @@ class Noise(Struct, frozen=True):
 async def events(
     reader: TelemetryReader, times: TimeRange, filters: Mapping[str, str | None], *, limit: int, cursor: str | None
 ) -> EventPage:
-    """What happened in a range, the latest first.
+    """List the transitions of a range, the latest first.
 
     Args:
         reader: the tenant's.

@@ -46,7 +46,7 @@ async def list_alert_history(  # noqa: PLR0917 - parameters of the query
     limit: _Limit = SEARCH_LIMIT_DEFAULT,
     cursor: _Cursor = None,
 ) -> EventPage:
-    """What happened to the tenant's alerts in a range, the latest first: each transition once. It is there a few
+    """List the transitions of the tenant's alerts in a range, the latest first, each once. It is there a few
     seconds after it happened, and stays when the rule is deleted.
     """
     filters = {
@@ -70,7 +70,7 @@ async def list_history_of_rule(  # noqa: PLR0917 - parameters of the query
     limit: _Limit = SEARCH_LIMIT_DEFAULT,
     cursor: _Cursor = None,
 ) -> EventPage:
-    """What happened to the alerts of one rule in a range, the latest first; also of a rule that is gone."""
+    """List the transitions of the alerts of one rule in a range, the latest first; also of a rule that is gone."""
     filters = {"alert_rule_id": str(alert_rule_id)}
     return await alert_history.events(reader, time_range(start, end), filters, limit=limit, cursor=cursor)
 
