@@ -34,10 +34,10 @@ async def notified(api, scope, group_id):
 
 
 async def alerting(api, scope, rule_id):
-    """An instance of a rule that fires; answers its id."""
+    """An instance of a rule that is pending: what fires is told with an end that moves on. Answers its id."""
     at, instance_id = datetime(2026, 3, 1, tzinfo=UTC), new_id()
     instance = AlertInstance(
-        instance_id, "series", "0" * 32, {"instance": "a"}, "firing", 1, at, 1.0, at, at, at, timedelta(0), at, None,
+        instance_id, "series", "0" * 32, {"instance": "a"}, "pending", 1, at, 1.0, at, at, at, timedelta(0), None, None,
         None, 1, 0, 0,
     )  # fmt: skip
     async with api.services.metadata.open(scope, "test.alerting") as tx:

@@ -1,14 +1,19 @@
 """What happened to alerts, and which rules make the most noise."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+from litestar import Request
 from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
-from duoscope.api.routing import Routes
+from duoscope.api.bodies import Services
+from duoscope.api.routing import READS, Routes
 from duoscope.api.searching import EndParameter, Reader, StartParameter
+from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.errors import require_found
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
+from duoscope.metadata import alert_rules
 from duoscope.telemetry import alert_history
 from duoscope.telemetry.alert_history import EventPage, Noise
 from duoscope.telemetry.times import time_range
@@ -60,17 +65,21 @@ async def list_alert_history(  # noqa: PLR0917 - parameters of the query
 
 @ROUTES.get(
     "/api/v1/alert-rules/{alert_rule_id:uuid}/history", "List what happened to a rule's alerts", "alert:read",
-    problems=_PROBLEMS,
+    problems=READS,
 )  # fmt: skip
 async def list_history_of_rule(  # noqa: PLR0917 - parameters of the query
+    request: Request[Principal, Any, Any],
     alert_rule_id: FromPath[UUID],
+    services: Services,
     reader: Reader,
     start: StartParameter = None,
     end: EndParameter = None,
     limit: _Limit = SEARCH_LIMIT_DEFAULT,
     cursor: _Cursor = None,
 ) -> EventPage:
-    """List the transitions of the alerts of one rule in a range, the latest first; also of a rule that is gone."""
+    """List the transitions of the alerts of one rule, deleted or not, in a range, the latest first."""
+    async with services.metadata.open(request.user.scope, "alerts.history_of_rule") as tx:
+        require_found(await alert_rules.get(tx, alert_rule_id), "alert rule")
     filters = {"alert_rule_id": str(alert_rule_id)}
     return await alert_history.events(reader, time_range(start, end), filters, limit=limit, cursor=cursor)
 
