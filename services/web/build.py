@@ -81,7 +81,7 @@ def _node_on_path() -> tuple[str, ...] | None:
     return (npm,)
 
 
-def _npm() -> tuple[tuple[str, ...], dict[str, str]]:
+def npm() -> tuple[tuple[str, ...], dict[str, str]]:
     """The command npm, and the environment in which it and what it starts find Node.js."""
     environment = dict(os.environ)
     if (own := _node_on_path()) is not None:
@@ -101,10 +101,10 @@ def _npm() -> tuple[tuple[str, ...], dict[str, str]]:
 
 def run(*arguments: str, shown: bool = True, extra: Mapping[str, str] | None = None) -> None:
     """Run npm with these arguments in this folder. Raises BuildError, with what it said, if it fails."""
-    npm, environment = _npm()
+    command, environment = npm()
     pipe, errors = (None, None) if shown else (subprocess.PIPE, subprocess.STDOUT)
     done = subprocess.run(
-        [*npm, *arguments],
+        [*command, *arguments],
         cwd=HERE,
         env=environment | dict(extra or {}),
         check=False,

@@ -88,7 +88,10 @@ export default defineConfig(({ command }) => ({
     strictPort: true,
     hmr: { overlay: false },
     headers: { "content-security-policy": developmentPolicy(nonce) },
-    proxy: { "^/(api|schema|health|metrics)(/|$)": { target: duoscope } },
+    proxy: {
+      // Sources are below /api as well: the client.
+      "^/(api/v1|schema|health|metrics)(/|$)": { target: duoscope },
+    },
   },
   test: { include: ["tests/**/*.test.ts"], environment: "node" },
 }));

@@ -45,3 +45,22 @@ def test_the_release_is_where_it_fails():
         OUTAGE.version
     }
     assert all(call.version == SERVICES[call.operation.service] for one in _played(None) for call in _calls(one.call))
+
+
+def test_a_past_has_the_form_of_a_day_a_release_and_the_incident():
+    from duoscope.demo import history
+
+    hour = 3600 * 10**9
+    noon = 20_000 * 24 * hour + 12 * hour
+    found = list(history.requests(random.Random(3), noon, noon + 24 * hour))
+    afternoon = sum(one.call.end_ns < noon + 6 * hour for one, _ in found)
+    night = sum(noon + 12 * hour <= one.call.end_ns < noon + 18 * hour for one, _ in found)
+    assert afternoon > 2 * night
+    by_version = {}
+    for one, _ in found:
+        for call in _calls(one.call):
+            by_version.setdefault((call.operation.service, call.version), []).append(one.call.end_ns)
+    assert min(by_version["catalogue", "1.10.0"]) > max(by_version["catalogue", SERVICES["catalogue"]])
+    outage = by_version[OUTAGE.service, OUTAGE.version]
+    assert noon + 0.6 * 24 * hour <= min(outage)
+    assert max(outage) < noon + 0.75 * 24 * hour

@@ -75,10 +75,10 @@ class Visitor:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
 
-    def log_in(self, *, email: str | None = None, password: str | None = None) -> None:
+    def log_in(self, *, email: str | None = None, password: str | None = None, address: str | None = None) -> None:
         """Log in, unless others are named as the admin of the first start, and keep the made password for now."""
         page = self.page
-        page.goto(self.up.api_url)
+        page.goto(address or self.up.api_url)
         page.get_by_label("Email").fill(email or self.up.known["admin_email"])
         page.get_by_label("Password").fill(password or self.up.known["admin_password"])
         page.get_by_role("button", name="Log in").click()
@@ -131,7 +131,7 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0, 
     ]
     logs = [
         {
-            "timeUnixNano": str(now - 10**9 - number * 10**6),
+            "timeUnixNano": str(now - 2 * 10**9 + (140 - number) * 10**6),
             "severityNumber": 17 if number % 10 == 0 else 9,
             "severityText": "ERROR" if number % 10 == 0 else "INFO",
             "body": {
@@ -199,6 +199,34 @@ def send_large_trace(up: Up, spans: int) -> str:
         made = [span(at) for at in range(first, min(first + 2000, spans))]
         send(up, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": made}]}]})
     return trace_id
+
+
+def send_gap(up: Up, *, hours: int) -> str:
+    """Send a trace of some ms, hours of waiting, and some ms again. Returns its id."""
+    start = time.time_ns() - (hours * 3600 + 60) * 10**9
+    after = start + hours * 3600 * 10**9
+    end = after + 9 * 10**6
+
+    def span(number: int, begun: int, ended: int) -> dict[str, Any]:
+        return {
+            "traceId": f"{start:032x}",
+            "spanId": f"{number:016x}",
+            **({"parentSpanId": f"{1:016x}"} if number > 1 else {}),
+            "name": f"step {number}",
+            "kind": 1,
+            "startTimeUnixNano": str(begun),
+            "endTimeUnixNano": str(ended),
+        }
+
+    spans = [
+        span(1, start, end),
+        span(2, start + 10**6, start + 3 * 10**6),
+        span(3, after, after + 4 * 10**6),
+        span(4, after + 4 * 10**6, after + 8 * 10**6),
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "sleepy"}}]}
+    send(up, "traces", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]})
+    return f"{start:032x}"
 
 
 def send_metrics(up: Up, trace_id: str) -> None:

@@ -1,6 +1,7 @@
 """What the list of records can do besides: columns, wrapping, picking, finding."""
 
 import json
+import time
 
 import pytest
 
@@ -94,3 +95,46 @@ def test_fields_make_a_panel_give_way_where_both_have_no_room(running, shop, vis
     expect(panel).to_have_count(0)
     expect(fields).to_be_visible()
     expect(switch).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_chart_is_by_any_field_and_a_body_with_parts_is_unfolded(running, visit):
+    body = {"kvlistValue": {"values": [
+        {"key": "msg", "value": {"stringValue": "paid"}},
+        {"key": "order", "value": {"kvlistValue": {"values": [{"key": "id", "value": {"intValue": "7"}}]}}},
+    ]}}  # fmt: skip
+    records = [
+        {"timeUnixNano": str(time.time_ns() - at * 10**9), "body": of, "attributes": [
+            {"key": "shop.till", "value": {"stringValue": f"till {at}"}}]}
+        for at, of in enumerate((body, {"stringValue": '{"level": "info", "took": {"ms": 12}}'}))
+    ]  # fmt: skip
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "parts"}}]}
+    browsing.send(running, "logs", {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]})
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:parts")
+    rows = page.get_by_role("grid", name="Log records").get_by_role("row")
+    expect(rows).to_have_count(2)
+    # What fields there are is counted some seconds after the records.
+    with running.api() as client:
+        fields = lambda: client.get("/fields?signal=logs&prefix=shop.till").json()["items"]  # noqa: E731
+        browsing.wait_for(fields)
+    page.reload()
+    by = page.get_by_label("Chart by")
+    by.click()
+    page.keyboard.type("shop.ti")
+    page.keyboard.press("Enter")
+    expect(page.locator("figure").get_by_text("till 1", exact=True).first).to_be_visible()
+    assert "by=shop.till" in page.url
+    rows.first.click()
+    panel = page.get_by_role("complementary")
+    expect(panel.get_by_text("order.id", exact=True)).to_be_visible()
+    panel.get_by_title("Only body.order.id:7").click()
+    expect(page.get_by_label("Query")).to_have_value("service:parts body.order.id:7")
+    expect(rows).to_have_count(1)
+    page.go_back()
+    expect(rows).to_have_count(2)
+    rows.last.click()
+    expect(panel.get_by_text("took.ms", exact=True)).to_be_visible()
+    panel.get_by_role("button", name="As text").click()
+    expect(panel.get_by_text("took.ms", exact=True)).to_have_count(0)

@@ -4,6 +4,7 @@
 import importlib.util
 import logging
 import random
+import re
 import sys
 import time
 from datetime import datetime
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 DURATION_S: Final = 30
 SCENARIO_S: Final = 180
+HISTORY_MAX_H: Final = 72
+PAST_SAID_EVERY: Final = 0.2
 DURATION_MAX_S: Final = 3600
 RATE_MAX: Final = 200
 PLAIN_PROGRESS_EVERY_S: Final = 5
@@ -77,6 +80,12 @@ ENDED_AGO_NS: Final = 200_000_000
     type=click.Choice(list(SCENARIOS)),
     help="What goes wrong in the middle third of the time: checkout-outage, a release makes checkouts slow and fail.",
 )
+@click.option(
+    "--history",
+    metavar="HOURS",
+    help="Send a past first, such as 6h: the shape of a day, releases, the checkout-outage, a trace of 20,000 spans. "
+    "Nothing else, unless --duration is there too.",
+)
 @settings_options("data_dir")
 def demo(  # noqa: PLR0917 - each is an option
     settings: Settings,
@@ -88,6 +97,7 @@ def demo(  # noqa: PLR0917 - each is an option
     duration: int | None,
     rate: int,
     scenario: str | None,
+    history: str | None,
 ) -> None:
     """Send traces, logs and metrics of a simulated shop to a running duoscope.
 
@@ -97,6 +107,7 @@ def demo(  # noqa: PLR0917 - each is an option
     """
     if (cert_file is None) != (key_file is None):
         raise invalid("--cert-file and --key-file are needed together.")
+    hours = _hours(history)
     known = credentials.read(settings.data_dir)
     endpoint = _url(endpoint or known.get("otlp_grpc_endpoint", ""))
     api_key = api_key or known.get("api_key", "")
@@ -121,9 +132,14 @@ def demo(  # noqa: PLR0917 - each is an option
     _quiet()
     rng = random.Random()  # noqa: S311 - pretend data
     sender = FleetSender(endpoint, api_key, tls, rng)
-    duration = duration or (SCENARIO_S if scenario else DURATION_S)
-    click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
-    trace_ids = _send(sender, rng, duration, rate, SCENARIOS.get(scenario or ""))
+    trace_ids: list[str] = []
+    if hours is not None:
+        click.echo(f"Sending a past of {hours} h to {endpoint}; 6 h take less than a minute.")
+        trace_ids = _tell(sender, rng, hours)
+    if hours is None or duration is not None or scenario is not None:
+        duration = duration or (SCENARIO_S if scenario else DURATION_S)
+        click.echo(f"Sending to {endpoint}: 8 services, {rate} requests a second, {duration} s.")
+        trace_ids = _send(sender, rng, duration, rate, SCENARIOS.get(scenario or ""))
     click.echo("Sending what is left …")
     sender.close()
     click.echo(f"Done: {_counted(sender.counts)}.")
@@ -180,6 +196,33 @@ def _send(
         if on_terminal:
             progress.stop()
     return failed[-1:] + others[-1:]
+
+
+def _hours(text: str | None) -> int | None:
+    """The hours of "6h" or "6"; None for None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,3})h?", text.strip())
+    if not found or not 1 <= int(found[1]) <= HISTORY_MAX_H:
+        raise invalid(f"--history takes whole hours, from 1h to {HISTORY_MAX_H}h.")
+    return int(found[1])
+
+
+def _tell(sender: "FleetSender", rng: random.Random, hours: int) -> list[str]:
+    """Send a past that ends now. Returns the ids of a trace that failed and of the large one."""
+    from duoscope.demo.history import tell
+
+    said = [0.0]
+
+    def say(share: float) -> None:
+        if share >= said[0] + PAST_SAID_EVERY:
+            said[0] = share
+            click.echo(f"{share:>4.0%}  {_counted(sender.counts)}")
+
+    end_ns = time.time_ns() - ENDED_AGO_NS
+    told = tell(sender, rng, end_ns - hours * 3600 * 10**9, end_ns, say)
+    sender.past = None
+    return [one for one in (told.failed, told.large) if one]
 
 
 def _counted(counts: "Counts") -> str:

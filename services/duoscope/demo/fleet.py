@@ -4,6 +4,7 @@
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -263,10 +264,14 @@ SCENARIOS: Final = {
 """What may go wrong, by name."""
 
 
-def play(rng: random.Random, end_ns: int, incident: Incident | None = None) -> Request:
-    """Run one random request through the fleet, timed so that its answer falls on `end_ns`."""
+def play(
+    rng: random.Random, end_ns: int, incident: Incident | None = None, versions: Mapping[str, str] | None = None
+) -> Request:
+    """Run one random request through the fleet, timed so that its answer falls on `end_ns`. `versions` are those of
+    services that have another one than in SERVICES.
+    """
     entrance = rng.choices([operation for _, operation in ENTRANCES], [weight for weight, _ in ENTRANCES])[0]
-    call = _run(entrance, rng, 0, incident)
+    call = _run(entrance, rng, 0, incident, SERVICES | dict(versions or {}))
     return Request(
         user_id=rng.randrange(1000, 9999),
         order_id=rng.randrange(100_000, 999_999),
@@ -276,10 +281,15 @@ def play(rng: random.Random, end_ns: int, incident: Incident | None = None) -> R
     )
 
 
-def _run(
-    operation: Operation, rng: random.Random, start_ns: int, incident: Incident | None, caller: Call | None = None
+def _run(  # noqa: PLR0917 - what runs, and in which world
+    operation: Operation,
+    rng: random.Random,
+    start_ns: int,
+    incident: Incident | None,
+    versions: Mapping[str, str],
+    caller: Call | None = None,
 ) -> Call:
-    version = SERVICES[operation.service]
+    version = versions[operation.service]
     if caller and caller.operation.service == operation.service:
         version = caller.version
     elif incident and operation.service == incident.service and rng.random() < incident.share:
@@ -297,7 +307,7 @@ def _run(
     this = Call(operation, start_ns, start_ns, (), version=version)
     for wanted in operation.calls:
         travel_ns = 0 if wanted.service == operation.service else round(rng.uniform(*NETWORK_MS) * NANOSECONDS_PER_MS)
-        call = _run(wanted, rng, clock + travel_ns, incident, this)
+        call = _run(wanted, rng, clock + travel_ns, incident, versions, this)
         calls.append(call)
         if wanted.kind != "consumer":  # a message is handled after its sender has gone on
             clock = call.end_ns + travel_ns

@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricsData, PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -29,6 +29,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from duoscope.demo.counting import CountingLogs, CountingMetrics, CountingSpans, Counts
 from duoscope.demo.fleet import SERVICES, Call, Request
+from duoscope.demo.past import Instrument, Past
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, unavailable
 
 SCOPE: Final = "duoscope.demo"
@@ -41,6 +42,8 @@ CLOSE_TIMEOUT_S: Final = 10
 CLOSE_BUSY_TIMEOUT_S: Final = 60
 """The same while the receiver is reachable but busy."""
 CLOSE_LOOK_EVERY_S: Final = 0.5
+_BATCH_SPANS: Final = 100
+_IMPORT_FAILURES: Final = 0.0005
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Recommended by the semantic conventions for http.server.request.duration; the SDK's own are for milliseconds."""
 NANOSECONDS_PER_S: Final = 1_000_000_000
@@ -219,6 +222,8 @@ class FleetSender:
 
     def __init__(self, endpoint: str, api_key: str, tls: Tls, rng: random.Random) -> None:
         self.counts = Counts()
+        self.past: Past | None = None
+        """Has the measurements of a past, which no SDK could send with their times."""
         self.unsent = False
         """Whether closing gave up before everything was sent."""
         self._rng = rng
@@ -237,6 +242,42 @@ class FleetSender:
         if (name, version) not in self._services:
             self._services[name, version] = _Service(name, version, self._exporters, self.counts, self._rng)
         return self._services[name, version]
+
+    def flush(self) -> None:
+        """Send the spans and records that wait, so that none is dropped when more come than the SDK holds."""
+        for service in self._services.values():
+            service.traces.force_flush()
+            service.logs.force_flush()
+
+    def export(self, metrics: MetricsData) -> None:
+        """Send points that were made elsewhere."""
+        CountingMetrics(self._exporters.metrics, self.counts).export(metrics)
+
+    def send_import(self, start_ns: int, spans: int) -> str:
+        """Send one trace of so many spans: a nightly import in batches, with statements below each. Returns its id."""
+        service = self._service("catalogue", SERVICES["catalogue"])
+        root = service.tracer.start_span("import products", Context(), SpanKind.INTERNAL, start_time=start_ns)
+        within = trace.set_span_in_context(root, Context())
+        clock_ns, batch, inner = start_ns + NANOSECONDS_PER_MS, root, within
+        for number in range(1, spans):
+            if number % _BATCH_SPANS == 1:
+                if batch is not root:
+                    batch.end(clock_ns)
+                    service.traces.force_flush()
+                batch = service.tracer.start_span("import batch", within, SpanKind.INTERNAL, start_time=clock_ns)
+                inner = trace.set_span_in_context(batch, within)
+                continue
+            took_ns = round(3 * NANOSECONDS_PER_MS * self._rng.lognormvariate(0, 0.6))
+            kind = {"db.system.name": "postgresql", "db.operation.name": "INSERT", "db.collection.name": "products"}
+            span = service.tracer.start_span("INSERT products", inner, SpanKind.CLIENT, kind, start_time=clock_ns)
+            if self._rng.random() < _IMPORT_FAILURES:
+                span.set_status(Status(StatusCode.ERROR, "duplicate key value violates unique constraint"))
+            clock_ns += took_ns
+            span.end(clock_ns)
+        if batch is not root:
+            batch.end(clock_ns)
+        root.end(clock_ns + NANOSECONDS_PER_MS)
+        return trace.format_trace_id(root.get_span_context().trace_id)
 
     def close(self) -> None:
         """Send the remaining data and disconnect; what is not sent within CLOSE_BUSY_TIMEOUT_S counts as lost.
@@ -354,6 +395,9 @@ class FleetSender:
         operation = call.operation
         seconds = (call.end_ns - call.start_ns) / NANOSECONDS_PER_S
         outcome = "error" if call.failed else "ok"
+        if self.past is not None:
+            self._remember(self.past, service, request, call, context)
+            return
         if operation.kind in ("server", "consumer"):
             service.requests.add(1, {"operation": operation.name, "outcome": outcome}, context)
         if "http.route" in operation.attributes:
@@ -365,6 +409,26 @@ class FleetSender:
             service.database.record(seconds, labels, context)
         if operation.name == "POST /charges" and call.failed is None:
             service.revenue.add(request.amount, {"currency": request.currency}, context)
+
+    @staticmethod
+    def _remember(past: Past, service: _Service, request: Request, call: Call, context: Context) -> None:
+        """Measure what is long past, as `_measure` does what is not."""
+        operation, resource, at_ns = call.operation, service.traces.resource, call.end_ns
+        outcome = "error" if call.failed else "ok"
+        if operation.kind in ("server", "consumer"):
+            past.add(resource, _REQUESTS, 1, {"operation": operation.name, "outcome": outcome}, at_ns, context)
+        if "http.route" in operation.attributes:
+            labels = {key: operation.attributes[key] for key in ("http.request.method", "http.route")}
+            labels["http.response.status_code"] = 500 if call.failed else 200
+            seconds = (call.end_ns - call.start_ns) / NANOSECONDS_PER_S
+            past.add(resource, _DURATION, seconds, labels, at_ns, context)
+        if operation.name == "POST /charges" and call.failed is None:
+            past.add(resource, _REVENUE, request.amount, {"currency": request.currency}, at_ns, context)
+
+
+_REQUESTS: Final = Instrument("shop.requests", "{request}", "Requests and messages handled")
+_DURATION: Final = Instrument("http.server.request.duration", "s", "Duration of requests", DURATION_BUCKETS_S)
+_REVENUE: Final = Instrument("shop.revenue", "{currency}", "Money charged")
 
 
 def _details(request: Request, call: Call) -> dict[str, str | int | float | bool]:

@@ -17,6 +17,8 @@ export interface Place {
   /** Columns that a list has besides its own, and whether its rows take as many lines as they need. */
   cols?: string | undefined;
   wrap?: string | undefined;
+  /** The field by which a histogram of records is told apart, if not by severity. */
+  by?: string | undefined;
   /** What was drawn on the heatmap, to be compared with the rest. */
   box?: string | undefined;
   /** The queries of metrics, and the formula over them; or an expression of PromQL. */
@@ -41,6 +43,7 @@ const KEYS = [
   "view",
   "cols",
   "wrap",
+  "by",
   "box",
   "m",
   "formula",

@@ -18,15 +18,27 @@ interface HistogramProps {
   /** Lowest first: they are stacked in this order. */
   series: readonly Bars[];
   zone: Zone;
+  /** Whether the values are those of any field, and not severities. */
+  isOther?: boolean;
   /** Called with the range that somebody has drawn, in whole buckets. */
   onBrush: (startMs: number, endMs: number) => void;
 }
 
 const HEIGHT = 72;
 const GAP = 0.12;
+const PLACES = 8;
 
 /** Counts over time, stacked by severity; dragging zooms. */
-export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBrush }: HistogramProps): ReactNode {
+export function Histogram({
+  label,
+  startMs,
+  stepMs,
+  buckets,
+  series,
+  zone,
+  isOther = false,
+  onBrush,
+}: HistogramProps): ReactNode {
   const totals = Array.from({ length: buckets }, (_, at) =>
     series.reduce((sum, one) => sum + (one.counts[at] ?? 0), 0),
   );
@@ -52,7 +64,7 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
         <svg viewBox={`0 0 ${buckets} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
           {totals.map((_, bucket) => {
             let top = HEIGHT;
-            return series.map(({ value, counts }) => {
+            return series.map(({ value, counts }, place) => {
               const number = counts[bucket] ?? 0;
               if (number === 0) return null;
               const height = Math.max(1, (number / highest) * (HEIGHT - 2));
@@ -64,7 +76,7 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
                   y={Math.max(0, top)}
                   width={1 - GAP}
                   height={height}
-                  data-severity={value}
+                  {...(isOther ? { "data-place": place % PLACES } : { "data-severity": value })}
                 />
               );
             });
@@ -104,6 +116,16 @@ export function Histogram({ label, startMs, stepMs, buckets, series, zone, onBru
           </>
         )}
       </figcaption>
+      {isOther ? (
+        <div className={styles.legend} aria-hidden="true">
+          {series.map(({ value }, place) => (
+            <span key={value}>
+              <span className={styles.swatch} data-place={place % PLACES} />
+              {plain(value)}
+            </span>
+          ))}
+        </div>
+      ) : null}
       <div className="hidden">
         <table>
           <caption>{label}</caption>

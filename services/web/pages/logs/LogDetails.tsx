@@ -1,14 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { answered, api } from "../../api/client";
 import type { LogRecord } from "../../api/schema";
 import { type Place, sameTime, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
-import { buttonClass, CopyButton } from "../../parts/controls";
+import { Button, buttonClass, CopyButton } from "../../parts/controls";
 import { attributeFields, Details, detailStyles, Fields, Section, Text } from "../../parts/lists/Details";
 import { Tabs } from "../../parts/lists/Tabs";
-import { severity } from "../../parts/pure/formats";
+import { unfolded } from "../../parts/pure/bodies";
+import { counted, severity } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
 import { ErrorNote } from "../../parts/states";
 import { Context } from "./Context";
@@ -39,6 +40,7 @@ const NO_SEVERITY = { field: "severity", asked: 0 };
 /** Everything of one record. What the list has cut is fetched. */
 export function LogDetails({ record: listed, zone, tab, onTab, onOpen, onClose, onTerm }: LogDetailsProps): ReactNode {
   const tenantId = useTenantId();
+  const [isRaw, setRaw] = useState(false);
   const whole = useQuery({
     queryKey: ["log", tenantId, listed.id],
     queryFn: ({ signal }) =>
@@ -48,6 +50,7 @@ export function LogDetails({ record: listed, zone, tab, onTab, onOpen, onClose, 
   const record = whole.data?.id === listed.id ? whole.data : listed;
   const { day, time } = moment(record.timestamp, zone, 9);
   const body = typeof record.body === "string" ? record.body : JSON.stringify(record.body, undefined, 2);
+  const parts = useMemo(() => unfolded(record.body), [record]);
   const traceId = record.trace_id;
   const word = severity(record.severity_number);
   return (
@@ -64,9 +67,28 @@ export function LogDetails({ record: listed, zone, tab, onTab, onOpen, onClose, 
         <>
           {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
           <Section title="Body">
-            <Text>{body ?? ""}</Text>
+            {parts && !isRaw ? (
+              <>
+                <Fields
+                  onTerm={onTerm}
+                  fields={parts.leaves.map(({ path, value }) => ({
+                    name: path,
+                    value,
+                    field: parts.isStructured ? `body.${path}` : undefined,
+                  }))}
+                />
+                {parts.more > 0 ? <p>And {counted(parts.more, "more value", "more values")}.</p> : null}
+              </>
+            ) : (
+              <Text>{body ?? ""}</Text>
+            )}
             <div className={detailStyles.row}>
               <CopyButton text={body ?? ""} />
+              {parts ? (
+                <Button small aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>
+                  As text
+                </Button>
+              ) : null}
               {traceId && mayI("trace:read") ? (
                 <Link
                   to="/t/$tenantId/traces/$traceId"

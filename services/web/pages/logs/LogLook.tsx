@@ -6,6 +6,7 @@ import { plain } from "../../parts/pure/formats";
 import { Picker } from "../../parts/query/Picker";
 import { countsByName, useFieldNames } from "../../parts/query/useFieldNames";
 import { useKept } from "../../parts/useKept";
+import { BY_SEVERITY } from "./LogHistogram";
 import styles from "./Logs.module.css";
 
 const COLUMNS_MAX = 6;
@@ -31,6 +32,7 @@ export function useLook(): Look {
 export function LogLook({ look, children }: { look: Look; children: ReactNode }): ReactNode {
   const { columns, isWrapped, isDense, setDense } = look;
   const setPlace = useSetPlace();
+  const { by = BY_SEVERITY } = usePlace();
   const names = useFieldNames("logs", "", true);
   const choices = [...countsByName([names.data]).keys()].filter(
     (name) => !SHOWN.has(name) && !name.includes(",") && !columns.includes(name),
@@ -61,6 +63,19 @@ export function LogLook({ look, children }: { look: Look; children: ReactNode })
           />
         </div>
       ) : null}
+      <span aria-hidden="true">Chart by</span>
+      <div className={styles.column}>
+        <Picker
+          label="Chart by"
+          value={by}
+          choices={[
+            BY_SEVERITY,
+            "service",
+            ...[...countsByName([names.data]).keys()].filter((name) => !SHOWN.has(name)),
+          ]}
+          onChoose={(name) => setPlace({ by: name === BY_SEVERITY ? undefined : name }, { replace: true })}
+        />
+      </div>
       <Button
         small
         aria-pressed={isWrapped}

@@ -6,10 +6,11 @@ import { type FlameLayout, flameLayout } from "../../parts/pure/flame";
 import { duration, plain } from "../../parts/pure/formats";
 import styles from "./Flame.module.css";
 import type { View } from "./Minimap";
-import type { TraceModel } from "./model";
+import type { Places, TraceModel } from "./model";
 
 interface FlameProps {
   model: TraceModel;
+  places: Places;
   chosen: number;
   view: View;
   matches: ReadonlySet<number> | undefined;
@@ -23,7 +24,7 @@ const SERVICES = 8;
 const FAINT = 0.2;
 
 /** The trace as a flame graph: what ran when, callees below their callers. The waterfall has the same for keys. */
-export function Flame({ model, chosen, view, matches, isCriticalOnly, onChoose }: FlameProps): ReactNode {
+export function Flame({ model, places, chosen, view, matches, isCriticalOnly, onChoose }: FlameProps): ReactNode {
   const frame = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [over, setOver] = useState(-1);
@@ -37,8 +38,8 @@ export function Flame({ model, chosen, view, matches, isCriticalOnly, onChoose }
     [model],
   );
   const draw = useCallback(
-    (brush: Brush) => paint(brush, model, layout, view, top, { chosen, matches, isCriticalOnly }),
-    [model, layout, view, top, chosen, matches, isCriticalOnly],
+    (brush: Brush) => paint(brush, model, places, layout, view, top, { chosen, matches, isCriticalOnly }),
+    [model, places, layout, view, top, chosen, matches, isCriticalOnly],
   );
   const canvas = useCanvas(draw);
   useEffect(() => {
@@ -54,7 +55,7 @@ export function Flame({ model, chosen, view, matches, isCriticalOnly, onChoose }
     const lane = Math.floor((event.clientY - box.top) / LANE_PX);
     const perPx = (view.to - view.from) / box.width;
     const ns = view.from + (event.clientX - box.left) * perPx;
-    return found(model, layout, lane, ns, perPx);
+    return found(places, layout, lane, ns, perPx);
   };
   const row = model.rows[over];
   return (
@@ -101,11 +102,10 @@ export function Flame({ model, chosen, view, matches, isCriticalOnly, onChoose }
 }
 
 /** The span of a lane at this time, or the nearest one within two pixels; -1 for none. */
-function found(model: TraceModel, { lane }: FlameLayout, wanted: number, ns: number, perPx: number): number {
-  for (let at = 0; at < model.rows.length; at += 1) {
+function found({ left, right }: Places, { lane }: FlameLayout, wanted: number, x: number, perPx: number): number {
+  for (let at = 0; at < left.length; at += 1) {
     if (lane[at] !== wanted) continue;
-    const row = model.rows[at];
-    if (row && ns >= row.start - perPx * 2 && ns <= row.start + row.duration + perPx * 2) return at;
+    if (x >= (left[at] ?? 0) - perPx * 2 && x <= (right[at] ?? 0) + perPx * 2) return at;
   }
   return -1;
 }
@@ -119,6 +119,7 @@ interface Shown {
 function paint(
   { context, width, height, colour }: Brush,
   model: TraceModel,
+  places: Places,
   { lane }: FlameLayout,
   { from, to }: View,
   top: number,
@@ -134,8 +135,8 @@ function paint(
     if (y + LANE_PX < 0 || y > height) continue;
     const row = model.rows[at];
     if (!row) continue;
-    const left = Math.max(0, (row.start - from) * perNs);
-    const right = Math.min(width, (row.start + row.duration - from) * perNs);
+    const left = Math.max(0, ((places.left[at] ?? 0) - from) * perNs);
+    const right = Math.min(width, ((places.right[at] ?? 0) - from) * perNs);
     if (right < 0 || left > width) continue;
     const wide = Math.max(1, right - left);
     const isDim = (matches !== undefined && !matches.has(at)) || (isCriticalOnly && !row.isCritical);

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
-import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useMemo, useRef, useState } from "react";
 import { answered, api } from "../../api/client";
 import { asApiError } from "../../api/errors";
 import { useKeys } from "../../app/keys";
@@ -9,14 +9,15 @@ import { Button, CopyButton, ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import { Page } from "../../parts/Page";
 import { count, duration, plain } from "../../parts/pure/formats";
-import { inSight } from "../../parts/pure/spanTree";
 import { moment } from "../../parts/pure/times";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { Flame } from "./Flame";
 import { Minimap, type View } from "./Minimap";
-import { type TraceModel, traceModel } from "./model";
+import { gapsOf, placesOf, type TraceModel, traceModel } from "./model";
 import { SpanDetails } from "./SpanDetails";
 import styles from "./Trace.module.css";
+import { useFolding } from "./useFolding";
+import { useTraceLogs } from "./useTraceLogs";
 import { Waterfall } from "./Waterfall";
 
 const NOT_FOUND = 404;
@@ -62,15 +63,23 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   const { open, view: form } = usePlace();
   const isFlame = form === "flame";
   const { zone } = useRange();
-  const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(() => new Set());
-  const [view, setView] = useState<View>({ from: 0, to: model.durationNs });
+  const hasGaps = useMemo(() => gapsOf(model).length > 0, [model]);
+  const [isFolded, setFolded] = useState(true);
+  const places = useMemo(() => placesOf(model, isFolded), [model, isFolded]);
+  const whole: View = { from: 0, to: places.scale.length };
+  const [view, setView] = useState<View>(whole);
   const [isCriticalOnly, setCriticalOnly] = useState(false);
   const [wanted, setWanted] = useState("");
+  const [hidesOthers, setHides] = useState(false);
   const find = useRef<HTMLInputElement>(null);
   const { tree, rows } = model;
-  const seen = useMemo(() => inSight(tree, collapsed), [tree, collapsed]);
   const chosen = open === undefined ? -1 : (model.byId.get(open) ?? -1);
-  const matches = useMemo(() => found(model, wanted), [model, wanted]);
+  // The line is written in at once, whatever a hundred thousand spans take.
+  const sought = useDeferredValue(wanted);
+  const matches = useMemo(() => found(model, sought), [model, sought]);
+  const folding = useFolding(model, matches, hidesOthers);
+  const { seen, collapsed, toggle } = folding;
+  const marks = useTraceLogs(model);
 
   const choose = useCallback(
     (at: number) => {
@@ -79,22 +88,13 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     },
     [rows, setPlace],
   );
-  const toggle = useCallback((at: number) => {
-    setCollapsed((now) => {
-      const next = new Set(now);
-      if (!next.delete(at)) next.add(at);
-      return next;
-    });
-  }, []);
   /** Goes to the next position after the chosen one for which `is` holds, round the end, and opens what hides it. */
   const jump = (is: (at: number) => boolean, by: 1 | -1 = 1): void => {
     const total = rows.length;
     for (let step = 1; step <= total; step += 1) {
       const at = (Math.max(chosen, by > 0 ? -1 : 0) + by * step + total * 2) % total;
       if (!is(at)) continue;
-      const above = new Set<number>();
-      for (let up = tree.parent[at] ?? -1; up >= 0; up = tree.parent[up] ?? -1) above.add(up);
-      setCollapsed((now) => new Set([...now].filter((one) => !above.has(one))));
+      folding.reveal(at);
       choose(at);
       return;
     }
@@ -103,11 +103,16 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     const at = seen.indexOf(chosen);
     choose(seen[Math.max(0, Math.min(seen.length - 1, at + by))] ?? 0);
   };
-  const zoom = (factor: number): void => {
-    const middle = (view.from + view.to) / 2;
-    const half = Math.max(LEAST_NS, (view.to - view.from) / factor) / 2;
-    setView({ from: Math.max(0, middle - half), to: Math.min(model.durationNs, middle + half) });
+  /** Zooms so that this place stays where it is on the screen. */
+  const zoomAbout = (factor: number, around: number): void => {
+    setView((now) => {
+      const length = Math.min(whole.to, Math.max(LEAST_NS, (now.to - now.from) / factor));
+      const share = (around - now.from) / (now.to - now.from);
+      const from = Math.max(0, Math.min(whole.to - length, around - share * length));
+      return { from, to: from + length };
+    });
   };
+  const zoom = (factor: number): void => zoomAbout(factor, (view.from + view.to) / 2);
   const hasBelow = (tree.size[chosen] ?? 1) > 1;
   useKeys([
     { keys: "j", what: "Next span", run: () => move(1) },
@@ -139,14 +144,17 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     },
     { keys: "+", what: "Zoom in", run: () => zoom(ZOOM) },
     { keys: "-", what: "Zoom out", run: () => zoom(1 / ZOOM) },
-    { keys: "0", what: "See the whole trace", run: () => setView({ from: 0, to: model.durationNs }) },
+    { keys: "0", what: "See the whole trace", run: () => setView(whole) },
+    { keys: "<", what: "One level of spans less", run: () => folding.showLevels(folding.level - 1) },
+    { keys: ">", what: "One level of spans more", run: () => folding.showLevels(folding.level + 1) },
+    { keys: "a", what: "Alike spans as one, or each", run: () => folding.group(!folding.isGrouped) },
     { keys: "Escape", what: "Close the panel", run: () => setPlace({ open: undefined }, { replace: true }) },
   ]);
   const root = rows[0];
   const row = rows[chosen];
   const startMs = Date.parse(model.start);
   const { day, time } = moment(model.start, zone);
-  const isZoomed = view.from > 0 || view.to < model.durationNs;
+  const isZoomed = view.from > 0 || view.to < whole.to;
   return (
     <Page
       title={root ? plain(root.name) : "Trace"}
@@ -166,7 +174,18 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
               if (event.key === "Escape") event.currentTarget.blur();
             }}
           />
-          {matches ? <span aria-live="polite">{count(matches.size)} found</span> : null}
+          {matches ? (
+            <>
+              <span aria-live="polite">{count(matches.size)} found</span>
+              <Button
+                aria-pressed={hidesOthers}
+                title="Show only what was found, with what is above it"
+                onClick={() => setHides(!hidesOthers)}
+              >
+                Hide others
+              </Button>
+            </>
+          ) : null}
           <Button
             aria-pressed={isFlame}
             title="What ran when, callees below their callers (g f)"
@@ -183,7 +202,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
           </Button>
           <CopyButton text={model.id} label="Copy id" small={false} />
           {isZoomed ? (
-            <Button onClick={() => setView({ from: 0, to: model.durationNs })} title="See the whole trace (0)">
+            <Button onClick={() => setView(whole)} title="See the whole trace (0)">
               Whole trace
             </Button>
           ) : null}
@@ -216,16 +235,42 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
               ))}
               {model.services.length > 12 ? <span>and {count(model.services.length - 12)} more</span> : null}
             </span>
+            <span className={styles.ways}>
+              {folding.hasAlike ? (
+                <Button
+                  small
+                  aria-pressed={folding.isGrouped}
+                  title="Many siblings of one name as one row (a)"
+                  onClick={() => folding.group(!folding.isGrouped)}
+                >
+                  Group alike
+                </Button>
+              ) : null}
+              {hasGaps ? (
+                <Button
+                  small
+                  aria-pressed={isFolded}
+                  title="Shorten what takes long and in which nothing begins or ends"
+                  onClick={() => {
+                    setFolded(!isFolded);
+                    setView({ from: 0, to: placesOf(model, !isFolded).scale.length });
+                  }}
+                >
+                  Fold gaps
+                </Button>
+              ) : null}
+            </span>
           </div>
           {open !== undefined && chosen < 0 ? (
             <p className={styles.missing} role="status">
               The span {plain(open)} is not among those shown.
             </p>
           ) : null}
-          <Minimap model={model} view={view} onView={setView} />
+          <Minimap model={model} places={places} view={view} onView={setView} onZoom={zoomAbout} />
           {isFlame ? (
             <Flame
               model={model}
+              places={places}
               chosen={chosen}
               view={view}
               matches={matches}
@@ -235,14 +280,15 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
           ) : (
             <Waterfall
               model={model}
-              seen={seen}
-              collapsed={collapsed}
+              places={places}
+              folding={folding}
+              marks={marks}
               chosen={chosen}
               view={view}
               matches={matches}
               isCriticalOnly={isCriticalOnly}
               onChoose={choose}
-              onToggle={toggle}
+              onZoom={zoomAbout}
             />
           )}
         </div>
@@ -268,13 +314,23 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   );
 }
 
+const ID = /^[0-9a-f]{4,16}$/;
+
 /** The positions of spans whose name, service or id contains the text; undefined for no text. */
 function found(model: TraceModel, wanted: string): ReadonlySet<number> | undefined {
   const text = wanted.trim().toLowerCase();
   if (text === "") return undefined;
   const matches = new Set<number>();
+  // A trace has few names beside its spans.
+  const known = new Map<string, boolean>();
+  const has = (name: string): boolean => {
+    const said = known.get(name) ?? name.toLowerCase().includes(text);
+    known.set(name, said);
+    return said;
+  };
+  const isId = ID.test(text);
   for (const [at, row] of model.rows.entries()) {
-    if (`${row.name}\n${row.service}\n${row.id}`.toLowerCase().includes(text)) matches.add(at);
+    if (has(row.name) || has(row.service) || (isId && row.id.includes(text))) matches.add(at);
   }
   return matches;
 }

@@ -1,46 +1,95 @@
-import { memo, type ReactNode, useMemo } from "react";
-import controls from "../../parts/controls.module.css";
-import { Icon } from "../../parts/icons";
+import { type ReactNode, useMemo, useRef } from "react";
+import { Button } from "../../parts/controls";
 import { Rows } from "../../parts/lists/Rows";
-import { serviceColour } from "../../parts/pure/colours";
-import { counted, duration, plain } from "../../parts/pure/formats";
+import { counted, duration } from "../../parts/pure/formats";
 import type { View } from "./Minimap";
-import type { SpanRow, TraceModel } from "./model";
+import type { Places, TraceModel } from "./model";
+import { SpanLine } from "./SpanLine";
 import styles from "./Trace.module.css";
+import type { Folding } from "./useFolding";
+import type { LogMark } from "./useTraceLogs";
+import { useWheelZoom } from "./useWheelZoom";
 
 interface WaterfallProps {
   model: TraceModel;
-  /** Positions of the tree in sight, one per row. */
-  seen: Int32Array;
-  collapsed: ReadonlySet<number>;
+  places: Places;
+  folding: Folding;
+  marks: ReadonlyMap<number, readonly LogMark[]>;
   chosen: number;
   view: View;
   matches: ReadonlySet<number> | undefined;
   /** Whether only what the trace as a whole waited for stands out. */
   isCriticalOnly: boolean;
   onChoose: (position: number) => void;
-  onToggle: (position: number) => void;
+  /** Zooms about a place of the whole trace. */
+  onZoom: (factor: number, around: number) => void;
 }
 
 const ROW_PX = 26;
-const INDENT_PX = 14;
-const INDENTS_MAX = 16;
 const TICKS = 5;
+const NO_MARKS: readonly LogMark[] = [];
 
-/** Spans as rows in the order of the tree, each with a bar where it was in time. */
+/** Spans as rows in the order of the tree, each with a bar where it was in time. Ctrl and the wheel zoom. */
 export function Waterfall(props: WaterfallProps): ReactNode {
-  const { model, seen, collapsed, chosen, view, matches, isCriticalOnly, onChoose, onToggle } = props;
+  const { model, places, folding, marks, chosen, view, matches, isCriticalOnly, onChoose, onZoom } = props;
+  const { seen, collapsed, groups, level, levels } = folding;
   const chosenRow = useMemo(() => seen.indexOf(chosen), [seen, chosen]);
   const length = view.to - view.from;
+  const frame = useRef<HTMLDivElement>(null);
+  const ticks = useRef<HTMLDivElement>(null);
+  useWheelZoom(frame, true, (factor, _, event) => {
+    const { left, width } = ticks.current?.getBoundingClientRect() ?? { left: 0, width: 1 };
+    const share = Math.max(0, Math.min(1, (event.clientX - left) / width));
+    onZoom(factor, view.from + share * length);
+  });
+  const { scale } = places;
+  const shareOf = (ns: number): number => (scale.place(ns) - view.from) / length;
+  const gaps = scale.gaps.filter(({ from, to }) => shareOf(to) > 0 && shareOf(from) < 1);
   return (
-    <div className={styles.columns}>
-      <div className={styles.axis} aria-hidden="true">
-        <span>Span</span>
-        <div className={styles.ticks}>
+    <div ref={frame} className={styles.columns}>
+      <div className={styles.axis}>
+        <span>
+          Span
+          <Button
+            small
+            look="quiet"
+            icon
+            disabled={level <= 1}
+            aria-label="One level less"
+            title="One level less (<)"
+            onClick={() => folding.showLevels(level - 1)}
+          >
+            −
+          </Button>
+          <span className={styles.level} aria-live="polite">
+            {level >= levels ? counted(levels, "level") : `${level} of ${counted(levels, "level")}`}
+          </span>
+          <Button
+            small
+            look="quiet"
+            icon
+            disabled={level >= levels}
+            aria-label="One level more"
+            title="One level more (>)"
+            onClick={() => folding.showLevels(level + 1)}
+          >
+            +
+          </Button>
+        </span>
+        <div ref={ticks} className={styles.ticks} aria-hidden="true">
           {Array.from({ length: TICKS }, (_, tick) => tick / TICKS).map((share) => (
             <span key={share} style={{ left: `${share * 100}%` }}>
-              {duration(view.from + length * share)}
+              {duration(scale.moment(view.from + length * share))}
             </span>
+          ))}
+          {gaps.map(({ from, to }) => (
+            <em
+              key={from}
+              title={`For ${duration(to - from)} nothing begins or ends`}
+              style={{ left: `${((shareOf(from) + shareOf(to)) / 2) * 100}%` }}
+            >
+              ⋯ {duration(to - from)}
+            </em>
           ))}
         </div>
       </div>
@@ -53,130 +102,34 @@ export function Waterfall(props: WaterfallProps): ReactNode {
         render={(index, id) => {
           const at = seen[index] ?? 0;
           const row = model.rows[at];
-          return row ? (
+          if (!row) return null;
+          const group = groups.get(at);
+          return (
             <SpanLine
               row={row}
               at={at}
               index={index}
               id={id}
               depth={model.tree.depth[at] ?? 0}
-              below={(model.tree.size[at] ?? 1) - 1}
+              below={group ? 0 : (model.tree.size[at] ?? 1) - 1}
               isCollapsed={collapsed.has(at)}
               failedBelow={model.tree.failedBelow[at] === 1}
               isChosen={at === chosen}
               isDim={(matches !== undefined && !matches.has(at)) || (isCriticalOnly && !row.isCritical)}
+              group={group}
+              left={group ? scale.place(group.start) : (places.left[at] ?? 0)}
+              right={group ? scale.place(group.end) : (places.right[at] ?? 0)}
               from={view.from}
               length={length}
+              scale={scale}
+              marks={marks.get(at) ?? NO_MARKS}
               onChoose={onChoose}
-              onToggle={onToggle}
+              onToggle={folding.toggle}
+              onOpenGroup={folding.openGroup}
             />
-          ) : null;
+          );
         }}
       />
     </div>
   );
 }
-
-interface SpanLineProps {
-  row: SpanRow;
-  at: number;
-  index: number;
-  id: string;
-  depth: number;
-  below: number;
-  isCollapsed: boolean;
-  failedBelow: boolean;
-  isChosen: boolean;
-  isDim: boolean;
-  from: number;
-  length: number;
-  onChoose: (position: number) => void;
-  onToggle: (position: number) => void;
-}
-
-const LABEL_SPACE = 0.86;
-
-const SpanLine = memo(function SpanLine(props: SpanLineProps): ReactNode {
-  const { row, at, index, depth, below, isCollapsed, failedBelow, isChosen, isDim, from, length } = props;
-  const left = (row.start - from) / length;
-  const right = (row.start + row.duration - from) / length;
-  const isOut = right < 0 || left > 1;
-  const [start, end] = [Math.max(left, 0), Math.min(right, 1)];
-  const isLabelLeft = end > LABEL_SPACE && start > 1 - LABEL_SPACE;
-  return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: arrows and Enter act on the treegrid that holds the rows
-    <div
-      className={styles.row}
-      role="row"
-      id={props.id}
-      aria-level={depth + 1}
-      aria-rowindex={index + 1}
-      aria-selected={isChosen}
-      aria-expanded={below > 0 ? !isCollapsed : undefined}
-      data-dim={isDim}
-      onClick={() => props.onChoose(at)}
-    >
-      <div
-        className={styles.name}
-        role="gridcell"
-        style={{ paddingLeft: 8 + Math.min(depth, INDENTS_MAX) * INDENT_PX }}
-      >
-        {below > 0 ? (
-          <button
-            type="button"
-            className={styles.caret}
-            tabIndex={-1}
-            aria-label={isCollapsed ? `Show ${counted(below, "span")} below` : "Hide the spans below"}
-            onClick={(event) => {
-              event.stopPropagation();
-              props.onToggle(at);
-            }}
-          >
-            <Icon name={isCollapsed ? "right" : "down"} size={12} />
-          </button>
-        ) : (
-          <span className={styles.noCaret} />
-        )}
-        <span className={controls.dot} data-colour={serviceColour(row.service)} aria-hidden="true" />
-        <span className={styles.text} title={`${plain(row.name)} · ${plain(row.service)}`}>
-          {depth > INDENTS_MAX ? <span className={styles.of}>{depth}› </span> : null}
-          {plain(row.name)}
-          <span className={styles.of}>{plain(row.service)}</span>
-        </span>
-        {row.isOrphan ? (
-          <span className={styles.warning} title="The span names a parent that is not in the trace">
-            no parent
-          </span>
-        ) : null}
-        {row.isMoved ? (
-          <span
-            className={styles.warning}
-            title="The clock of this span is not that of its parent; its start was corrected"
-          >
-            clock
-          </span>
-        ) : null}
-        {row.failed ? <span className={styles.sign}>Error</span> : null}
-        {isCollapsed && failedBelow && !row.failed ? <span className={styles.sign}>Error below</span> : null}
-      </div>
-      <div className={styles.track} role="gridcell">
-        {isOut ? null : (
-          <>
-            <span
-              className={styles.bar}
-              data-colour={serviceColour(row.service)}
-              data-failed={row.failed}
-              style={{ left: `${start * 100}%`, width: `${(end - start) * 100}%` }}
-            />
-            <span
-              className={styles.took}
-              style={isLabelLeft ? { right: `${(1 - start) * 100}%` } : { left: `${end * 100}%` }}
-            >
-              {duration(row.duration)}
-            </span>
-          </>
-        )}
-      </div>
-    </div>
-  );
-});

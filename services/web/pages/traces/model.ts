@@ -1,5 +1,6 @@
 // A trace as the waterfall needs it, made from the columns that the API answers.
 import type { TraceColumns } from "../../api/schema";
+import { longGaps, type Scale, scaleOf } from "../../parts/pure/gaps";
 import { type SpanTree, spanTree } from "../../parts/pure/spanTree";
 
 export interface SpanRow {
@@ -68,3 +69,27 @@ export function traceModel(columns: TraceColumns): TraceModel {
     byId,
   };
 }
+
+/** Where spans are on the screen: by position, on a scale that may have gaps folded. */
+export interface Places {
+  scale: Scale;
+  left: Float64Array;
+  right: Float64Array;
+}
+
+/** The places of a trace's spans, with long gaps folded or not. */
+export function placesOf(model: TraceModel, isFolded: boolean): Places {
+  const { rows, durationNs } = model;
+  const scale = scaleOf(durationNs, isFolded ? gapsOf(model) : []);
+  const left = Float64Array.from(rows, (row) => scale.place(row.start));
+  const right = Float64Array.from(rows, (row) => scale.place(row.start + row.duration));
+  return { scale, left, right };
+}
+
+/** Where in a trace nothing begins or ends for long. */
+export const gapsOf = ({ rows, durationNs }: TraceModel): ReturnType<typeof longGaps> =>
+  longGaps(
+    rows.map((row) => row.start),
+    rows.map((row) => row.duration),
+    durationNs,
+  );
