@@ -207,7 +207,7 @@ async def outbox(bench: Bench, instances: int) -> dict[str, float]:
     place = (scope.organization_id, scope.workspace_id, scope.tenant_id)
     await bench.execute(
         "INSERT INTO notification_groups (organization_id, workspace_id, tenant_id, group_id, name) "
-        "VALUES ($1, $2, $3, $4, $4::text)",
+        "VALUES ($1, $2, $3, $4, 'bench')",
         *(*place, group),
     )
     await bench.execute(
