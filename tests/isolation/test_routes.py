@@ -247,7 +247,8 @@ ROUTES = {
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
             ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
             ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
-            ("POST", "alert-rules/import"), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
+            ("POST", "alert-rules/import"), ("POST", "alert-rules/preview"),
+            ("GET", "alert-rules/export"), ("GET", "named-expressions"),
             ("DELETE", "named-expressions/{named_expression_id}"),
         ) for method in methods.split()
     },

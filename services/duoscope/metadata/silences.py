@@ -133,6 +133,16 @@ async def active(tx: Transaction, tenant_ids: Collection[UUID]) -> list[Silence]
     return [from_row(row) for row in rows]
 
 
+async def between(tx: Transaction, start: datetime, end: datetime) -> list[Silence]:
+    """The silences of the transaction's tenant that were or are active in a range, those that last longest first."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM silences WHERE tenant_id = app_tenant_id() AND starts_at < $2 AND ends_at > $1 "
+        "ORDER BY ends_at DESC, silence_id",
+        *(start, end),
+    )
+    return [from_row(row) for row in rows]
+
+
 async def forget(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
     """Remove silences that ended that long ago, in a platform transaction. Returns how many."""
     return await tx.execute(
