@@ -82,8 +82,8 @@ MIX: Final = (
     *("trace, 5 minutes of a service", "ratio") * 2, "formula of two questions", "burn rate, two pairs of windows",
     "absence",
 )  # fmt: skip
-"""The kinds of each twenty rules of the lag's part: half of them PromQL, as in the rule files of others. An anomaly reads
-eight times as much as the others; what it costs is in the table."""
+"""The kinds of each twenty rules of the lag's part: half of them PromQL, as in the rule files of others. An anomaly
+reads eight times as much as the others; what it costs is in the table."""
 
 
 class Shifted(Evaluator):
