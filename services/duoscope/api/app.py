@@ -15,7 +15,7 @@ import duoscope
 from duoscope.api import openapi_page
 from duoscope.api.answers import Answer
 from duoscope.api.authentication import Authentication
-from duoscope.api.compat import prometheus
+from duoscope.api.compat import alertmanager, prometheus
 from duoscope.api.dependencies import ApiServices
 from duoscope.api.json_request import JsonRequest
 from duoscope.api.listing import paging
@@ -112,6 +112,7 @@ def create_app(services_: ApiServices) -> Litestar:
             *link_pages.routes(files),
             *ui.routes(files),
             *prometheus.ROUTES,
+            *alertmanager.ROUTES,
             *(handler for module in _ROUTED for handler in module.ROUTES.handlers),
         ],
         dependencies={

@@ -85,6 +85,15 @@ async def create(
     return from_row(row) if row else None
 
 
+async def of_tenant(tx: Transaction) -> list[Silence]:
+    """All silences of the transaction's tenant that are known, the newest first."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM silences WHERE tenant_id = app_tenant_id() "
+        "ORDER BY starts_at DESC, silence_id LIMIT 5000"
+    )
+    return [from_row(row) for row in rows]
+
+
 async def get(tx: Transaction, silence_id: UUID) -> Silence | None:
     """The silence, over or not, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM silences WHERE silence_id = $1", silence_id)
