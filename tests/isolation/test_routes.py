@@ -282,10 +282,8 @@ ROUTES = {
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
     },
-    **{
-        (method, f"/api/v1/dashboard-templates{path}"): DASHBOARDS
-        for method, path in (("GET", ""), ("GET", "/{template_id}"), ("POST", "/{template_id}/dashboards"))
-    },
+    ("GET", "/api/v1/dashboard-templates"): DASHBOARDS, ("GET", "/api/v1/dashboard-templates/{template_id}"): DASHBOARDS,
+    ("POST", "/api/v1/dashboard-templates/{template_id}/dashboards"): DASHBOARDS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,
