@@ -29,6 +29,8 @@ SPANS: Final = (20_000, 100_000)
 FRAMES: Final = 240
 STEP_PX: Final = 400
 LONG_TASK_MS: Final = 100
+FRAMES_P95_MS: Final = 33.4
+"""Two frames of 60 Hz, as Chromium counts them."""
 TAIL_PER_S: Final = 500
 TAIL_EVERY_S: Final = 0.2
 _SCROLL = """async ([selector, frames, px]) => {
@@ -126,7 +128,7 @@ def scrolled(visitor: Visitor, what: str, selector: str) -> list[Row]:
     spent = _metrics(session) - before
     return [
         Row(f"{what}: script, style and layout a frame, mean", spent / FRAMES, 10, "ms"),
-        Row(f"{what}: frames p95", _percentile(deltas, 95), 33, "ms"),
+        Row(f"{what}: frames p95", _percentile(deltas, 95), FRAMES_P95_MS, "ms"),
         Row(f"{what}: longest task", max(long, default=0.0), LONG_TASK_MS, "ms"),
     ]
 
@@ -194,7 +196,7 @@ def tail(visitor: Visitor, up: Up, seconds: float) -> list[Row]:
         Row(
             f"Tail, {TAIL_PER_S} records a second: frames p95",
             _percentile(visitor.page.evaluate("window.frames_"), 95),
-            33,
+            FRAMES_P95_MS,
             "ms",
         ),
         Row("Tail: heap grown in the second half", max(0.0, grown), 5, "MB"),
