@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench-trickle: .venv/.dev ## Measure ten requests a second: CPU, acknowledgement
 
 bench-query: .venv/.dev ## Fill a day of 90 million items, in a folder that is kept, and time nearly fifty questions on it.
 	$(BIN)/python -m benchmarks.queries $(ARGS)
+
+bench-alerts: .venv/.dev ## Measure rules on the folder of bench-query: CPU by kind, lag of 1,000 a minute, 10,000 firings.
+	$(BIN)/python -m benchmarks.alerts $(ARGS)
 
 bench-inserts: .venv/.dev ## Measure what an INSERT costs, table by table, however few rows it has.
 	$(BIN)/python -m benchmarks.inserts $(ARGS)

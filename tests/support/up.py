@@ -154,12 +154,13 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Up]]:
-    """Starts a duoscope with its own data folder; at the end it is killed if it still runs."""
+def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Up]]:
+    """Starts a duoscope with its own data folder and variables; at the end it is killed if it still runs."""
 
     @contextmanager
-    def starting() -> Generator[Up]:
+    def starting(**environment: str) -> Generator[Up]:
         up = Up(tmp_path_factory.mktemp("up") / "data")
+        up.environment |= environment
         try:
             up.start()
             yield up
@@ -170,7 +171,7 @@ def start_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractC
 
 
 @pytest.fixture(scope="session")
-def running(start_up: Callable[[], AbstractContextManager[Up]]) -> Generator[Up]:
+def running(start_up: Callable[..., AbstractContextManager[Up]]) -> Generator[Up]:
     """One duoscope for all tests that only talk to it, which must stop cleanly at the end."""
     with start_up() as up:
         yield up

@@ -31,6 +31,7 @@ EXEMPT: dict[str, str] = {
     "identity.authentication.login_attempts.take_back: sessions.take_back": "takes a charge back",
     "identity.authentication.login_attempts.admit: sessions.attempt": "charges an attempt",
     "identity.oidc.login.finish: oidc.use_state": "uses up a login's state; the session's entry tells of the login",
+    "notification.external.post: external_alerts.post": "stores what senders post, as telemetry is; each is an alert",
     "notification.owing.owe: notifications.owe": "notes what channels are owed; GET /api/v1/notifications lists it",
     "notification.sending._serve: notifications.begin": "counts an attempt, in a log of its own",
     "notification.sending.send_due: notifications.lease": "leases channels to a sender",

@@ -118,6 +118,7 @@ def test_help_comes_at_once():
 def test_the_permissions_on_offer_are_those_there_are():
     assert set(admin.PERMISSIONS) == api_keys.PERMISSIONS
     assert set(admin.READ_PERMISSIONS) == api_keys.READ_PERMISSIONS
+    assert set(admin.ALERT_PERMISSIONS) == api_keys.ALERT_PERMISSIONS
     assert admin.GRACE_HOURS_MAX * 3600 == GRACE_MAX_S
 
 

@@ -112,7 +112,7 @@ class Anomaly(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag
         has_day = _days_with_data(samples, is_count=is_count)
         samples[~has_day] = np.nan
         is_known = np.asarray(has_day.sum(axis=1) >= self.days_min, np.bool_)
-        scores = self._scores(numbers, samples.reshape(len(now.labels), -1), is_known)
+        scores = self._scores(numbers, samples.reshape(len(now.labels), samples.shape[1] * samples.shape[2]), is_known)
         covered = Compared(comparison=">", value=0, window=self.window).covered(now)
         breach, recovered = self._beyond(scores, self.score), ~self._beyond(scores, self.recovery or self.score)
         has = ~np.isnan(numbers)

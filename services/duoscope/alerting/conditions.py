@@ -46,7 +46,7 @@ class Change(Compared, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
         now, before = reduced(answered, self._how), matched(answered.labels, earlier, self._how)
         change = now - before
         if self.by == "percent":
-            change = np.where(before == 0, np.nan, 100 * change / np.abs(before))
+            change = np.where(before == 0, np.nan, 100 * change / np.where(before == 0, 1, np.abs(before)))
         return self.of_numbers(answered.labels, change, self.covered(answered))
 
     @property

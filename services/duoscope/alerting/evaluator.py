@@ -210,7 +210,7 @@ class Evaluator:
                 definition = parsed(rule)
                 found = waits(definition, slot, self._oldest_waiting(leased), now)
                 async with asyncio.timeout(EVALUATION_MAX_S):
-                    found = found or await self._ask(definition, scope, slot)
+                    found = found or await self.ask(definition, scope, slot)
             except DuoscopeError as error:
                 found = Found(None, problem=error.message)
             except TimeoutError:
@@ -223,7 +223,8 @@ class Evaluator:
     def _oldest_waiting(self, leased: LeasedRule) -> datetime | None:
         return min((each for each in (self._waiting_since(), leased.waiting_since) if each), default=None)
 
-    async def _ask(self, definition: Definition, scope: Scope, slot: datetime) -> Found:
+    async def ask(self, definition: Definition, scope: Scope, slot: datetime) -> Found:
+        """Ask the question of a rule as of a slot, or read the states of the rules that it watches."""
         if isinstance(definition.question, WatchedRules):
             async with self._metadata.open(scope, "alerting.states") as tx:
                 return await keeping.found_of_rules(tx, definition, slot)

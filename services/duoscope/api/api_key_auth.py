@@ -1,7 +1,7 @@
 """Authentication by API key, for machines that read telemetry: the key replaces an access token.
 
-A key gives access to routes that need a permission it stands for, which are the telemetry reads, and to nothing else:
-not even to routes that are open to every signed-in user.
+A key gives access to routes that need a permission it stands for, which are the telemetry reads, and to those that say
+`opt=FOR_KEYS`, which are Alertmanager's; and to nothing else: not even to routes that are open to every signed-in user.
 """
 
 import base64
@@ -11,13 +11,21 @@ from typing import Any, Final, cast
 from litestar.connection import ASGIConnection
 
 from duoscope.api.observability import ANSWERED
+from duoscope.identity.api_keys.management import HELD_FOR
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.actor import Actor
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 
 READS: Final = {"logs:read": "log:read", "traces:read": "trace:read", "metrics:read": "metric:read"}
-"""The API permissions that a key's permissions stand for."""
+"""The API permissions to read telemetry that a key's permissions stand for."""
+_GIVES: Final = {
+    **{permission: (held,) for permission, held in READS.items()},
+    "alerts:read": HELD_FOR["alerts:read"],
+    "alerts:write": HELD_FOR["alerts:write"],
+}
+FOR_KEYS: Final[dict[str, Any]] = {"for_keys": True}
+"""For routes that accept API keys though they read no telemetry."""
 _KEY_PREFIX: Final = "tfk-"
 
 
@@ -62,14 +70,15 @@ async def machine(
     guards = cast("tuple[object, ...]", handler.guards or ())
     if key.is_browser_only:
         raise _not_accepted("This API key is for browsers only: it sends telemetry, over OTLP/HTTP, and reads nothing.")
-    if not any(getattr(guard, "permission", None) in READS.values() for guard in guards):
+    is_read = any(getattr(guard, "permission", None) in READS.values() for guard in guards)
+    if not is_read and not handler.opt.get("for_keys"):
         raise _not_accepted("An API key reads telemetry here, and nothing else: log in for this.")
     return Principal(
         scope=key.scope,
         user_id=key.api_key_id,
         session_id=key.api_key_id,
         own_limits=dict(key.own_limits),
-        permissions=frozenset(READS[permission] for permission in key.signals if permission in READS),
+        permissions=frozenset(held for permission in key.signals for held in _GIVES.get(permission, ())),
         actor=Actor(
             user_id=key.api_key_id,
             email=key.name,

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 PERMISSIONS: Final = ("traces:write", "metrics:write", "logs:write", "monitors:report")
 READ_PERMISSIONS: Final = ("traces:read", "metrics:read", "logs:read")
+ALERT_PERMISSIONS: Final = ("alerts:read", "alerts:write")
 GRACE_HOURS_MAX: Final = 720
 ROLES: Final = "admin, developer, viewer, demo, service, or a role of the tenant's own"
 _RETENTION: Final = click.Choice([str(days) for days in RETENTION_CLASSES_DAYS])
@@ -174,7 +175,7 @@ def create_user(settings: Settings, email: str, tenant_id: UUID, role: str, **op
 @click.option("--name", default="collector", show_default=True, help="What the key is for.")
 @click.option(
     "--allow",
-    type=click.Choice((*PERMISSIONS, *READ_PERMISSIONS)),
+    type=click.Choice((*PERMISSIONS, *READ_PERMISSIONS, *ALERT_PERMISSIONS)),
     multiple=True,
     help="A permission of the key; can be given several times. [default: send all signals]",
 )

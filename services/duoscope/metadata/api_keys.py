@@ -19,7 +19,9 @@ from duoscope.stores.postgres import Record, Transaction
 PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write", "monitors:report"})
 """The default permissions of a key: to send telemetry."""
 READ_PERMISSIONS: Final = frozenset({"traces:read", "metrics:read", "logs:read"})
-ALL_PERMISSIONS: Final = PERMISSIONS | READ_PERMISSIONS
+ALERT_PERMISSIONS: Final = frozenset({"alerts:read", "alerts:write"})
+"""To read and silence alerts, and to post them, as at an Alertmanager."""
+ALL_PERMISSIONS: Final = PERMISSIONS | READ_PERMISSIONS | ALERT_PERMISSIONS
 BROWSER_PERMISSIONS: Final = frozenset({"traces:write", "metrics:write", "logs:write"})
 """What a key for browsers only may be permitted. Everybody who can open the page has the key."""
 

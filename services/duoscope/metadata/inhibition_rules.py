@@ -126,6 +126,8 @@ async def firing(tx: Transaction, tenant_ids: Collection[UUID]) -> list[Firing]:
             jsonb_build_object('alertname', r.name, 'severity', r.severity) || i.labels || r.labels AS labels
         FROM alert_instances i JOIN alert_rules r USING (tenant_id, alert_rule_id)
         WHERE i.tenant_id = ANY ($1) AND i.status IN ('firing', 'no_data', 'error')
+        UNION ALL SELECT tenant_id, external_alert_id, labels FROM external_alerts
+        WHERE tenant_id = ANY ($1) AND ends_at > now()
         """,
         list(tenant_ids),
     )

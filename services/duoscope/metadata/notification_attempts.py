@@ -28,7 +28,7 @@ class Due:
     """A row that is to be sent now.
 
     Attributes:
-        alert_rule_id: of its rule.
+        alert_rule_id: of its rule, if it has one.
         group_key: of the group in which it is told.
         alert: what a message says of it; None for those that a message only counts.
         key: of the message in which it was tried before.
@@ -36,7 +36,7 @@ class Due:
     """
 
     notification_id: UUID
-    alert_rule_id: UUID
+    alert_rule_id: UUID | None
     instance_id: UUID
     group_key: str
     status: str

@@ -1,16 +1,17 @@
 """Notification groups: who is told of alerts, by the channels that each has; and which rules tell which groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert, to_builtins
 
 from duoscope.kernel.ids import new_id
 from duoscope.metadata.columns import IsActive
 from duoscope.metadata.conflicts import taken
 from duoscope.metadata.listing import CONTAINS, Listing
+from duoscope.metadata.silences import Matcher
 from duoscope.stores.postgres import Record, Transaction
 
 GroupBy = Annotated[
@@ -34,7 +35,9 @@ RepeatInterval = Annotated[
         examples=[14_400],
     ),
 ]  # fmt: skip
-TELLING: Final = ("group_by", "group_wait_seconds", "group_interval_seconds", "repeat_interval_seconds")
+TELLING: Final = (
+    *("group_by", "group_wait_seconds", "group_interval_seconds", "repeat_interval_seconds", "external_matchers"),
+)
 """How alerts are told together."""
 
 
@@ -54,6 +57,10 @@ class NotificationGroup(Struct, frozen=True):
     group_wait_seconds: GroupWait
     group_interval_seconds: GroupInterval
     repeat_interval_seconds: RepeatInterval
+    external_matchers: Annotated[
+        list[Matcher] | None,
+        Meta(description="It is told of alerts that others post and that meet all of these; null: of none."),
+    ]
 
     @property
     def notification_group_id(self) -> UUID:
@@ -72,7 +79,7 @@ LISTING: Final = Listing(
 
 def from_row(row: Record) -> NotificationGroup:
     """Build a NotificationGroup from a row of the listing or of the table."""
-    return NotificationGroup(**dict(row))
+    return convert(dict(row), NotificationGroup)
 
 
 async def create(tx: Transaction, *, name: str, description: str, telling: Mapping[str, object]) -> NotificationGroup:
@@ -82,10 +89,10 @@ async def create(tx: Transaction, *, name: str, description: str, telling: Mappi
     with taken("notification-group", "name"):
         row = await tx.fetchrow(
             "INSERT INTO notification_groups (organization_id, workspace_id, tenant_id, group_id, name, description, "
-            "group_by, group_wait_seconds, group_interval_seconds, repeat_interval_seconds) "
+            "group_by, group_wait_seconds, group_interval_seconds, repeat_interval_seconds, external_matchers) "
             "VALUES (app_organization_id(), app_workspace_id(), app_tenant_id(), $1, $2, $3, "
-            "coalesce($4::text[], '{alertname}'), coalesce($5, 0), coalesce($6, 0), coalesce($7, 0)) RETURNING *",
-            *(new_id(), name, description, *(telling.get(each) for each in TELLING)),
+            "coalesce($4::text[], '{alertname}'), coalesce($5, 0), coalesce($6, 0), coalesce($7, 0), $8) RETURNING *",
+            *(new_id(), name, description, *(to_builtins(telling.get(each)) for each in TELLING)),
         )
     assert row is not None
     return from_row(row)
@@ -113,10 +120,10 @@ async def save(tx: Transaction, group: NotificationGroup) -> NotificationGroup:
     with taken("notification-group", "name"):
         row = await tx.fetchrow(
             "UPDATE notification_groups SET name = $2, description = $3, is_active = $4, group_by = $5, "
-            "group_wait_seconds = $6, group_interval_seconds = $7, repeat_interval_seconds = $8 WHERE group_id = $1 "
-            "RETURNING *",
+            "group_wait_seconds = $6, group_interval_seconds = $7, repeat_interval_seconds = $8, "
+            "external_matchers = $9 WHERE group_id = $1 RETURNING *",
             *(group.group_id, group.name, group.description, group.is_active),
-            *(getattr(group, each) for each in TELLING),
+            *(to_builtins(getattr(group, each)) for each in TELLING),
         )
     assert row is not None
     return from_row(row)
@@ -125,6 +132,33 @@ async def save(tx: Transaction, group: NotificationGroup) -> NotificationGroup:
 async def delete(tx: Transaction, group_id: UUID) -> None:
     """Delete a group with its channels, and what they are owed."""
     await tx.execute("DELETE FROM notification_groups WHERE group_id = $1", group_id)
+
+
+async def of_tenant(tx: Transaction) -> list[NotificationGroup]:
+    """The active groups of the transaction's tenant, by name."""
+    rows = await tx.fetch(
+        "SELECT * FROM notification_groups WHERE tenant_id = app_tenant_id() AND is_active ORDER BY name"
+    )
+    return [from_row(row) for row in rows]
+
+
+async def of_external(tx: Transaction, tenant_ids: Collection[UUID]) -> list[NotificationGroup]:
+    """The active groups of tenants that are told of alerts that others post."""
+    rows = await tx.fetch(
+        "SELECT * FROM notification_groups WHERE tenant_id = ANY ($1) AND is_active AND external_matchers IS NOT NULL",
+        list(tenant_ids),
+    )
+    return [from_row(row) for row in rows]
+
+
+async def of_rules(tx: Transaction) -> list[tuple[UUID, UUID]]:
+    """Rules of the transaction's tenant, each with an active group that it tells."""
+    rows = await tx.fetch(
+        "SELECT l.alert_rule_id, l.notification_group_id FROM alert_rule_notification_groups l "
+        "JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id "
+        "WHERE l.tenant_id = app_tenant_id() AND g.is_active ORDER BY g.name"
+    )
+    return [(row["alert_rule_id"], row["notification_group_id"]) for row in rows]
 
 
 async def of_rule(tx: Transaction, alert_rule_id: UUID) -> list[UUID]:

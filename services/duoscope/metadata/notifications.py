@@ -19,14 +19,14 @@ _OWING: Final = 0x64756F2D6F776573
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A row of `notifications`."""
+    """A row of `notifications`; without a rule for an alert that others posted."""
 
     organization_id: UUID
     workspace_id: UUID
     tenant_id: UUID
     notification_id: UUID
     channel_id: UUID
-    alert_rule_id: UUID
+    alert_rule_id: UUID | None
     alert_rule_name: str
     instance_id: UUID
     transition_id: UUID
@@ -61,10 +61,12 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One transition that channels are owed; `alert` is what a message says of it, `mute` what holds it back."""
+    """One transition that channels are owed; `alert` is what a message says of it, `mute` what holds it back,
+    `group_ids` are told of it beside those of its rule.
+    """
 
     tenant_id: UUID
-    alert_rule_id: UUID
+    alert_rule_id: UUID | None
     alert_rule_name: str
     instance_id: UUID
     transition_id: UUID
@@ -72,6 +74,7 @@ class Owed:
     status: str
     alert: dict[str, Any]
     mute: Mute | None = None
+    group_ids: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +149,17 @@ async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
                 g.group_interval_seconds, o.*, {_GROUP_LABELS} AS group_labels
             FROM (SELECT *, num_nonnulls(silence_id, maintenance_window_id, inhibition_rule_id) > 0 AS is_muted
                 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::jsonb[],
-                    $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[])
+                    $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::jsonb[])
                 AS given (tenant_id, alert_rule_id, alert_rule_name, instance_id, transition_id, number, alert,
-                    silence_id, maintenance_window_id, inhibition_rule_id, inhibited_by)) AS o
-            JOIN alert_rule_notification_groups l ON l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
-            JOIN notification_groups g ON g.tenant_id = l.tenant_id AND g.group_id = l.notification_group_id
+                    silence_id, maintenance_window_id, inhibition_rule_id, inhibited_by, group_ids)) AS o
+            JOIN LATERAL (SELECT l.notification_group_id AS group_id FROM alert_rule_notification_groups l
+                WHERE l.tenant_id = o.tenant_id AND l.alert_rule_id = o.alert_rule_id
+                UNION SELECT value::uuid FROM jsonb_array_elements_text(o.group_ids -> 'all')) AS l ON true
+            JOIN notification_groups g ON g.tenant_id = o.tenant_id AND g.group_id = l.group_id
             JOIN notification_channels c ON c.tenant_id = g.tenant_id AND c.notification_group_id = g.group_id
             WHERE g.is_active AND c.is_active
         ), keyed AS (
-            SELECT *, CASE WHEN channel_type = ANY ($12) THEN instance_id::text
+            SELECT *, CASE WHEN channel_type = ANY ($13) THEN instance_id::text
                 ELSE encode(sha256(convert_to(group_labels::text, 'UTF8')), 'hex') END AS group_key FROM told
         ), waiting AS (
             INSERT INTO aggregation_groups AS a (organization_id, workspace_id, tenant_id, channel_id, group_key,
@@ -180,6 +185,7 @@ async def owe_firing(tx: Transaction, owed: Sequence[Owed]) -> None:
         """,
         *_arrays(owed),
         *([getattr(each.mute or _NOT_MUTED, name) for each in owed] for name in _MUTES),
+        [{"all": [str(group_id) for group_id in each.group_ids]} for each in owed],
         list(ONE_BY_ONE),
     )
 
@@ -260,10 +266,12 @@ async def no_longer_muted(tx: Transaction, *, rows_max: int) -> list[Muted]:
             AND w.maintenance_window_id = n.maintenance_window_id AND w.is_enabled AND w.updated_at <= n.muted_at
             AND w.active_from <= now() AND w.active_until > now()
         ) AND NOT EXISTS (
-            SELECT FROM inhibition_rules r JOIN alert_instances i ON i.tenant_id = r.tenant_id
-            WHERE r.tenant_id = n.tenant_id AND r.inhibition_rule_id = n.inhibition_rule_id AND r.is_enabled
-            AND r.updated_at <= n.muted_at AND i.instance_id = n.inhibited_by
-            AND i.status IN ('firing', 'no_data', 'error')
+            SELECT FROM inhibition_rules r WHERE r.tenant_id = n.tenant_id
+            AND r.inhibition_rule_id = n.inhibition_rule_id AND r.is_enabled AND r.updated_at <= n.muted_at
+            AND (EXISTS (SELECT FROM alert_instances i WHERE i.tenant_id = r.tenant_id
+                    AND i.instance_id = n.inhibited_by AND i.status IN ('firing', 'no_data', 'error'))
+                OR EXISTS (SELECT FROM external_alerts e WHERE e.tenant_id = r.tenant_id
+                    AND e.external_alert_id = n.inhibited_by AND e.ends_at > now()))
         ) ORDER BY created_at LIMIT $1
         """,
         rows_max,

@@ -85,6 +85,15 @@ async def create(
     return from_row(row) if row else None
 
 
+async def of_tenant(tx: Transaction) -> list[Silence]:
+    """All silences of the transaction's tenant that are known, the newest first."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM silences WHERE tenant_id = app_tenant_id() "
+        "ORDER BY starts_at DESC, silence_id LIMIT 5000"
+    )
+    return [from_row(row) for row in rows]
+
+
 async def get(tx: Transaction, silence_id: UUID) -> Silence | None:
     """The silence, over or not, or None if the transaction may not see it."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM silences WHERE silence_id = $1", silence_id)
@@ -129,6 +138,16 @@ async def active(tx: Transaction, tenant_ids: Collection[UUID]) -> list[Silence]
         f"SELECT {_COLUMNS} FROM silences WHERE tenant_id = ANY ($1) AND starts_at <= now() AND ends_at > now() "
         "ORDER BY ends_at DESC, silence_id",
         list(tenant_ids),
+    )
+    return [from_row(row) for row in rows]
+
+
+async def between(tx: Transaction, start: datetime, end: datetime) -> list[Silence]:
+    """The silences of the transaction's tenant that were or are active in a range, those that last longest first."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM silences WHERE tenant_id = app_tenant_id() AND starts_at < $2 AND ends_at > $1 "
+        "ORDER BY ends_at DESC, silence_id",
+        *(start, end),
     )
     return [from_row(row) for row in rows]
 

@@ -1,6 +1,6 @@
 """Notification groups: created, changed, deleted, and named by rules, each change with its audit entry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,9 +8,10 @@ from msgspec import structs
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, not_found, require_found
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
 from duoscope.metadata import alert_rules, notification_groups
 from duoscope.metadata.notification_groups import NotificationGroup
+from duoscope.notification.silencing import MATCHERS_MAX, check_expressions
 from duoscope.stores.postgres import MetadataStore
 
 GROUPS_MAX: Final = 200
@@ -24,6 +25,7 @@ async def create(
     """Create a group, which tells alerts as `telling` says (see TELLING). Raises CONFLICT for a name that is taken, or
     `too-many-groups`.
     """
+    _check(telling)
     async with store.open(principal.scope, "notification_groups.create") as tx:
         if await notification_groups.count(tx) >= GROUPS_MAX:
             raise DuoscopeError(ErrorKind.CONFLICT, "too-many-groups", f"A tenant has at most {GROUPS_MAX} groups.")
@@ -35,12 +37,20 @@ async def create(
 async def change(
     store: MetadataStore, principal: Principal, group_id: UUID, changes: dict[str, Any]
 ) -> NotificationGroup:
-    """Change a group. Raises NOT_FOUND; CONFLICT for a name that is taken."""
+    """Change a group. Raises NOT_FOUND; INVALID; CONFLICT for a name that is taken."""
+    _check(changes)
     async with store.open(principal.scope, "notification_groups.change") as tx:
         before = require_found(await notification_groups.lock(tx, group_id), "notification group")
         after = await notification_groups.save(tx, structs.replace(before, **changes))
         await audit.changed(tx, principal.actor, before, after)
     return after
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    matchers = values.get("external_matchers") or ()
+    if len(matchers) > MATCHERS_MAX:
+        raise invalid(f"external_matchers: at most {MATCHERS_MAX}.")
+    check_expressions(matchers, "external_matchers")
 
 
 async def delete(store: MetadataStore, principal: Principal, group_id: UUID) -> None:

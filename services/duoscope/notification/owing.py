@@ -19,7 +19,7 @@ from duoscope.metadata import aggregation_groups, alert_transitions, notificatio
 from duoscope.metadata.aggregation_groups import Told
 from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
 from duoscope.metadata.notifications import Mute, Muted, Owed
-from duoscope.notification import templates
+from duoscope.notification import external, templates
 from duoscope.notification.channels.words import clean
 from duoscope.notification.maintenance import set_next_times
 from duoscope.notification.messages import Alert, Status
@@ -67,6 +67,8 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
         owed = [
             await _owed(each, external_url, ask) for each in placed if _STATUS.get(each.transition.kind) is not None
         ]
+        posted = await external.take_up(tx, rows_max=TRANSITIONS_MAX)
+        owed += posted
         tenants = {each.tenant_id for each in owed}
         await set_next_times(tx, rows_max=WINDOWS_MAX)
         mutes = await Mutes.read(tx, tenants)
@@ -76,7 +78,7 @@ async def owe(store: MetadataStore, *, external_url: str, ask: Ask = no_queries)
             await notifications.owe_resolved(tx, [each for each in round_ if each.status == "resolved"])
         await alert_transitions.notified(tx, [each.transition.transition_id for each in placed])
         # After them: what has ended meanwhile is not told any more.
-        return max(len(placed), await _end_mutes(tx), await _repeat(tx))
+        return max(len(placed), len(posted), await _end_mutes(tx), await _repeat(tx))
 
 
 async def _repeat(tx: Transaction) -> int:

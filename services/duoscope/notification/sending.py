@@ -148,7 +148,7 @@ class Sender:
         incident = first.group_key if is_one_group else f"summary/{leased.channel.channel_id}"
         return Message(
             key=f"msg_{key.hex}",
-            incident=f"{first.alert_rule_id}/{first.instance_id}" if one_by_one else incident,
+            incident=f"{first.alert_rule_id or 'external'}/{first.instance_id}" if one_by_one else incident,
             alerts=alerts,
             group_labels={"alertname": alerts[0].name} if labels is None else labels,
             receiver=leased.receiver,

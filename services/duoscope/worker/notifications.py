@@ -4,7 +4,7 @@ from typing import Final
 
 from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.kernel.scope import PlatformScope
-from duoscope.metadata import aggregation_groups, notifications, silences
+from duoscope.metadata import aggregation_groups, external_alerts, notifications, silences
 from duoscope.notification.owing import TRANSITIONS_MAX, Ask, no_queries, owe
 from duoscope.notification.sending import CHANNELS_MAX, Sender
 from duoscope.stores.postgres import MetadataStore
@@ -17,6 +17,8 @@ seconds: one that was answered but not recorded would be made twice."""
 WHILE_BUSY_S: Final = 1.0
 FORGET_NOTIFICATIONS: Final = Job("forget-notifications", period_s=3600.0)
 KEPT_S: Final = 30 * 24 * 3600.0
+ENDED_KEPT_S: Final = 24 * 3600.0
+"""How long an alert is known that somebody posted and that is over."""
 ROWS_MAX: Final = 10_000
 _FORGETTING: Final = PlatformScope(reason="settled notifications of all tenants are removed")
 
@@ -28,6 +30,7 @@ async def forget_settled(metadata: MetadataStore) -> int:
     async with metadata.open_platform(_FORGETTING, "notifications.forget") as tx:
         removed = await notifications.purge(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX)
         removed = max(removed, await silences.forget(tx, older_than_s=KEPT_S, rows_max=ROWS_MAX))
+        removed = max(removed, await external_alerts.forget(tx, older_than_s=ENDED_KEPT_S, rows_max=ROWS_MAX))
         return max(removed, await aggregation_groups.forget(tx, rows_max=ROWS_MAX))
 
 

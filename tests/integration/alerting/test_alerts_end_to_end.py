@@ -1,4 +1,4 @@
-"""A rule in a whole duoscope: it fires by the clock, and goes on firing over a kill."""
+"""Rules in a whole duoscope: they go on by the clock, over a kill, from where they were."""
 
 import time
 
@@ -12,27 +12,45 @@ RULE = {
 }
 
 
-def test_a_rule_fires_and_goes_on_firing_over_a_kill(start_up):
+def test_rules_go_on_from_where_they_were_over_a_kill(start_up):
+    """One rule fires, one is pending, one keeps firing after its breach is over."""
     with start_up() as up:
         with up.api() as client:
-            made = client.post("/alert-rules", json=RULE)
-            assert made.status_code == 201, made.text
-            rule = f"/alert-rules/{made.json()['alert_rule_id']}"
-            fired = _alerts(client, 1)[0]
-            assert (fired["status"], fired["value"]) == ("firing", 1)
+            over = f"vector(time() < bool {time.time() + 12:.0f})"
+            rules = {
+                "firing": RULE,
+                "pending": RULE | {"policy_config": {"for_seconds": 3600}},
+                "keeping": RULE
+                | {
+                    "query_config": {"kind": "promql", "expression": over},
+                    "policy_config": {"keep_firing_seconds": 3600, "delay_seconds": 0},
+                },
+            }
+            made = {
+                name: client.post("/alert-rules", json=rule | {"name": name}).json()["alert_rule_id"]
+                for name, rule in rules.items()
+            }
+            _until(lambda: len(_alerts(client)) == 3 and _alerts(client)["keeping"]["is_recovering"], WAIT_S)
+            before = _alerts(client)
+            assert {name: alert["status"] for name, alert in before.items()} == {
+                "firing": "firing", "pending": "pending", "keeping": "firing",
+            }  # fmt: skip
         up.kill()
         up.start()
         with up.api() as client:
-            evaluated = client.get(rule).json()["last_evaluated_at"]
-            _until(lambda: client.get(rule).json()["last_evaluated_at"] != evaluated, 2 * WAIT_S)
-            assert _alerts(client, 1) == [fired]
-            assert client.patch(rule, json={"is_enabled": False}).status_code == 200
-            assert _alerts(client, 0) == []
+            evaluated = _evaluated(client, made)
+            _until(lambda: all(now != then for now, then in zip(_evaluated(client, made), evaluated, strict=True)), 120)
+            assert _alerts(client) == before
+            assert client.patch(f"/alert-rules/{made['firing']}", json={"is_enabled": False}).status_code == 200
+            assert _alerts(client).keys() == {"pending", "keeping"}
 
 
-def _alerts(client, count):
-    _until(lambda: len(client.get("/alerts").json()["items"]) == count, WAIT_S)
-    return client.get("/alerts").json()["items"]
+def _alerts(client):
+    return {each["alert_rule_name"]: each for each in client.get("/alerts").json()["items"]}
+
+
+def _evaluated(client, made):
+    return [client.get(f"/alert-rules/{rule}").json()["last_evaluated_at"] for rule in made.values()]
 
 
 def _until(holds, seconds):

@@ -58,8 +58,8 @@ async def test_a_wrong_choice_is_told_the_choices(api, new_scope):
     key = {"name": "c1", "permissions": ["traces:write", "log:write"]}
     body = _problem(await call("POST", "/api/v1/api-keys", headers=headers, json=key), 400, "invalid-request")
     assert body["detail"] == (
-        "permissions[1]: 'log:write' is none of logs:write, logs:read, traces:write, metrics:read, metrics:write, "
-        "monitors:report, traces:read."
+        "permissions[1]: 'log:write' is none of logs:write, logs:read, alerts:write, alerts:read, metrics:read, "
+        "metrics:write, monitors:report, traces:read, traces:write."
     )
     body = _problem(
         await call("POST", "/api/v1/api-keys", headers=headers, json=key | {"name": ""}), 400, "invalid-request"

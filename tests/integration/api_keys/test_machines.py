@@ -69,6 +69,7 @@ async def test_a_key_reaches_nothing_but_telemetry(api, manager):
             "fields",
             "ingest/cardinality",
             "prom/",
+            "alertmanager/",
         )
     )
     tried = 0

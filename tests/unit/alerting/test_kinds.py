@@ -8,7 +8,7 @@ from duoscope.alerting import composites
 from duoscope.alerting.anomalies import Anomaly
 from duoscope.alerting.burn_rates import BurnRate, BurnWindow, check_events
 from duoscope.alerting.composites import Composite, RuleState
-from duoscope.alerting.conditions import asks, judge
+from duoscope.alerting.conditions import Change, Ratio, Threshold, asks, judge
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.telemetry.promql import labels as label_sets
@@ -28,7 +28,7 @@ def question(given):
 
 def answered(*rows) -> Answered:
     labels = [label_sets.of({"series": str(number)}) for number in range(len(rows))]
-    return of_numbers(labels, np.array(rows, np.float64).reshape(len(rows), -1))
+    return of_numbers(labels, np.array(rows, np.float64).reshape(len(rows), -1 if rows else 12))
 
 
 def of_days(now, *days):
@@ -79,6 +79,22 @@ def test_an_anomaly_looks_around_the_same_time_of_past_days():
         (99 * DAY_NS + 29 * 60 * S, 60),
         (98 * DAY_NS + 29 * 60 * S, 60),
     ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Anomaly(),
+        BurnRate(good=question({"kind": "trace"}), objective=0.999),
+        Threshold(comparison=">", value=1),
+        Ratio(comparison=">", value=1, to=question(METRIC)),
+        Change(comparison=">", value=1, earlier_seconds=60),
+    ],
+)
+def test_nothing_is_judged_of_no_series(condition):
+    asked = asks(condition, question({"kind": "trace"}), 0, 60)
+    judged = judge(condition, question({"kind": "trace"}), [answered() for _ in asked])
+    assert (judged.labels, judged.learning) == ([], 0)
 
 
 def burned(total, good, *, min_events=100, objective=0.999, windows=((3600, 300, 14.4),)):

@@ -24,7 +24,7 @@ from duoscope.kernel.clock import now
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.kernel.scope import Scope
 from duoscope.metadata import api_keys
-from duoscope.metadata.api_keys import BROWSER_PERMISSIONS, RATE_LIMIT_MAX, READ_PERMISSIONS, ApiKey
+from duoscope.metadata.api_keys import ALERT_PERMISSIONS, BROWSER_PERMISSIONS, RATE_LIMIT_MAX, READ_PERMISSIONS, ApiKey
 from duoscope.net.addresses import Network, parse_networks
 from duoscope.net.origins import ANY
 from duoscope.stores.postgres import MetadataStore, Transaction
@@ -36,15 +36,17 @@ BROWSER_RATE_LIMIT_DEFAULT: Final = 6_000
 """Requests per minute of a key for browsers: what 500 open pages send that export every five seconds."""
 
 HELD_FOR: Final = {
-    "traces:write": "trace:write",
-    "metrics:write": "metric:write",
-    "logs:write": "log:write",
-    "monitors:report": "uptime-monitor:write",
-    "traces:read": "trace:read",
-    "metrics:read": "metric:read",
-    "logs:read": "log:read",
+    "traces:write": ("trace:write",),
+    "metrics:write": ("metric:write",),
+    "logs:write": ("log:write",),
+    "monitors:report": ("uptime-monitor:write",),
+    "traces:read": ("trace:read",),
+    "metrics:read": ("metric:read",),
+    "logs:read": ("log:read",),
+    "alerts:read": ("alert:read", "silence:read"),
+    "alerts:write": ("alert:write", "silence:write", "silence:delete"),
 }
-"""The permission that a user must hold to create a key with a permission, or to get a new secret of it."""
+"""The permissions that a user must hold to create a key with a permission, or to get a new secret of it."""
 
 
 class Holder(Protocol):
@@ -243,7 +245,7 @@ def _check(rate_limit: int | None, expires_at: datetime | None) -> None:
 
 def _check_pages(key: ApiKey | KeyWish) -> None:
     """Everybody who can open a page has its key, so such a key only sends."""
-    if key.allowed_origins and not READ_PERMISSIONS.isdisjoint(key.permissions):
+    if key.allowed_origins and not (READ_PERMISSIONS | ALERT_PERMISSIONS).isdisjoint(key.permissions):
         raise invalid(
             "A key with allowed_origins is in pages, where everybody can read it: it cannot have a read permission. "
             "Make another key for reading."
@@ -282,4 +284,4 @@ def _is_part(network: Network, of: Network) -> bool:
 
 
 def _require_held(holder: Holder, permissions: Iterable[str], until: datetime | None) -> None:
-    require_held(holder.held, {HELD_FOR[permission] for permission in permissions}, until)
+    require_held(holder.held, {held for permission in permissions for held in HELD_FOR[permission]}, until)

@@ -1,5 +1,6 @@
 """Questions about log records and spans: a number of those that match, by fields."""
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from duoscope.telemetry.aggregates.buckets import Buckets
 from duoscope.telemetry.aggregates.measures import Measure
 from duoscope.telemetry.language import Signal
 from duoscope.telemetry.promql import labels as label_sets
-from duoscope.telemetry.promql.values import Floats
+from duoscope.telemetry.promql.values import Bools, Floats
 from duoscope.telemetry.questions.answers import Answered, Steps, of_numbers
 
 _QUERY: Final = Meta(max_length=QUERY_TEXT_CHARS_MAX, description="As for the search.", examples=["service:checkout"])
@@ -76,9 +77,32 @@ def _asked(question: _OfItems, signal: Signal, steps: Steps) -> table.Asked:
     return table.Asked(signal, steps.times, question.query, [question.measure], group_by, limit, buckets=cut)
 
 
+async def read_present(
+    reader: TelemetryReader, question: LogQuestion | TraceQuestion, steps: Steps
+) -> tuple[Answered, Bools]:
+    """Ask a question, and where each series has items at all: a step without any is not there in a shorter range.
+
+    Raises:
+        DuoscopeError: INVALID; UNAVAILABLE.
+    """
+    signal = Signal.LOGS if isinstance(question, LogQuestion) else Signal.TRACES
+    asked = _asked(question, signal, steps)
+    limit = max(1, min(table.GROUPS_MAX, table.NUMBERS_MAX // (2 * steps.count) - 1))
+    asked = replace(asked, measures=[question.measure, Measure()], limit=limit)
+    found = await table.aggregate(reader, asked, or_text=False)
+    answered = _answered(found, asked)
+    if not question.group_by:
+        return answered, np.ones_like(answered.has)
+    counted = [row.series[1] for row in found.rows if row.series is not None]
+    return answered, np.array(counted, np.float64).reshape(answered.has.shape) > 0
+
+
 async def _read(reader: TelemetryReader, asked: table.Asked) -> Answered:
     # A rule asks the same each time: a query that finds nothing does not mean something else then.
-    found = await table.aggregate(reader, asked, or_text=False)
+    return _answered(await table.aggregate(reader, asked, or_text=False), asked)
+
+
+def _answered(found: table.Aggregate, asked: table.Asked) -> Answered:
     assert asked.buckets is not None
     if not found.rows and not asked.group_by:
         nothing = np.full((1, asked.buckets.count), np.nan if found.total[0] is None else found.total[0])

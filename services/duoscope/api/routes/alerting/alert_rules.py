@@ -90,14 +90,11 @@ class AlertRuleChange(Change):
     ] = UNSET
 
 
-@ROUTES.post("/api/v1/alert-rules", "Create an alert rule", "alert-rule:write", problems=WRITES)
-async def create_alert_rule(
-    request: Request[Principal, Any, Any], data: JSONBody[NewAlertRule], services: Services
-) -> AlertRule:
-    """Create a rule. It is evaluated within an interval from now. You must be allowed to read what it watches."""
-    scope, moment = request.user.scope, now()
+def new_rule(user: Principal, data: NewAlertRule) -> AlertRule:
+    """The row of a rule that is not stored yet."""
+    scope, moment = user.scope, now()
     configs = rules.configs(query=data.query_config, condition=data.condition_config, policy=data.policy_config)
-    rule = AlertRule(
+    return AlertRule(
         organization_id=scope.organization_id,
         workspace_id=scope.workspace_id,
         tenant_id=scope.tenant_id,
@@ -116,13 +113,20 @@ async def create_alert_rule(
         last_evaluated_at=None,
         last_duration_ms=None,
         last_problem="",
-        created_by=request.user.user_id,
+        created_by=user.user_id,
         deleted_at=None,
         created_at=moment,
         updated_at=moment,
         **configs,
     )
-    return await rules.create(services.metadata, request.user, rule)
+
+
+@ROUTES.post("/api/v1/alert-rules", "Create an alert rule", "alert-rule:write", problems=WRITES)
+async def create_alert_rule(
+    request: Request[Principal, Any, Any], data: JSONBody[NewAlertRule], services: Services
+) -> AlertRule:
+    """Create a rule. It is evaluated within an interval from now. You must be allowed to read what it watches."""
+    return await rules.create(services.metadata, request.user, new_rule(request.user, data))
 
 
 @ROUTES.get("/api/v1/alert-rules", "List alert rules", "alert-rule:read", problems=LISTS)

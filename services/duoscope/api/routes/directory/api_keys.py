@@ -38,7 +38,15 @@ from duoscope.net.origins import ORIGIN_CHARS_MAX
 
 Services = NamedDependency[SkipValidation[ApiServices]]
 Permission = Literal[
-    "traces:write", "metrics:write", "logs:write", "monitors:report", "traces:read", "metrics:read", "logs:read"
+    "traces:write",
+    "metrics:write",
+    "logs:write",
+    "monitors:report",
+    "traces:read",
+    "metrics:read",
+    "logs:read",
+    "alerts:read",
+    "alerts:write",
 ]
 Status = Literal["active", "rotated", "revoked", "expired"]
 ROUTES: Final = Routes("api-keys")

@@ -24,9 +24,16 @@ from duoscope.metadata.notification_groups import (
     NotificationGroup,
     RepeatInterval,
 )
+from duoscope.metadata.silences import Matcher
 from duoscope.notification import groups
 
 ROUTES: Final = Routes("notification-groups")
+
+
+_Matchers = Annotated[
+    list[Matcher] | None,
+    Meta(description="It is told of alerts that others post and that meet all of these; null: of none."),
+]
 
 
 class NotificationGroupPage(Struct, frozen=True):
@@ -45,6 +52,7 @@ class NewNotificationGroup(Struct, forbid_unknown_fields=True):
     group_wait_seconds: GroupWait = 0
     group_interval_seconds: GroupInterval = 0
     repeat_interval_seconds: RepeatInterval = 0
+    external_matchers: _Matchers = None
 
 
 class NotificationGroupChange(Change):
@@ -57,6 +65,7 @@ class NotificationGroupChange(Change):
     group_wait_seconds: GroupWait | UnsetType = UNSET
     group_interval_seconds: GroupInterval | UnsetType = UNSET
     repeat_interval_seconds: RepeatInterval | UnsetType = UNSET
+    external_matchers: _Matchers | UnsetType = UNSET
 
 
 class RuleGroups(Struct, forbid_unknown_fields=True, frozen=True):
@@ -92,7 +101,14 @@ async def list_notification_groups(
     filters = {"name": name, "is_active": is_active}
     async with services.metadata.open(request.user.scope, "notification_groups.list") as tx:
         return NotificationGroupPage(
-            *await listing.page(tx, notification_groups.LISTING, paging, filters, answer=NotificationGroup)
+            *await listing.page(
+                tx,
+                notification_groups.LISTING,
+                paging,
+                filters,
+                answer=NotificationGroup,
+                read=notification_groups.from_row,
+            )
         )
 
 

@@ -30,7 +30,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     tenant_id: UUID
     notification_id: UUID
     channel_id: UUID
-    alert_rule_id: UUID
+    alert_rule_id: Annotated[UUID | None, Meta(description="Null for an alert that others posted.")]
     alert_rule_name: str
     instance_id: UUID
     transition_id: UUID

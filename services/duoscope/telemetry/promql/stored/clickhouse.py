@@ -18,6 +18,7 @@ from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.errors import ExpressionError, execution
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.storage import Request, meets
+from duoscope.telemetry.promql.stored import alerts as stored_alerts
 from duoscope.telemetry.promql.stored import named
 from duoscope.telemetry.promql.stored import points as stored_points
 from duoscope.telemetry.promql.stored import series as stored_series
@@ -112,7 +113,11 @@ class ClickHouseStorage:
 
     async def _series(self, request: Request) -> list[Labels]:
         found = await self._found(request)
-        return await asyncio.to_thread(_labels, found, request)
+        labels = await asyncio.to_thread(_labels, found, request)
+        if stored_alerts.names(request.groups):
+            of_alerts = (await stored_alerts.read(self.reader, request)).labels
+            labels = sorted({*labels, *(each for each in of_alerts if meets(each, request.groups))})
+        return labels
 
     async def _points_or_named(self, request: Request) -> Points:
         name = named.name_of(request)
@@ -141,6 +146,12 @@ class ClickHouseStorage:
             return found
 
         parts = await asyncio.gather(*(read_all(read, chosen) for read, chosen in wanted))
+        if stored_alerts.names(request.groups):
+            found = await stored_alerts.read(self.reader, request)
+            self.points_left -= found.count
+            if self.points_left < 0:
+                raise too_many_points()
+            parts.append(found)
         return stored_points.joined(parts, request.groups)
 
 
