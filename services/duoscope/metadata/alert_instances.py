@@ -41,7 +41,7 @@ _COLUMNS: Final[LiteralString] = (
 LISTING: Final = Listing(
     name="alerts",
     select="SELECT i.instance_id, i.alert_rule_id, r.name AS alert_rule_name, r.severity, i.subject, i.status, "
-    "r.labels || i.labels AS labels, r.annotations, i.value, i.since, i.active_at, i.fired_at, "
+    "i.labels, r.labels AS rule_labels, r.annotations, i.value, i.since, i.active_at, i.fired_at, "
     "i.recovering_at IS NOT NULL AS is_recovering, r.runbook_url, r.dashboard_url, i.tenant_id, "
     "r.query_config, r.interval_seconds, r.policy_config, CASE WHEN a.instance_id IS NOT NULL THEN jsonb_build_object("
     "'comment', a.comment, 'acknowledged_at', a.acknowledged_at, 'acknowledged_by', a.acknowledged_by, "

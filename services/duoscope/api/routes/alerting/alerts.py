@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from duoscope.alerting import acknowledging
+from duoscope.alerting.labelling import labels_of
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
@@ -126,12 +127,14 @@ async def acknowledge_alert(
 
 
 def _shown(row: Record, mutes: Mutes) -> dict[str, Any]:
-    labels = {"alertname": row["alert_rule_name"], "severity": row["severity"]} | row["labels"]
-    held = mutes.all_of(labels, tenant_id=row["tenant_id"], instance_id=row["instance_id"])
+    labels = labels_of(row["rule_labels"], row["labels"])
+    told = {"alertname": row["alert_rule_name"], "severity": row["severity"]} | labels
+    held = mutes.all_of(told, tenant_id=row["tenant_id"], instance_id=row["instance_id"])
     before = timedelta(seconds=max(_BEFORE_S, 10 * row["interval_seconds"]))
     delay = timedelta(seconds=row["policy_config"].get("delay_seconds", 0))
     evidence = Evidence(row["query_config"], (row["active_at"] or row["since"]) - before - delay, None)
     return dict(row) | {
+        "labels": labels,
         "silenced_by": [each.silence_id for each in held if each.silence_id],
         "maintained_by": [each.maintenance_window_id for each in held if each.maintenance_window_id],
         "inhibited_by": [each.inhibited_by for each in held if each.inhibited_by],
