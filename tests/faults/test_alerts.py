@@ -242,8 +242,7 @@ def _told_by_pager(requests):
 
 async def _history_has_each_once(deployment, owner):
     (row,) = await owner("SELECT count(*) AS count FROM alert_transitions")
-    answer = httpx.post(
-        f"http://127.0.0.1:{deployment.front_port}/",
-        content=b"SELECT count(), uniqExact(transition_id) FROM default.alert_history FORMAT TSV", timeout=60,
-    )  # fmt: skip
+    url = f"http://127.0.0.1:{deployment.front_port}/"
+    asked = b"SELECT count(), uniqExact(transition_id) FROM duoscope.alert_history FORMAT TSV"
+    answer = await asyncio.to_thread(httpx.post, url, content=asked, timeout=60)
     assert answer.text.split() == [str(row["count"])] * 2

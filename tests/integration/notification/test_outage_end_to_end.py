@@ -17,7 +17,7 @@ RULE = {
                          "window": {"seconds": 20, "judged": "sum"}},
     "policy_config": {"for_seconds": 10, "delay_seconds": 5},
     "interval_seconds": 10,
-    "annotations": {"summary": "{{ $value }} checkouts failed", "description": "{{ $labels.a.b.c | nonsense"},
+    "annotations": {"summary": "{{ $value }} checkouts failed"},
 }  # fmt: skip
 
 
@@ -60,8 +60,7 @@ def test_an_outage_is_told_once_and_its_end_once(start_up, hooks, mail):
         ):
             make("/notification-channels", {"notification_group_id": group, "name": kind, "channel_type": kind,
                                             "config": config})  # fmt: skip
-        assert client.post("/alert-rules", json=RULE).status_code == 400  # a broken template is refused
-        rule = make("/alert-rules", RULE | {"annotations": {"summary": "{{ $value }} checkouts failed"}})
+        rule = make("/alert-rules", RULE)
         path = f"/alert-rules/{rule['alert_rule_id']}"
         told = client.patch(f"{path}/notification-groups", json={"notification_group_ids": [group]})
         assert told.status_code == 200, told.text
