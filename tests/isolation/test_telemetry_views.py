@@ -39,8 +39,10 @@ async def test_another_tenant_sees_no_row_of_any_view(telemetry_store, filled):
             assert row["n"] == 0, view
     for view in (
         "logs_plain",
+        "logs_resources",
         "logs_v3_by_trace",
         "traces_plain",
+        "traces_resources",
         "trace_summaries",
         "spans_v3",
         "figures",

@@ -14,6 +14,7 @@ from duoscope.alerting.composites import Composite, RuleState, WatchedRules
 from duoscope.alerting.definitions import Definition
 from duoscope.alerting.evaluation import Found, Instance, Step, end, fingerprint, threshold_of
 from duoscope.alerting.instances import ALERTING, Reason, State, Status, Subject
+from duoscope.alerting.labelling import labels_of
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import alert_instances, alert_rules, alert_transitions
 from duoscope.metadata.alert_instances import AlertInstance
@@ -141,7 +142,7 @@ def _transition(rule: AlertRule, *, labels: dict[str, str], details: dict[str, A
         alert_rule_name=rule.name,
         severity=rule.severity,
         transition_id=new_id(),
-        labels=labels | rule.labels,
+        labels=labels_of(rule.labels, labels),
         annotations=rule.annotations,
         details=links | details,
         **what,

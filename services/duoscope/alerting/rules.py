@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from duoscope.alerting import composites, keeping
+from duoscope.alerting import composites, keeping, labelling
 from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Definition, check, config_of, offset_s, parsed
 from duoscope.alerting.instances import Reason
@@ -25,6 +25,8 @@ from duoscope.metadata.alert_rules import AlertRule
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 TEXTS_MAX: Final = 50
+QUERIES_NEED: Final = "metric:read"
+"""For queries in annotations."""
 _OF_SLO: Final = frozenset({"query_config", "condition_config", "query_type"})
 _ARE_CONFIGS: Final = ("query_config", "condition_config", "policy_config")
 
@@ -189,6 +191,14 @@ def _checked(principal: Principal, rule: AlertRule) -> Definition:
         texts: dict[str, str] = getattr(rule, name)
         if len(texts) > TEXTS_MAX:
             raise invalid(f"`{name}` has at most {TEXTS_MAX} entries.")
+    try:
+        asks = labelling.check(rule.labels, rule.annotations)
+    except DuoscopeError:
+        if not rule.source:
+            raise
+        asks = True  # a file of others is taken as it is, and its report says what is wrong
+    if asks:
+        principal.require(QUERIES_NEED)
     return definition
 
 

@@ -41,7 +41,7 @@ _COLUMNS: Final[LiteralString] = (
 LISTING: Final = Listing(
     name="alerts",
     select="SELECT i.instance_id, i.alert_rule_id, r.name AS alert_rule_name, r.severity, i.subject, i.status, "
-    "r.labels || i.labels AS labels, r.annotations, i.value, i.since, i.active_at, i.fired_at, "
+    "i.labels, r.labels AS rule_labels, r.annotations, i.value, i.since, i.active_at, i.fired_at, "
     "i.recovering_at IS NOT NULL AS is_recovering, r.runbook_url, r.dashboard_url "
     "FROM alert_instances i JOIN alert_rules r USING (organization_id, workspace_id, tenant_id, alert_rule_id)",
     key="i.instance_id",

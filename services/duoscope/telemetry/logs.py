@@ -146,11 +146,11 @@ async def search(
     position, or_text, hint = None, 0, None
     if cursor:
         times, (*position, or_text) = cursors.decode_in_range(cursor, ("logs", query), _CURSOR_PARTS)
-    condition = compile_query(query, Signal.LOGS, or_text=bool(or_text))
+    condition = compile_query(query, Signal.LOGS, or_text=bool(or_text), indexed=reader.indexed)
     rows, more = await _newest(reader, times, condition, limit, position, name="logs.search", whole=whole)
     if not rows and not cursor:
         wider = compile_query(query, Signal.LOGS, or_text=True)
-        if wider != condition:
+        if wider != compile_query(query, Signal.LOGS):
             or_text = 1
             rows, more = await _newest(reader, times, wider, limit, None, name="logs.search_text", whole=whole)
         hint = items.hint(query, Signal.LOGS, times, found=bool(rows))

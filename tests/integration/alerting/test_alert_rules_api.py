@@ -76,6 +76,10 @@ REFUSED = {
     "interval": ({"interval_seconds": 5}, "`interval_seconds` is at least 10"),
     "severity": ({"severity": "loud"}, "'loud' is none of"),
     "label": ({"labels": {"a b": "c"}}, "labels"),
+    "label's template": ({"labels": {"pod": "{{ $labels.pod"}}, "`labels`: pod: line 1"),
+    "label with the value": ({"labels": {"pod": "{{ $value }}"}}, "cannot have the value in it"),
+    "label with a query": ({"labels": {"pod": '{{ query "up" }}'}}, "labels have no queries"),
+    "annotation": ({"annotations": {"summary": "{{ $labels.a | nothing }}"}}, "`annotations`: summary: line 1"),
 }
 
 
@@ -93,6 +97,14 @@ async def test_nobody_watches_what_they_may_not_read(api, new_scope):
     answer = await api.client.post("/api/v1/alert-rules", json=RULE, headers=headers)
     assert (answer.status_code, "metric:read" in answer.text) == (403, True)
     of_logs = {"kind": "log", "query": "severity>=error"}
+    asks = {
+        "query_config": of_logs,
+        "condition_config": ABOVE,
+        "annotations": {"a": '{{ query "up" | first | value }}'},
+    }
+    readers = await api.headers(scope, "alert-rule:write", "log:read")
+    answer = await api.client.post("/api/v1/alert-rules", json=RULE | asks, headers=readers)
+    assert (answer.status_code, "metric:read" in answer.text) == (403, True)
     ratio = ABOVE | {"kind": "ratio", "to": of_logs}
     headers = await api.headers(scope, "alert-rule:write", "metric:read")
     answer = await api.client.post("/api/v1/alert-rules", json=RULE | {"condition_config": ratio}, headers=headers)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from duoscope.alerting import rules
 from duoscope.identity.authorization.permissions import ROLE_PERMISSIONS, Principal
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
@@ -94,6 +95,21 @@ async def test_query_time_of_a_minute_is_limited(watched, neighbour):
     await watched.gauge("depth", (0, 20), (3, 20), queue="a")
     assert set(await watched.minute(3)) == {"missed query-seconds-limit", "firing breach a"}
     assert (await watched.read(rule)).last_problem == ""
+
+
+async def test_labels_are_filled_in_from_the_series(watched, api):
+    rule = await watched.rule(DEPTH, ABOVE, **NOW)
+    labels = {"team": "{{ $labels.queue | toUpper }}", "queue": "of {{ $labels.queue }}"}
+    await rules.change(watched.metadata, watched.principal, rule.alert_rule_id, {"labels": labels}, version=None)
+    await watched.gauge("depth", (0, 20), queue="a")
+    await watched.minute(0)
+    expected = {"team": "A", "queue": "of a"}
+    assert [each["labels"] for each in await watched.transitions()] == [expected]
+    headers = await api.headers(watched.scope, "alert:read", "metric:read")
+    listed = (await api.client.get("/api/v1/alerts", headers=headers)).json()["items"]
+    assert [each["labels"] for each in listed] == [expected]
+    (told,) = (await api.client.get("/api/v1/prom/api/v1/alerts", headers=headers)).json()["data"]["alerts"]
+    assert told["labels"] == expected | {"alertname": "rule", "severity": "critical"}
 
 
 async def test_nothing_is_left_of_a_tenant_that_was_purged(watched):

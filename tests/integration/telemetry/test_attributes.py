@@ -1,10 +1,13 @@
 """Attributes of spans and log records: searched by value and type, and read alone, whichever way they are stored."""
 
 import json
+import re
 
 import pytest
 
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.stores.clickhouse import attribute_indexes
+from duoscope.stores.clickhouse.reach import Guides
 from duoscope.telemetry import logs, traces
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.times import TimeRange
@@ -28,6 +31,11 @@ ATTRIBUTES = [
     {"k": b"\x01"},
     {"k": {"k": 1}, "k.k": 2, "": 3, "odd name": 4, "é": "x"},
 ]
+
+
+INDEXED = frozenset(
+    (column, name) for column in ("log_attributes_typed", "span_attributes_typed") for name in ("k", "k.k")
+)
 
 
 @pytest.fixture(params=["own", "resource"])
@@ -75,8 +83,10 @@ async def reader(request, telemetry_store, deliver, otlp, new_scope):
     ],
 )
 async def test_equality_is_by_value_and_type(reader, query, found):
-    page = await logs.search(reader, AROUND, query)
-    assert {int(record.body) for record in page.items} == found
+    """Also where columns have an index, so that a query says what excludes most before it says what it means."""
+    for reader._guides in (Guides(), Guides(indexed=INDEXED)):
+        page = await logs.search(reader, AROUND, query)
+        assert {int(record.body) for record in page.items} == found
 
 
 async def test_types_come_back(telemetry_store, deliver, otlp, new_scope):
@@ -127,3 +137,37 @@ async def test_spans_are_found_by_attributes_of_every_kind(telemetry_store, deli
     for query, found in (("k:1", {0, 1, 2, 8}), ("k:0.0", {10}), ("k>=0.5", {0, 1, 2, 8, 12}), ("k.k:2", {14})):
         page = await traces.search(reader, AROUND, query)
         assert {int(trace.trace_id[:2], 16) - 1 for trace in page.items} == found, query
+
+
+@pytest.mark.parametrize("signal", [Signal.LOGS, Signal.TRACES])
+async def test_a_rare_value_of_an_attribute_with_many_reads_few_granules(  # noqa: PLR0917
+    telemetry_store, deliver, otlp, new_scope, monkeypatch, signal
+):
+    """Its index is chosen by what receivers counted; values without a column and resources do not hinder it."""
+    scope = new_scope()
+    name = f"many.{scope.tenant_id.hex}"
+
+    def items(numbers):
+        made = [{"attributes": {name: f"value-{number}"}} for number in numbers]
+        if signal is Signal.LOGS:
+            return otlp.logs("s", *({"time_unix_nano": NOW, **each} for each in made))
+        ids = ({"trace_id": n.to_bytes(16, "big"), "span_id": b"s" * 8, "start_time_unix_nano": NOW} for n in numbers)
+        return otlp.spans("s", *(one | each for one, each in zip(ids, made, strict=True)))
+
+    await deliver(scope, items(range(1, 3_001)), with_values=True)
+    monkeypatch.setattr(attribute_indexes, "ITEMS_MIN", 2_000)
+    monkeypatch.setattr(attribute_indexes, "INDEXES_MAX", 20)
+    for _ in range(2):
+        await telemetry_store.know_indexes(choose=True)
+    reader = telemetry_store.bind(scope)
+    assert (signal.value.typed, name) in reader.indexed
+    await deliver(scope, items(range(10_000, 60_000)))
+    condition = compile_query(f"{name}:value-40000", signal, indexed=reader.indexed)
+    asked = AROUND.parameters | condition.parameters
+    where = f"FROM @{signal.name.lower()} WHERE {AROUND.CONDITION} AND {condition.sql}"
+    assert await reader.query(f"SELECT count() AS n {where}", asked, name="test") == [{"n": 1}]
+    plan = await reader.query(f"EXPLAIN indexes = 1 SELECT service_name {where}", asked, name="test")
+    granules = [re.search(r"Granules: (\d+)/(\d+)", row["explain"]) for row in plan]
+    left, of = next((int(each[1]), int(each[2])) for each in reversed(granules) if each)
+    assert left <= 2
+    assert of >= 6

@@ -2,17 +2,21 @@
 
 import asyncio
 import dataclasses
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Final
 
 from duoscope.api.app import create_app
 from duoscope.api.dependencies import assemble
 from duoscope.api.listener import bounds_of, http_server
+from duoscope.background.driver import Job
 from duoscope.identity.operators.bootstrap import bootstrap
 from duoscope.kernel import limits
 from duoscope.kernel.settings import Settings
 from duoscope.net.proxies import trusted_proxies
 from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
+
+KNOW_INDEXES: Final = Job("know-indexes-of-attributes", period_s=600.0, at_once=True)
 
 
 class ApiPart:
@@ -45,6 +49,9 @@ class ApiPart:
             stopping=process.stop,
             api_keys=process.verifier,
         )
+        choose = process.settings.embedded_clickhouse  # elsewhere the account of readers may not
+        know_indexes = process.driver.start(KNOW_INDEXES, partial(process.telemetry.know_indexes, choose=choose))
+        process.stack.push_async_callback(know_indexes.stop)
         process.telemetry.know(services.named.of)
         process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
         process.stack.push_async_callback(services.close)

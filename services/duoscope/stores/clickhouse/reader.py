@@ -20,7 +20,7 @@ from duoscope.stores.clickhouse.errors import BYTES, RESULT, ROWS, TOO_EXPENSIVE
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
-from duoscope.stores.clickhouse.reach import Reach, Reached
+from duoscope.stores.clickhouse.reach import Guides, Reached
 from duoscope.stores.clickhouse.read_memory import Account, ReadMemory, hold
 from duoscope.stores.clickhouse.read_memory import current as spent
 from duoscope.stores.clickhouse.read_slots import ReadSlots
@@ -73,7 +73,7 @@ class TelemetryReader:
         slots: ReadSlots,
         memory: ReadMemory,
         questions: Questions,
-        reach: Reach,
+        guides: Guides,
         settled: Settled,
         named: Named,
     ) -> None:
@@ -89,7 +89,7 @@ class TelemetryReader:
         self._slots = slots
         self._memory = memory
         self._questions = questions
-        self._reach = reach
+        self._guides = guides
         self._scope_parameters = {"workspace_id": str(scope.workspace_id), "tenant_id": str(scope.tenant_id)}
 
     async def named(self) -> ByName:
@@ -164,7 +164,12 @@ class TelemetryReader:
 
     def reached(self, name: str, text: str) -> Reached:
         """Return what is remembered of a question: its name, and what it asks for, "" for all."""
-        return Reached(self._reach, self._asker.tenant_id, name, text)
+        return Reached(self._guides.reach, self._asker.tenant_id, name, text)
+
+    @property
+    def indexed(self) -> frozenset[tuple[str, str]]:
+        """The columns of attributes that have an index: the table's column of type JSON, and the name."""
+        return self._guides.indexed
 
     def require_wanted(self) -> None:
         """Raise why the request was ended, if it was, as by its client."""

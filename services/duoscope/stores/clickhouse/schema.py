@@ -12,10 +12,12 @@ VIEWS: Final = frozenset(
     {
         "traces",
         "traces_plain",
+        "traces_resources",
         "trace_summaries",
         "spans_v3",
         "logs",
         "logs_plain",
+        "logs_resources",
         "logs_v3_by_trace",
         "log_arrivals",
         "metrics",

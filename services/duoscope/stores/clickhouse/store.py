@@ -12,6 +12,7 @@ from duoscope.kernel.named_expressions import Named, nothing_named
 from duoscope.kernel.query_limits import QueryLimits
 from duoscope.kernel.scope import Scope
 from duoscope.kernel.settings import Settings
+from duoscope.stores.clickhouse import attribute_indexes
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.client import open_client
@@ -19,7 +20,7 @@ from duoscope.stores.clickhouse.errors import guarded
 from duoscope.stores.clickhouse.killer import Killer
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Caller
-from duoscope.stores.clickhouse.reach import Reach
+from duoscope.stores.clickhouse.reach import Guides
 from duoscope.stores.clickhouse.read_memory import ReadMemory
 from duoscope.stores.clickhouse.read_slots import ReadSlots
 from duoscope.stores.clickhouse.reader import Pools, Settled, TelemetryReader, nothing_waits
@@ -58,7 +59,7 @@ class TelemetryStore:
         self._recorders = Pool(self._open_client, 1, "clickhouse-record")
         # The ledger is asked which requests are stored; this must not wait for INSERTs.
         self._lookups = Pool(self._open_client, 1, "clickhouse-ledger")
-        self._reach = Reach()
+        self._guides = Guides()
         self._settled: Settled = nothing_waits
         self._named: Named = nothing_named
 
@@ -79,7 +80,7 @@ class TelemetryStore:
             self._slots,
             self.read_memory,
             self.questions,
-            self._reach,
+            self._guides,
             settled=self._settled,
             named=self._named,
         )
@@ -109,6 +110,11 @@ class TelemetryStore:
         return await self._readers.run(
             lambda client: guarded(lambda: ClickHouseMigrator(SchemaAccount(client), ()).applied())
         )
+
+    async def know_indexes(self, *, choose: bool) -> None:
+        """Learn which columns of attributes have an index; with `choose`, add those that are missing first."""
+        learn = attribute_indexes.choose if choose else attribute_indexes.present
+        self._guides.indexed = await self._watchers.run(lambda client: guarded(lambda: learn(client)))
 
     async def close(self) -> None:
         """End the queries that still run, wait for other calls, and release the engine."""

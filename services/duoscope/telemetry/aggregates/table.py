@@ -16,7 +16,7 @@ from duoscope.telemetry import items
 from duoscope.telemetry.aggregates.buckets import Buckets, BucketStart, StepNs
 from duoscope.telemetry.aggregates.measures import Computed, Measure
 from duoscope.telemetry.items import Hint
-from duoscope.telemetry.language import Printer, Signal, compile_query, value_of
+from duoscope.telemetry.language import Indexed, Printer, Signal, compile_query, value_of
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.values import rfc3339
 
@@ -109,7 +109,7 @@ class Asked:
 def check(asked: Asked) -> None:
     """Raise INVALID for a field, a measure, the query, or a limit that cannot be asked."""
     _check(asked)
-    _statement(asked, or_text=False)
+    _statement(asked, frozenset(), or_text=False)
 
 
 async def aggregate(reader: TelemetryReader, asked: Asked, *, or_text: bool = True) -> Aggregate:
@@ -122,12 +122,13 @@ async def aggregate(reader: TelemetryReader, asked: Asked, *, or_text: bool = Tr
         DuoscopeError: INVALID for a field, a measure, the query, or a limit; UNAVAILABLE.
     """
     _check(asked)
-    statement = _statement(asked, or_text=False)
+    statement = _statement(asked, reader.indexed, or_text=False)
     rows = await reader.query(statement.sql, statement.parameters, name=_name(asked))
     hint = None
     if or_text and _is_nothing(rows):
-        wider = _statement(asked, or_text=True)
-        if (wider.sql, wider.parameters) != (statement.sql, statement.parameters):
+        wider = _statement(asked, frozenset(), or_text=True)
+        plain = _statement(asked, frozenset(), or_text=False)
+        if (wider.sql, wider.parameters) != (plain.sql, plain.parameters):
             rows = await reader.query(wider.sql, wider.parameters, name=f"{_name(asked)}_text")
         hint = items.hint(asked.query, asked.signal, asked.times, found=not _is_nothing(rows))
     return await items.decoded(rows, lambda found: _answer(asked, statement.computed, found, hint))
@@ -148,11 +149,11 @@ class _Statement:
 _OVER: Final = " OVER (PARTITION BY keys)"
 
 
-def _statement(asked: Asked, *, or_text: bool) -> _Statement:
+def _statement(asked: Asked, indexed: Indexed, *, or_text: bool) -> _Statement:
     printer = Printer()
     computed = Computed(asked.measures, asked.signal, printer)
     keys = ", ".join(_key(name, asked.signal, printer) for name in asked.group_by)
-    condition = compile_query(asked.query, asked.signal, or_text=or_text, printer=printer)
+    condition = compile_query(asked.query, asked.signal, or_text=or_text, printer=printer, indexed=indexed)
     where = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     bucket = asked.buckets.SQL if asked.buckets else "0"
     first = (

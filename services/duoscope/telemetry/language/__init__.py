@@ -11,12 +11,18 @@ from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
 from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, Printer, printed
+from duoscope.telemetry.language.pruning import Indexed, necessary
 from duoscope.telemetry.language.resolve import Signal, Value, is_field, resolve, value_of
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
 
 def compile_query(
-    text: str, signal: Signal, *, or_text: bool = False, printer: Printer | None = None
+    text: str,
+    signal: Signal,
+    *,
+    or_text: bool = False,
+    printer: Printer | None = None,
+    indexed: Indexed = frozenset(),
 ) -> Condition | None:
     """Compile a query to a condition. Returns None for an empty text, which matches every row.
 
@@ -25,6 +31,8 @@ def compile_query(
         signal: what is searched.
         or_text: whether a term such as `name=value` also matches that text in the body, if that is not too long.
         printer: of the statement that the condition becomes a part of.
+        indexed: the columns of attributes with an index. Only for a statement whose items are all within its
+            `TimeRange.CONDITION`.
 
     Raises:
         DuoscopeError: INVALID `invalid-query`: the position in the text, what was found, what to write instead.
@@ -32,7 +40,10 @@ def compile_query(
     tree = parse(text)
     if tree is None:
         return None
-    condition = printed(resolve(tree, signal, or_text=or_text), printer)
+    resolved = resolve(tree, signal, or_text=or_text)
+    if indexed and not or_text and (needed := tuple(necessary(tree, signal, indexed))):
+        resolved = And((*needed, resolved))
+    condition = printed(resolved, printer)
     if len(condition.sql) > QUERY_CONDITION_CHARS_MAX:
         if or_text:
             return compile_query(text, signal, printer=printer)
@@ -63,6 +74,7 @@ def _fields(tree: Tree[Term]) -> Iterator[str]:
 
 __all__ = [
     "Condition",
+    "Indexed",
     "Printer",
     "Signal",
     "Value",

@@ -123,6 +123,24 @@ def equal(places: Places, key: str, *values: str, parts: bool = True) -> Resolve
     return _of(places, key, by_itself, _equal_as_json("item", (), these) if parts else [])
 
 
+def in_column(place: Place, key: str, texts: tuple[str, ...]) -> list[Predicate]:
+    """Whether the column of an attribute equals one of some texts; empty where a text means more, as a number does."""
+    values = _Values.of(texts)
+    if not _has_column(place, key) or values.integers or values.numbers or values.words or values.structures:
+        return []
+    return _equal_in_column(place, key, values)
+
+
+def first_names(key: str) -> list[str]:
+    """The names at the top of an object that an attribute may be, or be a part of."""
+    return list(dict.fromkeys(path[0] for path in _paths(key)))
+
+
+def as_keys(names: list[str]) -> tuple[str, ...]:
+    """The spellings of names of `_COLUMN_NAME` in JSON."""
+    return tuple(dict.fromkeys(spelled for name in names for spelled in _spellings(f'"{name}":')))
+
+
 @dataclass(frozen=True, slots=True)
 class _Values:
     """What some texts mean: each is a text, and may be a number, a boolean or JSON, too."""

@@ -92,6 +92,11 @@ def _is_plain(term: Term) -> bool:
     return is_equality and not (term.is_regex or _is_pattern(term))
 
 
+def is_plain_attribute(term: Term, signal: Signal) -> bool:
+    """Whether a term is that an attribute equals a value, and nothing but an attribute has its name."""
+    return _is_plain(term) and term.field not in _FIELDS[signal] and term.field not in _FIELDS_OF_PARTS[signal]
+
+
 def is_field(name: str, signal: Signal) -> bool:
     """Whether a name is a field of the signal, and not an attribute."""
     return name in _FIELDS[signal]
@@ -166,7 +171,7 @@ def value_of(name: str, signal: Signal) -> Value:
                 f"name write attributes.{name}.",
                 code="invalid-field",
             )
-    places = _places_of(name, signal)
+    places = places_of(name, signal)
     texts = [attributes.text_of(of, key, parts=parts) for key, of, parts in places]
     numbers = [attributes.number_of(of, key, parts=parts) for key, of, parts in places]
     if field := _FIELDS_OF_PARTS[signal].get(name):
@@ -360,14 +365,14 @@ def _duration(term: Term) -> Resolved:
 
 
 def _attribute(term: Term, signal: Signal) -> Resolved:
-    places = _places_of(term.field, signal)
+    places = places_of(term.field, signal)
     found = [_member(term, name, *of, parts=parts) for name, of, parts in places]
     if field := _FIELDS_OF_PARTS[signal].get(term.field):
         found = [field(term), *found] if term.op == "=" else [field(term)]
     return found[0] if len(found) == 1 else Or(tuple(found))
 
 
-def _places_of(field: str, signal: Signal) -> list[tuple[str, attributes.Places, bool]]:
+def places_of(field: str, signal: Signal) -> list[tuple[str, attributes.Places, bool]]:
     """The attributes that a name may mean, each with where it may be, and whether it may be a part of another."""
     own = (signal.value, RESOURCE)
     prefix, _, key = field.partition(".")

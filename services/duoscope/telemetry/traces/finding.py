@@ -10,7 +10,7 @@ from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import cutting, items, values, windows
 from duoscope.telemetry.items import Hint, Time, TraceId
-from duoscope.telemetry.language import Printer, Signal, compile_query
+from duoscope.telemetry.language import Indexed, Printer, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.traces import structure
 from duoscope.telemetry.traces.structure import Wanted
@@ -139,7 +139,9 @@ class _Asked:
         """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
 
         async def read(window: TimeRange) -> tuple[list[dict[str, Any]], bool]:
-            sql, parameters = _newest(window, self.query, self.wanted, is_later_page=after is not None, or_text=or_text)
+            sql, parameters = _newest(
+                window, self.query, self.wanted, self.reader.indexed, is_later_page=after is not None, or_text=or_text
+            )
             if after:
                 parameters |= {"last_ns": after[0], "last_id": after[1]}
             found = await self.reader.query(sql, parameters | {"rows": rows}, name="traces.search")
@@ -155,13 +157,13 @@ class _Asked:
 
 
 def _newest(
-    times: TimeRange, query: str, wanted: Wanted, *, is_later_page: bool, or_text: bool
+    times: TimeRange, query: str, wanted: Wanted, indexed: Indexed, *, is_later_page: bool, or_text: bool
 ) -> tuple[str, dict[str, object]]:
     """The statement that lists traces by their newest matching span, and its parameters but for `rows` and the
     position after which a later page begins.
     """
     printer = Printer()
-    condition = compile_query(query, Signal.TRACES, or_text=or_text, printer=printer)
+    condition = compile_query(query, Signal.TRACES, or_text=or_text, printer=printer, indexed=indexed)
     matching = TimeRange.CONDITION + (f" AND {condition.sql}" if condition else "")
     restriction, parameters = structure.restricted(times, wanted, printer)
     where = f"{matching} AND {restriction}" if restriction else matching

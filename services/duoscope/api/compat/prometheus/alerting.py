@@ -11,6 +11,7 @@ from uuid import UUID
 from litestar import Request, Response, get
 
 from duoscope.alerting import definitions
+from duoscope.alerting.labelling import labels_of
 from duoscope.api.bodies import Services
 from duoscope.api.compat.prometheus.answers import of_values
 from duoscope.api.compat.prometheus.handlers import ROOT, shared
@@ -48,7 +49,7 @@ def _may_see(principal: Principal, rule: AlertRule) -> bool:
 
 
 def _alert(rule: AlertRule, instance: AlertInstance) -> dict[str, Any]:
-    labels = {"alertname": rule.name, "severity": rule.severity, **instance.labels, **rule.labels}
+    labels = {"alertname": rule.name, "severity": rule.severity, **labels_of(rule.labels, instance.labels)}
     return {
         "labels": labels,
         "annotations": rule.annotations,

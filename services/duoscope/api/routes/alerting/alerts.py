@@ -8,12 +8,14 @@ from litestar import Request
 from litestar.params import QueryParameter
 from msgspec import Meta, Struct
 
+from duoscope.alerting.labelling import labels_of
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
 from duoscope.api.routing import LISTS, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.metadata import alert_instances
+from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("alerts")
 Status = Literal["pending", "firing", "no_data", "error"]
@@ -49,6 +51,12 @@ class AlertPage(Struct, frozen=True):
     next_cursor: str | None
 
 
+def _read(row: Record) -> Alert:
+    values = dict(row)
+    values["labels"] = labels_of(values.pop("rule_labels"), values["labels"])
+    return Alert(**values)
+
+
 @ROUTES.get("/api/v1/alerts", "List alerts", "alert:read", problems=LISTS)
 async def list_alerts(
     request: Request[Principal, Any, Any],
@@ -64,4 +72,4 @@ async def list_alerts(
     """The alerts of now, the oldest first. Sorts: since."""
     filters = {"active": True, "status": status, "severity": severity, "alert_rule_id": alert_rule_id}
     async with services.metadata.open(request.user.scope, "alerts.list") as tx:
-        return AlertPage(*await listing.page(tx, alert_instances.LISTING, paging, filters, answer=Alert))
+        return AlertPage(*await listing.page(tx, alert_instances.LISTING, paging, filters, answer=Alert, read=_read))
