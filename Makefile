@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean bench-dashboards
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ bench-soak: .venv/.dev ## Watch memory under a quarter of an hour of steady load
 bench-keys: .venv/.dev ## Measure what a known API key costs a request of ingest.
 	$(BIN)/python -m benchmarks.api_keys
 
+bench-web: .venv/.dev ## Measure the web UI in a headless Chromium, beside its budgets. ARGS="--tail-s 30": a shorter tail.
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.web $(ARGS)
+
 bench-json: .venv/.dev ## Measure what an item costs when it comes as JSON and not as protobuf.
 	$(BIN)/python -m benchmarks.json_encoding
 
@@ -113,6 +116,9 @@ bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the A
 
 bench-fairness: .venv/.dev ## Measure whether a tenant far beyond its limit is felt by another.
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+bench-dashboards: .venv/.dev ## Look at a dashboard of 125 panels over an hour of 20 hosts: first widget, all, and again.
+	$(BIN)/python -m benchmarks.dashboards $(ARGS)
 
 import-report: .venv/.dev ## Import a folder of Grafana dashboards, and count what becomes of each part. DASHBOARDS=folder.
 	@$(BIN)/python tools/import_report.py $(or $(DASHBOARDS),../shared/dashboards)

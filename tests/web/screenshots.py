@@ -26,6 +26,9 @@ def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
     """Path, a locator of what must be there, and whether the page is promised on a telephone, by name."""
     return {
         "services": ("services", "text=frontend", False),
+        "service": ("services/one?service=inventory&range=6h", "text=Callees", False),
+        "map": ("services?view=map&range=6h", "svg g[role=button]", False),
+        "map-near": ("services?view=near&open=checkout&range=6h", "svg g[role=button]", False),
         "logs": ("logs?q=severity>=info", "[role=row]", False),
         "logs-nothing": ("logs?q=nothingatall", "text=No records match", False),
         "logs-mistake": ("logs?q=severity>=errr", "mark", False),
@@ -101,11 +104,13 @@ def _take(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
 def _guide(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
     """The pictures of docs/web.md, in WebP."""
     pages = {
-        "services": ("services?range=5m", "text=frontend"),
-        "traces": ("traces?range=5m", "[role=row]"),
+        "services": ("services?range=6h", "text=frontend"),
+        "service": ("services/one?service=inventory&range=6h", "text=Callees"),
+        "map": ("services?view=map&range=6h", "svg g[role=button]"),
+        "traces": ("traces?range=6h", "[role=row]"),
         "flame": (f"traces/{trace_id}?view=flame", "canvas[data-spans]"),
-        "logs": ("logs?range=5m&cols=user.id", "[role=row]"),
-        "metrics": (f"metrics?range=5m&m={METRIC}", "td button"),
+        "logs": ("logs?range=6h&cols=user.id", "[role=row]"),
+        "metrics": (f"metrics?range=6h&m={METRIC}", "td button"),
     }
     visitor = Visitor(browser, up, width=GUIDE_SIZE[0], height=GUIDE_SIZE[1])
     visitor.log_in()
@@ -159,9 +164,10 @@ def main() -> int:
         up.start()
         try:
             is_guide = "--guide" in sys.argv
-            up.run("demo", "--duration", "120" if is_guide else "30")
+            up.run("demo", "--history", "6h", "--duration", "30")
             with up.api() as client, launched() as browser:
-                found = client.post("/traces/search", json={"query": "status:error", "limit": 50}).json()["items"]
+                asked = {"query": "status:error service:checkout", "limit": 50}
+                found = client.post("/traces/search", json=asked).json()["items"]
                 trace_id = max(found, key=lambda trace: trace["span_count"])["trace_id"]
                 if is_guide:
                     _guide(browser, up, trace_id, out)

@@ -80,7 +80,7 @@ def test_tabs_go_on_and_end_together(running, shop, visit):
     second.goto(f"{running.api_url}/t/{running.known['tenant_id']}/traces")
     expect(second.get_by_role("heading", name="Traces")).to_be_visible()
     visitor.page.get_by_role("button", name=running.known["admin_email"]).click()
-    visitor.page.get_by_role("menuitem", name="Log out").click()
+    visitor.page.get_by_role("menuitem", name="Log out", exact=True).click()
     for page in (visitor.page, second):
         expect(page.get_by_role("button", name="Log in")).to_be_visible()
     second.reload()
@@ -355,7 +355,7 @@ def test_the_query_completes_fields_and_values_and_knows_what_ran_before(running
     expect(page.get_by_role("dialog")).to_have_count(0)
     # What was run is forgotten with the session.
     page.get_by_role("button", name=running.known["admin_email"]).click()
-    page.get_by_role("menuitem", name="Log out").click()
+    page.get_by_role("menuitem", name="Log out", exact=True).click()
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
     assert "declined" not in page.evaluate("JSON.stringify(localStorage)")
 

@@ -68,7 +68,7 @@ def test_an_invitation_leads_to_a_viewer_who_can_come_back_with_a_forgotten_pass
     expect(page.get_by_role("button", name="Make a key")).to_be_disabled()
     assert "tfi-" not in page.url
     page.get_by_role("button", name="ada@example.com").click()
-    page.get_by_role("menuitem", name="Log out").click()
+    page.get_by_role("menuitem", name="Log out", exact=True).click()
     page.goto(link)
     page.get_by_label("First name").fill("Eve")
     page.get_by_label("Last name").fill("L.")
@@ -149,7 +149,7 @@ def test_a_provider_brings_people_back_to_the_page_that_they_opened(mailing, pro
 
 def _come_again(page, slug):
     page.get_by_role("button", name="grace@example.com").click()
-    page.get_by_role("menuitem", name="Log out").click()
+    page.get_by_role("menuitem", name="Log out", exact=True).click()
     page.get_by_role("button", name=f"Continue with {slug}").click()
 
 

@@ -31,6 +31,7 @@ from duoscope.api.routes.dashboards import (
     dashboard_data,
     dashboard_documents,
     dashboard_links,
+    dashboard_templates,
     dashboard_versions,
     dashboards,
     public_dashboards,
@@ -87,6 +88,7 @@ _ROUTED: Final = (
     *(identity_providers, email_domains, audit_logs, api_keys),
     *(alert_rules, alerts, previews, rule_files, slos),
     *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
+    *(dashboard_templates,),
     *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""

@@ -43,6 +43,8 @@ TOGETHER: Final = 48
 """Questions of a later one."""
 AT_ONCE: Final = 3
 """Errands of one call at the same time."""
+HEAD_START_S: Final = 0.1
+"""For so long the first errand has the machine for itself."""
 TIMEOUT_S: Final = 60.0
 
 
@@ -176,7 +178,7 @@ class _Waiting:
         self._flights: dict[Key, Flight] = {}
         self._to_begin: list[list[tuple[Key, Asking]]] = []
         self._own: set[Key] = set()
-        self._began = 0
+        self._pause_s: float | None = HEAD_START_S
         self._sort()
         self._begin()
 
@@ -196,17 +198,18 @@ class _Waiting:
         ended: asyncio.Future[None] = loop.create_future()
         pending = {flight.landed for flight in self._flights.values()}
         if question is None:
-            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(pending, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
         else:
             question.require_wanted()
             with question.told(ended):
-                await asyncio.wait({*pending, ended}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*pending, ended}, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 ended.result()
         for key, flight in list(self._flights.items()):
             if flight.landed.done():
                 self._found[key] = flight.landed.result(), key not in self._own
                 self._shared.leave(self._flights.pop(key))
+        self._pause_s = None
         self._begin()
 
     def leave(self) -> None:
@@ -241,13 +244,15 @@ class _Waiting:
                     new[key] = query.asking
         promql = [(key, each) for key, each in new.items() if isinstance(each.question, PromqlQuestion)]
         others = [[(key, each)] for key, each in new.items() if not isinstance(each.question, PromqlQuestion)]
-        batches = [promql[:FIRST], *(promql[at : at + TOGETHER] for at in range(FIRST, len(promql), TOGETHER))]
+        # Beside somebody who looks at the same, whose first errand it is, the rest is asked in as few as can be.
+        head = 0 if self._flights else FIRST
+        batches = [promql[:head], *(promql[at : at + TOGETHER] for at in range(head, len(promql), TOGETHER))]
         self._to_begin = [batch for batch in batches[:1] if batch] + others + [batch for batch in batches[1:] if batch]
 
     def _begin(self) -> None:
         under_way = {id(flight.errand) for key, flight in self._flights.items() if key in self._own}
         count = len(under_way)
-        while self._to_begin and count < AT_ONCE:
+        while self._to_begin and count < (1 if self._pause_s else AT_ONCE):
             batch = self._to_begin.pop(0)
             # Another viewer may have asked some of it meanwhile.
             new: list[tuple[Key, Asking]] = []

@@ -62,6 +62,8 @@ export const WORDS: Readonly<Record<string, string>> = {
   "slo-limit-reached": "The tenant has as many objectives as it may have.",
   "too-many-maintenance-windows": "The tenant has as many maintenance windows as it may have.",
   "too-many-inhibition-rules": "The tenant has as many inhibition rules as it may have.",
+  "too-many-links": "The dashboard has as many links as it may have.",
+  "too-many-alerts": "The tenant has as many alerts of others as it may have.",
   "not-given-up": "That message is still being sent.",
   "too-many-silences": "The tenant has as many silences as it may have.",
   "too-many-channels": "The tenant has as many channels as it may have.",
@@ -73,6 +75,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   "too-many-queries": "Your tenant asks more at once than it may.",
   "too-many-tails": "Your tenant follows as many tails as it may.",
   "api-key-guessing": "Too many unknown API keys from here.",
+  "too-many-requests": "Too many requests. Wait a moment.",
   "dns-query-running": "That domain is being looked up already. Wait a moment.",
   "answers-unread": "Too many answers of yours wait to be read.",
   // 503

@@ -41,10 +41,10 @@ export function RedCharts({ lines, marks, query, ofService, picked, onPick, what
     <>
       <div className={styles.charts}>
         <Titled title={what}>
-          <LineChart {...shared} label={`${what} a second`} unit="/s" lines={[line(what, lines.rates, 0)]} />
+          <LineChart {...shared} label="per second" unit="/s" lines={[line(what, lines.rates, 0)]} />
         </Titled>
         <Titled title="Errors">
-          <LineChart {...shared} label="Share that failed" unit="%" lines={[line("Errors", inPercent(lines), -1)]} />
+          <LineChart {...shared} label="failed" unit="%" lines={[line("Errors", inPercent(lines), -1)]} />
         </Titled>
         <Titled
           title="Duration"
@@ -56,7 +56,7 @@ export function RedCharts({ lines, marks, query, ofService, picked, onPick, what
         >
           <LineChart
             {...shared}
-            label="Durations"
+            label="took"
             unit="ns"
             lines={[line("p50", lines.p50, FAST), line("p95", lines.p95, SLOW), line("p99", lines.p99, SLOWEST)]}
           />

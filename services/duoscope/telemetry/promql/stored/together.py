@@ -44,11 +44,12 @@ class Together:
         # What an expression is the name of is not stored: the storage evaluates it.
         stored = [each for each in dict.fromkeys(requests) if named.name_of(each) not in expressions]
         for whole, parts in _joined(stored):
-            if len(parts) == 1:
-                continue
             try:
                 (points,) = await self._storage.points([whole])
             except ExpressionError:
+                continue
+            if len(parts) == 1:
+                self._found[parts[0]] = points
                 continue
             by_name = _by_name(points.labels)
             self._found.update((request, _part(points, by_name, request)) for request in parts)
