@@ -129,14 +129,15 @@ class Evaluator:
         await self._evaluate(leased)
         return True
 
-    async def hold_number(self) -> None:
+    async def hold_number(self, noted: Callable[[], object] = lambda: None) -> None:
         """Hold the lock of a number of its own while PostgreSQL is there: when this process dies, others take over its
-        rules at once.
+        rules at once. `noted` is called once it is held.
         """
         number = random.randrange(1, 2**31)  # noqa: S311 - no secret
 
         def held() -> None:
             self.number = number
+            noted()
 
         try:
             await self._metadata.hold_lock(alert_rules.EVALUATORS, number, held=held)
@@ -270,5 +271,5 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
 
     for number, job in enumerate(EVALUATE):
         lanes.append(lane(number, job))
-    holding = driver.start(HOLD_NUMBER, evaluator.hold_number)
+    holding = driver.start(HOLD_NUMBER, lambda: evaluator.hold_number(holding.note_progress))
     return [holding, *lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]

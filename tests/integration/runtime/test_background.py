@@ -20,6 +20,7 @@ from duoscope.identity.api_keys.upkeep import ApiKeyUpkeep
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.settings import Settings
+from duoscope.net.outbound import Outbound
 from duoscope.notification.sending import Sender
 from duoscope.receiver.admission.receivers import Receivers
 from duoscope.receiver.durability.leases import IngestLeases
@@ -34,10 +35,12 @@ from duoscope.worker.audit_shipping import start_audit_shipping
 from duoscope.worker.housekeeping import start_housekeeping
 from duoscope.worker.mail import start_mail
 from duoscope.worker.notifications import start_notifications
+from duoscope.worker.watchdog import start_watchdog
 
 WAIT_S = 60
-ALONE = {"count-receivers", "forget-ingest-leases", "verify-postgres-schema"}
-"""Jobs of receivers that share servers with others: `duoscope up` over embedded stores has none of them."""
+ALONE = {"count-receivers", "forget-ingest-leases", "verify-postgres-schema", "ping-watchdog"}
+"""Jobs of receivers that share servers with others, and one that has no work without a setting: `duoscope up` over
+embedded stores has none of them."""
 
 
 class Breakable:
@@ -84,6 +87,13 @@ class BreakableDriver(Driver):
         return super().start(job, self.breakable[job.name])
 
 
+async def _answer_ping(reader, writer):
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
 @pytest.fixture
 async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_store, metadata_store, tmp_path):  # noqa: PLR0917
     """A receiver, with a driver in which every job runs that there is."""
@@ -107,7 +117,11 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     start_housekeeping(driver, metadata_store)
     start_mail(driver, metadata_store, Mailer(Settings(), secret_keys), {})
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
-    start_evaluator(driver, Evaluator(metadata_store, telemetry_store))
+    evaluator, outbound = Evaluator(metadata_store, telemetry_store), Outbound("127.0.0.0/8")
+    start_evaluator(driver, evaluator)
+    watchdog = await asyncio.start_server(_answer_ping, "127.0.0.1", 0)
+    port = watchdog.sockets[0].getsockname()[1]
+    start_watchdog(driver, evaluator, outbound, f"http://127.0.0.1:{port}/")
     start_alert_shipping(driver, metadata_store, telemetry_store.records())
     mailer = Mailer(Settings(), secret_keys)
     start_notifications(driver, metadata_store, Sender(metadata_store, secret_box, api.services.outbound, mailer, ""))
@@ -116,6 +130,8 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     await upkeep.stop()
     await receivers.close()
     await driver.stop()
+    watchdog.close()
+    await outbound.close()
     await postgres.stop()
     lock.release()
 
