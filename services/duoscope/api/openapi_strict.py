@@ -13,15 +13,13 @@ if TYPE_CHECKING:
 
 
 class StrictBodies(OpenAPISchemaPlugin):
-    """Adds `additionalProperties: false` to bodies that refuse unknown fields, and says what their lists hold and how
-    long their texts and objects may be.
+    """Adds `additionalProperties: false` to bodies that refuse unknown fields, and says of all of them what their lists
+    hold, and how long their texts, lists and objects may be.
     """
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Whether the field is a Struct with `forbid_unknown_fields`."""
-        if field_definition.is_union or not field_definition.is_subclass_of(Struct):
-            return False
-        return field_definition.annotation.__struct_config__.forbid_unknown_fields
+        """Whether the field is a Struct."""
+        return not field_definition.is_union and field_definition.is_subclass_of(Struct)
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: "SchemaCreator") -> "Schema":
         """Litestar's schema of the struct, closed."""
@@ -33,7 +31,8 @@ class StrictBodies(OpenAPISchemaPlugin):
             and plugin.is_plugin_supported_field(field_definition)
         )
         schema = its_own.to_openapi_schema(field_definition, schema_creator)
-        schema.additional_properties = False
+        if field_definition.annotation.__struct_config__.forbid_unknown_fields:
+            schema.additional_properties = False
         struct = cast("inspect.StructType", inspect.type_info(field_definition.annotation))
         types = {field.encode_name: field.type for field in struct.fields}
         for name, each in (schema.properties or {}).items():
@@ -44,24 +43,58 @@ class StrictBodies(OpenAPISchemaPlugin):
 
 
 def _bound(schema: Schema, of: inspect.Type) -> None:
-    """Set bounds that Litestar leaves out: of objects, of texts that may be null, and of texts in lists."""
-    if isinstance(of, inspect.Metadata):
-        _bound(schema, of.type)
-    elif isinstance(of, inspect.UnionType):
-        texts = [kind for kind in schema.one_of or () if isinstance(kind, Schema) and kind.type == OpenAPIType.STRING]
-        bounds = [kind for kind in map(_bare, of.types) if isinstance(kind, inspect.StrType)]
-        if len(texts) == len(bounds) == 1:
-            _bound(texts[0], bounds[0])
-    elif isinstance(of, inspect.StrType):
-        schema.min_length, schema.max_length, schema.pattern = of.min_length, of.max_length, of.pattern
-    elif isinstance(of, inspect.ListType | inspect.VarTupleType):
-        if isinstance(schema.items, Schema) and schema.items.type == OpenAPIType.STRING:
-            _bound(schema.items, of.item_type)
-    elif isinstance(of, inspect.DictType):
-        schema.min_properties, schema.max_properties = of.min_length, of.max_length
+    """Set bounds that Litestar leaves out: of objects and lists, and of what is in them or may be left out."""
+    match of:
+        case inspect.Metadata():
+            _bound(schema, of.type)
+        case inspect.UnionType():
+            kinds = [kind for kind in map(_bare, of.types) if not isinstance(kind, inspect.NoneType)]
+            if len(kinds) == 1:
+                _bound(schema, kinds[0])
+        case inspect.StrType():
+            _bound_text(schema, of)
+        case inspect.IntType() | inspect.FloatType():
+            _bound_number(schema, of)
+        case inspect.ListType() | inspect.VarTupleType():
+            _bound_list(schema, of)
+        case inspect.DictType():
+            _bound_mapping(schema, of)
+        case _:
+            pass
+
+
+def _bound_number(schema: Schema, of: inspect.IntType | inspect.FloatType) -> None:
+    for number in (*_those(schema, OpenAPIType.INTEGER), *_those(schema, OpenAPIType.NUMBER)):
+        number.minimum, number.exclusive_minimum = of.ge, of.gt
+        number.maximum, number.exclusive_maximum = of.le, of.lt
+
+
+def _bound_text(schema: Schema, of: inspect.StrType) -> None:
+    for text in _those(schema, OpenAPIType.STRING):
+        text.min_length, text.max_length, text.pattern = of.min_length, of.max_length, of.pattern
+
+
+def _bound_list(schema: Schema, of: inspect.ListType | inspect.VarTupleType) -> None:
+    for array in _those(schema, OpenAPIType.ARRAY):
+        array.min_items, array.max_items = of.min_length, of.max_length
+        if isinstance(array.items, Schema) and array.items.type == OpenAPIType.STRING:
+            _bound(array.items, of.item_type)
+
+
+def _bound_mapping(schema: Schema, of: inspect.DictType) -> None:
+    for mapping in _those(schema, OpenAPIType.OBJECT):
+        mapping.min_properties, mapping.max_properties = of.min_length, of.max_length
         key = _bare(of.key_type)
-        if isinstance(key, inspect.StrType) and key.pattern:
-            schema.property_names = Schema(pattern=key.pattern)
+        if isinstance(key, inspect.StrType) and (key.pattern or key.min_length or key.max_length):
+            names = Schema(min_length=key.min_length, max_length=key.max_length, pattern=key.pattern)
+            mapping.property_names = names
+        if isinstance(mapping.additional_properties, Schema):
+            _bound(mapping.additional_properties, of.value_type)
+
+
+def _those(schema: Schema, kind: OpenAPIType) -> list[Schema]:
+    """The schema, or that of what may also be null or left out, if it is of a kind."""
+    return [each for each in (schema, *(schema.one_of or ())) if isinstance(each, Schema) and each.type == kind]
 
 
 def _bare(of: inspect.Type) -> inspect.Type:

@@ -67,6 +67,7 @@ async def test_a_key_reaches_nothing_but_telemetry(api, manager):
             "operations",
             "attributes",
             "fields",
+            "releases",
             "ingest/cardinality",
             "prom/",
             "alertmanager/",

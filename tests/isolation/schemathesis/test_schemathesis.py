@@ -91,7 +91,7 @@ def test_everything_the_document_allows(start_up, tmp_path, monkeypatch):
             cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
             timeout=LONG_S + 900 if LONG_S else SHORT_MAX_S,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+        assert done.returncode == 0, done.stdout[-60_000:] + done.stderr[-2000:]
         sys.stdout.write(done.stdout)
         assert "status=5" not in up.log.read_text()
         up.stop()

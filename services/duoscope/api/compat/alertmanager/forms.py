@@ -44,7 +44,7 @@ class AmMatcher(Struct, frozen=True, rename="camel"):
 class PostableAlert(Struct, frozen=True, rename=_NAMES):
     """An alert that somebody posts. Without `endsAt` it ends after five minutes, unless it is posted again."""
 
-    labels: Annotated[dict[_Text, _Text], Meta(min_length=1, max_length=64)]
+    labels: Annotated[dict[_Text, _Text], Meta(min_length=1, max_length=64, examples=[{"alertname": "DiskFull"}])]
     annotations: _Texts = {}
     starts_at: _At | None = None
     ends_at: _At | None = None
