@@ -13,8 +13,6 @@ INDEXES_MAX: Final = 2
 """Of one table: each takes 0.1 to 0.3 us and about a byte of each row."""
 ITEMS_MIN: Final = 100_000
 """Items of a day with values that are not told apart, from which an index pays."""
-_KEPT_PLACE: Final = 2 * INDEXES_MAX
-"""A name that has an index keeps it while it is among so many, so that names do not take turns."""
 _TABLES: Final = {
     "traces": ("traces_v3", "span_attributes_typed"),
     "logs": ("logs_v3", "log_attributes_typed"),
@@ -41,7 +39,8 @@ def choose(client: Client) -> frozenset[tuple[str, str]]:
     May run twice at once.
     """
     for signal, (table, column) in _TABLES.items():
-        asked = {"signal": signal, "least": ITEMS_MIN, "names": _KEPT_PLACE}
+        # A name that has an index keeps it while it is among twice as many, so that names do not take turns.
+        asked = {"signal": signal, "least": ITEMS_MIN, "names": 2 * INDEXES_MAX}
         wanted = [name for (name,) in client.query(_MANY, parameters=asked).result_rows if _NAME.fullmatch(name)]
         have = _indexes(client, table)
         kept = [name for name in have.values() if name in wanted]
