@@ -188,6 +188,10 @@ ROUTES = {
     ],
     ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],
     ("GET", "/api/v1/metrics/exemplars"): [f"/api/v1/metrics/exemplars?metric=took&{_IN_URL}"],
+    ("GET", "/api/v1/metrics/heatmap"): [
+        f"/api/v1/metrics/heatmap?metric=took&step={step}&query={query}&{_IN_URL}"
+        for step, query in (("1m", ""), ("1h", ""), ("1h", "region:eu"))
+    ],
     ("GET", "/api/v1/metrics"): ["/api/v1/metrics", "/api/v1/metrics?prefix=de&service=checkout&limit=1"],
     ("POST", "/api/v1/metrics/query"): [
         _RANGE | {"metric": "depth", "step": "1m", "group_by": ["service", "region"]},
