@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean bench-dashboards
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults faults-alerts upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean bench-dashboards
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ extremes: .venv/.dev ## Send 10,000 requests of random extremes over three trans
 
 faults: .venv/.dev ## Kill, stop, fill and corrupt while telemetry flows; look for every item; print one table. ROUNDS=100.
 	@FAULT_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults
+
+faults-alerts: .venv/.dev ## Kill, stop and cut off workers while alerts fire; look for each message once by its key. ROUNDS=50.
+	@FAULT_ROUNDS=11 ALERT_FAULT_ROUNDS=$(or $(ROUNDS),50) $(BIN)/python -m pytest -q --no-header --tb=short tests/faults/test_alerts.py
 
 upgrade: .venv/.dev ## Take over a folder of the landed version with five million items, and compare answers. ITEMS=1000000.
 	@UPGRADE_ITEMS=$(or $(ITEMS),1700000) $(BIN)/python -m pytest -q -s --no-header --tb=short tests/upgrade

@@ -18,7 +18,7 @@ from duoscope.identity.operators import administration
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
-from support.alerts import notified
+from support.alerts import alerting, notified
 from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
@@ -129,6 +129,7 @@ def inhabit(api, admin, deliver, otlp):
         recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
         imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
+        instance_id = await alerting(api, scope, rule_id)
         found = await api.client.post("/api/v1/logs/search", json={"start": str(_START_NS)}, headers=headers)
         return {
             "headers": headers,
@@ -148,6 +149,7 @@ def inhabit(api, admin, deliver, otlp):
             "channel_id": made_channel["channel_id"],
             "slo_id": made_slo["slo_id"],
             "alert_rule_id": str(rule_id),
+            "instance_id": str(instance_id),
             "named_expression_id": imported.json()["items"][0]["id"],
             "notification_id": str(notification_id),
             "dashboard_id": drawn["dashboard_id"],
@@ -268,6 +270,7 @@ _CHANGES = {
 }
 _BODIES = {
     "/api/v1/api-keys/{api_key_id}/revoke": {"reason": "taken over"},
+    "/api/v1/alerts/{instance_id}/acknowledge": {"comment": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},
     "/api/v1/dashboards/{dashboard_id}/links": {"name": "taken over"},
 }

@@ -250,10 +250,10 @@ ROUTES = {
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
             ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
-            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"),
-            ("POST", "alert-rules/import"), ("POST", "alert-rules/preview"),
-            ("GET", "alert-rules/export"), ("GET", "named-expressions"),
-            ("DELETE", "named-expressions/{named_expression_id}"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "alerts/noisiest"),
+            ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
+            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"),
+            ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "named-expressions"), ("GET", "alerts/history"),
         ) for method in methods.split()
     },
     **{

@@ -1,10 +1,11 @@
 """An alert of a tenant, and what its channels are owed for it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from duoscope.kernel.ids import new_id
-from duoscope.metadata import alert_rules, alert_transitions, notification_groups
+from duoscope.metadata import alert_instances, alert_rules, alert_transitions, notification_groups
+from duoscope.metadata.alert_instances import AlertInstance
 from duoscope.metadata.alert_rules import AlertRule
 from duoscope.metadata.alert_transitions import AlertTransition
 from duoscope.notification.owing import owe
@@ -30,3 +31,15 @@ async def notified(api, scope, group_id):
     async with store.open(scope, "test.notified") as tx:
         (row,) = await tx.fetch("SELECT notification_id FROM notifications")
     return rule_id, row["notification_id"]
+
+
+async def alerting(api, scope, rule_id):
+    """An instance of a rule that is pending: what fires is told with an end that moves on. Answers its id."""
+    at, instance_id = datetime(2026, 3, 1, tzinfo=UTC), new_id()
+    instance = AlertInstance(
+        instance_id, "series", "0" * 32, {"instance": "a"}, "pending", 1, at, 1.0, at, at, at, timedelta(0), None, None,
+        None, 1, 0, 0,
+    )  # fmt: skip
+    async with api.services.metadata.open(scope, "test.alerting") as tx:
+        await alert_instances.save(tx, rule_id, [instance])
+    return instance_id

@@ -43,10 +43,10 @@ class Hooks:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", "0")))
                 answer = hooks.decide(self.path)
-                if answer.after_s:
-                    time.sleep(answer.after_s)
                 names = {name.lower(): value for name, value in self.headers.items()}
                 hooks.received.append(Received(self.path, names, json.loads(body), answer.status))
+                if answer.after_s:
+                    time.sleep(answer.after_s)
                 if not answer.status:
                     hooks._stopping.wait(30)
                     self.close_connection = True

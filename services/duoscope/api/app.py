@@ -25,7 +25,7 @@ from duoscope.api.openapi_page import SchemaPage
 from duoscope.api.openapi_strict import StrictBodies
 from duoscope.api.problems import on_deep_nesting, on_duoscope_error, on_gone, on_http_exception, on_unexpected
 from duoscope.api.routes import health
-from duoscope.api.routes.alerting import alert_rules, alerts, previews, rule_files, slos
+from duoscope.api.routes.alerting import alert_history, alert_rules, alerts, previews, rule_files, slos
 from duoscope.api.routes.auth import devices, link_pages, login, mfa, oidc, passwords, places, sessions
 from duoscope.api.routes.dashboards import (
     dashboard_data,
@@ -86,7 +86,7 @@ _ROUTED: Final = (
     *(log_aggregates, trace_aggregates, logs, traces, metrics, services, catalogue, fields, queries, receiving, usage),
     *(regions, organizations, organization_limits, workspaces, tenants, users, roles, permissions, invitations),
     *(identity_providers, email_domains, audit_logs, api_keys),
-    *(alert_rules, alerts, previews, rule_files, slos),
+    *(alert_history, alert_rules, alerts, previews, rule_files, slos),
     *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
     *(dashboard_templates,),
     *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),

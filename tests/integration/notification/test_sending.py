@@ -139,6 +139,18 @@ async def test_who_never_answers_delays_nobody_else(tenant, sender, server, owne
     )
 
 
+async def test_a_broken_template_goes_out_with_a_text_that_says_so(tenant, sender, server):
+    await tenant.channel("webhook", {"url": server.url("/hook")})
+    annotations = {"summary": "{{ $value | humanizeNothing }}", "description": "{{ $labels.instance }} is down"}
+    await tenant.transit("firing", new_id(), annotations=annotations)
+    await tenant.owe()
+    await sender.send_due()
+    (alert,) = server.at("/hook")[0].body["data"]["alerts"]
+    assert alert["annotations"]["summary"].startswith("(this text could not be made: ")
+    assert "humanizeNothing" in alert["annotations"]["summary"]
+    assert alert["annotations"]["description"].endswith(" is down")
+
+
 async def test_gone_switches_the_channel_off_and_tells(tenant, sender, server, owner):
     await tenant.channel("webhook", {"url": server.url("/hook")})
     server.script("/hook", "410 Gone")

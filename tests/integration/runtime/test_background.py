@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import pkgutil
 from dataclasses import replace
+from functools import partial
 
 import asyncpg
 import httpx
@@ -29,6 +30,7 @@ from duoscope.receiver.ingest import Ingest
 from duoscope.receiver.signals import LOGS, METRICS, TRACES
 from duoscope.receiver.transport.http_server import HttpApplication
 from duoscope.runtime import stores
+from duoscope.runtime.parts.api import KNOW_INDEXES
 from duoscope.stores.embedded import DataDirectoryLock, EmbeddedPostgres
 from duoscope.worker.alert_shipping import start_alert_shipping
 from duoscope.worker.audit_shipping import start_audit_shipping
@@ -119,6 +121,7 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
     evaluator, outbound = Evaluator(metadata_store, telemetry_store), Outbound("127.0.0.0/8")
     start_evaluator(driver, evaluator)
+    driver.start(KNOW_INDEXES, partial(telemetry_store.know_indexes, choose=True))
     watchdog = await asyncio.start_server(_answer_ping, "127.0.0.1", 0)
     port = watchdog.sockets[0].getsockname()[1]
     start_watchdog(driver, evaluator, outbound, f"http://127.0.0.1:{port}/")

@@ -43,6 +43,30 @@ OPTIONS = st.fixed_dictionaries(
         ),
     }
 )  # fmt: skip
+WORDS = st.sampled_from(["Time", "Value", "Value #A", "pod"])
+STEPS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"kind": st.just("organize"), "exclude": st.lists(WORDS, max_size=2, unique=True),
+                               "order": st.lists(WORDS, max_size=3, unique=True),
+                               "rename": st.dictionaries(WORDS, st.just("Other"), max_size=2)}),
+        st.just({"kind": "merge"}),
+        st.fixed_dictionaries({"kind": st.just("join-by-field"), "field": WORDS,
+                               "mode": st.sampled_from(["outer", "inner"])}),
+        st.just({"kind": "rename", "regex": "(.*)x", "pattern": "$1"}),
+        st.fixed_dictionaries({"kind": st.just("filter"), "include": st.lists(WORDS, max_size=2),
+                               "exclude_regex": st.sampled_from(["", "^Time"])}),
+        st.just({"kind": "group-by", "by": ["pod"], "aggregate": [{"column": "Value", "reducers": ["last", "max"]}]}),
+        st.fixed_dictionaries({"kind": st.just("sort-by"), "column": WORDS, "is_descending": st.booleans()}),
+        st.fixed_dictionaries({"kind": st.just("calculate-field"), "name": st.just("n"), "left": WORDS,
+                               "operator": st.sampled_from(["+", "/"]), "right": WORDS, "replaces": st.booleans()}),
+        st.fixed_dictionaries({"kind": st.just("calculate-field"), "reducer": st.sampled_from(["mean", "first"]),
+                               "columns": st.lists(WORDS, max_size=2)}),
+        st.just({"kind": "series-to-table"}),
+        st.fixed_dictionaries({"kind": st.just("reduce"), "mode": st.sampled_from(["rows", "columns"]),
+                               "with_labels": st.booleans()}),
+    ),
+    max_size=3,
+)  # fmt: skip
 EXPRESSIONS = st.sampled_from(["up", 'rate(x{a=~"$v0"}[$__rate_interval])', "topk(5, sum by (a) (x))"])
 QUESTIONS = EXPRESSIONS.map(lambda expression: {"kind": "promql", "expression": expression})
 VARIABLES = st.one_of(
@@ -77,7 +101,9 @@ def dashboards(draw):
             "title": draw(TEXTS),
             "queries": [{"name": "A", "question": draw(QUESTIONS),
                          "legend": draw(TEXTS.filter(lambda t: t != "__auto")),
-                         "is_hidden": draw(st.booleans()), "is_instant": draw(st.booleans())}],
+                         "is_hidden": draw(st.booleans()), "is_instant": draw(st.booleans()),
+                         "format": draw(st.sampled_from(["series", "table"]))}],
+            "transformations": draw(STEPS),
             "options": draw(OPTIONS),
             "step_seconds": draw(st.none() | st.integers(1, 86_400)),
         }

@@ -1,24 +1,50 @@
 """Alerts: the instances of rules that are pending, firing, without data or in error."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from litestar import Request
-from litestar.params import QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
+from duoscope.alerting import acknowledging
 from duoscope.alerting.labelling import labels_of
 from duoscope.api import listing
 from duoscope.api.bodies import Services
 from duoscope.api.listing import PagingDependency
-from duoscope.api.routing import LISTS, Routes
+from duoscope.api.routing import LISTS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.metadata import alert_instances
+from duoscope.notification.muting import Mutes
 from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("alerts")
+_BEFORE_S: Final = 900
 Status = Literal["pending", "firing", "no_data", "error"]
+
+
+class Acknowledgement(Struct, frozen=True):
+    """A note that somebody is at it."""
+
+    comment: str
+    acknowledged_at: datetime
+    acknowledged_by: UUID | None
+    acknowledged_by_email: str
+
+
+class Evidence(Struct, frozen=True):
+    """The question of the rule and the range in which its answer is worth seeing."""
+
+    query_config: dict[str, Any]
+    start: Annotated[datetime, Meta(description="A while before the breach began.")]
+    end: Annotated[datetime | None, Meta(description="Null: until now.")]
+
+
+class NewAcknowledgement(Struct, forbid_unknown_fields=True):
+    """A note to be made."""
+
+    comment: Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", examples=["I am at it."])]
 
 
 class Alert(Struct, frozen=True):
@@ -42,6 +68,11 @@ class Alert(Struct, frozen=True):
     is_recovering: Annotated[bool, Meta(description="Whether its breach is over, and it keeps firing for a while.")]
     runbook_url: str
     dashboard_url: str
+    acknowledgement: Annotated[Acknowledgement | None, Meta(description="Of this firing; it ends with it.")]
+    silenced_by: Annotated[list[UUID], Meta(description="Silences that hold it back now.")]
+    maintained_by: Annotated[list[UUID], Meta(description="Maintenance windows that hold it back now.")]
+    inhibited_by: Annotated[list[UUID], Meta(description="Alerts that inhibit it now.")]
+    evidence: Evidence
 
 
 class AlertPage(Struct, frozen=True):
@@ -49,12 +80,6 @@ class AlertPage(Struct, frozen=True):
 
     items: list[Alert]
     next_cursor: str | None
-
-
-def _read(row: Record) -> Alert:
-    values = dict(row)
-    values["labels"] = labels_of(values.pop("rule_labels"), values["labels"])
-    return Alert(**values)
 
 
 @ROUTES.get("/api/v1/alerts", "List alerts", "alert:read", problems=LISTS)
@@ -68,8 +93,50 @@ async def list_alerts(
         Literal["critical", "error", "warning", "info"] | None, QueryParameter(description="Only of this severity.")
     ] = None,
     alert_rule_id: Annotated[UUID | None, QueryParameter(description="Only of this rule.")] = None,
+    acknowledged: Annotated[bool | None, QueryParameter(description="Whether somebody has taken note.")] = None,
 ) -> AlertPage:
-    """The alerts of now, the oldest first. Sorts: since."""
-    filters = {"active": True, "status": status, "severity": severity, "alert_rule_id": alert_rule_id}
+    """The alerts of now, the oldest first, with who has taken note of them, what holds their messages back, and where
+    to look. Sorts: since.
+    """
+    filters = {
+        "active": True, "status": status, "severity": severity, "alert_rule_id": alert_rule_id,
+        "acknowledged": acknowledged,
+    }  # fmt: skip
     async with services.metadata.open(request.user.scope, "alerts.list") as tx:
-        return AlertPage(*await listing.page(tx, alert_instances.LISTING, paging, filters, answer=Alert, read=_read))
+        mutes = await Mutes.read(tx, [request.user.scope.tenant_id])
+        found = await listing.page(
+            tx, alert_instances.LISTING, paging, filters, answer=Alert, read=lambda row: _shown(row, mutes)
+        )
+        return AlertPage(*found)
+
+
+@ROUTES.post(
+    "/api/v1/alerts/{instance_id:uuid}/acknowledge", "Acknowledge an alert", "alert:write", problems=WRITES,
+    status_code=204,
+)  # fmt: skip
+async def acknowledge_alert(
+    request: Request[Principal, Any, Any],
+    instance_id: FromPath[UUID],
+    data: JSONBody[NewAcknowledgement],
+    services: Services,
+) -> None:
+    """Take note of an alert that fires, with a comment for the others. It changes neither its state nor who is told,
+    and ends with the firing.
+    """
+    await acknowledging.acknowledge(services.metadata, request.user, instance_id, data.comment)
+
+
+def _shown(row: Record, mutes: Mutes) -> dict[str, Any]:
+    labels = labels_of(row["rule_labels"], row["labels"])
+    told = {"alertname": row["alert_rule_name"], "severity": row["severity"]} | labels
+    held = mutes.all_of(told, tenant_id=row["tenant_id"], instance_id=row["instance_id"])
+    before = timedelta(seconds=max(_BEFORE_S, 10 * row["interval_seconds"]))
+    delay = timedelta(seconds=row["policy_config"].get("delay_seconds", 0))
+    evidence = Evidence(row["query_config"], (row["active_at"] or row["since"]) - before - delay, None)
+    return dict(row) | {
+        "labels": labels,
+        "silenced_by": [each.silence_id for each in held if each.silence_id],
+        "maintained_by": [each.maintenance_window_id for each in held if each.maintenance_window_id],
+        "inhibited_by": [each.inhibited_by for each in held if each.inhibited_by],
+        "evidence": evidence,
+    }
