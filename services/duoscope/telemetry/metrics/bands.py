@@ -33,7 +33,7 @@ class Bands:
     counts: Floats = field(repr=False)
 
     def trimmed(self) -> "Bands":
-        """Without the lowest and the highest bands in which there is nothing."""
+        """The same without the lowest and the highest bands in which there is nothing."""
         filled = np.flatnonzero(self.counts.any(axis=0))
         some = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0)
         return Bands(self.lower[some], self.upper[some], self.counts[:, some])

@@ -156,7 +156,7 @@ async def query(
 async def added_up(
     reader: TelemetryReader, frame: Frame, metric_type: str, quantile: float | None = None, *, rolled_up: bool
 ) -> list[dict[str, Any]]:
-    """What distributions counted, a row for each label, step and shape of buckets.
+    """Read what distributions counted, as a row for each label, step and shape of buckets.
 
     `quantile` is the one that is read of summaries.
 
