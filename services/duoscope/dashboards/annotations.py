@@ -118,7 +118,7 @@ class Mark(Struct, frozen=True):
 
 
 def filled(annotation: Annotation, values: Values) -> AskedMarks | PromqlQuestion:
-    """What an annotation asks, with values for its variables, and without what only tells how it is drawn.
+    """The question of an annotation, with values for its variables, without what only tells how it is drawn.
 
     Raises:
         DuoscopeError: INVALID `invalid-variable` for a value that cannot stand where it would.

@@ -37,7 +37,7 @@ def convert(source: Json, variables: tuple[Variable, ...]) -> tuple[tuple[Annota
 
 
 def export(annotations: tuple[Annotation, ...]) -> list[Json]:
-    """Those that Grafana has, too."""
+    """Write those that Grafana has, too."""
     return [
         {
             "name": each.name,
