@@ -46,8 +46,10 @@ class BurnWindow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Objective = Annotated[float, Meta(ge=0.5, lt=1, description="The share of events that must be good.", examples=[0.999])]
-PeriodDays = Annotated[int, Meta(ge=7, le=90, description="Days for which the objective holds.")]
-MinEvents = Annotated[int, Meta(ge=1, le=10**9, description="A long window with fewer events in all is not judged.")]
+PeriodDays = Annotated[int, Meta(ge=7, le=90, description="Days for which the objective holds.", examples=[30])]
+MinEvents = Annotated[
+    int, Meta(ge=1, le=10**9, description="A long window with fewer events in all is not judged.", examples=[100])
+]
 Windows = Annotated[tuple[BurnWindow, ...], Meta(min_length=1, max_length=4)]
 
 
