@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct, structs
 
 from duoscope.alerting.comparing import STEPS_MAX, Judged, refused
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, invalid, invalid_in
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.values import Floats
 from duoscope.telemetry.questions.answers import Answered, Steps
@@ -46,8 +46,10 @@ class BurnWindow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Objective = Annotated[float, Meta(ge=0.5, lt=1, description="The share of events that must be good.", examples=[0.999])]
-PeriodDays = Annotated[int, Meta(ge=7, le=90, description="Days for which the objective holds.")]
-MinEvents = Annotated[int, Meta(ge=1, le=10**9, description="A long window with fewer events in all is not judged.")]
+PeriodDays = Annotated[int, Meta(ge=7, le=90, description="Days for which the objective holds.", examples=[30])]
+MinEvents = Annotated[
+    int, Meta(ge=1, le=10**9, description="A long window with fewer events in all is not judged.", examples=[100])
+]
 Windows = Annotated[tuple[BurnWindow, ...], Meta(min_length=1, max_length=4)]
 
 
@@ -172,7 +174,7 @@ def check_events(name: str, question: Question) -> None:
     try:
         of_window(question, 3600).check()
     except DuoscopeError as error:
-        raise invalid(f"`{name}`: {error.message}", code=error.code) from error
+        raise invalid_in(name, error) from error
 
 
 def of_window(question: Question, seconds: int) -> Question:
