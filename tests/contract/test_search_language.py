@@ -89,7 +89,10 @@ def _report(signal):
         with pytest.raises(DuoscopeError) as raised:
             compile_query(query, signal)
         assert raised.value.code == "invalid-query"
-        yield f"> {query[:60]!r}\n! {raised.value.message}\n"
+        place = raised.value.place
+        wrong = query[place.position :][: place.length] if place else ""
+        choices = f" -> {' '.join(place.choices)}" if place and place.choices else ""
+        yield f"> {query[:60]!r}\n! {raised.value.message}\n@ {wrong[:60]!r}{choices}\n"
 
 
 @pytest.mark.parametrize("signal", Signal)

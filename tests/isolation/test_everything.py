@@ -199,6 +199,8 @@ def _query(path: str, names: set[str], ids: dict[str, str]) -> dict[str, str]:
         known |= {"start": str(_START_NS // 10**9), "end": str(_START_NS // 10**9 + 3600)}
     if path in _METRIC_STANDS_WITH_METRICS:
         known |= {"signal": "metrics", "query": "service:checkout"}
+    if path == "/api/v1/metrics/heatmap":  # points of metrics have no words
+        known["query"] = "service:checkout"
     return {name: value for name, value in known.items() if name in names}
 
 

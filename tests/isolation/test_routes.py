@@ -160,10 +160,7 @@ ROUTES = {
         f"/api/v1/service-figures?service=checkout&{_IN_URL}",
         f"/api/v1/service-figures?service=cart&operation=GET%20/&kind=server&step=1h&{_IN_URL}",
     ],
-    ("GET", "/api/v1/releases"): [
-        f"/api/v1/releases?{_IN_URL}",
-        f"/api/v1/releases?service=checkout&{_IN_URL}",
-    ],
+    ("GET", "/api/v1/releases"): [f"/api/v1/releases?{of}{_IN_URL}" for of in ("", "service=checkout&")],
     ("GET", "/api/v1/operations"): [
         f"/api/v1/operations?{_IN_URL}",
         f"/api/v1/operations?service=cart&prefix=G&limit=1&{_IN_URL}",
@@ -188,6 +185,9 @@ ROUTES = {
     ],
     ("GET", "/api/v1/service-map"): [f"/api/v1/service-map?{_IN_URL}"],
     ("GET", "/api/v1/metrics/exemplars"): [f"/api/v1/metrics/exemplars?metric=took&{_IN_URL}"],
+    ("GET", "/api/v1/metrics/heatmap"): [
+        f"/api/v1/metrics/heatmap?metric=took&step={step}&{_IN_URL}" for step in ("1m", "1h", "1h&query=region:eu")
+    ],
     ("GET", "/api/v1/metrics"): ["/api/v1/metrics", "/api/v1/metrics?prefix=de&service=checkout&limit=1"],
     ("POST", "/api/v1/metrics/query"): [
         _RANGE | {"metric": "depth", "step": "1m", "group_by": ["service", "region"]},

@@ -20,6 +20,7 @@ AUDIT = {
 EXEMPT: dict[str, str] = {
     "alerting.evaluator._evaluate: alerting.advance": "what evaluation finds, which alert history tells of",
     "alerting.evaluator.evaluate_next: alerting.lease": "who evaluates a rule for a minute",
+    "dashboards.views.flush: dashboards.add_views": "how often dashboards were looked at, which changes nothing",
     "identity.api_keys.upkeep.flush: api_keys.record_uses": "counts of uses, which are a log of their own",
     "identity.authentication.mfa.confirm: mfa.confirm": "charges an attempt; `mfa.enable` tells of the success",
     "identity.authentication.reauthentication.require_password: reauthentication.attempt": "charges an attempt",

@@ -43,6 +43,7 @@ def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
         "metric": (f"metrics?m={METRIC}", "td button", False),
         "metric-labels": (f"metrics?view=labels&m={METRIC}", "section figure", False),
         "metric-exemplars": (f"metrics?view=exemplars&m={METRIC}", "td code", False),
+        "metric-heatmap": (f"metrics?view=heatmap&m={METRIC}", "th[scope=row]", False),
         "promql": ("metrics?promql=sum by (job) (shop_requests_total)", "td button", False),
         "ingest": ("ingest", "text=Active series", False),
         "start": ("start", "text=Make a key", False),

@@ -35,6 +35,7 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
         "metrics": ("metrics", "shop.latency"),
         "explorer": (f"metrics?m={LATENCY}", "service=shop-payment"),
         "breakdown": (f"metrics?view=labels&m={LATENCY}", "/1"),
+        "heatmap": (f"metrics?view=heatmap&m={LATENCY}", "up to 100 ms"),
         "exemplars": (f"metrics?view=exemplars&m={LATENCY}", "300 ms"),
         "promql": ("metrics?promql=shop_orders_total", "job=shop-payment"),
         "flame": (f"traces/{shop}?view=flame", "The same spans as rows"),

@@ -138,6 +138,36 @@ def test_an_exemplar_leads_to_its_trace(running, measured, visit):
     page.wait_for_url(re.compile(rf"/traces/{measured}"))
 
 
+def test_a_histogram_has_a_heatmap_and_the_same_as_a_table(running, measured, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open('metrics?m=[{"m":"shop.latency"}]&range=30m')
+    page.get_by_role("tab", name="Heatmap").click()
+    bands = page.get_by_role("table", name="Observations of shop.latency by value").get_by_role("row")
+    # Of two services, ten minutes long: nine quick ones each, and three slow ones of the second.
+    expect(bands).to_have_text([re.compile("^Value"), re.compile("^100 ms . 1 s3014%14%"), "up to 100 ms18086%100%"])
+    chart = page.get_by_role("figure").filter(has_text="210 observations")
+    expect(chart.get_by_role("link", include_hidden=True)).to_have_count(1)
+    query = page.get_by_role("region", name="Query A").get_by_label("Filter of query A")
+    query.fill("service:shop-payment route:/1")
+    page.keyboard.press("Enter")
+    expect(bands.nth(1)).to_contain_text("15")
+    expect(bands.nth(2)).to_contain_text("45")
+    plot = page.get_by_role("figure").filter(has_text="60 observations").locator("canvas")
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20, steps=3)
+    page.mouse.up()
+    page.wait_for_url(re.compile("from=.*to="))
+    page.go_back()
+    expect(bands.nth(2)).to_contain_text("45")
+    visitor.open('metrics?m=[{"m":"shop.orders"}]&view=heatmap')
+    expect(page.get_by_role("tab", name="Series")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Heatmap")).to_have_count(0)
+
+
 def test_promql_completes_functions_metrics_labels_and_values(running, measured, visit):
     visitor = visit(running)
     page = visitor.page

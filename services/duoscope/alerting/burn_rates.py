@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct, structs
 
 from duoscope.alerting.comparing import STEPS_MAX, Judged, refused
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, invalid, invalid_in
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.promql.values import Floats
 from duoscope.telemetry.questions.answers import Answered, Steps
@@ -174,7 +174,7 @@ def check_events(name: str, question: Question) -> None:
     try:
         of_window(question, 3600).check()
     except DuoscopeError as error:
-        raise invalid(f"`{name}`: {error.message}", code=error.code) from error
+        raise invalid_in(name, error) from error
 
 
 def of_window(question: Question, seconds: int) -> Question:

@@ -13,7 +13,7 @@ from duoscope.alerting.composites import Composite, WatchedRules
 from duoscope.alerting.conditions import Absence, Condition, Present, Ratio, asks
 from duoscope.alerting.instances import Policy, WhenNoData, WhenVanished
 from duoscope.kernel.alert_limits import AlertLimits
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, invalid, invalid_in
 from duoscope.metadata.alert_rules import AlertRule
 from duoscope.telemetry.questions.kinds import Question
 from duoscope.telemetry.questions.promql import PromqlQuestion
@@ -166,7 +166,7 @@ def _check_question(name: str, question: Question) -> None:
     try:
         question.check()
     except DuoscopeError as error:
-        raise invalid(f"`{name}`: {error.message}", code=error.code) from error
+        raise invalid_in(name, error) from error
 
 
 def _check_policy(config: PolicyConfig, condition: Condition) -> None:

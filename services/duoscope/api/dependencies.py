@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from duoscope.alerting.named import NamedExpressions
 from duoscope.dashboards.flights import Answers
 from duoscope.dashboards.sharing import Links
+from duoscope.dashboards.views import Views
 from duoscope.delivery.mail import Mailer
 from duoscope.identity.api_keys.verifier import ApiKeyVerifier
 from duoscope.identity.authentication.access import Access
@@ -51,6 +52,7 @@ class ApiServices:
         email_domains: the e-mail domains of organizations.
         channels: notification channels.
         links: by which strangers see dashboards.
+        views: of dashboards, which are counted.
         named: named expressions of PromQL, which readers of telemetry know.
         outbound: sends requests to configured addresses.
         breached: recognizes breached passwords.
@@ -77,6 +79,7 @@ class ApiServices:
     oidc: OidcLogins
     channels: ChannelManagement
     links: Links
+    views: Views
     outbound: Outbound
     breached: BreachedPasswords
     access: Access
@@ -96,6 +99,7 @@ class ApiServices:
     async def close(self) -> None:
         """Close connections to others; the caller closes the stores and the hasher."""
         await self.answers.close()
+        await self.views.close()
         await self.outbound.close()
         await self.breached.close()
 
@@ -148,6 +152,7 @@ async def assemble(
         oidc=OidcLogins(metadata, box, keys, hasher, sessions, outbound=outbound, public_url=public_url, quota=quota),
         channels=ChannelManagement(metadata, box, outbound, mailer, public_url=public_url),
         links=Links(metadata),
+        views=Views(metadata),
         outbound=outbound,
         breached=breached,
         access=Access(metadata),

@@ -16,7 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from duoscope.api import validation_messages
-from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, Place
 from duoscope.net.bodies import GoneError
 from duoscope.stores.clickhouse.questions import GoneClientError
 
@@ -75,6 +75,22 @@ class Problem(Struct, frozen=True):
     errors: Annotated[
         list[FieldProblem] | UnsetType, Meta(description="The invalid fields of a malformed request.")
     ] = UNSET
+    field: Annotated[
+        str | UnsetType,
+        Meta(description="Of a mistake in a query: the field of the request that it is in.", examples=["query"]),
+    ] = UNSET
+    position: Annotated[
+        int | UnsetType,
+        Meta(description="Where in that text the mistake begins, in characters from 0.", examples=[10]),
+    ] = UNSET
+    length: Annotated[
+        int | UnsetType,
+        Meta(description="How many characters are wrong; 0 where something is missing.", examples=[4]),
+    ] = UNSET
+    choices: Annotated[
+        list[str] | UnsetType,
+        Meta(description="What may stand in place of them, if that is little.", examples=[["ok", "error", "unset"]]),
+    ] = UNSET
 
 
 _EXPLAINED: Final = {
@@ -113,7 +129,7 @@ def on_duoscope_error(request: Request[Any, Any, Any], error: DuoscopeError) -> 
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
     if error.kind is ErrorKind.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
-    return _response(request, STATUSES[error.kind], error.code, error.message, headers=headers)
+    return _response(request, STATUSES[error.kind], error.code, error.message, headers=headers, place=error.place)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
@@ -185,9 +201,15 @@ def _response(
     *,
     headers: dict[str, str] | None = None,
     errors: list[FieldProblem] | UnsetType = UNSET,
+    place: Place | None = None,
 ) -> Response[Problem]:
+    where: dict[str, Any] = {}
+    if place is not None:
+        where = {"field": place.field, "position": place.position, "length": place.length}
+        where |= {"choices": list(place.choices)} if place.choices else {}
+    identifier = f"urn:duoscope:problem:{code}"
     return Response(
-        Problem(f"urn:duoscope:problem:{code}", status.phrase, status, code, detail, request_id(request), errors),
+        Problem(identifier, status.phrase, status, code, detail, request_id(request), errors, **where),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=headers or {},

@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from duoscope.dashboards import alert_lists, planning, transforming
+from duoscope.dashboards import alert_lists, annotations, planning, transforming
+from duoscope.dashboards.annotations import AskedAlerts, AskedDeployments, ExpressionMarks, Mark
 from duoscope.dashboards.flights import Answers, Cost, Failure, Flight, Found, Key, Series
 from duoscope.dashboards.frames import Table
 from duoscope.dashboards.model import Dashboard
 from duoscope.dashboards.options import asked_options
-from duoscope.dashboards.planning import Asking, Planned, PlannedWidget
+from duoscope.dashboards.planning import Asking, Planned, PlannedAnnotation, PlannedWidget
 from duoscope.dashboards.variables import by_name
 from duoscope.dashboards.widgets import AlertList, LogRecords
 from duoscope.kernel.errors import DuoscopeError, invalid
@@ -27,6 +28,7 @@ from duoscope.stores.clickhouse.questions import Described, Question, current
 from duoscope.stores.postgres import MetadataStore
 from duoscope.telemetry import logs
 from duoscope.telemetry.logs import LogRecord
+from duoscope.telemetry.promql.storage import Request
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.stored.together import Together
 from duoscope.telemetry.questions.answers import Answered
@@ -43,8 +45,8 @@ TOGETHER: Final = 48
 """Questions of a later one."""
 AT_ONCE: Final = 3
 """Errands of one call at the same time."""
-HEAD_START_S: Final = 0.1
-"""For so long the first errand has the machine for itself."""
+HEAD_START_S: Final = 0.2
+"""For so long at most the first errand has the machine for itself: until the first widget is answered."""
 TIMEOUT_S: Final = 60.0
 
 
@@ -79,6 +81,17 @@ class WidgetData(Struct, frozen=True, kw_only=True):
     cost: Annotated[Cost, Meta(description="Of all its queries; `is_cached` if nothing was asked for it.")] = Cost()
 
 
+class AnnotationData(Struct, frozen=True, kw_only=True):
+    """The marks of an annotation, oldest first, or an error."""
+
+    annotation: Annotated[str, Meta(description="Its name.")]
+    color: str
+    marks: list[Mark] = []
+    is_complete: Annotated[bool, Meta(description="Whether there are no older marks.")] = True
+    error: Failure | None = None
+    cost: Cost = Cost()
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """The one who looks.
@@ -104,6 +117,7 @@ class Look:
 
     viewer: Viewer
     widgets: list[PlannedWidget]
+    annotations: list[PlannedAnnotation]
     series_max: int
 
 
@@ -114,6 +128,7 @@ async def look(
     *,
     variables: Mapping[str, tuple[str, ...]],
     widgets: Collection[str] | None,
+    with_annotations: bool = False,
 ) -> Look:
     """Plan a look.
 
@@ -123,6 +138,7 @@ async def look(
         times: the range, whose end is aligned to the step of each question.
         variables: the values chosen, by name; others have those of the dashboard.
         widgets: keys; None for those of all sections that are not collapsed.
+        with_annotations: whether the annotations that are shown are asked, too.
 
     Raises:
         DuoscopeError: INVALID for a widget that is not there, and `invalid-variable` for values that a variable does
@@ -140,18 +156,23 @@ async def look(
     planned = planning.plan(dashboard, times, chosen, options, widgets)
     asked = {query.asking.key(viewer.scope.tenant_id) for each in planned for query in each.queries if query.asking}
     series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (planning.STEPS_TARGET * max(1, len(asked)))))
-    return Look(viewer, planned, series_max)
+    marks = planning.plan_annotations(dashboard, times, chosen) if with_annotations else []
+    return Look(viewer, planned, marks, series_max)
 
 
-async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData]:
-    """Ask what nobody has asked yet, and answer each widget as soon as all of its queries have an answer."""
+async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData | AnnotationData]:
+    """Ask what nobody has asked yet, and answer each widget and annotation as soon as its queries have an answer."""
     waiting = _Waiting(shared, look)
     try:
-        left = list(look.widgets)
+        left: list[PlannedWidget | PlannedAnnotation] = [*look.widgets, *look.annotations]
         while left:
             ready = [each for each in left if waiting.has(each)]
             for each in ready:
-                yield await asyncio.to_thread(_answered, each, waiting.found_of(each), look.series_max)
+                found = waiting.found_of(each)
+                if isinstance(each, PlannedAnnotation):
+                    yield await asyncio.to_thread(_marked, each, *found[0])
+                else:
+                    yield await asyncio.to_thread(_answered, each, found, look.series_max)
             left = [each for each in left if not any(each is other for other in ready)]
             if left:
                 await waiting.next()
@@ -159,13 +180,18 @@ async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData]:
         waiting.leave()
 
 
-async def answer(shared: Answers, look: Look) -> list[WidgetData]:
-    """The same in one list, in the order of the dashboard."""
+async def answer(shared: Answers, look: Look) -> tuple[list[WidgetData], list[AnnotationData]]:
+    """The same in lists, in the order of the dashboard."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], WidgetData] = {}
+    marked: dict[str, AnnotationData] = {}
     async with aclosing(answers(shared, look)) as answered:
         async for each in answered:
-            found[each.key, tuple(each.repeated.items())] = each
-    return [found[each.copy.widget.key, tuple(each.copy.repeated.items())] for each in look.widgets]
+            if isinstance(each, AnnotationData):
+                marked[each.annotation] = each
+            else:
+                found[each.key, tuple(each.repeated.items())] = each
+    widgets = [found[each.copy.widget.key, tuple(each.copy.repeated.items())] for each in look.widgets]
+    return widgets, [marked[each.annotation.name] for each in look.annotations]
 
 
 class _Waiting:
@@ -178,14 +204,15 @@ class _Waiting:
         self._flights: dict[Key, Flight] = {}
         self._to_begin: list[list[tuple[Key, Asking]]] = []
         self._own: set[Key] = set()
-        self._pause_s: float | None = HEAD_START_S
+        self._alone_until: float | None = time.monotonic() + HEAD_START_S
+        self._storage = ClickHouseStorage(look.viewer.reader)
         self._sort()
         self._begin()
 
-    def has(self, widget: PlannedWidget) -> bool:
+    def has(self, widget: PlannedWidget | PlannedAnnotation) -> bool:
         return all(query.asking is None or self._key(query.asking) in self._found for query in widget.queries)
 
-    def found_of(self, widget: PlannedWidget) -> list[tuple[Planned, Found, bool]]:
+    def found_of(self, widget: PlannedWidget | PlannedAnnotation) -> list[tuple[Planned, Found, bool]]:
         answered: list[tuple[Planned, Found, bool]] = []
         for query in widget.queries:
             found, is_cached = (Found(), True) if query.asking is None else self._found[self._key(query.asking)]
@@ -193,24 +220,29 @@ class _Waiting:
         return answered
 
     async def next(self) -> None:
-        """Wait until something more is answered. Raises what ended the request."""
+        """Ask more, and wait until something more is answered. Raises what ended the request."""
+        if self._begin():
+            return
         question, loop = current(), asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         pending = {flight.landed for flight in self._flights.values()}
+        pause_s = None if self._alone_until is None else max(0.0, self._alone_until - time.monotonic())
         if question is None:
-            await asyncio.wait(pending, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(pending, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         else:
             question.require_wanted()
             with question.told(ended):
-                await asyncio.wait({*pending, ended}, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*pending, ended}, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 ended.result()
         for key, flight in list(self._flights.items()):
             if flight.landed.done():
                 self._found[key] = flight.landed.result(), key not in self._own
                 self._shared.leave(self._flights.pop(key))
-        self._pause_s = None
-        self._begin()
+        # The first errand has the machine until its widgets are answered, and not for ever.
+        is_over = self._alone_until is not None and time.monotonic() >= self._alone_until
+        if is_over or not any(key in self._own for key in self._flights):
+            self._alone_until = None
 
     def leave(self) -> None:
         while self._flights:
@@ -226,8 +258,8 @@ class _Waiting:
     def _sort(self) -> None:
         """Find what is known or asked already; sort the rest into errands, in the order of the widgets."""
         new: dict[Key, Asking] = {}
-        for widget in self._look.widgets:
-            for query in widget.queries:
+        for shown in (*self._look.widgets, *self._look.annotations):
+            for query in shown.queries:
                 if query.asking is None:
                     continue
                 key = self._key(query.asking)
@@ -249,10 +281,12 @@ class _Waiting:
         batches = [promql[:head], *(promql[at : at + TOGETHER] for at in range(head, len(promql), TOGETHER))]
         self._to_begin = [batch for batch in batches[:1] if batch] + others + [batch for batch in batches[1:] if batch]
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
+        """Begin errands. Returns whether an answer came by the way."""
+        known_before = len(self._found)
         under_way = {id(flight.errand) for key, flight in self._flights.items() if key in self._own}
         count = len(under_way)
-        while self._to_begin and count < (1 if self._pause_s else AT_ONCE):
+        while self._to_begin and count < (1 if self._alone_until else AT_ONCE):
             batch = self._to_begin.pop(0)
             # Another viewer may have asked some of it meanwhile.
             new: list[tuple[Key, Asking]] = []
@@ -265,21 +299,28 @@ class _Waiting:
                     new.append((key, asking))
             if not new:
                 continue
-            work = partial(_asked, self._look.viewer, [asking for _, asking in new])
+            work = partial(_asked, self._look.viewer, self._storage, [asking for _, asking in new])
             for flight in self._shared.begin((key for key, _ in new), work, self._describe):
                 self._flights[flight.key] = flight
                 self._own.add(flight.key)
             count += 1
+        return len(self._found) > known_before
 
 
-async def _asked(viewer: Viewer, askings: Sequence[Asking], question: Question, flights: Sequence[Flight]) -> None:
+async def _asked(
+    viewer: Viewer,
+    storage: ClickHouseStorage,
+    askings: Sequence[Asking],
+    question: Question,
+    flights: Sequence[Flight],
+) -> None:
     """Ask the questions of an errand: expressions of PromQL together, any other by itself."""
-    together = Together(ClickHouseStorage(viewer.reader))
     began = time.perf_counter()
     async with asyncio.timeout(TIMEOUT_S):
+        is_promql = isinstance(askings[0].question, PromqlQuestion)
+        together = Together(await storage.again() if is_promql else storage)
         if len(askings) > 1:
-            requests = [request for asking in askings for request in _needs(asking)]
-            await together.prepare(requests)
+            await together.prepare(await asyncio.to_thread(_needs_of, askings))
 
     async def one(asking: Asking, flight: Flight) -> None:
         before = question.read_rows
@@ -298,7 +339,11 @@ async def _asked(viewer: Viewer, askings: Sequence[Asking], question: Question, 
     await asyncio.gather(*(one(asking, flight) for asking, flight in zip(askings, flights, strict=True)))
 
 
-def _needs(asking: Asking) -> list[Any]:
+def _needs_of(askings: Sequence[Asking]) -> list[Request]:
+    return [request for asking in askings for request in _needs(asking)]
+
+
+def _needs(asking: Asking) -> list[Request]:
     try:
         return needs(cast("PromqlQuestion", asking.question).expression, asking.steps)
     except DuoscopeError:
@@ -312,6 +357,9 @@ async def _one(viewer: Viewer, asking: Asking, together: Together) -> Found:
             return Found(items=page.items, is_complete=page.next_cursor is None)
         case AlertList() as listed:
             items, is_complete = await alert_lists.read(viewer.metadata, viewer.scope, listed)
+            return Found(items=items, is_complete=is_complete)
+        case AskedAlerts() | AskedDeployments() as marks:
+            items, is_complete = await annotations.read(viewer.reader, asking.times, marks)
             return Found(items=items, is_complete=is_complete)
         case PromqlQuestion(expression):
             found = await evaluated(together, expression, asking.steps, keeps_names=True)
@@ -346,6 +394,26 @@ def _answered(widget: PlannedWidget, found: list[tuple[Planned, Found, bool]], s
     )
     return WidgetData(
         key=of.key, repeated=dict(widget.copy.repeated), queries=queries, tables=tables, error=error, cost=cost
+    )
+
+
+def _marked(planned: PlannedAnnotation, query: Planned, found: Found, is_cached: bool) -> AnnotationData:  # noqa: FBT001 - as of `found_of`
+    of, marks, is_complete = planned.annotation, list(found.items), found.is_complete
+    if isinstance(of, ExpressionMarks):
+        marks, is_complete = annotations.of_series(
+            found.labels,
+            found.values,
+            start_s=int(query.steps.moments_ms[0]) // 1000,
+            step_s=query.steps.step_ns // 1_000_000_000,
+            title=of.title or of.name,
+        )
+    return AnnotationData(
+        annotation=of.name,
+        color=of.color,
+        marks=marks,
+        is_complete=is_complete and found.is_complete,
+        error=query.error or found.error,
+        cost=Cost(found.rows, found.duration_ms, is_cached),
     )
 
 

@@ -156,6 +156,15 @@ def plain(text: str, values: Values) -> str:
     return _replaced(text, values, lambda found, _: ", ".join(found.values))
 
 
+def several(text: str, values: Values) -> tuple[str, ...] | None:
+    """The values of a text that is compared with names: those chosen if it is a variable; None if these are all."""
+    if _names_all(text, values):
+        return None
+    only = _REFERENCE.fullmatch(text)
+    of = values.of(_name(only)) if only else None
+    return of.values if of is not None else (plain(text, values),)
+
+
 def promql(text: str, values: Values) -> str:
     """A PromQL expression with values for its variables. Raises INVALID `invalid-variable`."""
 

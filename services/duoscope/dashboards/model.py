@@ -7,12 +7,14 @@ from typing import Annotated, Any, Final, NamedTuple, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from duoscope.dashboards.annotations import ANNOTATIONS_MAX, Annotation, ExpressionMarks
 from duoscope.dashboards.filling import Chosen, Values, filled
 from duoscope.dashboards.transformations import problem_of
 from duoscope.dashboards.variables import Variable, chosen, in_order
 from duoscope.dashboards.widgets import AlertList, Key, LogRecords, Query, ShortText, Text, Widget
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.telemetry.language import Signal, compile_query
+from duoscope.telemetry.questions.promql import PromqlQuestion
 
 WIDGETS_MAX: Final = 200
 SECTIONS_MAX: Final = 100
@@ -64,6 +66,10 @@ class Dashboard(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     variables: Annotated[
         tuple[Variable, ...], Meta(max_length=VARIABLES_MAX, examples=[[{"kind": "text", "name": "service"}]])
+    ] = ()
+    annotations: Annotated[
+        tuple[Annotation, ...],
+        Meta(max_length=ANNOTATIONS_MAX, examples=[[{"kind": "deployments", "name": "Deployments"}]]),
     ] = ()
     range_seconds: Annotated[
         int, Meta(ge=60, le=400 * 86_400, description="The time range that is shown at first, up to now.")
@@ -149,6 +155,23 @@ def mistakes(dashboard: Dashboard) -> Iterator[Mistake]:
             yield Mistake(f"{at}/repeat", f"there is no variable {widget.repeat!r}")
         yield from (Mistake(at + place, what) for place, what in of_widget(widget, dashboard.variables))
     yield from _of_sections(dashboard, names, keys)
+    yield from _of_annotations(dashboard)
+
+
+def _of_annotations(dashboard: Dashboard) -> Iterator[Mistake]:
+    names = Counter(each.name for each in dashboard.annotations)
+    for number, each in enumerate(dashboard.annotations):
+        if names[each.name] > 1:
+            yield Mistake(f"/annotations/{number}/name", f"several annotations are called {each.name!r}")
+        if problem := of_annotation(each, dashboard.variables):
+            yield Mistake(f"/annotations/{number}/expression", problem)
+
+
+def of_annotation(annotation: Annotation, variables: tuple[Variable, ...]) -> str:
+    """The mistake of an annotation, whatever its variables stand for; empty if there is none."""
+    if not isinstance(annotation, ExpressionMarks):
+        return ""
+    return of_query(Query("A", PromqlQuestion(annotation.expression)), variables)
 
 
 def _of_sections(dashboard: Dashboard, names: Collection[str], keys: Collection[str]) -> Iterator[Mistake]:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from duoscope.dashboards import annotations
+from duoscope.dashboards.annotations import Annotation, AskedMarks
 from duoscope.dashboards.filling import Chosen, Values, filled, plain
 from duoscope.dashboards.flights import Failure, Key
 from duoscope.dashboards.model import Dashboard, Section
@@ -43,14 +45,14 @@ class Copy:
 class Asking:
     """A question as it is asked, and the range for records, which are not asked in steps."""
 
-    question: Asked
+    question: Asked | AskedMarks
     steps: Steps
     times: TimeRange
     kept_s: float
 
     def key(self, tenant_id: UUID) -> Key:
         """The key that equal questions of a tenant have in common."""
-        if isinstance(self.question, LogRecords):
+        if isinstance(self.question, LogRecords | AskedMarks):
             when = (self.times.start_ns, self.times.end_ns, 0)
         elif isinstance(self.question, AlertList):
             when = (0, 0, 0)
@@ -77,6 +79,14 @@ class PlannedWidget:
 
     copy: Copy
     queries: tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAnnotation:
+    """An annotation that is shown, with its one question."""
+
+    annotation: Annotation
+    queries: tuple[Planned]
 
 
 def repeats(dashboard: Dashboard, widgets: Collection[str] | None) -> set[str]:
@@ -117,6 +127,48 @@ def plan(
     return found
 
 
+def plan_annotations(dashboard: Dashboard, times: TimeRange, chosen: Mapping[str, Chosen]) -> list[PlannedAnnotation]:
+    """Plan those annotations of a look that are shown."""
+    found: list[PlannedAnnotation] = []
+    for each in dashboard.annotations:
+        if each.is_shown:
+            span = _Span(times, 1)
+            try:
+                question = annotations.filled(each, span.values(chosen))
+            except DuoscopeError as error:
+                failure = Failure(error.code, error.message)
+                query = Planned(each.name, "series", "", span.steps, None, failure)
+            else:
+                asking = Asking(question, span.steps, span.touched, span.kept_s(question))
+                query = Planned(each.name, "series", "", span.steps, asking)
+            found.append(PlannedAnnotation(each, (query,)))
+    return found
+
+
+class _Span:
+    """A range in steps that do not depend on who looks when."""
+
+    def __init__(self, times: TimeRange, least_s: int, *, is_instant: bool = False) -> None:
+        self.range_s = max(1, (times.end_ns - times.start_ns) // SECOND_NS)
+        self.step_s = step_of(self.range_s, least_s)
+        step_ns = self.step_s * SECOND_NS
+        end_ns = times.end_ns // step_ns * step_ns
+        if is_instant:
+            self.steps = Steps(end_ns, self.range_s * SECOND_NS)
+        else:
+            self.steps = Steps(end_ns, step_ns, max(1, self.range_s // self.step_s))
+        # Records are of the whole steps that the range touches: what came last is among them.
+        self.touched = TimeRange(times.start_ns // step_ns * step_ns, -(-times.end_ns // step_ns) * step_ns)
+
+    def values(self, chosen: Mapping[str, Chosen]) -> Values:
+        return Values(chosen, self.step_s, self.range_s)
+
+    def kept_s(self, question: Asked | AskedMarks) -> float:
+        if isinstance(question, LogRecords | AlertList | AskedMarks):
+            return KEPT_LEAST_S
+        return min(max(KEPT_LEAST_S, float(self.step_s)), KEPT_MOST_S)
+
+
 def _shown(dashboard: Dashboard, widgets: Collection[str] | None) -> list[Widget]:
     if widgets is None:
         opened = {place.widget for each in dashboard.sections if not each.is_collapsed for place in each.places}
@@ -150,24 +202,15 @@ def _copies(
 
 
 def _planned(widget: Widget, query: Query, chosen: Mapping[str, Chosen], times: TimeRange) -> Planned:
-    range_s = max(1, (times.end_ns - times.start_ns) // SECOND_NS)
-    step_s = step_of(range_s, widget.step_seconds or 1)
-    step_ns = step_s * SECOND_NS
-    end_ns = times.end_ns // step_ns * step_ns
-    if query.is_instant:
-        steps = Steps(end_ns, range_s * SECOND_NS)
-    else:
-        steps = Steps(end_ns, step_ns, max(1, range_s // step_s))
-    # Records are of the whole steps that the range touches: what came last is among them.
-    touched = TimeRange(times.start_ns // step_ns * step_ns, -(-times.end_ns // step_ns) * step_ns)
-    values = Values(chosen, step_s, range_s)
+    span = _Span(times, widget.step_seconds or 1, is_instant=query.is_instant)
+    values = span.values(chosen)
     try:
         legend, question = plain(query.legend, values), filled(query.question, values)
     except DuoscopeError as error:
-        return Planned(query.name, query.format, query.legend, steps, None, Failure(error.code, error.message))
-    is_live = isinstance(question, LogRecords | AlertList)
-    kept_s = KEPT_LEAST_S if is_live else min(max(KEPT_LEAST_S, float(step_s)), KEPT_MOST_S)
-    return Planned(query.name, query.format, legend, steps, Asking(question, steps, touched, kept_s))
+        failure = Failure(error.code, error.message)
+        return Planned(query.name, query.format, query.legend, span.steps, None, failure)
+    asking = Asking(question, span.steps, span.touched, span.kept_s(question))
+    return Planned(query.name, query.format, legend, span.steps, asking)
 
 
 def step_of(range_s: int, least_s: int) -> int:

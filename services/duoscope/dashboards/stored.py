@@ -17,7 +17,7 @@ def layout(dashboard: Dashboard) -> dict[str, Any]:
     """The column `layout_config`: everything but the name, the description, widgets, their places and variables."""
     document = written(dashboard)
     sections = [{name: value for name, value in each.items() if name != "places"} for each in document["sections"]]
-    names = ("tags", "range_seconds", "refresh_seconds")
+    names = ("tags", "annotations", "range_seconds", "refresh_seconds")
     return {name: document[name] for name in names} | {"sections": sections}
 
 

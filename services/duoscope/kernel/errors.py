@@ -5,6 +5,7 @@ goes to `detail`, which is logged and never sent. Each edge maps kinds once: `ap
 (RFC 9457), `receiver/status.py` to OTLP statuses.
 """
 
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -28,6 +29,23 @@ class ErrorKind(Enum):
     INTERNAL = "internal"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A mistake in a text that somebody wrote: where it is, and what may stand there.
+
+    Attributes:
+        position: of the first character that is wrong, counted from 0; the text's length for what is missing behind it.
+        length: of what is wrong, in characters; 0 for what is missing.
+        choices: what may stand in place of these characters, if that is little.
+        field: the field of the request that the text is in; `query` unless it is another.
+    """
+
+    position: int
+    length: int = 0
+    choices: tuple[str, ...] = ()
+    field: str = "query"
+
+
 class DuoscopeError(Exception):
     """A failure with an outward and an inward message.
 
@@ -37,6 +55,7 @@ class DuoscopeError(Exception):
         message: outward sentence: what, where, what to do. Carries no internals.
         detail: inward text for the log only.
         retry_after_s: for RATE_LIMITED and UNAVAILABLE, seconds until a retry makes sense.
+        place: for INVALID, where the mistake is in a text that is written in a language.
     """
 
     def __init__(
@@ -47,6 +66,7 @@ class DuoscopeError(Exception):
         *,
         detail: str | None = None,
         retry_after_s: float | None = None,
+        place: Place | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -54,11 +74,20 @@ class DuoscopeError(Exception):
         self.message = message
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.place = place
 
 
-def invalid(message: str, *, code: str = "invalid-request", detail: str | None = None) -> DuoscopeError:
+def invalid(
+    message: str, *, code: str = "invalid-request", detail: str | None = None, place: Place | None = None
+) -> DuoscopeError:
     """The error for a request that is wrong and will stay wrong: the message says where, and what to change."""
-    return DuoscopeError(ErrorKind.INVALID, code, message, detail=detail)
+    return DuoscopeError(ErrorKind.INVALID, code, message, detail=detail, place=place)
+
+
+def invalid_in(field: str, error: DuoscopeError) -> DuoscopeError:
+    """The error of a text that is in another field of the request than where it is judged."""
+    place = None if error.place is None else replace(error.place, field=field)
+    return invalid(f"`{field}`: {error.message}", code=error.code, place=place)
 
 
 def not_found(resource: str) -> DuoscopeError:

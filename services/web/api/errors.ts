@@ -1,3 +1,4 @@
+import type { Mistake } from "../parts/pure/mistakes";
 import type { Problem } from "./schema";
 import { SAYS_MORE, WORDS } from "./words";
 
@@ -7,8 +8,8 @@ export class ApiError extends Error {
   readonly code: string;
   readonly requestId: string;
   readonly retryAfterS: number | undefined;
-  /** Where a query has its mistake, counted from 0; undefined if the problem names no place. */
-  readonly position: number | undefined;
+  /** Where a query has its mistake; undefined if the problem names no place. */
+  readonly mistake: Mistake | undefined;
 
   constructor(problem: Partial<Problem>, status: number, retryAfter: string | null = null) {
     super(problem.detail ?? "duoscope did not answer.");
@@ -17,14 +18,9 @@ export class ApiError extends Error {
     this.requestId = problem.request_id ?? "";
     const seconds = retryAfter === null ? Number.NaN : Number(retryAfter);
     this.retryAfterS = Number.isFinite(seconds) ? seconds : undefined;
-    this.position = positionIn(this.message);
+    const { position, length = 0, choices = [] } = problem;
+    this.mistake = position === undefined ? undefined : { position, length, choices };
   }
-}
-
-/** The place that a sentence such as "Query, character 12: …" names, counted from 0. */
-export function positionIn(sentence: string): number | undefined {
-  const found = /^Query, character (\d+):/.exec(sentence);
-  return found?.[1] === undefined ? undefined : Number(found[1]) - 1;
 }
 
 /** Makes an ApiError of whatever went wrong. */

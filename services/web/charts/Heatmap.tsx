@@ -5,15 +5,9 @@ import { clock, type Zone } from "../parts/pure/times";
 import captions from "./caption.module.css";
 import { type DurationBar, DurationBars } from "./DurationBars";
 import styles from "./Heatmap.module.css";
+import { type HeatCell, paintCells } from "./heatCells";
 import { type Brush, useCanvas } from "./useCanvas";
 import { useDrag } from "./useDrag";
-
-export interface HeatCell {
-  bucket: number;
-  row: number;
-  count: number;
-  errors: number;
-}
 
 interface HeatmapProps {
   label: string;
@@ -29,7 +23,6 @@ interface HeatmapProps {
 
 const TICKS = 4;
 const ROWS_MIN = 8;
-const FAINTEST = 0.18;
 
 interface Cell {
   bucket: number;
@@ -129,31 +122,6 @@ function placed(box: HeatBox, startMs: number, lengthMs: number, lowest: number,
     bottom: `${bottom * 100}%`,
     height: `${(top - bottom) * 100}%`,
   };
-}
-
-function paintCells(
-  { context, width, height, colour }: Brush,
-  cells: readonly HeatCell[],
-  buckets: number,
-  lowest: number,
-  rows: number,
-): void {
-  const [plain, failed] = [colour("accent"), colour("error-fill")];
-  const most = Math.log1p(Math.max(1, ...cells.map((cell) => cell.count)));
-  const [wide, high] = [width / buckets, height / rows];
-  for (const { bucket, row, count: number, errors } of cells) {
-    const top = (rows - 1 - (row - lowest)) * high;
-    context.globalAlpha = FAINTEST + (1 - FAINTEST) * (Math.log1p(number) / most);
-    context.fillStyle = plain;
-    context.fillRect(bucket * wide, top, Math.max(1, wide - 0.5), Math.max(1, high - 0.5));
-    if (errors === 0) continue;
-    // Of a cell, as much is red as has failed, and enough to be seen.
-    const part = Math.min(wide, Math.max(2, (errors / number) * wide));
-    context.globalAlpha = 1;
-    context.fillStyle = failed;
-    context.fillRect((bucket + 1) * wide - part, top, Math.max(1, part - 0.5), Math.max(1, high - 0.5));
-  }
-  context.globalAlpha = 1;
 }
 
 /** The cells of each row together, the shortest durations first. */

@@ -45,6 +45,8 @@ async def test_problems(api, new_scope):
     _problem(await call("POST", search, headers=headers, json={"start": "yesterday"}), 400, "invalid-request")
     body = _problem(await call("POST", search, headers=headers, json={"query": "severity:loud"}), 400, "invalid-query")
     assert body["detail"].startswith("Query, character 1:")
+    assert [body[name] for name in ("field", "position", "length")] == ["query", 9, 4]
+    assert {"warn", "error"} < set(body["choices"])
     big = b'{"query":"' + b"a" * BODY_BYTES_MAX + b'"}'
     _problem(await call("POST", search, headers=headers, content=big), 413, "request-too-large")
     _problem(await call("GET", "/api/v1/traces/xyz", headers=headers), 400, "invalid-trace-id")

@@ -12,7 +12,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from duoscope.kernel.clock import now_unix_nano
 
-RIGHTS = ("dashboard:read", "dashboard:write", "metric:read", "log:read", "trace:read")
+RIGHTS = ("dashboard:read", "dashboard:write", "metric:read", "log:read", "trace:read", "alert:read")
 SCRAPE_NS = 15 * 10**9
 END_NS = now_unix_nano() // (60 * 10**9) * 60 * 10**9 - 60 * 10**9
 SCRAPES = 60
@@ -55,7 +55,7 @@ async def scope(new_scope, deliver, otlp):
     outgoing = span | {"span_id": b"2" * 8, "kind": 3, "attributes": {"server.address": "pay"}}
     await deliver(
         made,
-        otlp.spans("cart", span | {"span_id": b"1" * 8, "kind": 2}, outgoing),
+        otlp.spans("cart", span | {"span_id": b"1" * 8, "kind": 2}, outgoing, **{"service.version": "1.2"}),
         otlp.logs("cart", {"time_unix_nano": END_NS - 1, "body": "refused", "severity_number": 17}),
         otlp.metrics(
             "cart",
@@ -100,8 +100,12 @@ async def test_every_template_is_alive(api, scope):
         assert [(each["name"], bool(each["options"]), each["error"]) for each in variables] == [
             (each["name"], True, None) for each in variables
         ]
-        answer = (await api.client.post(f"{path}/data", json=body, headers=headers)).json()["widgets"]
-        for widget in answer:
+        answer = (await api.client.post(f"{path}/data", json=body, headers=headers)).json()
+        assert "Alerts" in [each["annotation"] for each in answer["annotations"] if each["error"] is None]
+        if any(each["name"] == "service" for each in variables):
+            (released,) = answer["annotations"][0]["marks"]
+            assert released["title"] == "cart 1.2"
+        for widget in answer["widgets"]:
             for query in widget["queries"]:
                 assert query["error"] is None, (template["name"], widget["key"], query["error"])
                 values = [value for each in query["series"] for value in each["values"] if value is not None]

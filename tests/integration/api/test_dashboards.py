@@ -69,6 +69,25 @@ async def test_what_is_written_is_read(call, made):
     assert (await call("GET", "", tag="other"))["items"] == []
 
 
+async def test_a_look_is_counted_and_writes_nothing_else(api, call, made):
+    path = f"/{made['dashboard_id']}"
+    for _ in range(3):
+        await call("GET", path)
+    await call("GET", "")
+    await call("POST", f"{path}/data", {})
+    await call("GET", f"{path}/versions")
+    await api.services.views.flush()
+    assert await call("GET", path) == made | {"view_count": 3}
+    entries = await api.client.get("/api/v1/audit-logs", headers=call.headers)
+    assert [each["action"] for each in entries.json()["items"]] == ["dashboard.created"]
+    link = {"name": "wiki", "variables": {}}
+    token = (await call("POST", f"{path}/links", link, status=201))["token"]
+    for shown in ("api/v1/public", "public"):
+        assert (await api.client.get(f"/{shown}/dashboards/{token}")).status_code == 200
+    await api.services.views.flush()
+    assert (await call("GET", path))["view_count"] == 6
+
+
 async def test_one_widget_or_variable_is_changed_under_if_match(api, call, made):
     path = f"/{made['dashboard_id']}"
     whole = await api.client.get(f"/api/v1/dashboards{path}", headers=call.headers)

@@ -121,6 +121,7 @@ async def ingest(api, inhabited, hasher, secret_keys, secret_box, telemetry_stor
     start_audit_shipping(driver, metadata_store, telemetry_store.records())
     evaluator, outbound = Evaluator(metadata_store, telemetry_store), Outbound("127.0.0.0/8")
     start_evaluator(driver, evaluator)
+    api.services.views.start(driver)
     driver.start(KNOW_INDEXES, partial(telemetry_store.know_indexes, choose=True))
     watchdog = await asyncio.start_server(_answer_ping, "127.0.0.1", 0)
     port = watchdog.sockets[0].getsockname()[1]

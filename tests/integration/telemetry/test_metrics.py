@@ -19,7 +19,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
-from duoscope.telemetry.metrics import query
+from duoscope.telemetry.metrics import heatmap, query
 from duoscope.telemetry.times import TimeRange
 
 S = 10**9
@@ -53,6 +53,13 @@ def tenant(telemetry_store, deliver, otlp, new_scope):
             )
             self.last = result
             return {tuple(s.labels.values()): [value for _, value in s.points] for s in result.series}
+
+        async def bands(self, name, **options):
+            """Observations by step and bounds."""
+            found = await heatmap.heatmap(self.reader, minutes(3), name, step="1m", **options)
+            self.last = found
+            cells = zip(found.steps, found.bands, found.counts, strict=True)
+            return {(step, found.lower[band], found.upper[band]): count for step, band, count in cells}
 
     return Tenant()
 
@@ -156,6 +163,12 @@ async def test_histograms(tenant, otlp):
     assert await tenant.ask("took", "p25", **of_delta) == {(): [0.75]}
     assert await tenant.ask("took", "max", **of_delta) == {(): [1.5]}
     assert await tenant.ask("took", "count", group_by=["kind"]) == {("",): [20, 10, 1], ("delta",): [4]}
+    expected = {(0, None, 1): 2, (0, 1, 2): 12, (0, 2, 4): 10, (1, 2, 4): 10, (2, 4, None): 1}
+    assert await tenant.bands("took") == expected
+    assert (tenant.last.unit, tenant.last.step_count, tenant.last.count) == ("s", 3, 35)
+    assert await tenant.bands("took", **of_delta) == {(0, None, 1): 2, (0, 1, 2): 2}
+    whole_hour = await heatmap.heatmap(tenant.reader, minutes(3), "took", step="1h")
+    assert [whole_hour.count, *whole_hour.counts] == [35, 2, 12, 20, 1]
 
 
 async def test_exponential_histograms(tenant):
@@ -179,12 +192,14 @@ async def test_exponential_histograms(tenant):
     assert await tenant.ask("size", "p10") == {(): [pytest.approx(-(2 ** (1 - 1.2 / 2)))]}
     assert await tenant.ask("size", "p25") == {(): [0]}
     assert tenant.last.type == "exponential_histogram"
+    assert await tenant.bands("size") == {(1, -2, -1): 2, (1, 0, 0): 2, (1, 4, 8): 8}
     delta = ExponentialHistogram(
         aggregation_temporality=DELTA, data_points=[point(30, 3, 0, [1]), point(40, 0, 0, [1])]
     )
     await tenant.send(Metric(name="step", exponential_histogram=delta))
     assert await tenant.ask("step", "count") == {(): [2]}
     assert await tenant.ask("step", "p50") == {(): [pytest.approx(2**0.5)]}
+    assert await tenant.bands("step") == {(0, 1, 2): 2}
 
 
 async def test_summaries(tenant):
@@ -233,6 +248,28 @@ async def test_mistakes(tenant):
             await tenant.ask("any", **options)
     assert await tenant.ask("never seen") == {}
     assert tenant.last.type is None
+    assert await tenant.bands("never seen") == {}
+    assert (tenant.last.type, tenant.last.count) == (None, 0)
+    with pytest.raises(DuoscopeError, match="more than 1500 columns"):
+        await heatmap.heatmap(tenant.reader, minutes(60), "any", step="1s")
+
+
+async def test_a_heatmap_is_of_a_histogram(tenant, points, api):
+    await tenant.send(Metric(name="g", gauge=Gauge(data_points=points((0, 1, {})))))
+    await tenant.send(Metric(name="took", histogram=_histogram(DELTA, (5, 1, [0, 2, 0, 1]))))
+    headers = await api.headers(tenant.scope)
+
+    async def get(**options):
+        times = {"start": str(at(0)), "end": str(at(60))}
+        return await api.client.get("/api/v1/metrics/heatmap", headers=headers, params=times | options)
+
+    assert (
+        (await get(metric="g")).json()["detail"].startswith("A heatmap is of a histogram, and this metric is a gauge")
+    )
+    found = (await get(metric="took", step="30s", query="service:checkout")).json()
+    assert [found[name] for name in ("lower", "upper")] == [[1.0, 2.0, 4.0], [2.0, 4.0, None]]
+    assert [found[name] for name in ("steps", "bands", "counts")] == [[0, 0], [0, 2], [2.0, 1.0]]
+    assert (await get(metric="took", query="service:cart")).json()["counts"] == []
 
 
 async def test_list(tenant, points, otlp):

@@ -173,3 +173,4 @@ def test_mistakes_name_the_parameter_and_the_place(wanted, message):
         wanted.check("")
     assert raised.value.code == "invalid-query"
     assert raised.value.message.startswith(message)
+    assert f"`{raised.value.place.field}`" == message.partition(":")[0]

@@ -127,9 +127,14 @@ def dashboards(draw):
             "widgets": widgets,
             "sections": sections,
             "variables": [each | {"name": f"v{number}"} for number, each in enumerate(listed)],
+            "annotations": [
+                {"kind": "promql", "name": f"a{number}", "expression": expression, "is_shown": bool(number),
+                 "title": "{{pod}}", "color": "#e02f44"}
+                for number, expression in enumerate(draw(st.lists(EXPRESSIONS, max_size=2)))
+            ],
             "range_seconds": draw(st.integers(60, 10**6 - 1)),
         }
-    )
+    )  # fmt: skip
 
 
 @given(dashboards())

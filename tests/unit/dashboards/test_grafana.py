@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duoscope.dashboards import model
+from duoscope.dashboards.annotations import ExpressionMarks
 from duoscope.dashboards.grafana import logql
 from duoscope.dashboards.grafana.dashboards import convert
 from duoscope.dashboards.grafana.report import NotConvertedError, Notes
@@ -227,6 +228,29 @@ def test_variables(given, expected):
         assert [each if isinstance(each, str) else {n: v for n, v in each.items() if v} for each in told] == expected
 
 
+def test_annotations_that_ask_prometheus():
+    listed = [
+        {"builtIn": 1, "name": "Annotations & Alerts", "datasource": "-- Grafana --", "enable": True},
+        {"name": "fires", "expr": 'ALERTS{job="$j"}', "titleFormat": "{{alertname}}", "textFormat": "of {{job}}"},
+        {"name": "fires", "expr": "up", "enable": False, "iconColor": "<red>", "datasource": {"type": "prometheus"}},
+        {"name": "commits", "datasource": {"type": "loki"}, "expr": "{}"},
+        {"name": "wrong", "expr": "sum("},
+        {"name": "none"},
+    ]
+    found = convert(document(annotations={"list": listed}))
+    assert found.dashboard.annotations == (
+        ExpressionMarks(name="fires", expression='ALERTS{job="$j"}', title="{{alertname}}"),
+        ExpressionMarks(name="fires 2", expression="up", is_shown=False),
+    )
+    told = [(each.name, each.outcome, *each.reasons[:1]) for each in found.report if each.subject == "annotation"]
+    assert told[:3] == [
+        ("fires", "converted-with-loss", "the text beside its title"),
+        ("fires", "converted"),
+        ("commits", "left-out", "it asks a source of type loki"),
+    ]
+    assert [each[:2] for each in told[3:]] == [("wrong", "left-out"), ("none", "left-out")]
+
+
 def test_variables_that_depend_on_each_other_in_a_circle_are_left_out():
     listed = [{"type": "query", "name": n, "query": f'label_values(x{{l="${o}"}}, l)'} for n, o in ("ab", "ba")]
     found = convert(document(templating={"list": listed}))
@@ -293,7 +317,7 @@ SEEDS = (
             "list": [{"type": t, "name": t, "query": "1m,2m"} for t in ("query", "custom", "interval", "textbox")]
         },
         time={"from": "now-6h"},
-        annotations={"list": [{"name": "x"}]},
+        annotations={"list": [{"name": "x", "expr": "up > $a", "titleFormat": "{{a}}", "iconColor": "red"}]},
     ),
 )
 SCALARS = st.one_of(

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from duoscope.dashboards import model
-from duoscope.dashboards.grafana import panels, variables
+from duoscope.dashboards.grafana import annotations, panels, variables
 from duoscope.dashboards.grafana.reading import Json, arr, obj, objects, text
 from duoscope.dashboards.grafana.report import Line
 from duoscope.dashboards.model import COLUMNS, SECTIONS_MAX, WIDGETS_MAX, Dashboard, Place, Section
@@ -73,7 +73,8 @@ def convert(document: object) -> Imported:
         if places or row.title:
             sections.append(Section(row.title, row.is_collapsed, tuple(places), repeat))
     report += [_too_many(each) for row in rows[SECTIONS_MAX:] for each in row.panels]
-    report += _annotations(source)
+    marks, lines = annotations.convert(source, known)
+    report += lines
     dashboard = Dashboard(
         name=text(source.get("title"), 200).strip() or "Imported dashboard",
         description=text(source.get("description")),
@@ -81,6 +82,7 @@ def convert(document: object) -> Imported:
         widgets=tuple(widgets),
         sections=tuple(sections),
         variables=known,
+        annotations=marks,
         range_seconds=_range(obj(source.get("time"))),
         refresh_seconds=_length(text(source.get("refresh"), 20), 5, 86_400),
     )
@@ -181,22 +183,6 @@ def _without_cycles(made: list[Variable], report: list[Line]) -> list[Variable]:
                     report[number] = Line("variable", line.type, name, line.pointer, "left-out", [why])
         else:
             return made
-
-
-def _annotations(source: Json) -> list[Line]:
-    listed = objects(obj(source.get("annotations")).get("list"))
-    return [
-        Line(
-            "annotation",
-            text(obj(each.get("datasource")).get("type"), 100),
-            text(each.get("name"), 200),
-            f"/annotations/list/{number}",
-            "left-out",
-            ["annotations are not drawn yet"],
-        )
-        for number, each in listed
-        if each.get("builtIn") != 1
-    ]
 
 
 def _too_many(panel: _Panel) -> Line:

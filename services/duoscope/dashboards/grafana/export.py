@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from duoscope.dashboards.grafana import transformations
+from duoscope.dashboards.grafana import annotations, transformations
 from duoscope.dashboards.grafana.reading import Json
 from duoscope.dashboards.model import Dashboard, Place, Section
 from duoscope.dashboards.variables import (
@@ -62,6 +62,7 @@ def export(dashboard: Dashboard) -> Json:
         "schemaVersion": SCHEMA,
         "editable": True,
         "panels": panels,
+        "annotations": {"list": annotations.export(dashboard.annotations)},
         "templating": {"list": [each for each in listed if each]},
         "time": {"from": f"now-{_length(dashboard.range_seconds)}", "to": "now"},
         "refresh": f"{dashboard.refresh_seconds}s" if dashboard.refresh_seconds else "",

@@ -54,6 +54,7 @@ class ApiPart:
         process.stack.push_async_callback(know_indexes.stop)
         process.telemetry.know(services.named.of)
         process.stack.push_async_callback(services.signing_keys.watch(process.driver).stop)
+        services.views.start(process.driver)
         process.stack.push_async_callback(services.close)
         application = create_app(dataclasses.replace(services, readiness=process.readiness))
         trusted = trusted_proxies(process.settings.trusted_proxies)

@@ -127,9 +127,10 @@ class _Parser:
             if self._text[self._at : self._at + 1] == "(":
                 return self._list(field, op, depth)
         op = "=" if op == ":" else op
+        value_at = self._at - start
         value, quoted, is_regex = self._value(field + found.group(2) if found else "", op if found else "")
         raw = self._text[start : self._at].rstrip()
-        return Term(start + 1, field, op, value, quoted, raw, is_regex)
+        return Term(start + 1, field, op, value, quoted, raw, value_at, is_regex)
 
     def _list(self, field: str, op: str, depth: int) -> Tree[Term]:
         if op not in (":", "=", "!="):
@@ -153,9 +154,10 @@ class _Parser:
         op = found.group() if found else "="
         if found:
             self._at = found.end()
+        value_at = self._at - start
         value, quoted, is_regex = self._value(op if found else "", op)
         raw = self._text[start : self._at].rstrip()
-        return Term(start + 1, field, op, value, quoted, raw, is_regex, is_listed=True)
+        return Term(start + 1, field, op, value, quoted, raw, value_at, is_regex, is_listed=True)
 
     def _count(self) -> None:
         self._terms += 1
@@ -236,7 +238,7 @@ class _Parser:
             self._at = found.end()
 
     def _error(self, message: str) -> DuoscopeError:
-        return query_error(min(self._at, len(self._text)) + 1, message)
+        return query_error(min(self._at, len(self._text)) + 1, message, length=0 if self._ended else 1)
 
 
 def _unescaped(text: str) -> str:

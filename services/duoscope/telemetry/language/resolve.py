@@ -19,7 +19,7 @@ from typing import Final
 from duoscope.kernel.errors import invalid
 from duoscope.telemetry.language import attributes, words
 from duoscope.telemetry.language.severities import SEVERITIES, SEVERITY_MAX, SEVERITY_OF_TEXT
-from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
+from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, term_error
 from duoscope.telemetry.times import duration_ns
 
 FIELD_NAME_CHARS_MAX: Final = 1024
@@ -125,11 +125,13 @@ def _term(term: Term, signal: Signal) -> Resolved:
     for other, fields in _FIELDS.items():
         # Points of metrics have few fields, and attributes of any name.
         if term.field in fields and signal is not Signal.METRICS:
-            raise query_error(
-                term.position,
+            raise term_error(
+                term,
                 f"{term.field} is a field of {other.name.lower()}, not of {signal.name.lower()}; "
                 f"for an attribute of that name write attributes.{term.field}, "
                 "and to search for the text put all of it in quotes.",
+                "field",
+                (f"attributes.{term.field}",),
             )
     return _attribute(term, signal)
 
@@ -213,14 +215,15 @@ def _like(pattern: str) -> str:
 
 def _no_order(term: Term, what: str) -> None:
     if term.op != "=":
-        raise query_error(term.position, f"{term.field} is {what} and takes no {term.op}; use : or !=.")
+        choices = () if term.is_listed else (":", "!=")
+        raise term_error(term, f"{term.field} is {what} and takes no {term.op}; use : or !=.", "op", choices)
 
 
 def _no_pattern(term: Term, what: str) -> None:
     if term.is_regex:
-        raise query_error(term.position, f"{term.field} takes {what}, not the regular expression /{term.value[:40]}/.")
+        raise term_error(term, f"{term.field} takes {what}, not the regular expression /{term.value[:40]}/.", "value")
     if _is_pattern(term):
-        raise query_error(term.position, f"{term.field} takes {what}, not the pattern {term.value!r}.")
+        raise term_error(term, f"{term.field} takes {what}, not the pattern {term.value!r}.", "value")
 
 
 # Words
@@ -237,7 +240,7 @@ def _word_in_span_name(term: Term) -> Resolved:
 
 
 def _no_words(term: Term) -> Resolved:
-    raise query_error(term.position, f"metrics have no text to find {term.value!r} in; write field:value.")
+    raise term_error(term, f"metrics have no text to find {term.value!r} in; write field:value.")
 
 
 # Fields
@@ -283,8 +286,8 @@ def _hexadecimal(term: Term, length_bytes: int) -> list[str]:
     _no_pattern(term, f"{2 * length_bytes} hexadecimal digits")
     for each in term.all:
         if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length_bytes}}}", each.value):
-            raise query_error(
-                each.position, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {each.value[:40]!r}."
+            raise term_error(
+                each, f"{term.field} takes {2 * length_bytes} hexadecimal digits, not {each.value[:40]!r}.", "value"
             )
     return [each.value.lower() for each in term.all]
 
@@ -294,7 +297,9 @@ def _choice(column: str, choices: tuple[str, ...], term: Term) -> Resolved:
     _no_pattern(term, f"one of {', '.join(choices)}")
     for each in term.all:
         if each.value.lower() not in choices:
-            raise query_error(each.position, f"{term.field} is one of {', '.join(choices)}, not {each.value[:40]!r}.")
+            raise term_error(
+                each, f"{term.field} is one of {', '.join(choices)}, not {each.value[:40]!r}.", "value", choices
+            )
     return _one_of(column, [each.value.lower() for each in term.all])
 
 
@@ -321,10 +326,12 @@ def _severity(term: Term) -> Resolved:
     low, high = SEVERITIES.get(term.value.lower(), (0, -1))
     if high < 0:
         if not re.fullmatch(r"\d{1,2}", term.value, re.ASCII) or int(term.value) > SEVERITY_MAX:
-            raise query_error(
-                term.position,
+            raise term_error(
+                term,
                 f"severity is one of {', '.join(SEVERITIES)}, or a number from 0 to {SEVERITY_MAX}, "
                 f"not {term.value[:40]!r}.",
+                "value",
+                tuple(SEVERITIES),
             )
         low = high = int(term.value)
     match term.op:
@@ -354,9 +361,10 @@ def _duration(term: Term) -> Resolved:
     _no_pattern(term, "a time")
     nanos = duration_ns(term.value)
     if nanos is None or nanos >= 2**63:
-        raise query_error(
-            term.position,
+        raise term_error(
+            term,
             f"duration takes a number with a unit (ns, us, ms, s, m, h), such as 100ms, not {term.value[:40]!r}.",
+            "value",
         )
     return Predicate(f"duration_nano {term.op} {{}}", (("UInt64", nanos),))
 
@@ -408,9 +416,10 @@ def _number(term: Term) -> float:
     except ValueError:
         number = float("nan")
     if number - number != 0 or "_" in term.value:
-        raise query_error(
-            term.position,
+        raise term_error(
+            term,
             f"{term.op} compares numbers, and {term.value[:40]!r} is none; for the text, put all of it in quotes.",
+            "value",
         )
     return number
 

@@ -1,9 +1,10 @@
 """The tree of a parsed query, and the error that every stage raises."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, Place, invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Term:
         value: without its quotes.
         quoted: written in quotes: a phrase, and `*` means itself.
         raw: the whole term as written.
+        value_at: where in it the value begins.
         is_regex: written between slashes: a regular expression.
         is_listed: one of the values in parentheses behind a field.
         others: terms of the same field and operator, of which any will do as well.
@@ -28,6 +30,7 @@ class Term:
     value: str
     quoted: bool
     raw: str
+    value_at: int = 0
     is_regex: bool = False
     is_listed: bool = False
     others: "tuple[Term, ...]" = ()
@@ -99,6 +102,24 @@ class Or(Generic[Leaf]):
 Tree: TypeAlias = Leaf | Not[Leaf] | And[Leaf] | Or[Leaf]
 
 
-def query_error(position: int, message: str) -> DuoscopeError:
-    """The error INVALID `invalid-query`; `position` counts characters from 1."""
-    return invalid(f"Query, character {position}: {message}", code="invalid-query")
+Part: TypeAlias = Literal["term", "field", "op", "value"]
+
+
+def query_error(position: int, message: str, *, length: int = 1) -> DuoscopeError:
+    """The error INVALID `invalid-query`; `position` counts characters from 1, `length` those that are wrong."""
+    place = Place(position - 1, length)
+    return invalid(f"Query, character {position}: {message}", code="invalid-query", place=place)
+
+
+def term_error(term: Term, message: str, of: Part = "term", choices: Sequence[str] = ()) -> DuoscopeError:
+    """The error of a part of a term, with what may stand in place of that part."""
+    behind_op = term.value_at
+    behind_field = behind_op - (len(term.op) if behind_op else 0)
+    start, end = {
+        "term": (0, len(term.raw)),
+        "field": (0, behind_field),
+        "op": (behind_field, behind_op),
+        "value": (behind_op, len(term.raw)),
+    }[of]
+    place = Place(term.position - 1 + start, end - start, tuple(choices))
+    return invalid(f"Query, character {term.position}: {message}", code="invalid-query", place=place)

@@ -145,6 +145,24 @@ async def query(
 
     `rolled_up` says whether whole hours and services are enough.
     """
+    rows = await added_up(reader, frame, metric_type, quantile, rolled_up=rolled_up)
+    if quantile is not None:
+        evaluate = _QUANTILES[metric_type]
+        return await items.decoded(rows, lambda found: _merged(found, lambda group: evaluate(group, quantile)))
+    evaluate = _AGGREGATIONS[aggregation]
+    return await items.decoded(rows, lambda found: _merged(found, lambda group: evaluate(group, frame.step_s)))
+
+
+async def added_up(
+    reader: TelemetryReader, frame: Frame, metric_type: str, quantile: float | None = None, *, rolled_up: bool
+) -> list[dict[str, Any]]:
+    """Read what distributions counted, as a row for each label, step and shape of buckets.
+
+    `quantile` is the one that is read of summaries.
+
+    Raises:
+        DuoscopeError: INVALID for too many rows; UNAVAILABLE.
+    """
     shape = _SHAPES[metric_type]
     hourly = _HOURLY.get(metric_type) if rolled_up else None
     increments = replace(hourly or shape.increments, where=frame.where if hourly else f"{frame.where} AND {WITH_VALUE}")
@@ -162,11 +180,7 @@ async def query(
     parameters = frame.parameters | {"quantile": -1.0 if quantile is None else quantile}
     rows = await reader.query(sql, parameters, name=f"metrics.{increments.view}")
     refuse_too_many(rows)
-    if quantile is not None:
-        evaluate = _QUANTILES[metric_type]
-        return await items.decoded(rows, lambda found: _merged(found, lambda group: evaluate(group, quantile)))
-    evaluate = _AGGREGATIONS[aggregation]
-    return await items.decoded(rows, lambda found: _merged(found, lambda group: evaluate(group, frame.step_s)))
+    return rows
 
 
 Rows = list[dict[str, Any]]

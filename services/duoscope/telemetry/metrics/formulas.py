@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import numpy as np
 from msgspec import Meta, Struct
 
-from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
+from duoscope.kernel.errors import DuoscopeError, ErrorKind, Place, invalid
 from duoscope.kernel.limits import METRIC_SERIES_MAX, PROMQL_TIMEOUT_S
 from duoscope.stores.clickhouse import TOO_EXPENSIVE, TelemetryReader
 from duoscope.telemetry.metrics import query as metrics
@@ -180,7 +180,9 @@ def parsed(formula: str, queries: Collection[str]) -> tree.Node:
     try:
         node = parse.parse(formula)
     except ExpressionError as error:
-        raise invalid(f"`formulas`: {formula[:100]!r}: {error.message}", code="invalid-formula") from error
+        place = None if error.position is None else Place(error.position, field="formulas")
+        message = f"`formulas`: {formula[:100]!r}: {error.message}"
+        raise invalid(message, code="invalid-formula", place=place) from error
     for selector in tree.selectors(node):
         for group in selector.groups:
             names = [matcher.value for matcher in group if matcher.name == label_sets.NAME and matcher.type == "="]

@@ -34,7 +34,7 @@ def explicit(
     spread: list[tuple[float, float, float]] = []
     points: list[tuple[float, float]] = []
     for bounds, counts, least, greatest in histograms:
-        for lower, upper, count in _pieces(*_finite(bounds, counts), (least, greatest)):
+        for lower, upper, count in _pieces(*finite(bounds, counts), (least, greatest)):
             if upper > lower:
                 spread.append((lower, upper, count))
             else:
@@ -45,7 +45,7 @@ def explicit(
     return _invert(spread, points, q * total)
 
 
-def _finite(bounds: Sequence[float], counts: Sequence[float]) -> tuple[list[float], list[float]]:
+def finite(bounds: Sequence[float], counts: Sequence[float]) -> tuple[list[float], list[float]]:
     """The same buckets without infinite bounds, which separate nothing."""
     bounds, counts = list(bounds), list(counts)
     if bounds and bounds[-1] == math.inf:

@@ -269,8 +269,45 @@ async def read(
     Raises:
         DuoscopeError: as `query`.
     """
-    metric_type, unit, query_text = how.get("metric_type"), how.get("unit"), how.get("query_text", "")
-    condition = compile_query(query_text, Signal.METRICS)
+    meant = await sought(reader, times, metric, step=step, **how)
+    frame, kind = meant.frame, meant.kind
+    is_monotonic = bool(meant.shapes and meant.shapes[0]["is_monotonic"])
+    chosen, quantile = _aggregation(how.get("aggregation"), kind, is_monotonic=is_monotonic)
+    if kind is None or not meant.shapes:
+        return Found(frame, kind, "", [], chosen, [], 0)
+    frame, unit, others, rolled_up = await in_one_unit(reader, meant, **how)
+    if kind in ("gauge", "counter"):
+        rows = await numbers.query(reader, frame, meant.shapes, chosen, quantile, rolled_up=rolled_up)
+    else:
+        rows = await distributions.query(reader, frame, kind, chosen, quantile, rolled_up=rolled_up)
+    return Found(frame, kind, unit, others, chosen, rows, max(row["last_ns"] for row in meant.shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A metric that is asked for.
+
+    Attributes:
+        frame: its buckets and labels.
+        kind: the metric's type; None for one that was never seen.
+        shapes: those in which it was sent with this type, the latest first; none if it never was.
+    """
+
+    frame: Frame
+    kind: str | None
+    shapes: list[dict[str, Any]]
+
+
+async def sought(
+    reader: TelemetryReader, times: TimeRange, metric: str, *, step: str | int | None = None, **how: Unpack[How]
+) -> Sought:
+    """Look up what is asked for.
+
+    Raises:
+        DuoscopeError: INVALID for the query, the step, the labels or the type; UNAVAILABLE.
+    """
+    metric_type = how.get("metric_type")
+    condition = compile_query(how.get("query_text", ""), Signal.METRICS)
     frame = framed(metric, times, step, how.get("group_by", ()), condition)
     shapes = await reader.query(
         f"SELECT metric_name, is_monotonic, {_LISTED} FROM @metric_names WHERE metric_name = {{metric:String}} "
@@ -282,20 +319,22 @@ async def read(
         raise invalid(f"`type` is one of {', '.join(AGGREGATIONS)}, not {metric_type[:40]!r}.")
     shape = next((row for row in shapes if metric_type in (None, row["kind"])), None)
     kind = shape["kind"] if shape else metric_type
-    chosen, quantile = _aggregation(how.get("aggregation"), kind, is_monotonic=bool(shape and shape["is_monotonic"]))
-    if shape is None:
-        return Found(frame, kind, "", [], chosen, [], 0)
-    of_kind = [row for row in shapes if row["kind"] == kind]
-    known = list(dict.fromkeys(row["unit_text"] for row in of_kind))
-    shown_unit, others = await _units(reader, frame, shape["kind"], known, unit)
-    rolled_up = frame.of_hours_and_services and fields_of(query_text) <= {"service"} and not others
+    return Sought(frame, kind, [row for row in shapes if row["kind"] == kind])
+
+
+async def in_one_unit(reader: TelemetryReader, meant: Sought, **how: Unpack[How]) -> tuple[Frame, str, list[str], bool]:
+    """The frame of what is asked for in one unit, that unit, those of other points, and whether rollups are enough.
+
+    Raises:
+        DuoscopeError: INVALID for a unit that the metric never had; UNAVAILABLE.
+    """
+    frame = meant.frame
+    known = list(dict.fromkeys(row["unit_text"] for row in meant.shapes))
+    unit, others = await _units(reader, frame, str(meant.kind), known, how.get("unit"))
+    rolled_up = frame.of_hours_and_services and fields_of(how.get("query_text", "")) <= {"service"} and not others
     if others:
-        frame = replace(frame, units=tuple(each for each in known if _alike(each, shown_unit)))
-    if kind in ("gauge", "counter"):
-        rows = await numbers.query(reader, frame, of_kind, chosen, quantile, rolled_up=rolled_up)
-    else:
-        rows = await distributions.query(reader, frame, shape["kind"], chosen, quantile, rolled_up=rolled_up)
-    return Found(frame, kind, shown_unit, others, chosen, rows, max(row["last_ns"] for row in of_kind))
+        frame = replace(frame, units=tuple(each for each in known if _alike(each, unit)))
+    return frame, unit, others, rolled_up
 
 
 async def _units(

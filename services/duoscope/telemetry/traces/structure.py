@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.errors import DuoscopeError, invalid, invalid_in
 from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.language import Condition, Printer, Signal, compile_query
@@ -202,4 +202,4 @@ def _named(name: str, compiled: Callable[..., Condition | None], *args: Any) -> 
     try:
         return compiled(*args)
     except DuoscopeError as error:
-        raise invalid(f"`{name}`: {error.message}", code=error.code) from error
+        raise invalid_in(name, error) from error

@@ -5,7 +5,7 @@ from typing import Final
 
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, printed
-from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, query_error
+from duoscope.telemetry.language.tree import And, Not, Or, Predicate, Term, Tree, term_error
 from duoscope.telemetry.times import duration_ns
 from duoscope.telemetry.traces.whole import SUMMARY
 
@@ -44,26 +44,28 @@ def _resolved(tree: Tree[Term]) -> Tree[Predicate]:
 
 def _term(term: Term) -> Predicate:
     if term.field not in FIELDS:
-        raise query_error(
-            term.position,
+        raise term_error(
+            term,
             f"about a whole trace there are {', '.join(FIELDS)}, not {term.field or term.raw!r}: write spans>100, or "
             "put what is said of a span into `query`.",
+            "field",
+            FIELDS if term.field else (),
         )
     if term.is_regex:
-        raise query_error(term.position, f"{term.field} of a trace takes no regular expression.")
+        raise term_error(term, f"{term.field} of a trace takes no regular expression.")
     if term.field in _COUNTS:
         if not re.fullmatch(rf"\d{{1,{_COUNT_DIGITS_MAX}}}", term.value, re.ASCII):
-            raise query_error(term.position, f"{term.field} takes a whole number, not {term.value[:40]!r}.")
+            raise term_error(term, f"{term.field} takes a whole number, not {term.value[:40]!r}.", "value")
         return Predicate(f"{_COUNTS[term.field]} {term.op} {{}}", (("UInt64", int(term.value)),))
     if term.field == "duration":
         nano = duration_ns(term.value)
         if nano is None or nano >= 2**63:
-            raise query_error(
-                term.position, f"duration takes a number with a unit, such as 100ms, not {term.value[:40]!r}."
+            raise term_error(
+                term, f"duration takes a number with a unit, such as 100ms, not {term.value[:40]!r}.", "value"
             )
         return Predicate(f"whole_nano {term.op} {{}}", (("Int64", nano),))
     if term.op not in ("=", "!="):
-        raise query_error(term.position, f"{term.field} is a text and takes no {term.op}; use : or !=.")
+        raise term_error(term, f"{term.field} is a text and takes no {term.op}; use : or !=.", "op", (":", "!="))
     is_pattern = "*" in term.value and not term.quoted
     value = re.sub(r"([\\%_])", r"\\\1", term.value).replace("*", "%") if is_pattern else term.value
     negated = "NOT " if term.op == "!=" else ""

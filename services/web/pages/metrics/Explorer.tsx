@@ -20,6 +20,7 @@ import {
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { Breakdown } from "./Breakdown";
 import { Chart } from "./Chart";
+import { Distribution } from "./Distribution";
 import { ExemplarTable, useExemplars } from "./Exemplars";
 import styles from "./Metrics.module.css";
 import { QueryRow } from "./QueryRow";
@@ -28,9 +29,10 @@ import { useMetrics } from "./useMetrics";
 
 const SERIES_MAX = 50;
 
-type View = "series" | "labels" | "exemplars";
+type View = "series" | "heatmap" | "labels" | "exemplars";
 const TABS: readonly (readonly [View, string])[] = [
   ["series", "Series"],
+  ["heatmap", "Heatmap"],
   ["labels", "Break down"],
   ["exemplars", "Exemplars"],
 ];
@@ -72,9 +74,11 @@ export function Explorer({ queries }: { queries: readonly MetricQuery[] }): Reac
   const first = named.find((query) => !query.isHidden) ?? named[0];
   const metric = first && byName.get(first.metric);
   const aggregation = first && metric ? first.aggregation || usualAggregation(metric) : "";
-  const tab = TABS.some(([key]) => key === view) ? (view as View) : "series";
+  const isHistogram = metric?.type.endsWith("histogram") ?? false;
+  const tabs = TABS.filter(([key]) => key !== "heatmap" || isHistogram);
+  const tab = tabs.find(([key]) => key === view)?.[0] ?? "series";
   const hasDots = metric !== undefined && isOfValues(aggregation, metric.type);
-  const exemplars = useExemplars(first?.metric ?? "", hasDots || tab === "exemplars");
+  const exemplars = useExemplars(first?.metric ?? "", hasDots || tab === "exemplars" || tab === "heatmap");
   const isAlone = named.length === 1 && formula === "";
   return (
     <div className={pageStyles.scroll}>
@@ -124,12 +128,15 @@ export function Explorer({ queries }: { queries: readonly MetricQuery[] }): Reac
           <div className={styles.tabs}>
             <Tabs
               label="Below the chart"
-              tabs={TABS}
+              tabs={tabs}
               chosen={tab}
               onChoose={(key) => setPlace({ view: key === "series" ? undefined : key }, { replace: true })}
             />
           </div>
         </Chart>
+      ) : null}
+      {first && metric && tab === "heatmap" && !isQueryWrong ? (
+        <Distribution query={first} type={metric.type} dots={exemplars.dots} />
       ) : null}
       {first && tab === "labels" ? (
         <Breakdown

@@ -6,6 +6,7 @@ import { useTenantId } from "../../app/place";
 import { Button } from "../controls";
 import { Icon } from "../icons";
 import { completed, type Offer, type Writing, writingAt } from "../pure/completion";
+import { around, type Mistake, mended } from "../pure/mistakes";
 import { remembered, rememberQuery } from "./memory";
 import { Offers } from "./Offers";
 import { QueryHelp } from "./QueryHelp";
@@ -64,6 +65,13 @@ export function QueryLine(props: QueryLineProps): ReactNode {
     if (isAlone) rememberQuery(tenantId, signal, draft.trim());
     onRun(draft.trim());
   };
+  const mend = (wrong: Mistake | undefined, choice: string): void => {
+    if (wrong === undefined) return;
+    const next = mended(draft, wrong, choice);
+    setDraft(next);
+    text.current?.focus();
+    onRun(next);
+  };
   const choose = (offer: Offer | undefined): void => {
     if (offer === undefined || offering === undefined) return;
     const next =
@@ -105,7 +113,7 @@ export function QueryLine(props: QueryLineProps): ReactNode {
       <div className={styles.line}>
         <div className={styles.box} data-wrong={mistake !== undefined}>
           <div className={styles.under} aria-hidden="true">
-            <Marked text={draft} position={mistake?.position} />
+            <Marked text={draft} mistake={mistake?.mistake} />
           </div>
           <textarea
             ref={text}
@@ -175,6 +183,15 @@ export function QueryLine(props: QueryLineProps): ReactNode {
           {inWords(mistake)}
         </p>
       ) : null}
+      {mistake?.mistake && mistake.mistake.choices.length > 0 ? (
+        <fieldset className={styles.choices} aria-label="What may stand there">
+          {mistake.mistake.choices.map((choice) => (
+            <Button key={choice} small title={`Write ${choice} there`} onClick={() => mend(mistake.mistake, choice)}>
+              {choice}
+            </Button>
+          ))}
+        </fieldset>
+      ) : null}
       {isHelpOpen && signal !== "metrics" ? <QueryHelp signal={signal} onClose={() => setHelpOpen(false)} /> : null}
     </div>
   );
@@ -188,16 +205,15 @@ function ranBefore(tenantId: string, signal: Queried, draft: string): Offer[] {
   return like.slice(0, HISTORY_SHOWN).map((value) => ({ value }));
 }
 
-function Marked({ text, position }: { text: string; position: number | undefined }): ReactNode {
+function Marked({ text, mistake }: { text: string; mistake: Mistake | undefined }): ReactNode {
   // Without the sign that has no width, an empty last line would have no height.
-  if (position === undefined) return `${text}\u200b`;
-  const start = Math.min(position, Math.max(text.length - 1, 0));
-  const length = Math.max(1, text.slice(start).search(/[\s()]|$/));
+  if (mistake === undefined) return `${text}\u200b`;
+  const [before, wrong, behind] = around(text, mistake);
   return (
     <>
-      {text.slice(0, start)}
-      <mark>{text.slice(start, start + length) || " "}</mark>
-      {text.slice(start + length)}
+      {before}
+      <mark>{wrong || " "}</mark>
+      {behind}
     </>
   );
 }

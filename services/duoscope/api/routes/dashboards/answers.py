@@ -16,6 +16,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.metadata.columns import DeletedAt
 
 Version = Annotated[int, Meta(ge=1, description="It grows with every change.")]
+ViewCount = Annotated[int, Meta(description="How often it was read, as of some seconds ago.")]
 IfMatch = Annotated[
     str | None,
     HeaderParameter(
@@ -39,7 +40,7 @@ class StoredDashboard(Struct, frozen=True):
     tenant_id: UUID
     version: Version
     is_public: bool
-    view_count: int
+    view_count: ViewCount
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime

@@ -21,7 +21,7 @@ from duoscope.api.routing import READS, Routes
 from duoscope.api.searching import End, Reader, Start
 from duoscope.dashboards import data as dashboard_data
 from duoscope.dashboards import management, options
-from duoscope.dashboards.data import Look, Viewer, WidgetData
+from duoscope.dashboards.data import AnnotationData, Look, Viewer, WidgetData
 from duoscope.dashboards.model import VARIABLES_MAX, WIDGETS_MAX
 from duoscope.dashboards.options import VariableValues
 from duoscope.dashboards.variables import OPTIONS_MAX
@@ -54,12 +54,14 @@ class DataQuestion(Struct, forbid_unknown_fields=True):
         Annotated[list[_Value], Meta(max_length=WIDGETS_MAX)] | None,
         Meta(description=f"Keys, up to {WIDGETS_MAX}. By default those of sections that are not collapsed."),
     ] = None
+    with_annotations: Annotated[bool, Meta(description="Whether annotations are asked, too.")] = True
 
 
 class DashboardData(Struct, frozen=True):
-    """The data of widgets, in the order of the dashboard."""
+    """The data of widgets, in the order of the dashboard, and the marks of its annotations."""
 
     widgets: list[WidgetData]
+    annotations: list[AnnotationData]
 
 
 class VariablesQuestion(Struct, forbid_unknown_fields=True):
@@ -89,7 +91,8 @@ class DashboardVariables(Struct, frozen=True):
         200: ResponseSpec(
             DashboardData,
             generate_examples=False,
-            description="All widgets. With `Accept: application/x-ndjson` a line for each, as soon as it is ready.",
+            description="All widgets. With `Accept: application/x-ndjson` a line for each, and for each annotation, as "
+            "soon as it is ready.",
         )
     },
     status_code=200,
@@ -109,12 +112,17 @@ async def read_dashboard_data(
     variables = {name: tuple(values) for name, values in data.variables.items()}
     times = time_range(data.start, data.end)
     look = await dashboard_data.look(
-        viewer(request, services, reader), dashboard, times, variables=variables, widgets=data.widgets
+        viewer(request, services, reader),
+        dashboard,
+        times,
+        variables=variables,
+        widgets=data.widgets,
+        with_annotations=data.with_annotations,
     )
     if NDJSON in request.headers.get("accept", ""):
         return cast("Response[Any]", Stream(_lines(services, look), media_type=NDJSON, status_code=200))
     answered = await dashboard_data.answer(services.answers, look)
-    return Answer(DashboardData(answered), media_type=MediaType.JSON)
+    return Answer(DashboardData(*answered), media_type=MediaType.JSON)
 
 
 @ROUTES.post(

@@ -11,7 +11,16 @@ from msgspec import Meta, Struct
 from duoscope.api import listing
 from duoscope.api.bodies import Name, Services
 from duoscope.api.listing import DeletedFilter, NameFilter, PagingDependency
-from duoscope.api.routes.dashboards.answers import IfMatch, Patch, StoredDashboard, Version, matching, shown, tagged
+from duoscope.api.routes.dashboards.answers import (
+    IfMatch,
+    Patch,
+    StoredDashboard,
+    Version,
+    ViewCount,
+    matching,
+    shown,
+    tagged,
+)
 from duoscope.api.routing import LISTS, READS, UNDER_IF_MATCH, WRITES, Routes
 from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import merged
@@ -36,7 +45,7 @@ class DashboardSummary(Struct, frozen=True):
     tags: list[str]
     version: Version
     is_public: bool
-    view_count: int
+    view_count: ViewCount
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
@@ -88,8 +97,10 @@ async def list_dashboards(
 async def get_dashboard(
     request: Request[Principal, Any, Any], dashboard_id: FromPath[UUID], services: Services
 ) -> Response[StoredDashboard]:
-    """Read a dashboard; its version is also the `ETag`."""
-    return tagged(await management.read(services.metadata, request.user, dashboard_id))
+    """Read a dashboard; its version is also the `ETag`. It counts as a view."""
+    kept = await management.read(services.metadata, request.user, dashboard_id)
+    services.views.add(request.user.scope, dashboard_id)
+    return tagged(kept)
 
 
 @ROUTES.patch(

@@ -66,6 +66,7 @@ async def get_public_dashboard(
 ) -> Response[PublicDashboard]:
     """The dashboard that a link opens, without what it asks."""
     opened = await services.links.open(token, _address(request))
+    services.views.add(opened.scope, opened.link.dashboard_id)
     return Answer(public.shown(opened, {}, opened.range_s(None)), media_type=MediaType.JSON, headers=_HEADERS)
 
 
@@ -93,6 +94,7 @@ async def public_page(request: Request[Any, Any, Any], token: FromPath[str], ser
     """
     opened = await services.links.open(token, _address(request))
     variables, range_s, open_ = _asked(request, opened)
+    services.views.add(opened.scope, opened.link.dashboard_id)
     shown = public.shown(opened, variables, range_s)
     keys = [
         place.widget
@@ -150,7 +152,8 @@ async def _answered(  # noqa: PLR0917 - what a stranger may choose
     if widgets is not None and not set(widgets) <= known:
         raise invalid("The link shows no such widget.", code="not-shared")
     look = await dashboard_data.look(viewer, opened.dashboard, times, variables=variables, widgets=widgets)
-    return public.data(opened, await dashboard_data.answer(services.answers, look))
+    widgets_data, _ = await dashboard_data.answer(services.answers, look)
+    return public.data(opened, widgets_data)
 
 
 def _page(

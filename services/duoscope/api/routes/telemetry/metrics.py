@@ -5,9 +5,16 @@ from typing import Annotated, Final
 from litestar.params import JSONBody, QueryParameter
 
 from duoscope.api.routing import LISTS, Routes
-from duoscope.api.searching import EndParameter, MetricFormulas, MetricsQuery, Reader, StartParameter
+from duoscope.api.searching import (
+    EndParameter,
+    MetricFormulas,
+    MetricsQuery,
+    QueryTextParameter,
+    Reader,
+    StartParameter,
+)
 from duoscope.kernel.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
-from duoscope.telemetry.metrics import exemplars, formulas
+from duoscope.telemetry.metrics import exemplars, formulas, heatmap
 from duoscope.telemetry.metrics import query as metrics
 from duoscope.telemetry.times import time_range
 
@@ -52,6 +59,32 @@ async def evaluate(data: JSONBody[MetricFormulas], reader: Reader) -> formulas.R
     shown = formulas.Shown(data.limit, data.top_by, data.order == "desc")
     times, step = data.frame
     return await formulas.evaluate(reader, times, data.by_name, data.formulas, step=step, shown=shown)
+
+
+@ROUTES.get("/api/v1/metrics/heatmap", "Count observations over time and value", "metric:read", problems=LISTS)
+async def count_by_value(  # noqa: PLR0917 - parameters of the query
+    reader: Reader,
+    metric: Annotated[str, QueryParameter(min_length=1, max_length=1024, description="Name of a histogram.")],
+    start: StartParameter = None,
+    end: EndParameter = None,
+    query_text: QueryTextParameter = "",
+    metric_type: Annotated[
+        str | None, QueryParameter(name="type", description="For a name that was sent with several types.")
+    ] = None,
+    unit: Annotated[
+        str | None, QueryParameter(max_length=1024, description="For a name that was sent in several units.")
+    ] = None,
+    step: Annotated[
+        str | None,
+        QueryParameter(description="Seconds, or a text such as 5m; by default such that there are about 200 columns."),
+    ] = None,
+) -> heatmap.MetricHeatmap:
+    """Count the observations of a histogram, explicit or exponential, by step of time and by bands of values: its
+    buckets, of all series that match, together.
+    """
+    times = time_range(start, end)
+    how = metrics.How(metric_type=metric_type, unit=unit, query_text=query_text)
+    return await heatmap.heatmap(reader, times, metric, step=step, **how)
 
 
 @ROUTES.get("/api/v1/metrics/exemplars", "List exemplars of a metric", "metric:read", problems=LISTS)
