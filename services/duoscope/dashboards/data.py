@@ -28,6 +28,7 @@ from duoscope.stores.clickhouse.questions import Described, Question, current
 from duoscope.stores.postgres import MetadataStore
 from duoscope.telemetry import logs
 from duoscope.telemetry.logs import LogRecord
+from duoscope.telemetry.promql.storage import Request
 from duoscope.telemetry.promql.stored.clickhouse import ClickHouseStorage
 from duoscope.telemetry.promql.stored.together import Together
 from duoscope.telemetry.questions.answers import Answered
@@ -44,8 +45,8 @@ TOGETHER: Final = 48
 """Questions of a later one."""
 AT_ONCE: Final = 3
 """Errands of one call at the same time."""
-HEAD_START_S: Final = 0.1
-"""For so long the first errand has the machine for itself."""
+HEAD_START_S: Final = 0.2
+"""For so long at most the first errand has the machine for itself: until the first widget is answered."""
 TIMEOUT_S: Final = 60.0
 
 
@@ -203,7 +204,8 @@ class _Waiting:
         self._flights: dict[Key, Flight] = {}
         self._to_begin: list[list[tuple[Key, Asking]]] = []
         self._own: set[Key] = set()
-        self._pause_s: float | None = HEAD_START_S
+        self._alone_until: float | None = time.monotonic() + HEAD_START_S
+        self._storage = ClickHouseStorage(look.viewer.reader)
         self._sort()
         self._begin()
 
@@ -218,24 +220,29 @@ class _Waiting:
         return answered
 
     async def next(self) -> None:
-        """Wait until something more is answered. Raises what ended the request."""
+        """Ask more, and wait until something more is answered. Raises what ended the request."""
+        if self._begin():
+            return
         question, loop = current(), asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         pending = {flight.landed for flight in self._flights.values()}
+        pause_s = None if self._alone_until is None else max(0.0, self._alone_until - time.monotonic())
         if question is None:
-            await asyncio.wait(pending, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(pending, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         else:
             question.require_wanted()
             with question.told(ended):
-                await asyncio.wait({*pending, ended}, timeout=self._pause_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({*pending, ended}, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 ended.result()
         for key, flight in list(self._flights.items()):
             if flight.landed.done():
                 self._found[key] = flight.landed.result(), key not in self._own
                 self._shared.leave(self._flights.pop(key))
-        self._pause_s = None
-        self._begin()
+        # The first errand has the machine until its widgets are answered, and not for ever.
+        is_over = self._alone_until is not None and time.monotonic() >= self._alone_until
+        if is_over or not any(key in self._own for key in self._flights):
+            self._alone_until = None
 
     def leave(self) -> None:
         while self._flights:
@@ -274,10 +281,12 @@ class _Waiting:
         batches = [promql[:head], *(promql[at : at + TOGETHER] for at in range(head, len(promql), TOGETHER))]
         self._to_begin = [batch for batch in batches[:1] if batch] + others + [batch for batch in batches[1:] if batch]
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
+        """Begin errands. Returns whether an answer came by the way."""
+        known_before = len(self._found)
         under_way = {id(flight.errand) for key, flight in self._flights.items() if key in self._own}
         count = len(under_way)
-        while self._to_begin and count < (1 if self._pause_s else AT_ONCE):
+        while self._to_begin and count < (1 if self._alone_until else AT_ONCE):
             batch = self._to_begin.pop(0)
             # Another viewer may have asked some of it meanwhile.
             new: list[tuple[Key, Asking]] = []
@@ -290,21 +299,28 @@ class _Waiting:
                     new.append((key, asking))
             if not new:
                 continue
-            work = partial(_asked, self._look.viewer, [asking for _, asking in new])
+            work = partial(_asked, self._look.viewer, self._storage, [asking for _, asking in new])
             for flight in self._shared.begin((key for key, _ in new), work, self._describe):
                 self._flights[flight.key] = flight
                 self._own.add(flight.key)
             count += 1
+        return len(self._found) > known_before
 
 
-async def _asked(viewer: Viewer, askings: Sequence[Asking], question: Question, flights: Sequence[Flight]) -> None:
+async def _asked(
+    viewer: Viewer,
+    storage: ClickHouseStorage,
+    askings: Sequence[Asking],
+    question: Question,
+    flights: Sequence[Flight],
+) -> None:
     """Ask the questions of an errand: expressions of PromQL together, any other by itself."""
-    together = Together(ClickHouseStorage(viewer.reader))
     began = time.perf_counter()
     async with asyncio.timeout(TIMEOUT_S):
+        is_promql = isinstance(askings[0].question, PromqlQuestion)
+        together = Together(await storage.again() if is_promql else storage)
         if len(askings) > 1:
-            requests = [request for asking in askings for request in _needs(asking)]
-            await together.prepare(requests)
+            await together.prepare(await asyncio.to_thread(_needs_of, askings))
 
     async def one(asking: Asking, flight: Flight) -> None:
         before = question.read_rows
@@ -323,7 +339,11 @@ async def _asked(viewer: Viewer, askings: Sequence[Asking], question: Question, 
     await asyncio.gather(*(one(asking, flight) for asking, flight in zip(askings, flights, strict=True)))
 
 
-def _needs(asking: Asking) -> list[Any]:
+def _needs_of(askings: Sequence[Asking]) -> list[Request]:
+    return [request for asking in askings for request in _needs(asking)]
+
+
+def _needs(asking: Asking) -> list[Request]:
     try:
         return needs(cast("PromqlQuestion", asking.question).expression, asking.steps)
     except DuoscopeError:

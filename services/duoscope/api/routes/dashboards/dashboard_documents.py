@@ -1,5 +1,6 @@
 """Dashboards in and out: imports with a report, and exports for other products."""
 
+import asyncio
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -47,11 +48,7 @@ async def import_dashboard(
     that says why and keeps the panel's JSON; the report has a line for every panel, variable, transformation and
     annotation.
     """
-    report: list[Line] = []
-    if "sections" in data.document and "schemaVersion" not in data.document:
-        dashboard = model.parsed(data.document)
-    else:
-        dashboard, report = convert(data.document)
+    dashboard, report = await asyncio.to_thread(_read, data.document)
     if data.name is not None:
         dashboard = model.renamed(dashboard, data.name)
     if data.is_trial:
@@ -80,3 +77,9 @@ async def export_dashboard(
             return export(dashboard)
         case "perses":
             return perses.export(dashboard)
+
+
+def _read(document: dict[str, Any]) -> tuple[Dashboard, list[Line]]:
+    if "sections" in document and "schemaVersion" not in document:
+        return model.parsed(document), []
+    return convert(document)

@@ -69,6 +69,14 @@ class ClickHouseStorage:
             self._shapes = [_described(row) for row in rows]
         return self._shapes
 
+    async def again(self) -> "ClickHouseStorage":
+        """The same storage for another query, which knows the metrics already.
+
+        Raises:
+            DuoscopeError: UNAVAILABLE.
+        """
+        return ClickHouseStorage(self.reader, _shapes=await self.described())
+
     async def points(self, requests: Sequence[Request]) -> list[Points]:
         """The points of each request; equal requests are read once.
 
