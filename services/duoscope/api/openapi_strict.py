@@ -60,8 +60,8 @@ def _bound(schema: Schema, of: inspect.Type) -> None:
     elif isinstance(of, inspect.DictType):
         schema.min_properties, schema.max_properties = of.min_length, of.max_length
         key = _bare(of.key_type)
-        if isinstance(key, inspect.StrType) and key.pattern:
-            schema.property_names = Schema(pattern=key.pattern)
+        if isinstance(key, inspect.StrType) and (key.pattern or key.min_length or key.max_length):
+            schema.property_names = Schema(min_length=key.min_length, max_length=key.max_length, pattern=key.pattern)
 
 
 def _bare(of: inspect.Type) -> inspect.Type:
