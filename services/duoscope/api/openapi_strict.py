@@ -48,9 +48,10 @@ def _bound(schema: Schema, of: inspect.Type) -> None:
         case inspect.Metadata():
             _bound(schema, of.type)
         case inspect.UnionType():
-            kinds = [kind for kind in map(_bare, of.types) if not isinstance(kind, inspect.NoneType)]
-            if len(kinds) == 1:
-                _bound(schema, kinds[0])
+            kinds = [_bare(kind) for kind in of.types]
+            for kind in kinds:
+                if sum(isinstance(each, type(kind)) for each in kinds) == 1:
+                    _bound(schema, kind)
         case inspect.StrType():
             _bound_text(schema, of)
         case inspect.IntType() | inspect.FloatType():
@@ -64,7 +65,8 @@ def _bound(schema: Schema, of: inspect.Type) -> None:
 
 
 def _bound_number(schema: Schema, of: inspect.IntType | inspect.FloatType) -> None:
-    for number in (*_those(schema, OpenAPIType.INTEGER), *_those(schema, OpenAPIType.NUMBER)):
+    kind = OpenAPIType.INTEGER if isinstance(of, inspect.IntType) else OpenAPIType.NUMBER
+    for number in _those(schema, kind):
         number.minimum, number.exclusive_minimum = of.ge, of.gt
         number.maximum, number.exclusive_maximum = of.le, of.lt
 

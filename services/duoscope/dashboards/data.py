@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from duoscope.dashboards import alert_lists, annotations, planning, transforming
 from duoscope.dashboards.annotations import AskedAlerts, AskedDeployments, ExpressionMarks, Mark
-from duoscope.dashboards.flights import Answers, Cost, Failure, Flight, Found, Key, Series
+from duoscope.dashboards.flights import Answers, Cost, Errand, Failure, Flight, Found, Key, Series
 from duoscope.dashboards.frames import Table
 from duoscope.dashboards.model import Dashboard
 from duoscope.dashboards.options import asked_options
@@ -204,6 +204,7 @@ class _Waiting:
         self._flights: dict[Key, Flight] = {}
         self._to_begin: list[list[tuple[Key, Asking]]] = []
         self._own: set[Key] = set()
+        self._errands: set[Errand] = set()
         self._alone_until: float | None = time.monotonic() + HEAD_START_S
         self._storage = ClickHouseStorage(look.viewer.reader)
         self._sort()
@@ -245,6 +246,11 @@ class _Waiting:
             self._alone_until = None
 
     def leave(self) -> None:
+        if (question := current()) is not None:
+            for errand in self._errands:
+                if errand.question is not None:
+                    question.owe(errand.question)
+        self._errands.clear()
         while self._flights:
             _, flight = self._flights.popitem()
             self._shared.leave(flight)
@@ -301,6 +307,7 @@ class _Waiting:
                 continue
             work = partial(_asked, self._look.viewer, self._storage, [asking for _, asking in new])
             for flight in self._shared.begin((key for key, _ in new), work, self._describe):
+                self._errands.add(flight.errand)
                 self._flights[flight.key] = flight
                 self._own.add(flight.key)
             count += 1

@@ -123,7 +123,7 @@ class Flight:
 
     key: Key
     landed: "asyncio.Future[Found]"
-    errand: "_Errand"
+    errand: "Errand"
     waiting: int = 0
 
     def land(self, found: Found) -> None:
@@ -133,12 +133,15 @@ class Flight:
 
 
 @dataclass(slots=True, eq=False)
-class _Errand:
+class Errand:
+    """Questions that are asked together: its task, and the question of which their statements are a part."""
+
     flights: list[Flight] = field(default_factory=list["Flight"])
     task: "asyncio.Task[None] | None" = None
     question: Question | None = None
 
     def is_wanted(self) -> bool:
+        """Whether anybody waits for one of its answers."""
         return any(flight.waiting for flight in self.flights)
 
 
@@ -180,7 +183,7 @@ class Answers:
 
     def begin(self, keys: Iterable[Key], work: Work, describe: Callable[[], Described]) -> list[Flight]:
         """Ask questions that nobody asks yet, in one errand; `leave` each flight in the end."""
-        errand = _Errand()
+        errand = Errand()
         loop = asyncio.get_running_loop()
         for key in keys:
             flight = Flight(key, loop.create_future(), errand, waiting=1)
@@ -208,7 +211,7 @@ class Answers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, errand: _Errand, work: Work, describe: Callable[[], Described]) -> None:
+    async def _run(self, errand: Errand, work: Work, describe: Callable[[], Described]) -> None:
         failure = Failure("internal-error", "Something went wrong on our side.")
         try:
             with reading(), asking(describe) as question:

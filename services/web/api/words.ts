@@ -55,6 +55,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   "api-key-rotated": "That API key was rotated already; use the one that took its place.",
   "version-conflict": "Somebody else changed this meanwhile. Reload it, then change it again.",
   "dashboard-changed": "Somebody else changed this dashboard meanwhile. Reload it, then change it again.",
+  "alert-not-firing": "This alert does not fire yet: only one that fires can be acknowledged.",
   "alert-rule-limit-reached": "The tenant has as many alert rules as it may have.",
   "silence-expired": "That silence has ended. Make another one.",
   "rule-of-slo": "An objective made this rule and says what it watches. Change the objective.",

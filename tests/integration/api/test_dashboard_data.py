@@ -164,15 +164,23 @@ async def test_fifty_who_look_cost_as_much_as_one(api, scope, monkeypatch):
     made = await api.client.post("/api/v1/dashboards", json=document, headers=headers[0])
     path = f"/api/v1/dashboards/{made.json()['dashboard_id']}/data"
 
+    costs = []
+
     async def look(who, end_ns):
         body = {"start": str(end_ns - 30 * MINUTE_NS), "end": str(end_ns)}
         answer = await api.client.post(path, json=body, headers=who)
         assert answer.status_code == 200, answer.text
+        costs.append(answer.headers.get("duoscope-cost"))
         return [(each["key"], each["queries"][0]["series"]) for each in answer.json()["widgets"]]
 
-    await look(headers[0], END_NS - MINUTE_NS)
+    first = await look(headers[0], END_NS - MINUTE_NS)
     of_one = len(asked)
     assert 0 < of_one < 20  # expressions are read together
+    said = dict(part.split("=") for part in costs[0].split(", "))
+    assert int(said["queries"]) == of_one + 20  # and each expression has its turn to be computed
+    assert int(said["rows"]) > 0
+    assert await look(headers[1], END_NS - MINUTE_NS) == first
+    assert costs[1] is None  # it was all known
     asked.clear()
     # Not one of them looks at the same moment, but all in the same step.
     answers = await asyncio.gather(*(look(who, END_NS + n * 10**8) for n, who in enumerate(headers)))

@@ -195,6 +195,15 @@ class Question:
         if self._over is not None:
             self._over(self)
 
+    def owe(self, other: "Question") -> None:
+        """Add what another question cost, which was asked for this one, to what this one's answer says of itself."""
+        self.statements += other.statements
+        self.windows += other.windows
+        self.read_rows += other.read_rows
+        self.read_bytes += other.read_bytes
+        self.waited_s += other.waited_s
+        self._busy_s += other.busy_s
+
     @property
     def is_at_work(self) -> bool:
         """Whether it has a statement that runs or waits."""
