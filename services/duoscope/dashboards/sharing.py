@@ -18,7 +18,10 @@ from typing import Final
 from uuid import UUID
 
 from duoscope.dashboards import stored
+from duoscope.dashboards.filling import ALL
 from duoscope.dashboards.model import Dashboard
+from duoscope.dashboards.variables import ListVariable, QueryVariable
+from duoscope.dashboards.variables import chosen as first_chosen
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.identity.directory.soft_deletion import require_living
@@ -62,13 +65,21 @@ class Opened:
     dashboard: Dashboard
 
     def chosen(self, variables: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-        """The values that a stranger chose. Raises INVALID `not-shared` unless all of them are listed."""
+        """The values that a stranger chose, and of other listed variables those that the dashboard begins with and are
+        listed, or else the listed ones. Raises INVALID `not-shared` unless all that were chosen are listed.
+        """
         found: dict[str, tuple[str, ...]] = {}
         for name, values in variables.items():
             listed = self.link.variables.get(name, [])
             found[name] = tuple(values)
             if not found[name] or not set(found[name]) <= set(listed):
                 raise invalid("The link does not let you choose that.", code="not-shared")
+        for variable in self.dashboard.variables:
+            if (listed := self.link.variables.get(variable.name)) and variable.name not in found:
+                at_first = first_chosen(variable, None)
+                shown = tuple(value for value in (*at_first.values, *[ALL] * at_first.is_all) if value in listed)
+                several = isinstance(variable, QueryVariable | ListVariable) and variable.multi
+                found[variable.name] = (shown or tuple(listed))[: None if several else 1]
         return found
 
     def range_s(self, wanted: int | None) -> int:

@@ -102,6 +102,22 @@ async def test_a_stranger_sees_the_dashboard_and_its_data(api, owner):
     assert (await call("GET", call.path, status=200))["is_public"]
 
 
+@pytest.mark.parametrize(("at_first", "pods"), [(["$__all"], {"a", "b"}), (["c"], {"a", "b"}), (["b"], {"b"})])
+async def test_what_is_not_chosen_is_no_more_than_what_is_listed(api, owner, at_first, pods):
+    """Whatever the dashboard begins with, be it all."""
+    call = await owner(1.0)
+    body = document()
+    body["variables"][0]["value"] = at_first
+    call.path = f"/{(await call('POST', '', body, status=201))['dashboard_id']}"
+    made = await shared(call, variables={"pod": ["a", "b"]})
+    root = f"/api/v1/public/dashboards/{made['token']}"
+    answer = await api.client.post(f"{root}/data", json={"widgets": ["line"]})
+    (line,) = answer.json()["widgets"]
+    assert {series["labels"]["pod"] for series in line["queries"][0]["series"]} == pods
+    page = await api.client.get(f"/public/dashboards/{made['token']}", headers={"accept": "text/html"})
+    assert "Depth of c" not in page.text
+
+
 async def test_the_page_draws_it_and_loads_nothing(api, owner):
     call = await owner(1.0)
     made = await shared(call, variables={"pod": ["a", "b"]}, embed_origins=["https://wiki.example"])

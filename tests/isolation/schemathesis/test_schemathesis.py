@@ -87,7 +87,7 @@ def test_everything_the_document_allows(start_up, tmp_path, monkeypatch):
         )
         done = subprocess.run(
             [Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{up.api_url}/schema/openapi.json",
-             "--checks", "all", "--workers", "2", "--generation-database", "none", *how],
+             "--checks", "all", "--workers", "1", "--generation-database", "none", *how],
             cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
             timeout=LONG_S + 900 if LONG_S else SHORT_MAX_S,
         )  # fmt: skip

@@ -86,10 +86,11 @@ export function placesOf(model: TraceModel, isFolded: boolean): Places {
   return { scale, left, right };
 }
 
-/** Where in a trace nothing begins or ends for long. */
+/** Where in a trace nothing begins or ends for long, and nothing but spans that wait for others is under way. */
 export const gapsOf = ({ rows, durationNs }: TraceModel): ReturnType<typeof longGaps> =>
   longGaps(
     rows.map((row) => row.start),
     rows.map((row) => row.duration),
     durationNs,
+    rows.map((row) => row.self >= row.duration),
   );

@@ -21,8 +21,13 @@ const SHARE = 0.2;
 const KEPT = 0.03;
 const GAPS_MAX = 8;
 
-/** Where in a trace nothing begins or ends for long. */
-export function longGaps(starts: readonly number[], durations: readonly number[], length: number): Gap[] {
+/** Where in a trace nothing begins or ends for long, and no span without children is at work: that may be the cause. */
+export function longGaps(
+  starts: readonly number[],
+  durations: readonly number[],
+  length: number,
+  isLeaf: readonly boolean[],
+): Gap[] {
   const moments = new Float64Array(starts.length * 2 + 2);
   moments[1] = length;
   for (let at = 0; at < starts.length; at += 1) {
@@ -36,7 +41,10 @@ export function longGaps(starts: readonly number[], durations: readonly number[]
     if (from >= 0 && to <= length && to - from > length * SHARE) gaps.push({ from, to });
   }
   // Of a trace of two moments, nothing would be left.
-  return starts.length < 3 ? [] : gaps.slice(0, GAPS_MAX);
+  if (starts.length < 3) return [];
+  const isIdle = ({ from, to }: Gap): boolean =>
+    !starts.some((start, at) => isLeaf[at] === true && start <= from && start + (durations[at] ?? 0) >= to);
+  return gaps.filter(isIdle).slice(0, GAPS_MAX);
 }
 
 /** The scale of a trace of this length, with these gaps folded. */
