@@ -153,7 +153,7 @@ def demo(  # noqa: PLR0917 - each is an option
         raise DuoscopeError(
             ErrorKind.UNAVAILABLE, "demo-not-accepted", f"Not accepted: {lost or 'what was left at the end'}; {why}."
         )
-    _suggest(settings, known, trace_ids)
+    _suggest(settings, known, trace_ids, None if duration else hours)
 
 
 def _send(
@@ -231,14 +231,15 @@ def _counted(counts: "Counts") -> str:
     return f"{said}; the receiver takes nothing at the moment, trying again" if counts.failing else said
 
 
-def _suggest(settings: Settings, known: dict[str, str], trace_ids: list[str]) -> None:
+def _suggest(settings: Settings, known: dict[str, str], trace_ids: list[str], hours: int | None) -> None:
     """Print the commands that read back what was sent."""
     if is_over(known.get("admin_password_expires_at", "")):
         reset = command(settings, f"admin reset-password {known['admin_email']}")
         click.echo(f"\nThe admin's password has ended. To log in, set your own ({reset}) or restart duoscope.")
     click.echo("\nTo read it back: the services, a trace, the errors, and the requests a second by service:\n")
     reads = ["services", *(f"trace {trace_id}" for trace_id in trace_ids[:1]), "logs --limit 5 'severity>=error'"]
-    reads.append("metrics --since 5m 'sum by (job) (rate(shop_requests_total[1m]))'")
+    since, window = (f"{hours}h", "10m") if hours else ("5m", "1m")
+    reads.append(f"metrics --since {since} 'sum by (job) (rate(shop_requests_total[{window}]))'")
     if not known.get("read_api_key"):
         reads.insert(0, "login")
     for read in reads:

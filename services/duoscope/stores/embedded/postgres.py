@@ -86,6 +86,15 @@ class _Account:
         if self.uid >= 0:
             os.chown(path, self.uid, self.gid)
 
+    def hint(self, said: str) -> str:
+        """What to do where another account could not reach our files; '' if that is not it."""
+        if self.uid < 0 or "Permission denied" not in said:
+            return ""
+        return (
+            "PostgreSQL does not run as root, so another user runs it, who must be able to reach the program and the data "
+            "folder: let others enter the folders above (chmod o+x), or start duoscope as another user."
+        )
+
 
 class EmbeddedPostgres:
     """A running server. The caller holds the `DataDirectoryLock` for as long as this lives."""
@@ -277,7 +286,7 @@ def _initialise(cluster: Path, account: _Account) -> None:
         _launch(account, command), capture_output=True, text=True, check=False, cwd="/", start_new_session=True
     )
     if done.returncode != 0:
-        raise _failed("could not be initialised", done.stderr[-LOG_TAIL_CHARS:])
+        raise _failed("could not be initialised", done.stderr[-LOG_TAIL_CHARS:] + account.hint(done.stderr))
     fresh.rename(cluster)
 
 

@@ -67,7 +67,9 @@ async def get_public_dashboard(
     """The dashboard that a link opens, without what it asks."""
     opened = await services.links.open(token, _address(request))
     services.views.add(opened.scope, opened.link.dashboard_id)
-    return Answer(public.shown(opened, opened.chosen({}), opened.range_s(None)), media_type=MediaType.JSON, headers=_HEADERS)
+    return Answer(
+        public.shown(opened, opened.chosen({}), opened.range_s(None)), media_type=MediaType.JSON, headers=_HEADERS
+    )
 
 
 @ROUTES.post(
