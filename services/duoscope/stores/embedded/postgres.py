@@ -87,12 +87,12 @@ class _Account:
             os.chown(path, self.uid, self.gid)
 
     def hint(self, said: str) -> str:
-        """What to do where another account could not reach our files; '' if that is not it."""
+        """Say what to do where another account could not reach our files; '' if that is not it."""
         if self.uid < 0 or "Permission denied" not in said:
             return ""
         return (
-            "PostgreSQL does not run as root, so another user runs it, who must be able to reach the program and the data "
-            "folder: let others enter the folders above (chmod o+x), or start duoscope as another user."
+            "PostgreSQL does not run as root, so another user runs it, who must be able to reach the program and the "
+            "data folder: let others enter the folders above (chmod o+x), or start duoscope as another user."
         )
 
 
