@@ -12,7 +12,7 @@ text, or a list of these.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,6 +74,25 @@ class Chosen:
     is_literal: bool
     is_all: bool = False
     is_interval: bool = False
+
+
+class _Room:
+    """The characters that a text may still get, counted while it is built: no more than that is ever in memory."""
+
+    def __init__(self) -> None:
+        self._left = FILLED_CHARS_MAX
+
+    def take(self, part: str) -> str:
+        """The part. Raises INVALID `invalid-variable` if there is no room for it."""
+        self._left -= len(part)
+        if self._left < 0:
+            raise _too_long()
+        return part
+
+    def require(self, values: Iterable[str]) -> None:
+        """Raise the same if values would not fit once they are joined, before they are."""
+        if sum(map(len, values)) > self._left:
+            raise _too_long()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +186,22 @@ def several(text: str, values: Values) -> tuple[str, ...] | None:
 
 def promql(text: str, values: Values) -> str:
     """A PromQL expression with values for its variables. Raises INVALID `invalid-variable`."""
+    room = _Room()
 
     def part(found: re.Match[str]) -> str:
         if (literal := found["string"]) is not None:
-            return _string(literal, found["operator"] or "", found["space"] or "", values)
+            return room.take(_string(literal, found["operator"] or "", found["space"] or "", values))
         if found["comment"] is not None:
-            return found[0]
-        return _replaced(found[0], values, _code)
+            return room.take(found[0])
+        return room.take(_replaced(found[0], values, _code))
 
     return _bounded(_PROMQL.sub(part, text))
 
 
 def search(text: str, values: Values) -> str:
     """A query of the search language with values for its variables. Raises INVALID `invalid-variable`."""
-    return _bounded(_SEARCH.sub(lambda found: _searched(found, values), text))
+    room = _Room()
+    return _bounded(_SEARCH.sub(lambda found: room.take(_searched(found, values)), text))
 
 
 def _searched(found: re.Match[str], values: Values) -> str:
@@ -214,6 +235,8 @@ def _word(word: str, values: Values) -> str:
 
 
 def _replaced(text: str, values: Values, shown: Callable[[Chosen, str], str]) -> str:
+    room = _Room()
+
     def value(found: re.Match[str]) -> str:
         of = values.of(_name(found))
         if of is None:
@@ -221,7 +244,8 @@ def _replaced(text: str, values: Values, shown: Callable[[Chosen, str], str]) ->
         form = (found["format"] or found["form"] or "").strip()
         if form not in _FORMATS:
             raise _wrong(f"{found[0][:80]}: there is no format {form[:20]!r} here; regex, pipe, csv and raw there are")
-        return shown(of, form)
+        room.require(of.values)
+        return room.take(shown(of, form))
 
     return _bounded(_REFERENCE.sub(value, text))
 
@@ -236,12 +260,12 @@ def _string(literal: str, operator: str, space: str, values: Values) -> str:
         is_regex, rest_is_literal = True, True
     else:
         is_regex, rest_is_literal = operator in ("=~", "!~"), False
-    made, at = "", 0
+    room, made, at = _Room(), "", 0
     for found in [*used, None]:
         between = decoded(quote + inner[at : found.start() if found else None] + quote)
-        made += escaped(between) if rest_is_literal else between
+        made += room.take(escaped(between) if rest_is_literal else between)
         if found:
-            made += _replaced(found[0], values, _alternatives if is_regex else _literal)
+            made += room.take(_replaced(found[0], values, _alternatives if is_regex else _literal))
             at = found.end()
     return f"{operator}{space}{_quoted_promql(made)}"
 
@@ -333,8 +357,12 @@ def _quoted_promql(text: str) -> str:
 
 def _bounded(text: str) -> str:
     if len(text) > FILLED_CHARS_MAX:
-        raise _wrong(f"the question would have more than {FILLED_CHARS_MAX} characters: choose fewer values")
+        raise _too_long()
     return text
+
+
+def _too_long() -> DuoscopeError:
+    return _wrong(f"the text would have more than {FILLED_CHARS_MAX} characters: choose fewer values")
 
 
 def _wrong(message: str) -> DuoscopeError:

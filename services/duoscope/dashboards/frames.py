@@ -17,6 +17,8 @@ COLUMNS_MAX: Final = 500
 ROWS_MAX: Final = 10_000
 CELLS_MAX: Final = 1_000_000
 """Of all tables of a widget together, after each step."""
+LEGEND_CHARS_MAX: Final = 1000
+"""Of a legend with its labels; the rest is cut off."""
 TIME: Final = "Time"
 VALUE: Final = "Value"
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*(.+?)\s*\}\}")
@@ -103,7 +105,14 @@ def distinct(columns: Sequence[Column]) -> list[Column]:
 def legend(text: str, labels: dict[str, str]) -> str:
     """The name of a series: its legend with its labels, or its labels, or just that it is a value."""
     if text:
-        return _PLACEHOLDER.sub(lambda found: labels.get(found[1], ""), text)
+        made, at = "", 0
+        for found in _PLACEHOLDER.finditer(text):
+            made += text[at : found.start()] + labels.get(found[1], "")
+            at = found.end()
+            if len(made) > LEGEND_CHARS_MAX:
+                break
+        made += text[at : at + LEGEND_CHARS_MAX + 1]
+        return made if len(made) <= LEGEND_CHARS_MAX else f"{made[: LEGEND_CHARS_MAX - 1]}…"
     name = labels.get("__name__", "")
     pairs = ", ".join(f'{key}="{value}"' for key, value in labels.items() if key != "__name__")
     return f"{name}{{{pairs}}}" if pairs else name or VALUE

@@ -1,11 +1,14 @@
 """Values of variables are values in the languages of questions, whatever they are."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from duoscope.dashboards import filling
 from duoscope.dashboards.filling import Chosen, Values
+from duoscope.dashboards.frames import legend
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.telemetry.language.parse import parse as parse_search
 from duoscope.telemetry.language.tree import And
@@ -79,6 +82,38 @@ def test_what_cannot_stand_there_is_refused(fill, text):
     with pytest.raises(DuoscopeError) as raised:
         fill(text, VALUES)
     assert raised.value.code == "invalid-variable"
+
+
+@pytest.mark.parametrize(
+    ("fill", "text"),
+    [
+        (filling.plain, "$a " * 600),
+        (filling.plain, "$b " * 20_000),
+        (filling.promql, 'm{a=~"' + "$a" * 600 + '"}'),
+        (filling.promql, 'm{a="$b"} + ' * 1_000 + "1"),
+        (filling.search, "x:$b " * 2_000),
+        (filling.search, "$a " * 600),
+    ],
+)
+def test_a_long_text_is_refused_while_it_is_built(fill, text):
+    values = {"a": Chosen(("v" * 900,) * 1_000, is_literal=True), "b": Chosen(("w" * 900,), is_literal=True)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(DuoscopeError) as raised:
+            fill(text, Values(values, 60, 3600))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert raised.value.code == "invalid-variable"
+    assert "65536" in raised.value.message
+    assert peak < 8_000_000
+
+
+def test_a_legend_is_cut_while_it_is_built():
+    assert legend("{{a}}-{{ b }}{{c}}!", {"a": "x", "b": "y"}) == "x-y!"
+    assert legend("{{a}}" * 10_000, {"a": "x" * 5_000}) == "x" * 999 + "…"
+    assert legend("y" * 1_000, {}) == "y" * 1_000
+    assert legend("y" * 1_001, {}) == "y" * 999 + "…"
 
 
 TEXTS = st.text(st.one_of(st.sampled_from("\"'`\\/(){}[]:*|$ORAND \n,=~"), st.characters(exclude_categories=["Cs"])))
