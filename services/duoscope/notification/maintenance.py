@@ -1,5 +1,6 @@
 """Maintenance windows: made, changed and deleted by users, each change with its audit entry; and their next times."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -79,8 +80,8 @@ async def _timed(tx: Transaction, window: MaintenanceWindow) -> MaintenanceWindo
     """The window with its current or next time, by the database's clock."""
     check_expressions(window.matchers)
     now, times = await alert_rules.clock(tx), times_of(window)
-    check(times, now)
-    since, until = current_or_next(times, now) or (None, None)
+    await asyncio.to_thread(check, times, now)
+    since, until = await asyncio.to_thread(current_or_next, times, now) or (None, None)
     return structs.replace(window, active_from=since, active_until=until)
 
 
@@ -90,5 +91,13 @@ async def set_next_times(tx: Transaction, *, rows_max: int) -> int:
     now = await alert_rules.clock(tx) if passed else None
     for window in passed:
         assert now is not None
-        await maintenance_windows.set_next(tx, window, current_or_next(times_of(window), now))
+        await maintenance_windows.set_next(tx, window, await asyncio.to_thread(_next, window, now))
     return len(passed)
+
+
+def _next(window: MaintenanceWindow, now: datetime) -> tuple[datetime, datetime] | None:
+    """The next time of a stored window; none for one that would be refused today, lest it hold up the others."""
+    try:
+        return current_or_next(times_of(window), now)
+    except DuoscopeError:
+        return None

@@ -34,6 +34,13 @@ _PARTS: Final = {
     "BYSETPOS": r"[+-]?\d{1,3}(,[+-]?\d{1,3})*",
     "WKST": r"MO|TU|WE|TH|FR|SA|SU",
 }
+_LARGEST: Final = {"BYMONTH": 12, "BYDAY": 53, "BYMONTHDAY": 31, "BYYEARDAY": 366, "BYWEEKNO": 53, "BYSETPOS": 366}
+_NUMBER: Final = re.compile(r"[+-]?\d+", re.ASCII)
+_SHIFT_YEARS: Final = 7600
+"""How much later dateutil is asked: it goes on to the year 9999 for what never comes, which is then not far.
+
+Calendars repeat every 400 years, with their weekdays.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +92,20 @@ def _starts(times: Times, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
     until = min(horizon, _until(parts.pop("UNTIL", ""), zone) or horizon)
     count = int(parts.pop("COUNT", "0")) or None
     text = ";".join(f"{name}={value}" for name, value in parts.items())
+    return islice(_found(text, times.starts_at, until), count)
+
+
+def _found(text: str, starts_at: datetime, until: datetime) -> Iterator[datetime]:
     try:
-        rule = rrulestr(f"{text};UNTIL={until:%Y%m%dT%H%M%S}", dtstart=times.starts_at)
-    except (ValueError, TypeError) as error:
-        raise _wrong(str(error)) from error
-    return islice(iter(rule), count)
+        last = f"UNTIL={_shifted(until, _SHIFT_YEARS):%Y%m%dT%H%M%S}"
+        for each in rrulestr(f"{text};{last}", dtstart=_shifted(starts_at, _SHIFT_YEARS)):
+            yield _shifted(each, -_SHIFT_YEARS)
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        raise _wrong("it cannot be followed") from error
+
+
+def _shifted(at: datetime, years: int) -> datetime:
+    return at.replace(year=at.year + years)
 
 
 def _parts(text: str) -> dict[str, str]:
@@ -98,7 +114,11 @@ def _parts(text: str) -> dict[str, str]:
         name, _, value = part.partition("=")
         if name in parts or name not in _PARTS or not re.fullmatch(_PARTS[name], value, re.ASCII):
             raise _wrong(f"{part[:100]!r} is not known here")
+        if name in _LARGEST and not all(1 <= abs(int(each)) <= _LARGEST[name] for each in _NUMBER.findall(value)):
+            raise _wrong(f"{part[:100]!r} is out of range")
         parts[name] = value
+    if "BYSETPOS" in parts and not parts.keys() & (_LARGEST.keys() - {"BYSETPOS"}):
+        raise _wrong("BYSETPOS needs another BY part")
     if "FREQ" not in parts:
         raise _wrong("FREQ is missing")
     if "COUNT" in parts and "UNTIL" in parts:
@@ -114,7 +134,10 @@ def _until(text: str, zone: ZoneInfo) -> datetime | None:
     except ValueError as error:
         raise _wrong(f"UNTIL={text} is no time") from error
     if text.endswith("Z"):
-        return until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+        try:
+            return until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+        except (OverflowError, ValueError) as error:
+            raise _wrong(f"UNTIL={text} is too far away") from error
     return until if "T" in text else until + timedelta(days=1, seconds=-1)
 
 

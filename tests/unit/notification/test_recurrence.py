@@ -1,10 +1,11 @@
 """When maintenance is, above all on the days on which clocks change."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.notification.recurrence import Times, check, current_or_next
 
 NIGHTLY = "FREQ=DAILY"
@@ -68,7 +69,7 @@ def test_windows_recur(recurrence, now, since):
     [
         ({"zone": "Berlin"}, "time_zone"), ({"zone": "../etc/passwd"}, "time_zone"), ({"end": "01:00"}, "ends_at"),
         ({"recurrence": "FREQ=SECONDLY"}, "FREQ=SECONDLY"), ({"recurrence": "BYDAY=SU"}, "FREQ is missing"),
-        ({"recurrence": "FREQ=DAILY;BYDAY=XX"}, "BYDAY"), ({"recurrence": "FREQ=DAILY;BYMONTH=13"}, "never comes"),
+        ({"recurrence": "FREQ=DAILY;BYDAY=XX"}, "BYDAY"), ({"recurrence": "FREQ=DAILY;BYMONTH=13"}, "range"),
         ({"recurrence": "FREQ=DAILY\nEXDATE:20260101"}, "recurrence"),
         ({"recurrence": "", "day": "2025-01-01"}, "over"),
         ({"recurrence": "FREQ=DAILY;COUNT=1;UNTIL=20270101"}, "exclude"), ({"day": "1970-01-01"}, "ten years"),
@@ -77,3 +78,26 @@ def test_windows_recur(recurrence, now, since):
 def test_what_cannot_be_is_refused(wrong, told):
     with pytest.raises(DuoscopeError, match=told):
         check(_times(**wrong), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "zone", "told"),
+    [
+        ("FREQ=DAILY;BYMONTH=0", "UTC", "range"), ("FREQ=DAILY;BYMONTH=13,99", "UTC", "range"),
+        ("FREQ=DAILY;BYMONTHDAY=32", "UTC", "range"), ("FREQ=YEARLY;BYYEARDAY=-367", "UTC", "range"),
+        ("FREQ=YEARLY;BYWEEKNO=54", "UTC", "range"), ("FREQ=MONTHLY;BYDAY=99MO", "UTC", "range"),
+        ("FREQ=MONTHLY;BYDAY=0MO", "UTC", "range"), ("FREQ=DAILY;BYDAY=MO;BYSETPOS=367", "UTC", "range"),
+        ("FREQ=DAILY;BYSETPOS=1", "UTC", "another BY"), ("FREQ=DAILY;BYDAY=MO;BYSETPOS=2", "UTC", "never"),
+        ("FREQ=WEEKLY;BYDAY=MO;BYSETPOS=2", "UTC", "never"), ("FREQ=WEEKLY;BYSETPOS=300;BYDAY=MO", "UTC", "never"),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "UTC", "never"), ("FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6", "UTC", "."),
+        ("FREQ=DAILY;UNTIL=99991231T235959Z", "Asia/Tokyo", "too far"),
+        ("FREQ=DAILY;UNTIL=00010101T000000Z", "America/New_York", "too far"),
+        ("FREQ=DAILY;UNTIL=00010101T000000Z", "UTC", "never"),
+    ],
+)  # fmt: skip
+def test_what_never_comes_is_refused_soon(recurrence, zone, told):
+    began = time.process_time()
+    with pytest.raises(DuoscopeError, match=told) as refused:
+        check(_times(recurrence=recurrence, zone=zone), datetime(2026, 1, 1, tzinfo=UTC))
+    assert refused.value.kind is ErrorKind.INVALID
+    assert time.process_time() - began < 2
