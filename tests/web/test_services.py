@@ -95,9 +95,16 @@ def test_the_map_shows_the_neighbours_of_a_node_and_is_a_table_too(running, shop
     expect(page.get_by_role("heading", name="shop-payment", level=1)).to_be_visible()
 
 
-def test_a_map_of_too_many_services_draws_neighbours_at_once(running, visit):
-    browsing.send_fan(running, 70)
-    visitor = visit(running)
+@pytest.fixture
+def crowded(start_up):
+    """A stack of its own: other tests look for their services among few."""
+    with start_up() as up:
+        browsing.send_fan(up, 70)
+        yield up
+
+
+def test_a_map_of_too_many_services_draws_neighbours_at_once(crowded, visit):
+    visitor = visit(crowded)
     page = visitor.page
     visitor.log_in()
     visitor.open("services?view=map&open=fan-7")
