@@ -26,7 +26,7 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
     pages = {
         "services": ("services", "shop-payment"),
         "service": ("services/one?service=shop-payment", "charge card"),
-        "map": ("services?view=map", "kinds of calls"),
+        "map": ("services?view=map&open=shop-payment", "of calls, those that fail most first"),
         "logs": ("logs?q=service:shop-payment", "declined"),
         "traces": ("traces?q=service:shop-payment", "POST /checkout"),
         "patterns": ("logs?view=patterns&q=service:shop-payment", "card of order <*> declined"),

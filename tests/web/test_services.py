@@ -62,6 +62,8 @@ def test_a_service_shows_a_release_what_fails_and_leads_on_from_a_point(running,
     expect(page.get_by_label("Query")).to_have_value("service:till-payment")
     assert "from=" in page.url
     page.go_back()
+    expect(page.get_by_role("heading", name="till-payment", level=1)).to_be_visible()
+    expect(page.get_by_text("2.0 was first seen at")).to_be_visible()
     operations.get_by_role("button", name="charge card").click()
     expect(page.get_by_text("Only charge card (server)")).to_be_visible()
     page.keyboard.press("Escape")

@@ -5,6 +5,7 @@ its end to those that were owed the beginning, whatever the rule has become (bug
 at a time does this, in the order of the transitions.
 """
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ from duoscope.notification.messages import Alert, Status
 from duoscope.notification.muting import Mutes
 from duoscope.notification.templates import AlertData, Mistake, Sample
 from duoscope.stores.postgres import MetadataStore, Transaction
+
+_log = logging.getLogger(__name__)
 
 TRANSITIONS_MAX: Final = 1000
 """Taken up in one transaction."""
@@ -154,5 +157,10 @@ async def _annotations(placed: PlacedTransition, external_url: str, ask: Ask) ->
     async def answer(expression: str) -> Sequence[Sample]:
         return await ask(placed, expression)
 
-    made, _ = await templates.render_asking(told.annotations, data, answer)
-    return links | {name: clean(text) for name, text in made.items()}
+    try:
+        made, _ = await templates.render_asking(told.annotations, data, answer)
+        return links | {name: clean(text) for name, text in made.items()}
+    except Exception as error:  # noqa: BLE001 - logged; the others must be told
+        # The transitions of all tenants are in this transaction: one that cannot be told well is told badly.
+        _log.exception("annotations of transition %s could not be made", told.transition_id)
+        return links | dict.fromkeys(told.annotations, f"(this text could not be made: {type(error).__name__})")

@@ -1,11 +1,14 @@
 """Templates of annotations: what Prometheus and Go print, limits, and where a mistake is."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from duoscope.notification import templates
+from duoscope.alerting import labelling
+from duoscope.kernel.errors import DuoscopeError
+from duoscope.notification import owing, templates
 from duoscope.notification.templates import AlertData, Mistake, Sample, TemplateError
 from support.shared import shared
 
@@ -198,3 +201,49 @@ async def test_queries_are_awaited_once_and_failures_leave_a_text():
         "now {{ $labels.job | humanize }}"
     )
     assert "the store is down" in made["failing"]
+
+
+@pytest.mark.parametrize("name", ["\u00b2", "\u0663", "9" * 5000, "99"])
+def test_a_reference_to_no_group_is_nothing(name):
+    assert _rendered(f'{{{{ reReplaceAll "a" "x${{{name}}}" "a" }}}}') == "x"
+
+
+async def test_whatever_a_template_raises_is_a_failure_of_that_text(monkeypatch, caplog):
+    def broken(*_):
+        raise ValueError("boom")
+
+    async def ask(_):
+        return []
+
+    monkeypatch.setattr(templates.evaluate, "render", broken)
+    made, failures = await templates.render_asking({"summary": "{{ $value }}"}, _DATA, ask)
+    assert made["summary"].startswith(
+        "(this text could not be made: line 1, column 1: it cannot be rendered (ValueError)"
+    )
+    assert set(failures) == {"summary"}
+    assert "boom" in caplog.text
+    with pytest.raises(TemplateError, match="ValueError"):
+        templates.check("{{ $value }}", {})
+    with pytest.raises(DuoscopeError, match="ValueError"):
+        labelling.check({"team": "{{ $labels.a }}"}, {})
+    assert "ValueError" in labelling.labels_of({"team": "{{ $labels.a }}"}, {})["team"]
+
+
+async def test_a_transition_whose_query_breaks_is_told_all_the_same(caplog):
+    async def ask(*_):
+        raise RuntimeError("boom")
+
+    told = SimpleNamespace(
+        details={"runbook_url": "http://runbook"},
+        subject="series",
+        labels={},
+        value=1.0,
+        transition_id="t",
+        annotations={"summary": '{{ query "up" | first | value }}'},
+    )
+    made = await owing._annotations(SimpleNamespace(transition=told), "", ask)
+    assert made == {
+        "runbook_url": "http://runbook",
+        "summary": "(this text could not be made: RuntimeError)",
+    }
+    assert "boom" in caplog.text

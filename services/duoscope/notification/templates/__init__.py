@@ -4,6 +4,7 @@
 answered by the caller, and `render_asking` lets it do so without blocking. What fails names its line and column.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -16,6 +17,8 @@ from duoscope.notification.templates.parse import Template, parse
 from duoscope.notification.templates.values import AlertData, Sample
 
 __all__ = ["AlertData", "Mistake", "Query", "Sample", "TemplateError", "check", "read", "render", "render_asking"]
+
+_log = logging.getLogger(__name__)
 
 SHOWN_CHARS_MAX: Final = 500
 """Of a template that failed, in the text that goes out instead."""
@@ -32,8 +35,14 @@ def read(text: str) -> Template:
 
 
 def render(text: str, data: AlertData, query: Query) -> str:
-    """Read and render a template. Raises TemplateError."""
-    return evaluate.render(read(text), data, query)
+    """Read and render a template. Raises TemplateError, also for whatever else a function raises, which is logged."""
+    try:
+        return evaluate.render(read(text), data, query)
+    except (TemplateError, _Unanswered):
+        raise
+    except Exception as error:
+        _log.exception("a template failed unexpectedly")
+        raise TemplateError(f"it cannot be rendered ({type(error).__name__})", text, 0) from error
 
 
 def check(text: str, labels: Mapping[str, str]) -> None:

@@ -22,6 +22,8 @@ _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 1024 * 1024
 _REFERENCE: Final = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
+_GROUP_NUMBER: Final = re.compile(r"[0-9]{1,4}")
+"""Any other name, such as `²` or one of thousands of digits, is no number for `int`, and no group."""
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _DURATION: Final = re.compile(r"(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?(?:\d+ms)?")
 
@@ -89,7 +91,7 @@ def _replace_all(pattern: str, replacement: str, text: str) -> str:
             if name is None:
                 return "$"
             try:
-                return found.group(int(name) if name.isdigit() else name) or ""
+                return found.group(int(name) if _GROUP_NUMBER.fullmatch(name) else name) or ""
             except (IndexError, KeyError):
                 return ""
 
