@@ -1,8 +1,12 @@
 """Times and cursors that requests carry."""
 
+from datetime import datetime
+
 import pytest
 
-from duoscope.kernel.errors import DuoscopeError
+from duoscope.kernel.clock import in_range
+from duoscope.kernel.errors import DuoscopeError, ErrorKind
+from duoscope.notification.external import posted
 from duoscope.telemetry import cursor
 from duoscope.telemetry.times import TimeRange, duration_ns, time_range, unix_nano
 
@@ -93,3 +97,24 @@ def test_nothing_in_a_cursor_is_believed():
     assert not cursor.Text().admits("\ud800")
     assert not cursor.Text().admits("x" * 10_000)
     assert cursor.encode(search, ["x" * 10_000]) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "is_refused"),
+    [
+        ("9999-12-31T23:59:59-12:00", True), ("9999-01-01T00:00:00+00:00", True), ("0001-01-01T00:00:00+14:00", True),
+        ("0001-01-01T00:00:00+00:00", True), ("1970-01-01T00:00:00+14:00", True), ("9998-12-31T23:59:59-12:00", True),
+        ("1970-01-01T00:00:00+00:00", False), ("9998-12-31T23:59:59+00:00", False),
+    ],
+)  # fmt: skip
+def test_the_ends_of_time_are_refused(given, is_refused):
+    moment = datetime.fromisoformat(given)
+    if not is_refused:
+        assert in_range("x", moment) == moment
+        return
+    with pytest.raises(DuoscopeError, match="`x`") as refused:
+        in_range("x", moment)
+    assert refused.value.kind is ErrorKind.INVALID
+    if moment.year > 1:  # Go's zero time is none
+        with pytest.raises(DuoscopeError, match="endsAt"):
+            posted({"alertname": "x"}, {}, "", starts_at=None, ends_at=moment)

@@ -5,6 +5,7 @@ questions are asked differently, once over the whole range (`past`). So a previe
 agree, but for data that came late.
 """
 
+import heapq
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from duoscope.telemetry.times import SECOND_NS
 DAYS_MAX: Final = 30
 EVALUATIONS_MAX: Final = 50_000
 FIRINGS_MAX: Final = 10_000
+WATCHED_FIRINGS_MAX: Final = 100_000
 FLAP_S: Final = 3600
 """A firing so soon after the same alert's end is a flap."""
 _DAY_S: Final = 86_400
@@ -180,8 +182,15 @@ async def _run(
     if isinstance(question, WatchedRules):
         assert isinstance(condition, Composite)
         states = {name: await _states(reader, each, start, end, instances_max) for name, each in rule.watched.items()}
-        verdicts = _OfStates(condition, states)
-        return _evaluated(verdicts, definition, slots, instances_max, threading.Event()), slots, True
+        if sum(map(len, states.values())) > WATCHED_FIRINGS_MAX:
+            raise invalid(
+                f"The rules it watches would have fired more than {WATCHED_FIRINGS_MAX:,} times: ask for fewer days.",
+                code="preview-too-long",
+            )
+        unneeded = threading.Event()
+        verdicts = OfStates(condition, states)
+        ran = await reader.compute(lambda: _evaluated(verdicts, definition, slots, instances_max, unneeded), unneeded)
+        return ran, slots, True
     delay_ns = definition.config.delay_seconds * SECOND_NS
     past = Past([asks(condition, question, _ns(slot) - delay_ns, definition.interval_s) for slot in slots])
     await past.read(reader)
@@ -201,27 +210,47 @@ async def _states(
     return ran.firings
 
 
-class _OfStates:
-    """The verdicts of a condition over other rules, by what these would have fired."""
+class OfStates:
+    """The verdicts of a condition over other rules, by what these would have fired, at one slot after the other."""
 
     def __init__(self, condition: Composite, firings: Mapping[str, Sequence[Firing]]) -> None:
         self._condition = condition
-        self._firings = firings
+        self._walks = {name: _Walk(each) for name, each in firings.items()}
+        self._judged: Judged | None = None
 
     def __call__(self, _number: int, slot: datetime) -> Judged:
-        states: dict[str, RuleState | None] = {
-            name: RuleState([_labels(each) for each in firings if _fires(each, slot)])
-            for name, firings in self._firings.items()
-        }
-        return judged_states(self._condition, states)
+        """The verdict at a slot; slots come in their order."""
+        changed = [walk.goes_on_to(slot) for walk in self._walks.values()]
+        if self._judged is None or any(changed):
+            states: dict[str, RuleState | None] = {
+                name: RuleState(list(walk.fires.values())) for name, walk in self._walks.items()
+            }
+            self._judged = judged_states(self._condition, states)
+        return self._judged
 
 
-def _labels(firing: Firing) -> Labels:
-    return tuple(sorted(firing.labels.items()))
+class _Walk:
+    """The firings of a rule in the order of time, each looked at once when it begins and once when it ends."""
 
+    def __init__(self, firings: Sequence[Firing]) -> None:
+        self.fires: dict[int, Labels] = {}
+        self._firings = sorted((each for each in firings if each.subject != "health"), key=lambda each: each.start)
+        self._begun = 0
+        self._ends: list[tuple[datetime, int]] = []
 
-def _fires(firing: Firing, at: datetime) -> bool:
-    return firing.subject != "health" and firing.start <= at and (firing.end is None or at < firing.end)
+    def goes_on_to(self, at: datetime) -> bool:
+        """Go on to a later time. Returns whether something began or ended until then."""
+        has_changed = False
+        while self._begun < len(self._firings) and (firing := self._firings[self._begun]).start <= at:
+            self.fires[self._begun] = tuple(sorted(firing.labels.items()))
+            if firing.end is not None:
+                heapq.heappush(self._ends, (firing.end, self._begun))
+            self._begun += 1
+            has_changed = True
+        while self._ends and self._ends[0][0] <= at:
+            del self.fires[heapq.heappop(self._ends)[1]]
+            has_changed = True
+        return has_changed
 
 
 _Verdict = Callable[[int, datetime], Judged]

@@ -2,6 +2,12 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Final
+
+from duoscope.kernel.errors import invalid
+
+YEAR_MIN: Final = 1970
+YEAR_MAX: Final = 9998
 
 
 def now() -> datetime:
@@ -12,6 +18,17 @@ def now() -> datetime:
 def now_unix_nano() -> int:
     """Nanoseconds since the Unix epoch, as OTLP counts time."""
     return time.time_ns()
+
+
+def in_range(field: str, moment: datetime) -> datetime:
+    """A time that somebody gave, in UTC. Raises INVALID for one at the ends of time, where arithmetic ends too."""
+    try:
+        found = moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        found = None
+    if found is None or not YEAR_MIN <= found.year <= YEAR_MAX:
+        raise invalid(f"`{field}` is a time of the years {YEAR_MIN} to {YEAR_MAX}, in UTC.")
+    return found
 
 
 def rfc3339(moment: datetime) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.clock import in_range
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import external_alerts, notification_groups
@@ -41,7 +42,7 @@ def posted(
     ends_at: datetime | None,
 ) -> Posted:
     """An alert as somebody posts it. Raises INVALID for one without labels, or with too many or too long ones."""
-    starts_at, ends_at = _given(starts_at), _given(ends_at)
+    starts_at, ends_at = _given("startsAt", starts_at), _given("endsAt", ends_at)
     labels = {name: clean(value) for name, value in labels.items() if value}
     if not labels:
         raise invalid("An alert has at least one label.")
@@ -55,9 +56,9 @@ def posted(
     return Posted(digest, labels, kept, clean(generator_url)[:TEXT_CHARS_MAX], starts_at, ends_at)
 
 
-def _given(moment: datetime | None) -> datetime | None:
+def _given(field: str, moment: datetime | None) -> datetime | None:
     """A time that was given: Go's zero time is none, and PostgreSQL knows others no better."""
-    return moment if moment is not None and moment.year > 1 else None
+    return in_range(field, moment) if moment is not None and moment.year > 1 else None
 
 
 async def post(store: MetadataStore, principal: Principal, alerts: Sequence[Posted]) -> None:

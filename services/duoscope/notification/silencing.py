@@ -13,6 +13,7 @@ from msgspec import structs
 
 from duoscope.identity.audit import record as audit
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.clock import in_range
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, require_found
 from duoscope.metadata import silences
 from duoscope.metadata.silences import Matcher, Silence
@@ -64,6 +65,8 @@ async def create(
 ) -> Silence:
     """Make a silence. Raises INVALID; CONFLICT `too-many-silences`."""
     check(matchers)
+    ends_at = in_range("ends_at", ends_at)
+    starts_at = None if starts_at is None else in_range("starts_at", starts_at)
     async with store.open(principal.scope, "silences.create") as tx:
         if await silences.count(tx) >= SILENCES_MAX:
             raise DuoscopeError(
@@ -86,6 +89,8 @@ async def create(
 
 async def change(store: MetadataStore, principal: Principal, silence_id: UUID, changes: dict[str, Any]) -> Silence:
     """Change the end or the comment. Raises NOT_FOUND; CONFLICT `silence-expired`; INVALID."""
+    if "ends_at" in changes:
+        changes = changes | {"ends_at": in_range("ends_at", changes["ends_at"])}
     async with store.open(principal.scope, "silences.change") as tx:
         before = require_found(await silences.lock(tx, silence_id), "silence")
         _require_not_over(before)

@@ -277,3 +277,10 @@ async def test_seven_days_each_minute(watched):
     assert told.evaluations == 7 * 1440 + 1
     assert told.firing_count > 40
     assert svg("x", told).count("<rect") > 40
+
+
+@pytest.mark.parametrize("far", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize("field", ["start", "end"])
+async def test_the_ends_of_time_are_refused(saved, field, far):
+    problem = await saved.asked({"alert_rule_id": str(saved.rule.alert_rule_id), field: far}, status=400)
+    assert field in str(problem)

@@ -228,6 +228,8 @@ async def test_a_link_ends_when_it_says_and_is_made_by_who_may_read(api, owner):
     call = await owner(1.0)
     past = await call("POST", f"{call.path}/links", {"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, status=400)
     assert past["code"] == "invalid-request"
+    for far in ("9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"):
+        await call("POST", f"{call.path}/links", {"name": "x", "expires_at": far}, status=400)
     for wrong in ({"embed_origins": ["*"]}, {"embed_origins": ["wiki"]}, {"variables": {"nobody": ["a"]}}):
         await call("POST", f"{call.path}/links", {"name": "x", **wrong}, status=400)
     for rights in (("dashboard:read", "metric:read", "log:read"), ("dashboard:write", "metric:read")):

@@ -124,6 +124,10 @@ async def test_silences_over_the_api(api, new_scope):
     assert made["created_by_email"].endswith("@example.com")
     path = f"silences/{made['silence_id']}"
     assert (await call("PATCH", path, {"ends_at": "2101-01-01T00:00:00Z"}))["ends_at"].startswith("2101")
+    for far in ("9999-12-31T23:59:59-12:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"):
+        await call("POST", "silences", wish | {"ends_at": far}, status=400)
+        await call("POST", "silences", wish | {"starts_at": far}, status=400)
+        await call("PATCH", path, {"ends_at": far}, status=400)
     await call("POST", "silences", wish | {"ends_at": "2020-01-01T00:00:00Z"}, status=400)
     await call("POST", "silences", wish | {"matchers": [{"name": "a", "operator": "=~", "value": "("}]}, status=400)
     await call("POST", "silences", wish | {"matchers": []}, status=400)

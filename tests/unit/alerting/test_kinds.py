@@ -1,5 +1,8 @@
 """Anomalies, burn rates and composite rules: arithmetic over made-up answers, and what is refused."""
 
+from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from duoscope.alerting.anomalies import Anomaly
 from duoscope.alerting.burn_rates import BurnRate, BurnWindow, check_events
 from duoscope.alerting.composites import Composite, RuleState
 from duoscope.alerting.conditions import Change, Ratio, Threshold, asks, judge
+from duoscope.alerting.preview import Firing, OfStates
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.telemetry.promql import labels as label_sets
@@ -231,3 +235,35 @@ def test_circles_and_depth():
         composites.require_acyclic(a, [b], {b: frozenset([c]), c: frozenset([d])})
     with pytest.raises(DuoscopeError, match="at most 2 deep"):  # the one above becomes too deep
         composites.require_acyclic(b, [c], {a: frozenset([b]), c: frozenset([d])})
+
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _firing(start, end, subject="series", **labels):
+    at = [None if each is None else MOMENT + timedelta(minutes=each) for each in (start, end)]
+    return Firing(subject, "firing", labels, None, at[0], at[1], "", 0.0, None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("expression", "fires"),
+    [("a", {1, 2, 3, 6, 7, 8, 9}), ("b", {2, 3, 4}), ("a and b", {2, 3}), ("a and not b", {1, 6, 7, 8, 9})],
+)
+def test_firings_of_others_are_walked_in_order(expression, fires):
+    firings = {
+        "a": [_firing(6, None, queue="q"), _firing(1, 4, queue="q"), _firing(2, 3, queue="r"), _firing(5, 5)],
+        "b": [_firing(2, 5), _firing(0, 9, "health")],
+    }
+    verdict = OfStates(Composite(expression=expression), firings)
+    found = [verdict(minute, MOMENT + timedelta(minutes=minute)).is_breach.any() for minute in range(10)]
+    assert {minute for minute, is_breach in enumerate(found) if is_breach} == fires
+
+
+def test_a_walk_judges_only_what_changed(monkeypatch):
+    """As many verdicts as changes, not as many as evaluations."""
+    judged = Mock(wraps=composites.judged)
+    monkeypatch.setattr("duoscope.alerting.preview.judged_states", judged)
+    verdict = OfStates(Composite(expression="a"), {"a": [_firing(n, n + 1) for n in range(0, 5000, 1000)]})
+    for minute in range(5000):
+        verdict(minute, MOMENT + timedelta(minutes=minute))
+    assert judged.call_count == 10

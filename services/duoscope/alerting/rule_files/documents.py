@@ -4,6 +4,7 @@ Every scalar is a text, as in Go, where `tier: 2` is the label "2": whoever read
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -18,6 +19,7 @@ NODES_MAX: Final = 200_000
 """With every alias written out."""
 DEPTH_MAX: Final = 60
 DOCUMENTS_MAX: Final = 200
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def read(text: str) -> list[Document]:
@@ -59,16 +61,22 @@ def _yaml(text: str) -> list[Any]:
     return list(yaml.load_all(text, Loader=yaml.CBaseLoader))
 
 
+def _whole(text: str) -> str:
+    if _HALF.search(text):
+        raise refused("The file has half of a surrogate pair in a text.")
+    return text
+
+
 def _plain(value: Any, left: list[int], depth: int) -> Document:
     left[0] -= 1
     if left[0] < 0 or depth > DEPTH_MAX:
         raise refused(f"The file has more than {NODES_MAX:,} values, or is nested more than {DEPTH_MAX} deep.")
     match value:
         case str():
-            return value
+            return _whole(value)
         case dict():
             items = cast("dict[Any, Any]", value).items()
-            return {_text(name): _plain(each, left, depth + 1) for name, each in items}
+            return {_whole(_text(name)): _plain(each, left, depth + 1) for name, each in items}
         case list():
             return [_plain(each, left, depth + 1) for each in cast("list[Any]", value)]
         case _:

@@ -20,6 +20,7 @@ from duoscope.api.compat.alertmanager.forms import (
 )
 from duoscope.api.routing import LISTS, READS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.clock import in_range
 from duoscope.kernel.errors import not_found, require_found
 from duoscope.metadata import silences
 from duoscope.notification import silencing
@@ -56,6 +57,9 @@ async def alertmanager_post_silence(
     """Make a silence; or change that of the id, whose place another takes if it silences something else or is over."""
     store, user, matchers = services.metadata, request.user, ours(data.matchers)
     comment = data.comment.strip() or _NO_COMMENT
+    # Before the old one ends for another.
+    in_range("startsAt", data.starts_at)
+    in_range("endsAt", data.ends_at)
     if data.id:
         try:
             silence_id = UUID(data.id)

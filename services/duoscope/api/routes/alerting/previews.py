@@ -1,6 +1,6 @@
 """Previews of alert rules: what a rule would have fired, before it wakes anyone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from duoscope.api.routing import WRITES, Routes
 from duoscope.api.searching import Reader
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.alert_limits import AlertLimits
-from duoscope.kernel.clock import now
+from duoscope.kernel.clock import in_range, now
 from duoscope.kernel.errors import invalid, require_found
 from duoscope.metadata import alert_rules, silences
 from duoscope.metadata.alert_rules import AlertRule
@@ -107,8 +107,8 @@ async def _previewed(tx: Transaction, row: AlertRule, user: Principal, *, is_sto
 
 
 def _range(data: PreviewRequest) -> tuple[datetime, datetime]:
-    end = min(now(), data.end.astimezone(UTC) if data.end else now())
-    start = data.start.astimezone(UTC) if data.start else end - timedelta(days=data.days)
+    end = min(now(), in_range("end", data.end) if data.end else now())
+    start = in_range("start", data.start) if data.start else end - timedelta(days=data.days)
     if start >= end:
         raise invalid("`end` must be later than `start`, and `start` in the past.")
     if end - start > timedelta(days=DAYS_MAX):

@@ -14,6 +14,7 @@ from duoscope.dashboards import sharing
 from duoscope.dashboards.model import VARIABLES_MAX
 from duoscope.dashboards.variables import OPTIONS_MAX
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel.clock import in_range
 from duoscope.kernel.errors import invalid
 from duoscope.metadata.dashboard_links import DashboardLink
 from duoscope.net.origins import ANY, parse_origins
@@ -75,6 +76,7 @@ async def create_dashboard_link(
         raise invalid("`embed_origins`: name each origin; * would let any page show it.")
     if data.expires_at is not None and (data.expires_at.tzinfo is None or data.expires_at <= datetime.now(UTC)):
         raise invalid("`expires_at` is a time to come, with its zone.")
+    expires_at = None if data.expires_at is None else in_range("expires_at", data.expires_at)
     link, token = await sharing.create(
         services.metadata,
         request.user,
@@ -83,7 +85,7 @@ async def create_dashboard_link(
         variables=data.variables,
         range_seconds_max=data.range_seconds_max,
         embed_origins=list(origins),
-        expires_at=data.expires_at,
+        expires_at=expires_at,
     )
     return CreatedDashboardLink(link, token, f"{services.public_url.rstrip('/')}/public/dashboards/{token}")
 
