@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from duoscope.dashboards.flights import Found
 from duoscope.dashboards.planning import Planned
-from duoscope.kernel.errors import invalid
+from duoscope.kernel.errors import DuoscopeError, invalid
 
 TABLES_MAX: Final = 500
 COLUMNS_MAX: Final = 500
@@ -19,6 +19,8 @@ CELLS_MAX: Final = 1_000_000
 """Of all tables of a widget together, after each step."""
 LEGEND_CHARS_MAX: Final = 1000
 """Of a legend with its labels; the rest is cut off."""
+NAME_CHARS_MAX: Final = 1000
+"""Of a column that is renamed, unless it was longer before."""
 TIME: Final = "Time"
 VALUE: Final = "Value"
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*(.+?)\s*\}\}")
@@ -84,9 +86,19 @@ def require_bounded(made: list[Table]) -> list[Table]:
         or cells > CELLS_MAX
         or any(len(each.columns) > COLUMNS_MAX or each.rows > ROWS_MAX for each in made)
     ):
-        most = f"{ROWS_MAX} rows, {COLUMNS_MAX} columns or {CELLS_MAX} cells"
-        raise invalid(f"The tables have more than {most}: ask for less.", code="table-too-large")
+        raise _too_large()
     return made
+
+
+def require_room(rows: int, columns: int) -> None:
+    """Raise the same before a table is built that would be too large."""
+    if rows > ROWS_MAX or columns > COLUMNS_MAX or rows * columns > CELLS_MAX:
+        raise _too_large()
+
+
+def _too_large() -> DuoscopeError:
+    most = f"{ROWS_MAX} rows, {COLUMNS_MAX} columns or {CELLS_MAX} cells"
+    return invalid(f"The tables have more than {most}: ask for less.", code="table-too-large")
 
 
 def distinct(columns: Sequence[Column]) -> list[Column]:

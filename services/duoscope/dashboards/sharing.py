@@ -71,7 +71,7 @@ class Opened:
         found: dict[str, tuple[str, ...]] = {}
         for name, values in variables.items():
             listed = self.link.variables.get(name, [])
-            found[name] = tuple(values)
+            found[name] = tuple(dict.fromkeys(values))
             if not found[name] or not set(found[name]) <= set(listed):
                 raise invalid("The link does not let you choose that.", code="not-shared")
         for variable in self.dashboard.variables:
@@ -79,7 +79,7 @@ class Opened:
                 at_first = first_chosen(variable, None)
                 shown = tuple(value for value in (*at_first.values, *[ALL] * at_first.is_all) if value in listed)
                 several = isinstance(variable, QueryVariable | ListVariable) and variable.multi
-                found[variable.name] = (shown or tuple(listed))[: None if several else 1]
+                found[variable.name] = tuple(dict.fromkeys(shown or listed))[: None if several else 1]
         return found
 
     def range_s(self, wanted: int | None) -> int:
@@ -135,7 +135,7 @@ async def create(
             name=name,
             token_hash=_hash(token),
             permissions=sorted(needed),
-            variables=dict(variables),
+            variables={each: list(dict.fromkeys(values)) for each, values in variables.items()},
             range_seconds_max=range_seconds_max,
             embed_origins=embed_origins,
             expires_at=expires_at,

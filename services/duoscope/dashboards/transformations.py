@@ -1,6 +1,7 @@
 """Transformations of a widget's answers: those that real dashboards use, by the names that they have there."""
 
-from typing import Annotated, Final, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -9,6 +10,7 @@ from duoscope.telemetry.promql.patterns import compiled
 
 TRANSFORMATIONS_MAX: Final = 20
 _NAMES_MAX: Final = 500
+_GROUP: Final = re.compile(r"\$(\d)", re.ASCII)
 Name = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]
 _Names = Annotated[tuple[Name, ...], Meta(max_length=_NAMES_MAX)]
 Reducer = Literal["last", "first", "min", "max", "mean", "sum", "count", "range", "delta", "diff", "unique"]
@@ -39,7 +41,7 @@ class Rename(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     """Rename columns by a regular expression (RE2)."""
 
     regex: Name
-    pattern: Annotated[Name, Meta(description="`$1` is the first group.")] = ""
+    pattern: Annotated[Name, Meta(description="`$1` is the first group, `$0` the whole match.")] = ""
 
 
 class Filter(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="filter"):
@@ -112,7 +114,23 @@ def problem_of(step: Transformation) -> str:
             texts = ()
     for text in texts:
         try:
-            compiled(text)
+            regex = compiled(text)
+            if isinstance(step, Rename):
+                parts_of(step.pattern, regex)
         except ExpressionError as error:
             return error.message
     return ""
+
+
+def parts_of(pattern: str, regex: Any) -> list[str | int]:
+    """The texts of a pattern, and the numbers of the groups between them; 0 is the whole match.
+
+    Raises:
+        ExpressionError: the expression does not have one of these groups.
+    """
+    split = _GROUP.split(pattern)
+    parts: list[str | int] = [int(each) if number % 2 else each for number, each in enumerate(split)]
+    for each in parts:
+        if isinstance(each, int) and each > regex.groups:
+            raise ExpressionError(f"the pattern names the group ${each}, and the expression has {regex.groups}")
+    return parts

@@ -9,7 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from duoscope.dashboards.flights import Found
-from duoscope.dashboards.frames import TIME, Column, Table, Trend, distinct, require_bounded, tables
+from duoscope.dashboards.frames import (
+    NAME_CHARS_MAX,
+    TIME,
+    Column,
+    Table,
+    Trend,
+    distinct,
+    require_bounded,
+    require_room,
+    tables,
+)
+from duoscope.dashboards.merging import hashable, merged
 from duoscope.dashboards.planning import Planned
 from duoscope.dashboards.transformations import (
     Calculate,
@@ -24,6 +35,7 @@ from duoscope.dashboards.transformations import (
     SeriesToTable,
     SortBy,
     Transformation,
+    parts_of,
 )
 from duoscope.kernel.errors import invalid
 from duoscope.telemetry.promql.errors import ExpressionError
@@ -38,6 +50,8 @@ GROUPED_NAMES: Final[dict[Reducer, str]] = {
     "last": "lastNotNull", "first": "firstNotNull", "min": "min", "max": "max", "mean": "mean", "sum": "sum",
     "count": "count", "range": "range", "delta": "delta", "diff": "diff", "unique": "uniqueValues",
 }  # fmt: skip
+REDUCED_MAX: Final = 2_000_000
+"""How many values `group-by` reduces, each as often as there are reducers."""
 _NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 
 
@@ -45,11 +59,16 @@ def transformed(steps: Sequence[Transformation], answered: Sequence[tuple[Planne
     """Carry out the transformations of a widget on its answers, one after the other.
 
     Raises:
-        DuoscopeError: INVALID `table-too-large`; `invalid-transformation` for a regular expression that is none.
+        DuoscopeError: INVALID `table-too-large`; `invalid-transformation` for a regular expression that is none, a
+            group that it does not have, and a name that becomes too long.
     """
     found = tables(answered)
-    for step in steps:
-        found = require_bounded(_transformed(step, found))
+    for number, step in enumerate(steps, 1):
+        try:
+            found = require_bounded(_transformed(step, found))
+        except ExpressionError as error:
+            message = f"Transformation {number}: {error.message}."
+            raise invalid(message, code="invalid-transformation") from error
     return found
 
 
@@ -60,7 +79,7 @@ def _transformed(  # noqa: C901, PLR0911 - one for each kind
         case Organize():
             return [_organized(each, step) for each in found]
         case Merge():
-            return _merged(found)
+            return merged(found)
         case Join():
             return _joined(found, step)
         case Rename():
@@ -69,6 +88,7 @@ def _transformed(  # noqa: C901, PLR0911 - one for each kind
             kept = (_filtered(each, step) for each in found)
             return [each for each in kept if each.columns]
         case GroupBy():
+            _require_short(found, step)
             return [_grouped(each, step) for each in found]
         case SortBy():
             return [_sorted(each, step) for each in found]
@@ -94,30 +114,6 @@ def _organized(table: Table, step: Organize) -> Table:
     )
 
 
-def _merged(found: list[Table]) -> list[Table]:
-    found = [each for each in found if each.columns]
-    if len(found) < 2:  # noqa: PLR2004 - there is nothing to merge
-        return found
-    columns: dict[str, Column] = {}
-    for table in found:
-        for column in table.columns:
-            columns.setdefault(column.name, column)
-    shared = [name for name in columns if all(table.column(name) is not None for table in found)]
-    rows: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for table in found:
-        for row in _rows(table):
-            alike = rows.setdefault(tuple(_hashable(row[name]) for name in shared), [])
-            for other in alike:
-                if all(other.get(name, value) == value for name, value in row.items()):
-                    other.update(row)
-                    break
-            else:
-                alike.append(row)
-    listed = [row for alike in rows.values() for row in alike]
-    made = [Column(name, column.kind, [row.get(name) for row in listed], {}) for name, column in columns.items()]
-    return [Table(found[-1].name, made)]
-
-
 def _joined(found: list[Table], step: Join) -> list[Table]:
     able = [each for each in found if each.column(step.field) is not None]
     if not able:
@@ -128,11 +124,12 @@ def _joined(found: list[Table], step: Join) -> list[Table]:
         by = _column(table, step.field)
         places.append({})
         for number, value in enumerate(by.values):
-            order.setdefault(_hashable(value), value)
-            places[-1].setdefault(_hashable(value), number)
+            order.setdefault(hashable(value), value)
+            places[-1].setdefault(hashable(value), number)
     keys = [key for key in order if step.mode == "outer" or all(key in each for each in places)]
     if _column(able[0], step.field).kind == "time":
         keys.sort(key=_rank)
+    require_room(len(keys), 1 + sum(len(table.columns) - 1 for table in able))
     columns: list[Column] = []
     for table, place in zip(able, places, strict=True):
         for column in table.columns:
@@ -144,19 +141,37 @@ def _joined(found: list[Table], step: Join) -> list[Table]:
 
 
 def _renamed(table: Table, step: Rename) -> Table:
-    regex, pattern = _regex(step.regex), re.sub(r"\$(\d)", r"\\\1", step.pattern.replace("\\", "\\\\"))
+    regex = compiled(step.regex)
+    parts = parts_of(step.pattern, regex)
+
+    def renamed(name: str) -> str:
+        left = max(NAME_CHARS_MAX, len(name))
+
+        def replacement(found: Any) -> str:
+            nonlocal left
+            made = [(found[part] or "") if isinstance(part, int) else part for part in parts]
+            left -= sum(map(len, made))
+            if left < 0:
+                raise ExpressionError(f"{name[:60]!r} would get a name of more than {NAME_CHARS_MAX} characters")
+            return "".join(made)
+
+        made = regex.sub(replacement, name)
+        if len(made) > max(NAME_CHARS_MAX, len(name)):
+            raise ExpressionError(f"{name[:60]!r} would get a name of more than {NAME_CHARS_MAX} characters")
+        return made
+
     return Table(
         table.name,
         [
-            each if each.kind == "time" else msgspec.structs.replace(each, name=regex.sub(pattern, each.name))
+            each if each.kind == "time" else msgspec.structs.replace(each, name=renamed(each.name))
             for each in table.columns
         ],
     )
 
 
 def _filtered(table: Table, step: Filter) -> Table:
-    include = _regex(step.include_regex) if step.include_regex else None
-    exclude = _regex(step.exclude_regex) if step.exclude_regex else None
+    include = compiled(step.include_regex) if step.include_regex else None
+    exclude = compiled(step.exclude_regex) if step.exclude_regex else None
     has_include = bool(step.include or include)
 
     def is_kept(name: str) -> bool:
@@ -167,13 +182,22 @@ def _filtered(table: Table, step: Filter) -> Table:
     return Table(table.name, [each for each in table.columns if is_kept(each.name)])
 
 
+def _require_short(found: list[Table], step: GroupBy) -> None:
+    work = sum(
+        table.rows * sum(len(each.reducers) for each in step.aggregate if table.column(each.column) is not None)
+        for table in found
+    )
+    if work > REDUCED_MAX:
+        raise invalid("To group the rows would take too long: ask for less.", code="table-too-large")
+
+
 def _grouped(table: Table, step: GroupBy) -> Table:
     by = [column for name in step.by if (column := table.column(name)) is not None]
     if not by:
         return table
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number in range(table.rows):
-        groups.setdefault(tuple(_hashable(column.values[number]) for column in by), []).append(number)
+        groups.setdefault(tuple(hashable(column.values[number]) for column in by), []).append(number)
     firsts = [numbers[0] for numbers in groups.values()]
     made = [Column(column.name, column.kind, [column.values[first] for first in firsts]) for column in by]
     for wanted in step.aggregate:
@@ -231,6 +255,7 @@ def _trends(found: list[Table]) -> list[Table]:
             by_query.setdefault(table.name, []).extend(numbers)
     for name, columns in by_query.items():
         labels = list(dict.fromkeys(label for each in columns for label in each.labels if label != "__name__"))
+        require_room(len(columns), len(labels) + 1)
         of_labels = [Column(label, "text", [each.labels.get(label, "") for each in columns]) for label in labels]
         trends = [Trend(reduced(each.values, "last"), each.values) for each in columns]
         made.append(Table(name, [*of_labels, Column(f"Trend #{name}", "trend", trends)]))
@@ -242,6 +267,7 @@ def _reduced(found: list[Table], step: Reduce) -> list[Table]:
     columns = [Column("Field", "text", [each.name for each in of])]
     if step.with_labels:
         labels = list(dict.fromkeys(label for each in of for label in each.labels))
+        require_room(len(of), len(labels) + 1)
         columns += [Column(label, "text", [each.labels.get(label, "") for each in of]) for label in labels]
     columns += [
         Column(REDUCED_NAMES[reducer], "number", [reduced(each.values, reducer) for each in of])
@@ -323,25 +349,9 @@ def _column(table: Table, name: str) -> Column:
     return found
 
 
-def _rows(table: Table) -> Iterable[dict[str, Any]]:
-    for number in range(table.rows):
-        yield {column.name: column.values[number] for column in table.columns}
-
-
-def _hashable(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
 def _rank(value: Any) -> tuple[int, float, str]:
     """Numbers before texts, and what is missing first."""
     value = value.value if isinstance(value, Trend) else value
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))
-
-
-def _regex(text: str) -> Any:
-    try:
-        return compiled(text)
-    except ExpressionError as error:
-        raise invalid(f"A transformation: {error.message}.", code="invalid-transformation") from error

@@ -174,7 +174,9 @@ def chosen(variable: Variable, values: tuple[str, ...] | None) -> Chosen:
 
 
 def _of_choice(variable: QueryVariable | ListVariable, values: tuple[str, ...]) -> Chosen:
-    options = tuple(option.value for option in variable.options) if isinstance(variable, ListVariable) else ()
+    values = tuple(dict.fromkeys(values))
+    listed = variable.options if isinstance(variable, ListVariable) else ()
+    options = tuple(dict.fromkeys(option.value for option in listed))
     if ALL in values:
         if not variable.include_all:
             raise ValueError("it does not take all values at once")
