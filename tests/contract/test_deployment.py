@@ -105,7 +105,9 @@ def test_a_reader_gets_the_views_and_nothing_else(accounts):
     parts = "SELECT(database, table, active, partition_id, min_block_number, max_block_number, modification_time)"
     assert _grants(accounts, "duoscope_reading") == {("SELECT", name) for name in VIEWS | {"schema_migrations"}} | {
         ("SHOW TABLES", "logs_v3"),
+        ("SHOW TABLES", "traces_v3"),
         (parts, "system.parts"),
+        ("SELECT(database, table, name, expr)", "system.data_skipping_indices"),
         ("SELECT(query_id, user, query, Settings)", "system.processes"),
     }
 

@@ -35,13 +35,14 @@ from duoscope.alerting.instances import (
     advanced,
     is_forgettable,
 )
+from duoscope.kernel import limits
 from duoscope.kernel.ids import new_id
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.times import SECOND_NS
 
-BACKLOG_MIN_S: Final = 15.0
+BACKLOG_MIN_S: Final = limits.INGEST_SEGMENT_AGE_UNREAD_MAX_S + 5.0
 """What waits for less is on its usual way into the store."""
 
 

@@ -4,6 +4,7 @@ A rule is known by its file, group and name: the same file again changes nothing
 rules that it made before. What a file no longer has is left alone.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -87,10 +88,10 @@ def read(text: str, source: str, limits: AlertLimits) -> tuple[str, list[str], l
             compared = {id(each.rule): each for _, of_group in exported for each in of_group}
         else:
             of_file = groups.read(part)
+        if len(found) + sum(len(group.rules) for group in of_file) > RULES_MAX:
+            raise documents.refused(f"The file has more than {RULES_MAX} rules.")
         notes += [f"{group.name}: {note}" for group in of_file for note in group.notes]
         found += converted(of_file, name, limits, compared)
-        if len(found) > RULES_MAX:
-            raise documents.refused(f"The file has more than {RULES_MAX} rules.")
     return named[0], notes, found
 
 
@@ -134,7 +135,7 @@ class Import:
                 again does the rest.
         """
         limits = AlertLimits().with_own(self._principal.own_limits)
-        source, notes, found = read(text, source, limits)
+        source, notes, found = await asyncio.to_thread(read, text, source, limits)
         async with self._store.open(self._principal.scope, "alert_rules.import") as tx:
             living = await alert_rules.living(tx)
             expressions = await named_expressions.every(tx)

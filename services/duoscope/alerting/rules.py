@@ -5,6 +5,7 @@ transaction of the change; any other change leaves states alone. Whoever writes 
 watches.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -49,7 +50,7 @@ async def create(store: MetadataStore, principal: Principal, rule: AlertRule) ->
 
 async def create_in(tx: Transaction, principal: Principal, rule: AlertRule) -> AlertRule:
     """Make a rule in a transaction of its tenant; see `create`."""
-    definition = _checked(principal, rule)
+    definition = await _checked(principal, rule)
     await _require_watchable(tx, rule, definition)
     await _require_room(tx, principal)
     made = await alert_rules.create(tx, rule, offset_s=offset_s(rule.alert_rule_id, rule.interval_seconds))
@@ -88,7 +89,7 @@ async def change_in(tx: Transaction, principal: Principal, before: AlertRule, ch
     if all(getattr(wanted, name) == getattr(before, name) for name in changes):
         return before
     _require_readable(principal, before)
-    after = _checked(principal, wanted)
+    after = await _checked(principal, wanted)
     await _require_watchable(tx, wanted, after)
     reason = _ending(before, wanted, after)
     if reason is not None:
@@ -183,7 +184,7 @@ async def _require_watchable(tx: Transaction, rule: AlertRule, definition: Defin
     composites.require_acyclic(rule.alert_rule_id, watched, others)
 
 
-def _checked(principal: Principal, rule: AlertRule) -> Definition:
+async def _checked(principal: Principal, rule: AlertRule) -> Definition:
     definition = parsed(rule)
     check(definition, _limits(principal))
     _require_readable(principal, rule)
@@ -192,7 +193,7 @@ def _checked(principal: Principal, rule: AlertRule) -> Definition:
         if len(texts) > TEXTS_MAX:
             raise invalid(f"`{name}` has at most {TEXTS_MAX} entries.")
     try:
-        asks = labelling.check(rule.labels, rule.annotations)
+        asks = await asyncio.to_thread(labelling.check, rule.labels, rule.annotations)
     except DuoscopeError:
         if not rule.source:
             raise

@@ -4,6 +4,7 @@
 answered by the caller, and `render_asking` lets it do so without blocking. What fails names its line and column.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
@@ -84,7 +85,7 @@ async def render_asking(
         # Each round learns the answer of one query more.
         for _ in range(QUERIES_MAX + 1):
             try:
-                made[name] = render(text, data, known)
+                made[name] = await asyncio.to_thread(render, text, data, known) if "{{" in text else text
             except _Unanswered as question:
                 expression: str = question.args[0]
                 try:

@@ -12,6 +12,8 @@ from duoscope.notification.templates.values import AlertData, Sample, Value
 
 STEPS_MAX: Final = 10_000
 """Nodes and operands that one rendering visits."""
+WORK_CHARS_MAX: Final = 500_000
+"""Characters that the functions of one rendering are given, and make."""
 QUERIES_MAX: Final = 10
 
 Query = Callable[[str], Sequence[Sample]]
@@ -31,8 +33,8 @@ def render(template: Template, data: AlertData, query: Query) -> str:
     """Render a template.
 
     Raises:
-        TemplateError: a function cannot take its arguments, or the rendering is beyond STEPS_MAX, STRING_CHARS_MAX or
-            QUERIES_MAX.
+        TemplateError: a function cannot take its arguments, or the rendering is beyond STEPS_MAX, WORK_CHARS_MAX,
+            STRING_CHARS_MAX or QUERIES_MAX.
     """
     return _Rendering(template, data, query).render()
 
@@ -54,6 +56,7 @@ class _Rendering:
         self._made: list[str] = []
         self._length = 0
         self._steps = 0
+        self._worked = 0
         self._queries = 0
 
     def render(self) -> str:
@@ -196,13 +199,20 @@ class _Rendering:
         if function.name in ("and", "or"):
             return self._first_decisive(function, arguments, piped, dot)
         values = [*(self._operand(argument, dot) for argument in arguments), *piped]
+        self._work(values, function.at)
         try:
             value = self._function(function.name)(*values)
         except Mistake as mistake:
             raise self._wrong(f"{function.name}: {mistake}", function.at) from None
         if isinstance(value, str) and len(value) > STRING_CHARS_MAX:
             raise self._wrong(f"the text grows beyond {STRING_CHARS_MAX} characters", function.at)
+        self._work([value], function.at)
         return value
+
+    def _work(self, values: Sequence[Value], at: int) -> None:
+        self._worked += sum(len(value) for value in values if isinstance(value, str))
+        if self._worked > WORK_CHARS_MAX:
+            raise self._wrong(f"its functions are given and make more than {WORK_CHARS_MAX} characters", at)
 
     def _first_decisive(
         self, function: tree.Function, arguments: Sequence[tree.Operand], piped: Sequence[Value], dot: Value

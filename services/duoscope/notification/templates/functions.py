@@ -18,6 +18,8 @@ from duoscope.notification.templates.values import Sample, Value
 
 STRING_CHARS_MAX: Final = 65_536
 """Of every string that a template makes."""
+MATCHES_MAX: Final = 1_000
+"""Of one call of reReplaceAll."""
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 1024 * 1024
@@ -81,10 +83,13 @@ def _match(pattern: str, text: str) -> bool:
 
 
 def _replace_all(pattern: str, replacement: str, text: str) -> str:
-    length = 0
+    length = matches = 0
 
     def expanded(found: Any) -> str:
-        nonlocal length
+        nonlocal length, matches
+        matches += 1
+        if matches > MATCHES_MAX:
+            raise Mistake(f"replaces at most {MATCHES_MAX} matches")
 
         def group(reference: re.Match[str]) -> str:
             name = reference[1] or reference[2]

@@ -7,7 +7,7 @@ in threads of their own, each with a client: nothing here blocks the event loop.
 
 from duoscope.stores.clickhouse.account import SchemaAccount
 from duoscope.stores.clickhouse.errors import TOO_EXPENSIVE, RejectedByStoreError
-from duoscope.stores.clickhouse.reach import Reached
+from duoscope.stores.clickhouse.reach import Indexed, Reached
 from duoscope.stores.clickhouse.read_slots import BUSY_CODES
 from duoscope.stores.clickhouse.reader import Blocks, TelemetryReader
 from duoscope.stores.clickhouse.schema import (
@@ -38,6 +38,7 @@ __all__ = [
     "VIEWS",
     "WITH_ATTRIBUTES",
     "Blocks",
+    "Indexed",
     "IngestWriter",
     "Reached",
     "RejectedByStoreError",

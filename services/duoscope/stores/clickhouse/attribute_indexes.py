@@ -9,6 +9,9 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from duoscope.stores.clickhouse.reach import Indexed
+from duoscope.stores.clickhouse.schema import ATTRIBUTE_NAME
+
 INDEXES_MAX: Final = 2
 """Of one table: each takes 0.1 to 0.3 us and about a byte of each row."""
 ITEMS_MIN: Final = 100_000
@@ -17,7 +20,6 @@ _TABLES: Final = {
     "traces": ("traces_v3", "span_attributes_typed"),
     "logs": ("logs_v3", "log_attributes_typed"),
 }
-_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
 _EXPRESSION: Final = re.compile(r"\w+_typed\.`([^`]+)`\.:`?String`?", re.ASCII)
 _MANY: Final = """
 SELECT toString(name) AS name FROM field_values
@@ -28,12 +30,12 @@ SELECT name, expr FROM system.data_skipping_indices
 WHERE database = currentDatabase() AND table = {table:String} AND startsWith(name, 'attribute_')"""
 
 
-def present(client: Client) -> frozenset[tuple[str, str]]:
+def present(client: Client) -> Indexed:
     """The columns of attributes that have an index: the table's column of type JSON, and the name."""
     return frozenset((column, name) for table, column in _TABLES.values() for name in _indexes(client, table).values())
 
 
-def choose(client: Client) -> frozenset[tuple[str, str]]:
+def choose(client: Client) -> Indexed:
     """Add and remove indexes, so that the names that need one most have it. Returns those there are now.
 
     May run twice at once.
@@ -41,7 +43,9 @@ def choose(client: Client) -> frozenset[tuple[str, str]]:
     for signal, (table, column) in _TABLES.items():
         # A name that has an index keeps it while it is among twice as many, so that names do not take turns.
         asked = {"signal": signal, "least": ITEMS_MIN, "names": 2 * INDEXES_MAX}
-        wanted = [name for (name,) in client.query(_MANY, parameters=asked).result_rows if _NAME.fullmatch(name)]
+        wanted = [
+            name for (name,) in client.query(_MANY, parameters=asked).result_rows if ATTRIBUTE_NAME.fullmatch(name)
+        ]
         have = _indexes(client, table)
         kept = [name for name in have.values() if name in wanted]
         new = [name for name in wanted if name not in kept][: max(0, INDEXES_MAX - len(kept))]

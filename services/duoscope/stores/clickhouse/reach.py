@@ -32,17 +32,21 @@ class Reach:
             self._ns_per_row.popitem(last=False)
 
 
+Indexed = frozenset[tuple[str, str]]
+"""The columns of attributes that have an index: the table's column of type JSON, and the name."""
+
+
 @dataclass(slots=True)
 class Guides:
     """Guides of readers: they make statements cheaper, and change no answer.
 
     Attributes:
         reach: how far apart the rows of questions were.
-        indexed: the columns of attributes that have an index: the table's column of type JSON, and the name.
+        indexed: the columns of attributes that have an index.
     """
 
     reach: Reach = field(default_factory=Reach)
-    indexed: frozenset[tuple[str, str]] = frozenset()
+    indexed: Indexed = frozenset()
 
 
 class Reached:

@@ -20,7 +20,7 @@ from duoscope.stores.clickhouse.errors import BYTES, RESULT, ROWS, TOO_EXPENSIVE
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
-from duoscope.stores.clickhouse.reach import Guides, Reached
+from duoscope.stores.clickhouse.reach import Guides, Indexed, Reached
 from duoscope.stores.clickhouse.read_memory import Account, ReadMemory, hold
 from duoscope.stores.clickhouse.read_memory import current as spent
 from duoscope.stores.clickhouse.read_slots import ReadSlots
@@ -167,8 +167,8 @@ class TelemetryReader:
         return Reached(self._guides.reach, self._asker.tenant_id, name, text)
 
     @property
-    def indexed(self) -> frozenset[tuple[str, str]]:
-        """The columns of attributes that have an index: the table's column of type JSON, and the name."""
+    def indexed(self) -> Indexed:
+        """The columns of attributes that have an index."""
         return self._guides.indexed
 
     def require_wanted(self) -> None:

@@ -108,6 +108,9 @@ WITH_ATTRIBUTES: Final = frozenset({"traces", "logs", "log_arrivals"})
 PLAIN: Final = {"traces": "traces_plain", "logs": "logs_plain"}
 """Views without the columns that cost most to analyse, which stand for the whole ones where no such column is named."""
 
+ATTRIBUTE_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
+"""The names of attributes that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
+
 NO_ATTRIBUTE: Final = "-"
 """The parameter of one that is not used."""
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from duoscope.kernel.errors import DuoscopeError, invalid
-from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.clickhouse import Indexed, TelemetryReader
 from duoscope.telemetry import items
 from duoscope.telemetry.aggregates.buckets import Buckets, BucketStart, StepNs
 from duoscope.telemetry.aggregates.measures import Computed, Measure
 from duoscope.telemetry.items import Hint
-from duoscope.telemetry.language import Indexed, Printer, Signal, compile_query, value_of
+from duoscope.telemetry.language import Printer, Signal, compile_query, value_of
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.values import rfc3339
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from duoscope.kernel.errors import invalid
 from duoscope.kernel.limits import QUERY_CONDITION_CHARS_MAX
+from duoscope.stores.clickhouse import Indexed
 from duoscope.telemetry.language.hints import hint_at_nothing, hint_at_text
 from duoscope.telemetry.language.parse import parse
 from duoscope.telemetry.language.printer import Condition, Printer, printed
-from duoscope.telemetry.language.pruning import Indexed, necessary
+from duoscope.telemetry.language.pruning import necessary
 from duoscope.telemetry.language.resolve import Signal, Value, is_field, resolve, value_of
 from duoscope.telemetry.language.tree import And, Not, Or, Term, Tree
 
@@ -74,7 +75,6 @@ def _fields(tree: Tree[Term]) -> Iterator[str]:
 
 __all__ = [
     "Condition",
-    "Indexed",
     "Printer",
     "Signal",
     "Value",

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
+from duoscope.stores.clickhouse.schema import ATTRIBUTE_NAME
 from duoscope.telemetry.language.tree import And, AttributeColumn, Bound, Or, Predicate, Tree
 
 Resolved = Tree[Predicate]
@@ -42,8 +43,6 @@ class Place:
 
 Places: TypeAlias = tuple[Place, ...]
 
-_COLUMN_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,255}", re.ASCII)
-"""The names that may have a column: `object_takes` in receiver/decoder/columns/object.c."""
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SPELLED_OTHERWISE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 """Characters that JSON may spell in several ways."""
@@ -137,7 +136,7 @@ def first_names(key: str) -> list[str]:
 
 
 def as_keys(names: list[str]) -> tuple[str, ...]:
-    """The spellings of names of `_COLUMN_NAME` in JSON."""
+    """The spellings of names of `ATTRIBUTE_NAME` in JSON."""
     return tuple(dict.fromkeys(spelled for name in names for spelled in _spellings(f'"{name}":')))
 
 
@@ -398,7 +397,7 @@ def _numbers(value: str) -> tuple[int | None, float | None]:
 
 
 def _has_column(place: Place, key: str) -> bool:
-    return bool(place.typed) and _COLUMN_NAME.fullmatch(key) is not None
+    return bool(place.typed) and ATTRIBUTE_NAME.fullmatch(key) is not None
 
 
 def _in_column(condition: str, *values: tuple[str, Bound] | AttributeColumn) -> Predicate:

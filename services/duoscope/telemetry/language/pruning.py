@@ -9,13 +9,11 @@ knows the length; or that a resource of the range has the name, which is found o
 from collections.abc import Iterator
 from typing import Final
 
+from duoscope.stores.clickhouse import Indexed
 from duoscope.telemetry.language import attributes
 from duoscope.telemetry.language.resolve import RESOURCE, Signal, is_plain_attribute, places_of
 from duoscope.telemetry.language.tree import And, Or, Predicate, Term, Tree
 from duoscope.telemetry.times import TimeRange
-
-Indexed = frozenset[tuple[str, str]]
-"""The columns of attributes that have an index: the table's column of type JSON, and the name."""
 
 _RESOURCES: Final = {Signal.TRACES: "@traces_resources", Signal.LOGS: "@logs_resources"}
 

@@ -6,11 +6,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from duoscope.kernel.limits import SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX
-from duoscope.stores.clickhouse import TelemetryReader
+from duoscope.stores.clickhouse import Indexed, TelemetryReader
 from duoscope.telemetry import cursor as cursors
 from duoscope.telemetry import cutting, items, values, windows
 from duoscope.telemetry.items import Hint, Time, TraceId
-from duoscope.telemetry.language import Indexed, Printer, Signal, compile_query
+from duoscope.telemetry.language import Printer, Signal, compile_query
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.traces import structure
 from duoscope.telemetry.traces.structure import Wanted
