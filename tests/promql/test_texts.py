@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from duoscope.telemetry.promql import engine
 from duoscope.telemetry.promql.errors import ExpressionError
+from duoscope.telemetry.promql.memory import Memory
 from duoscope.telemetry.promql.syntax.parse import parse
 
 DEEP = [
@@ -107,3 +109,11 @@ def test_no_text_kills_the_process():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("function", ["max_over_time", "stddev_over_time", "sum_over_time", "mad_over_time"])
+async def test_ranges_that_are_looked_at_point_by_point_are_bounded(function):
+    """Ten days of seconds, in each of two thousand steps."""
+    text = f"{function}(vector(1)[10d:1s])"
+    with pytest.raises(ExpressionError, match="points together"):
+        await engine.over_range(Memory(), text, parse(text), 0, 20_000 * 60_000, 600_000)

@@ -4,15 +4,34 @@ They are compensated like Prometheus' (Neumaier), so that neither order nor size
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
+from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.values import Floats, Ints
+
+LOOKED_AT_MAX: Final = 500_000_000
+"""Elements of all windows together, where each is looked at in each window that has it: some seconds."""
+
+
+def require_affordable(lengths: Ints) -> None:
+    """Raise ExpressionError if windows of these lengths have too many elements."""
+    if int(lengths.sum()) > LOOKED_AT_MAX:
+        raise execution(
+            f"its ranges have more than {LOOKED_AT_MAX:,} points together, counted in each range that has them: take "
+            "shorter ranges, larger steps or fewer series"
+        )
 
 
 def ranks(low: Ints, high: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the first element of each window into an array, then the second …: which windows have one, and where."""
+    """Yield the first element of each window into an array, then the second …: which windows have one, and where.
+
+    Raises:
+        ExpressionError: there are more than LOOKED_AT_MAX.
+    """
     lengths = (high - low).ravel()
+    require_affordable(lengths)
     first = low.ravel()
     order = np.argsort(-lengths, kind="stable")
     falling = -lengths[order]

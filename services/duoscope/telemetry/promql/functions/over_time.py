@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from duoscope.telemetry.promql.accumulators import Mean, Regression, Sum, Variance, quantiles, ranks
+from duoscope.telemetry.promql.accumulators import Mean, Regression, Sum, Variance, quantiles, ranks, require_affordable
 from duoscope.telemetry.promql.errors import execution
 from duoscope.telemetry.promql.functions import rates
 from duoscope.telemetry.promql.functions.windows import SECOND_MS, Call, Cut, Function, Result
@@ -159,6 +159,7 @@ def _deviation(call: Call) -> Result:
 def _padded(cut: Cut) -> Iterator[tuple[Ints, Floats, Bools]]:
     """Lay out windows side by side, some at a time: which windows, their values, and where there is one."""
     low, count = cut.low.ravel(), cut.count.ravel()
+    require_affordable(count)
     order = np.argsort(count, kind="stable")
     order = order[count[order] > 0]
     start = 0
