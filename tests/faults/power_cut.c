@@ -136,3 +136,9 @@ static int synced(int file, const char *name) {
 
 int fsync(int file) { return synced(file, "fsync"); }
 int fdatasync(int file) { return synced(file, "fdatasync"); }
+
+/* The embedded engine is loaded so that it finds its own libraries first, and would pass by the functions above. */
+void *dlopen(const char *path, int mode) {
+    void *(*real)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    return real(path, mode & ~RTLD_DEEPBIND);
+}

@@ -14,7 +14,7 @@ import harness
 import pytest
 from disk import Disk, compile_library, kill_with_children
 
-from duoscope.receiver.durability.request_log import SEGMENT
+from duoscope.receiver.durability.request_log import GROWING, SEGMENT
 
 FLOW = 15
 LOG = "/ingest/"
@@ -59,6 +59,21 @@ def _power_cut(up, disk, keeps=0.0):
     up.start()
 
 
+def _wait_until_stored(up, tenant):
+    """Until the segments of now are gone: from here on, what they held is in the tables alone."""
+    waiting = _segments(up)
+    with tenant.api() as api:  # what is read does not wait any longer
+        assert api.post("/logs/search", json={"query": ""}).status_code == 200
+    deadline = time.monotonic() + up.START_S
+    while waiting & _segments(up):
+        assert time.monotonic() < deadline, up.log.read_text()[-4000:]
+        time.sleep(0.01)
+
+
+def _segments(up):
+    return {path.stem for path in (up.data_dir / "ingest").iterdir() if path.suffix in {GROWING, SEGMENT}}
+
+
 @pytest.mark.parametrize("keeps", [0.0, pytest.param(0.5, marks=harness.only_thorough)])
 def test_the_power_goes(over_a_disk, load, audit, say, keeps):
     rounds = 20 if harness.THOROUGH else 1
@@ -67,6 +82,8 @@ def test_the_power_goes(over_a_disk, load, audit, say, keeps):
             for number in range(rounds):
                 say(f"power cut: round {number} of {rounds}")
                 sending.wait_for(FLOW)
+                if number % 2 == 0:
+                    _wait_until_stored(up, tenant)
                 time.sleep(random.random())
                 _power_cut(up, disk, keeps)
             sending.wait_for(FLOW)
