@@ -24,6 +24,8 @@ VALUES_MAX: Final = 10
 VALUE_CHARS_MAX: Final = 256
 UNIQUE_FIELDS_MAX: Final = 100
 _UNIQUE_SPANS_MIN: Final = 20
+_EXPLAINED: Final = 0.25
+"""What a difference counts for, among others, that the operations of the spans explain."""
 _PAIRS_MAX: Final = 200
 """Attributes of a span, and of its resource, that are compared."""
 _FIELDS_READ_MAX: Final = 1000
@@ -70,7 +72,9 @@ class ComparedSet(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """The fields whose values differ between two sets of spans, those first that differ most."""
+    """The fields whose values differ between two sets of spans: those first that differ most within operations of one
+    service, name and kind, then those whose difference the operations explain.
+    """
 
     inside: ComparedSet
     outside: ComparedSet
@@ -206,24 +210,40 @@ _ALL_PAIRS: Final = f"""arrayConcat(
 
 
 def _ranked(is_inside: str, of_both: str) -> str:
-    """The statement that ranks the fields of samples of both sets."""
+    """The statement that ranks the fields of samples of both sets.
+
+    Slow spans are often of other operations than the rest, and then every field that an operation always has differs:
+    true, and no cause. So fields rank by how far a value's share inside is from what the operations inside would lead
+    one to expect, if each of them had the value as often as outside (direct standardisation). A difference that
+    operations explain counts for a part of itself, so that it comes first where there is no other.
+    """
     return f"""
 SELECT field, sum(is_in) AS inside, sum(is_out) AS outside, count() AS value_count,
     inside + outside > {_UNIQUE_SPANS_MIN} AND value_count * 2 > inside + outside AS is_unique,
     groupArraySorted({VALUES_MAX})((-difference, value, is_in, is_out)) AS values,
-    greatest(max(difference), abs(inside / any(all_in) - outside / any(all_out))) AS score
+    greatest(max(difference), abs(inside / any(all_in) - outside / any(all_out))) AS score,
+    greatest(max(unexplained), {_EXPLAINED} * score) AS ranking
 FROM (
-    SELECT pair.1 AS field, pair.2 AS value, countIf(is_inside) AS is_in, countIf(NOT is_inside) AS is_out,
-        greatest(1, max(if(field = '', is_in, 0)) OVER ()) AS all_in,
-        greatest(1, max(if(field = '', is_out, 0)) OVER ()) AS all_out,
-        abs(is_in / all_in - is_out / all_out) AS difference
+    SELECT field, value, sum(own_in) AS is_in, sum(own_out) AS is_out,
+        any(of_all_in) AS all_in, any(of_all_out) AS all_out,
+        abs(is_in / all_in - is_out / all_out) AS difference,
+        abs(sum(own_in - if(of_out = 0, toFloat64(own_in), of_in * own_out / of_out))) / all_in AS unexplained
     FROM (
-        SELECT is_inside, arrayJoin({_ALL_PAIRS}) AS pair
-        FROM (SELECT {is_inside}, {_PARTS} {of_both} AND {_SAMPLE})
+        SELECT pair.1 AS field, pair.2 AS value, operation, countIf(is_inside) AS own_in, countIf(NOT is_inside) AS
+            own_out, max(if(field = '', own_in, 0)) OVER (PARTITION BY operation) AS of_in,
+            max(if(field = '', own_out, 0)) OVER (PARTITION BY operation) AS of_out,
+            greatest(1, sum(if(field = '', own_in, 0)) OVER ()) AS of_all_in,
+            greatest(1, sum(if(field = '', own_out, 0)) OVER ()) AS of_all_out
+        FROM (
+            SELECT is_inside, cityHash64(service_name, span_name, span_kind) AS operation, arrayJoin({_ALL_PAIRS}) AS
+                pair
+            FROM (SELECT {is_inside}, {_PARTS} {of_both} AND {_SAMPLE})
+        )
+        GROUP BY field, value, operation
     )
     GROUP BY field, value
 )
-GROUP BY field ORDER BY field != '', is_unique, score DESC, field LIMIT {{fields:UInt64}}"""
+GROUP BY field ORDER BY field != '', is_unique, ranking DESC, score DESC, field LIMIT {{fields:UInt64}}"""
 
 
 def _field(row: dict[str, Any], all_inside: int, all_outside: int) -> ComparedField:

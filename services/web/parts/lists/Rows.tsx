@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useId, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useId, useRef, useState } from "react";
 import styles from "./Rows.module.css";
 
 interface RowsProps {
@@ -48,6 +48,10 @@ export function Rows({
     estimateSize: () => height,
     overscan: OVERSCAN,
   });
+  // What is measured once stays so: a row that was high must be able to be low again.
+  const [wasMeasured, setWasMeasured] = useState(isMeasured);
+  if (isMeasured && !wasMeasured) setWasMeasured(true);
+  const measures = isMeasured || wasMeasured;
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -98,8 +102,8 @@ export function Rows({
             key={item.key}
             className={styles.row}
             role="presentation"
-            {...(isMeasured ? { ref: virtual.measureElement, "data-index": item.index } : {})}
-            style={{ ...(isMeasured ? {} : { height }), transform: `translateY(${item.start}px)` }}
+            {...(measures ? { ref: virtual.measureElement, "data-index": item.index } : {})}
+            style={{ ...(measures ? {} : { height }), transform: `translateY(${item.start}px)` }}
           >
             {render(item.index, `${id}${item.index}`)}
           </div>
