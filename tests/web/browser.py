@@ -47,7 +47,7 @@ class Visitor:
     Attributes:
         page: the first tab.
         complaints: what the browser's console said: errors, and violations of the content security policy.
-        refusals: answers of the API that the console also shows, but which a test has asked for.
+        refusals: answers of the API that the console also shows, but which a test may have asked for.
     """
 
     def __init__(self, browser: Browser, up: Up, *, width: int = 1440, height: int = 900, theme: Any = "light") -> None:
@@ -61,6 +61,7 @@ class Visitor:
         self.context.set_default_timeout(WAIT_MS)
         self.complaints: list[str] = []
         self.refusals: list[str] = []
+        self._may_be_refused = False
         self.page = self.tab()
 
     def tab(self) -> Page:
@@ -68,12 +69,28 @@ class Visitor:
         page = self.context.new_page()
 
         def heard(message: Any) -> None:
-            if message.type == "error":
-                (self.refusals if _REFUSED.match(message.text) else self.complaints).append(message.text)
+            if message.type != "error":
+                return
+            if not _REFUSED.match(message.text):
+                self.complaints.append(message.text)
+            elif not self._may_be_refused:
+                self.refusals.append(message.text)
 
         page.on("console", heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
+
+    def was_refused(self, times: int | None = None) -> None:
+        """The API has refused something, as the test wanted: so often, or at least once and perhaps again. A page asks
+        several questions of a query at once, and answers arrive, and are told, when they like.
+        """
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while len(self.refusals) < (times or 1):
+            assert time.monotonic() < deadline, "nothing was refused"
+            self.page.wait_for_timeout(20)
+        assert times in {None, len(self.refusals)}, self.refusals
+        self.refusals.clear()
+        self._may_be_refused = times is None
 
     def log_in(self, *, email: str | None = None, password: str | None = None, address: str | None = None) -> None:
         """Log in, unless others are named as the admin of the first start, and keep the made password for now."""
