@@ -13,7 +13,7 @@ import { moment } from "../../parts/pure/times";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { Flame } from "./Flame";
 import { Minimap, type View } from "./Minimap";
-import { gapsOf, placesOf, type TraceModel, traceModel } from "./model";
+import { placesOf, type TraceModel, traceModel } from "./model";
 import { SpanDetails } from "./SpanDetails";
 import styles from "./Trace.module.css";
 import { useFolding } from "./useFolding";
@@ -63,7 +63,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   const { open, view: form } = usePlace();
   const isFlame = form === "flame";
   const { zone } = useRange();
-  const hasGaps = useMemo(() => gapsOf(model).length > 0, [model]);
+  const hasGaps = model.gaps.length > 0;
   const [isFolded, setFolded] = useState(true);
   const places = useMemo(() => placesOf(model, isFolded), [model, isFolded]);
   const whole: View = { from: 0, to: places.scale.length };
