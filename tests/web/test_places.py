@@ -5,7 +5,6 @@ import re
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -20,13 +19,8 @@ def second(running):
     key = running.admin("create-api-key", "--tenant", tenant_id)["api_key"]
     record = {"body": {"stringValue": "of the second tenant"}}
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "second-service"}}]}
-    answer = httpx.post(
-        f"{running.otlp_url}/v1/logs",
-        json={"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]},
-        headers={"authorization": f"Bearer {key}"},
-        timeout=60,
-    )
-    assert answer.status_code == 200, answer.text
+    logs = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}
+    browsing.send(running, "logs", logs, key=key)
     return tenant_id
 
 
