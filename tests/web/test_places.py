@@ -41,7 +41,7 @@ def test_a_switch_leaves_nothing_of_the_former_tenant(running, shop, second, vis
     page.get_by_role("textbox", name="Query").click()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Control+k")
-    page.get_by_role("combobox").fill("shop")
+    page.get_by_role("dialog", name="Palette").get_by_role("combobox").fill("shop")
     expect(page.get_by_text("Nothing is called like that.")).to_be_visible()
     said = page.evaluate("[document.documentElement.outerHTML, document.title, JSON.stringify(history.state)].join()")
     assert not re.search("shop-|declined|order 0", said)
