@@ -54,6 +54,8 @@ export function Rows({
   const measures = isMeasured || wasMeasured;
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
+  // Rows that leave at one end are those that come at the other: making their nodes anew is most of what a frame costs.
+  const places = Math.max(items.length, Math.ceil((virtual.scrollRect?.height ?? 0) / height) + 1 + 2 * OVERSCAN);
   useEffect(() => {
     if (count > 0 && last >= count - NEAR) onEnd?.();
   }, [last, count, onEnd]);
@@ -99,7 +101,7 @@ export function Rows({
       <div className={styles.space} role="presentation" style={{ height: virtual.getTotalSize() }}>
         {items.map((item) => (
           <div
-            key={item.key}
+            key={measures ? item.key : item.index % places}
             className={styles.row}
             role="presentation"
             {...(measures ? { ref: virtual.measureElement, "data-index": item.index } : {})}
