@@ -57,8 +57,7 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
   }, [here]);
   const run = (choice: Choice | undefined): void => {
     if (choice === undefined) return;
-    if (choice.stays) return choice.run();
-    dialog.current?.close();
+    if (!choice.stays) dialog.current?.close();
     // After the focus is back where it was: what runs may put it elsewhere.
     queueMicrotask(choice.run);
   };
@@ -77,10 +76,11 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
       setAt(event.key.startsWith("Arrow") ? (to + last + 1) % (last + 1) : Math.max(0, Math.min(last, to)));
     } else if (event.key === "Enter") {
       event.preventDefault();
-      if (!isNaming) return run(shown[here]);
-      if (wanted.trim() === "") return;
-      keep(wanted.trim());
-      dialog.current?.close();
+      if (!isNaming) run(shown[here]);
+      else if (wanted.trim() !== "") {
+        keep(wanted.trim());
+        dialog.current?.close();
+      }
     }
   };
   return (

@@ -5,7 +5,7 @@ import { usePlace, useRange, useSetPlace } from "../app/place";
 import { Button, buttonClass, Field } from "./controls";
 import controls from "./controls.module.css";
 import popup from "./popup.module.css";
-import { clock, DEFAULT_RANGE, isZone, iso, type RangeWords, rangeLabel, typed } from "./pure/times";
+import { clock, DEFAULT_RANGE, iso, isZone, type RangeWords, rangeLabel, typed } from "./pure/times";
 import styles from "./TimePicker.module.css";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
@@ -138,13 +138,7 @@ export function TimePicker(): ReactNode {
 }
 
 /** Any other zone, by its name: written here, and taken as soon as it is one. */
-function ZoneField({
-  zone,
-  onZone,
-}: {
-  zone: string | undefined;
-  onZone: (zone: string) => void;
-}): ReactNode {
+function ZoneField({ zone, onZone }: { zone: string | undefined; onZone: (zone: string) => void }): ReactNode {
   const id = useId();
   const [text, setText] = useState(zone === "UTC" ? "" : (zone ?? ""));
   const names = useMemo(() => Intl.supportedValuesOf("timeZone"), []);

@@ -123,7 +123,9 @@ interface Failed {
 }
 
 /** One row for each message: what fails deep within a service fails what called it with the same words. */
-function byMessage(rows: readonly { group: readonly (string | null)[]; values: readonly (number | null)[] }[]): Failed[] {
+function byMessage(
+  rows: readonly { group: readonly (string | null)[]; values: readonly (number | null)[] }[],
+): Failed[] {
   const found = new Map<string, Failed>();
   for (const { group, values } of rows) {
     const [message, span] = [group[0] ?? "", group[1] ?? ""];

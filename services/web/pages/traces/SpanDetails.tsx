@@ -179,7 +179,12 @@ const LINKED_MAX = 20;
 const LINKED_AFTER_MS = 3_600_000;
 
 /** Traces with a span that links to this one: what was done later because of it, such as with a message. */
-function LinkedFrom({ traceId, spanId, startMs, endMs }: Omit<LogsProps, "zone" | "spanId"> & { spanId: string }): ReactNode {
+function LinkedFrom({
+  traceId,
+  spanId,
+  startMs,
+  endMs,
+}: Omit<LogsProps, "zone" | "spanId"> & { spanId: string }): ReactNode {
   const tenantId = useTenantId();
   const linked = useQuery({
     queryKey: ["linked from", tenantId, traceId, spanId],
@@ -189,11 +194,10 @@ function LinkedFrom({ traceId, spanId, startMs, endMs }: Omit<LogsProps, "zone" 
       return answered(api.POST("/api/v1/traces/search", { body: { query, start, end, limit: LINKED_MAX }, signal }));
     },
     staleTime: Number.POSITIVE_INFINITY,
-    placeholderData: undefined,
     // The span is whole without it.
     retry: false,
   });
-  const found = linked.data?.items ?? [];
+  const found = linked.isPlaceholderData ? [] : (linked.data?.items ?? []);
   if (found.length === 0) return null;
   return (
     <Section title="Linked from">
