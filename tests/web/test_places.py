@@ -158,6 +158,7 @@ def test_a_store_that_is_away_is_said_and_what_it_has_comes_back(start_up, visit
         expect(page.get_by_role("alert")).to_have_count(0)
         expect(records.get_by_role("row").first).to_be_visible()
         visitor.was_refused()
+        page.goto("about:blank")  # before duoscope goes for good, which a page would complain of
 
 
 def _postgres(up) -> list[int]:
