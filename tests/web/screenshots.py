@@ -116,12 +116,12 @@ def _states(visitor: Visitor, picture: Callable[[str], None]) -> None:
         visitor.open(path)
         page.get_by_text("Loading").first.wait_for(state="attached")
         page.wait_for_timeout(SKELETON_MS)
-        picture(f"{name}-loading")
+        picture(f"loading-{name}")
         page.unroute(asked)
         page.route(asked, lambda route: route.abort())
         visitor.open(path)
         page.get_by_role("alert").first.wait_for()
-        picture(f"{name}-error")
+        picture(f"error-{name}")
         page.unroute(asked)
 
 
