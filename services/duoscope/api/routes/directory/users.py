@@ -201,7 +201,8 @@ async def get_me(request: Request[Principal, Any, Any], services: Services) -> P
 async def change_me(request: Request[Principal, Any, Any], data: JSONBody[OwnChange], services: Services) -> Profile:
     """Change your own name, picture, time zone, language and settings. What is not given keeps its value."""
     changes = given(data)
-    chosen = msgspec.to_builtins(given(changes.pop("settings"))) if "settings" in changes else {}
+    settings = given(changes.pop("settings")) if "settings" in changes else {}
+    chosen: dict[str, Any] = msgspec.to_builtins(settings)
     return _profile(*await people.change_own_profile(services.metadata, request.user, changes, chosen))
 
 
