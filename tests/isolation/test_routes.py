@@ -250,6 +250,7 @@ ROUTES = {
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
             *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"),
             ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "named-expressions"), ("GET", "alerts/history"),
+            ("GET", "alerts/{instance_id}"),
         ) for method in methods.split()
     },
     **{

@@ -5,6 +5,7 @@ factor: the long one says that it matters, the short one that it is still so (Go
 chapter 5). Windows with too few events are not judged: one failure of three requests is no reason to wake anybody.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -28,6 +29,7 @@ DAY_S: Final = 86_400
 OF_DAYS: Final = 30
 WINDOW: Final = "$window"
 """Stands in PromQL for the length of the window that is asked for."""
+_IN_WINDOW: Final = re.compile(r"\[\s*\$window\s*[\]:]")
 _PARTS_MAX: Final = 12
 """Steps in which a short window of a metric is read: these begin at multiples of their length."""
 _ADDITIVE: Final = {"increase", "sum", "count"}
@@ -158,9 +160,9 @@ def check_events(name: str, question: Question) -> None:
     """Raise INVALID, naming the question, unless it counts events, in windows of any length."""
     match question:
         case PromqlQuestion():
-            if WINDOW not in question.expression:
+            if not _IN_WINDOW.search(question.expression):
                 raise invalid(
-                    f"`{name}`: PromQL counts the events of a window by its length, {WINDOW}: "
+                    f"`{name}`: PromQL counts the events of a window by its length, {WINDOW}, as a range: "
                     f"sum(increase(http_requests_total[{WINDOW}]))."
                 )
         case MetricQuestion():

@@ -165,6 +165,12 @@ def test_promql_is_asked_for_each_window():
     ]
 
 
+@pytest.mark.parametrize("expression", ["$window", "sum(rate(a[5m])) * $window", "vector($window)", "sum(a)"])
+def test_events_are_counted_in_a_range_of_the_window(expression):
+    with pytest.raises(DuoscopeError, match="as a range"):
+        check_events("total_config", question({"kind": "promql", "expression": expression}))
+
+
 REFUSED_BURNS = {
     "unreachable": ({"objective": 0.9}, "never be reached"),
     "uneven": ({"objective": 0.99, "windows": [{"long_seconds": 1000, "short_seconds": 300, "factor": 2}]}, "times"),
