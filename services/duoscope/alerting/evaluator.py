@@ -33,7 +33,7 @@ from duoscope.metadata import alert_rules
 from duoscope.metadata.alert_rules import AlertRule, LeasedRule
 from duoscope.notification import labelling
 from duoscope.stores.clickhouse import TelemetryStore
-from duoscope.stores.clickhouse.questions import Described, asking
+from duoscope.stores.clickhouse.questions import Described, asking, shown_bytes, shown_rows
 from duoscope.stores.postgres import MetadataStore
 
 _log = logging.getLogger(__name__)
@@ -245,7 +245,8 @@ class Evaluator:
             except Exception:  # noqa: BLE001 - a defect shows as a rule in error, and unschedules nothing
                 _log.exception("a rule could not be evaluated", extra={"alert_rule_id": str(rule.alert_rule_id)})
                 found = Found(None, problem="Something went wrong on our side; the log of the process says what.")
-            return definition, found, {"read_rows": question.read_rows, "read_bytes": question.read_bytes}
+            cost = {"read_rows": shown_rows(question.read_rows), "read_bytes": shown_bytes(question.read_bytes)}
+            return definition, found, cost
 
     def _oldest_waiting(self, leased: LeasedRule) -> datetime | None:
         return min((each for each in (self._waiting_since(), leased.waiting_since) if each), default=None)
