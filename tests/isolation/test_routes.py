@@ -248,9 +248,8 @@ ROUTES = {
             ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
             ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "alerts/noisiest"),
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
-            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"),
-            ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "named-expressions"), ("GET", "alerts/history"),
-            ("GET", "alerts/{instance_id}"),
+            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
+            ("GET", "alert-rules/{alert_rule_id}/history"), *(("GET", f"alerts/{of}") for of in ("history", "{instance_id}")),
         ) for method in methods.split()
     },
     **{

@@ -131,27 +131,27 @@ class Stored(Protocol):
 
     @property
     def query_config(self) -> dict[str, Any]:
-        """Its question."""
+        """The question."""
         ...
 
     @property
     def condition_config(self) -> dict[str, Any]:
-        """Its condition."""
+        """The condition."""
         ...
 
     @property
     def policy_config(self) -> dict[str, Any]:
-        """Its policy."""
+        """The policy."""
         ...
 
     @property
     def interval_seconds(self) -> int:
-        """Between two evaluations."""
+        """Seconds between two evaluations."""
         ...
 
     @property
     def cooldown_minutes(self) -> int:
-        """After a resolved."""
+        """Minutes after a resolved in which nothing fires."""
         ...
 
 
@@ -203,12 +203,16 @@ def _check_again(definition: Definition) -> None:
     if not slots:
         return
     if isinstance(question, WatchedRules) or isinstance(condition, Absence):
-        raise _policy("`rejudge_slots` is for rules whose breach is in telemetry: not for absence, nor rules over rules.")
+        raise _policy(
+            "`rejudge_slots` is for rules whose breach is in telemetry: not for absence, nor rules over rules."
+        )
     interval_ns = definition.interval_s * SECOND_NS
     try:
         Past([asks(condition, question, slot * interval_ns, definition.interval_s) for slot in range(1, slots + 1)])
     except DuoscopeError as error:
-        raise _policy(f"`rejudge_slots`: so many slots of this question are too much to read each time ({error.message})")
+        raise _policy(
+            f"`rejudge_slots`: so many slots of this question are too much to read each time ({error.message})"
+        ) from error
 
 
 def _check_composite(question: Watched, condition: Condition) -> None:

@@ -37,8 +37,8 @@ from duoscope.alerting.instances import (
     advanced,
     is_forgettable,
 )
-from duoscope.kernel import limits
 from duoscope.alerting.past import Past
+from duoscope.kernel import limits
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.stores.clickhouse import TelemetryReader
@@ -113,9 +113,7 @@ class Step:
     left_out: int = 0
 
 
-async def ask(
-    reader: TelemetryReader, definition: Definition, slot: datetime, since: datetime | None = None
-) -> Found:
+async def ask(reader: TelemetryReader, definition: Definition, slot: datetime, since: datetime | None = None) -> Found:
     """Ask a rule's question as of a slot, and judge the answer; and those of the slots that are judged again.
 
     Args:
@@ -157,9 +155,7 @@ async def _again(
     assert not isinstance(question, WatchedRules)
     past = Past([_asks(definition, slot) for slot in slots])
     await past.read(reader)
-    return [
-        (slot, judge(definition.condition, question, past.answers(number))) for number, slot in enumerate(slots)
-    ]
+    return [(slot, judge(definition.condition, question, past.answers(number))) for number, slot in enumerate(slots)]
 
 
 def waits(definition: Definition, slot: datetime, waiting_since: datetime | None, now: datetime) -> Found | None:
@@ -278,9 +274,7 @@ def end(known: Sequence[Instance], reason: Reason, now: datetime) -> Step:
     return step
 
 
-def _meet(
-    step: Step, judged: Judged, rows: Mapping[Labels, int], late: Mapping[Labels, FiredLate], room: int
-) -> None:
+def _meet(step: Step, judged: Judged, rows: Mapping[Labels, int], late: Mapping[Labels, FiredLate], room: int) -> None:
     """Make instances of series that have none, of those in breach first; most series never get one."""
     named = {row: labels for labels, row in rows.items()}
     new = np.array(sorted(named), np.int64)

@@ -151,8 +151,8 @@ class Evaluator:
             self.number = None
 
     async def end_gone(self) -> int:
-        """End what was told of tenants that are deleted or switched off, by themselves or with what they are in. Returns
-        of how many rules; GONE_RULES_MAX if there may be more.
+        """End what was told of tenants that are deleted or switched off, by themselves or with what they are in.
+        Returns of how many rules; GONE_RULES_MAX if there may be more.
 
         They are evaluated no more, so nothing else would, and who was told that something fires would wait for ever.
         """

@@ -62,7 +62,7 @@ class Placed(definitions.Stored, Protocol):
 
     @property
     def tenant_id(self) -> UUID:
-        """Whose it is."""
+        """The tenant."""
         ...
 
 
@@ -135,12 +135,12 @@ async def _traces(
             query = narrowed(question.query, question.group_by, labels)
             records = (await logs.search(reader, times, query, limit=LOOKED_AT)).items
             return _different(
-                ExemplarTrace(each.trace_id, each.timestamp, each.service_name, None) for each in records if each.trace_id
+                ExemplarTrace(each.trace_id, each.timestamp, each.service_name, None)
+                for each in records
+                if each.trace_id
             )
         case MetricQuestion():
-            found = await list_exemplars(
-                reader, times, question.metric, service=labels.get("service"), limit=LOOKED_AT
-            )
+            found = await list_exemplars(reader, times, question.metric, service=labels.get("service"), limit=LOOKED_AT)
             return _different(
                 ExemplarTrace(each.trace_id, each.timestamp, each.service, each.value)
                 for each in found.items

@@ -54,14 +54,14 @@ class Hold:
 
 
 def of_silences(silences: Sequence[Silence]) -> list[Hold]:
-    """What silences hold back."""
+    """The times of silences."""
     return [
         Hold(each.starts_at, each.ends_at, each.matchers, silence_id=each.silence_id) for each in silences[:HOLDS_MAX]
     ]
 
 
 def of_maintenance(windows: Sequence[MaintenanceWindow], start: datetime, end: datetime) -> list[Hold]:
-    """What maintenance windows held back in a range, each at each of its times. Raises INVALID."""
+    """The times of maintenance windows in a range, all of each. Raises INVALID."""
 
     def times() -> Iterator[Hold]:
         for window in windows:
@@ -74,7 +74,7 @@ def of_maintenance(windows: Sequence[MaintenanceWindow], start: datetime, end: d
 async def of_inhibition(
     reader: TelemetryReader, rules: Sequence[InhibitionRule], start: datetime, end: datetime
 ) -> list[Hold]:
-    """What alerts that fired in a range held back, by the inhibition rules of now. Raises UNAVAILABLE."""
+    """The times in which alerts that fired in a range inhibited others, by the inhibition rules of now. Raises UNAVAILABLE."""
     if not rules:
         return []
     times = TimeRange(_ns(start - _BEFORE), _ns(end))
@@ -103,7 +103,7 @@ def _inhibited(rule: InhibitionRule, source: Fired, end: datetime) -> Hold:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of a firing: the last that held it back, and when it was told after all; None if it was over."""
+    """The end of a firing that was held back: by what at last, and when it was told after all; None if it was over."""
 
     by: Hold
     told_at: datetime | None
@@ -117,8 +117,8 @@ class Holding:
         self._of_labels: dict[Labels, list[Hold]] = {}
 
     def told(self, labels: Mapping[str, str], start: datetime, end: datetime | None) -> Told | None:
-        """What became of a firing of an alert with these labels; None if it was told at once. Its end is None if it goes
-        on.
+        """The fate of a firing of an alert with these labels; None if it was told at once. Its end is None if it
+        goes on.
         """
         key = label_sets.of(labels.items())
         if (concern := self._of_labels.get(key)) is None:

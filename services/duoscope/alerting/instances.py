@@ -288,7 +288,7 @@ def is_forgettable(state: State, policy: Policy, now: datetime) -> bool:
     """Whether nothing is lost if the instance is forgotten: should its series be seen again, it begins anew."""
     if state.status is not Status.INACTIVE or state.failures:
         return False
-    if state.resolved_at is not None and now - state.resolved_at < max(policy.cooldown, policy.judged_again_for):
+    if state.resolved_at is not None and now - state.resolved_at < policy.cooldown + policy.judged_again_for:
         return False
     if state.subject is not Subject.SERIES:
         return True

@@ -40,7 +40,7 @@ _DAY_S: Final = 86_400
 
 
 class Held(Struct, frozen=True):
-    """What would have held a firing back: one of the three."""
+    """The one of the three that would have held a firing back."""
 
     silence_id: UUID | None
     maintenance_window_id: UUID | None

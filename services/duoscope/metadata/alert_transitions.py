@@ -106,7 +106,8 @@ async def begin_part(tx: Transaction, history_part: UUID, *, rows_max: int, unto
         await tx.execute(
             "UPDATE alert_transitions SET history_part = $1 WHERE transition_id IN (SELECT transition_id "
             "FROM alert_transitions WHERE shipped_at IS NULL AND history_part IS NULL AND (notified_at IS NOT NULL "
-            "OR kind IN ('pending', 'cleared', 'missed') OR recorded_at <= clock_timestamp() - make_interval(secs => $3)) "
+            "OR kind IN ('pending', 'cleared', 'missed') "
+            "OR recorded_at <= clock_timestamp() - make_interval(secs => $3)) "
             "ORDER BY recorded_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
             *(history_part, rows_max, untold_s),
         )

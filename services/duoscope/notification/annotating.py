@@ -22,7 +22,7 @@ _OWN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What annotations are filled in from.
+    """Annotations of an alert, and what they are filled in from.
 
     Attributes:
         texts: the rule's annotations, with their templates.
@@ -42,7 +42,7 @@ class Texts:
 
     @property
     def data(self) -> AlertData:
-        """What templates see."""
+        """The alert as templates see it."""
         return AlertData(self.labels, math.nan if self.value is None else self.value, {}, self.external_url)
 
     @property

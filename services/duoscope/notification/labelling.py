@@ -35,7 +35,7 @@ def labels_of(of_rule: Mapping[str, str], of_series: Mapping[str, str]) -> dict[
 
 
 def problem(of_rule: Mapping[str, str], of_series: Mapping[str, str]) -> str:
-    """What is wrong with the templates of a rule's labels, for a series; empty if nothing is."""
+    """The mistake in the templates of a rule's labels, for a series; empty if nothing is."""
     return _made(of_rule, of_series)[1]
 
 

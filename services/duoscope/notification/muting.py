@@ -23,7 +23,9 @@ from duoscope.stores.postgres import Transaction
 
 
 def _with_labels(firing: Firing) -> Firing:
-    return structs.replace(firing, labels=labels_of(firing.rule_labels, firing.labels)) if firing.rule_labels else firing
+    return (
+        structs.replace(firing, labels=labels_of(firing.rule_labels, firing.labels)) if firing.rule_labels else firing
+    )
 
 
 def are_met(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:

@@ -147,7 +147,8 @@ async def _annotations(placed: PlacedTransition, external_url: str, ask: Ask) ->
     links = {name: url for name, url in links.items() if url}
     if told.reason == LATE:
         links["late"] = (
-            f"Its breach began at {told.active_at:%Y-%m-%d %H:%M:%S %Z}: the data that show it came after that was judged."
+            f"Its breach began at {told.active_at:%Y-%m-%d %H:%M:%S %Z}: the data that show it came after that was "
+            "judged."
         )
 
     async def answer(expression: str) -> Sequence[Sample]:

@@ -172,12 +172,13 @@ def _zones() -> frozenset[str]:
 
 
 def _zone(name: str) -> ZoneInfo:
+    wrong = invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.")
+    if name not in _zones():
+        raise wrong
     try:
-        if name not in _zones():
-            raise ZoneInfoNotFoundError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.") from error
+        raise wrong from error
 
 
 def _wrong(why: str) -> DuoscopeError:

@@ -116,7 +116,8 @@ async def events(
     rows = await reader.query(
         "SELECT toUnixTimestamp64Nano(timestamp) AS ns, transition_id, alert_rule_id, alert_rule_name, "
         "toString(severity) AS severity_, instance_id, number, toString(status) AS status_, "
-        f"toString(reason) AS reason_, value, threshold, labels, metadata FROM @alert_events WHERE {' AND '.join(conditions)} "
+        f"toString(reason) AS reason_, value, threshold, labels, metadata "
+        f"FROM @alert_events WHERE {' AND '.join(conditions)} "
         "ORDER BY timestamp DESC, transition_id DESC LIMIT {rows:UInt64}",
         parameters | times.parameters | {"rows": limit + 1},
         name="alerts.history",

@@ -75,9 +75,7 @@ async def test_evidence_is_a_page_and_traces(watched, call, api):
     await watched.deliver(watched.scope, watched.otlp.spans("shop", *spans))
     asking = {"summary": "{{ $labels.queue }}", "most": '{{ with query "max(depth)" }}{{ . | first | value }}{{ end }}'}
     rule = await watched.rule(DEPTH, ABOVE, name="deep", delay_seconds=0)
-    await rules.change(
-        watched.metadata, watched.principal, rule.alert_rule_id, {"annotations": asking}, version=None
-    )
+    await rules.change(watched.metadata, watched.principal, rule.alert_rule_id, {"annotations": asking}, version=None)
     errors = {"kind": "trace", "query": "status:error", "group_by": ["route"]}
     await watched.rule(errors, ABOVE | {"value": 5}, name="errors", delay_seconds=0)
     await watched.minute(0)

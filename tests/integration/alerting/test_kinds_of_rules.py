@@ -194,7 +194,11 @@ async def test_late_rows_show_an_alert_that_was_missed(watched):
     assert {each["alert_rule_id"] for each in await watched.transitions()} == {rule.alert_rule_id}
     assert (await watched.read(rule)).last_problem == ""
     await rules.change(
-        watched.metadata, watched.principal, rule.alert_rule_id, {"condition_config": ABOVE | {"value": 5}}, version=None
+        watched.metadata,
+        watched.principal,
+        rule.alert_rule_id,
+        {"condition_config": ABOVE | {"value": 5}},
+        version=None,
     )
     await watched.gauge("depth", (6.9, 30), queue="a")
     assert [await watched.minute(minute) for minute in (8, 9)] == [[], []]

@@ -132,8 +132,10 @@ async def test_a_label_that_cannot_be_filled_in_is_the_problem_of_its_rule(watch
     [
         "UPDATE tenants SET deleted_at = now() WHERE tenant_id = $1",
         "UPDATE tenants SET is_active = false WHERE tenant_id = $1",
-        "UPDATE workspaces SET deleted_at = now() WHERE workspace_id = (SELECT workspace_id FROM tenants "
-        "WHERE tenant_id = $1)",
+        (
+            "UPDATE workspaces SET deleted_at = now() WHERE workspace_id IN "
+            "(SELECT workspace_id FROM tenants WHERE tenant_id = $1)"
+        ),
     ],
     ids=["deleted", "switched off", "the workspace is deleted"],
 )

@@ -18,8 +18,17 @@ from duoscope.notification.templates.parse import Template, parse
 from duoscope.notification.templates.values import AlertData, Sample
 
 __all__ = [
-    *("AlertData", "Mistake", "Query", "Sample", "TemplateError", "Unanswered"),
-    *("check", "failed", "read", "render", "render_asking"),
+    "AlertData",
+    "Mistake",
+    "Query",
+    "Sample",
+    "TemplateError",
+    "Unanswered",
+    "check",
+    "failed",
+    "read",
+    "render",
+    "render_asking",
 ]
 
 _log = logging.getLogger(__name__)
@@ -52,7 +61,7 @@ def render(text: str, data: AlertData, query: Query) -> str:
 
 
 def failed(text: str, error: TemplateError) -> str:
-    """What is told in place of a template that fails: why, and its beginning."""
+    """The text in place of a template that fails: why, and its beginning."""
     return f"(this text could not be made: {error}) {text[:SHOWN_CHARS_MAX]}"
 
 

@@ -7,17 +7,25 @@ from uuid import UUID
 
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from duoscope.alerting import acknowledging
+from duoscope.alerting import acknowledging, rules
+from duoscope.alerting import evidence as alert_evidence
+from duoscope.alerting.definitions import Definition, parsed
+from duoscope.alerting.evidence import ExemplarTrace
 from duoscope.api import listing
 from duoscope.api.bodies import Services
-from duoscope.api.listing import PagingDependency
-from duoscope.api.routing import LISTS, WRITES, Routes
+from duoscope.api.listing import Paging, PagingDependency
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
+from duoscope.api.searching import Reader
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel import clock
+from duoscope.kernel.errors import DuoscopeError, require_found
 from duoscope.metadata import alert_instances
+from duoscope.notification.annotating import Texts, with_queries, without_queries
+from duoscope.notification.asking import answered
+from duoscope.notification.labelling import labels_of
 from duoscope.notification.muting import Mutes
-from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("alerts")
 _BEFORE_S: Final = 900
@@ -42,8 +50,8 @@ class Evidence(Struct, frozen=True):
     url: Annotated[str, Meta(description="The page of the UI that asks the question; empty for rules over rules.")]
     traces: Annotated[
         list[ExemplarTrace] | None,
-        Meta(description="Traces in which it happened, of exemplars or of the items that are counted, the latest first. "
-             "Null in lists, and for those who may not read what the rule watches."),
+        Meta(description="Traces in which it happened, of exemplars or of the items that are counted, the latest "
+             "first. Null in lists, and for those who may not read what the rule watches."),
     ] = None  # fmt: skip
 
 
@@ -68,7 +76,9 @@ class Alert(Struct, frozen=True):
     labels: Annotated[dict[str, str], Meta(examples=[{"service": "checkout", "team": "shop"}])]
     annotations: Annotated[
         dict[str, str],
-        Meta(description="Filled in as messages have them; in lists, one that asks a query is the template that it is."),
+        Meta(
+            description="Filled in as messages have them; in lists, one that asks a query is the template that it is."
+        ),
     ]
     value: Annotated[float | None, Meta(description="The last one; null for none.", examples=[0.12])]
     since: Annotated[datetime, Meta(description="When it came to its status.")]
@@ -123,8 +133,8 @@ async def list_alerts(
 async def show_alert(
     request: Request[Principal, Any, Any], instance_id: FromPath[UUID], services: Services, reader: Reader
 ) -> Alert:
-    """An alert of now, with the queries of its annotations answered as of when it came to its status, and traces in which
-    it happened.
+    """An alert of now, with the queries of its annotations answered as of when it came to its status, and traces in
+    which it happened.
     """
     async with services.metadata.open(request.user.scope, "alerts.show") as tx:
         mutes = await Mutes.read(tx, [request.user.scope.tenant_id])
@@ -198,7 +208,7 @@ class _Row(Struct, frozen=True):
             return None
 
     def texts(self, public_url: str) -> Texts:
-        """What its annotations are filled in from."""
+        """The annotations, and what they are filled in from."""
         labels = labels_of(self.rule_labels, self.labels)
         return Texts(self.annotations, self.subject, self.alert_rule_name, labels, self.value, public_url)
 
