@@ -44,6 +44,7 @@ KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
 DASHBOARDS = "tests/isolation/test_everything.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
+_OF_RULES = ("export", "{alert_rule_id}/history")
 ALERTS = "what another tenant has, and ids of theirs: tests/isolation/test_everything.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
@@ -245,11 +246,11 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
-            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "alerts/noisiest"),
+            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET POST", "slos"), ("GET", "named-expressions"),
+            *(("GET", each) for each in ("alerts", "alerts/{instance_id}", "alerts/history", "alerts/noisiest")),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("POST", "alert-rules/import"),
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
-            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"), ("GET", "named-expressions"),
-            ("GET", "alert-rules/{alert_rule_id}/history"), *(("GET", f"alerts/{of}") for of in ("history", "{instance_id}")),
+            ("POST", "alert-rules/preview"), *(("GET", f"alert-rules/{each}") for each in _OF_RULES),
         ) for method in methods.split()
     },
     **{

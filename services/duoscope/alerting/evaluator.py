@@ -187,7 +187,9 @@ class Evaluator:
         slot, skipped = newest_slot(leased.due_at, rule.interval_seconds, now)
         _late.observe((now - slot).total_seconds())
         scope = Scope(rule.organization_id, rule.workspace_id, rule.tenant_id)
-        definition, found, cost = await self._found(leased, scope, slot, now)
+        # What was skipped was not late, but never judged.
+        since = None if skipped else leased.judged_since
+        definition, found, cost = await self._found(leased, scope, slot, now, since)
         asked_s = time.perf_counter() - began
         limits = AlertLimits().with_own(leased.own_limits)
         policy = definition.policy if definition else Policy(timedelta(seconds=rule.interval_seconds))
@@ -227,7 +229,7 @@ class Evaluator:
         _count(rule.query_type, found, step, skipped, time.perf_counter() - began)
 
     async def _found(
-        self, leased: LeasedRule, scope: Scope, slot: datetime, now: datetime
+        self, leased: LeasedRule, scope: Scope, slot: datetime, now: datetime, since: datetime | None
     ) -> tuple[Definition | None, Found, dict[str, int]]:
         """Ask the rule's question. That it cannot be answered is an answer."""
         rule, definition = leased.rule, None
@@ -237,7 +239,7 @@ class Evaluator:
                 definition = parsed(rule)
                 found = waits(definition, slot, self._oldest_waiting(leased), now)
                 async with asyncio.timeout(EVALUATION_MAX_S):
-                    found = found or await self.ask(definition, scope, slot, leased.judged_since)
+                    found = found or await self.ask(definition, scope, slot, since)
             except DuoscopeError as error:
                 found = Found(None, problem=error.message)
             except TimeoutError:

@@ -74,7 +74,7 @@ def of_maintenance(windows: Sequence[MaintenanceWindow], start: datetime, end: d
 async def of_inhibition(
     reader: TelemetryReader, rules: Sequence[InhibitionRule], start: datetime, end: datetime
 ) -> list[Hold]:
-    """The times in which alerts that fired in a range inhibited others, by the inhibition rules of now. Raises UNAVAILABLE."""
+    """The times in which alerts that fired in a range inhibited others, by the rules of now. Raises UNAVAILABLE."""
     if not rules:
         return []
     times = TimeRange(_ns(start - _BEFORE), _ns(end))

@@ -208,7 +208,7 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
             "version = version + 1, fence = fence + 1, leased_until = NULL, leased_by = NULL, last_problem = $17, "
             "due_at = CASE WHEN interval_seconds = $10 AND is_enabled AND deleted_at IS NULL THEN due_at "
             f"ELSE {_next_slot('$10', '$18')} END, interval_seconds = $10, "
-            "judged_since = CASE WHEN query_config = $4 AND condition_config = $5 AND policy_config = $6 "
+            "judged_since = CASE WHEN query_config = $5 AND condition_config = $6 AND policy_config = $7 "
             "AND interval_seconds = $10 AND is_enabled AND $15 AND deleted_at IS NULL THEN judged_since END "
             f"WHERE alert_rule_id = $1 RETURNING {_COLUMNS}",
             *(rule.alert_rule_id, *_written(rule), rule.deleted_at, rule.last_problem, offset_s),

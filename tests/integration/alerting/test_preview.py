@@ -245,7 +245,7 @@ async def test_what_maintenance_and_other_alerts_would_have_held(saved, api):
         ("inhibition-rules", {
             "name": "i", "equal": ["queue"],
             "source_matchers": [{"name": "alertname", "operator": "=", "value": "cause"}],
-            "target_matchers": [{"name": "alertname", "operator": "!=", "value": "cause"}]}),
+            "target_matchers": [{"name": "alertname", "operator": "=", "value": "rule"}]}),
     ):  # fmt: skip
         made = await api.client.post(f"/api/v1/{path}", json=body, headers=headers)
         assert made.status_code == 201, made.text
