@@ -44,7 +44,6 @@ KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
 DASHBOARDS = "tests/isolation/test_everything.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
-_OF_RULES = ("export", "{alert_rule_id}/history")
 ALERTS = "what another tenant has, and ids of theirs: tests/isolation/test_everything.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
 
@@ -250,7 +249,7 @@ ROUTES = {
             *(("GET", each) for each in ("alerts", "alerts/{instance_id}", "alerts/history", "alerts/noisiest")),
             ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("POST", "alert-rules/import"),
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
-            ("POST", "alert-rules/preview"), *(("GET", f"alert-rules/{each}") for each in _OF_RULES),
+            ("POST", "alert-rules/preview"), ("GET", "alert-rules/export"), ("GET", "alert-rules/{alert_rule_id}/history"),
         ) for method in methods.split()
     },
     **{
