@@ -245,11 +245,11 @@ ROUTES = {
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
             ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"), ("GET POST", "slos"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alert-rules/export"), ("POST", "alert-rules/preview"),
+            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview", "{alert_rule_id}/restore")),
+            *(("GET", f"alert-rules/{which}") for which in ("export", "{alert_rule_id}/history")),
             *(("GET", which) for which in ("alerts", "alerts/{instance_id}", "alerts/history", "alerts/noisiest")),
-            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "named-expressions"), ("POST", "alert-rules/import"),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "named-expressions"),
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
-            ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "slos/{slo_id}/budget"),
         ) for method in methods.split()
     },
     **{
