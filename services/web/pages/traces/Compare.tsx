@@ -9,8 +9,8 @@ import { count, counted, percent, plain } from "../../parts/pure/formats";
 import { parsedBox } from "../../parts/pure/heat";
 import { fieldName, term, withTerm } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
+import { useTermKeys } from "../../parts/query/useTermKeys";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
-import { useTermKeys } from "../../parts/useTermKeys";
 import styles from "./Compare.module.css";
 
 const FIELDS_MAX = 30;

@@ -3,7 +3,7 @@ import { Button, CopyButton } from "../controls";
 import { Icon } from "../icons";
 import { plain, valueText } from "../pure/formats";
 import { term } from "../pure/terms";
-import { useTermKeys } from "../useTermKeys";
+import { useTermKeys } from "../query/useTermKeys";
 import styles from "./Details.module.css";
 
 interface DetailsProps {

@@ -9,10 +9,10 @@ import { Icon } from "../icons";
 import { count, plain, shortCount } from "../pure/formats";
 import { isOf, stands, term, without, withTerm, withValue } from "../pure/terms";
 import { ErrorNote } from "../states";
-import { useTermKeys } from "../useTermKeys";
 import styles from "./Facets.module.css";
 import { remember, remembered } from "./memory";
 import { countsByName, inPath, type Signal, useFieldNames } from "./useFieldNames";
+import { useTermKeys } from "./useTermKeys";
 
 /** What one looks at first, open from the start. */
 const FIRST: Record<Signal, readonly string[]> = {

@@ -1,4 +1,4 @@
-import { useKeys } from "../app/keys";
+import { useKeys } from "../../app/keys";
 
 /** Presses the button of the value that has the focus, or else of the one under the pointer. */
 function press(how: "only" | "not"): void {
