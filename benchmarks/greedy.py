@@ -139,8 +139,8 @@ async def fill(credentials: dict[str, str], keys: dict[str, str], arguments: arg
     for name, requests in (("greedy", arguments.greedy_requests), ("quiet", arguments.quiet_requests)):
         sender = Sender(credentials["otlp_grpc_endpoint"], keys[name], CALLS["logs"])
         for request in serialized("logs", requests=requests, items=ITEMS):
-            while await sender.send(request) is None:
-                await asyncio.sleep(0.1)
+            if await sender.send(request) is None:
+                raise SystemExit("a request was refused: there is a limit on ingest")
         await sender.close()
 
 
@@ -176,7 +176,15 @@ def main() -> None:
 def report(seen: dict[str, Seen], arguments: argparse.Namespace) -> str | None:
     """The table for people, the line for programs; what is wrong, if anything is."""
     table = Table(title=f"a quiet tenant's logs, {os.cpu_count()} cores")
-    columns = ("", "answers: p50 ms", "p95 ms", "median of rounds", "acknowledged: p50 ms", "p95 ms", "median of rounds")
+    columns = (
+        "",
+        "answers: p50 ms",
+        "p95 ms",
+        "median of rounds",
+        "acknowledged: p50 ms",
+        "p95 ms",
+        "median of rounds",
+    )
     for heading in (*columns, "greedy: answered", "refused"):
         table.add_column(heading, justify="right" if heading else "left")
     results: list[dict[str, Any]] = []

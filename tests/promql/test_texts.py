@@ -123,7 +123,7 @@ async def test_ranges_that_are_looked_at_point_by_point_are_bounded(function):
     ("text", "message"),
     [
         ("topk(1e300, vector(1))", "Scalar value 1e+300 overflows int64"),
-        ("limitk(scalar(vector(1e19 - 1e19 * (time() == bool 0))), vector(1))", "Scalar value 1e+19 overflows int64"),
+        ("limitk(scalar(vector(1e25 - 1e25 * (time() == bool 0))), vector(1))", "Scalar value 1e+25 overflows int64"),
         ("bottomk(1 - (time() > bool 0) * 1e30, vector(1))", "Scalar value -1e+30 underflows int64"),
         ("topk(NaN, vector(1))", "Parameter value is NaN"),
     ],

@@ -1,5 +1,5 @@
-"""Random trees and random text in the search language, on items of every kind: answers that agree with each other, or an
-error that points at a character.
+"""Random trees and random text in the search language, on items of every kind: answers that agree with each other, or
+an error that points at a character.
 """
 
 import random
@@ -28,7 +28,8 @@ FIELDS = {
 }
 WORDS = ("timeout", "库", '"a b"', "*ime*", '"said \\"no\\""', "50%_x", "ünïcode", "https://x/y?z", "🔥", "*", "/cart")
 LITERALS = (*WORDS, "500", "-1", "0.5", "1e300", "true", '""', "error", "warn", "server", "250ms", "9" * 30, "red",
-            "/t.*t$/", "/(/", "/(?i)RED|[0-9]+/", "(500 OR red)", "(>=1 NOT 500)", "(a AND /b/)", "00" * 8, "NaN")  # fmt: skip
+            "/t.*t$/", "/(/", "/(?i)RED|[0-9]+/", "(500 OR red)", "(>=1 NOT 500)", "(a AND /b/)", "00" * 8,
+            "NaN")  # fmt: skip
 PIECES = (*WORDS, *LITERALS, *NAMES, "(", ")", "-", "NOT", "AND", "OR", ":", "!=", ">", '"', "\\", "/", "\n", "\u3000",
           "\x00", "'", "--", ";", "{q1:String}", "@traces", "%s", "\u202e", "\ud83d\ude00")  # fmt: skip
 
@@ -38,7 +39,9 @@ async def reader(stored, otlp):
     pick = random.Random(1)
 
     def attributes():
-        return {name.strip('"').removeprefix("attributes."): pick.choice(VALUES) for name in NAMES if pick.random() < 0.4}
+        return {
+            name.strip('"').removeprefix("attributes."): pick.choice(VALUES) for name in NAMES if pick.random() < 0.4
+        }
 
     records = [
         {"time_unix_nano": _START_NS + pick.randrange(3600 * 10**9), "severity_number": pick.choice((0, 9, 17, 24)),
@@ -75,9 +78,8 @@ async def _answered(asked):
     try:
         return await asked
     except DuoscopeError as error:
-        assert error.kind is ErrorKind.INVALID, error
-        assert error.code == "invalid-query", error
-        assert "character" in error.message, error
+        if (error.kind, error.code) != (ErrorKind.INVALID, "invalid-query") or "character" not in error.message:
+            raise
         return None
 
 
@@ -87,11 +89,11 @@ async def _count(reader, signal, query):
 
 
 @pytest.mark.parametrize("signal", [Signal.LOGS, Signal.TRACES])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_tree_and_its_opposite_are_all_items(reader, signal, seed):
     chance, answered = random.Random(f"{signal}{seed}"), 0
     everything = await _count(reader, signal, "")
-    for _ in range(25):
+    for _ in range(12):
         query = _tree(chance, signal)
         count = await _answered(_count(reader, signal, query))
         if count is None:
@@ -102,10 +104,10 @@ async def test_a_tree_and_its_opposite_are_all_items(reader, signal, seed):
             page = await logs.search(reader, HOUR, query, limit=1000)
             # What finds nothing is looked for as text, too, and says so.
             assert len(page.items) == count or (not count and page.hint), query
-    assert answered > 8
+    assert answered > 4
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_any_text_is_answered_or_refused_at_a_place(reader, seed):
     chance = random.Random(seed)
 
@@ -113,7 +115,7 @@ async def test_any_text_is_answered_or_refused_at_a_place(reader, seed):
         return chance.choice(("", " ")).join(chance.choice(PIECES) for _ in range(chance.randint(1, 8)))
 
     refused = 0
-    for _ in range(25):
+    for _ in range(12):
         query = text()
         refused += await _answered(logs.search(reader, HOUR, query)) is None
         await _answered(labels.list_labels(reader, HOUR, query=query))

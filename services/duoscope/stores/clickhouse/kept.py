@@ -11,7 +11,7 @@ _Key = tuple[UUID, str, object]
 
 
 class Kept:
-    """Values by tenant and name. Those that nobody wanted for the longest time go first. For the event loop's thread."""
+    """Values by tenant and name. Those that nobody wanted for the longest time go first. Of the event loop's thread."""
 
     def __init__(self, bytes_max: int = READ_KEPT_BYTES_MAX) -> None:
         self._bytes_max = bytes_max

@@ -20,7 +20,7 @@ from duoscope.telemetry.calls.joining import AFTER, BEFORE, QUARTER_NS, QUARTER_
 from duoscope.telemetry.calls.peers import PEER_ATTRIBUTES
 from duoscope.telemetry.calls.pieces import Edge, Piece, pieces_of, summed
 from duoscope.telemetry.calls.spans import Sample, Spans
-from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.times import TimeRange, within
 
 AT_ONCE_MAX: Final = 500_000
 """Spans that are joined in one go."""
@@ -131,7 +131,7 @@ async def _counted(  # noqa: PLR0917 - what a map is of
     is_linked = True
     present: dict[int, int] = {}
     if one_in * shards > 1:  # then not all spans are read, and so not counted
-        among, parameters = spans.within(ranges)
+        among, parameters = within(ranges)
         counted = await reader.query(
             spans.COUNT.replace("{times}", among), parameters | {"quarter_s": QUARTER_S}, name="service_map.present"
         )

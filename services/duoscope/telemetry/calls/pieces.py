@@ -72,7 +72,8 @@ def pieces_of(spans: Spans, times: Sequence[TimeRange]) -> list[Piece]:
     for number in range(len(times)):
         here = of_piece == number
         edges, of, counts = np.unique(edge[here], return_inverse=True, return_counts=True)
-        shown = [(_text(spans.names[one // names]), _text(spans.names[one % names])) for one in edges.tolist()]
+        pairs: list[tuple[int, int]] = list(zip((edges // names).tolist(), (edges % names).tolist(), strict=True))
+        shown = [(_text(spans.names[caller]), _text(spans.names[callee])) for caller, callee in pairs]
         errors = np.bincount(of[failed[here]], minlength=len(edges))
         took = durations[here]
         many = counts[of] > EXACT_MAX
@@ -121,7 +122,7 @@ def _counted(edge: Ints, duration: Ints, count: Ints) -> tuple[Ints, Ints, Ints]
 
 def _rounded(durations: Ints) -> Ints:
     """Durations of which the first bits are kept, in the middle of those that have the same."""
-    exponent = np.frexp(durations.astype(np.float64))[1]
+    exponent = np.frexp(durations.astype(np.float64))[1].astype(np.int64)
     cut = np.maximum(exponent - _KEPT_BITS, 0)
     return ((durations >> cut) << cut) + ((1 << cut) >> 1)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.calls import peers
-from duoscope.telemetry.times import TimeRange
+from duoscope.telemetry.times import TimeRange, within
 
 U64s = NDArray[np.uint64]
 Ints = NDArray[np.int64]
@@ -113,8 +113,8 @@ async def read(
     named = f"{peer.sql}, span_kind IN ('client', 'producer', 'consumer') AS is_outer" if peer else "'' AS peer"
     has_peer = "is_outer AND peer != ''" if peer else "false"
     statement = f"""
-SELECT groupArray(key), groupArray(parent), groupArray(at), groupArray(duration_nano), groupArray(flags),
-    groupArray(service), groupArray(peer_key), groupArray(links), groupArrayArray(linked),
+SELECT groupArray(key), groupArray(parent), groupArray(at), groupArray(duration_nano), groupArray(bits),
+    groupArray(service), groupArray(peer_key), groupArray(link_count), groupArrayArray(linked),
     groupUniqArray((service, toString(service_name))), groupUniqArrayIf((peer_key, peer), peer_key != 0)
 FROM (
     SELECT if(span_id = {_NO_SPAN}, 0, cityHash64(trace_id, span_id)) AS key,
@@ -123,22 +123,12 @@ FROM (
         cityHash64(toString(service_name)) AS service, if({has_peer}, cityHash64(peer), 0) AS peer_key,
         toUInt8(toUInt8(span_kind) + if(status_code = 'error', {_FAILED}, 0)
             + if({"peer_broker != ''" if peer else "false"}, {_BROKER}, 0)
-            + if({_SAMPLE if sample.modulus > 1 else "true"}, {_SAMPLED}, 0)) AS flags,
+            + if({_SAMPLE if sample.modulus > 1 else "true"}, {_SAMPLED}, 0)) AS bits,
         arrayDistinct(arrayMap((trace, span) -> cityHash64(trace, span), `links.trace_id`, `links.span_id`)) AS linked,
-        toUInt32(length(linked)) AS links
+        toUInt32(length(linked)) AS link_count
     FROM @traces WHERE {where}
 )"""
     return _decoded(await reader.row_binary(statement, parameters, name="service_map.spans"))
-
-
-def within(times: Sequence[TimeRange]) -> tuple[str, dict[str, object]]:
-    """A condition on times in one of some ranges, and its parameters."""
-    conditions: list[str] = []
-    parameters: dict[str, object] = {}
-    for number, each in enumerate(times):
-        conditions.append(TimeRange.CONDITION.replace("_ns:", f"_{number}_ns:"))
-        parameters |= {f"start_{number}_ns": each.start_ns, f"end_{number}_ns": each.end_ns}
-    return f"({' OR '.join(f'({each})' for each in conditions)})", parameters
 
 
 class _Row:
@@ -172,14 +162,14 @@ class _Row:
             byte = self._content[self._at]
             self._at += 1
             number |= (byte & 0x7F) << shift
-            if byte < 0x80:
+            if not byte & 0x80:
                 return number
             shift += 7
 
 
 def _decoded(content: bytes) -> Spans:
     row = _Row(content)
-    key, parent, at, duration, flags = (row.array(kind) for kind in ("<u8", "<u8", "<i8", "<u8", "u1"))
+    key, parent, at, duration, bits = (row.array(kind) for kind in ("<u8", "<u8", "<i8", "<u8", "u1"))
     service, peer, links, linked = (row.array(kind) for kind in ("<u8", "<u8", "<u4", "<u8"))
     by_hash = row.names() | row.names()
     ordered = sorted(by_hash.items(), key=lambda one: one[1])
@@ -194,12 +184,12 @@ def _decoded(content: bytes) -> Spans:
         parent=parent,
         at=at,
         duration=duration,
-        kind=(flags & _KIND_BITS).astype(np.int64),
-        failed=(flags & _FAILED) > 0,
-        sampled=(flags & _SAMPLED) > 0,
+        kind=(bits & _KIND_BITS).astype(np.int64),
+        failed=(bits & _FAILED) > 0,
+        sampled=(bits & _SAMPLED) > 0,
         service=place(service) if len(service) else np.empty(0, np.int64),
         peer=np.where(peer == 0, -1, place(peer)) if len(peer) else np.empty(0, np.int64),
-        names_broker=(flags & _BROKER) > 0,
+        names_broker=(bits & _BROKER) > 0,
         linking=np.repeat(np.arange(len(key)), links),
         linked=linked,
         names=[name for _, name in ordered],
