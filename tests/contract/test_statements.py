@@ -22,7 +22,7 @@ from duoscope.telemetry.language import Signal
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 _SNAPSHOTS = Path(__file__).parent / "search"
-_TIMES = re.compile(r"\b1\d{18}\b|(?<=(?:_day|t_s|d_s)': )\d+")
+_TIMES = re.compile(r"\b1\d{18}\b|(?<=_day': )\d+|(?<=[td]_s': )\d+")
 TIMES = TimeRange(1_700_000_000 * SECOND_NS, 1_700_003_600 * SECOND_NS)
 _RED = (Measure(), Measure(query="status:error"), Measure("p50", "duration"), Measure("p99", "duration"))
 _OF_LOGS = (Measure("distinct", "user.id"), Measure("avg", "body.size"), Measure("p100", "took", "severity:error"))

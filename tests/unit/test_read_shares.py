@@ -99,7 +99,7 @@ async def test_who_had_much_lately_gives_way_in_the_store():
     for tenant in (new_id() for _ in range(50)):
         await asked(tenant, 0.001)
         now[0] += 30
-    assert len(slots._had) == 0
+    assert len(slots._had) <= 2
 
 
 async def test_a_queue_is_short_and_a_wait_has_an_end():

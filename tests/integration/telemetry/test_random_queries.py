@@ -93,7 +93,7 @@ async def _count(reader, signal, query):
 async def test_a_tree_and_its_opposite_are_all_items(reader, signal, seed):
     chance, answered = random.Random(f"{signal}{seed}"), 0
     everything = await _count(reader, signal, "")
-    for _ in range(12):
+    while answered < 10:
         query = _tree(chance, signal)
         count = await _answered(_count(reader, signal, query))
         if count is None:
@@ -104,7 +104,6 @@ async def test_a_tree_and_its_opposite_are_all_items(reader, signal, seed):
             page = await logs.search(reader, HOUR, query, limit=1000)
             # What finds nothing is looked for as text, too, and says so.
             assert len(page.items) == count or (not count and page.hint), query
-    assert answered > 4
 
 
 @pytest.mark.parametrize("seed", range(2))
