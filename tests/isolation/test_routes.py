@@ -170,10 +170,9 @@ ROUTES = {
     ],
     ("GET", "/api/v1/fields"): [
         f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}"
-        for signal in ("traces", "logs", "metrics")
+        for signal in ("traces", "logs", "metrics", "metrics&query=service:*")
         for limit in (2, 200)
-    ]
-    + [f"/api/v1/fields?signal=metrics&query=service:*&{_IN_URL}"],
+    ],
     ("GET", "/api/v1/fields/{name}/values"): [
         f"/api/v1/fields/{name}/values?signal={signal}&query={query}&{_IN_URL}"
         for query in ("", "service:*")

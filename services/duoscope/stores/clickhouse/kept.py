@@ -38,7 +38,7 @@ class Kept:
 
 
 class KeptValues:
-    """What is kept for one tenant, by a name for all its values."""
+    """The values of one tenant and one name."""
 
     def __init__(self, kept: Kept, tenant_id: UUID, name: str) -> None:
         self._kept = kept

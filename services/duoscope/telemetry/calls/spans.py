@@ -79,8 +79,10 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Which traces are read: those whose hash leaves `remainder` when divided by `modulus`; and whether there are links
-    to follow from them to others.
+    """The traces that are read: those whose hash leaves `remainder` when divided by `modulus`.
+
+    Attributes:
+        is_linked: whether there are links to follow from them to others.
     """
 
     modulus: int = 1
