@@ -43,6 +43,7 @@ SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
 DASHBOARDS = "tests/isolation/test_everything.py"
+STRANGERS = "whatever a stranger sends: tests/integration/api/test_shared_dashboards.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
 ALERTS = "what another tenant has, and ids of theirs: tests/isolation/test_everything.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
@@ -274,7 +275,9 @@ ROUTES = {
         for method, path in (
             ("POST", ""), ("GET", ""), ("POST", "/import"),
             *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
-            ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
+            *((method, "/{dashboard_id}/widgets/{key}") for method in ("GET", "PATCH", "DELETE")),
+            *((method, "/{dashboard_id}/widgets") for method in ("GET", "POST")),
+            ("PATCH", "/{dashboard_id}/variables/{key}"), ("PATCH", "/{dashboard_id}/visibility"),
             *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
             *((method, "/{dashboard_id}/links") for method in ("GET", "POST")),
             ("DELETE", "/{dashboard_id}/links/{dashboard_link_id}"),
@@ -282,7 +285,12 @@ ROUTES = {
             ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
         )
     },
+    ("GET", "/api/v1/dashboards/schema"): "is the same for everybody",
     **{("GET", f"/api/v1/dashboard-templates{each}"): DASHBOARDS for each in ("", "/{template_id}")},
+    ("POST", "/api/v1/dashboard-templates"): DASHBOARDS,
+    **{(method, "/api/v1/dashboard-templates/{template_id}"): DASHBOARDS for method in ("PATCH", "DELETE")},
+    ("GET", "/api/v1/public/dashboards/{token}"): STRANGERS,
+    ("POST", "/api/v1/public/dashboards/{token}/data"): STRANGERS,
     ("POST", "/api/v1/dashboard-templates/{template_id}/dashboards"): DASHBOARDS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
@@ -304,7 +312,8 @@ ROUTES = {
 WITHOUT_TOKEN = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/password/forgotten", "/api/v1/auth/password/reset",
     "/api/v1/auth/email-verification/confirm", "/api/v1/invitations/accept", "/api/v1/auth/oidc/{slug}/start",
-    "/api/v1/auth/oidc/{slug}/callback",
+    "/api/v1/auth/oidc/{slug}/callback", "/api/v1/public/dashboards/{token}",
+    "/api/v1/public/dashboards/{token}/data",
 }  # fmt: skip
 PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
 
