@@ -32,7 +32,7 @@ class DashboardImport(Struct, forbid_unknown_fields=True):
 
     document: Annotated[
         dict[str, Any],
-        Meta(description="JSON of Grafana's classic model, `schemaVersion` 12 to 42, or an export of duoscope."),
+        Meta(description="JSON of Grafana, with `schemaVersion` 12 to 42 or of schema v2, or an export of duoscope."),
     ]
     name: Annotated[Name | None, Meta(description="By default that of the document.")] = None
     is_trial: Annotated[bool, Meta(description="Only report, and store nothing.")] = False
