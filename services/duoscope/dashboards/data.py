@@ -118,11 +118,12 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at a dashboard, whose questions are ready to be asked."""
+    """A look at a dashboard, whose questions are ready to be asked; `keys` has the key of each by its `id`."""
 
     viewer: Viewer
     widgets: list[PlannedWidget]
     annotations: list[PlannedAnnotation]
+    keys: Mapping[int, Key]
     series_max: int
 
 
@@ -159,14 +160,20 @@ async def look(
         found = await asked_options(viewer.reader, viewer.permissions, dashboard, times, chosen=variables, only=wanted)
         options = {each.name: tuple(option.value for option in each.options) for each in found if each.name in wanted}
     planned = planning.plan(dashboard, times, chosen, options, widgets)
-    asked = {query.asking.key(viewer.scope.tenant_id) for each in planned for query in each.queries if query.asking}
+    marks = planning.plan_annotations(dashboard, times, chosen) if with_annotations else []
+    keys = {
+        id(query.asking): query.asking.key(viewer.scope.tenant_id)
+        for each in (*planned, *marks)
+        for query in each.queries
+        if query.asking
+    }
+    asked = set(keys.values())
     if len(asked) > QUESTIONS_MAX:
         raise invalid(
             f"More than {QUESTIONS_MAX} questions would be asked: name fewer widgets, or choose fewer values."
         )
     series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (planning.STEPS_TARGET * max(1, len(asked)))))
-    marks = planning.plan_annotations(dashboard, times, chosen) if with_annotations else []
-    return Look(viewer, planned, marks, series_max)
+    return Look(viewer, planned, marks, keys, series_max)
 
 
 async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData | AnnotationData]:
@@ -285,7 +292,7 @@ class _Waiting:
         return self._look.viewer.described
 
     def _key(self, asking: Asking) -> Key:
-        return asking.key(self._look.viewer.scope.tenant_id)
+        return self._look.keys[id(asking)]
 
     def _sort(self) -> None:
         """Find what is known or asked already; sort the rest into errands, in the order of the widgets."""

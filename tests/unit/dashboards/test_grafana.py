@@ -407,9 +407,14 @@ def bent(draw):
         if draw(st.booleans()):
             del holder[step]
         else:
-            holder[step] = draw(
-                st.one_of(
-                    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.text(max_size=5), SCALARS, max_size=3)
+            # A copy: what is drawn may be bent in its turn, and shall be drawn whole again.
+            holder[step] = copy.deepcopy(
+                draw(
+                    st.one_of(
+                        SCALARS,
+                        st.lists(SCALARS, max_size=3),
+                        st.dictionaries(st.text(max_size=5), SCALARS, max_size=3),
+                    )
                 )
             )
     return whole

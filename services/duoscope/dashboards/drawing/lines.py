@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from duoscope.dashboards.drawing import looks, units
 from duoscope.dashboards.drawing.looks import Line, escaped
@@ -30,19 +30,19 @@ class Times(NamedTuple):
 
     start_s: int
     step_s: int
-    count: int
+    steps: int
 
     @property
     def span_s(self) -> int:
         """From the first to the last, and one step at least."""
-        return max(self.step_s, self.step_s * (self.count - 1))
+        return max(self.step_s, self.step_s * (self.steps - 1))
 
 
 def chart(widget: PublicWidget, lines: Sequence[Line], times: Times, *, is_bars: bool) -> str:
     """A chart of series over time; empty if there is nothing to draw."""
     options = widget.options
     drawn = list(_stacked(lines[:LINES_MAX], options))
-    numbers = [value for tops, lows, _ in drawn for each in (tops, lows) for value in each if _is_there(value)]
+    numbers = [value for tops, *_ in drawn for value in tops if _is_there(value)]
     if not numbers:
         return ""
     from_zero = is_bars or options.stacking != "none" or options.fill_opacity > 0
@@ -88,13 +88,13 @@ def heat_map(widget: PublicWidget, lines: Sequence[Line], times: Times) -> str:
     if not numbers:
         return ""
     most = max(numbers) or 1.0
-    together = -(-times.count // _COLUMNS_MAX)
+    together = -(-times.steps // _COLUMNS_MAX)
     height = SIDE / len(rows)
-    width = SIDE / -(-times.count // together)
+    width = SIDE / -(-times.steps // together)
     cells: list[str] = []
     for row, (_, values) in enumerate(rows):
         top = SIDE - (row + 1) * height
-        for column, at in enumerate(range(0, times.count, together)):
+        for column, at in enumerate(range(0, times.steps, together)):
             there = [value for value in values[at : at + together] if _is_there(value)]
             if there and (of := max(there)) > 0:
                 cells.append(
@@ -130,7 +130,7 @@ class _Scale:
         return round(SIDE - (min(max(value, self.low), self.high) - self.low) * self._per, 1)
 
 
-def _is_there(value: float | None) -> bool:
+def _is_there(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
@@ -261,7 +261,7 @@ def _anchor(x: float) -> str:
 
 def _moments(times: Times, *, is_bars: bool) -> Iterator[tuple[float, str]]:
     """Round times of the range, each with its label."""
-    span_s = times.step_s * times.count if is_bars else times.span_s
+    span_s = times.step_s * times.steps if is_bars else times.span_s
     every = next((step for step in _TIME_STEPS_S if span_s / step <= _TIME_MARKS), _TIME_STEPS_S[-1])
     first = -(-times.start_s // every) * every
     for at_s in range(first, times.start_s + span_s + 1, every):
@@ -302,7 +302,7 @@ def _bound(text: str) -> float | None:
     return None if math.isnan(found) else found
 
 
-_NAMES: Final[dict[str, str]] = {"last": "last", "first": "first", "min": "least", "max": "most", "mean": "mean",
+_NAMES: Final[dict[str, str]] = {"last": "last", "first": "first", "min": "min", "max": "max", "mean": "mean",
                                  "sum": "total", "count": "count", "range": "range", "delta": "growth",
                                  "diff": "change"}  # fmt: skip
 

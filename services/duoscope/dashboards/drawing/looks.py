@@ -4,6 +4,8 @@ import html
 import re
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from duoscope.dashboards.drawing import units
 from duoscope.dashboards.widgets import Options, RangeMapping, RegexMapping, SpecialMapping, ValueMapping
 from duoscope.telemetry.promql.errors import ExpressionError
@@ -61,17 +63,12 @@ def of_series(options: Options, name: str) -> tuple[str, Options, str, bool, boo
         if not _meets(each.match, each.of, name):
             continue
         given = {key: getattr(each, key) for key in ("unit", "decimals", "min", "max")}
-        options = _with(options, {key: value for key, value in given.items() if value is not None})
+        options = structs.replace(options, **{key: value for key, value in given.items() if value is not None})
         color = each.color or color
         name = name if each.name is None else each.name
         is_hidden = is_hidden if each.is_hidden is None else each.is_hidden
         is_negative = is_negative if each.is_negative is None else each.is_negative
     return name, options, color, is_hidden, is_negative
-
-
-def _with(options: Options, given: dict[str, object]) -> Options:
-    kept = {key: getattr(options, key) for key in options.__struct_fields__}
-    return Options(**(kept | given)) if given else options
 
 
 def _meets(match: str, names: tuple[str, ...], name: str) -> bool:

@@ -82,6 +82,8 @@ def _section(
         name = f"w{number}-{order}"
         if is_set:
             rules.append(f"#{name}{{grid-area:{place.y + 1}/{place.x + 1}/span {place.height}/span {place.width}}}")
+        else:
+            rules.append(f".c{place.width}{{grid-column:span {place.width}}}")
         mark = f'class="w" id="{name}"' if is_set else f'class="w c{place.width}"'
         cells += _cells(known[place.widget], by_key.get(place.widget) or [None], mark)
     return f'<div class="g">{"".join(cells)}</div>', rules

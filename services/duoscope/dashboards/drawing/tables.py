@@ -63,14 +63,15 @@ def of_records(queries: Sequence[PublicQuery]) -> str:
     found = [each for query in queries for each in query.records]
     rows = (
         [
-            _cell(each.timestamp, "when"),
-            _cell(each.severity, _SEVERE.get(each.severity.lower().rstrip("0123456789"), "")),
-            _cell(each.service),
+            _cell(_moment(each.timestamp), "when"),
+            _cell(each.severity, _SEVERE.get(each.severity.lower().rstrip("0123456789"), "") + " word"),
+            _cell(each.service, "word"),
             _cell(_text(each.body), "body"),
         ]
         for each in found[:ROWS_MAX]
     )
-    return _rows(("Time", "Severity", "Service", "Message"), rows, len(found))
+    made = _rows(("Time", "Severity", "Service", "Message"), rows, len(found))
+    return f'<div class="records">{made}</div>' if made else ""
 
 
 def of_alerts(queries: Sequence[PublicQuery]) -> str:
@@ -128,6 +129,11 @@ def _of_column(column: Column, value: Any, options: Options) -> _Cell:
     if column.kind == "number":
         return _number(value, options)
     return _cell(*looks.of_text(_text(value), options))
+
+
+def _moment(timestamp: str) -> str:
+    """A time of RFC 3339, in UTC, to the millisecond."""
+    return timestamp[:23].replace("T", " ").rstrip("Z")
 
 
 def _text(value: Any) -> str:

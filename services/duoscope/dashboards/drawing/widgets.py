@@ -43,7 +43,7 @@ def _of_series(widget: PublicWidget, data: PublicWidgetData) -> str:
     if widget.type in ("stat", "gauge"):
         return numbers.stats(found) if widget.type == "stat" else numbers.gauges(found)
     # Of one moment there is nothing to draw over time.
-    if times.count <= 1 or (widget.type == "bar_chart" and widget.options.is_horizontal):
+    if times.steps <= 1 or (widget.type == "bar_chart" and widget.options.is_horizontal):
         return numbers.bars(found)
     if widget.type == "heatmap":
         return lines.heat_map(widget, found, times)
@@ -65,6 +65,6 @@ def _lines(widget: PublicWidget, data: PublicWidgetData) -> tuple[list[Line], Ti
                 continue
             own = looks.color_class(color, f"k{len(found) % looks.COLORS}")
             found.append(Line(name, each.labels, each.values, options, own, is_negative))
-            if len(each.values) > times.count:
+            if len(each.values) > times.steps:
                 times = Times(query.start, query.step_seconds, len(each.values))
     return found, times

@@ -26,7 +26,8 @@ def as_markdown(content: str, notes: Notes) -> str:
     if reader.lost or _CSS.search(content):
         notes.lose("HTML: its words are kept")
     lines = (
-        line.strip() if not line.lstrip().startswith("- ") else line.rstrip() for line in reader.text().split("\n")
+        re.sub(r"^(#+ ) +", r"\1", line.strip()) if not line.lstrip().startswith("- ") else line.rstrip()
+        for line in reader.text().split("\n")
     )
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
