@@ -37,7 +37,7 @@ class NewWidget(Struct, forbid_unknown_fields=True):
     widget: Annotated[Widget, Meta(examples=[{"key": "note", "type": "text", "text": "# Hello"}])]
     place: Annotated[Spot | None, Meta(description="By default below all others.")] = None
     section: Annotated[
-        int | None, Meta(ge=0, lt=SECTIONS_MAX, description="Counted from 0; by default the last one.")
+        Annotated[int, Meta(ge=0, lt=SECTIONS_MAX)] | None, Meta(description="Counted from 0; by default the last one.")
     ] = None
 
 
