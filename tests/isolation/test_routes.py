@@ -271,27 +271,23 @@ ROUTES = {
         ) for method in methods.split()
     },
     **{
-        (method, f"/api/v1/dashboards{path}"): DASHBOARDS
-        for method, path in (
-            ("POST", ""), ("GET", ""), ("POST", "/import"),
-            *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
-            *((method, "/{dashboard_id}/widgets/{key}") for method in ("GET", "PATCH", "DELETE")),
-            *((method, "/{dashboard_id}/widgets") for method in ("GET", "POST")),
-            ("PATCH", "/{dashboard_id}/variables/{key}"), ("PATCH", "/{dashboard_id}/visibility"),
-            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
-            *((method, "/{dashboard_id}/links") for method in ("GET", "POST")),
-            ("DELETE", "/{dashboard_id}/links/{dashboard_link_id}"),
-            ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
-            ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
-        )
+        (method, f"/api/v1/{path}"): DASHBOARDS
+        for methods, path in (
+            ("GET POST", "dashboards"), ("POST", "dashboards/import"),
+            ("GET POST", "dashboard-templates"), ("GET PATCH DELETE", "dashboard-templates/{template_id}"),
+            ("POST", "dashboard-templates/{template_id}/dashboards"),
+            *((methods, f"dashboards/{{dashboard_id}}{rest}") for methods, rest in (
+                ("GET PATCH DELETE", ""), ("PATCH", "/visibility"), ("GET", "/export"),
+                *(("POST", f"/{verb}") for verb in ("restore", "clone", "data", "variables")),
+                ("GET POST", "/widgets"), ("GET PATCH DELETE", "/widgets/{key}"), ("PATCH", "/variables/{key}"),
+                ("GET POST", "/links"), ("DELETE", "/links/{dashboard_link_id}"),
+                ("GET", "/versions"), ("GET", "/versions/{version}"), ("POST", "/versions/{version}/restore"),
+            )),
+        ) for method in methods.split()
     },
-    ("GET", "/api/v1/dashboards/schema"): "is the same for everybody",
-    **{("GET", f"/api/v1/dashboard-templates{each}"): DASHBOARDS for each in ("", "/{template_id}")},
-    ("POST", "/api/v1/dashboard-templates"): DASHBOARDS,
-    **{(method, "/api/v1/dashboard-templates/{template_id}"): DASHBOARDS for method in ("PATCH", "DELETE")},
+    ("GET", "/api/v1/dashboards/schema"): OPEN_TO_USERS,
     ("GET", "/api/v1/public/dashboards/{token}"): STRANGERS,
     ("POST", "/api/v1/public/dashboards/{token}/data"): STRANGERS,
-    ("POST", "/api/v1/dashboard-templates/{template_id}/dashboards"): DASHBOARDS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("GET", "/api/v1/users"): PEOPLE,

@@ -41,7 +41,7 @@ async def create(
             message = f"A tenant has at most {TEMPLATES_MAX} templates: delete some first."
             raise DuoscopeError(ErrorKind.CONFLICT, "too-many-templates", message)
         values = values | {"template_config": stored.written(dashboard)}
-        template = await dashboard_templates.create(tx, new_id(), values, principal.user_id)
+        template = await dashboard_templates.create(tx, new_id(), values, created_by=principal.user_id)
         about = _about(principal, template)
         await audit.record(tx, principal.actor, "dashboard-template.created", about, after=_told(template))
     return template

@@ -81,7 +81,7 @@ async def count(tx: Transaction) -> int:
 
 
 async def create(
-    tx: Transaction, template_id: UUID, values: dict[str, Any], created_by: UUID | None
+    tx: Transaction, template_id: UUID, values: dict[str, Any], *, created_by: UUID | None
 ) -> DashboardTemplate:
     """Store a template of the transaction's tenant. Raises CONFLICT for the name."""
     with taken("dashboard-template", "name"):

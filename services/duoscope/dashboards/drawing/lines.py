@@ -34,7 +34,7 @@ class Times(NamedTuple):
 
     @property
     def span_s(self) -> int:
-        """From the first to the last, and one step at least."""
+        """The time from the first to the last, one step at least."""
         return max(self.step_s, self.step_s * (self.steps - 1))
 
 

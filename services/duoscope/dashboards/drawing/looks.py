@@ -57,7 +57,7 @@ def _nearest(red: int, green: int, blue: int) -> str:
 
 
 def of_series(options: Options, name: str) -> tuple[str, Options, str, bool, bool]:
-    """What overrides say of a series: its name, options, color, whether it is hidden, and drawn below the axis."""
+    """Apply the overrides to a series: its name, options, color, whether it is hidden, and drawn below the axis."""
     color, is_hidden, is_negative = "", False, False
     for each in options.overrides:
         if not _meets(each.match, each.of, name):

@@ -66,7 +66,7 @@ class Copy(Struct, forbid_unknown_fields=True):
 
 
 class Shown(Struct, forbid_unknown_fields=True):
-    """Who reads a dashboard."""
+    """The readers of a dashboard."""
 
     visibility: Visibility
 

@@ -37,7 +37,10 @@ _PROBLEMS: Final = (400, 404, 429, 503)
 class PublicQuestion(Struct, forbid_unknown_fields=True):
     """A question for the data of a shared dashboard: the range reaches up to now."""
 
-    range_seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)] | None = None
+    range_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=400 * 86_400)] | None,
+        Meta(description="As the link allows; by default that of the dashboard.", examples=[3600]),
+    ] = None
     variables: Annotated[
         dict[_Value, Annotated[list[_Value], Meta(max_length=OPTIONS_MAX)]], Meta(max_length=VARIABLES_MAX)
     ] = {}
