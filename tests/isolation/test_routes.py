@@ -290,20 +290,15 @@ ROUTES = {
     ("POST", "/api/v1/public/dashboards/{token}/data"): STRANGERS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
-    ("GET", "/api/v1/users"): PEOPLE,
-    ("GET", "/api/v1/users/{user_id}"): PEOPLE,
-    ("PATCH", "/api/v1/users/{user_id}"): PEOPLE,
-    ("DELETE", "/api/v1/users/{user_id}"): PEOPLE,
-    ("POST", "/api/v1/users/{user_id}/restore"): PEOPLE,
-    ("GET", "/api/v1/users/{user_id}/roles"): PEOPLE,
-    ("POST", "/api/v1/users/{user_id}/roles"): PEOPLE,
-    ("PATCH", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
-    ("DELETE", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
-    ("POST", "/api/v1/invitations"): PEOPLE,
-    ("GET", "/api/v1/invitations"): PEOPLE,
-    ("GET", "/api/v1/invitations/{invitation_id}"): PEOPLE,
-    ("POST", "/api/v1/invitations/{invitation_id}/resend"): PEOPLE,
-    ("DELETE", "/api/v1/invitations/{invitation_id}"): PEOPLE,
+    **{
+        (method, f"/api/v1/{path}"): PEOPLE
+        for methods, path in (
+            ("GET", "users"), ("GET PATCH DELETE", "users/{user_id}"), ("POST", "users/{user_id}/restore"),
+            ("GET POST", "users/{user_id}/roles"), ("PATCH DELETE", "users/{user_id}/roles/{user_role_id}"),
+            ("GET POST", "invitations"), ("GET DELETE", "invitations/{invitation_id}"),
+            ("POST", "invitations/{invitation_id}/resend"),
+        ) for method in methods.split()
+    },
 }  # fmt: skip
 WITHOUT_TOKEN = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/password/forgotten", "/api/v1/auth/password/reset",

@@ -35,7 +35,10 @@ class NewWidget(Struct, forbid_unknown_fields=True):
     """A widget that is put into a dashboard."""
 
     widget: Annotated[Widget, Meta(examples=[{"key": "note", "type": "text", "text": "# Hello"}])]
-    place: Annotated[Spot | None, Meta(description="By default below all others.")] = None
+    place: Annotated[
+        Spot | None,
+        Meta(description="By default below all others.", examples=[{"x": 0, "y": 0, "width": 12, "height": 8}]),
+    ] = None
     section: Annotated[
         Annotated[int, Meta(ge=0, lt=SECTIONS_MAX)] | None, Meta(description="Counted from 0; by default the last one.")
     ] = None
