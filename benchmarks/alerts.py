@@ -92,10 +92,10 @@ class Shifted(Evaluator):
     shift = timedelta(0)
     late_s: list[float]
 
-    async def ask(self, definition: Any, scope: Scope, slot: datetime) -> Any:
+    async def ask(self, definition: Any, scope: Scope, slot: datetime, since: datetime | None) -> Any:
         """Ask as of the end of the day."""
         self.late_s.append((now() - slot).total_seconds())
-        return await super().ask(definition, scope, slot - self.shift)
+        return await super().ask(definition, scope, slot - self.shift, since and since - self.shift)
 
 
 @dataclass

@@ -245,12 +245,12 @@ ROUTES = {
     **{
         (method, f"/api/v1/{path}"): ALERTS
         for methods, path in (
-            ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"),
-            ("POST", "alert-rules/{alert_rule_id}/restore"), ("GET", "alerts"), ("GET POST", "slos"),
-            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "alerts/noisiest"),
+            ("GET POST", "alert-rules"), ("GET PATCH DELETE", "alert-rules/{alert_rule_id}"), ("GET POST", "slos"),
+            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview", "{alert_rule_id}/restore")),
+            *(("GET", f"alert-rules/{which}") for which in ("export", "{alert_rule_id}/history")),
+            *(("GET", which) for which in ("alerts", "alerts/{instance_id}", "alerts/history", "alerts/noisiest")),
+            ("GET PATCH DELETE", "slos/{slo_id}"), ("GET", "slos/{slo_id}/budget"), ("GET", "named-expressions"),
             ("DELETE", "named-expressions/{named_expression_id}"), ("POST", "alerts/{instance_id}/acknowledge"),
-            *(("POST", f"alert-rules/{verb}") for verb in ("import", "preview")), ("GET", "alert-rules/export"),
-            ("GET", "alert-rules/{alert_rule_id}/history"), ("GET", "named-expressions"), ("GET", "alerts/history"),
         ) for method in methods.split()
     },
     **{

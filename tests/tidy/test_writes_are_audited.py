@@ -19,6 +19,7 @@ AUDIT = {
 } | {("duoscope.metadata.audit_logs", "record")}
 EXEMPT: dict[str, str] = {
     "alerting.evaluator._evaluate: alerting.advance": "what evaluation finds, which alert history tells of",
+    "alerting.evaluator.end_gone: alerting.end_gone": "what follows from the end of a tenant, which has its entry",
     "alerting.evaluator.evaluate_next: alerting.lease": "who evaluates a rule for a minute",
     "dashboards.views.flush: dashboards.add_views": "how often dashboards were looked at, which changes nothing",
     "identity.api_keys.upkeep.flush: api_keys.record_uses": "counts of uses, which are a log of their own",

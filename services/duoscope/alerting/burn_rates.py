@@ -5,6 +5,8 @@ factor: the long one says that it matters, the short one that it is still so (Go
 chapter 5). Windows with too few events are not judged: one failure of three requests is no reason to wake anybody.
 """
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -28,6 +30,7 @@ DAY_S: Final = 86_400
 OF_DAYS: Final = 30
 WINDOW: Final = "$window"
 """Stands in PromQL for the length of the window that is asked for."""
+_IN_WINDOW: Final = re.compile(r"\[\s*\$window\s*[\]:]")
 _PARTS_MAX: Final = 12
 """Steps in which a short window of a metric is read: these begin at multiples of their length."""
 _ADDITIVE: Final = {"increase", "sum", "count"}
@@ -93,20 +96,20 @@ class BurnRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
                 )
 
     def asks(self, total: Question, end_ns: int) -> list[tuple[Question, Steps]]:
-        """The questions of each pair: all events, and the good ones."""
+        """All events, then the good ones, of all pairs; what pairs can share is asked once."""
         return [
             asked
-            for window in self.pairs
             for question in (total, self.good)
-            for asked in _asked(question, end_ns, window)
+            for windows in _together(question, self.pairs)
+            for asked in _asked(question, end_ns, windows)
         ]
 
     def judged(self, total: Question, answers: Sequence[Answered]) -> Judged:
         """Judge each series by the pairs that have enough events; the value is the fastest burn rate of a pair."""
         left, found = list(answers), list[_Burning]()
-        for window in self.pairs:
-            total_long, total_short = _sums(total, left, window)
-            good_long, good_short = _sums(self.good, left, window)
+        of_total, of_good = (_sums(question, left, self.pairs) for question in (total, self.good))
+        pairs = zip(self.pairs, of_total, of_good, strict=True)
+        for window, (total_long, total_short), (good_long, good_short) in pairs:
             found.append(
                 _Burning(
                     window,
@@ -158,9 +161,9 @@ def check_events(name: str, question: Question) -> None:
     """Raise INVALID, naming the question, unless it counts events, in windows of any length."""
     match question:
         case PromqlQuestion():
-            if WINDOW not in question.expression:
+            if not _IN_WINDOW.search(question.expression):
                 raise invalid(
-                    f"`{name}`: PromQL counts the events of a window by its length, {WINDOW}: "
+                    f"`{name}`: PromQL counts the events of a window by its length, {WINDOW}, as a range: "
                     f"sum(increase(http_requests_total[{WINDOW}]))."
                 )
         case MetricQuestion():
@@ -184,31 +187,60 @@ def of_window(question: Question, seconds: int) -> Question:
     return question
 
 
-def _asked(question: Question, end_ns: int, window: BurnWindow) -> list[tuple[Question, Steps]]:
+def _together(question: Question, windows: Windows) -> list[Windows]:
+    """The windows in groups of which one reading in steps answers each."""
+    groups: list[Windows] = []
+    for window in windows:
+        longer = (*groups[-1], window) if groups else (window,)
+        if groups and isinstance(question, LogQuestion | TraceQuestion) and _count(question, longer) <= STEPS_MAX:
+            groups[-1] = longer
+        else:
+            groups.append((window,))
+    return groups
+
+
+def _step_s(question: Question, windows: Windows) -> int:
+    short_s = math.gcd(*(window.short_seconds for window in windows))
+    if not isinstance(question, MetricQuestion):
+        return short_s
+    return short_s // max(parts for parts in range(1, _PARTS_MAX + 1) if short_s % parts == 0)
+
+
+def _count(question: Question, windows: Windows) -> int:
+    return max(window.long_seconds for window in windows) // _step_s(question, windows)
+
+
+def _asked(question: Question, end_ns: int, windows: Windows) -> list[tuple[Question, Steps]]:
     if isinstance(question, PromqlQuestion):
         return [
             (of_window(question, seconds), Steps(end_ns, seconds * SECOND_NS))
+            for window in windows
             for seconds in (window.long_seconds, window.short_seconds)
         ]
-    parts = _parts(question, window)
-    step_ns = window.short_seconds // parts * SECOND_NS
-    return [(question, Steps(end_ns, step_ns, window.long_seconds // window.short_seconds * parts))]
+    return [(question, Steps(end_ns, _step_s(question, windows) * SECOND_NS, _count(question, windows)))]
 
 
-def _parts(question: Question, window: BurnWindow) -> int:
-    if not isinstance(question, MetricQuestion):
-        return 1
-    return max(parts for parts in range(1, _PARTS_MAX + 1) if window.short_seconds % parts == 0)
+_Sums = tuple[dict[Labels, float], dict[Labels, float]]
 
 
-def _sums(
-    question: Question, answers: list[Answered], window: BurnWindow
-) -> tuple[dict[Labels, float], dict[Labels, float]]:
-    """The events of the long and the short window by series. Takes the answers that it uses out of the list."""
-    if isinstance(question, PromqlQuestion):
-        return _totals(answers.pop(0), 1), _totals(answers.pop(0), 1)
-    answered = answers.pop(0)
-    return _totals(answered, answered.values.shape[1]), _totals(answered, _parts(question, window))
+def _sums(question: Question, answers: list[Answered], pairs: Windows) -> list[_Sums]:
+    """The events of the long and the short window by series, of each pair. Takes the answers that it uses out of the
+    list.
+    """
+    found: list[_Sums] = []
+    for windows in _together(question, pairs):
+        if isinstance(question, PromqlQuestion):
+            found += [(_totals(answers.pop(0), 1), _totals(answers.pop(0), 1)) for _ in windows]
+            continue
+        answered, step_s = answers.pop(0), _step_s(question, windows)
+        found += [
+            (
+                _totals(answered, window.long_seconds // step_s),
+                _totals(answered, window.short_seconds // step_s),
+            )
+            for window in windows
+        ]
+    return found
 
 
 def _totals(answered: Answered, last: int) -> dict[Labels, float]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -12,13 +12,15 @@ from duoscope.alerting.burn_rates import BurnRate, check_events
 from duoscope.alerting.composites import Composite, WatchedRules
 from duoscope.alerting.conditions import Absence, Condition, Present, Ratio, asks
 from duoscope.alerting.instances import Policy, WhenNoData, WhenVanished
+from duoscope.alerting.past import Past
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError, invalid, invalid_in
-from duoscope.metadata.alert_rules import AlertRule
 from duoscope.telemetry.questions.kinds import Question
 from duoscope.telemetry.questions.promql import PromqlQuestion
+from duoscope.telemetry.times import SECOND_NS
 
 DAY_S: Final = 86_400
+JUDGED_AGAIN_MAX: Final = 30
 Watched = Question | WatchedRules
 """What a rule may watch: telemetry, or other rules."""
 Seconds = Annotated[int, Meta(ge=0, le=7 * DAY_S)]
@@ -57,6 +59,10 @@ class PolicyConfig(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=3600, description="While a receiver has telemetry of the window that is not stored yet, "
                   "nothing is judged, up to so long after it came.")
     ] = 600  # fmt: skip
+    rejudge_slots: Annotated[
+        int, Meta(ge=0, le=JUDGED_AGAIN_MAX, description="So many of the last evaluations are judged again each time, "
+                  "by what is stored by then: an alert that was missed since its data came late fires, marked late.")
+    ] = 0  # fmt: skip
 
 
 class Definition(Struct, frozen=True):
@@ -93,6 +99,7 @@ class Definition(Struct, frozen=True):
             vanished_after=config.vanished_after,
             errors_max=config.errors_max,
             grace=timedelta(seconds=config.grace_seconds),
+            judged_again_for=config.rejudge_slots * timedelta(seconds=self.interval_s),
         )
 
     @property
@@ -107,12 +114,48 @@ class Definition(Struct, frozen=True):
             case _:
                 return held
 
+    def judged_again(self, slot: datetime, since: datetime | None) -> list[datetime]:
+        """The slots before this one that are judged again, the oldest first; none before `since`, or without it."""
+        earlier = (
+            slot - number * timedelta(seconds=self.interval_s) for number in range(self.config.rejudge_slots, 0, -1)
+        )
+        return [each for each in earlier if since is not None and each >= since]
+
     def is_same_watch(self, other: "Definition") -> bool:
         """Whether states under one of the two are states under the other."""
         return (self.question, self.condition) == (other.question, other.condition)
 
 
-def parsed(rule: AlertRule) -> Definition:
+class Stored(Protocol):
+    """The columns of a rule that say what it is."""
+
+    @property
+    def query_config(self) -> dict[str, Any]:
+        """The question."""
+        ...
+
+    @property
+    def condition_config(self) -> dict[str, Any]:
+        """The condition."""
+        ...
+
+    @property
+    def policy_config(self) -> dict[str, Any]:
+        """The policy."""
+        ...
+
+    @property
+    def interval_seconds(self) -> int:
+        """Seconds between two evaluations."""
+        ...
+
+    @property
+    def cooldown_minutes(self) -> int:
+        """Minutes after a resolved in which nothing fires."""
+        ...
+
+
+def parsed(rule: Stored) -> Definition:
     """The definition of a stored rule.
 
     Raises:
@@ -144,6 +187,7 @@ def check(definition: Definition, limits: AlertLimits) -> None:
         if isinstance(condition, Ratio):
             _check_question("condition_config.to", condition.to)
         asks(condition, question, 0, definition.interval_s)
+    _check_again(definition)
     if isinstance(condition, Present) and not isinstance(question, PromqlQuestion):
         raise invalid("`condition_config`: `any` is for PromQL, which can compare by itself; take a threshold.")
     if definition.interval_s < limits.alert_interval_seconds:
@@ -152,6 +196,23 @@ def check(definition: Definition, limits: AlertLimits) -> None:
             "alert_interval_seconds)."
         )
     _check_policy(definition.config, condition)
+
+
+def _check_again(definition: Definition) -> None:
+    slots, question, condition = definition.config.rejudge_slots, definition.question, definition.condition
+    if not slots:
+        return
+    if isinstance(question, WatchedRules) or isinstance(condition, Absence):
+        raise _policy(
+            "`rejudge_slots` is for rules whose breach is in telemetry: not for absence, nor rules over rules."
+        )
+    interval_ns = definition.interval_s * SECOND_NS
+    try:
+        Past([asks(condition, question, slot * interval_ns, definition.interval_s) for slot in range(1, slots + 1)])
+    except DuoscopeError as error:
+        raise _policy(
+            f"`rejudge_slots`: so many slots of this question are too much to read each time ({error.message})"
+        ) from error
 
 
 def _check_composite(question: Watched, condition: Condition) -> None:

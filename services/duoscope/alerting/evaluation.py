@@ -16,12 +16,14 @@ import numpy as np
 
 from duoscope.alerting.comparing import Judged
 from duoscope.alerting.composites import WatchedRules
-from duoscope.alerting.conditions import Condition, asks, judge
+from duoscope.alerting.conditions import Asked, Condition, asks, judge
 from duoscope.alerting.definitions import Definition
 from duoscope.alerting.instances import (
     Ended,
     Failed,
+    FiredLate,
     Inconclusive,
+    Kind,
     NoData,
     Outcome,
     Policy,
@@ -35,7 +37,9 @@ from duoscope.alerting.instances import (
     advanced,
     is_forgettable,
 )
+from duoscope.alerting.past import Past
 from duoscope.kernel import limits
+from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql import labels as label_sets
@@ -70,6 +74,7 @@ class Found:
         problem: for the rule's authors; empty if there is none.
         is_late: it was not asked, since telemetry of its window is not stored yet.
         note: what else the authors should know.
+        again: the verdicts on earlier slots, the oldest first, by what is stored now.
     """
 
     judged: Judged | None
@@ -77,6 +82,7 @@ class Found:
     problem: str = ""
     is_late: bool = False
     note: str = ""
+    again: Sequence[tuple[datetime, Judged]] = ()
 
     @property
     def outcome(self) -> str:
@@ -107,22 +113,49 @@ class Step:
     left_out: int = 0
 
 
-async def ask(reader: TelemetryReader, definition: Definition, slot: datetime) -> Found:
-    """Ask a rule's question as of a slot, and judge the answer.
+async def ask(reader: TelemetryReader, definition: Definition, slot: datetime, since: datetime | None = None) -> Found:
+    """Ask a rule's question as of a slot, and judge the answer; and those of the slots that are judged again.
+
+    Args:
+        reader: of the tenant's telemetry.
+        definition: of the rule.
+        slot: the moment.
+        since: no slot before it is judged again; None for none at all.
 
     Raises:
         DuoscopeError: INVALID, UNAVAILABLE: it could not be answered.
     """
     condition, question = definition.condition, definition.question
     assert not isinstance(question, WatchedRules)  # those are judged by states
-    end_ns = _unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
-    answers = [
-        await asked.read(reader, steps) for asked, steps in asks(condition, question, end_ns, definition.interval_s)
-    ]
+    answers = [await asked.read(reader, steps) for asked, steps in _asks(definition, slot)]
     judged = judge(condition, question, answers)
     is_complete = all(answered.is_complete for answered in answers)
     problem = "" if is_complete else "The question has more groups than a rule looks at: group by less."
-    return Found(judged, is_complete, problem, note=_learning(judged))
+    earlier = definition.judged_again(slot, since)
+    again: list[tuple[datetime, Judged]] = []
+    if earlier:
+        try:
+            again = await _again(reader, definition, earlier)
+        except DuoscopeError as error:  # what this slot says holds all the same
+            problem = problem or f"Earlier slots could not be judged again: {error.message}"
+    return Found(judged, is_complete, problem, note=_learning(judged), again=again)
+
+
+def _asks(definition: Definition, slot: datetime) -> list[Asked]:
+    assert not isinstance(definition.question, WatchedRules)
+    end_ns = _unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
+    return asks(definition.condition, definition.question, end_ns, definition.interval_s)
+
+
+async def _again(
+    reader: TelemetryReader, definition: Definition, slots: Sequence[datetime]
+) -> list[tuple[datetime, Judged]]:
+    """The verdicts on slots, each question read once for all of them."""
+    question = definition.question
+    assert not isinstance(question, WatchedRules)
+    past = Past([_asks(definition, slot) for slot in slots])
+    await past.read(reader)
+    return [(slot, judge(definition.condition, question, past.answers(number))) for number, slot in enumerate(slots)]
 
 
 def waits(definition: Definition, slot: datetime, waiting_since: datetime | None, now: datetime) -> Found | None:
@@ -175,16 +208,58 @@ def advance(known: Sequence[Instance], found: Found, policy: Policy, now: dateti
         instance = by_key.get((subject, label_sets.NONE)) or Instance(new_id(), label_sets.NONE, State(subject))
         _advance(step, instance, outcome, is_known=instance.key in by_key)
     missing = away if judged is None else _of_missing(judged, is_empty=is_empty)
-    room = instances_max
+    room, late = instances_max, missed(known, found.again, policy)
     for instance in known:
         if instance.state.subject is not Subject.SERIES:
             continue
         row = rows.pop(instance.labels, None)
         outcome = missing if judged is None or row is None else _outcome(judged, row)
-        room -= _advance(step, instance, outcome, is_known=True)
+        room -= _advance(step, instance, outcome, late.pop(instance.labels, None), is_known=True)
     if judged is not None:
-        _meet(step, judged, rows, room)
+        _meet(step, judged, rows, late, room)
     return step
+
+
+def missed(
+    known: Sequence[Instance], again: Sequence[tuple[datetime, Judged]], policy: Policy
+) -> dict[Labels, FiredLate]:
+    """The series that would have fired at earlier slots, had their data been there, and did not.
+
+    Each is taken through these slots from the beginning, so that its `for` has to be served within them. A series that
+    is not there is in no breach. What was resolved in a slot, and all before, is over and done with.
+
+    Args:
+        known: the instances that are remembered.
+        again: the verdicts on earlier slots, the oldest first.
+        policy: the rule's.
+    """
+    places = [{_storable(labels): row for row, labels in enumerate(judged.labels)} for _, judged in again]
+    in_breach = {
+        labels
+        for (_, judged), rows in zip(again, places, strict=True)
+        for labels, row in rows.items()
+        if judged.is_breach[row] and judged.is_conclusive[row]
+    }
+    states = {each.labels: each.state for each in known if each.state.subject is Subject.SERIES}
+    found: dict[Labels, FiredLate] = {}
+    for labels in in_breach:
+        before = states.get(labels, State())
+        if before.is_alerting:
+            continue
+        state = State(seen_at=before.seen_at, resolved_at=before.resolved_at)
+        for (slot, judged), rows in zip(again, places, strict=True):
+            if before.resolved_at is not None and slot <= before.resolved_at:
+                continue
+            row = rows.get(labels)
+            outcome = Value(None, is_breach=False) if row is None else _outcome(judged, row)
+            if row is None and state.seen_at is None:
+                continue
+            state, transition = advanced(state, outcome, policy, slot)
+            if transition is not None and transition.kind is Kind.FIRING:
+                assert state.active_at is not None
+                found[labels] = FiredLate(state.value, state.active_at)
+                break
+    return found
 
 
 def end(known: Sequence[Instance], reason: Reason, now: datetime) -> Step:
@@ -199,27 +274,37 @@ def end(known: Sequence[Instance], reason: Reason, now: datetime) -> Step:
     return step
 
 
-def _meet(step: Step, judged: Judged, rows: Mapping[Labels, int], room: int) -> None:
+def _meet(step: Step, judged: Judged, rows: Mapping[Labels, int], late: Mapping[Labels, FiredLate], room: int) -> None:
     """Make instances of series that have none, of those in breach first; most series never get one."""
     named = {row: labels for labels, row in rows.items()}
     new = np.array(sorted(named), np.int64)
     if not (step.policy.grace or step.policy.vanished is WhenVanished.ALERT):
         new = new[judged.is_breach[new] & judged.is_conclusive[new]]
     ordered: list[int] = new[np.argsort(~judged.is_breach[new], kind="stable")].tolist()
-    for row in ordered:
+    met: list[tuple[Labels, Outcome]] = [(named[row], _outcome(judged, row)) for row in ordered]
+    of_now = {labels for labels, _ in met}
+    met += [(labels, Inconclusive()) for labels in late if labels not in of_now]
+    for labels, outcome in met:
         if room <= 0:
             step.left_out += 1
             continue
-        instance = Instance(new_id(), named[row], State())
-        room -= _advance(step, instance, _outcome(judged, row), is_known=False)
+        instance = Instance(new_id(), labels, State())
+        room -= _advance(step, instance, outcome, late.get(labels), is_known=False)
 
 
-def _advance(step: Step, instance: Instance, outcome: Outcome, *, is_known: bool) -> bool:
-    """Take one instance through an evaluation. Returns whether it is remembered."""
+def _advance(
+    step: Step, instance: Instance, outcome: Outcome, late: FiredLate | None = None, *, is_known: bool
+) -> bool:
+    """Take one instance through an evaluation; then, unless it fires, through what it missed. Returns whether it is
+    remembered.
+    """
     state, transition = advanced(instance.state, outcome, step.policy, step.now)
+    told = [transition]
+    if late is not None and not instance.state.is_alerting:
+        state, transition = advanced(state, late, step.policy, step.now)
+        told.append(transition)
     after = Instance(instance.instance_id, instance.labels, state)
-    if transition is not None:
-        step.happened.append((after, transition))
+    step.happened += [(after, each) for each in told if each is not None]
     if is_forgettable(state, step.policy, step.now):
         if is_known:
             step.forgotten.append(instance.instance_id)

@@ -24,15 +24,16 @@ from duoscope.alerting import keeping
 from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Definition, newest_slot, parsed
 from duoscope.alerting.evaluation import Found, Step, advance, ask, waits
-from duoscope.alerting.instances import Policy
+from duoscope.alerting.instances import Policy, Reason, Subject
 from duoscope.background.driver import AGAIN, FINISHED, Driver, Job, Next, Running
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError, unavailable
 from duoscope.kernel.scope import PlatformScope, Scope
 from duoscope.metadata import alert_rules
-from duoscope.metadata.alert_rules import LeasedRule
+from duoscope.metadata.alert_rules import AlertRule, LeasedRule
+from duoscope.notification import labelling
 from duoscope.stores.clickhouse import TelemetryStore
-from duoscope.stores.clickhouse.questions import Described, asking
+from duoscope.stores.clickhouse.questions import Described, asking, shown_bytes, shown_rows
 from duoscope.stores.postgres import MetadataStore
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ STOP_S: Final = 10.0
 LAG_MAX_S: Final = 120.0
 """How long a rule may be due before readiness says so."""
 PROBLEM_CHARS_MAX: Final = 1000
+LABELS_LOOKED_AT: Final = 20
+"""Alerts of an evaluation whose labels are looked at for templates that fail."""
+GONE_RULES_MAX: Final = 500
+"""Of which what was told is ended in one turn."""
 _RETRY_AFTER_S: Final = 30.0
 _REASON: Final = PlatformScope(reason="rules of all tenants are evaluated when they are due")
 
@@ -57,6 +62,7 @@ EVALUATE: Final = tuple(
     for lane in range(1, LANES + 1)
 )
 HOLD_NUMBER: Final = Job("hold-evaluator-number", period_s=5.0, at_once=True, turn_max_s=math.inf)
+END_GONE: Final = Job("end-alerts-of-gone-tenants", period_s=30.0, at_once=True)
 WATCH_LAG: Final = Job("watch-alert-lag", period_s=5.0, at_once=True)
 """Where there are no rules, the lanes wait for this look to find one."""
 
@@ -144,6 +150,22 @@ class Evaluator:
         finally:
             self.number = None
 
+    async def end_gone(self) -> int:
+        """End what was told of tenants that are deleted or switched off, by themselves or with what they are in.
+        Returns of how many rules; GONE_RULES_MAX if there may be more.
+
+        They are evaluated no more, so nothing else would, and who was told that something fires would wait for ever.
+        """
+        async with self._metadata.open_platform(_REASON, "alerting.gone") as tx:
+            gone = await alert_rules.of_gone(tx, rows_max=GONE_RULES_MAX)
+        for place, alert_rule_id in gone:
+            async with self._metadata.open(Scope(*place), "alerting.end_gone") as tx:
+                if (rule := await alert_rules.take_back(tx, alert_rule_id)) is not None:
+                    await keeping.end_all(tx, rule, None, Reason.TENANT_GONE, await alert_rules.clock(tx))
+        if gone:
+            self._happened()
+        return len(gone)
+
     async def watch_lag(self) -> None:
         """Look how far behind evaluation is, for metrics and readiness."""
         async with self._metadata.open_platform(_REASON, "alerting.lag") as tx:
@@ -165,7 +187,9 @@ class Evaluator:
         slot, skipped = newest_slot(leased.due_at, rule.interval_seconds, now)
         _late.observe((now - slot).total_seconds())
         scope = Scope(rule.organization_id, rule.workspace_id, rule.tenant_id)
-        definition, found, cost = await self._found(leased, scope, slot, now)
+        # What was skipped was not late, but never judged.
+        since = None if skipped else leased.judged_since
+        definition, found, cost = await self._found(leased, scope, slot, now, since)
         asked_s = time.perf_counter() - began
         limits = AlertLimits().with_own(leased.own_limits)
         policy = definition.policy if definition else Policy(timedelta(seconds=rule.interval_seconds))
@@ -183,6 +207,7 @@ class Evaluator:
                 problem=found.problem[:PROBLEM_CHARS_MAX],
                 outcome=found.outcome,
                 note=found.note[:PROBLEM_CHARS_MAX],
+                is_anew=skipped > 0,
             )
             if is_held:
                 known = await keeping.known(tx, rule.alert_rule_id)
@@ -192,8 +217,11 @@ class Evaluator:
                 )
                 more = [missed] if skipped else []
                 await keeping.write(tx, rule, definition, step, cost=cost, more=more)
-                if step.left_out:
-                    await alert_rules.note(tx, rule.alert_rule_id, _left_out(step, limits))
+                problem = _left_out(step, limits) if step.left_out else ""
+                if not problem and labelling.has_templates(rule.labels):
+                    problem = await asyncio.to_thread(_of_labels, rule, step)
+                if problem:
+                    await alert_rules.note(tx, rule.alert_rule_id, problem[:PROBLEM_CHARS_MAX])
                 # Last, since the tenant's other evaluations wait for this row.
                 await alert_rules.spend(tx, seconds=asked_s, seconds_max=limits.alert_query_seconds)
         if step and step.happened:
@@ -201,7 +229,7 @@ class Evaluator:
         _count(rule.query_type, found, step, skipped, time.perf_counter() - began)
 
     async def _found(
-        self, leased: LeasedRule, scope: Scope, slot: datetime, now: datetime
+        self, leased: LeasedRule, scope: Scope, slot: datetime, now: datetime, since: datetime | None
     ) -> tuple[Definition | None, Found, dict[str, int]]:
         """Ask the rule's question. That it cannot be answered is an answer."""
         rule, definition = leased.rule, None
@@ -211,7 +239,7 @@ class Evaluator:
                 definition = parsed(rule)
                 found = waits(definition, slot, self._oldest_waiting(leased), now)
                 async with asyncio.timeout(EVALUATION_MAX_S):
-                    found = found or await self.ask(definition, scope, slot)
+                    found = found or await self.ask(definition, scope, slot, since)
             except DuoscopeError as error:
                 found = Found(None, problem=error.message)
             except TimeoutError:
@@ -219,17 +247,20 @@ class Evaluator:
             except Exception:  # noqa: BLE001 - a defect shows as a rule in error, and unschedules nothing
                 _log.exception("a rule could not be evaluated", extra={"alert_rule_id": str(rule.alert_rule_id)})
                 found = Found(None, problem="Something went wrong on our side; the log of the process says what.")
-            return definition, found, {"read_rows": question.read_rows, "read_bytes": question.read_bytes}
+            cost = {"read_rows": shown_rows(question.read_rows), "read_bytes": shown_bytes(question.read_bytes)}
+            return definition, found, cost
 
     def _oldest_waiting(self, leased: LeasedRule) -> datetime | None:
         return min((each for each in (self._waiting_since(), leased.waiting_since) if each), default=None)
 
-    async def ask(self, definition: Definition, scope: Scope, slot: datetime) -> Found:
-        """Ask the question of a rule as of a slot, or read the states of the rules that it watches."""
+    async def ask(self, definition: Definition, scope: Scope, slot: datetime, since: datetime | None) -> Found:
+        """Ask the question of a rule as of a slot, or read the states of the rules that it watches. No slot before
+        `since` is judged again.
+        """
         if isinstance(definition.question, WatchedRules):
             async with self._metadata.open(scope, "alerting.states") as tx:
                 return await keeping.found_of_rules(tx, definition, slot)
-        return await ask(self._telemetry.bind(scope), definition, slot)
+        return await ask(self._telemetry.bind(scope), definition, slot, since)
 
 
 def _why_behind(leased: LeasedRule) -> str:
@@ -246,6 +277,13 @@ def _count(query_type: str, found: Found, step: Step | None, skipped: int, secon
     _missed.inc(skipped)
     for _, transition in step.happened:
         _transitions.labels(transition.kind.value).inc()
+
+
+def _of_labels(rule: AlertRule, step: Step) -> str:
+    """What is wrong with the templates of the rule's labels, for those of its alerts that are looked at."""
+    looked_at = [each for each in step.changed if each.state.subject is Subject.SERIES][:LABELS_LOOKED_AT]
+    problems = (labelling.problem(rule.labels, dict(each.labels)) for each in looked_at)
+    return next((each for each in problems if each), "")
 
 
 def _left_out(step: Step, limits: AlertLimits) -> str:
@@ -272,4 +310,8 @@ def start_evaluator(driver: Driver, evaluator: Evaluator) -> list[Running]:
     for number, job in enumerate(EVALUATE):
         lanes.append(lane(number, job))
     holding = driver.start(HOLD_NUMBER, lambda: evaluator.hold_number(holding.note_progress))
-    return [holding, *lanes, driver.start(WATCH_LAG, evaluator.watch_lag)]
+
+    async def end_gone() -> Next | None:
+        return AGAIN if await evaluator.end_gone() == GONE_RULES_MAX else None
+
+    return [holding, *lanes, driver.start(WATCH_LAG, evaluator.watch_lag), driver.start(END_GONE, end_gone)]

@@ -65,11 +65,15 @@ class Reason(StrEnum):
     NO_DATA = "no-data"
     DATA_BACK = "data-back"
     SERIES_VANISHED = "series-vanished"
+    LATE_DATA = "late-data"
+    """It would have fired, had its data been there in time."""
     QUERY_FAILED = "query-failed"
     QUERY_WORKS = "query-works"
     RULE_CHANGED = "rule-changed"
     RULE_DISABLED = "rule-disabled"
     RULE_DELETED = "rule-deleted"
+    TENANT_GONE = "tenant-gone"
+    """The tenant is deleted or switched off, by itself or with its workspace or organization."""
 
 
 class WhenNoData(StrEnum):
@@ -110,6 +114,7 @@ class Policy:
         vanished, vanished_after: without this series; the number is for RESOLVE.
         errors_max: the rule is in error after so many failed evaluations in a row.
         grace: a series is not judged before it is so old.
+        judged_again_for: how far back slots are judged again: what was resolved since is remembered.
     """
 
     interval: timedelta
@@ -124,6 +129,7 @@ class Policy:
     vanished_after: int = 1
     errors_max: int = 3
     grace: timedelta = _NONE
+    judged_again_for: timedelta = _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +168,26 @@ class Inconclusive:
 
 
 @dataclass(frozen=True, slots=True)
+class FiredLate:
+    """Data that came late show that the series would have fired at a slot that was judged without them.
+
+    Attributes:
+        value: of that slot.
+        active_at: when the breach began.
+    """
+
+    value: float | None
+    active_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The rule is no longer what it was: whatever was told is resolved for that reason."""
 
     reason: Reason
 
 
-Outcome = Value | NoData | Vanished | Failed | Inconclusive | Ended
+Outcome = Value | NoData | Vanished | Failed | Inconclusive | FiredLate | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +273,8 @@ def advanced(state: State, outcome: Outcome, policy: Policy, now: datetime) -> A
         return _ended(state, outcome, now)
     if isinstance(outcome, Inconclusive):
         return state, None
+    if isinstance(outcome, FiredLate):
+        return _fired_late(state, outcome, now)
     match state.subject:
         case Subject.HEALTH:
             return _health(state, outcome, policy, now)
@@ -267,7 +288,7 @@ def is_forgettable(state: State, policy: Policy, now: datetime) -> bool:
     """Whether nothing is lost if the instance is forgotten: should its series be seen again, it begins anew."""
     if state.status is not Status.INACTIVE or state.failures:
         return False
-    if state.resolved_at is not None and now - state.resolved_at < policy.cooldown:
+    if state.resolved_at is not None and now - state.resolved_at < policy.cooldown + policy.judged_again_for:
         return False
     if state.subject is not Subject.SERIES:
         return True
@@ -283,6 +304,14 @@ def _ended(state: State, outcome: Ended, now: datetime) -> Advanced:
     if state.status is Status.PENDING:
         return _told(replace(blank, active_at=state.active_at), Kind.CLEARED, outcome.reason, now, state.value)
     return blank, None
+
+
+def _fired_late(state: State, outcome: FiredLate, now: datetime) -> Advanced:
+    """Fire what was missed. Whether it still is in breach, the next evaluation says."""
+    if state.is_alerting or state.subject is not Subject.SERIES:
+        return state, None
+    state = replace(state, value=outcome.value, active_at=outcome.active_at, seen_at=state.seen_at or outcome.active_at)
+    return _told(state, Kind.FIRING, Reason.LATE_DATA, now, outcome.value)
 
 
 def _health(state: State, outcome: Outcome, policy: Policy, now: datetime) -> Advanced:
@@ -404,5 +433,5 @@ def _told(state: State, kind: Kind, reason: Reason, now: datetime, value: float 
     return after, transition
 
 
-_OF_RULES: Final = frozenset({Reason.RULE_CHANGED, Reason.RULE_DISABLED, Reason.RULE_DELETED})
+_OF_RULES: Final = frozenset({Reason.RULE_CHANGED, Reason.RULE_DISABLED, Reason.RULE_DELETED, Reason.TENANT_GONE})
 """After these, nothing of the past counts: no cooldown either."""

@@ -9,23 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from duoscope.alerting import composites
+from duoscope.alerting import composites, evidence
 from duoscope.alerting.composites import Composite, RuleState, WatchedRules
 from duoscope.alerting.definitions import Definition
 from duoscope.alerting.evaluation import Found, Instance, Step, end, fingerprint, threshold_of
-from duoscope.alerting.instances import ALERTING, Reason, State, Status, Subject
-from duoscope.alerting.labelling import labels_of
+from duoscope.alerting.instances import ALERTING, Kind, Reason, State, Status, Subject, Transition
 from duoscope.kernel.ids import new_id
 from duoscope.metadata import alert_instances, alert_rules, alert_transitions
 from duoscope.metadata.alert_instances import AlertInstance
 from duoscope.metadata.alert_rules import AlertRule
 from duoscope.metadata.alert_transitions import AlertTransition
+from duoscope.notification.labelling import labels_of
 from duoscope.stores.postgres import Transaction
 from duoscope.telemetry.promql import labels as label_sets
 from duoscope.telemetry.promql.labels import Labels
 
 _KEPT: Final = tuple(each.name for each in fields(State) if each.name not in ("subject", "status"))
 MISSED: Final = "missed"
+_TOLD: Final = frozenset({Kind.FIRING, Kind.NO_DATA, Kind.RESOLVED})
 _STALE_AFTER: Final = 3
 """Intervals after which the state of a rule that was not evaluated says nothing."""
 
@@ -71,11 +72,21 @@ async def write(
             value=transition.value,
             threshold=threshold,
             labels=dict(instance.labels),
-            details=dict(cost or {}),
+            details=dict(cost or {}) | _look(definition, instance, transition),
         )
         for instance, transition in step.happened
     ]
     await alert_transitions.add(tx, rule.alert_rule_id, [*more, *happened])
+
+
+def _look(definition: Definition | None, instance: Instance, transition: Transition) -> dict[str, str]:
+    """Where the UI shows the question of an alert."""
+    if definition is None or transition.kind not in _TOLD:
+        return {}
+    began = transition.active_at or transition.at
+    start, end = began - evidence.BEFORE, transition.at + evidence.AFTER
+    made = evidence.path(definition.question, dict(instance.labels), start, end)
+    return {"look": made} if made else {}
 
 
 async def end_all(

@@ -106,7 +106,9 @@ def _range(preview: Preview) -> str:
 
 def _legend(preview: Preview) -> str:
     held = sum(each.held_by is not None for each in preview.firings)
-    return f"Red: fires. Amber: pending. Grey: held back by a silence to its end ({held} met a silence)."
+    return (
+        f"Red: fires. Amber: pending. Grey: held back to its end ({held} met a silence, maintenance or another alert)."
+    )
 
 
 def _shown(moment: datetime) -> str:

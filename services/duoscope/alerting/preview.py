@@ -5,6 +5,7 @@ questions are asked differently, once over the whole range (`past`). So a previe
 agree, but for data that came late.
 """
 
+import asyncio
 import heapq
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +21,11 @@ from duoscope.alerting.composites import judged as judged_states
 from duoscope.alerting.conditions import Condition, Judged, asks, judge
 from duoscope.alerting.definitions import Definition
 from duoscope.alerting.evaluation import Found, Instance, Step, advance, threshold_of
+from duoscope.alerting.held import Hold, Holding
 from duoscope.alerting.instances import Kind, State, Subject, Transition, WhenVanished
 from duoscope.alerting.past import Past, evaluations
 from duoscope.kernel.errors import invalid
-from duoscope.metadata.silences import Silence
-from duoscope.notification.silencing import is_met
+from duoscope.notification.labelling import labels_of
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry.promql.labels import Labels
 from duoscope.telemetry.times import SECOND_NS
@@ -39,9 +40,11 @@ _DAY_S: Final = 86_400
 
 
 class Held(Struct, frozen=True):
-    """A silence that would have held a firing back."""
+    """The one of the three that would have held a firing back."""
 
-    silence_id: UUID
+    silence_id: UUID | None
+    maintenance_window_id: UUID | None
+    inhibited_by: Annotated[UUID | None, Meta(description="The alert that inhibited it.")]
     told_at: Annotated[
         datetime | None, Meta(description="When it would have been told after all; null if it was over by then.")
     ]
@@ -60,7 +63,7 @@ class Firing(Struct, frozen=True):
     seconds: Annotated[float, Meta(description="How long it fired, in the range.")]
     peak: Annotated[float | None, Meta(description="The value furthest beyond the threshold.")]
     is_flap: Annotated[bool, Meta(description="Whether the same alert had ended less than an hour before.")]
-    held_by: Annotated[Held | None, Meta(description="A silence, where there was one.")]
+    held_by: Annotated[Held | None, Meta(description="A silence, maintenance, or an alert that inhibits.")]
 
 
 class Preview(Struct, frozen=True):
@@ -132,7 +135,7 @@ async def preview(  # noqa: PLR0917 - what a preview is of
     start: datetime,
     end: datetime,
     instances_max: int,
-    silences: Sequence[Silence] = (),
+    holds: Sequence[Hold] = (),
 ) -> Preview:
     """Evaluate a rule over the past.
 
@@ -142,14 +145,17 @@ async def preview(  # noqa: PLR0917 - what a preview is of
         start: of the range.
         end: of the range; the last evaluation is the newest one before it.
         instances_max: of the rule.
-        silences: of the tenant, also those that are over.
+        holds: what held back alerts of the tenant, in any order.
 
     Raises:
         DuoscopeError: INVALID `preview-too-long`, or as the question says; UNAVAILABLE.
     """
     ran, slots, is_complete = await _run(reader, rule, start, end, instances_max)
     definition = rule.definition
-    firings = [_with_silence(each, rule.labels, silences) for each in ran.firings[:FIRINGS_MAX]]
+    holding = Holding(holds)
+    firings = await asyncio.to_thread(
+        lambda: [_with_hold(each, rule.labels, holding) for each in ran.firings[:FIRINGS_MAX]]
+    )
     days = max(end - start, timedelta(seconds=definition.interval_s)).total_seconds() / _DAY_S
     told = sum(each.held_by is None or each.held_by.told_at is not None for each in firings)
     return Preview(
@@ -354,28 +360,15 @@ def _firing(each: _Open, end: datetime | None, until: datetime, reason: str) -> 
     )
 
 
-def _with_silence(firing: Firing, labels: Mapping[str, str], silences: Sequence[Silence]) -> Firing:
-    all_labels = {**firing.labels, **labels} if firing.subject == Subject.SERIES.value else dict(labels)
-    held: Held | None = None
-    at: datetime = firing.start
-    while True:
-        # What one silence held back is told when it ends, unless another holds it back.
-        holding = next(
-            (
-                each
-                for each in silences
-                if each.starts_at <= at < each.ends_at and all(is_met(one, all_labels) for one in each.matchers)
-            ),
-            None,
-        )
-        if holding is None:
-            break
-        is_over = firing.end is not None and firing.end <= holding.ends_at
-        held = Held(holding.silence_id, None if is_over else holding.ends_at)
-        if is_over:
-            break
-        at = holding.ends_at
-    return firing if held is None else structs.replace(firing, held_by=held)
+def _with_hold(firing: Firing, labels: Mapping[str, str], holding: Holding) -> Firing:
+    of_series = firing.labels if firing.subject == Subject.SERIES.value else {}
+    found = holding.told(labels_of(labels, of_series), firing.start, firing.end)
+    if found is None:
+        return firing
+    by = found.by
+    return structs.replace(
+        firing, held_by=Held(by.silence_id, by.maintenance_window_id, by.inhibited_by, found.told_at)
+    )
 
 
 def _covered_s(firings: Sequence[Firing], end: datetime) -> float:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from duoscope.alerting import composites, keeping, labelling
+from duoscope.alerting import composites, keeping
 from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Definition, check, config_of, offset_s, parsed
 from duoscope.alerting.instances import Reason
@@ -23,6 +23,7 @@ from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
 from duoscope.metadata import alert_rules
 from duoscope.metadata.alert_rules import AlertRule
+from duoscope.notification import labelling
 from duoscope.stores.postgres import MetadataStore, Transaction
 
 TEXTS_MAX: Final = 50

@@ -3,6 +3,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,10 @@ def import_(settings: Settings, files: Sequence[Path], *, trial: bool, **given: 
         output.emit_json(reports)
     else:
         for report in reports:
-            click.echo("{source}: {converted} converted, {partly} partly, {refused} refused".format(**report))
+            changes = Counter(line["change"] for line in report["items"])
+            did = ", ".join(f"{changes[each]} {each}" for each in ("created", "changed", "unchanged"))
+            lost = f"{report['partly']} of them in part, {report['refused']} refused"
+            click.echo(f"{'Trial: ' if trial else ''}{text.plain(report['source'])}: {did}; {lost}")
             click.echo("".join(f"  {text.plain(note)}\n" for note in report["notes"]), nl=False)
             for line in report["items"]:
                 if line["reasons"]:

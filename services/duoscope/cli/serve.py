@@ -99,6 +99,7 @@ async def _serve(settings: Settings, parts: frozenset[str]) -> int:
         # Objects loaded until now are permanent: scanning them again and again was 4% of the CPU of ingest.
         gc.collect()
         gc.freeze()
+        memory.forget_what_started()
         welcome.ready(started, parts)
 
     serving = asyncio.create_task(serve.serve(settings, parts, on_started=on_started, stop=stop), name="serve")

@@ -43,7 +43,8 @@ LISTING: Final = Listing(
     select="SELECT i.instance_id, i.alert_rule_id, r.name AS alert_rule_name, r.severity, i.subject, i.status, "
     "i.labels, r.labels AS rule_labels, r.annotations, i.value, i.since, i.active_at, i.fired_at, "
     "i.recovering_at IS NOT NULL AS is_recovering, r.runbook_url, r.dashboard_url, i.tenant_id, "
-    "r.query_config, r.interval_seconds, r.policy_config, CASE WHEN a.instance_id IS NOT NULL THEN jsonb_build_object("
+    "r.query_config, r.condition_config, r.interval_seconds, r.cooldown_minutes, r.policy_config, "
+    "CASE WHEN a.instance_id IS NOT NULL THEN jsonb_build_object("
     "'comment', a.comment, 'acknowledged_at', a.acknowledged_at, 'acknowledged_by', a.acknowledged_by, "
     "'acknowledged_by_email', a.acknowledged_by_email) END AS acknowledgement "
     "FROM alert_instances i JOIN alert_rules r USING (organization_id, workspace_id, tenant_id, alert_rule_id) "
@@ -56,6 +57,7 @@ LISTING: Final = Listing(
         "status": "i.status = ?",
         "severity": "r.severity = ?",
         "alert_rule_id": "i.alert_rule_id = ?",
+        "instance_id": "i.instance_id = ?",
         "acknowledged": "(a.instance_id IS NOT NULL) = ?",
     },
 )

@@ -19,7 +19,7 @@ from duoscope.stores.postgres import Record, Transaction
 
 EVALUATORS: Final = 7340032
 """The first number of the advisory locks of evaluators; the second is an evaluator's own."""
-_OF_LEASE: Final = ("fence", "due_at", "now", "own_limits", "waiting_since", "exhausted_at")
+_OF_LEASE: Final = ("fence", "due_at", "now", "own_limits", "waiting_since", "exhausted_at", "judged_since")
 
 
 class AlertRule(Struct, frozen=True):
@@ -75,6 +75,8 @@ class LeasedRule:
         own_limits: of the tenant, by name.
         waiting_since: when the oldest request was acknowledged that a receiver has on its disk; None if there is none.
         exhausted_at: when the rules of the tenant last took more query time than its limit.
+        judged_since: the first slot since which none was left out, under this question, condition and policy; None
+            before the first evaluation.
     """
 
     rule: AlertRule
@@ -84,6 +86,7 @@ class LeasedRule:
     own_limits: dict[str, int]
     waiting_since: datetime | None
     exhausted_at: datetime | None
+    judged_since: datetime | None
 
 
 _COLUMNS: Final[LiteralString] = (
@@ -204,7 +207,9 @@ async def save(tx: Transaction, rule: AlertRule, *, offset_s: float) -> AlertRul
             "annotations = $12, runbook_url = $13, dashboard_url = $14, is_enabled = $15, deleted_at = $16, "
             "version = version + 1, fence = fence + 1, leased_until = NULL, leased_by = NULL, last_problem = $17, "
             "due_at = CASE WHEN interval_seconds = $10 AND is_enabled AND deleted_at IS NULL THEN due_at "
-            f"ELSE {_next_slot('$10', '$18')} END, interval_seconds = $10 "
+            f"ELSE {_next_slot('$10', '$18')} END, interval_seconds = $10, "
+            "judged_since = CASE WHEN query_config = $5 AND condition_config = $6 AND policy_config = $7 "
+            "AND interval_seconds = $10 AND is_enabled AND $15 AND deleted_at IS NULL THEN judged_since END "
             f"WHERE alert_rule_id = $1 RETURNING {_COLUMNS}",
             *(rule.alert_rule_id, *_written(rule), rule.deleted_at, rule.last_problem, offset_s),
         )
@@ -273,7 +278,7 @@ _LEASE: Final[LiteralString] = f"""
         FROM taken WHERE r.tenant_id = taken.tenant_id AND r.alert_rule_id = taken.alert_rule_id
         RETURNING r.*, clock_timestamp() AS now
     )
-    SELECT {_COLUMNS}, fence, due_at, now,
+    SELECT {_COLUMNS}, fence, due_at, now, judged_since,
         (SELECT coalesce(settings -> 'limits', '{{}}') FROM tenants WHERE tenant_id = leased.tenant_id) AS own_limits,
         (SELECT min(waiting_since) FROM receivers) AS waiting_since,
         (SELECT exhausted_at FROM alert_query_seconds WHERE tenant_id = leased.tenant_id) AS exhausted_at
@@ -318,17 +323,20 @@ async def finish(
     problem: str,
     outcome: str = "",
     note: str = "",
+    is_anew: bool = False,
 ) -> bool:
-    """Record an evaluation and give the lease back. Returns False, and changes nothing, if it was lost.
+    """Record an evaluation and give the lease back; `is_anew` if slots before it were left out. Returns False, and
+    changes nothing, if the lease was lost.
 
     The transaction then holds the rule until it ends, so that nothing else can change its instances.
     """
     return (
         await tx.execute(
             "UPDATE alert_rules SET last_evaluated_at = $3, due_at = $4, last_duration_ms = $5, last_problem = $6, "
-            "last_outcome = $7, last_note = $8, leased_until = NULL, leased_by = NULL "
+            "last_outcome = $7, last_note = $8, leased_until = NULL, leased_by = NULL, "
+            "judged_since = CASE WHEN $9 THEN $3 ELSE coalesce(judged_since, $3) END "
             "WHERE alert_rule_id = $1 AND fence = $2",
-            *(alert_rule_id, fence, slot, next_due_at, duration_ms, problem, outcome, note),
+            *(alert_rule_id, fence, slot, next_due_at, duration_ms, problem, outcome, note, is_anew),
         )
         > 0
     )
@@ -340,6 +348,32 @@ async def note(tx: Transaction, alert_rule_id: UUID, problem: str) -> None:
         "UPDATE alert_rules SET last_problem = $2 WHERE alert_rule_id = $1 AND last_problem = ''",
         *(alert_rule_id, problem),
     )
+
+
+async def of_gone(tx: Transaction, *, rows_max: int) -> list[tuple[tuple[UUID, UUID, UUID], UUID]]:
+    """Rules that are evaluated no more, since their tenant or what it is in is deleted or switched off, and that have
+    alerts; each after its organization, workspace and tenant. Needs a platform transaction.
+    """
+    rows = await tx.fetch(
+        "SELECT DISTINCT r.organization_id, r.workspace_id, r.tenant_id, r.alert_rule_id FROM alert_instances i "
+        "JOIN alert_rules r USING (organization_id, workspace_id, tenant_id, alert_rule_id) "
+        "JOIN tenants t USING (organization_id, workspace_id, tenant_id) "
+        "JOIN workspaces w USING (organization_id, workspace_id) JOIN organizations o USING (organization_id) "
+        "WHERE i.status <> 'inactive' AND NOT (t.deleted_at IS NULL AND t.is_active AND w.deleted_at IS NULL "
+        "AND w.is_active AND o.deleted_at IS NULL AND o.is_active) LIMIT $1",
+        rows_max,
+    )
+    return [((row["organization_id"], row["workspace_id"], row["tenant_id"]), row["alert_rule_id"]) for row in rows]
+
+
+async def take_back(tx: Transaction, alert_rule_id: UUID) -> AlertRule | None:
+    """Lock a rule, and take it back from whoever evaluates it. None if the transaction may not see it."""
+    row = await tx.fetchrow(
+        "UPDATE alert_rules SET fence = fence + 1, leased_until = NULL, leased_by = NULL, judged_since = NULL "
+        f"WHERE alert_rule_id = $1 RETURNING {_COLUMNS}",
+        alert_rule_id,
+    )
+    return from_row(row) if row else None
 
 
 async def spend(tx: Transaction, *, seconds: float, seconds_max: float) -> None:

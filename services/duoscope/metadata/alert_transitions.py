@@ -96,14 +96,20 @@ async def add(tx: Transaction, alert_rule_id: UUID, transitions: Sequence[AlertT
     )
 
 
-async def begin_part(tx: Transaction, history_part: UUID, *, rows_max: int) -> bool:
-    """Take what history does not have into a part of it, under a new id. Returns whether there was anything."""
+async def begin_part(tx: Transaction, history_part: UUID, *, rows_max: int, untold_s: float) -> bool:
+    """Take what history does not have into a part of it, under a new id. Returns whether there was anything.
+
+    What notification has still to take up waits for it, so that history knows who was told, but not longer than
+    `untold_s`.
+    """
     return (
         await tx.execute(
             "UPDATE alert_transitions SET history_part = $1 WHERE transition_id IN (SELECT transition_id "
-            "FROM alert_transitions WHERE shipped_at IS NULL AND history_part IS NULL ORDER BY recorded_at LIMIT $2 "
-            "FOR UPDATE SKIP LOCKED)",
-            *(history_part, rows_max),
+            "FROM alert_transitions WHERE shipped_at IS NULL AND history_part IS NULL AND (notified_at IS NOT NULL "
+            "OR kind IN ('pending', 'cleared', 'missed') "
+            "OR recorded_at <= clock_timestamp() - make_interval(secs => $3)) "
+            "ORDER BY recorded_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            *(history_part, rows_max, untold_s),
         )
         > 0
     )

@@ -30,11 +30,12 @@ class InhibitionRule(Struct, frozen=True):
 
 
 class Firing(Struct, frozen=True):
-    """An alert that fires, with all of its labels."""
+    """An alert that fires; `rule_labels` are those of its rule, with their templates."""
 
     tenant_id: UUID
     instance_id: UUID
     labels: dict[str, str]
+    rule_labels: dict[str, str] = {}
 
 
 _COLUMNS: Final[LiteralString] = (
@@ -123,10 +124,11 @@ async def firing(tx: Transaction, tenant_ids: Collection[UUID]) -> list[Firing]:
     rows = await tx.fetch(
         """
         SELECT i.tenant_id, i.instance_id,
-            jsonb_build_object('alertname', r.name, 'severity', r.severity) || i.labels || r.labels AS labels
+            jsonb_build_object('alertname', r.name, 'severity', r.severity) || i.labels AS labels,
+            r.labels AS rule_labels
         FROM alert_instances i JOIN alert_rules r USING (tenant_id, alert_rule_id)
         WHERE i.tenant_id = ANY ($1) AND i.status IN ('firing', 'no_data', 'error')
-        UNION ALL SELECT tenant_id, external_alert_id, labels FROM external_alerts
+        UNION ALL SELECT tenant_id, external_alert_id, labels, '{}' FROM external_alerts
         WHERE tenant_id = ANY ($1) AND ends_at > now()
         """,
         list(tenant_ids),

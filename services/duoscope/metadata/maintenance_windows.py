@@ -129,6 +129,15 @@ async def active(tx: Transaction, tenant_ids: Collection[UUID] | None = None) ->
     return [from_row(row) for row in rows]
 
 
+async def enabled(tx: Transaction) -> list[MaintenanceWindow]:
+    """The windows of the transaction's tenant that are not switched off."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM maintenance_windows WHERE tenant_id = app_tenant_id() AND is_enabled "
+        "ORDER BY maintenance_window_id"
+    )
+    return [from_row(row) for row in rows]
+
+
 async def passed(tx: Transaction, *, rows_max: int) -> list[MaintenanceWindow]:
     """Windows of all tenants whose time is over, locked until their next one is set."""
     rows = await tx.fetch(

@@ -367,6 +367,46 @@ async def replay(tx: Transaction, row: Notification) -> Notification:
     return after
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The channels of a transition.
+
+    Attributes:
+        transition_id: of the transition.
+        channels: each with its `channel_id`, `name` and `channel_type`.
+        mute: what held it back at first; None if nothing did.
+    """
+
+    transition_id: UUID
+    channels: list[dict[str, str]]
+    mute: Mute | None
+
+
+async def reached(tx: Transaction, history_part: UUID) -> dict[UUID, Reached]:
+    """The channels of each transition of a part of history that has any, in a platform transaction."""
+    rows = await tx.fetch(
+        """
+        SELECT t.transition_id, jsonb_agg(jsonb_build_object('channel_id', c.channel_id, 'name', c.name,
+                'channel_type', c.channel_type) ORDER BY c.channel_id) AS channels,
+            bool_or(n.muted_at IS NOT NULL) AS is_muted, (array_agg(n.silence_id))[1] AS silence_id,
+            (array_agg(n.maintenance_window_id))[1] AS maintenance_window_id,
+            (array_agg(n.inhibition_rule_id))[1] AS inhibition_rule_id, (array_agg(n.inhibited_by))[1] AS inhibited_by
+        FROM alert_transitions t JOIN notifications n ON n.tenant_id = t.tenant_id AND n.instance_id = t.instance_id
+            AND n.transition_id = t.transition_id
+        JOIN notification_channels c ON c.tenant_id = n.tenant_id AND c.channel_id = n.channel_id
+        WHERE t.history_part = $1 AND t.shipped_at IS NULL GROUP BY t.transition_id
+        """,
+        history_part,
+    )
+    return {
+        row["transition_id"]: Reached(
+            row["transition_id"], row["channels"],
+            Mute(**{name: row[name] for name in _MUTES}) if row["is_muted"] else None,
+        )
+        for row in rows
+    }  # fmt: skip
+
+
 async def purge(tx: Transaction, *, older_than_s: float, rows_max: int) -> int:
     """Remove rows that were settled that long ago. Returns how many.
 

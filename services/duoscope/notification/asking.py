@@ -4,13 +4,14 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
 from duoscope.metadata.alert_transitions import PlacedTransition
 from duoscope.notification.templates import Mistake, Sample
-from duoscope.stores.clickhouse import TelemetryStore
+from duoscope.stores.clickhouse import TelemetryReader, TelemetryStore
 from duoscope.stores.clickhouse.questions import Described, asking
 from duoscope.telemetry.questions.answers import Steps
 from duoscope.telemetry.questions.promql import PromqlQuestion
@@ -21,6 +22,21 @@ MINUTE_S: Final = 60.0
 MINUTE_MAX_S: Final = 20.0
 """For all queries of a minute: what is owed waits for them, and must not wait long."""
 SAMPLES_MAX: Final = 1000
+
+
+async def answered(reader: TelemetryReader, expression: str, at: datetime) -> Sequence[Sample]:
+    """Ask an expression as of a moment. Raises Mistake if it cannot be answered, or not in QUERY_MAX_S."""
+    moment = Steps(int(at.timestamp() * 1000) * 1_000_000, SECOND_NS)
+    try:
+        async with asyncio.timeout(QUERY_MAX_S):
+            found = await PromqlQuestion(expression).read(reader, moment)
+    except DuoscopeError as error:
+        raise Mistake(error.message) from error
+    except TimeoutError:
+        raise Mistake(f"the query takes longer than {QUERY_MAX_S:.0f} s") from None
+    rows = zip(found.labels, found.values[:, -1].tolist(), found.has[:, -1].tolist(), strict=True)
+    samples = [Sample(dict(labels), value) for labels, value, has in rows if has and not math.isnan(value)]
+    return samples[:SAMPLES_MAX]
 
 
 class Asking:
@@ -43,21 +59,11 @@ class Asking:
         told, began = placed.transition, time.monotonic()
         scope = Scope(placed.organization_id, placed.workspace_id, placed.tenant_id)
         described = Described("annotation", str(told.alert_rule_id), told.alert_rule_name)
-        moment = Steps(int(told.at.timestamp() * 1000) * 1_000_000, SECOND_NS)
         try:
-            question = PromqlQuestion(expression)
             with asking(lambda: described):
-                async with asyncio.timeout(QUERY_MAX_S):
-                    found = await question.read(self._telemetry.bind(scope), moment)
-        except DuoscopeError as error:
-            raise Mistake(error.message) from error
-        except TimeoutError:
-            raise Mistake(f"the query takes longer than {QUERY_MAX_S:.0f} s") from None
+                return await answered(self._telemetry.bind(scope), expression, told.at)
         finally:
             self._charge(time.monotonic() - began)
-        rows = zip(found.labels, found.values[:, -1].tolist(), found.has[:, -1].tolist(), strict=True)
-        samples = [Sample(dict(labels), value) for labels, value, has in rows if has and not math.isnan(value)]
-        return samples[:SAMPLES_MAX]
 
     def _charge(self, seconds: float) -> None:
         minute = int(time.monotonic() // MINUTE_S)

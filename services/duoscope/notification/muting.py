@@ -4,18 +4,28 @@ None of them changes a state, and none holds back an end. What one held back is 
 fires.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
+
+from msgspec import structs
 
 from duoscope.metadata import inhibition_rules, maintenance_windows, silences
 from duoscope.metadata.inhibition_rules import Firing, InhibitionRule
 from duoscope.metadata.maintenance_windows import MaintenanceWindow
 from duoscope.metadata.notifications import Mute
 from duoscope.metadata.silences import Matcher, Silence
+from duoscope.notification.labelling import labels_of
 from duoscope.notification.silencing import is_met
 from duoscope.stores.postgres import Transaction
+
+
+def _with_labels(firing: Firing) -> Firing:
+    return (
+        structs.replace(firing, labels=labels_of(firing.rule_labels, firing.labels)) if firing.rule_labels else firing
+    )
 
 
 def are_met(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
@@ -70,7 +80,8 @@ class Mutes:
         for window in await maintenance_windows.active(tx, tenant_ids):
             made.windows.setdefault(window.tenant_id, []).append(window)
         rules = await inhibition_rules.enabled(tx, tenant_ids)
-        firing = await inhibition_rules.firing(tx, {each.tenant_id for each in rules}) if rules else []
+        found = await inhibition_rules.firing(tx, {each.tenant_id for each in rules}) if rules else []
+        firing = await asyncio.to_thread(lambda: [_with_labels(each) for each in found]) if found else []
         for rule in rules:
             made.inhibitors.setdefault(rule.tenant_id, []).append(Inhibitors(rule, firing))
         return made

@@ -5,7 +5,6 @@ its end to those that were owed the beginning, whatever the rule has become (bug
 at a time does this, in the order of the transitions.
 """
 
-import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,15 +19,13 @@ from duoscope.metadata import aggregation_groups, alert_transitions, notificatio
 from duoscope.metadata.aggregation_groups import Told
 from duoscope.metadata.alert_transitions import AlertTransition, PlacedTransition
 from duoscope.metadata.notifications import Mute, Muted, Owed
-from duoscope.notification import external, templates
-from duoscope.notification.channels.words import clean
+from duoscope.notification import external
+from duoscope.notification.annotating import Texts, with_queries
 from duoscope.notification.maintenance import set_next_times
 from duoscope.notification.messages import Alert, Status
 from duoscope.notification.muting import Mutes
-from duoscope.notification.templates import AlertData, Mistake, Sample
+from duoscope.notification.templates import Mistake, Sample
 from duoscope.stores.postgres import MetadataStore, Transaction
-
-_log = logging.getLogger(__name__)
 
 TRANSITIONS_MAX: Final = 1000
 """Taken up in one transaction."""
@@ -42,11 +39,8 @@ _STATUS: Final[dict[str, Status]] = {
     "resolved": "resolved",
 }
 """By the kind of transition; nobody is told of others."""
-_OWN: Final = {
-    "data": "There are no data for {}.",
-    "health": "{} cannot be evaluated.",
-}
-"""The summary of what a rule's own instances tell: the rule's annotations speak of a series."""
+LATE: Final = "late-data"
+"""The reason of a firing that late data show."""
 
 Ask = Callable[[PlacedTransition, str], Awaitable[Sequence[Sample]]]
 """Answers a query of an annotation. Raises Mistake if it cannot."""
@@ -133,6 +127,7 @@ async def _owed(placed: PlacedTransition, external_url: str, ask: Ask) -> Owed:
         ends_at=told.at if status == "resolved" else None,
         fingerprint=told.instance_id.hex,
         value=told.value if told.value is not None and math.isfinite(told.value) else None,
+        url=_url(placed, external_url),
     )
     return Owed(
         tenant_id=placed.tenant_id,
@@ -150,17 +145,21 @@ async def _annotations(placed: PlacedTransition, external_url: str, ask: Ask) ->
     told: AlertTransition = placed.transition
     links = {name: str(told.details.get(name) or "") for name in ("runbook_url", "dashboard_url")}
     links = {name: url for name, url in links.items() if url}
-    if (own := _OWN.get(told.subject)) is not None:
-        return {**links, "summary": own.format(told.alert_rule_name)}
-    data = AlertData(told.labels, math.nan if told.value is None else told.value, {}, external_url)
+    if told.reason == LATE:
+        links["late"] = (
+            f"Its breach began at {told.active_at:%Y-%m-%d %H:%M:%S %Z}: the data that show it came after that was "
+            "judged."
+        )
 
     async def answer(expression: str) -> Sequence[Sample]:
         return await ask(placed, expression)
 
-    try:
-        made, _ = await templates.render_asking(told.annotations, data, answer)
-        return links | {name: clean(text) for name, text in made.items()}
-    except Exception as error:  # noqa: BLE001 - logged; the others must be told
-        # The transitions of all tenants are in this transaction: one that cannot be told well is told badly.
-        _log.exception("annotations of transition %s could not be made", told.transition_id)
-        return links | dict.fromkeys(told.annotations, f"(this text could not be made: {type(error).__name__})")
+    texts = Texts(told.annotations, told.subject, told.alert_rule_name, told.labels, told.value, external_url)
+    # The transitions of all tenants are in this transaction: one that cannot be told well is told badly.
+    return links | await with_queries(texts, answer, whose=f"transition {told.transition_id}")
+
+
+def _url(placed: PlacedTransition, external_url: str) -> str:
+    """Where the UI shows the question of an alert."""
+    look = placed.transition.details.get("look")
+    return f"{external_url.rstrip('/')}/t/{placed.tenant_id}/{look}" if look and external_url else ""

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import resources
 from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -84,6 +86,24 @@ def current_or_next(times: Times, now: datetime) -> tuple[datetime, datetime] | 
     return None
 
 
+def between(times: Times, start: datetime, end: datetime, *, most: int) -> list[tuple[datetime, datetime]]:
+    """The beginnings and ends of a window that lie in a range at least in part; of these the first `most`.
+
+    Raises:
+        DuoscopeError: INVALID.
+    """
+    zone, length = _zone(times.time_zone), times.ends_at - times.starts_at
+    found: list[tuple[datetime, datetime]] = []
+    for wall in _starts(times, zone, end):
+        since = _utc(wall, zone)
+        if since >= end or len(found) >= most:
+            break
+        until = max(_utc(wall + length, zone, fold) for fold in (0, 1))
+        if until > start:
+            found.append((since, until))
+    return found
+
+
 def _starts(times: Times, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
     if not times.recurrence:
         return iter((times.starts_at,))
@@ -145,11 +165,20 @@ def _utc(wall: datetime, zone: ZoneInfo, fold: int = 0) -> datetime:
     return wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """IANA's names. A machine knows others, such as `localtime`, which are another zone on another machine."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
 def _zone(name: str) -> ZoneInfo:
+    wrong = invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.")
+    if name not in _zones():
+        raise wrong
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.") from error
+        raise wrong from error
 
 
 def _wrong(why: str) -> DuoscopeError:

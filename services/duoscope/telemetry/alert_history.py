@@ -1,9 +1,12 @@
 """The history of alerts: what happened to which, and which rules make the most noise."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta, Struct
 
 from duoscope.kernel.limits import SEARCH_LIMIT_MAX
@@ -19,6 +22,24 @@ NOISIEST_MAX: Final = 100
 _UUID: Final = cursors.Text("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+class Channel(Struct, frozen=True):
+    """A notification channel as it was then."""
+
+    channel_id: UUID
+    name: str
+    channel_type: Annotated[str, Meta(examples=["slack"])]
+
+
+class _More(Struct, frozen=True):
+    """What a row's `metadata` has of an event."""
+
+    notified_channels: list[Channel] = []
+    held_channels: list[Channel] = []
+    held_by: str = ""
+    read_rows: int = 0
+    read_bytes: int = 0
+
+
 class Event(Struct, frozen=True):
     """One thing that happened to an alert."""
 
@@ -28,12 +49,21 @@ class Event(Struct, frozen=True):
     alert_rule_name: str
     severity: str
     instance_id: UUID
-    number: Annotated[int, Meta(description="Of the instance: 1, 2, 3, ... without a gap.")]
+    number: Annotated[
+        int, Meta(description="Of the instance: 1, 2, 3, ... without a gap; of `silenced`, that of the beginning.")
+    ]
     status: Annotated[str, Meta(examples=["triggered"])]
     reason: Annotated[str, Meta(examples=["breach"])]
     value: float | None
     threshold: float | None
     labels: dict[str, str]
+    notified_channels: Annotated[list[Channel], Meta(description="Who was owed a message of it.")]
+    held_channels: Annotated[list[Channel], Meta(description="Of `silenced`: who would have been, at that time.")]
+    held_by: Annotated[
+        str, Meta(description="Of `silenced`: the silence, the maintenance window, or the alert that inhibited it.")
+    ]
+    read_rows: Annotated[int, Meta(description="Rows that the question of this evaluation read.")]
+    read_bytes: int
 
 
 class EventPage(Struct, frozen=True):
@@ -86,7 +116,8 @@ async def events(
     rows = await reader.query(
         "SELECT toUnixTimestamp64Nano(timestamp) AS ns, transition_id, alert_rule_id, alert_rule_name, "
         "toString(severity) AS severity_, instance_id, number, toString(status) AS status_, "
-        f"toString(reason) AS reason_, value, threshold, labels FROM @alert_events WHERE {' AND '.join(conditions)} "
+        f"toString(reason) AS reason_, value, threshold, labels, metadata "
+        f"FROM @alert_events WHERE {' AND '.join(conditions)} "
         "ORDER BY timestamp DESC, transition_id DESC LIMIT {rows:UInt64}",
         parameters | times.parameters | {"rows": limit + 1},
         name="alerts.history",
@@ -121,6 +152,42 @@ async def noisiest(reader: TelemetryReader, times: TimeRange, *, limit: int) -> 
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A firing of the past, with the labels that matchers see; its end is None if it goes on."""
+
+    instance_id: UUID
+    labels: dict[str, str]
+    start: datetime
+    end: datetime | None
+
+
+async def fired(reader: TelemetryReader, times: TimeRange, *, rows_max: int) -> list[Fired]:
+    """The alerts that began to fire in a range, the latest first, at most so many. Raises UNAVAILABLE."""
+    rows = await reader.query(
+        "SELECT instance_id, alert_rule_name, toString(severity) AS severity_, labels, "
+        "toUnixTimestamp64Milli(toDateTime64(timestamp, 3)) AS start_ms, "
+        "toUnixTimestamp64Milli(toDateTime64(after, 3)) AS end_ms, following FROM (SELECT instance_id, "
+        "alert_rule_name, severity, labels, timestamp, toString(status) AS now, "
+        "leadInFrame(timestamp, 1, timestamp) OVER one AS after, leadInFrame(number, 1, 0) OVER one AS following "
+        f"FROM @alert_events WHERE {TimeRange.CONDITION} "
+        "AND toString(status) IN ('triggered', 'no_data', 'error', 'resolved') "
+        "WINDOW one AS (PARTITION BY instance_id ORDER BY number ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)) "
+        "WHERE now != 'resolved' ORDER BY timestamp DESC, instance_id LIMIT {rows:UInt64}",
+        times.parameters | {"rows": rows_max},
+        name="alerts.fired",
+    )
+    return [
+        Fired(
+            row["instance_id"],
+            {"alertname": row["alert_rule_name"], "severity": row["severity_"], **dict(row["labels"])},
+            datetime.fromtimestamp(row["start_ms"] / 1000, UTC),
+            datetime.fromtimestamp(row["end_ms"] / 1000, UTC) if row["following"] else None,
+        )
+        for row in rows
+    ]
+
+
 _FILTERS: Final = {
     "alert_rule_id": "alert_rule_id = {alert_rule_id:UUID}",
     "instance_id": "instance_id = {instance_id:UUID}",
@@ -130,6 +197,7 @@ _FILTERS: Final = {
 
 
 def _event(row: dict[str, Any]) -> Event:
+    more = msgspec.json.decode(row["metadata"] or "{}", type=_More)
     return Event(
         values.rfc3339(row["ns"]),
         row["transition_id"],
@@ -143,4 +211,9 @@ def _event(row: dict[str, Any]) -> Event:
         row["value"],
         row["threshold"],
         dict(row["labels"]),
+        more.notified_channels,
+        more.held_channels,
+        more.held_by,
+        more.read_rows,
+        more.read_bytes,
     )

@@ -45,7 +45,7 @@ async def history(watched):
 
 async def _interrupted(watched, records, *, after):
     with pytest.raises(DuoscopeError, match="away"):
-        await ship_alerts(watched.metadata, Interrupted(records, after=after))
+        await ship_alerts(watched.metadata, Interrupted(records, after=after), untold_s=0)
 
 
 @pytest.mark.parametrize("broken", [(), (False,), (True,), (False, False, True)], ids=str)
@@ -53,8 +53,8 @@ async def test_each_transition_is_there_once(watched, history, broken):
     records = watched.telemetry.records()
     for after in broken:
         await _interrupted(watched, records, after=after)
-    await asyncio.gather(*(ship_alerts(watched.metadata, records) for _ in range(3)))
-    assert await ship_alerts(watched.metadata, records) == 0
+    await asyncio.gather(*(ship_alerts(watched.metadata, records, untold_s=0) for _ in range(3)))
+    assert await ship_alerts(watched.metadata, records, untold_s=0) == 0
     found = await history()
     assert [(each["number"], each["status"]) for each in found] == [(1, "pending"), (2, "triggered"), (3, "resolved")]
     assert (found[1]["value"], found[1]["threshold"], found[1]["alert_rule_name"]) == (20, 10, "rule")

@@ -1,15 +1,19 @@
 """Alerts as people work with them: taking note, what holds messages back, evidence, history, and noise."""
 
 from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar, Gauge, Metric, NumberDataPoint
 
+from duoscope.alerting import rules
 from duoscope.worker.alert_shipping import ship_alerts
 
 DEPTH = {"kind": "promql", "expression": "max by (queue) (depth)"}
 ABOVE = {"kind": "threshold", "comparison": ">", "value": 10}
 RIGHTS = ("alert:read", "alert:write", "metric:read", "silence:write", "notification:write", "audit-log:read")
 MINUTE = timedelta(minutes=1)
+S = 10**9
 
 
 @pytest.fixture
@@ -52,6 +56,54 @@ async def test_an_acknowledgement_ends_with_the_firing(watched, call):
     assert str(rule.alert_rule_id) == alert["alert_rule_id"]
 
 
+async def test_evidence_is_a_page_and_traces(watched, call, api):
+    """The question with its range as a page of the UI, the traces of exemplars and spans, and texts filled in."""
+    start_ns = int(watched.start.timestamp() * S)
+    exemplar = Exemplar(time_unix_nano=start_ns - S, as_double=20, trace_id=b"T" * 16, span_id=b"S" * 8)
+    point = NumberDataPoint(
+        time_unix_nano=start_ns - S, as_double=20, attributes=watched.otlp.attributes({"queue": "a"}),
+        exemplars=[exemplar],
+    )  # fmt: skip
+    metric = Metric(name="depth", gauge=Gauge(data_points=[point]))
+    await watched.deliver(watched.scope, watched.otlp.metrics("shop", metric))
+    spans = [
+        {"trace_id": bytes([each]) * 16, "span_id": bytes([each]) * 8, "name": "GET /", "status": 2,
+         "start_time_unix_nano": start_ns - each * S, "end_time_unix_nano": start_ns - each * S + 5,
+         "attributes": {"route": "/cart" if each < 8 else "/"}}
+        for each in range(1, 10)
+    ]  # fmt: skip
+    await watched.deliver(watched.scope, watched.otlp.spans("shop", *spans))
+    asking = {"summary": "{{ $labels.queue }}", "most": '{{ with query "max(depth)" }}{{ . | first | value }}{{ end }}'}
+    rule = await watched.rule(DEPTH, ABOVE, name="deep", delay_seconds=0)
+    await rules.change(watched.metadata, watched.principal, rule.alert_rule_id, {"annotations": asking}, version=None)
+    errors = {"kind": "trace", "query": "status:error", "group_by": ["route"]}
+    await watched.rule(errors, ABOVE | {"value": 5}, name="errors", delay_seconds=0)
+    await watched.minute(0)
+    listed = {each["alert_rule_name"]: each for each in (await call("GET", "alerts"))["items"]}
+    assert listed["deep"]["annotations"] == {"summary": "a", "most": asking["most"]}
+    assert listed["deep"]["evidence"]["traces"] is None
+    assert listed["errors"]["annotations"] == {"summary": "7"}
+    url = urlsplit(listed["errors"]["evidence"]["url"])
+    assert url.path == f"/t/{watched.scope.tenant_id}/traces"
+    assert parse_qs(url.query)["q"] == ['(status:error) route:"/cart"']
+    assert parse_qs(urlsplit(listed["deep"]["evidence"]["url"]).query)["promql"] == [DEPTH["expression"]]
+    deep = await call("GET", f"alerts/{listed['deep']['instance_id']}")
+    assert deep["annotations"] == {"summary": "a", "most": "20"}
+    assert [(each["trace_id"], each["value"]) for each in deep["evidence"]["traces"]] == [((b"T" * 16).hex(), 20)]
+    headers = await api.headers(watched.scope, "alert:read", "trace:read")
+    path = f"/api/v1/alerts/{listed['errors']['instance_id']}"
+    traces = (await api.client.get(path, headers=headers)).json()["evidence"]["traces"]
+    assert [each["trace_id"] for each in traces] == [(bytes([each]) * 16).hex() for each in range(1, 6)]
+    # Who may not read spans sees the alert, and none of its traces.
+    headers = await api.headers(watched.scope, "alert:read")
+    assert (await api.client.get(path, headers=headers)).json()["evidence"]["traces"] is None
+    await call("GET", f"alerts/{rule.alert_rule_id}", 404)
+    # Alertmanager's and Prometheus' APIs have them filled in too.
+    (of_am,) = [each for each in await call("GET", "alertmanager/api/v2/alerts") if "queue" in each["labels"]]
+    assert of_am["annotations"]["summary"] == "a"
+    assert "promql=" in of_am["generatorURL"]
+
+
 async def test_what_holds_an_alert_back_is_said(watched, call):
     for name in ("cause", "effect"):
         await watched.rule(DEPTH, ABOVE, name=name, delay_seconds=0)
@@ -79,7 +131,7 @@ async def test_history_and_noise(watched, call):
     await watched.gauge("depth", *enumerate([1, 1, 20, 1, 1, 1]), queue="b")
     for minute in range(6):
         await watched.minute(minute)
-    await ship_alerts(watched.metadata, watched.telemetry.records())
+    await ship_alerts(watched.metadata, watched.telemetry.records(), untold_s=0)
     times = f"start={watched.start:%Y-%m-%dT%H:%M:%SZ}&end={watched.start + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     found, cursor = [], ""
     while cursor is not None:

@@ -45,7 +45,7 @@ async def ask(watched, api, otlp, deliver):
     await watched.gauge("depth", (0, 1), (2, 20), (3, 20), (39, 20), (40, 20), queue="b")
     for minute in (0, 1, 2, 3, 39, 40):
         await watched.minute(minute)
-    await ship_alerts(watched.metadata, watched.telemetry.records())
+    await ship_alerts(watched.metadata, watched.telemetry.records(), untold_s=0)
     start_s = int(watched.start.timestamp())
     for service, version, minute in (("cart", "1", 5), ("cart", "2", 20), ("other", "9", 30)):
         start_ns = (start_s + 60 * minute) * S

@@ -177,6 +177,37 @@ async def test_a_receiver_with_a_backlog_of_three_minutes(watched):
     ]  # fmt: skip
 
 
+async def test_late_rows_show_an_alert_that_was_missed(watched):
+    """What came late makes the alert fire, marked, and the next evaluation resolves it; an edit forgets what was."""
+    rule = await watched.rule(DEPTH, ABOVE, rejudge_slots=4, **NOW)
+    await watched.rule(DEPTH, ABOVE, name="plain", **NOW)
+    await watched.gauge("depth", *((minute - 0.5, 3) for minute in range(14)), queue="a")
+    assert [await watched.minute(minute) for minute in range(4)] == [[]] * 4
+    await watched.gauge("depth", (1.9, 30), queue="a")
+    assert await watched.minute(4) == ["firing late-data a"]
+    (told,) = await watched.transitions()
+    assert (told["value"], told["active_at"], told["fired_at"]) == (
+        30, watched.start + 2 * MINUTE, watched.start + 4 * MINUTE,
+    )  # fmt: skip
+    assert await watched.minute(5) == ["resolved recovered a"]
+    assert [await watched.minute(minute) for minute in (6, 7)] == [[], []]
+    assert {each["alert_rule_id"] for each in await watched.transitions()} == {rule.alert_rule_id}
+    assert (await watched.read(rule)).last_problem == ""
+    await rules.change(
+        watched.metadata,
+        watched.principal,
+        rule.alert_rule_id,
+        {"condition_config": ABOVE | {"value": 5}},
+        version=None,
+    )
+    await watched.gauge("depth", (6.9, 30), queue="a")
+    assert [await watched.minute(minute) for minute in (8, 9)] == [[], []]
+    # Slots that nobody evaluated are not judged again either.
+    await watched.gauge("depth", (10.9, 30), queue="a")
+    assert await watched.minute(12) == ["missed evaluator-behind"] * 2
+    assert await watched.minute(13) == []
+
+
 async def test_the_receiver_in_the_same_process_says_what_it_has(watched):
     rule = await watched.rule(DEPTH, ABOVE, delay_seconds=30)
     await watched.gauge("depth", (-1, 20), queue="a")

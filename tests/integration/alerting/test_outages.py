@@ -112,6 +112,49 @@ async def test_labels_are_filled_in_from_the_series(watched, api):
     assert told["labels"] == expected | {"alertname": "rule", "severity": "critical"}
 
 
+async def test_a_label_that_cannot_be_filled_in_is_the_problem_of_its_rule(watched):
+    rule = await watched.rule(DEPTH, ABOVE, **NOW)
+    labels = {"size": "{{ $labels.queue | humanize }}"}
+    await rules.change(watched.metadata, watched.principal, rule.alert_rule_id, {"labels": labels}, version=None)
+    await watched.gauge("depth", (0, 20), (1, 20), (2, 3), queue="a")
+    for minute in (0, 1):
+        await watched.minute(minute)
+        assert "the label size fails: line 1, column" in (await watched.read(rule)).last_problem
+    (told,) = await watched.transitions()
+    assert told["labels"]["size"].startswith("<error expanding template:")
+    await watched.minute(2)
+    await watched.minute(3)
+    assert (await watched.read(rule)).last_problem == ""
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "UPDATE tenants SET deleted_at = now() WHERE tenant_id = $1",
+        "UPDATE tenants SET is_active = false WHERE tenant_id = $1",
+        (
+            "UPDATE workspaces SET deleted_at = now() WHERE workspace_id IN "
+            "(SELECT workspace_id FROM tenants WHERE tenant_id = $1)"
+        ),
+    ],
+    ids=["deleted", "switched off", "the workspace is deleted"],
+)
+async def test_what_fired_in_a_tenant_that_is_gone_is_resolved(watched, gone):
+    rule = await watched.rule(DEPTH, ABOVE, **NOW)
+    await watched.gauge("depth", (0, 20), queue="a")
+    assert await watched.minute(0) == ["firing breach a"]
+    evaluator = watched.evaluator()
+    assert await evaluator.end_gone() == 0
+    async with watched.metadata.open_platform(PLATFORM, "test.delete") as tx:
+        await tx.execute(gone, watched.scope.tenant_id)
+    before = len(watched.happened)
+    assert await evaluator.end_gone() == 1
+    assert len(watched.happened) == before + 1
+    assert [each["reason"] for each in await watched.transitions()] == ["breach", "tenant-gone"]
+    assert await watched.states(rule) == []
+    assert await evaluator.end_gone() == 0
+
+
 async def test_nothing_is_left_of_a_tenant_that_was_purged(watched):
     rule = await watched.rule(DEPTH, ABOVE, **NOW)
     await watched.gauge("depth", (0, 20), queue="a")

@@ -12,6 +12,7 @@ from duoscope.alerting.definitions import parsed
 from duoscope.alerting.picture import svg
 from duoscope.alerting.preview import Previewed, preview
 from duoscope.telemetry.promql.notation import values
+from duoscope.worker.alert_shipping import ship_alerts
 
 MINUTE = timedelta(minutes=1)
 MINUTES = 24
@@ -30,6 +31,9 @@ def window(judged, seconds=300, **more):
 RULES = {
     "threshold": (DEPTH, ABOVE, {}),
     "for and keep firing": (DEPTH, ABOVE, {"for_seconds": 120, "keep_firing_seconds": 180}),
+    "judged again": (DEPTH, ABOVE, {"rejudge_slots": 6, "for_seconds": 60}),
+    "all the time, judged again": (LAST, ABOVE | window("all_the_time", 180), {"rejudge_slots": 3}),
+    "logs judged again": (ERRORS, {"kind": "threshold", "comparison": ">=", "value": 2}, {"rejudge_slots": 4}),
     "m of n": (DEPTH, ABOVE, {"breaches_min": 2, "of_last": 3}),
     "recovery": (DEPTH, ABOVE | {"recovery": 5}, {}),
     "below": (DEPTH, {"kind": "threshold", "comparison": "<", "value": 3}, {}),
@@ -222,6 +226,40 @@ async def test_what_silences_would_have_held(saved):
     assert held[2] is None
     told = await saved.asked({"rule": new})
     assert told["noise_per_day"] == pytest.approx(2 * 1440 / 22, abs=0.01)
+
+
+async def test_what_maintenance_and_other_alerts_would_have_held(saved, api):
+    watched = saved.watched
+    cause = await watched.rule({"kind": "promql", "expression": "max by (queue) (cause)"}, ABOVE, name="cause", **NOW)
+    await watched.gauge("cause", (10, 50), (12, 50), (14, 1), queue="<a&b>")
+    for minute in (10, 11, 12, 13, 14):
+        await watched.minute(minute)
+    await ship_alerts(watched.metadata, watched.telemetry.records(), untold_s=0)
+    rights = ("silence:read", "silence:write", "alert-rule:read", "metric:read", "alert:read")
+    headers = await api.headers(watched.scope, *rights)
+    for path, body in (
+        ("maintenance-windows", {
+            "name": "m", "time_zone": "UTC", "recurrence": "FREQ=DAILY",
+            "starts_at": f"{saved.start + MINUTE:%Y-%m-%dT%H:%M:%S}",
+            "ends_at": f"{saved.start + 4 * MINUTE:%Y-%m-%dT%H:%M:%S}"}),
+        ("inhibition-rules", {
+            "name": "i", "equal": ["queue"],
+            "source_matchers": [{"name": "alertname", "operator": "=", "value": "cause"}],
+            "target_matchers": [{"name": "alertname", "operator": "=", "value": "rule"}]}),
+    ):  # fmt: skip
+        made = await api.client.post(f"/api/v1/{path}", json=body, headers=headers)
+        assert made.status_code == 201, made.text
+    body = {"alert_rule_id": str(saved.rule.alert_rule_id)}
+    held = [each["held_by"] for each in (await saved.asked(body, headers=headers))["firings"]]
+    assert held[0]["maintenance_window_id"] is not None
+    assert datetime.fromisoformat(held[0]["told_at"]) == saved.start + 4 * MINUTE
+    assert held[1]["inhibited_by"] is not None
+    assert held[1]["told_at"] is None  # the other fired as long
+    assert held[2] is None
+    # Whoever may not read alerts is not told which others there were.
+    assert [each["held_by"] is None for each in (await saved.asked(body))["firings"]] == [False, True, True]
+    of_cause = await saved.asked({"alert_rule_id": str(cause.alert_rule_id)}, headers=headers)
+    assert [each["held_by"] for each in of_cause["firings"]] == [None]
 
 
 @pytest.mark.parametrize("how", [{"query": "?format=svg"}, {"headers": {"accept": "image/svg+xml"}}], ids=str)

@@ -146,6 +146,7 @@ REFUSED = {
     "half a name": r'{"groups": [{"name": "a", "rules": [{"alert": "\ud800", "expr": "up"}]}]}',
     "half a key": r'{"groups": [{"name": "a", "rules": [{"alert": "b", "expr": "up", "labels": {"\udfff": "c"}}]}]}',
     "empty": "\n---\n",
+    "many lists": "a: [" + "[]," * 320_000 + "]",
     "a bomb": "\n".join(["a0: &a0 x", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))]),
 }
 

@@ -12,9 +12,13 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.kernel.scope import PlatformScope
 from duoscope.metadata import notification_attempts, notifications
+from duoscope.metadata.silences import Matcher
 from duoscope.net import outbound as outbound_module
-from duoscope.notification import groups, outbox
+from duoscope.notification import groups, outbox, silencing
 from duoscope.notification.posting import retry_after
+from duoscope.telemetry import alert_history
+from duoscope.telemetry.times import TimeRange
+from duoscope.worker.alert_shipping import ship_alerts
 
 _SECRET = "whsec_" + "Zm9v" * 8
 
@@ -280,6 +284,60 @@ async def test_what_a_rule_tells_of_itself_and_of_a_broken_template(tenant, send
     summaries = {each["annotations"]["summary"] for each in message.body["data"]["alerts"]}
     assert {"There are no data for HighErrors.", "HighErrors cannot be evaluated."} < summaries
     assert any("line 1, column 16: humanize" in summary for summary in summaries)
+
+
+async def test_the_end_is_told_after_the_tenant_was_deleted(tenant, sender, server, owner, metadata_store):
+    await tenant.channel("webhook", {"url": server.url("/hook")})
+    instance = new_id()
+    await tenant.transit("firing", instance)
+    await tenant.owe()
+    await sender.send_due()
+    await owner.execute("UPDATE tenants SET deleted_at = now()")
+    await tenant.transit("resolved", instance, reason="tenant-gone")
+    await tenant.owe()
+    await sender.send_due()
+    assert [each.body["type"] for each in server.at("/hook")] == ["alert.firing", "alert.resolved"]
+
+
+async def test_an_alert_of_late_data_says_so_and_where_to_look(tenant, sender, server):
+    await tenant.channel("webhook", {"url": server.url("/hook")})
+    await tenant.channel("slack", {"url": server.url("/slack")})
+    details = {"look": "metrics?promql=up&from=2026"}
+    await tenant.transit("firing", new_id(), reason="late-data", details=details)
+    await tenant.owe()
+    await sender.send_due()
+    (alert,) = server.at("/hook")[0].body["data"]["alerts"]
+    assert alert["annotations"]["late"].startswith("Its breach began at 2026-03-01 12:00:00 UTC")
+    assert alert["url"] == f"https://duoscope.example/t/{tenant.principal.scope.tenant_id}/metrics?promql=up&from=2026"
+    assert "Its breach began at" in str(server.at("/slack")[0].body)
+
+
+async def test_history_says_who_was_told_and_what_was_held_back(  # noqa: PLR0917
+    tenant, sender, server, owner, metadata_store, telemetry_store
+):
+    await tenant.channel("webhook", {"url": server.url("/hook")})
+    loud, held = new_id(), new_id()
+    silence = await silencing.create(
+        metadata_store, tenant.principal, matchers=[Matcher("instance", "=", str(held)[-4:])], starts_at=None,
+        ends_at=clock.now() + timedelta(hours=1), comment="x",
+    )  # fmt: skip
+    now = clock.now()
+    await tenant.transit("firing", loud, held, at=now, details={"read_rows": 7, "read_bytes": 70})
+    records = telemetry_store.records()
+    assert await ship_alerts(metadata_store, records) == 0  # nobody is told yet
+    await tenant.owe()
+    assert await ship_alerts(metadata_store, records) == 2
+    reader = telemetry_store.bind(tenant.principal.scope)
+    times = TimeRange(int(now.timestamp() - 60) * 10**9, int(now.timestamp() + 60) * 10**9)
+    page = await alert_history.events(reader, times, {}, limit=10, cursor=None)
+    found = {(each.instance_id, each.status): each for each in page.items}
+    assert set(found) == {(loud, "triggered"), (held, "triggered"), (held, "silenced")}
+    (channel,) = found[loud, "triggered"].notified_channels
+    assert (channel.channel_type, found[loud, "triggered"].read_rows) == ("webhook", 7)
+    assert found[held, "triggered"].notified_channels == []
+    of_silence = found[held, "silenced"]
+    assert (of_silence.held_by, of_silence.reason) == (str(silence.silence_id), "silence")
+    assert [each.channel_id for each in of_silence.held_channels] == [channel.channel_id]
 
 
 async def test_mail_goes_through_its_own_outbox_once(tenant, sender, owner):

@@ -140,7 +140,7 @@ def test_a_slow_pair_is_judged_where_the_fast_one_has_too_few_events():
     condition = BurnRate(
         good=question({"kind": "trace"}), objective=0.99, windows=tuple(BurnWindow(*w) for w in windows)
     )
-    answers = [answered([5] * 12), answered([4] * 12), answered([10] * 12), answered([9] * 12)]
+    answers = [answered([5] * 24), answered([4.5] * 24)]  # what both pairs need, in steps of 300 s
     judged = judge(condition, question({"kind": "trace"}), answers)
     assert (judged.is_conclusive.tolist(), judged.is_breach.tolist()) == ([True], [True])
     assert judged.values[0] == pytest.approx(10)
@@ -153,7 +153,11 @@ def test_windows_follow_the_period():
     ]  # fmt: skip
     counted = question(METRIC | {"aggregation": "increase"})
     steps = [each.step_ns // S for _, each in asks(BurnRate(good=counted, objective=0.999), counted, 0, 60)]
-    assert steps == [25, 25, 150, 150, 600, 600, 1800, 1800]
+    assert steps == [25, 150, 600, 1800] * 2
+    # Spans are read once for pairs of windows that one reading in steps answers.
+    spans = question({"kind": "trace"})
+    asked = [each for _, each in asks(BurnRate(good=spans, objective=0.999), spans, 0, 60)]
+    assert [(each.step_ns // S, each.count) for each in asked] == [(300, 288), (21600, 12)] * 2
 
 
 def test_promql_is_asked_for_each_window():
@@ -163,6 +167,12 @@ def test_promql_is_asked_for_each_window():
     assert [each.expression for each, _ in asked] == [
         f"sum(increase(requests_total[{length}s]))" for length in (3600, 300, 3600, 300)
     ]
+
+
+@pytest.mark.parametrize("expression", ["$window", "sum(rate(a[5m])) * $window", "vector($window)", "sum(a)"])
+def test_events_are_counted_in_a_range_of_the_window(expression):
+    with pytest.raises(DuoscopeError, match="as a range"):
+        check_events("total_config", question({"kind": "promql", "expression": expression}))
 
 
 REFUSED_BURNS = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
-from duoscope.notification.recurrence import Times, check, current_or_next
+from duoscope.notification.recurrence import Times, between, check, current_or_next
 
 NIGHTLY = "FREQ=DAILY"
 
@@ -67,7 +67,8 @@ def test_windows_recur(recurrence, now, since):
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"zone": "Berlin"}, "time_zone"), ({"zone": "../etc/passwd"}, "time_zone"), ({"end": "01:00"}, "ends_at"),
+        ({"zone": "Berlin"}, "time_zone"), ({"zone": "localtime"}, "IANA"), ({"zone": "posixrules"}, "IANA"),
+        ({"zone": "../etc/passwd"}, "time_zone"), ({"end": "01:00"}, "ends_at"),
         ({"recurrence": "FREQ=SECONDLY"}, "FREQ=SECONDLY"), ({"recurrence": "BYDAY=SU"}, "FREQ is missing"),
         ({"recurrence": "FREQ=DAILY;BYDAY=XX"}, "BYDAY"), ({"recurrence": "FREQ=DAILY;BYMONTH=13"}, "range"),
         ({"recurrence": "FREQ=DAILY\nEXDATE:20260101"}, "recurrence"),
@@ -101,3 +102,12 @@ def test_what_never_comes_is_refused_soon(recurrence, zone, told):
         check(_times(recurrence=recurrence, zone=zone), datetime(2026, 1, 1, tzinfo=UTC))
     assert refused.value.kind is ErrorKind.INVALID
     assert time.process_time() - began < 2
+
+
+def test_the_times_in_a_range_are_those_that_lie_in_it_at_least_in_part():
+    start, end = datetime(2026, 3, 28, 2, tzinfo=UTC), datetime(2026, 3, 30, 1, tzinfo=UTC)
+    found = between(_times(), start, end, most=9)
+    # 02:00 to 04:00 in Berlin, of which the night of the change has one hour.
+    assert [(since.hour, until.hour, since.day) for since, until in found] == [(1, 3, 28), (1, 2, 29), (0, 2, 30)]
+    assert len(between(_times(), start, end, most=2)) == 2
+    assert between(_times(recurrence=""), start, end, most=9) == []

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from duoscope.alerting import labelling
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.notification import owing, templates
+from duoscope.notification import labelling, owing, templates
 from duoscope.notification.templates import AlertData, Mistake, Sample, TemplateError
 from support.shared import shared
 
@@ -238,6 +237,8 @@ async def test_a_transition_whose_query_breaks_is_told_all_the_same(caplog):
     told = SimpleNamespace(
         details={"runbook_url": "http://runbook"},
         subject="series",
+        reason="breach",
+        alert_rule_name="rule",
         labels={},
         value=1.0,
         transition_id="t",

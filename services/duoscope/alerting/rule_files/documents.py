@@ -15,7 +15,7 @@ from duoscope.kernel.errors import DuoscopeError, invalid
 Document: TypeAlias = "str | list[Document] | dict[str, Document]"
 
 CHARS_MAX: Final = 4 * 1024 * 1024
-NODES_MAX: Final = 200_000
+NODES_MAX: Final = 100_000
 """With every alias written out."""
 DEPTH_MAX: Final = 60
 DOCUMENTS_MAX: Final = 200
@@ -44,9 +44,13 @@ def read(text: str) -> list[Document]:
 
 def _yaml(text: str) -> list[Any]:
     # libyaml parses without recursion, and composes with it: deep nesting is found here.
-    depth, documents = 0, 0
+    # So are too many values, before they are made.
+    depth, documents, nodes = 0, 0, 0
     events = cast("Iterator[yaml.Event]", yaml.parse(text, Loader=yaml.CBaseLoader))
     for event in events:
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > NODES_MAX:
+            raise _too_much()
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_MAX:
@@ -70,7 +74,7 @@ def _whole(text: str) -> str:
 def _plain(value: Any, left: list[int], depth: int) -> Document:
     left[0] -= 1
     if left[0] < 0 or depth > DEPTH_MAX:
-        raise refused(f"The file has more than {NODES_MAX:,} values, or is nested more than {DEPTH_MAX} deep.")
+        raise _too_much()
     match value:
         case str():
             return _whole(value)
@@ -81,6 +85,10 @@ def _plain(value: Any, left: list[int], depth: int) -> Document:
             return [_plain(each, left, depth + 1) for each in cast("list[Any]", value)]
         case _:
             return _text(value)
+
+
+def _too_much() -> DuoscopeError:
+    return refused(f"The file has more than {NODES_MAX:,} values, or is nested more than {DEPTH_MAX} deep.")
 
 
 def _text(value: Any) -> str:

@@ -80,7 +80,8 @@ def rest(count: int) -> str:
 def texts(alert: Alert, most: int) -> str:
     """Join what its annotations say, cut to `most` characters."""
     said = [
-        clean(alert.annotations.get(name, "")[: most + 1]).strip() for name in ("summary", "description", "message")
+        clean(alert.annotations.get(name, "")[: most + 1]).strip()
+        for name in ("summary", "late", "description", "message")
     ]
     return cut("\n".join(dict.fromkeys(each for each in said if each)), most)
 

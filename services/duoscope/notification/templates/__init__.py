@@ -17,7 +17,19 @@ from duoscope.notification.templates.functions import FUNCTIONS
 from duoscope.notification.templates.parse import Template, parse
 from duoscope.notification.templates.values import AlertData, Sample
 
-__all__ = ["AlertData", "Mistake", "Query", "Sample", "TemplateError", "check", "read", "render", "render_asking"]
+__all__ = [
+    "AlertData",
+    "Mistake",
+    "Query",
+    "Sample",
+    "TemplateError",
+    "Unanswered",
+    "check",
+    "failed",
+    "read",
+    "render",
+    "render_asking",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +37,7 @@ SHOWN_CHARS_MAX: Final = 500
 """Of a template that failed, in the text that goes out instead."""
 
 
-class _Unanswered(Exception):  # noqa: N818 - a question, not an error
+class Unanswered(Exception):  # noqa: N818 - a question, not an error
     """A query of which the answer is not known yet."""
 
 
@@ -36,14 +48,21 @@ def read(text: str) -> Template:
 
 
 def render(text: str, data: AlertData, query: Query) -> str:
-    """Read and render a template. Raises TemplateError, also for whatever else a function raises, which is logged."""
+    """Read and render a template. Raises TemplateError, also for whatever else a function raises, which is logged; and
+    Unanswered if `query` does.
+    """
     try:
         return evaluate.render(read(text), data, query)
-    except (TemplateError, _Unanswered):
+    except (TemplateError, Unanswered):
         raise
     except Exception as error:
         _log.exception("a template failed unexpectedly")
         raise TemplateError(f"it cannot be rendered ({type(error).__name__})", text, 0) from error
+
+
+def failed(text: str, error: TemplateError) -> str:
+    """The text in place of a template that fails: why, and its beginning."""
+    return f"(this text could not be made: {error}) {text[:SHOWN_CHARS_MAX]}"
 
 
 def check(text: str, labels: Mapping[str, str]) -> None:
@@ -74,7 +93,7 @@ async def render_asking(
     def known(expression: str) -> Sequence[Sample]:
         answer = answers.get(expression)
         if answer is None:
-            raise _Unanswered(expression)
+            raise Unanswered(expression)
         if isinstance(answer, Mistake):
             raise answer
         return answer
@@ -86,7 +105,7 @@ async def render_asking(
         for _ in range(QUERIES_MAX + 1):
             try:
                 made[name] = await asyncio.to_thread(render, text, data, known) if "{{" in text else text
-            except _Unanswered as question:
+            except Unanswered as question:
                 expression: str = question.args[0]
                 try:
                     answers[expression] = await ask(expression)
@@ -95,6 +114,6 @@ async def render_asking(
                 continue
             except TemplateError as error:
                 failures[name] = error
-                made[name] = f"(this text could not be made: {error}) {text[:SHOWN_CHARS_MAX]}"
+                made[name] = failed(text, error)
             break
     return made, failures

@@ -1,7 +1,9 @@
 """Alerts in Alertmanager's form: those of rules and those that others post; and the posting."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from litestar import Request, Response
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
+from duoscope.alerting import evidence
 from duoscope.api.bodies import Services
 from duoscope.api.compat.alertmanager.forms import (
     KEYS,
@@ -20,15 +23,20 @@ from duoscope.api.compat.alertmanager.forms import (
     PostableAlert,
     filters,
 )
+from duoscope.api.dependencies import ApiServices
 from duoscope.api.routing import LISTS, WRITES, Routes
 from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel import clock
 from duoscope.kernel.errors import invalid
+from duoscope.kernel.scope import Scope
 from duoscope.metadata import alert_instances, alert_rules, external_alerts, notification_groups
+from duoscope.metadata.alert_instances import AlertInstance
+from duoscope.metadata.alert_rules import AlertRule
+from duoscope.metadata.external_alerts import ExternalAlert
 from duoscope.metadata.notification_groups import NotificationGroup
-from duoscope.notification import external
+from duoscope.notification import annotating, external
+from duoscope.notification.labelling import labels_of
 from duoscope.notification.muting import Mutes, are_met
-from duoscope.stores.postgres import Transaction
 from duoscope.telemetry.promql.errors import ExpressionError
 from duoscope.telemetry.promql.patterns import compiled
 
@@ -46,36 +54,64 @@ _Receiver = Annotated[str | None, QueryParameter(description="An expression that
 _Listed = tuple[GettableAlert, list[NotificationGroup]]
 
 
-async def _alerts(tx: Transaction, tenant_id: UUID) -> list[_Listed]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a tenant has of alerts, as PostgreSQL has it."""
+
+    tenant_id: UUID
+    groups: list[NotificationGroup]
+    told: dict[UUID, list[NotificationGroup]]
+    rules: dict[UUID, AlertRule]
+    mutes: Mutes
+    active: list[tuple[UUID, AlertInstance]]
+    posted: list[ExternalAlert]
+
+
+async def _alerts(services: ApiServices, scope: Scope) -> list[_Listed]:
     """The alerts of a tenant that fire, each with the groups that are told of it."""
-    groups = await notification_groups.of_tenant(tx)
-    by_id = {each.group_id: each for each in groups}
-    told: dict[UUID, list[NotificationGroup]] = {}
-    for alert_rule_id, group_id in await notification_groups.of_rules(tx):
-        told.setdefault(alert_rule_id, []).append(by_id[group_id])
-    rules = {each.alert_rule_id: each for each in await alert_rules.enabled(tx)}
-    mutes, now = await Mutes.read(tx, {tenant_id}), clock.now()
+    async with services.metadata.open(scope, "alertmanager.alerts") as tx:
+        groups = await notification_groups.of_tenant(tx)
+        by_id = {each.group_id: each for each in groups}
+        told: dict[UUID, list[NotificationGroup]] = {}
+        for alert_rule_id, group_id in await notification_groups.of_rules(tx):
+            told.setdefault(alert_rule_id, []).append(by_id[group_id])
+        found = _Read(
+            scope.tenant_id,
+            groups,
+            told,
+            {each.alert_rule_id: each for each in await alert_rules.enabled(tx)},
+            await Mutes.read(tx, {scope.tenant_id}),
+            await alert_instances.active(tx),
+            await external_alerts.active(tx),
+        )
+    # There may be thousands, each with templates.
+    return await asyncio.to_thread(_listed, found, services.public_url, clock.now())
+
+
+def _listed(read: _Read, public_url: str, now: datetime) -> list[_Listed]:
     found: list[_Listed] = []
-    for alert_rule_id, each in await alert_instances.active(tx):
-        rule = rules.get(alert_rule_id)
+    for alert_rule_id, each in read.active:
+        rule = read.rules.get(alert_rule_id)
         if rule is None or each.status not in _FIRES or each.fired_at is None:
             continue
-        labels = {"alertname": rule.name, "severity": rule.severity, **each.labels, **rule.labels}
-        receivers = told.get(alert_rule_id, [])
+        own = labels_of(rule.labels, each.labels)
+        labels = {"alertname": rule.name, "severity": rule.severity, **own}
+        receivers = read.told.get(alert_rule_id, [])
+        texts = annotating.Texts(rule.annotations, each.subject, rule.name, own, each.value, public_url)
         shown = GettableAlert(
             labels=labels,
-            annotations=rule.annotations,
+            annotations=annotating.without_queries(texts),
             starts_at=each.fired_at,
             updated_at=each.judged_at or each.fired_at,
             ends_at=now + _FRESH,
-            generator_url="",
+            generator_url=evidence.url(rule, each.labels, each.active_at or each.fired_at, now, public_url),
             fingerprint=each.instance_id.hex,
             receivers=[AmReceiver(group.name) for group in receivers],
-            status=_status(mutes, labels, tenant_id=tenant_id, instance_id=each.instance_id),
+            status=_status(read.mutes, labels, tenant_id=read.tenant_id, instance_id=each.instance_id),
         )
         found.append((shown, receivers))
-    for alert in await external_alerts.active(tx):
-        receivers = external.receivers(alert.labels, groups)
+    for alert in read.posted:
+        receivers = external.receivers(alert.labels, read.groups)
         shown = GettableAlert(
             labels=alert.labels,
             annotations=alert.annotations,
@@ -85,7 +121,7 @@ async def _alerts(tx: Transaction, tenant_id: UUID) -> list[_Listed]:
             generator_url=alert.generator_url,
             fingerprint=alert.fingerprint,
             receivers=[AmReceiver(group.name) for group in receivers],
-            status=_status(mutes, alert.labels, tenant_id=tenant_id, instance_id=alert.external_alert_id),
+            status=_status(read.mutes, alert.labels, tenant_id=read.tenant_id, instance_id=alert.external_alert_id),
         )
         found.append((shown, receivers))
     return found
@@ -147,8 +183,7 @@ async def alertmanager_alerts(
 ) -> list[GettableAlert]:
     """The alerts that fire: of the tenant's rules, and those that others posted."""
     del unprocessed  # none is
-    async with services.metadata.open(request.user.scope, "alertmanager.alerts") as tx:
-        found = await _alerts(tx, request.user.scope.tenant_id)
+    found = await _alerts(services, request.user.scope)
     chosen = _chosen(
         found, active=active, silenced=silenced, inhibited=inhibited, muted=True, texts=texts or (), receiver=receiver
     )
@@ -168,8 +203,7 @@ async def alertmanager_groups(
     receiver: _Receiver = None,
 ) -> list[AlertGroup]:
     """The alerts that fire, as they are told together to each notification group."""
-    async with services.metadata.open(request.user.scope, "alertmanager.groups") as tx:
-        found = await _alerts(tx, request.user.scope.tenant_id)
+    found = await _alerts(services, request.user.scope)
     chosen = _chosen(
         found, active=active, silenced=silenced, inhibited=inhibited, muted=muted, texts=texts or (), receiver=receiver
     )

@@ -16,8 +16,9 @@ from duoscope.notification.silencing import MATCHERS_MAX, check_expressions
 ROOT: Final = "/api/v1/alertmanager/api/v2"
 """The base path is `/api/v1/alertmanager`, to which clients append the rest."""
 KEYS: Final = {"opt": FOR_KEYS}
-_MATCHER: Final = re.compile(r"\s*([^=!~\"\s]+?|\"(?:[^\"\\]|\\.)*\")\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_MATCHER: Final = re.compile(r"([^=!~\"\s]++|\"(?:[^\"\\]|\\.)*+\")\s*+(=~|!~|!=|=)\s*+(.*)", re.DOTALL)
 FILTERS_MAX: Final = 20
+FILTER_CHARS_MAX: Final = 2000
 
 _Text = Annotated[str, Meta(max_length=10_000, pattern=r"^[^\x00]*$")]
 _Texts = Annotated[dict[_Text, _Text], Meta(max_length=64)]
@@ -155,7 +156,7 @@ def filters(texts: Sequence[str]) -> list[Matcher]:
         raise invalid(f"filter: at most {FILTERS_MAX}.")
     found: list[Matcher] = []
     for text in texts:
-        match = _MATCHER.fullmatch(text)
+        match = _MATCHER.fullmatch(text.strip()) if len(text) <= FILTER_CHARS_MAX else None
         if match is None:
             raise invalid(f'filter: {text[:100]!r} is no matcher such as service=~"a|b".')
         name, operator, value = match.groups()

@@ -3,6 +3,7 @@
 Whoever may not read alert rules, as programs with a key, sees those over what they may read anyway.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -11,7 +12,6 @@ from uuid import UUID
 from litestar import Request, Response, get
 
 from duoscope.alerting import definitions
-from duoscope.alerting.labelling import labels_of
 from duoscope.api.bodies import Services
 from duoscope.api.compat.prometheus.answers import of_values
 from duoscope.api.compat.prometheus.handlers import ROOT, shared
@@ -22,6 +22,8 @@ from duoscope.kernel.errors import DuoscopeError
 from duoscope.metadata import alert_instances, alert_rules
 from duoscope.metadata.alert_instances import AlertInstance
 from duoscope.metadata.alert_rules import AlertRule
+from duoscope.notification.annotating import Texts, without_queries
+from duoscope.notification.labelling import labels_of
 from duoscope.telemetry.promql.numerals import formatted
 
 _NEVER: Final = "0001-01-01T00:00:00Z"
@@ -48,24 +50,27 @@ def _may_see(principal: Principal, rule: AlertRule) -> bool:
         return False
 
 
-def _alert(rule: AlertRule, instance: AlertInstance) -> dict[str, Any]:
-    labels = {"alertname": rule.name, "severity": rule.severity, **labels_of(rule.labels, instance.labels)}
+def _alert(rule: AlertRule, instance: AlertInstance, public_url: str) -> dict[str, Any]:
+    own = labels_of(rule.labels, instance.labels)
+    labels = {"alertname": rule.name, "severity": rule.severity, **own}
     return {
         "labels": labels,
-        "annotations": rule.annotations,
+        "annotations": without_queries(
+            Texts(rule.annotations, instance.subject, rule.name, own, instance.value, public_url)
+        ),
         "state": "pending" if instance.status == "pending" else "firing",
         "activeAt": _time(instance.active_at),
         "value": formatted(instance.value) if instance.value is not None else "",
     }
 
 
-def _alerts(rule: AlertRule, instances: Sequence[AlertInstance]) -> list[dict[str, Any]]:
+def _alerts(rule: AlertRule, instances: Sequence[AlertInstance], public_url: str) -> list[dict[str, Any]]:
     """The alerts of a rule; that it cannot be evaluated is Prometheus' `health` and no alert."""
-    return [_alert(rule, instance) for instance in instances if instance.subject != "health"]
+    return [_alert(rule, instance, public_url) for instance in instances if instance.subject != "health"]
 
 
-def _rule(rule: AlertRule, instances: Sequence[AlertInstance]) -> dict[str, Any]:
-    alerts = _alerts(rule, instances)
+def _rule(rule: AlertRule, instances: Sequence[AlertInstance], public_url: str) -> dict[str, Any]:
+    alerts = _alerts(rule, instances, public_url)
     states = ["inactive", *(str(alert["state"]) for alert in alerts)]
     health = "unknown" if rule.last_evaluated_at is None else "err" if rule.last_problem else "ok"
     return {
@@ -101,26 +106,35 @@ def _time(moment: datetime | None) -> str:
 async def rules(request: Request[Principal, Any, Any], services: Services) -> Response[Any]:
     """The enabled rules, each a group of its own, with what is in breach."""
     found, by_rule = await _found(services, request.user)
-    groups = [
+    return of_values({"groups": await asyncio.to_thread(_groups, found, by_rule, services.public_url)})
+
+
+def _groups(
+    found: Sequence[AlertRule], by_rule: Mapping[UUID, Sequence[AlertInstance]], public_url: str
+) -> list[dict[str, Any]]:
+    return [
         {
             "name": rule.name,
             "file": "duoscope",
             "interval": rule.interval_seconds,
             "limit": 0,
-            "rules": [_rule(rule, by_rule[rule.alert_rule_id])],
+            "rules": [_rule(rule, by_rule[rule.alert_rule_id], public_url)],
             "evaluationTime": (rule.last_duration_ms or 0) / 1000,
             "lastEvaluation": _time(rule.last_evaluated_at),
         }
         for rule in found
     ]
-    return of_values({"groups": groups})
 
 
 @get(f"{ROOT}/alerts", operation_class=documents(), **shared("alerts", "Get", "List alerts"))
 async def alerts(request: Request[Principal, Any, Any], services: Services) -> Response[Any]:
     """The alerts that are pending or firing."""
     found, by_rule = await _found(services, request.user)
-    return of_values({"alerts": [each for rule in found for each in _alerts(rule, by_rule[rule.alert_rule_id])]})
+
+    def listed() -> list[dict[str, Any]]:
+        return [each for rule in found for each in _alerts(rule, by_rule[rule.alert_rule_id], services.public_url)]
+
+    return of_values({"alerts": await asyncio.to_thread(listed)})
 
 
 ROUTES: Final = (rules, alerts)

@@ -28,7 +28,7 @@ _Severity = Annotated[
     Literal["critical", "error", "warning", "info"] | None, QueryParameter(description="Only of this severity.")
 ]
 _Status = Annotated[
-    Literal["pending", "cleared", "triggered", "resolved", "no_data", "error", "missed"] | None,
+    Literal["pending", "cleared", "triggered", "resolved", "no_data", "error", "silenced", "missed"] | None,
     QueryParameter(name="status", description="Only this."),
 ]
 
@@ -52,7 +52,8 @@ async def list_alert_history(  # noqa: PLR0917 - parameters of the query
     cursor: _Cursor = None,
 ) -> EventPage:
     """List the transitions of the tenant's alerts in a range, the latest first, each once. It is there a few
-    seconds after it happened, and stays when the rule is deleted.
+    seconds after it happened, with who was told, and stays when the rule is deleted. What was held back has a second
+    item, `silenced`, which says by what.
     """
     filters = {
         "alert_rule_id": None if alert_rule_id is None else str(alert_rule_id),

@@ -1,23 +1,31 @@
 """Alerts: the instances of rules that are pending, firing, without data or in error."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from duoscope.alerting import acknowledging
-from duoscope.alerting.labelling import labels_of
+from duoscope.alerting import acknowledging, rules
+from duoscope.alerting import evidence as alert_evidence
+from duoscope.alerting.definitions import Definition, parsed
+from duoscope.alerting.evidence import ExemplarTrace
 from duoscope.api import listing
 from duoscope.api.bodies import Services
-from duoscope.api.listing import PagingDependency
-from duoscope.api.routing import LISTS, WRITES, Routes
+from duoscope.api.listing import Paging, PagingDependency
+from duoscope.api.routing import LISTS, READS, WRITES, Routes
+from duoscope.api.searching import Reader
 from duoscope.identity.authorization.permissions import Principal
+from duoscope.kernel import clock
+from duoscope.kernel.errors import DuoscopeError, require_found
 from duoscope.metadata import alert_instances
+from duoscope.notification.annotating import Texts, with_queries, without_queries
+from duoscope.notification.asking import answered
+from duoscope.notification.labelling import labels_of
 from duoscope.notification.muting import Mutes
-from duoscope.stores.postgres import Record
 
 ROUTES: Final = Routes("alerts")
 _BEFORE_S: Final = 900
@@ -39,6 +47,12 @@ class Evidence(Struct, frozen=True):
     query_config: dict[str, Any]
     start: Annotated[datetime, Meta(description="A while before the breach began.")]
     end: Annotated[datetime | None, Meta(description="Null: until now.")]
+    url: Annotated[str, Meta(description="The page of the UI that asks the question; empty for rules over rules.")]
+    traces: Annotated[
+        list[ExemplarTrace] | None,
+        Meta(description="Traces in which it happened, of exemplars or of the items that are counted, the latest "
+             "first. Null in lists, and for those who may not read what the rule watches."),
+    ] = None  # fmt: skip
 
 
 class NewAcknowledgement(Struct, forbid_unknown_fields=True):
@@ -60,7 +74,12 @@ class Alert(Struct, frozen=True):
     ]
     status: Status
     labels: Annotated[dict[str, str], Meta(examples=[{"service": "checkout", "team": "shop"}])]
-    annotations: Annotated[dict[str, str], Meta(description="Of the rule, with their templates as they are.")]
+    annotations: Annotated[
+        dict[str, str],
+        Meta(
+            description="Filled in as messages have them; in lists, one that asks a query is the template that it is."
+        ),
+    ]
     value: Annotated[float | None, Meta(description="The last one; null for none.", examples=[0.12])]
     since: Annotated[datetime, Meta(description="When it came to its status.")]
     active_at: Annotated[datetime | None, Meta(description="When the breach began.")]
@@ -104,10 +123,38 @@ async def list_alerts(
     }  # fmt: skip
     async with services.metadata.open(request.user.scope, "alerts.list") as tx:
         mutes = await Mutes.read(tx, [request.user.scope.tenant_id])
-        found = await listing.page(
-            tx, alert_instances.LISTING, paging, filters, answer=Alert, read=lambda row: _shown(row, mutes)
+        rows, cursor = await listing.page(tx, alert_instances.LISTING, paging, filters, answer=_Row)
+    # Templates are filled in: not in the event loop.
+    shown = await asyncio.to_thread(lambda: [_shown(row, mutes, services.public_url) for row in rows])
+    return AlertPage(shown, cursor)
+
+
+@ROUTES.get("/api/v1/alerts/{instance_id:uuid}", "Show an alert", "alert:read", problems=READS)
+async def show_alert(
+    request: Request[Principal, Any, Any], instance_id: FromPath[UUID], services: Services, reader: Reader
+) -> Alert:
+    """An alert of now, with the queries of its annotations answered as of when it came to its status, and traces in
+    which it happened.
+    """
+    async with services.metadata.open(request.user.scope, "alerts.show") as tx:
+        mutes = await Mutes.read(tx, [request.user.scope.tenant_id])
+        asked = Paging(1, None, None)
+        filters = {"active": True, "instance_id": instance_id}
+        rows, _ = await listing.page(tx, alert_instances.LISTING, asked, filters, answer=_Row)
+    row = require_found(rows[0] if rows else None, "alert")
+    shown = await asyncio.to_thread(_shown, row, mutes, services.public_url)
+    definition = row.definition()
+    if definition is None or not definition.permissions <= request.user.permissions:
+        return shown
+    evidence = shown.evidence
+    traces = await alert_evidence.traces(reader, definition.question, row.labels, evidence.start, clock.now())
+    annotations = shown.annotations
+    if request.user.has(rules.QUERIES_NEED):
+        texts = row.texts(services.public_url)
+        annotations = await with_queries(
+            texts, lambda each: answered(reader, each, row.since), whose=f"alert {instance_id}"
         )
-        return AlertPage(*found)
+    return structs.replace(shown, annotations=annotations, evidence=structs.replace(evidence, traces=traces))
 
 
 @ROUTES.post(
@@ -126,17 +173,77 @@ async def acknowledge_alert(
     await acknowledging.acknowledge(services.metadata, request.user, instance_id, data.comment)
 
 
-def _shown(row: Record, mutes: Mutes) -> dict[str, Any]:
-    labels = labels_of(row["rule_labels"], row["labels"])
-    told = {"alertname": row["alert_rule_name"], "severity": row["severity"]} | labels
-    held = mutes.all_of(told, tenant_id=row["tenant_id"], instance_id=row["instance_id"])
-    before = timedelta(seconds=max(_BEFORE_S, 10 * row["interval_seconds"]))
-    delay = timedelta(seconds=row["policy_config"].get("delay_seconds", 0))
-    evidence = Evidence(row["query_config"], (row["active_at"] or row["since"]) - before - delay, None)
-    return dict(row) | {
-        "labels": labels,
-        "silenced_by": [each.silence_id for each in held if each.silence_id],
-        "maintained_by": [each.maintenance_window_id for each in held if each.maintenance_window_id],
-        "inhibited_by": [each.inhibited_by for each in held if each.inhibited_by],
-        "evidence": evidence,
-    }
+class _Row(Struct, frozen=True):
+    """A row of the listing."""
+
+    instance_id: UUID
+    alert_rule_id: UUID
+    alert_rule_name: str
+    severity: str
+    subject: Literal["series", "data", "health"]
+    status: Status
+    labels: dict[str, str]
+    rule_labels: dict[str, str]
+    annotations: dict[str, str]
+    value: float | None
+    since: datetime
+    active_at: datetime | None
+    fired_at: datetime | None
+    is_recovering: bool
+    runbook_url: str
+    dashboard_url: str
+    tenant_id: UUID
+    query_config: dict[str, Any]
+    condition_config: dict[str, Any]
+    policy_config: dict[str, Any]
+    interval_seconds: int
+    cooldown_minutes: int
+    acknowledgement: Acknowledgement | None
+
+    def definition(self) -> Definition | None:
+        """That of its rule; None for one that cannot be read."""
+        try:
+            return parsed(self)
+        except DuoscopeError:
+            return None
+
+    def texts(self, public_url: str) -> Texts:
+        """The annotations, and what they are filled in from."""
+        labels = labels_of(self.rule_labels, self.labels)
+        return Texts(self.annotations, self.subject, self.alert_rule_name, labels, self.value, public_url)
+
+
+def _shown(row: _Row, mutes: Mutes, public_url: str) -> Alert:
+    texts, definition = row.texts(public_url), row.definition()
+    told = {"alertname": row.alert_rule_name, "severity": row.severity, **texts.labels}
+    held = mutes.all_of(told, tenant_id=row.tenant_id, instance_id=row.instance_id)
+    before = timedelta(seconds=max(_BEFORE_S, 10 * row.interval_seconds))
+    delay = timedelta(seconds=definition.config.delay_seconds if definition else 0)
+    began = row.active_at or row.since
+    return Alert(
+        instance_id=row.instance_id,
+        alert_rule_id=row.alert_rule_id,
+        alert_rule_name=row.alert_rule_name,
+        severity=row.severity,
+        subject=row.subject,
+        status=row.status,
+        labels=dict(texts.labels),
+        annotations=without_queries(texts),
+        value=row.value,
+        since=row.since,
+        active_at=row.active_at,
+        fired_at=row.fired_at,
+        is_recovering=row.is_recovering,
+        runbook_url=row.runbook_url,
+        dashboard_url=row.dashboard_url,
+        acknowledgement=row.acknowledgement,
+        silenced_by=[each.silence_id for each in held if each.silence_id],
+        maintained_by=[each.maintenance_window_id for each in held if each.maintenance_window_id],
+        inhibited_by=[each.inhibited_by for each in held if each.inhibited_by],
+        evidence=Evidence(
+            row.query_config,
+            began - before - delay,
+            None,
+            alert_evidence.url(row, row.labels, began, clock.now(), public_url),
+        ),
+    )

@@ -1,5 +1,6 @@
 """Previews of alert rules: what a rule would have fired, before it wakes anyone."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
@@ -9,7 +10,7 @@ from litestar.enums import MediaType
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct, structs
 
-from duoscope.alerting import picture, rules
+from duoscope.alerting import held, picture, rules
 from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import check, offset_s, parsed
 from duoscope.alerting.preview import DAYS_MAX, Preview, Previewed, preview
@@ -21,7 +22,7 @@ from duoscope.identity.authorization.permissions import Principal
 from duoscope.kernel.alert_limits import AlertLimits
 from duoscope.kernel.clock import in_range, now
 from duoscope.kernel.errors import invalid, require_found
-from duoscope.metadata import alert_rules, silences
+from duoscope.metadata import alert_rules, inhibition_rules, maintenance_windows, silences
 from duoscope.metadata.alert_rules import AlertRule
 from duoscope.stores.postgres import Transaction
 
@@ -55,7 +56,8 @@ async def preview_alert_rule(
     ] = None,
 ) -> Response[Preview]:
     """Evaluate a rule over past days, as it would have been then: each firing with its start, end and peak, whether it
-    flaps, and what the tenant's silences would have held back. As JSON, or as a picture (SVG). You must be allowed to
+    flaps, and what the tenant's silences, its maintenance, and alerts that inhibit would have held back (the last for
+    those who may read alerts). As JSON, or as a picture (SVG). You must be allowed to
     read what it watches. Data that came late are seen as if they had been there.
     """
     user = request.user
@@ -66,7 +68,12 @@ async def preview_alert_rule(
         check(parsed(row), limits)
         previewed = await _previewed(tx, row, user, is_stored=data.alert_rule_id is not None)
         muting = await silences.between(tx, start, end)
-    found = await preview(reader, previewed, start, end, limits.alert_instances, muting)
+        windows = await maintenance_windows.enabled(tx)
+        inhibiting = await inhibition_rules.enabled(tx, {user.scope.tenant_id}) if user.has("alert:read") else []
+    holds = held.of_silences(muting)
+    holds += await asyncio.to_thread(held.of_maintenance, windows, start, end)
+    holds += await held.of_inhibition(reader, inhibiting, start, end)
+    found = await preview(reader, previewed, start, end, limits.alert_instances, holds)
     if form == "svg" or (form is None and _SVG in request.headers.get("accept", "")):
         drawn = Response(picture.svg(row.name, found), media_type=cast("MediaType", _SVG))
         return cast("Response[Preview]", drawn)

@@ -31,13 +31,28 @@ class _AnyLabels(Mapping[str, str]):
 
 def labels_of(of_rule: Mapping[str, str], of_series: Mapping[str, str]) -> dict[str, str]:
     """The labels of an alert. A template that fails says so in its place."""
-    made = dict(of_series)
+    return _made(of_rule, of_series)[0]
+
+
+def problem(of_rule: Mapping[str, str], of_series: Mapping[str, str]) -> str:
+    """The mistake in the templates of a rule's labels, for a series; empty if nothing is."""
+    return _made(of_rule, of_series)[1]
+
+
+def has_templates(labels: Mapping[str, str]) -> bool:
+    """Whether labels differ from series to series."""
+    return any(_MARK in text for text in labels.values())
+
+
+def _made(of_rule: Mapping[str, str], of_series: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    made, wrong = dict(of_series), ""
     for name, text in of_rule.items():
         try:
             made[name] = _rendered(text, of_series, 0.0) if _MARK in text else text
         except TemplateError as error:
             made[name] = f"<error expanding template: {error}>"
-    return made
+            wrong = wrong or f"The template of the label {name} fails: {error}."
+    return made, wrong
 
 
 def check(labels: Mapping[str, str], annotations: Mapping[str, str]) -> bool:
