@@ -1,4 +1,4 @@
--- Dashboards that the other tenants of a workspace see, and templates that a tenant made (docs/adr/0044).
+-- Dashboards that the other tenants of a workspace see, and templates that a tenant made (docs/adr/0045).
 
 ALTER TABLE dashboards
     -- Who reads it: its tenant, or every tenant of its workspace. Its tenant alone changes it.
