@@ -171,7 +171,7 @@ ROUTES = {
     ],
     ("GET", "/api/v1/fields"): [
         f"/api/v1/fields?signal={signal}&limit={limit}&{_IN_URL}"
-        for signal in ("traces", "logs", "metrics")
+        for signal in ("traces", "logs", "metrics", "metrics&query=service:*")
         for limit in (2, 200)
     ],
     ("GET", "/api/v1/fields/{name}/values"): [

@@ -32,10 +32,10 @@ class Readers:
         await settle()
 
     async def _read(self, asker, question, end):
-        async with self._slots.taken(asker, question) as threads:
+        async with self._slots.taken(asker, question) as turn:
             self.began.append(asker.caller_id)
             await end.wait()
-            return threads
+            return turn
 
     async def end_first(self, tenant):
         place = next(n for n, (whose, end) in enumerate(self._ends) if whose == tenant and not end.is_set())
@@ -71,10 +71,35 @@ async def test_tenants_take_turns_and_have_a_share():
     await readers.end_first(A)
     assert sorted(readers.began[5:]) == sorted([A, B])
     threads = await readers.close()
-    assert threads[0] == limits.READ_THREADS_MAX
-    assert threads[1] == 1
+    assert threads[0].threads == limits.READ_THREADS_MAX
+    assert threads[1].threads == 1
     assert not readers._slots._running
     assert not readers._slots._waiting
+
+
+async def test_who_had_much_lately_gives_way_in_the_store():
+    now = [100.0]
+    slots = ReadSlots(slots=4, kept=1, wait_max_s=60, clock=lambda: now[0])
+
+    async def asked(tenant, seconds):
+        async with slots.taken(Asker(tenant, tenant), Question()) as turn:
+            now[0] += seconds
+        return turn.priority
+
+    assert [await asked(A, 2) for _ in range(4)] == [1, 3, 4, 5]
+    # Who asks little stays ahead, however often; with as much, two are side by side.
+    assert [await asked(B, 0.01) for _ in range(20)] == [1] * 20
+    now[0] += 120
+    for _ in range(8):
+        assert abs(await asked(A, 1) - await asked(B, 1)) <= 1
+    now[0] += 120
+    assert [await asked(A, 0), await asked(B, 0)] == [1, 1]
+    assert len(slots._had) <= 2
+    now[0] += 120
+    for tenant in (new_id() for _ in range(50)):
+        await asked(tenant, 0.001)
+        now[0] += 30
+    assert len(slots._had) <= 2
 
 
 async def test_a_queue_is_short_and_a_wait_has_an_end():

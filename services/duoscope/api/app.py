@@ -2,6 +2,7 @@
 
 import functools
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -161,6 +162,7 @@ def create_app(services_: ApiServices) -> Litestar:
     )
     app.state.read_memory = services_.telemetry.read_memory
     app.page_policies = {"/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
+    app.is_https = urlsplit(services_.public_url).scheme == "https"
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

@@ -4,11 +4,16 @@ A tenant may have a limited number of queries at work, and a limited number of r
 told to retry. Waiting tenants take turns, and so do the callers of one tenant. Of one caller the questions that have
 read already come first: under load some are answered in time then, where all would be a little on their way. The last
 slots are for tenants that have none at work, so that a few greedy ones leave room for the next.
+
+A slot says how a query stands beside others in the store, too: the more of its time a tenant had lately, the more its
+queries wait for those of others, block by block.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -28,6 +33,24 @@ _at_work = prometheus.Gauge("duoscope_queries_running", "Queries of telemetry at
 _in_line = prometheus.Gauge("duoscope_queries_waiting", "Queries of telemetry that wait for a slot")
 
 
+_HALVED_S: Final = 10.0
+"""The time after which what a tenant had counts half."""
+_UNHEEDED_S: Final = 0.5
+"""Seconds of the store's time lately that put nobody behind others."""
+
+
+class Turn(NamedTuple):
+    """A slot.
+
+    Attributes:
+        threads: how many the query may use.
+        priority: 1, or more for a query that gives way to those with less.
+    """
+
+    threads: int
+    priority: int
+
+
 class _Waiter(NamedTuple):
     turn: "asyncio.Future[None]"
     asker: Asker
@@ -42,6 +65,7 @@ class ReadSlots:
         slots: int = limits.READS_MAX,
         kept: int = limits.READS_KEPT,
         wait_max_s: float = limits.READ_WAIT_MAX_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = slots
         self._kept = kept
@@ -49,10 +73,12 @@ class ReadSlots:
         self._running: Counter[UUID] = Counter()
         self._running_of: Counter[tuple[UUID, UUID]] = Counter()
         self._waiting: OrderedDict[UUID, OrderedDict[UUID, deque[_Waiter]]] = OrderedDict()
+        self._clock = clock
+        self._had: dict[UUID, tuple[float, float]] = {}
 
     @asynccontextmanager
-    async def taken(self, asker: Asker, question: Question) -> AsyncGenerator[int]:
-        """Hold a slot within the context. Yields how many threads the query may use.
+    async def taken(self, asker: Asker, question: Question) -> AsyncGenerator[Turn]:
+        """Hold a slot within the context.
 
         Raises:
             DuoscopeError: RATE_LIMITED `too-many-reads` if too many requests of the tenant wait; UNAVAILABLE
@@ -62,11 +88,32 @@ class ReadSlots:
             await self._wait(asker, question)
         else:
             self._start(asker, question)
+        began = self._clock()
         try:
             # A tenant's first query may use several threads; further ones at the same time have one each.
-            yield limits.READ_THREADS_MAX if self._running[asker.tenant_id] == 1 else 1
+            threads = limits.READ_THREADS_MAX if self._running[asker.tenant_id] == 1 else 1
+            yield Turn(threads, self._priority(asker.tenant_id))
         finally:
+            self._note(asker.tenant_id, self._clock() - began)
             self._end(asker)
+
+    def _lately(self, tenant_id: UUID) -> float:
+        """The seconds that the queries of a tenant had, of which those of longer ago count less."""
+        seconds, at = self._had.get(tenant_id, (0.0, 0.0))
+        return seconds * 0.5 ** ((self._clock() - at) / _HALVED_S) if seconds else 0.0
+
+    def _note(self, tenant_id: UUID, seconds: float) -> None:
+        had = self._lately(tenant_id) + seconds
+        # The newest last; of whom there is nothing left is forgotten.
+        self._had.pop(tenant_id, None)
+        self._had[tenant_id] = had, self._clock()
+        oldest = next(iter(self._had))
+        if self._lately(oldest) < _UNHEEDED_S / 2:
+            del self._had[oldest]
+
+    def _priority(self, tenant_id: UUID) -> int:
+        """By doublings, so that those who had about as much stand side by side."""
+        return 1 + max(0, math.ceil(math.log2(max(self._lately(tenant_id), _UNHEEDED_S) / _UNHEEDED_S)))
 
     def _start(self, asker: Asker, question: Question) -> None:
         question.has_had_slot = True
