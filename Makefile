@@ -12,7 +12,7 @@ DOTS := awk '/^Collecting|^  Downloading/ { printf "."; fflush() } \
 	/^Installing collected/ { printf " unpacking"; fflush() } END { print "" }'
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults faults-alerts upgrade interop-collector lint format bench bench-fairness bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean bench-dashboards
+.PHONY: help run demo web-dev web-types screenshots test conformance schemathesis fuzz extremes faults faults-alerts upgrade interop-collector lint format bench bench-fairness bench-greedy bench-query bench-alerts bench-trickle bench-inserts bench-soak bench-keys bench-web bench-json bench-login bench-compare import-report otlp-fields breached-passwords clean bench-dashboards
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ bench-login: .venv/.dev ## Measure what a flood of wrong passwords does to the A
 
 bench-fairness: .venv/.dev ## Measure whether a tenant far beyond its limit is felt by another.
 	$(BIN)/python -m benchmarks.fairness $(ARGS)
+
+bench-greedy: .venv/.dev ## Measure whether a tenant that asks without an end is felt by another: answers, acknowledgements.
+	$(BIN)/python -m benchmarks.greedy $(ARGS)
 
 bench-dashboards: .venv/.dev ## Look at a dashboard of 125 panels over an hour of 20 hosts: first widget, all, and again.
 	$(BIN)/python -m benchmarks.dashboards $(ARGS)

@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +32,9 @@ STEP_PX: Final = 400
 LONG_TASK_MS: Final = 100
 FRAMES_P95_MS: Final = 33.4
 """Two frames of 60 Hz, as Chromium counts them."""
+CHART_SERIES: Final = 10
+CHART_POINTS: Final = 10_000
+CHART_ROUNDS: Final = 5
 TAIL_PER_S: Final = 500
 TAIL_EVERY_S: Final = 0.2
 _SCROLL = """async ([selector, frames, px]) => {
@@ -55,6 +59,18 @@ _OPENED = """async ([path, selector]) => {
     while (!document.querySelector(selector)) await new Promise(requestAnimationFrame);
     await new Promise(requestAnimationFrame);
     return performance.now() - began;
+}"""
+_DRAWN = """async (least) => {
+    for (;;) {
+        const answer = performance.getEntriesByType("resource")
+            .findLast((one) => one.name.endsWith("/metrics/formulas") && one.decodedBodySize > least);
+        const canvas = document.querySelector("figure canvas");
+        if (answer && answer.responseEnd > 0 && canvas && canvas.width > 0) {
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            if (new Set(new Uint32Array(data.buffer)).size > 20) return performance.now() - answer.responseEnd;
+        }
+        await new Promise(requestAnimationFrame);
+    }
 }"""
 _KEYS = """() => {
     window.keyTimes = [];
@@ -151,6 +167,37 @@ def large_trace(visitor: Visitor, up: Up, spans: int, budget_ms: float) -> list[
     return rows + scrolled(visitor, f"{spans:,} spans", "[role=treegrid]")
 
 
+def chart(visitor: Visitor, up: Up) -> list[Row]:
+    """From the answer to the drawn chart of ten series of ten thousand points: more than the page itself asks for."""
+    now = time.time_ns() // 10**9 * 10**9
+    step_ns = 10**9
+    for number in range(CHART_SERIES):
+        points = [
+            {
+                "timeUnixNano": str(now - at * step_ns),
+                "asDouble": number * 10 + (at * 7919 % 997) / 100,
+                "attributes": [{"key": "line", "value": {"stringValue": str(number)}}],
+            }
+            for at in range(CHART_POINTS)
+        ]
+        metric = {"name": "bench.chart", "gauge": {"dataPoints": points}}
+        send(up, "metrics", {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]})
+    up.settle()
+
+    def by_the_second(route: Any) -> None:
+        asked = route.request.post_data_json | {"step": 1}
+        route.continue_(post_data=json.dumps(asked))
+
+    visitor.page.route("**/metrics/formulas", by_the_second)
+    asked = quote(json.dumps([{"m": "bench.chart", "a": "avg", "by": ["line"]}]))
+    taken: list[float] = []
+    for _ in range(CHART_ROUNDS):
+        visitor.open(f"metrics?range={CHART_POINTS}s&m={asked}")
+        taken.append(visitor.page.evaluate(_DRAWN, CHART_SERIES * CHART_POINTS))
+    visitor.page.unroute("**/metrics/formulas")
+    return [Row("100,000 points, from the answer to drawn, p50", statistics.median(taken), 150, "ms")]
+
+
 def typing(visitor: Visitor) -> list[Row]:
     """From a key to the next frame, while there is data."""
     visitor.open("logs?range=6h")
@@ -225,6 +272,7 @@ def main() -> int:
                 rows += first_paint(visitor, asked.rounds)
                 for spans, budget_ms in zip(SPANS, (1000, 3000), strict=True):
                     rows += large_trace(visitor, up, spans, budget_ms)
+                rows += chart(visitor, up)
                 rows += typing(visitor)
                 if asked.tail_s:
                     rows += tail(visitor, up, asked.tail_s)

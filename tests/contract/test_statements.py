@@ -11,17 +11,18 @@ import pytest
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.stores.clickhouse import TelemetryReader
-from duoscope.telemetry import calls, log_context, log_patterns, logs, services, trace_logs, traces
+from duoscope.telemetry import log_context, log_patterns, logs, services, trace_logs, traces
 from duoscope.telemetry.aggregates.buckets import buckets
 from duoscope.telemetry.aggregates.heatmap import heatmap
 from duoscope.telemetry.aggregates.histogram import histogram
 from duoscope.telemetry.aggregates.measures import Measure
 from duoscope.telemetry.aggregates.table import Asked, aggregate
+from duoscope.telemetry.calls import spans
 from duoscope.telemetry.language import Signal
 from duoscope.telemetry.times import SECOND_NS, TimeRange
 
 _SNAPSHOTS = Path(__file__).parent / "search"
-_TIMES = re.compile(r"\b1\d{18}\b|(?<=_day': )\d+")
+_TIMES = re.compile(r"\b1\d{18}\b|(?<=_day': )\d+|(?<=[td]_s': )\d+")
 TIMES = TimeRange(1_700_000_000 * SECOND_NS, 1_700_003_600 * SECOND_NS)
 _RED = (Measure(), Measure(query="status:error"), Measure("p50", "duration"), Measure("p99", "duration"))
 _OF_LOGS = (Measure("distinct", "user.id"), Measure("avg", "body.size"), Measure("p100", "took", "severity:error"))
@@ -37,7 +38,14 @@ def statements(monkeypatch):
         ran.append(f"> {name}\n{sql}\n{parameters}\n")
         return await query(self, sql, parameters, name=name, settings=settings)
 
+    row_binary = TelemetryReader.row_binary
+
+    async def recorded_binary(self, sql, parameters=None, *, name):
+        ran.append(f"> {name}\n{sql}\n{parameters}\n")
+        return await row_binary(self, sql, parameters, name=name)
+
     monkeypatch.setattr(TelemetryReader, "query", recorded)
+    monkeypatch.setattr(TelemetryReader, "row_binary", recorded_binary)
     return ran
 
 
@@ -86,8 +94,8 @@ async def test_statements_of_traces_are_as_committed(deliver, otlp, telemetry_st
     await traces.compare(reader, times, "service:shop", traces.Selection("name:a", earlier, 1, 2), "name:b")
     await traces.compare(reader, times, "service:shop", traces.Selection("trace_id:" + trace_id))
     await services.service_map(reader, times)
-    mapped = calls.statement(frozenset({"peer.service", "messaging.system"}), linked=True, repeated=True)
-    statements.append(f"> calls\n{mapped.sql}\n{mapped.parameters}\n")
+    named = frozenset({"peer.service", "messaging.system"})
+    await spans.read(reader, [times, TimeRange(start - 20, start - 10)], named, spans.Sample(4, 2))
     _compare("statements_of_traces", [_TIMES.sub("…", text) for text in statements])
 
 

@@ -117,3 +117,23 @@ async def test_ranges_that_are_looked_at_point_by_point_are_bounded(function):
     text = f"{function}(vector(1)[10d:1s])"
     with pytest.raises(ExpressionError, match="points together"):
         await engine.over_range(Memory(), text, parse(text), 0, 20_000 * 60_000, 600_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("topk(1e300, vector(1))", "Scalar value 1e+300 overflows int64"),
+        ("limitk(scalar(vector(1e25 - 1e25 * (time() == bool 0))), vector(1))", "Scalar value 1e+25 overflows int64"),
+        ("bottomk(1 - (time() > bool 0) * 1e30, vector(1))", "Scalar value -1e+30 underflows int64"),
+        ("topk(NaN, vector(1))", "Parameter value is NaN"),
+    ],
+)
+async def test_counts_that_are_no_integers_are_named(text, message):
+    with pytest.raises(ExpressionError) as raised:
+        await engine.over_range(Memory(), text, parse(text), 0, 120_000, 60_000)
+    assert message in raised.value.message
+
+
+async def test_a_count_below_one_keeps_nothing_however_small():
+    answer = await engine.instant(Memory(), "topk(-1e300, vector(1))", parse("topk(-1e300, vector(1))"), 0)
+    assert len(answer.value.labels) == 0

@@ -11,6 +11,7 @@ from duoscope.kernel.query_limits import QueryLimits
 from duoscope.stores.clickhouse.questions import Asker, Question, cancelled
 from duoscope.stores.clickhouse.read_memory import ReadMemory, hold, reading
 from duoscope.stores.clickhouse.read_slots import ReadSlots
+from support.listening import until
 
 A, B, C, D = (new_id() for _ in range(4))
 
@@ -32,10 +33,10 @@ class Readers:
         await settle()
 
     async def _read(self, asker, question, end):
-        async with self._slots.taken(asker, question) as threads:
+        async with self._slots.taken(asker, question) as turn:
             self.began.append(asker.caller_id)
             await end.wait()
-            return threads
+            return turn
 
     async def end_first(self, tenant):
         place = next(n for n, (whose, end) in enumerate(self._ends) if whose == tenant and not end.is_set())
@@ -71,10 +72,68 @@ async def test_tenants_take_turns_and_have_a_share():
     await readers.end_first(A)
     assert sorted(readers.began[5:]) == sorted([A, B])
     threads = await readers.close()
-    assert threads[0] == limits.READ_THREADS_MAX
-    assert threads[1] == 1
+    assert threads[0].threads == limits.READ_THREADS_MAX
+    assert threads[1].threads == 1
     assert not readers._slots._running
     assert not readers._slots._waiting
+
+
+async def test_who_had_much_lately_gives_way_in_the_store():
+    now = [100.0]
+    slots = ReadSlots(slots=4, kept=1, wait_max_s=60, clock=lambda: now[0])
+
+    async def asked(tenant, seconds):
+        async with slots.taken(Asker(tenant, tenant), Question()) as turn:
+            now[0] += seconds
+        return turn.priority
+
+    assert [await asked(A, 2) for _ in range(4)] == [1, 3, 4, 5]
+    # Who asks little stays ahead, however often; with as much, two are side by side.
+    assert [await asked(B, 0.01) for _ in range(20)] == [1] * 20
+    now[0] += 120
+    for _ in range(8):
+        assert abs(await asked(A, 1) - await asked(B, 1)) <= 1
+    now[0] += 120
+    assert [await asked(A, 0), await asked(B, 0)] == [1, 1]
+    assert len(slots._had) <= 2
+    now[0] += 120
+    for tenant in (new_id() for _ in range(50)):
+        await asked(tenant, 0.001)
+        now[0] += 30
+    assert len(slots._had) <= 2
+
+
+async def test_who_had_much_does_not_begin_beside_who_had_little(monkeypatch):
+    now = [100.0]
+    readers = Readers(ReadSlots(slots=6, kept=2, wait_max_s=60, clock=lambda: now[0]), queries_at_once=2)
+    await readers.ask(A)
+    now[0] += 8
+    await readers.end_first(A)
+    await readers.ask(A)  # alone, it begins at once
+    assert readers.began == [A, A]
+    await readers.ask(B)
+    await readers.ask(A)
+    assert readers.began == [A, A, B]
+    await readers.end_first(B)
+    assert readers.began == [A, A, B, A]
+    # Not for ever: who is at work for long had much, too, and a second is enough.
+    await readers.end_first(A)
+    await readers.ask(B)
+    await readers.ask(A)
+    now[0] += 30
+    await readers.ask(C)
+    await readers.end_first(C)
+    assert readers.began == [A, A, B, A, B, C, A]
+    await readers.end_first(A)
+    now[0] += 1
+    monkeypatch.setattr(limits, "READ_GIVES_WAY_MAX_S", 0.01)
+    await readers.ask(D)
+    await readers.ask(A)
+    assert readers.began[-1] == D
+    now[0] += 1
+    await until(lambda: readers.began[-1] == A)
+    await readers.close()
+    assert not readers._slots._began
 
 
 async def test_a_queue_is_short_and_a_wait_has_an_end():

@@ -47,7 +47,7 @@ class Visitor:
     Attributes:
         page: the first tab.
         complaints: what the browser's console said: errors, and violations of the content security policy.
-        refusals: answers of the API that the console also shows, but which a test has asked for.
+        refusals: answers of the API that the console also shows, but which a test may have asked for.
     """
 
     def __init__(self, browser: Browser, up: Up, *, width: int = 1440, height: int = 900, theme: Any = "light") -> None:
@@ -61,6 +61,7 @@ class Visitor:
         self.context.set_default_timeout(WAIT_MS)
         self.complaints: list[str] = []
         self.refusals: list[str] = []
+        self._may_be_refused = False
         self.page = self.tab()
 
     def tab(self) -> Page:
@@ -68,12 +69,28 @@ class Visitor:
         page = self.context.new_page()
 
         def heard(message: Any) -> None:
-            if message.type == "error":
-                (self.refusals if _REFUSED.match(message.text) else self.complaints).append(message.text)
+            if message.type != "error":
+                return
+            if not _REFUSED.match(message.text):
+                self.complaints.append(message.text)
+            elif not self._may_be_refused:
+                self.refusals.append(message.text)
 
         page.on("console", heard)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
+
+    def was_refused(self, times: int | None = None) -> None:
+        """The API has refused something, as the test wanted: so often, or at least once and perhaps again. A page asks
+        several questions of a query at once, and answers arrive, and are told, when they like.
+        """
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while len(self.refusals) < (times or 1):
+            assert time.monotonic() < deadline, "nothing was refused"
+            self.page.wait_for_timeout(20)
+        assert times in {None, len(self.refusals)}, self.refusals
+        self.refusals.clear()
+        self._may_be_refused = times is None
 
     def log_in(self, *, email: str | None = None, password: str | None = None, address: str | None = None) -> None:
         """Log in, unless others are named as the admin of the first start, and keep the made password for now."""
@@ -154,8 +171,8 @@ def send_shop(up: Up, *, records: int = 60, name: str = "shop", ago_s: int = 0, 
     return trace_id
 
 
-def send_fan(up: Up, services: int) -> None:
-    """Send a trace in which one service calls all others."""
+def send_fan(up: Up, services: int, *, name: str = "fan", key: str | None = None) -> str:
+    """Send a trace in which one service calls all others. Returns its id."""
     start = time.time_ns() - 60 * 10**9
 
     def span(at: int) -> dict[str, Any]:
@@ -164,16 +181,17 @@ def send_fan(up: Up, services: int) -> None:
                 "traceId": f"{start:032x}",
                 "spanId": f"{at + 1:016x}",
                 **({"parentSpanId": f"{1:016x}"} if at else {}),
-                "name": "serve",
+                "name": f"serve {name}",
                 "kind": 2,
                 "startTimeUnixNano": str(start + at * 10**6),
                 "endTimeUnixNano": str(start + (at + 1) * 10**6),
             }
         ]
-        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": f"fan-{at}"}}]}
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": f"{name}-{at}"}}]}
         return {"resource": resource, "scopeSpans": [{"spans": spans}]}
 
-    send(up, "traces", {"resourceSpans": [span(at) for at in range(services)]})
+    send(up, "traces", {"resourceSpans": [span(at) for at in range(services)]}, key=key)
+    return f"{start:032x}"
 
 
 def send_large_trace(up: Up, spans: int) -> str:
@@ -266,18 +284,18 @@ def send_metrics(up: Up, trace_id: str) -> None:
     send(up, "metrics", {"resourceMetrics": [points("shop-frontend", 0), points("shop-payment", 3)]})
 
 
-def send(up: Up, signal: str, body: dict[str, Any]) -> None:
-    """Send a request of OTLP in JSON, which must be taken."""
-    answer = post(up, signal, body)
+def send(up: Up, signal: str, body: dict[str, Any], *, key: str | None = None) -> None:
+    """Send a request of OTLP in JSON, which must be taken; with another tenant's key, into that tenant."""
+    answer = post(up, signal, body, key=key)
     assert answer.status_code == 200, answer.text
 
 
-def post(up: Up, signal: str, body: dict[str, Any]) -> httpx.Response:
+def post(up: Up, signal: str, body: dict[str, Any], *, key: str | None = None) -> httpx.Response:
     """Send a request of OTLP in JSON."""
     return httpx.post(
         f"{up.otlp_url}/v1/{signal}",
         content=json.dumps(body),
-        headers={"authorization": f"Bearer {up.key}", "content-type": "application/json"},
+        headers={"authorization": f"Bearer {key or up.key}", "content-type": "application/json"},
         timeout=60,
     )
 

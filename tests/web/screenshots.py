@@ -6,18 +6,22 @@ With `--guide` as the second argument (`make screenshots OUT=docs/pictures GUIDE
 import base64
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Browser
 
 from support.up import Up
-from web.browser import Visitor, chromium, launched
+from web.browser import Visitor, chromium, launched, send_fan
 
 SIZES = ((1440, 900), (1024, 768))
 NARROW = (390, 844)
 THEMES = ("light", "dark")
 METRIC = quote('[{"m":"http.server.request.duration","by":["service"]}]')
+CROWD = 1_000
+SKELETON_MS = 400
+"""It appears only if loading takes a while."""
 GUIDE_SIZE = (1200, 720)
 GUIDE_QUALITY = 0.7
 
@@ -29,7 +33,7 @@ def _pages(trace_id: str) -> dict[str, tuple[str, str, bool]]:
         "service": ("services/one?service=inventory&range=6h", "text=Callees", False),
         "map": ("services?view=map&range=6h", "svg g[role=button]", False),
         "map-near": ("services?view=near&open=checkout&range=6h", "svg g[role=button]", False),
-        "logs": ("logs?q=severity>=info", "[role=row]", False),
+        "logs": ("logs?q=severity>=info", "[role=row]", True),
         "logs-nothing": ("logs?q=nothingatall", "text=No records match", False),
         "logs-mistake": ("logs?q=severity>=errr", "mark", False),
         "patterns": ("logs?view=patterns", "td code", False),
@@ -99,6 +103,51 @@ def _take(browser: Browser, up: Up, trace_id: str, out: Path) -> None:
                 page.keyboard.press("t")
                 page.get_by_role("dialog").wait_for()
                 picture("time")
+        _states(visitor, picture)
+        visitor.context.close()
+
+
+def _states(visitor: Visitor, picture: Callable[[str], None]) -> None:
+    """What stands there while nothing has come, and when nothing comes."""
+    page = visitor.page
+    for name, path in (("services", "services"), ("logs", "logs"), ("trace", f"traces/{'1' * 32}")):
+        asked = f"**/api/v1/{name}**"
+        page.route(asked, lambda _: None)
+        visitor.open(path)
+        page.get_by_text("Loading").first.wait_for(state="attached")
+        page.wait_for_timeout(SKELETON_MS)
+        picture(f"loading-{name}")
+        page.unroute(asked)
+        page.route(asked, lambda route: route.abort())
+        visitor.open(path)
+        page.get_by_role("alert").first.wait_for()
+        picture(f"error-{name}")
+        page.unroute(asked)
+
+
+def _crowd(browser: Browser, up: Up, out: Path) -> None:
+    """A tenant with a thousand services, whose names are as long as names are."""
+    tenant_id = up.admin("create-tenant", "A tenant with a rather long name of its own")["tenant_id"]
+    key = up.admin("create-api-key", "--tenant", tenant_id)["api_key"]
+    name = "com.example.department-of-very-long-names.checkout-orchestration-service-" + "x" * 60
+    trace_id = send_fan(up, CROWD, name=name, key=key)
+    up.settle()
+    for width, height in SIZES:
+        visitor = Visitor(browser, up, width=width, height=height)
+        visitor.log_in()
+        for page, shown in (
+            ("services", "tbody tr"),
+            ("services?view=map", "svg g[role=button]"),
+            ("traces", "[role=row]"),
+            (f"traces/{trace_id}?open={1:016x}", "[role=treegrid] [role=row]"),
+        ):
+            visitor.page.goto(f"{up.api_url}/t/{tenant_id}/{page}")
+            visitor.page.locator(shown).first.wait_for()
+            visitor.page.wait_for_load_state("networkidle")
+            named = page.partition("/")[0].partition("?")[0] if "open" in page else page.replace("?view=", "-")
+            for theme in THEMES:
+                visitor.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                visitor.page.screenshot(path=out / f"many-{named}{'-one' * ('open' in page)}-{width}-{theme}.png")
         visitor.context.close()
 
 
@@ -174,6 +223,7 @@ def main() -> int:
                     _guide(browser, up, trace_id, out)
                 else:
                     _take(browser, up, trace_id, out)
+                    _crowd(browser, up, out)
                     _sheet(browser, out)
         finally:
             up.kill()

@@ -76,3 +76,32 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
     expect(page.get_by_role("complementary", name="Comparison")).to_contain_text("In the box")
     found["comparison"] = violations(page)
     assert not {name: wrong for name, wrong in found.items() if wrong}
+
+
+@pytest.mark.parametrize("width", [320, 720])
+def test_login_logs_and_a_trace_have_room_on_a_telephone_and_under_zoom(running, shop, visit, width):
+    visitor = visit(running, width=width, height=700)
+    page = visitor.page
+    page.goto(running.api_url)
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    wide = "document.documentElement.scrollWidth"
+    assert page.evaluate(wide) <= width
+    visitor.log_in()
+    for path, shown in (
+        ("logs?q=service:shop-payment", "declined"),
+        (f"traces/{shop}", "charge card"),
+        (f"traces/{shop}?open=0000000000000003", "card declined"),
+    ):
+        visitor.open(path)
+        expect(page.get_by_text(shown).first).to_be_visible()
+        assert page.evaluate(wide) <= width, path
+        # All of the menu is in reach.
+        for link in page.get_by_role("navigation", name="Pages").get_by_role("link").all():
+            box = link.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+    visitor.open("logs?q=service:shop-payment")
+    page.get_by_role("grid", name="Log records").get_by_role("row").first.click()
+    expect(page.get_by_role("complementary", name="Log record").get_by_text("service.version")).to_be_visible()
+    assert page.evaluate(wide) <= width

@@ -60,8 +60,7 @@ def test_a_wrong_password_says_so_and_the_right_one_can_be_replaced(fresh, visit
     page.get_by_label("Password").fill("not it")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("The address or the password is wrong.")
-    assert len(visitor.refusals) == 1
-    visitor.refusals.clear()
+    visitor.was_refused(1)
     page.get_by_label("Password").fill(up.known["admin_password"])
     page.get_by_role("button", name="Log in").click()
     page.get_by_label("New password").fill("a password of my very own")
@@ -139,8 +138,7 @@ def test_a_search_of_logs_with_a_mistake_and_what_clicks_add_to_it(running, shop
     expect(panel).to_contain_text("card of order 10 declined")
     expect(page.get_by_role("button", name="Without nothingatall")).to_be_visible()
     # What the console says of the mistake, which the list and the bars were answered.
-    assert visitor.refusals
-    visitor.refusals.clear()
+    visitor.was_refused()
 
 
 def test_a_trace_by_keys_from_the_list_to_its_error_and_its_logs(running, shop, visit):
@@ -196,8 +194,7 @@ def test_a_session_that_ended_asks_over_the_page_and_keeps_what_was_typed(runnin
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("row").first).to_be_visible()
     expect(page.get_by_label("Query")).to_have_value("declined -order")
-    assert visitor.refusals
-    visitor.refusals.clear()
+    visitor.was_refused()
 
 
 def test_what_needs_a_recent_login_asks_for_it_and_goes_on(running, shop, visit):
@@ -224,8 +221,7 @@ def test_what_needs_a_recent_login_asks_for_it_and_goes_on(running, shop, visit)
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
     with running.api() as client:
         assert client.get("/sessions").status_code == 200  # of this client, which has logged in anew
-    assert visitor.refusals
-    visitor.refusals.clear()
+    visitor.was_refused()
 
 
 def test_what_one_has_chosen_is_there_in_another_browser(running, shop, visit):
@@ -262,8 +258,7 @@ def test_a_link_into_a_tenant_without_a_role_says_so(running, shop, visit):
     expect(visitor.page.get_by_role("heading", name="You have no role in this tenant")).to_be_visible()
     visitor.page.get_by_role("link", name="Go to your own").click()
     expect(visitor.page.get_by_role("heading", name="Services")).to_be_visible()
-    assert visitor.refusals
-    visitor.refusals.clear()
+    visitor.was_refused()
 
 
 def test_a_filter_is_typed_in_its_middle_and_single_keys_can_be_switched_off(running, shop, visit):
@@ -455,8 +450,7 @@ def test_a_tail_shows_what_arrives_and_holds_still_while_one_reads(running, visi
     page.get_by_label("Query").fill("severity>=")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Query, character")
-    assert visitor.refusals
-    visitor.refusals.clear()
+    visitor.was_refused()
 
 
 def test_a_box_on_the_heatmap_filters_or_says_what_its_spans_have_in_common(running, shop, visit):

@@ -1,7 +1,10 @@
 """What the list of records can do besides: columns, wrapping, picking, finding."""
 
+import csv
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +141,59 @@ def test_the_chart_is_by_any_field_and_a_body_with_parts_is_unfolded(running, vi
     expect(panel.get_by_text("took.ms", exact=True)).to_be_visible()
     panel.get_by_role("button", name="As text").click()
     expect(panel.get_by_text("took.ms", exact=True)).to_have_count(0)
+
+
+def test_bars_are_brushed_and_a_record_is_unfolded_where_it_is(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:shop-payment&range=3h")
+    records = page.get_by_role("grid", name="Log records")
+    row = records.get_by_role("row", name="order 1 placed", exact=False).first
+    row.get_by_role("button", name="Unfold the record here").click()
+    expect(row.get_by_text("service.version", exact=True)).to_be_visible()
+    expect(page.get_by_role("complementary")).to_have_count(0)
+    height = row.bounding_box()["height"]
+    below = records.get_by_role("row", name="order 2 placed", exact=False).first
+    assert below.bounding_box()["y"] >= row.bounding_box()["y"] + height
+    # Values in there go into the query by keys, too.
+    row.get_by_text("order.id", exact=True).hover()
+    page.keyboard.press("Shift+F")
+    expect(page.get_by_label("Query")).to_have_value("service:shop-payment -order.id:1")
+    page.go_back()
+    expect(page.get_by_label("Query")).to_have_value("service:shop-payment")
+    expect(row).to_be_visible()
+    row.get_by_role("button", name="Fold the record").click()
+    expect(row.get_by_text("service.version", exact=True)).to_have_count(0)
+    browsing.wait_for(lambda: row.bounding_box()["height"] == 24)
+    plot = page.locator("figure svg").first.bounding_box()
+    page.mouse.move(plot["x"] + plot["width"] * 0.5, plot["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] - 2, plot["y"] + 20, steps=3)
+    page.mouse.up()
+    page.wait_for_url(re.compile("from=.*to="))
+    expect(records.get_by_role("row").first).to_be_visible()
+
+
+def test_what_is_downloaded_is_read_as_csv_and_as_json(running, visit):
+    body = '=HYPERLINK("http://x"), "quoted"'
+    record = {"timeUnixNano": str(time.time_ns()), "body": {"stringValue": body}}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "downloaded"}}]}
+    browsing.send(running, "logs", {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]})
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("logs?q=service:downloaded")
+    expect(page.get_by_role("grid", name="Log records").get_by_role("row")).to_have_count(1)
+
+    def downloaded(name):
+        page.get_by_role("button", name="Download").click()
+        with page.expect_download() as begun:
+            page.get_by_role("menuitem", name=name).click()
+        return Path(begun.value.path())
+
+    with downloaded("loaded as CSV").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["service"], row["body"]) == ("downloaded", f"'{body}")
+    (line,) = downloaded("as JSON lines").read_text("utf-8").splitlines()
+    assert json.loads(line)["body"] == body

@@ -76,12 +76,12 @@ def test_a_waterfall_ends_at_a_level_groups_what_is_alike_hides_what_was_not_fou
         page.keyboard.press("<")
     expect(page.get_by_text("2 of 7 levels")).to_be_visible()
     expect(spans).to_have_attribute("aria-rowcount", "501")
-    page.keyboard.press("a")
+    page.keyboard.press("s")
     # The first six hundred ms: the root, and its children as one.
     expect(spans).to_have_attribute("aria-rowcount", "2")
     page.get_by_role("button", name="Show 500 alike spans one by one").click()
     expect(spans).to_have_attribute("aria-rowcount", "501")
-    page.keyboard.press("a")
+    page.keyboard.press("s")
     for _ in range(5):
         page.keyboard.press(">")
     page.get_by_label("Find spans").fill("needle")

@@ -2,6 +2,7 @@
 
 import functools
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from litestar import Litestar, Request
 from litestar.di import Provide
@@ -33,6 +34,7 @@ from duoscope.api.routes.dashboards import (
     dashboard_links,
     dashboard_templates,
     dashboard_versions,
+    dashboard_widgets,
     dashboards,
     public_dashboards,
 )
@@ -88,7 +90,7 @@ _ROUTED: Final = (
     *(identity_providers, email_domains, audit_logs, api_keys),
     *(alert_history, alert_rules, alerts, previews, rule_files, slos),
     *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
-    *(dashboard_templates,),
+    *(dashboard_templates, dashboard_widgets),
     *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""
@@ -160,6 +162,7 @@ def create_app(services_: ApiServices) -> Litestar:
     )
     app.state.read_memory = services_.telemetry.read_memory
     app.page_policies = {"/schema": openapi_page.POLICY, "/schema/": openapi_page.POLICY}
+    app.is_https = urlsplit(services_.public_url).scheme == "https"
     app.trusted_proxies = trusted_proxies(services_.settings.trusted_proxies)
     return app
 

@@ -56,6 +56,8 @@ class ObservedApp(Litestar):
     trusted_proxies: Sequence[Network] = ()
     page_policies: Mapping[str, str] = MappingProxyType({})
     """The content security policies of pages, by their paths; other answers are not pages."""
+    is_https: bool = False
+    """Whether users connect over https, as the public address says."""
 
     @cached_property
     def _allowed(self) -> dict[str, bytes]:
@@ -98,7 +100,8 @@ class ObservedApp(Litestar):
                 allowed = self._allowed.get(scope.get("path_template", "")) if scope["method"] == "OPTIONS" else None
                 if allowed is not None:
                     headers = [*((name, value) for name, value in headers if name != _ALLOW), (_ALLOW, allowed)]
-                message["headers"] = security_headers.secured(headers, self.page_policies.get(scope["path"]))
+                policy = self.page_policies.get(scope["path"])
+                message["headers"] = security_headers.secured(headers, policy, is_https=self.is_https)
             await send(message)  # pyright: ignore[reportArgumentType]
 
         async def timed_receive() -> Any:

@@ -16,6 +16,8 @@ HEADERS: Final[tuple[Header, ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+HTTPS_LASTS: Final[Header] = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+"""For answers to users who connect over https: their browsers do so ever after."""
 
 
 def page_policy(style: str, script: str | None = None) -> str:
@@ -24,16 +26,18 @@ def page_policy(style: str, script: str | None = None) -> str:
     return f"{_CLOSED}; {script_source}style-src 'sha256-{_digest(style)}'"
 
 
-def secured(headers: Iterable[Header], policy: str | None = None) -> list[Header]:
+def secured(headers: Iterable[Header], policy: str | None = None, *, is_https: bool = False) -> list[Header]:
     """Add those of `HEADERS` to an answer that it does not set itself.
 
     Args:
         headers: as ASGI has them.
         policy: the content security policy of the page at this path, if there is one.
+        is_https: whether users connect over https.
     """
     own = list(headers)
     names = {name.lower() for name, _ in own}
     wanted = ((name, policy.encode() if policy and name == _POLICY else value) for name, value in HEADERS)
+    own += [HTTPS_LASTS] * is_https
     return [*own, *((name, value) for name, value in wanted if name not in names)]
 
 

@@ -131,30 +131,7 @@ def _addresses(started: "Started", parts: frozenset[str]) -> list[tuple[str, str
 
 
 def _introduce(started: "Started", credentials: "Credentials", first: "FirstStart") -> None:
-    facts = [
-        ("UI and API", started.api_url),
-        ("OTLP over gRPC", started.otlp_grpc_endpoint),
-        ("OTLP over HTTP", started.otlp_http_endpoint),
-        ("", ""),
-        ("Admin e-mail", credentials.admin_email),
-        ("Admin password", credentials.admin_password),
-        ("  works until", credentials.admin_password_expires_at),
-        ("API key", credentials.api_key),
-        ("  that reads", credentials.read_api_key),
-        ("Organization", credentials.organization_id),
-        ("Workspace", credentials.workspace_id),
-        ("Tenant", credentials.tenant_id),
-    ]
-    lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
-    _frame("duoscope is ready", lines)
-    click.echo(f"Password and keys are shown this once. They are kept in {first.path} (mode 0600).")
-    _say_end(started, credentials)
-    if first.is_trial:
-        click.echo(
-            "With embedded stores this first organization asks for no second factor until its setting mfa_required is "
-            "true; other organizations ask for one from the start."
-        )
-    click.echo()
+    # What one needs next stands at the end, where a terminal still shows it.
     click.echo("OpenTelemetry collector configuration, a complete file for its contrib distribution:\n")
     click.echo(
         collector_configuration(
@@ -164,8 +141,33 @@ def _introduce(started: "Started", credentials: "Credentials", first: "FirstStar
             key=credentials.api_key,
         )
     )
-    click.echo(f"To print it again: {command(started.settings, 'admin collector-config')}")
-    click.echo(f"For data to look at, in another terminal: {command(started.settings, 'demo')}")
+    click.echo(f"To print it again: {command(started.settings, 'admin collector-config')}\n")
+    facts = [
+        ("OTLP over gRPC", started.otlp_grpc_endpoint),
+        ("OTLP over HTTP", started.otlp_http_endpoint),
+        ("API key", credentials.api_key),
+        ("  that reads", credentials.read_api_key),
+        ("Organization", credentials.organization_id),
+        ("Workspace", credentials.workspace_id),
+        ("Tenant", credentials.tenant_id),
+        ("", ""),
+        ("Open", started.api_url),
+        ("E-mail", credentials.admin_email),
+        ("Password", credentials.admin_password),
+        ("  works until", credentials.admin_password_expires_at),
+    ]
+    lines = [f"{name:<15} {value}".rstrip() for name, value in facts]
+    _frame("duoscope is ready", lines)
+    click.echo(f"Password and keys are shown this once. They are kept in {first.path} (mode 0600).")
+    if first.is_trial:
+        click.echo(
+            "With embedded stores this first organization asks for no second factor until its setting mfa_required is "
+            "true; other organizations ask for one from the start."
+        )
+    if credentials.admin_password_expires_at:
+        again = command(started.settings, f"admin reset-password {credentials.admin_email}")
+        click.echo(f"For a password that stays: {again}, or set one when you log in.")
+    click.echo(f"For data to look at, in another terminal: {command(started.settings, 'demo --history 6h')}")
     click.echo("Ctrl-C stops duoscope.")
 
 

@@ -24,6 +24,8 @@ LINES_MAX: Final = 100_000
 """Lines that are folded, the newest of a range."""
 LINE_CHARS_MAX: Final = 500
 SERVICES_MAX: Final = 10
+STEPS: Final = 24
+"""Of the form of a pattern over time."""
 _TEMPLATES_MAX: Final = 5_000
 _ALIKE: Final = 0.6
 """The part of its words that templates of one pattern share."""
@@ -56,6 +58,9 @@ class Pattern(Struct, frozen=True):
     first_seen: Annotated[Time, Meta(description="Of the lines that were read, also of the other range.")]
     last_seen: Time
     services: Annotated[list[str], Meta(description=f"Up to {SERVICES_MAX} of those that sent it.")]
+    counts: Annotated[
+        list[int], Meta(description=f"In each of {STEPS} equal steps of the range, of the lines that were read.")
+    ]
 
 
 class Read(Struct, frozen=True):
@@ -142,6 +147,7 @@ async def _matched(reader: TelemetryReader, times: TimeRange, condition: Conditi
 def _statement(ranges: Sequence[TimeRange], condition: Condition | None) -> tuple[str, dict[str, object]]:
     parameters: dict[str, object] = dict(condition.parameters) if condition else {}
     parameters |= {"chars": LINE_CHARS_MAX, "lines": LINES_MAX, "templates": _TEMPLATES_MAX}
+    parameters["step_ns"] = max(1, -(-(ranges[0].end_ns - ranges[0].start_ns) // STEPS))
     parts: list[str] = []
     for number, times in enumerate(ranges):
         own = TimeRange.CONDITION.replace("start_ns", f"start_ns_{number}").replace("end_ns", f"end_ns_{number}")
@@ -157,7 +163,9 @@ def _statement(ranges: Sequence[TimeRange], condition: Condition | None) -> tupl
         "countIf(place = 1) AS compared, argMax(line, timestamp) AS sample, "
         "toUnixTimestamp64Nano(min(timestamp)) AS first_ns, "
         f"toUnixTimestamp64Nano(max(timestamp)) AS last_ns, groupUniqArray({SERVICES_MAX})(toString(service_name)) AS "
-        f"services FROM ({' UNION ALL '.join(parts)}) GROUP BY template ORDER BY own + compared DESC, template "
+        "services, sumMapIf([intDiv(toUnixTimestamp64Nano(timestamp) - {start_ns_0:Int64}, {step_ns:Int64})], "
+        "[toUInt64(1)], place = 0) AS steps "
+        f"FROM ({' UNION ALL '.join(parts)}) GROUP BY template ORDER BY own + compared DESC, template "
         "LIMIT {templates:UInt64}"
     )
     return sql, parameters
@@ -219,4 +227,13 @@ def _pattern(pattern: str, rows: list[dict[str, Any]], lines: Sequence[Read]) ->
         values.rfc3339(min(row["first_ns"] for row in rows)),
         values.rfc3339(newest["last_ns"]),
         sorted({service for row in rows for service in row["services"]})[:SERVICES_MAX],
+        _counts(rows),
     )
+
+
+def _counts(rows: list[dict[str, Any]]) -> list[int]:
+    counts = [0] * STEPS
+    for row in rows:
+        for step, count in zip(*row["steps"], strict=True):
+            counts[step] += count
+    return counts

@@ -20,8 +20,6 @@ SERVICES_RANGE_MAX_NS: Final = 31 * 86_400 * SECOND_NS
 MAP_RANGE_MAX_NS: Final = 7 * 86_400 * SECOND_NS
 MAP_SPANS_MAX: Final = 2_000_000
 """Spans that one map joins; if there are more, every n-th trace is used."""
-MAP_REACH_NS: Final = 900 * SECOND_NS
-"""How far outside the range the caller of a call is searched."""
 
 _DurationNs = Annotated[
     int | None, Meta(description="Nanoseconds, to 9%; null without requests.", examples=[12_345_678])
@@ -65,7 +63,7 @@ class ServiceEdge(Struct, frozen=True):
     callee: str
     call_count: Annotated[int, Meta(description="Estimated if `sampled_one_in` is above 1.")]
     error_count: Annotated[int, Meta(description="Calls whose span in the callee failed; estimated in the same way.")]
-    duration_p50_ns: Annotated[int, Meta(description="Duration of the spans in the callee, as one of them had it.")]
+    duration_p50_ns: Annotated[int, Meta(description="Duration of the spans in the callee, to 1.6%.")]
     duration_p95_ns: int
     duration_p99_ns: int
 
@@ -126,27 +124,13 @@ async def service_map(reader: TelemetryReader, times: TimeRange) -> ServiceMap:
     """Find the calls between services in the range, and of databases, brokers and others that their spans name: spans
     are joined with their callers, all spans or a sample of whole traces.
     """
-    counted = (await reader.query(calls.COUNT, times.parameters, name="service_map.count"))[0]
-    one_in = max(1, -(-counted["spans"] // MAP_SPANS_MAX))
-    around = {"from_ns": max(0, times.start_ns - MAP_REACH_NS), "to_ns": min(2**63 - 1, times.end_ns + MAP_REACH_NS)}
-    sampled = times.parameters | around | {"one_in": one_in}
-    (repeats,) = await reader.query(calls.REPEATS, sampled, name="service_map.repeats")
-    named = await catalogue.attributes_among(reader, times, calls.PEER_ATTRIBUTES)
-    edges_of = calls.statement(named, linked=counted["linked"] > 0, repeated=bool(repeats["repeated"]))
-    parameters = sampled | edges_of.parameters | {"rows": EDGES_MAX + 1}
-    rows = await reader.query(edges_of.sql, parameters, name="service_map.edges")
+    found = await calls.mapped(reader, times, MAP_SPANS_MAX)
     edges = [
-        ServiceEdge(
-            row["from_service"],
-            row["to_service"],
-            row["calls"] * one_in,
-            row["errors"] * one_in,
-            *row["durations"],
-        )
-        for row in rows[:EDGES_MAX]
+        ServiceEdge(each.caller, each.callee, each.calls, each.errors, *each.durations)
+        for each in found.edges[:EDGES_MAX]
     ]
     nodes = {edge.caller for edge in edges} | {edge.callee for edge in edges}
-    return ServiceMap(sorted(nodes), edges, one_in, truncated=len(rows) > EDGES_MAX)
+    return ServiceMap(sorted(nodes), edges, found.one_in, truncated=len(found.edges) > EDGES_MAX)
 
 
 def _service(name: str, signals: list[str], row: dict[str, Any] | None, steps: int) -> Service:

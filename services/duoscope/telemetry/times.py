@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -50,6 +51,16 @@ class TimeRange:
     def seconds(self) -> float:
         """The length of the range."""
         return (self.end_ns - self.start_ns) / SECOND_NS
+
+
+def within(times: Sequence[TimeRange]) -> tuple[str, dict[str, object]]:
+    """A condition on times in one of some ranges, and its parameters."""
+    conditions: list[str] = []
+    parameters: dict[str, object] = {}
+    for number, each in enumerate(times):
+        conditions.append(TimeRange.CONDITION.replace("_ns:", f"_{number}_ns:"))
+        parameters |= {f"start_{number}_ns": each.start_ns, f"end_{number}_ns": each.end_ns}
+    return f"({' OR '.join(f'({each})' for each in conditions)})", parameters
 
 
 def time_range(start: str | int | None, end: str | int | None, *, max_ns: int = RANGE_MAX_NS) -> TimeRange:

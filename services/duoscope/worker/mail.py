@@ -7,7 +7,7 @@ from duoscope.background.driver import AGAIN, Driver, Job, Next, Running
 from duoscope.delivery.mail import BATCH_MAX, Mailer, Writer, deliver_due
 from duoscope.stores.postgres import MetadataStore
 
-DELIVER_MAIL: Final = Job("deliver-mail", period_s=1.0, at_once=True, retry_s=5.0, turn_max_s=3600.0, stop_s=3.0)
+DELIVER_MAIL: Final = Job("deliver-mail", period_s=2.0, at_once=True, retry_s=5.0, turn_max_s=3600.0, stop_s=3.0)
 """Each turn is one small indexed query. At a stop, a mail in progress gets a few seconds: one that was accepted but not
 recorded would be sent twice."""
 

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, useState } from "react";
 import { answered, api } from "../api/client";
 import auth from "../parts/auth.module.css";
@@ -9,9 +9,9 @@ import { type Choice, chosenBy, traceIdIn } from "../parts/pure/palette";
 import { quoted } from "../parts/pure/terms";
 import { useAllKeys, useKeys } from "./keys";
 import styles from "./Palette.module.css";
-import { type Place, sameTime, useRange, useTenantId } from "./place";
+import { type Place, parsePlace, sameTime, useRange, useTenantId } from "./place";
 import { logOut, mayI, useSession } from "./session";
-import { chooseMyTheme } from "./settings";
+import { chooseMyTheme, forgetView, keepView, useViews } from "./settings";
 
 interface PaletteProps {
   open: boolean;
@@ -25,6 +25,7 @@ export function Palette({ open, onOpen }: PaletteProps): ReactNode {
 }
 
 const SHOWN_MAX = 40;
+const NAME_CHARS_MAX = 80;
 
 function Opened({ onClose }: { onClose: () => void }): ReactNode {
   const id = useId();
@@ -32,9 +33,17 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
   const list = useRef<HTMLDivElement>(null);
   const [wanted, setWanted] = useState("");
   const [at, setAt] = useState(0);
-  const choices = useChoices();
-  const found = useMemo(() => chosenBy(choices, wanted).slice(0, SHOWN_MAX), [choices, wanted]);
-  const traceId = mayI("trace:read") ? traceIdIn(wanted) : undefined;
+  const [isNaming, setNaming] = useState(false);
+  const keep = useKeepView();
+  const choices = useChoices(() => {
+    setNaming(true);
+    setWanted("");
+  });
+  const found = useMemo(
+    () => (isNaming ? [] : chosenBy(choices, wanted).slice(0, SHOWN_MAX)),
+    [choices, wanted, isNaming],
+  );
+  const traceId = mayI("trace:read") && !isNaming ? traceIdIn(wanted) : undefined;
   const toTrace = useToTrace();
   const shown: readonly Choice[] =
     traceId === undefined
@@ -48,7 +57,7 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
   }, [here]);
   const run = (choice: Choice | undefined): void => {
     if (choice === undefined) return;
-    dialog.current?.close();
+    if (!choice.stays) dialog.current?.close();
     // After the focus is back where it was: what runs may put it elsewhere.
     queueMicrotask(choice.run);
   };
@@ -67,7 +76,11 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
       setAt(event.key.startsWith("Arrow") ? (to + last + 1) % (last + 1) : Math.max(0, Math.min(last, to)));
     } else if (event.key === "Enter") {
       event.preventDefault();
-      run(shown[here]);
+      if (!isNaming) run(shown[here]);
+      else if (wanted.trim() !== "") {
+        keep(wanted.trim());
+        dialog.current?.close();
+      }
     }
   };
   return (
@@ -84,12 +97,13 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
         <input
           className={`${controls.input} ${styles.input}`}
           role="combobox"
-          aria-label="Find a page, service, trace or action"
+          aria-label={isNaming ? "Name of the view" : "Find a page, service, trace or action"}
           aria-expanded="true"
           aria-controls={id}
           aria-autocomplete="list"
           aria-activedescendant={shown.length > 0 ? `${id}${here}` : undefined}
-          placeholder="A page, tenant, service, trace id or action"
+          placeholder={isNaming ? "Name of the view" : "A page, view, tenant, service, trace id or action"}
+          maxLength={isNaming ? NAME_CHARS_MAX : undefined}
           spellCheck={false}
           autoComplete="off"
           autoFocus
@@ -119,10 +133,26 @@ function Opened({ onClose }: { onClose: () => void }): ReactNode {
             </div>
           ))}
         </div>
-        {shown.length === 0 ? <p className={styles.none}>Nothing is called like that.</p> : null}
+        {shown.length > 0 ? null : (
+          <p className={styles.none}>
+            {isNaming
+              ? "Enter keeps this page with its query and range, for you and in this tenant."
+              : "Nothing is called like that."}
+          </p>
+        )}
       </div>
     </dialog>
   );
+}
+
+/** Keeps the present page under a name. */
+function useKeepView(): (name: string) => void {
+  const tenantId = useTenantId();
+  const { pathname, searchStr } = useRouterState({ select: ({ location }) => location });
+  return (name) => {
+    const path = `${pathname.replace(`/t/${tenantId}/`, "")}${searchStr}`;
+    keepView({ tenant_id: tenantId, name, path });
+  };
 }
 
 function useToTrace(): (traceId: string) => void {
@@ -137,8 +167,12 @@ function useToTrace(): (traceId: string) => void {
 }
 
 /** All that may be chosen: pages and what the present one has keys for, services, tenants, and what is everywhere. */
-function useChoices(): readonly Choice[] {
+function useChoices(onKeep: () => void): readonly Choice[] {
   const navigate = useNavigate();
+  const views = useViews();
+  const page = useRouterState({ select: ({ location }) => location.pathname });
+  const isTrace = /\/traces\/./.test(page);
+  const keepIt = useRef(onKeep);
   const tenantId = useTenantId();
   const { places } = useSession();
   const { start, end } = useRange();
@@ -170,9 +204,23 @@ function useChoices(): readonly Choice[] {
       name: theme === "system" ? "Theme like the system" : `${theme === "light" ? "Light" : "Dark"} theme`,
       run: () => chooseMyTheme(theme),
     }));
+    const mine = views.filter((one) => one.tenant_id === tenantId);
     const names = (services.data?.items ?? []).map((one) => one.name).filter((name) => name !== "");
     return [
       ...pages,
+      ...mine.map((view) => ({
+        key: `view ${view.name}`,
+        group: "View",
+        name: view.name,
+        run: () => {
+          const [path = "", search = ""] = view.path.split("?", 2);
+          void navigate({
+            to: `/t/$tenantId/${path}` as "/t/$tenantId/logs",
+            params: { tenantId },
+            search: parsePlace(Object.fromEntries(new URLSearchParams(search))),
+          });
+        },
+      })),
       ...names.flatMap((name) => [
         {
           key: `service ${name}`,
@@ -211,8 +259,18 @@ function useChoices(): readonly Choice[] {
           run: () => void navigate({ to: "/t/$tenantId", params: { tenantId: place.tenant_id }, search: {} }),
         })),
       ...actions,
+      // A trace is of one moment: it has an id and needs no name.
+      ...(isTrace
+        ? []
+        : [{ key: "keep view", group: "Action", name: "Save this view…", stays: true, run: () => keepIt.current() }]),
+      ...mine.map((view) => ({
+        key: `forget ${view.name}`,
+        group: "Action",
+        name: `Forget the view ${view.name}`,
+        run: () => forgetView(view),
+      })),
       ...themes,
       { key: "log out", group: "Action", name: "Log out", run: () => void logOut() },
     ];
-  }, [keys, services.data, places, tenantId, navigate]);
+  }, [keys, services.data, places, views, isTrace, tenantId, navigate]);
 }

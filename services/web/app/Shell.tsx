@@ -162,7 +162,7 @@ function Side({ onHelp, onFind }: { onHelp: () => void; onFind: () => void }): R
           data-here={path.startsWith(`/t/${tenantId}/${page.path}`) ? "" : undefined}
         >
           <Icon name={page.icon} />
-          {page.name}
+          <span>{page.name}</span>
         </Link>
       ))}
       <span className={styles.spacer} />
@@ -226,6 +226,7 @@ function Account({ onHelp }: { onHelp: () => void }): ReactNode {
       {refused ? <ErrorNote error={refused} retry={() => setRefused(undefined)} /> : null}
       <Menu.Root>
         <Menu.Trigger className={styles.account ?? ""} title="Account">
+          <Icon name="person" />
           <span>{me?.email}</span>
         </Menu.Trigger>
         <Menu.Portal>

@@ -3,9 +3,9 @@ import { plain } from "../parts/pure/formats";
 import { clock, dayOf, type Zone } from "../parts/pure/times";
 import { inUnit, isBinary, ticks } from "../parts/pure/units";
 import captions from "./caption.module.css";
-import { decimated } from "./decimated";
 import { extent } from "./extent";
 import styles from "./LineChart.module.css";
+import { strokes } from "./strokes";
 import { type Brush, useCanvas } from "./useCanvas";
 import { useDrag } from "./useDrag";
 
@@ -227,17 +227,11 @@ function paint(
     context.strokeStyle = index === OF_ERRORS ? colour("error-fill") : (colours[index % COLOURS] ?? "");
     context.fillStyle = context.strokeStyle;
     context.beginPath();
-    let isOpen = false;
-    for (const step of decimated(values, Math.max(1, Math.floor(width)))) {
-      const value = values[step] ?? null;
-      if (value === null) {
-        isOpen = false;
-        continue;
-      }
-      if (isOpen) context.lineTo(x(step), y(value));
-      else if ((values[step + 1] ?? null) === null) context.fillRect(x(step) - 1.5, y(value) - 1.5, 3, 3);
-      else context.moveTo(x(step), y(value));
-      isOpen = true;
+    for (const [first = 0, ...rest] of strokes(values, Math.max(1, Math.floor(width)))) {
+      const [left, top] = [x(first), y(values[first] ?? 0)];
+      if (rest.length === 0) context.fillRect(left - 1.5, top - 1.5, 3, 3);
+      else context.moveTo(left, top);
+      for (const step of rest) context.lineTo(x(step), y(values[step] ?? 0));
     }
     context.stroke();
   }

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { extent } from "./extent";
 import styles from "./Sparkline.module.css";
+import { strokes } from "./strokes";
 
 interface SparklineProps {
   /** One value a step; null where there is none. */
@@ -17,15 +18,10 @@ export function Sparkline({ values, label, width = 120, height = 24, look = "pla
   const [low, high] = extent([values]);
   const x = (at: number): number => (values.length < 2 ? width / 2 : (at / (values.length - 1)) * width);
   const y = (value: number): number => height - 1 - ((value - low) / (high - low)) * (height - 2);
-  let path = "";
-  for (const [at, value] of values.entries()) {
-    if (value === null) continue;
-    const before = values[at - 1] ?? null;
-    const after = values[at + 1] ?? null;
-    const place = `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-    if (before === null && after === null) path += `M${place}h0.01`;
-    else path += `${before === null ? "M" : "L"}${place}`;
-  }
+  const place = (at: number): string => `${x(at).toFixed(1)} ${y(values[at] ?? 0).toFixed(1)}`;
+  const path = strokes(values, width)
+    .map((steps) => (steps.length === 1 ? `M${place(steps[0] ?? 0)}h0.01` : `M${steps.map(place).join("L")}`))
+    .join("");
   return (
     <svg className={styles.line} data-look={look} width={width} height={height} role="img" aria-label={label}>
       <path d={path} />

@@ -1,10 +1,11 @@
 import { Popover } from "@base-ui/react/popover";
-import { type FormEvent, type ReactNode, useEffect, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useId, useMemo, useState } from "react";
 import { useKeys } from "../app/keys";
 import { usePlace, useRange, useSetPlace } from "../app/place";
 import { Button, buttonClass, Field } from "./controls";
+import controls from "./controls.module.css";
 import popup from "./popup.module.css";
-import { clock, DEFAULT_RANGE, iso, type RangeWords, rangeLabel, typed } from "./pure/times";
+import { clock, DEFAULT_RANGE, iso, isZone, type RangeWords, rangeLabel, typed } from "./pure/times";
 import styles from "./TimePicker.module.css";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d"];
@@ -50,6 +51,15 @@ export function TimePicker(): ReactNode {
   const zoneName = place.tz ?? "local time";
   return (
     <div className={styles.group}>
+      <Button
+        icon
+        className={styles.step ?? ""}
+        title="The range before this one ([)"
+        aria-label="The range before this one"
+        onClick={() => shift(-1)}
+      >
+        ‹
+      </Button>
       <Popover.Root open={open} onOpenChange={setOpen}>
         <Popover.Trigger className={buttonClass()} title={`Time range, in ${zoneName} (t)`}>
           {rangeLabel(place, range.zone)}
@@ -104,16 +114,59 @@ export function TimePicker(): ReactNode {
                       {zone ?? "Local time"}
                     </Button>
                   ))}
+                  <ZoneField zone={place.tz} onZone={(zone) => setPlace({ tz: zone })} />
                 </div>
               </div>
             </Popover.Popup>
           </Popover.Positioner>
         </Popover.Portal>
       </Popover.Root>
+      <Button
+        icon
+        className={styles.step ?? ""}
+        title="The range after this one (])"
+        aria-label="The range after this one"
+        onClick={() => shift(1)}
+      >
+        ›
+      </Button>
       <Button icon title="Refresh (r)" aria-label="Refresh" onClick={range.refresh}>
         ↻
       </Button>
     </div>
+  );
+}
+
+/** Any other zone, by its name: written here, and taken as soon as it is one. */
+function ZoneField({ zone, onZone }: { zone: string | undefined; onZone: (zone: string) => void }): ReactNode {
+  const id = useId();
+  const [text, setText] = useState(zone === "UTC" ? "" : (zone ?? ""));
+  const names = useMemo(() => Intl.supportedValuesOf("timeZone"), []);
+  return (
+    <>
+      <input
+        className={`${controls.input} ${styles.other}`}
+        list={id}
+        placeholder="Europe/London"
+        aria-label="Another time zone"
+        spellCheck={false}
+        value={text}
+        onChange={({ target }) => {
+          setText(target.value);
+          const wanted = target.value.trim();
+          // A zone of one word, such as "EST", may be the beginning of another name.
+          if (names.includes(wanted) || (wanted.includes("/") && isZone(wanted))) onZone(wanted);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && isZone(text.trim())) onZone(text.trim());
+        }}
+      />
+      <datalist id={id}>
+        {names.map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
+    </>
   );
 }
 

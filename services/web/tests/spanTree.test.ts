@@ -83,7 +83,11 @@ describe("the tree of spans", () => {
     const made = tree([0, 1, 2, 1, 2, 1, 2, 1, 2, 1], new Set([4]));
     const names = ["root", "q", "x", "q", "x", "q", "x", "q", "x", "other"];
     const rows = names.map((_, at) => ({ start: at * 10, duration: 5, failed: at === 4 }));
-    const groups = likeSiblings(made, (at) => names[at] ?? "", rows);
+    const groups = likeSiblings(
+      made,
+      names.map((name) => ["root", "q", "x", "other"].indexOf(name)),
+      rows,
+    );
     expect([...groups.keys()]).toEqual([1]);
     expect(groups.get(1)).toEqual({ members: [1, 3, 5, 7], start: 10, end: 75, failed: 1 });
     expect([...inSightOf(made, new Set(), groups, undefined)]).toEqual([0, 1, 9]);

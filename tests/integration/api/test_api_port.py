@@ -123,6 +123,14 @@ async def test_every_answer_says_what_it_is_to_browsers(api, new_scope):
         assert "style-src 'sha256-" in page.headers["content-security-policy"]
 
 
+async def test_https_lasts_where_users_connect_over_it(api):
+    api.app.is_https = True
+    async with listening(api.app) as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        for path in ("/", "/schema", "/health/live", "/nothing", "/api/v1/services"):
+            answer = await client.get(path)
+            assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains", path
+
+
 async def test_the_port_says_no_in_problem_details(api):
     async with listening(api.app, 1) as server, contextlib.AsyncExitStack() as stack:
         _, writer = await stack.enter_async_context(connected(server))

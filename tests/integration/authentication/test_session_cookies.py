@@ -2,6 +2,7 @@
 
 import pytest
 
+from duoscope.api.session_cookies import session_cookie
 from duoscope.kernel.ids import new_id
 
 LOGIN, REFRESH, LOGOUT = (f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout"))
@@ -32,6 +33,13 @@ async def test_a_page_gets_the_refresh_token_where_no_script_reads_it(api, inhab
     assert fresh.status_code == 200
     assert "refresh_token" not in fresh.json()
     assert session_cookies(fresh) != session_cookies(answer), "a refresh token works once"
+
+
+def test_over_https_the_cookie_is_secure_and_bound_to_this_host():
+    said = [part.strip() for part in session_cookie("tfr-x", is_secure=True).to_header(header="").split(";")]
+    assert said[0] == "__Host-duoscope-session=tfr-x"
+    assert {"HttpOnly", "Secure", "SameSite=strict", "Path=/"} <= set(said)
+    assert not any(part.lower().startswith("domain") for part in said)
 
 
 async def test_a_refresh_may_name_the_tenant_and_one_without_a_role_uses_nothing_up(api, inhabited):

@@ -51,6 +51,18 @@ async def test_labels_with_their_values_and_series(reader):
     ]  # fmt: skip
 
 
+async def test_labels_of_the_series_that_match(reader):
+    for query in ("service:cart", "code:200 is_new:true"):
+        found = {each.name: each.count for each in (await list_labels(reader, AROUND, query=query)).items}
+        for name in ("route", "code", "is_new", "share"):
+            told_of, _ = await told(reader, name, query=query)
+            assert sum(count for _, _, count in told_of) == found.get(name, 0), (query, name)
+    assert (await list_labels(reader, AROUND, query="service:nobody")).items == []
+    page = await list_labels(reader, AROUND, query="service:cart", limit=1)
+    with pytest.raises(DuoscopeError, match="cursor"):
+        await list_labels(reader, AROUND, limit=1, cursor=page.next_cursor)
+
+
 async def test_pages_of_labels_are_the_whole_list(reader):
     whole, cursor, pages = (await list_labels(reader, AROUND)).items, None, []
     while True:

@@ -26,16 +26,17 @@ async def reader(telemetry_store, deliver, otlp, new_scope):
         ("checkout", "1.0", 1800),
         ("cart", "", 60),
         ("cart", "7", 90),
-        # Longer ago than anybody looks.
+        # Days ago, which is seen by the values that are counted; another service's version is another one.
         ("stock", "2", -2 * _DAY_S),
         ("stock", "2", 30),
+        ("store", "2", 40),
     )
     for number, (service, version, at) in enumerate(seen):
         start = (_START_S + at) * S
         span = {"trace_id": bytes([number + 1]) * 16, "span_id": bytes([number + 1]) * 8, "name": "x",
                 "start_time_unix_nano": start, "end_time_unix_nano": start + 1}  # fmt: skip
         versions = {"service.version": version} if version else {}
-        await deliver(scope, otlp.spans(service, span, **versions))
+        await deliver(scope, otlp.spans(service, span, **versions), with_values=True)
     return telemetry_store.bind(scope)
 
 
@@ -43,7 +44,7 @@ async def test_a_version_is_new_once_with_the_one_before_it(reader):
     times = TimeRange(_START_S * S, (_START_S + 2 * HOUR) * S)
     found = await releases.list_releases(reader, times)
     assert [(one.service, one.version, one.first_seen, one.before) for one in found.items] == [
-        ("stock", "2", second(_START_S + 30), None),
+        ("store", "2", second(_START_S + 40), None),
         ("cart", "7", second(_START_S + 90), None),
         ("checkout", "1.1", second(_START_S + 300), "1.0"),
     ]

@@ -22,7 +22,6 @@ POLICY: Final = (
 """The content security policy of the UI."""
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _ASK_FIRST: Final = "no-cache"
-_HSTS: Final = "max-age=31536000"
 _ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
 """What a browser may accept, best first, and how the build names it."""
 _TYPES: Final = {".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".md": "text/markdown"}
@@ -60,7 +59,7 @@ class Files:
     """The UI's files, by their paths below the address of duoscope.
 
     Args:
-        public_url: where users reach duoscope. The page loads its files from below its path, and https is made to last.
+        public_url: where users reach duoscope. The page loads its files from below its path.
         built: the folder of the built files.
     """
 
@@ -70,7 +69,6 @@ class Files:
             "content-security-policy": POLICY,
             "cross-origin-opener-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",
-            **({"strict-transport-security": _HSTS} if address.scheme == "https" else {}),
         }
         base = f"{address.path.rstrip('/')}/"
         self._files: dict[str, File] = {}

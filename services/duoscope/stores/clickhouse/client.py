@@ -15,7 +15,7 @@ _ENGINE: Final = """<clickhouse>
     <!-- Written by duoscope at its start. What the embedded engine does while it has nothing to do: nobody reads its
          metrics or streams from a broker, and its memory need not be looked at twenty times a second. -->
     <asynchronous_metrics_update_period_s>60</asynchronous_metrics_update_period_s>
-    <memory_worker_period_ms>500</memory_worker_period_ms>
+    <memory_worker_period_ms>1000</memory_worker_period_ms>
     <background_streaming_schedule_pool_size>0</background_streaming_schedule_pool_size>
 </clickhouse>
 """

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from duoscope.stores.clickhouse.kept import Kept
+
 QUESTIONS_MAX: Final = 4096
 """Questions that are remembered, over all tenants. That which was not asked for the longest time is forgotten first."""
 
@@ -42,10 +44,12 @@ class Guides:
 
     Attributes:
         reach: how far apart the rows of questions were.
+        kept: what was computed and may be wanted again.
         indexed: the columns of attributes that have an index.
     """
 
     reach: Reach = field(default_factory=Reach)
+    kept: Kept = field(default_factory=Kept)
     indexed: Indexed = frozenset()
 
 

@@ -81,6 +81,12 @@ class Account:
         memory.take(tenant_id, size)
         self._taken.append((memory, tenant_id, size))
 
+    def release(self, memory: ReadMemory, tenant_id: UUID, size: int) -> None:
+        """Release bytes that were taken, before the request is over."""
+        if (memory, tenant_id, size) in self._taken:
+            self._taken.remove((memory, tenant_id, size))
+            memory.give_back(tenant_id, size)
+
     def close(self) -> None:
         """Release all bytes."""
         self._is_closed = True

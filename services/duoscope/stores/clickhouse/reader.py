@@ -17,6 +17,7 @@ from duoscope.kernel.scope import Scope
 from duoscope.stores.clickhouse.asked import Questions
 from duoscope.stores.clickhouse.counting import Read, last_read
 from duoscope.stores.clickhouse.errors import BYTES, RESULT, ROWS, TOO_EXPENSIVE, guarded, too_expensive
+from duoscope.stores.clickhouse.kept import KeptValues
 from duoscope.stores.clickhouse.killer import Killer, marked
 from duoscope.stores.clickhouse.pool import Pool
 from duoscope.stores.clickhouse.questions import Asker, Question, asking, current
@@ -162,9 +163,17 @@ class TelemetryReader:
         """
         hold(self._memory, self._asker.tenant_id, size)
 
+    def release(self, size: int) -> None:
+        """Count bytes no longer that were held: those of a result that was used up."""
+        spent().release(self._memory, self._asker.tenant_id, size)
+
     def reached(self, name: str, text: str) -> Reached:
         """Return what is remembered of a question: its name, and what it asks for, "" for all."""
         return Reached(self._guides.reach, self._asker.tenant_id, name, text)
+
+    def kept(self, name: str) -> KeptValues:
+        """Return what is kept of what was computed for the tenant, by a name."""
+        return KeptValues(self._guides.kept, self._asker.tenant_id, name)
 
     @property
     def indexed(self) -> Indexed:
@@ -227,8 +236,9 @@ class TelemetryReader:
 
         with question.at_work():
             await self._settle()
-            async with self._slots.taken(self._asker, question) as threads:
-                applied.setdefault("max_threads", threads)
+            async with self._slots.taken(self._asker, question) as turn:
+                applied.setdefault("max_threads", turn.threads)
+                applied["priority"] = turn.priority
                 result, read = await self._until_unwanted(question, marker, self._pool.begin(work))
         account.read_rows += read.rows
         account.read_bytes += read.bytes

@@ -34,24 +34,26 @@ async def list_labels(
     metric: str | None = None,
     *,
     prefix: str = "",
+    query: str = "",
     limit: int = LIST_LIMIT_DEFAULT,
     cursor: str | None = None,
 ) -> FieldPage:
-    """List the labels whose names start with `prefix` of the series that had points, of one metric or of all.
+    """List the labels whose names start with `prefix` of the series that had points and meet a query, of one metric or
+    of all.
 
     Counts are of series.
 
     Raises:
-        DuoscopeError: INVALID for the limit or the cursor; UNAVAILABLE.
+        DuoscopeError: INVALID for the limit, the query or the cursor; UNAVAILABLE.
     """
     items.checked_limit(limit, LIST_LIMIT_MAX)
-    search = ("fields", "metrics", metric, prefix)
+    search = ("fields", "metrics", metric, prefix, query)
     conditions = ["startsWith(name, {prefix:String})"]
     parameters: dict[str, object] = {"prefix": prefix, "rows": limit + 1}
     if cursor:
         conditions.append(fields.AFTER)
         parameters |= fields.after(cursor, search)
-    labels, of_series = _labels(times, metric)
+    labels, of_series = _labels(times, metric, query)
     rows = await reader.query(
         "SELECT name, place, arraySort(groupUniqArrayIf(type, type != '')) AS types, uniq(raw) AS values, "
         f"'few' AS cardinality, count() AS count FROM ({labels}) WHERE {' AND '.join(conditions)} "

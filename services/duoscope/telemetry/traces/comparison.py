@@ -24,6 +24,8 @@ VALUES_MAX: Final = 10
 VALUE_CHARS_MAX: Final = 256
 UNIQUE_FIELDS_MAX: Final = 100
 _UNIQUE_SPANS_MIN: Final = 20
+_EXPLAINED: Final = 0.2
+"""What a difference counts for, among others, that the operations of the spans explain."""
 _PAIRS_MAX: Final = 200
 """Attributes of a span, and of its resource, that are compared."""
 _FIELDS_READ_MAX: Final = 1000
@@ -59,7 +61,10 @@ class ComparedField(Struct, frozen=True):
     inside_count: Annotated[int, Meta(description="Spans of the sample that have the field.")]
     outside_count: int
     value_count: Annotated[int, Meta(description="How many different values both samples have.")]
-    values: Annotated[list[ComparedValue], Meta(description=f"At most {VALUES_MAX}, by the difference of shares.")]
+    values: Annotated[
+        list[ComparedValue],
+        Meta(description=f"At most {VALUES_MAX}: those first whose shares differ most within operations."),
+    ]
 
 
 class ComparedSet(Struct, frozen=True):
@@ -70,7 +75,9 @@ class ComparedSet(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """The fields whose values differ between two sets of spans, those first that differ most."""
+    """The fields whose values differ between two sets of spans: those first that differ most within operations of one
+    service, name and kind, then those whose difference the operations explain.
+    """
 
     inside: ComparedSet
     outside: ComparedSet
@@ -206,37 +213,56 @@ _ALL_PAIRS: Final = f"""arrayConcat(
 
 
 def _ranked(is_inside: str, of_both: str) -> str:
-    """The statement that ranks the fields of samples of both sets."""
+    """The statement that ranks the fields of samples of both sets.
+
+    Slow spans are often of other operations than the rest, and then every field that an operation always has differs:
+    true, and no cause. So values, and fields by their best value, rank by how far their share inside is from what the
+    operations inside would lead one to expect, if each of them had the value as often as outside (direct
+    standardisation): the geometric mean of that distance among all spans inside, and among those whose operations have
+    the value at all, since a release of one service is a small part of all that it made slow. A difference that
+    operations explain counts for a part of itself, so that it comes first where there is no other.
+    """
     return f"""
 SELECT field, sum(is_in) AS inside, sum(is_out) AS outside, count() AS value_count,
     inside + outside > {_UNIQUE_SPANS_MIN} AND value_count * 2 > inside + outside AS is_unique,
-    groupArraySorted({VALUES_MAX})((-difference, value, is_in, is_out)) AS values,
-    greatest(max(difference), abs(inside / any(all_in) - outside / any(all_out))) AS score
+    groupArraySorted({VALUES_MAX})((-greatest(unexplained, {_EXPLAINED} * difference), value, is_in, is_out)) AS values,
+    greatest(max(difference), abs(inside / any(all_in) - outside / any(all_out))) AS score,
+    greatest(max(unexplained), {_EXPLAINED} * score) AS ranking
 FROM (
-    SELECT pair.1 AS field, pair.2 AS value, countIf(is_inside) AS is_in, countIf(NOT is_inside) AS is_out,
-        greatest(1, max(if(field = '', is_in, 0)) OVER ()) AS all_in,
-        greatest(1, max(if(field = '', is_out, 0)) OVER ()) AS all_out,
-        abs(is_in / all_in - is_out / all_out) AS difference
+    SELECT field, value, sum(own_in) AS is_in, sum(own_out) AS is_out,
+        any(of_all_in) AS all_in, any(of_all_out) AS all_out,
+        abs(is_in / all_in - is_out / all_out) AS difference,
+        abs(sum(own_in - if(of_out = 0, toFloat64(own_in), of_in * own_out / of_out)))
+            / sqrt(all_in * greatest(1, sum(of_in))) AS unexplained
     FROM (
-        SELECT is_inside, arrayJoin({_ALL_PAIRS}) AS pair
-        FROM (SELECT {is_inside}, {_PARTS} {of_both} AND {_SAMPLE})
+        SELECT pair.1 AS field, pair.2 AS value, operation, countIf(is_inside) AS own_in, countIf(NOT is_inside) AS
+            own_out, max(if(field = '', own_in, 0)) OVER (PARTITION BY operation) AS of_in,
+            max(if(field = '', own_out, 0)) OVER (PARTITION BY operation) AS of_out,
+            greatest(1, sum(if(field = '', own_in, 0)) OVER ()) AS of_all_in,
+            greatest(1, sum(if(field = '', own_out, 0)) OVER ()) AS of_all_out
+        FROM (
+            SELECT is_inside, cityHash64(service_name, span_name, span_kind) AS operation, arrayJoin({_ALL_PAIRS}) AS
+                pair
+            FROM (SELECT {is_inside}, {_PARTS} {of_both} AND {_SAMPLE})
+        )
+        GROUP BY field, value, operation
     )
     GROUP BY field, value
 )
-GROUP BY field ORDER BY field != '', is_unique, score DESC, field LIMIT {{fields:UInt64}}"""
+GROUP BY field ORDER BY field != '', is_unique, ranking DESC, score DESC, field LIMIT {{fields:UInt64}}"""
 
 
 def _field(row: dict[str, Any], all_inside: int, all_outside: int) -> ComparedField:
     def value(text: str | None, inside: int, outside: int) -> ComparedValue:
         return ComparedValue(text, inside, outside, inside / max(1, all_inside), outside / max(1, all_outside))
 
-    values = [value(text, inside, outside) for _, text, inside, outside in row["values"]]
+    ranked = [(rank, value(text, inside, outside)) for rank, text, inside, outside in row["values"]]
     if row["inside"] < all_inside or row["outside"] < all_outside:
-        values.append(value(None, all_inside - row["inside"], all_outside - row["outside"]))
-        values.sort(key=lambda one: -abs(one.inside_share - one.outside_share))
-    return ComparedField(
-        row["field"], row["score"], row["inside"], row["outside"], row["value_count"], values[:VALUES_MAX]
-    )
+        none = value(None, all_inside - row["inside"], all_outside - row["outside"])
+        ranked.append((-_EXPLAINED * abs(none.inside_share - none.outside_share), none))
+        ranked.sort(key=lambda one: one[0])
+    values = [one for _, one in ranked[:VALUES_MAX]]
+    return ComparedField(row["field"], row["score"], row["inside"], row["outside"], row["value_count"], values)
 
 
 def _nothing(inside: int, outside: int) -> str:

@@ -117,9 +117,9 @@ class _Asked:
             return _Found(matches, len(matches), None)
         # What else is wanted shows when a trace is looked at: newest first, in portions, until the page is full.
         matches: list[dict[str, Any]] = []
-        looked_at, portion = 0, max(CANDIDATES_MIN, 2 * self.limit)
+        looked_at, portion, is_rare = 0, max(CANDIDATES_MIN, 2 * self.limit), False
         while True:
-            some = await self._newest(portion, after, or_text=or_text)
+            some = await self._newest(portion, after, or_text=or_text, is_rare=is_rare)
             ids = [one["id"].hex() for one in some]
             met = (
                 await structure.meeting(self.reader, self.times, self.query, self.wanted, ids, or_text=or_text)
@@ -134,24 +134,33 @@ class _Asked:
                 return _Found(matches, looked_at, some[-1])
             after = [some[-1]["newest_unix_nano"], ids[-1]]
             portion = min(2 * portion, CANDIDATES_AT_ONCE_MAX)
+            # At this rate the page would take more traces than are looked at in one go.
+            is_rare = looked_at * (self.limit + 1) > CANDIDATES_AT_ONCE_MAX * len(matches)
 
-    async def _newest(self, rows: int, after: list[Any] | None, *, or_text: bool) -> list[dict[str, Any]]:
-        """Traces by their newest matching span, after a position (that span's time, the trace's id)."""
+    async def _newest(
+        self, rows: int, after: list[Any] | None, *, or_text: bool, is_rare: bool = False
+    ) -> list[dict[str, Any]]:
+        """Traces by their newest matching span, after a position (that span's time, the trace's id).
+
+        Where few of these have what else is wanted (`is_rare`), those that cannot have it are kept out, if that is
+        cheap: it is looked for in the whole range, and so not in windows.
+        """
+        wanted = self.wanted if is_rare and structure.restricts(self.wanted) else NOTHING_ELSE
 
         async def read(window: TimeRange) -> tuple[list[dict[str, Any]], bool]:
             sql, parameters = _newest(
-                window, self.query, self.wanted, self.reader.indexed, is_later_page=after is not None, or_text=or_text
+                window, self.query, wanted, self.reader.indexed, is_later_page=after is not None, or_text=or_text
             )
             if after:
                 parameters |= {"last_ns": after[0], "last_id": after[1]}
             found = await self.reader.query(sql, parameters | {"rows": rows}, name="traces.search")
             return found, len(found) >= rows
 
-        if self.wanted.is_anything:  # which is looked for in the same range
+        if wanted.is_anything:
             return (await read(self.times))[0]
         # A trace's newest span in a window that reaches to the end of the range is its newest one.
         latest_ns = after[0] + 1 if after else self.times.end_ns
-        asked = repr((self.query, self.wanted, or_text)) if self.query or any(self.wanted.texts) else ""
+        asked = repr((self.query, or_text)) if self.query else ""
         reached = self.reader.reached("traces.search", asked)
         return (await windows.backward(self.times, latest_ns, rows, read, reached=reached, at="newest_unix_nano"))[0]
 

@@ -77,6 +77,11 @@ _AROUND: Final = (
 _AMONG: Final = "trace_id IN (SELECT toFixedString(unhex(arrayJoin({trace_ids:Array(String)})), 16))"
 
 
+def restricts(wanted: Wanted) -> bool:
+    """Whether traces can be kept out before they are looked at."""
+    return any(map(str.strip, (wanted.child, wanted.descendant)))
+
+
 def restricted(times: TimeRange, wanted: Wanted, printer: Printer) -> tuple[str, dict[str, object]]:
     """A condition, '' for none, that keeps out traces in which nothing can be below a span as wanted: it is cheap, and
     it matters where that is rare. Also returns its parameters besides those of the printer.

@@ -1,11 +1,13 @@
 import { memo, type ReactNode } from "react";
 import type { LogRecord } from "../../api/schema";
 import { ServiceName } from "../../parts/controls";
+import { Icon } from "../../parts/icons";
 import { plain, severity, valueText } from "../../parts/pure/formats";
 import { moment, type Zone } from "../../parts/pure/times";
 import severities from "../../parts/severity.module.css";
 import styles from "./Logs.module.css";
 import { fieldOf } from "./recordText";
+import { Unfolded } from "./Unfolded";
 
 interface LogRowProps {
   record: LogRecord;
@@ -23,6 +25,11 @@ interface LogRowProps {
   isFound?: boolean;
   /** Called for a click with Shift. */
   onPick?: (index: number) => void;
+  /** Whether all of it is shown below its line; called with its id to change that. */
+  isUnfolded?: boolean;
+  onUnfold?: (id: string) => void;
+  /** The query that values of an unfolded record are added to. */
+  query?: string;
 }
 
 const NONE: readonly string[] = [];
@@ -77,6 +84,9 @@ export const LogRow = memo(function LogRow({
   isPicked = false,
   isFound = false,
   onPick,
+  isUnfolded = false,
+  onUnfold,
+  query = "",
 }: LogRowProps): ReactNode {
   const word = severity(record.severity_number);
   const { day, time } = moment(record.timestamp, zone);
@@ -94,6 +104,7 @@ export const LogRow = memo(function LogRow({
       data-look={isWrapped ? "wrapped" : isDense ? "dense" : undefined}
       data-picked={isPicked || undefined}
       data-found={isFound || undefined}
+      data-unfolded={isUnfolded || undefined}
       style={template(columns, withDay)}
       // Otherwise a click with Shift marks text as well.
       onMouseDown={(event) => event.shiftKey && onPick && event.preventDefault()}
@@ -103,6 +114,22 @@ export const LogRow = memo(function LogRow({
       }}
     >
       <span role="gridcell" className={styles.time}>
+        {onUnfold ? (
+          <button
+            type="button"
+            className={styles.unfold}
+            tabIndex={-1}
+            title={isUnfolded ? "Fold it (x)" : "Unfold it here (x)"}
+            aria-label={isUnfolded ? "Fold the record" : "Unfold the record here"}
+            aria-expanded={isUnfolded}
+            onClick={(event) => {
+              event.stopPropagation();
+              onUnfold(record.id);
+            }}
+          >
+            <Icon name={isUnfolded ? "down" : "right"} size={12} />
+          </button>
+        ) : null}
         {withDay ? `${day} ` : ""}
         {time}
       </span>
@@ -128,6 +155,7 @@ export const LogRow = memo(function LogRow({
       <span role="gridcell" className={styles.body}>
         {body}
       </span>
+      {isUnfolded ? <Unfolded record={record} query={query} /> : null}
     </div>
   );
 });

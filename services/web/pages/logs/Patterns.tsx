@@ -3,6 +3,7 @@ import { type ReactNode, useState } from "react";
 import { answered, api } from "../../api/client";
 import type { Pattern, Patterns as PatternList } from "../../api/schema";
 import { useRange, useSetPlace, useTenantId } from "../../app/place";
+import { Sparkline } from "../../charts/Sparkline";
 import { Button, ServiceName } from "../../parts/controls";
 import { Split } from "../../parts/lists/Results";
 import { isMistaken } from "../../parts/lists/useResults";
@@ -71,6 +72,7 @@ export function Patterns({ query, line, fields }: ViewProps): ReactNode {
                       Before
                     </th>
                   ) : null}
+                  <th scope="col">Over time</th>
                   <th scope="col">Pattern</th>
                   <th scope="col">Service</th>
                 </tr>
@@ -125,6 +127,11 @@ function PatternRow({ pattern: one, query, before, isCompared, share }: PatternR
         {count(one.count)}
       </td>
       {isCompared ? <td className={`${table.number} ${table.faint}`}>{count(one.compared_count ?? 0)}</td> : null}
+      <td>
+        {one.count > 0 ? (
+          <Sparkline values={one.counts} label={`Records of ${plain(one.pattern)} over time`} width={96} height={20} />
+        ) : null}
+      </td>
       <td className={styles.pattern}>
         {one.change && isCompared ? (
           <span className={styles.change} data-change={one.change}>

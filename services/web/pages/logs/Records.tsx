@@ -1,9 +1,11 @@
 import { type ReactNode, useCallback, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { answered, api } from "../../api/client";
 import type { LogRecord } from "../../api/schema";
+import { useKeys } from "../../app/keys";
 import { useRange, useTenantId } from "../../app/place";
 import { Results, Split } from "../../parts/lists/Results";
 import { useResults } from "../../parts/lists/useResults";
+import { Download } from "./Download";
 import { LogHistogram } from "./LogHistogram";
 import { LogLook, useLook } from "./LogLook";
 import { LogHead, LogRow } from "./LogRow";
@@ -46,6 +48,24 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
     picked.begin(records.indexOf(record));
     show(record);
   });
+  const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(() => new Set());
+  const unfold = useStable((id: string) =>
+    setUnfolded((now) => {
+      const next = new Set(now);
+      if (!next.delete(id)) next.add(id);
+      return next;
+    }),
+  );
+  useKeys([
+    {
+      keys: "x",
+      what: "Unfold the row where it is, or fold it",
+      run: () => {
+        const record = records[Math.max(at, 0)];
+        if (record) unfold(record.id);
+      },
+    },
+  ]);
   const withDay = range.endMs - range.startMs > DAY_MS;
   return (
     <>
@@ -54,6 +74,7 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
       <LogLook look={look}>
         {picked.bar}
         {find.bar}
+        <Download records={records} columns={columns} query={query} />
       </LogLook>
       <Split>
         {fields(!found.isMistake)}
@@ -63,7 +84,8 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
           label="Log records"
           query={query}
           height={look.isDense ? DENSE_PX : ROW_PX}
-          isMeasured={look.isWrapped}
+          isMeasured={look.isWrapped || unfolded.size > 0}
+          form={look.isWrapped ? "wrapped" : "lines"}
           chosen={at}
           onMove={move}
           head={<LogHead zone={range.zone} withDay={withDay} columns={columns} />}
@@ -82,6 +104,9 @@ export function Records({ query, line, fields }: ViewProps): ReactNode {
               isDense={look.isDense}
               isPicked={picked.is(index)}
               isFound={find.found.has(index)}
+              isUnfolded={unfolded.has(one.id)}
+              onUnfold={unfold}
+              query={unfolded.has(one.id) ? query : ""}
             />
           )}
         />

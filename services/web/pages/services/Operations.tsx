@@ -116,6 +116,27 @@ export function Operations({ name }: { name: string }): ReactNode {
   );
 }
 
+interface Failed {
+  message: string;
+  spans: string[];
+  total: number;
+}
+
+/** One row for each message: what fails deep within a service fails what called it with the same words. */
+function byMessage(
+  rows: readonly { group: readonly (string | null)[]; values: readonly (number | null)[] }[],
+): Failed[] {
+  const found = new Map<string, Failed>();
+  for (const { group, values } of rows) {
+    const [message, span] = [group[0] ?? "", group[1] ?? ""];
+    const one = found.get(message) ?? { message, spans: [], total: 0 };
+    one.spans.push(span);
+    one.total += values[0] ?? 0;
+    found.set(message, one);
+  }
+  return [...found.values()].sort((a, b) => b.total - a.total);
+}
+
 /** Why spans of a service failed, by what they said: the most frequent first. */
 export function Failures({ name }: { name: string }): ReactNode {
   const tenantId = useTenantId();
@@ -146,29 +167,31 @@ export function Failures({ name }: { name: string }): ReactNode {
           <thead>
             <tr>
               <th scope="col">Message</th>
-              <th scope="col">Span</th>
-              <th scope="col" className={table.number}>
+              <th scope="col">Spans</th>
+              <th scope="col" className={table.number} title="Spans that failed so; a call fails with what it called">
                 Errors
               </th>
             </tr>
           </thead>
           <tbody>
-            {answer.data.rows.map(({ group, values }) => {
-              const [message, of] = [group[0] ?? "", group[1] ?? ""];
+            {byMessage(answer.data.rows).map(({ message, spans, total }) => {
               const said = message === "" ? "" : ` status_message:${quoted(message)}`;
+              const only = spans.length === 1 ? ` name:${quoted(spans[0] ?? "")}` : "";
               return (
-                <tr key={`${of}\n${message}`}>
+                <tr key={message}>
                   <td className={styles.message} title={plain(message)}>
                     <Link
                       to="/t/$tenantId/traces"
                       params={{ tenantId }}
-                      search={(was: Place) => ({ ...sameTime(was), q: `${query}${said} name:${quoted(of)}` })}
+                      search={(was: Place) => ({ ...sameTime(was), q: `${query}${said}${only}` })}
                     >
                       {message === "" ? "(no message)" : plain(message)}
                     </Link>
                   </td>
-                  <td className={styles.operation}>{plain(of)}</td>
-                  <td className={table.number}>{count(values[0] ?? 0)}</td>
+                  <td className={styles.operation} title={spans.map(plain).join(", ")}>
+                    {spans.map(plain).join(", ")}
+                  </td>
+                  <td className={table.number}>{count(total)}</td>
                 </tr>
               );
             })}

@@ -192,7 +192,9 @@ function StepTable({ lines, query, ofService, what }: Omit<StepLinksProps, "at">
             // biome-ignore lint/suspicious/noArrayIndexKey: a step is its place in time
             <tr key={at}>
               <td>{clock(lines.startMs + at * lines.stepMs, zone)}</td>
-              <td className={table.number}>{rate(lines.rates[at] ?? 0)}</td>
+              <td className={table.number} title={counted(number, what === "Requests" ? "request" : "span")}>
+                {rate(number / (lines.stepMs / 1000))}
+              </td>
               <td className={table.number}>{percent(lines.shares[at] ?? 0)}</td>
               <td className={table.number}>{took(lines.p50[at])}</td>
               <td className={table.number}>{took(lines.p95[at])}</td>

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useMemo, useRef } from "react";
 import { answered, api } from "../../api/client";
-import type { Service } from "../../api/schema";
+import type { Service, ServiceList } from "../../api/schema";
 import { useKeys } from "../../app/keys";
 import { type Place, sameTime, usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { mayI } from "../../app/session";
@@ -34,6 +34,13 @@ const COLUMNS = [
 const CHANGING = new Set<string>(["requests", "errors", "p95"]);
 /** So many steps at most has a sparkline. */
 const POINTS = 40;
+
+/** How many steps of an answer were over when the range ended: the last one has not counted all that it will. */
+function finished({ start, step_s: step, items }: ServiceList, endMs: number): number | undefined {
+  const steps = items[0]?.request_counts?.length ?? 0;
+  if (start === undefined || step === undefined || steps < 2) return undefined;
+  return Math.min(steps, Math.max(1, Math.floor((endMs - Date.parse(start)) / (step * 1000))));
+}
 
 const errorShare = (one: Service): number => (one.request_count === 0 ? 0 : one.error_count / one.request_count);
 
@@ -78,6 +85,7 @@ export function Services(): ReactNode {
     [former.data, former.isPlaceholderData],
   );
   const seconds = (range.endMs - range.startMs) / 1000;
+  const steps = list.data && finished(list.data, range.endMs);
   const rows = useMemo(
     () =>
       sorted(
@@ -151,7 +159,13 @@ export function Services(): ReactNode {
             </thead>
             <tbody>
               {rows.map((one) => (
-                <ServiceRow key={one.name} service={one} before={before.get(one.name)} seconds={seconds} />
+                <ServiceRow
+                  key={one.name}
+                  service={one}
+                  before={before.get(one.name)}
+                  seconds={seconds}
+                  steps={steps}
+                />
               ))}
             </tbody>
           </table>
@@ -192,9 +206,11 @@ interface ServiceRowProps {
   /** The same in the window before, if it sent something there. */
   before: Service | undefined;
   seconds: number;
+  /** How many steps of its form are over. */
+  steps: number | undefined;
 }
 
-function ServiceRow({ service, before, seconds }: ServiceRowProps): ReactNode {
+function ServiceRow({ service, before, seconds, steps }: ServiceRowProps): ReactNode {
   const tenantId = useTenantId();
   const share = errorShare(service);
   const quiet = service.request_count === 0;
@@ -215,7 +231,10 @@ function ServiceRow({ service, before, seconds }: ServiceRowProps): ReactNode {
       <td className={table.number} title={count(service.request_count)}>
         <span className={table.cell}>
           {quiet ? null : (
-            <Sparkline values={service.request_counts ?? []} label={`Requests of ${plain(service.name)} over time`} />
+            <Sparkline
+              values={(service.request_counts ?? []).slice(0, steps)}
+              label={`Requests of ${plain(service.name)} over time`}
+            />
           )}
           <span className={table.value}>
             {quiet ? <span className={table.faint}>no requests</span> : rate(service.request_count / seconds)}
@@ -231,7 +250,7 @@ function ServiceRow({ service, before, seconds }: ServiceRowProps): ReactNode {
         <span className={table.cell}>
           {share > 0 ? (
             <Sparkline
-              values={service.error_counts ?? []}
+              values={(service.error_counts ?? []).slice(0, steps)}
               label={`Errors of ${plain(service.name)} over time`}
               look="error"
             />

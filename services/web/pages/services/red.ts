@@ -8,7 +8,8 @@ export interface Red {
   /** Requests of each step, and those that failed. */
   counts: readonly number[];
   errors: readonly number[];
-  rates: readonly number[];
+  /** Of each second; null for a step that is not over, since it would seem to fall. */
+  rates: readonly (number | null)[];
   shares: readonly (number | null)[];
   p50: readonly (number | null)[];
   p95: readonly (number | null)[];
@@ -35,6 +36,7 @@ export function red(figures: ServiceFigures, nowMs: number): Red {
     p95[at] = point.duration_p95_ns;
     p99[at] = point.duration_p99_ns;
   }
-  const rates = counts.map((one) => one / figures.step_s);
+  const isOver = startMs + steps * stepMs <= Math.min(Date.parse(figures.end), nowMs);
+  const rates = counts.map((one, at) => (at < steps - 1 || isOver || steps < 2 ? one / figures.step_s : null));
   return { startMs, stepMs, steps, counts, errors, rates, shares, p50, p95, p99 };
 }

@@ -9,6 +9,7 @@ import { count, counted, percent, plain } from "../../parts/pure/formats";
 import { parsedBox } from "../../parts/pure/heat";
 import { fieldName, term, withTerm } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
+import { useTermKeys } from "../../parts/query/useTermKeys";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import styles from "./Compare.module.css";
 
@@ -25,6 +26,7 @@ export function Compare({ query }: { query: string }): ReactNode {
   const place = usePlace();
   const setPlace = useSetPlace();
   const box = parsedBox(place.box);
+  useTermKeys();
   const answer = useQuery({
     queryKey: ["compare", tenantId, range.start, range.end, query, place.box],
     queryFn: ({ signal }) => {
@@ -81,7 +83,7 @@ function Compared({ field, onTerm }: { field: ComparedField; onTerm: (added: str
           const not = one.value === null ? none : term(field.name, one.value, true);
           const words = one.value === null ? "(none)" : plain(one.value);
           return (
-            <li key={one.value ?? "\0none"} className={styles.value}>
+            <li key={one.value ?? "\0none"} className={styles.value} data-value="">
               <span className={styles.name} title={words}>
                 {words === "" ? '""' : words}
               </span>
@@ -91,12 +93,12 @@ function Compared({ field, onTerm }: { field: ComparedField; onTerm: (added: str
               </span>
               <span className={styles.actions}>
                 {only ? (
-                  <Button small aria-label={`Only ${plain(only)}`} onClick={() => onTerm(only)}>
+                  <Button small data-term="only" aria-label={`Only ${plain(only)}`} onClick={() => onTerm(only)}>
                     + Only
                   </Button>
                 ) : null}
                 {not ? (
-                  <Button small aria-label={`Not: ${plain(only ?? not)}`} onClick={() => onTerm(not)}>
+                  <Button small data-term="not" aria-label={`Not: ${plain(only ?? not)}`} onClick={() => onTerm(not)}>
                     − Not
                   </Button>
                 ) : null}

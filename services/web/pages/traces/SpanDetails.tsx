@@ -65,6 +65,7 @@ export function SpanDetails({ traceId, row, startMs, endMs, zone, onClose, onTer
         <>
           {whole.error ? <ErrorNote error={whole.error} retry={() => void whole.refetch()} /> : null}
           {span ? <OfSpan span={span} selfNs={row.self} zone={zone} onTerm={onTerm} /> : null}
+          {span ? <LinkedFrom traceId={traceId} spanId={span.span_id} startMs={startMs} endMs={endMs} /> : null}
           {span || whole.error ? null : <Skeleton />}
         </>
       ) : (
@@ -168,6 +169,48 @@ function Links({ span }: { span: Span }): ReactNode {
             <code>{link.trace_id}</code>
           </Link>
           <Fields fields={attributeFields(link.attributes)} />
+        </div>
+      ))}
+    </Section>
+  );
+}
+
+const LINKED_MAX = 20;
+const LINKED_AFTER_MS = 3_600_000;
+
+/** Traces with a span that links to this one: what was done later because of it, such as with a message. */
+function LinkedFrom({
+  traceId,
+  spanId,
+  startMs,
+  endMs,
+}: Omit<LogsProps, "zone" | "spanId"> & { spanId: string }): ReactNode {
+  const tenantId = useTenantId();
+  const linked = useQuery({
+    queryKey: ["linked from", tenantId, traceId, spanId],
+    queryFn: ({ signal }) => {
+      const [start, end] = [iso(startMs - MARGIN_MS), iso(endMs + LINKED_AFTER_MS)];
+      const query = `link.trace_id:${traceId} link.span_id:${spanId}`;
+      return answered(api.POST("/api/v1/traces/search", { body: { query, start, end, limit: LINKED_MAX }, signal }));
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+    // The span is whole without it.
+    retry: false,
+  });
+  const found = linked.isPlaceholderData ? [] : (linked.data?.items ?? []);
+  if (found.length === 0) return null;
+  return (
+    <Section title="Linked from">
+      {found.map((one) => (
+        <div key={one.trace_id} className={styles.event}>
+          <Link
+            to="/t/$tenantId/traces/$traceId"
+            params={{ tenantId, traceId: one.trace_id }}
+            search={(was: Place) => sameTime(was)}
+          >
+            {plain(one.root_name)}
+          </Link>{" "}
+          <ServiceName name={one.root_service} />, {duration(one.duration_ns)}
         </div>
       ))}
     </Section>

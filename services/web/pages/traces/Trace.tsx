@@ -13,7 +13,7 @@ import { moment } from "../../parts/pure/times";
 import { Empty, ErrorNote, Skeleton } from "../../parts/states";
 import { Flame } from "./Flame";
 import { Minimap, type View } from "./Minimap";
-import { gapsOf, placesOf, type TraceModel, traceModel } from "./model";
+import { placesOf, type TraceModel, traceModel } from "./model";
 import { SpanDetails } from "./SpanDetails";
 import styles from "./Trace.module.css";
 import { useFolding } from "./useFolding";
@@ -63,7 +63,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   const { open, view: form } = usePlace();
   const isFlame = form === "flame";
   const { zone } = useRange();
-  const hasGaps = useMemo(() => gapsOf(model).length > 0, [model]);
+  const hasGaps = model.gaps.length > 0;
   const [isFolded, setFolded] = useState(true);
   const places = useMemo(() => placesOf(model, isFolded), [model, isFolded]);
   const whole: View = { from: 0, to: places.scale.length };
@@ -113,6 +113,14 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     });
   };
   const zoom = (factor: number): void => zoomAbout(factor, (view.from + view.to) / 2);
+  /** Goes on by a quarter of what is in view. */
+  const pan = (by: -1 | 1): void => {
+    setView((now) => {
+      const length = now.to - now.from;
+      const from = Math.max(0, Math.min(whole.to - length, now.from + (by * length) / 4));
+      return { from, to: from + length };
+    });
+  };
   const hasBelow = (tree.size[chosen] ?? 1) > 1;
   useKeys([
     { keys: "j", what: "Next span", run: () => move(1) },
@@ -147,7 +155,9 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
     { keys: "0", what: "See the whole trace", run: () => setView(whole) },
     { keys: "<", what: "One level of spans less", run: () => folding.showLevels(folding.level - 1) },
     { keys: ">", what: "One level of spans more", run: () => folding.showLevels(folding.level + 1) },
-    { keys: "a", what: "Alike spans as one, or each", run: () => folding.group(!folding.isGrouped) },
+    { keys: "a", what: "The time before", run: () => pan(-1) },
+    { keys: "d", what: "The time after", run: () => pan(1) },
+    { keys: "s", what: "Alike siblings as one, or each", run: () => folding.group(!folding.isGrouped) },
     { keys: "Escape", what: "Close the panel", run: () => setPlace({ open: undefined }, { replace: true }) },
   ]);
   const root = rows[0];
@@ -240,7 +250,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
                 <Button
                   small
                   aria-pressed={folding.isGrouped}
-                  title="Many siblings of one name as one row (a)"
+                  title="Many siblings of one name as one row (s)"
                   onClick={() => folding.group(!folding.isGrouped)}
                 >
                   Group alike

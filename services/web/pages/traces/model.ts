@@ -1,6 +1,6 @@
 // A trace as the waterfall needs it, made from the columns that the API answers.
 import type { TraceColumns } from "../../api/schema";
-import { longGaps, type Scale, scaleOf } from "../../parts/pure/gaps";
+import { type Gap, longGaps, type Scale, scaleOf } from "../../parts/pure/gaps";
 import { type SpanTree, spanTree } from "../../parts/pure/spanTree";
 
 export interface SpanRow {
@@ -27,6 +27,10 @@ export interface TraceModel {
   spanCount: number;
   /** Spans in the order of the waterfall; positions everywhere are places in it. */
   rows: readonly SpanRow[];
+  /** By position: a number for service, name and kind together. */
+  sorts: Float64Array;
+  /** Where nothing begins or ends for long, and nothing but spans that wait for others is under way. */
+  gaps: readonly Gap[];
   tree: SpanTree;
   byId: ReadonlyMap<string, number>;
 }
@@ -55,16 +59,30 @@ export function traceModel(columns: TraceColumns): TraceModel {
       isCritical: (flags & CRITICAL) > 0,
     };
   });
+  const sorts = Float64Array.from(
+    rows,
+    (_, at) =>
+      ((spans.name[at] ?? 0) * services.length + (spans.service[at] ?? 0)) * kinds.length + (spans.kind[at] ?? 0),
+  );
+  const durationNs = Math.max(columns.duration_ns, 1);
+  const gaps = longGaps(
+    spans.offset_ns,
+    spans.duration_ns,
+    durationNs,
+    spans.self_ns.map((self, at) => self >= (spans.duration_ns[at] ?? 0)),
+  );
   const byId = new Map<string, number>();
   for (let at = rows.length - 1; at >= 0; at -= 1) byId.set(rows[at]?.id ?? "", at);
   return {
     id: columns.trace_id,
     start: columns.start,
-    durationNs: Math.max(columns.duration_ns, 1),
+    durationNs,
     services,
     errorCount: columns.error_count,
     spanCount: columns.span_count,
     rows,
+    sorts,
+    gaps,
     tree: spanTree(spans.parent, spans.depth, (at) => spans.status[at] === error),
     byId,
   };
@@ -79,18 +97,9 @@ export interface Places {
 
 /** The places of a trace's spans, with long gaps folded or not. */
 export function placesOf(model: TraceModel, isFolded: boolean): Places {
-  const { rows, durationNs } = model;
-  const scale = scaleOf(durationNs, isFolded ? gapsOf(model) : []);
+  const { rows, durationNs, gaps } = model;
+  const scale = scaleOf(durationNs, isFolded ? gaps : []);
   const left = Float64Array.from(rows, (row) => scale.place(row.start));
   const right = Float64Array.from(rows, (row) => scale.place(row.start + row.duration));
   return { scale, left, right };
 }
-
-/** Where in a trace nothing begins or ends for long, and nothing but spans that wait for others is under way. */
-export const gapsOf = ({ rows, durationNs }: TraceModel): ReturnType<typeof longGaps> =>
-  longGaps(
-    rows.map((row) => row.start),
-    rows.map((row) => row.duration),
-    durationNs,
-    rows.map((row) => row.self >= row.duration),
-  );

@@ -27,16 +27,13 @@ const NONE: ReadonlyMap<number, Siblings> = new Map();
 /** What of a trace is in sight: what is below collapsed spans is not, alike siblings may be one row, and a search may
  * hide what it did not find. */
 export function useFolding(model: TraceModel, matches: ReadonlySet<number> | undefined, hidesOthers: boolean): Folding {
-  const { tree, rows } = model;
+  const { tree, rows, sorts } = model;
   const levels = useMemo(() => deepest(tree) + 1, [tree]);
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(() => new Set());
   const [level, setLevel] = useState(levels);
   const [isGrouped, setGrouped] = useState(false);
   const [opened, setOpened] = useState<ReadonlySet<number>>(() => new Set());
-  const alike = useMemo(
-    () => likeSiblings(tree, (at) => `${rows[at]?.service}\n${rows[at]?.name}\n${rows[at]?.kind}`, rows),
-    [tree, rows],
-  );
+  const alike = useMemo(() => likeSiblings(tree, sorts, rows), [tree, sorts, rows]);
   const groups = useMemo(
     () => (isGrouped ? new Map([...alike].filter(([first]) => !opened.has(first))) : NONE),
     [alike, isGrouped, opened],

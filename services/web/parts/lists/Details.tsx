@@ -3,6 +3,7 @@ import { Button, CopyButton } from "../controls";
 import { Icon } from "../icons";
 import { plain, valueText } from "../pure/formats";
 import { term } from "../pure/terms";
+import { useTermKeys } from "../query/useTermKeys";
 import styles from "./Details.module.css";
 
 interface DetailsProps {
@@ -70,6 +71,7 @@ interface FieldsProps {
 
 /** Names and values; a click includes, excludes or copies. */
 export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
+  useTermKeys(onTerm !== undefined);
   return (
     <dl>
       {fields.map(({ name, value, field, asked = value }) => {
@@ -78,7 +80,7 @@ export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
         const text = valueText(value);
         const isLong = text.length > LONG_CHARS;
         return (
-          <div key={name} className={styles.field}>
+          <div key={name} className={styles.field} data-value="">
             <dt>{plain(name)}</dt>
             <dd>
               {isLong ? (
@@ -91,12 +93,17 @@ export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
               )}
               <span className={styles.actions}>
                 {include && onTerm ? (
-                  <Button small title={`Only ${plain(include)}`} onClick={() => onTerm(include)}>
+                  <Button small data-term="only" title={`Only ${plain(include)} (f)`} onClick={() => onTerm(include)}>
                     + Only
                   </Button>
                 ) : null}
                 {exclude && onTerm ? (
-                  <Button small title={`Without ${plain(exclude.slice(1))}`} onClick={() => onTerm(exclude)}>
+                  <Button
+                    small
+                    data-term="not"
+                    title={`Without ${plain(exclude.slice(1))} (F)`}
+                    onClick={() => onTerm(exclude)}
+                  >
                     − Not
                   </Button>
                 ) : null}

@@ -21,6 +21,8 @@ interface ResultsProps<T> {
   head: ReactNode;
   height: number;
   isMeasured?: boolean;
+  /** How rows look: what was measured counts no longer when that changes. */
+  form?: string;
   chosen: number;
   onMove: (by: number) => void;
   render: (item: T, index: number, id: string) => ReactNode;
@@ -35,6 +37,7 @@ export function Results<T>({
   head,
   height,
   isMeasured = false,
+  form = "",
   chosen,
   onMove,
   render,
@@ -61,8 +64,7 @@ export function Results<T>({
             {head}
           </div>
           <Rows
-            // What was measured counts no longer when rows look otherwise.
-            key={`${isMeasured} ${height}`}
+            key={`${form} ${height}`}
             isMeasured={isMeasured}
             label={label}
             count={items.length}

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useId, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useId, useRef, useState } from "react";
 import styles from "./Rows.module.css";
 
 interface RowsProps {
@@ -48,8 +48,14 @@ export function Rows({
     estimateSize: () => height,
     overscan: OVERSCAN,
   });
+  // What is measured once stays so: a row that was high must be able to be low again.
+  const [wasMeasured, setWasMeasured] = useState(isMeasured);
+  if (isMeasured && !wasMeasured) setWasMeasured(true);
+  const measures = isMeasured || wasMeasured;
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
+  // Rows that leave at one end are those that come at the other: making their nodes anew is most of what a frame costs.
+  const places = Math.max(items.length, Math.ceil((virtual.scrollRect?.height ?? 0) / height) + 1 + 2 * OVERSCAN);
   useEffect(() => {
     if (count > 0 && last >= count - NEAR) onEnd?.();
   }, [last, count, onEnd]);
@@ -95,11 +101,11 @@ export function Rows({
       <div className={styles.space} role="presentation" style={{ height: virtual.getTotalSize() }}>
         {items.map((item) => (
           <div
-            key={item.key}
+            key={measures ? item.key : item.index % places}
             className={styles.row}
             role="presentation"
-            {...(isMeasured ? { ref: virtual.measureElement, "data-index": item.index } : {})}
-            style={{ ...(isMeasured ? {} : { height }), transform: `translateY(${item.start}px)` }}
+            {...(measures ? { ref: virtual.measureElement, "data-index": item.index } : {})}
+            style={{ ...(measures ? {} : { height }), transform: `translateY(${item.start}px)` }}
           >
             {render(item.index, `${id}${item.index}`)}
           </div>

@@ -6,6 +6,8 @@ export interface Choice {
   group: string;
   name: string;
   keys?: string;
+  /** Whether the palette stays open, since it asks for more. */
+  stays?: boolean;
   run: () => void;
 }
 

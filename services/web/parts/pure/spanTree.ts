@@ -74,22 +74,29 @@ export interface Siblings {
 
 const ALIKE_MIN = 4;
 
-/** Siblings of one name and service, by the first of them, where there are many. `name` tells what is alike. */
+/** Siblings of one sort, by the first of them, where there are many. Numbers alone: a text for each of a hundred thousand
+ * spans is swept up while somebody scrolls. */
 export function likeSiblings(
   tree: SpanTree,
-  name: (at: number) => string,
+  sorts: ArrayLike<number>,
   rows: readonly { start: number; duration: number; failed: boolean }[],
 ): Map<number, Siblings> {
-  const byParent = new Map<string, number[]>();
-  for (let at = 0; at < tree.size.length; at += 1) {
-    const key = `${tree.parent[at]}\n${name(at)}`;
+  const total = tree.size.length;
+  let most = 0;
+  for (let at = 0; at < total; at += 1) most = Math.max(most, sorts[at] ?? 0);
+  const keyOf = (at: number): number => ((tree.parent[at] ?? -1) + 1) * (most + 1) + (sorts[at] ?? 0);
+  const counts = new Map<number, number>();
+  for (let at = 0; at < total; at += 1) counts.set(keyOf(at), (counts.get(keyOf(at)) ?? 0) + 1);
+  const byParent = new Map<number, number[]>();
+  for (let at = 0; at < total; at += 1) {
+    const key = keyOf(at);
+    if ((counts.get(key) ?? 0) < ALIKE_MIN) continue;
     const members = byParent.get(key);
     if (members) members.push(at);
     else byParent.set(key, [at]);
   }
   const found = new Map<number, Siblings>();
   for (const members of byParent.values()) {
-    if (members.length < ALIKE_MIN) continue;
     let [start, end, failed] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
     for (const at of members) {
       const row = rows[at];

@@ -12,6 +12,7 @@ import { ErrorNote } from "../states";
 import styles from "./Facets.module.css";
 import { remember, remembered } from "./memory";
 import { countsByName, inPath, type Signal, useFieldNames } from "./useFieldNames";
+import { useTermKeys } from "./useTermKeys";
 
 /** What one looks at first, open from the start. */
 const FIRST: Record<Signal, readonly string[]> = {
@@ -73,6 +74,7 @@ export function FacetsSwitch({ isOn, onSwitch, closePanel }: FacetsSwitchProps):
 export function Facets({ signal, query, isAsked }: FacetsProps): ReactNode {
   const tenantId = useTenantId();
   const [wanted, setWanted] = useState("");
+  useTermKeys();
   const [pins, setPins] = useState<readonly string[]>(() => remembered("pins", tenantId, signal));
   const names = useFieldNames(signal, "", true);
   const more = useFieldNames(signal, wanted, wanted !== "" && names.data?.next_cursor != null);
@@ -188,10 +190,11 @@ function Values({ signal, name, query, isAsked }: FacetsProps & { name: string }
         const exclude = (): void =>
           setPlace({ q: how === "out" ? without(query, isExclusion) : withTerm(query, `-${asked}`), open: undefined });
         return (
-          <li key={`${type} ${value}`} className={styles.value} data-how={how}>
+          <li key={`${type} ${value}`} className={styles.value} data-how={how} data-value="">
             <button
               type="button"
               className={styles.include}
+              data-term="only"
               aria-pressed={how === "in"}
               title={`${plain(asked)}: ${count(number)}. Click: only these; with Alt: not these.`}
               onClick={(event) => {
@@ -210,6 +213,7 @@ function Values({ signal, name, query, isAsked }: FacetsProps & { name: string }
               small
               icon
               className={styles.exclude ?? ""}
+              data-term="not"
               aria-pressed={how === "out"}
               aria-label={`Not ${plain(asked)}`}
               title={how === "out" ? "No longer without these" : "Not these (or click with Alt)"}

@@ -45,7 +45,7 @@ async def test_lines_are_folded(stored, otlp):
     first = found.items[0]
     assert first == log_patterns.Pattern(
         "GET /api/orders/<*> took <*>ms", 18, None, None, "GET /api/orders/8 took 12.0ms",
-        rfc3339(HOUR.start_ns), rfc3339(HOUR.start_ns + 8), ["a", "b"],
+        rfc3339(HOUR.start_ns), rfc3339(HOUR.start_ns + 8), ["a", "b"], [18] + [0] * 23,
     )  # fmt: skip
     assert (found.pattern_count, found.lines.matched, found.lines.read) == (len(LINES), 2 * len(lines), 2 * len(lines))
     some = await log_patterns.patterns(reader, HOUR, "service:a order", limit=1)

@@ -21,6 +21,8 @@ from duoscope.metadata import user_roles, users
 from duoscope.metadata.users import User
 
 ROUTES: Final = Routes("users")
+VIEWS_MAX: Final = 20
+"""Views that one user keeps; with their paths, they fit what settings may have."""
 
 
 class UserPage(Struct, frozen=True):
@@ -40,6 +42,25 @@ class ProfileChange(Change):
     language: Annotated[ShortText, Meta(examples=["en"])] | UnsetType = UNSET
 
 
+class SavedView(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of the UI with its query and range, kept under a name."""
+
+    tenant_id: UUID
+    name: Annotated[str, Meta(min_length=1, max_length=80, examples=["Failed checkouts"])]
+    path: Annotated[
+        str,
+        Meta(
+            max_length=2048,
+            pattern=r"^[a-z]+[a-z/]*(\?[!-~]*)?$",
+            description="Below the tenant's address: a page, and what stands behind its `?`.",
+            examples=["traces?q=service%3Acheckout+status%3Aerror&range=6h"],
+        ),
+    ]
+
+
+SavedViews = Annotated[list[SavedView], Meta(max_length=VIEWS_MAX, description="Of all tenants, as they were kept.")]
+
+
 class UserSettings(Struct, frozen=True):
     """The choices of a user in the UI."""
 
@@ -47,6 +68,7 @@ class UserSettings(Struct, frozen=True):
         "system"
     )
     single_keys: Annotated[bool, Meta(description="Whether keys without Ctrl do something.")] = True
+    views: SavedViews = []
 
 
 class SettingsChange(Change):
@@ -54,6 +76,7 @@ class SettingsChange(Change):
 
     theme: Literal["system", "light", "dark"] | UnsetType = UNSET
     single_keys: bool | UnsetType = UNSET
+    views: SavedViews | UnsetType = UNSET
 
 
 class Profile(User, frozen=True, kw_only=True):
@@ -178,7 +201,8 @@ async def get_me(request: Request[Principal, Any, Any], services: Services) -> P
 async def change_me(request: Request[Principal, Any, Any], data: JSONBody[OwnChange], services: Services) -> Profile:
     """Change your own name, picture, time zone, language and settings. What is not given keeps its value."""
     changes = given(data)
-    chosen = given(changes.pop("settings")) if "settings" in changes else {}
+    settings = given(changes.pop("settings")) if "settings" in changes else {}
+    chosen: dict[str, Any] = msgspec.to_builtins(settings)
     return _profile(*await people.change_own_profile(services.metadata, request.user, changes, chosen))
 
 

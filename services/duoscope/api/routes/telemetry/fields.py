@@ -50,14 +50,24 @@ async def list_fields(  # noqa: PLR0917 - parameters of the query
     limit: Annotated[int, QueryParameter(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the previous page.")] = None,
     metric: _Metric = None,
+    text: Annotated[
+        str,
+        QueryParameter(
+            name="query",
+            max_length=QUERY_TEXT_CHARS_MAX,
+            description="With `signal=metrics`: only of the series that match.",
+        ),
+    ] = "",
 ) -> fields.FieldPage:
     """The fields and attributes that items had, with how many values, from counts by quarters of an hour; of metrics
     the labels of the series that had points.
     """
     times = time_range(start, end)
     if signal == "metrics":
-        return await labels.list_labels(reader, times, metric, prefix=prefix, limit=limit, cursor=cursor)
+        return await labels.list_labels(reader, times, metric, prefix=prefix, query=text, limit=limit, cursor=cursor)
     _refuse_metric(metric)
+    if text.strip():
+        raise invalid("`query` stands with `signal=metrics` only here: fields are counted as items come, not by query.")
     return await fields.list_fields(reader, times, signal, prefix=prefix, limit=limit, cursor=cursor)
 
 

@@ -72,7 +72,7 @@ async def list_releases(
     service: Annotated[str | None, QueryParameter(max_length=1024, description="Only of this `service.name`.")] = None,
 ) -> releases.ReleaseList:
     """The first sights of a `service.version` in the time range, by the spans of its service. It counts as new if no
-    span of the service had it in the day before the range.
+    span of the service had it in the day before the range, nor earlier, as far as values of fields are counted.
     """
     times = time_range(start, end, max_ns=releases.RELEASES_RANGE_MAX_NS)
     return await releases.list_releases(reader, times, service)

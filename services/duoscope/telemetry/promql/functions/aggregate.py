@@ -297,10 +297,15 @@ def _hash(labels: Labels) -> int:
 
 
 def _counts(call: Aggregation) -> Floats:
-    if np.isnan(call.number).any():
+    least, most = float(np.min(call.number, initial=np.inf)), float(np.max(call.number, initial=-np.inf))
+    if most < 1:  # nothing is kept, however little is asked for
+        return np.zeros_like(call.number)
+    if np.isnan(most):
         raise execution("Parameter value is NaN")
-    if (np.abs(call.number) >= _INT_MAX).any():
-        raise execution(f"Scalar value {plain(float(call.number[0]))} overflows int64")
+    if least <= -_INT_MAX:
+        raise execution(f"Scalar value {formatted(least)} underflows int64")
+    if most >= _INT_MAX:
+        raise execution(f"Scalar value {formatted(most)} overflows int64")
     return np.trunc(call.number)
 
 

@@ -68,6 +68,27 @@ async def test_the_slow_and_the_rest(ask):
         assert {value["value"] for value in fields["attributes.tries"]["values"]} == {"0", "1"}
 
 
+async def test_what_operations_explain_comes_after_what_they_do_not(api, deliver, otlp, new_scope):
+    scope = new_scope()
+    of_version = {"1.0": [], "2.0": []}
+    for n in range(140):
+        is_write, is_slow = n >= 100, n >= 120
+        # Versions are as frequent as each other among reads; writes are slow of one version.
+        version = "2.0" if is_slow or (not is_write and n % 2) else "1.0"
+        of_version[version].append(
+            {"trace_id": (n + 1).to_bytes(16, "big"), "span_id": (n + 1).to_bytes(8, "big"),
+             "name": "POST /b" if is_write else "GET /a", "kind": 2, "start_time_unix_nano": _START_NS + n * MS,
+             "attributes": {"http.route": "/b" if is_write else "/a"},
+             "end_time_unix_nano": _START_NS + n * MS + (900 if is_slow else 20) * MS}
+        )  # fmt: skip
+    await deliver(scope, *(otlp.spans("shop", *spans, **{"service.version": v}) for v, spans in of_version.items()))
+    body = _RANGE | {"selection": {"query": "duration>500ms"}}
+    answer = await api.client.post("/api/v1/traces/compare", headers=await api.headers(scope), json=body)
+    fields = answer.json()["fields"]
+    assert [field["name"] for field in fields][:3] == ["resource.service.version", "attributes.http.route", "name"]
+    assert fields[0]["difference"] < fields[1]["difference"] == fields[2]["difference"]
+
+
 async def test_one_query_against_another(ask):
     found = (await ask({"query": "status:error"}, query="resource.service.version:2.0", limit=1)).json()
     assert (found["inside"]["span_count"], found["outside"]["span_count"], len(found["fields"])) == (25, 25, 1)

@@ -7,7 +7,8 @@ import pytest
 
 from duoscope.kernel.clock import now_unix_nano
 from duoscope.kernel.errors import DuoscopeError
-from duoscope.telemetry import traces
+from duoscope.stores.clickhouse.questions import asking
+from duoscope.telemetry import traces, windows
 from duoscope.telemetry.times import TimeRange
 from duoscope.telemetry.traces import finding, structure
 from duoscope.telemetry.traces.structure import Wanted
@@ -89,7 +90,8 @@ def _summary_meets(spans, text):
     }[text]  # fmt: skip
 
 
-def _by_hand(forest, query, wanted):
+def _by_hand(forest, query, wanted, until=10**9):
+    """The traces, newest first; matching spans are those before `until`."""
     by_trace = defaultdict(list)
     for span in forest:
         by_trace[span[0]].append(span)
@@ -107,7 +109,8 @@ def _by_hand(forest, query, wanted):
 
         def holds(span, spans=spans, below=below, under=under, some=some):
             return (
-                _matches(query, span[3], span[4])
+                span[5] < until
+                and _matches(query, span[3], span[4])
                 and (not wanted.child or some(wanted.child, below[span[1]]))
                 and (not wanted.descendant or some(wanted.descendant, under(span)))
                 and not (wanted.without_child and some(wanted.without_child, below[span[1]]))
@@ -116,7 +119,7 @@ def _by_hand(forest, query, wanted):
             )
 
         if any(map(holds, spans)) and _summary_meets(spans, wanted.trace):
-            newest = max(span[5] for span in spans if _matches(query, span[3], span[4]))
+            newest = max(span[5] for span in spans if span[5] < until and _matches(query, span[3], span[4]))
             found.append((newest, trace))
     return [trace for _, trace in sorted(found, reverse=True)]
 
@@ -144,6 +147,46 @@ async def test_structure_and_sums_are_what_a_walk_finds(reader, forest, monkeypa
             assert len(page.items) <= 2
         assert found == _by_hand(forest, query, wanted)
         assert all("`next_cursor` goes on from there" in hint for hint in hints)
+
+
+@pytest.mark.parametrize("first_ns", [10**7, 10**8])
+async def test_windows_change_no_answer(reader, forest, monkeypatch, first_ns):
+    """However long windows and portions are, and wherever the range ends: the pages are what a walk finds."""
+    chance = random.Random(first_ns)
+    monkeypatch.setattr(windows, "FIRST_NS", first_ns)
+    for query, wanted in QUESTIONS:
+        until, limit = chance.choice((10**9, 5 * 10**8)), chance.choice((1, 3, 100))
+        monkeypatch.setattr(finding, "CANDIDATES_MIN", chance.choice((1, 4, 200)))
+        # From which on traces without what is looked for are kept out, and where a page ends.
+        monkeypatch.setattr(finding, "CANDIDATES_AT_ONCE_MAX", chance.choice((1, 8, 4000)))
+        monkeypatch.setattr(finding, "CANDIDATES_MAX", chance.choice((7, 20_000)))
+        found, cursor = [], None
+        while True:
+            page = await traces.search(
+                reader, TimeRange(_START_NS, _START_NS + until), query, wanted, limit=limit, cursor=cursor
+            )
+            found += [int(trace.trace_id, 16) for trace in page.items]
+            if not (cursor := page.next_cursor):
+                break
+        assert found == _by_hand(forest, query, wanted, until), (query, wanted, until, limit)
+
+
+async def test_a_page_of_common_structure_reads_no_more_than_it_needs(stored, otlp):
+    """Of an hour with a trace a second, those of the last minutes."""
+    spans = [
+        {"trace_id": n.to_bytes(16, "big"), "span_id": span.to_bytes(8, "big"), "name": "x", "kind": 1,
+         "parent_span_id": (1).to_bytes(8, "big") if span == 2 else b"",
+         "start_time_unix_nano": _START_NS + n * 10**9, "end_time_unix_nano": _START_NS + n * 10**9 + 5}
+        for n in range(3600) for span in (1, 2)
+    ]  # fmt: skip
+    reader = await stored(otlp.spans("front", *spans))
+    with asking() as question:
+        page = await traces.search(reader, HOUR, "", Wanted(child="name:x"), limit=100)
+    assert [int(trace.trace_id, 16) for trace in page.items] == [*range(3599, 3499, -1)]
+    assert question.windows == 1
+    with asking() as question:
+        assert (await traces.search(reader, HOUR, "", Wanted(child="name:y"), limit=100)).items == []
+    assert question.windows == 1  # and then the traces that have such a span in the whole range
 
 
 async def test_nothing_found_says_what_was_missing(reader):

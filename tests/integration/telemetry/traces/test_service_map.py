@@ -2,15 +2,19 @@
 
 import random
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
 from duoscope.kernel.clock import now_unix_nano
+from duoscope.stores.clickhouse.kept import Kept
+from duoscope.stores.clickhouse.questions import asking
 from duoscope.telemetry import services
+from duoscope.telemetry.calls import mapping
 from duoscope.telemetry.times import TimeRange
 
 # A whole hour that is over, and young enough for the shortest retention.
-_START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
+_START_NS = (now_unix_nano() // (3600 * 10**9) - 3) * 3600 * 10**9
 HOUR = TimeRange(_START_NS, _START_NS + 3600 * 10**9)
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 SERVING, CALLING = (SERVER, CONSUMER), (CLIENT, PRODUCER)
@@ -31,6 +35,17 @@ def _span(service, span, parent=None, kind=SERVER, *, trace=1, at=0, took=1000, 
             "status": status, "links": links, "attributes": named}  # fmt: skip
 
 
+def _sent(span):
+    """The same, as it is sent."""
+    start = _START_NS + span["at"]
+    return {
+        "trace_id": _id(span["trace"], 16), "span_id": _id(span["id"]), "name": "x", "kind": span["kind"],
+        "parent_span_id": _id(span["parent"]) if span["parent"] else b"", "status": span["status"],
+        "start_time_unix_nano": start, "end_time_unix_nano": start + span["took"], "attributes": span["attributes"],
+        "links": [{"trace_id": _id(trace, 16), "span_id": _id(linked)} for trace, linked in span["links"]],
+    }  # fmt: skip
+
+
 @pytest.fixture
 def mapped(stored, otlp):
     """The map of the spans, as {(caller, callee): (calls, errors, p50, p95, p99)}."""
@@ -38,14 +53,7 @@ def mapped(stored, otlp):
     async def ask(spans):
         by_service = defaultdict(list)
         for span in spans:
-            start = _START_NS + span["at"]
-            by_service[span["service"]].append(
-                {"trace_id": _id(span["trace"], 16), "span_id": _id(span["id"]), "name": "x", "kind": span["kind"],
-                 "parent_span_id": _id(span["parent"]) if span["parent"] else b"", "status": span["status"],
-                 "start_time_unix_nano": start, "end_time_unix_nano": start + span["took"],
-                 "attributes": span["attributes"],
-                 "links": [{"trace_id": _id(trace, 16), "span_id": _id(linked)} for trace, linked in span["links"]]}
-            )  # fmt: skip
+            by_service[span["service"]].append(_sent(span))
         reader = await stored(*(otlp.spans(service, *own) for service, own in by_service.items()))
         found = await services.service_map(reader, HOUR)
         return {
@@ -258,3 +266,102 @@ async def test_random_traces_are_counted_as_by_hand(mapped, seed):
             )  # fmt: skip
         spans += own
     assert await mapped(spans) == _by_hand(spans)
+
+
+QUARTER = 900 * 10**9
+
+
+def _fleet(seed, *, quarters=5, traces=60):
+    """Traces all over some quarters of an hour, whose calls take up to 20 minutes to arrive."""
+    chance = random.Random(seed)
+    spans = []
+    for trace in range(1, traces):
+        at = chance.randrange(quarters * QUARTER)
+        for number in range(1, chance.randint(2, 12)):
+            late = chance.choice((0, 0, 0, 10**9, chance.randrange(4 * QUARTER // 3)))
+            links = tuple({(chance.randint(1, traces), chance.randint(1, 5)) for _ in range(chance.choice((0, 0, 2)))})
+            spans.append(
+                _span(chance.choice("abcd"), number, chance.choice((None, *range(1, number))), chance.randint(0, 5),
+                      trace=trace, at=min(at + late, quarters * QUARTER - 1), took=chance.randint(0, 10**9),
+                      status=chance.choice((0, ERROR)), links=links,
+                      **chance.choice(({}, {}, {"peer__service": "x"}, {"messaging__system": "kafka"})))
+            )  # fmt: skip
+    return spans
+
+
+async def _edges(reader, start, end):
+    found = await services.service_map(reader, TimeRange(_START_NS + start, _START_NS + end))
+    assert found.sampled_one_in == 1
+    return {(edge.caller, edge.callee): (edge.call_count, edge.error_count) for edge in found.edges}
+
+
+def _sum(*maps):
+    total = defaultdict(lambda: (0, 0))
+    for edges in maps:
+        for edge, (calls, errors) in edges.items():
+            total[edge] = total[edge][0] + calls, total[edge][1] + errors
+    return dict(total)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_range_is_the_sum_of_its_parts_whatever_is_kept_and_however_it_is_read(  # noqa: PLR0917 - fixtures
+    deliver, otlp, telemetry_store, new_scope, monkeypatch, seed
+):
+    """Cut anywhere; of quarters that were counted before or not; in one go, in runs and in shards of traces; and while
+    spans arrive.
+    """
+    chance, scope = random.Random(seed), new_scope()
+    spans = _fleet(seed)
+    first, later = spans[: len(spans) // 2], spans[len(spans) // 2 :]
+    reader = telemetry_store.bind(scope)
+
+    async def send(some):
+        by_service = defaultdict(list)
+        for span in some:
+            by_service[span["service"]].append(_sent(span))
+        await deliver(scope, *(otlp.spans(service, *own) for service, own in by_service.items()))
+
+    async def check():
+        whole = await _edges(reader, 0, 5 * QUARTER)
+        for at_once in (500_000, 40):
+            monkeypatch.setattr(mapping, "AT_ONCE_MAX", at_once)
+            cuts = sorted({0, 5 * QUARTER, *(chance.randrange(5 * QUARTER) for _ in range(2)), 2 * QUARTER})
+            assert _sum(*[await _edges(reader, *cut) for cut in pairwise(cuts)]) == whole
+            assert await _edges(reader, 0, 5 * QUARTER) == whole
+        monkeypatch.setattr(telemetry_store._guides, "kept", Kept())
+        assert await _edges(telemetry_store.bind(scope), 0, 5 * QUARTER) == whole
+        return whole
+
+    await send(first)
+    before = await check()
+    await send(later)
+    assert await check() != before
+
+
+async def test_a_map_that_was_looked_at_reads_what_is_new(deliver, otlp, telemetry_store, new_scope):
+    scope, spans = new_scope(), []
+    for number in range(2000):
+        at = number * 8 * QUARTER // 2000
+        spans += [_span("a", 1, trace=number + 1, at=at), _span("b", 2, 1, trace=number + 1, at=at + 5)]
+    await deliver(scope, otlp.spans("a", *map(_sent, spans[::2])), otlp.spans("b", *map(_sent, spans[1::2])))
+
+    async def ask():
+        with asking() as question:
+            edges = await _edges(telemetry_store.bind(scope), 0, 8 * QUARTER)
+        return edges, question.statements
+
+    assert await ask() == ({("a", "b"): (2000, 0)}, 4)
+    assert await ask() == ({("a", "b"): (2000, 0)}, 2)  # how many there are, and how they are named
+    # A call that comes late, among those of an hour ago.
+    await deliver(scope, otlp.spans("b", _sent(_span("b", 3, 1, trace=1000, at=4 * QUARTER))))
+    assert (await ask())[0] == {("a", "b"): (2001, 0)}
+    assert (await ask())[1] == 2
+
+
+async def test_durations_of_many_calls_are_near(mapped):
+    chance = random.Random(1)
+    took = [round(10 ** chance.uniform(0, 11)) for _ in range(1000)]
+    edges = await mapped([_span("a", 1), *(_span("b", 2 + n, 1, took=each) for n, each in enumerate(took))])
+    calls, _, *durations = edges["a", "b"]
+    assert calls == 1000
+    assert durations == pytest.approx([sorted(took)[rank - 1] for rank in (500, 950, 990)], rel=0.016)
