@@ -215,6 +215,8 @@ def _queries(path: str, names: set[str], ids: dict[str, str]) -> list[dict[str, 
     if path not in _METRIC_STANDS_WITH_METRICS:
         return [asked]
     others = {name: "up" if name == "query" else value for name, value in asked.items() if name != "metric"}
+    if path == "/api/v1/fields":  # of items all that came are listed
+        others.pop("query")
     return [asked, others | {"signal": "logs"}, others | {"signal": "traces"}]
 
 

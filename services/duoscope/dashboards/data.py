@@ -45,7 +45,7 @@ TOGETHER: Final = 48
 """Questions of a later one."""
 AT_ONCE: Final = 3
 """Errands of one call at the same time."""
-HEAD_START_S: Final = 0.2
+HEAD_START_S: Final = 0.5
 """For so long at most the first errand has the machine for itself: until the first widget is answered."""
 TIMEOUT_S: Final = 60.0
 """Of one errand, and of one question."""
