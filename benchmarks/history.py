@@ -189,6 +189,7 @@ def _copy(data_dir: Path, history: History) -> None:
                     history.copies[signal] = k
                     history.save(data_dir)
                     progress.advance(task)
+                _check(account, history, signal, table)
             _catalogues(account, history)
             history.save(data_dir)
     finally:
@@ -203,11 +204,26 @@ def _copy_slice(  # noqa: PLR0917 - one INSERT
     ids = ", ".join(f"'{tenant.tenant_id}'" for tenant in history.tenants)
     start = f"fromUnixTimestamp64Nano({history.start_ns}, 'UTC')"
     account.execute(
-        f"INSERT INTO {table} SELECT * REPLACE ({replaced.format(**values)}) FROM {table} WHERE tenant_id IN ({ids}) "
-        f"AND timestamp >= {start} AND timestamp < {start} + toIntervalNanosecond({length_ns}) SETTINGS "
+        # In a condition, a name alone means what takes the column's place.
+        f"INSERT INTO {table} SELECT * REPLACE ({replaced.format(**values)}) FROM {table} AS first "
+        f"WHERE tenant_id IN ({ids}) AND first.timestamp >= {start} "
+        f"AND first.timestamp < {start} + toIntervalNanosecond({length_ns}) SETTINGS "
         f"insert_deduplication_token = 'history-{signal}-{k}', max_threads = 2, max_memory_usage = 6000000000, "
         "max_partitions_per_insert_block = 1000"
     )
+
+
+def _check(account: SchemaAccount, history: History, signal: str, table: str) -> None:
+    """Raise RuntimeError if a slice has other rows than the first."""
+    length_ns = DAY_S * NS // history.slices[signal]
+    ids = ", ".join(f"'{tenant.tenant_id}'" for tenant in history.tenants)
+    found = account.query(
+        f"SELECT intDiv(toUnixTimestamp64Nano(timestamp) - {history.start_ns}, {length_ns}) AS slice, count() "
+        f"FROM {table} WHERE tenant_id IN ({ids}) GROUP BY slice HAVING slice < {history.slices[signal]}"
+    )
+    counts = {count for _, count in found}
+    if len(found) != history.slices[signal] or len(counts) != 1:
+        raise RuntimeError(f"{table} has slices of {sorted(counts)} rows, {len(found)} in all: remove the folder")
 
 
 def _catalogues(account: SchemaAccount, history: History) -> None:
@@ -229,8 +245,8 @@ def _catalogues(account: SchemaAccount, history: History) -> None:
             f"WHERE tenant_id IN ({ids})"
         )
         account.execute(
-            f"INSERT INTO telemetry_catalogue SELECT * REPLACE ({date} AS date) FROM telemetry_catalogue "
-            f"WHERE tenant_id IN ({ids}) AND date != {date}"
+            f"INSERT INTO telemetry_catalogue SELECT * REPLACE ({date} AS date) FROM telemetry_catalogue AS each "
+            f"WHERE tenant_id IN ({ids}) AND each.date != {date}"
         )
     for signal in ("traces", "logs"):
         slices = history.slices[signal]
@@ -239,7 +255,7 @@ def _catalogues(account: SchemaAccount, history: History) -> None:
             f"intDiv({DAY_S} * k, {slices})) AS quarter) FROM field_values AS each CROSS JOIN "
             f"(SELECT number + 1 AS k FROM numbers({slices - 1})) AS copies "
             f"WHERE tenant_id IN ({ids}) AND signal = '{signal}' "
-            f"AND quarter < toDateTime({first + DAY_S // slices + 900}, 'UTC') "
+            f"AND each.quarter < toDateTime({first + DAY_S // slices + 900}, 'UTC') "
             f"SETTINGS insert_deduplication_token = 'history-values-{signal}'"
         )
     # Merges that a day would have had time for: a series has a row a day, however often its points came.

@@ -49,6 +49,7 @@ _PROVIDER = {"name": "Another", "issuer": "https://login.example.com", "client_i
              "client_secret": "hush", "allowed_email_domains": ["example.com"]}  # fmt: skip
 _DASHBOARD = {"name": "D", "widgets": [{"key": "a", "type": "text"}], "variables": [{"kind": "text", "name": "a"}],
               "sections": [{"places": [{"widget": "a", "x": 0, "y": 0, "width": 1, "height": 1}]}]}  # fmt: skip
+_TEMPLATE = {"name": "T", "template_config": _DASHBOARD}
 _RULE = {"name": "Depth", "severity": "critical", "query_config": {"kind": "promql", "expression": "depth"},
          "condition_config": {"kind": "any"}}  # fmt: skip
 _SLO = {"name": "Works", "objective": 0.99, "good_config": {"kind": "trace", "query": "status:ok"},
@@ -144,8 +145,13 @@ ROUTES: dict[str, tuple[Refused, ...]] = {
         )
         for part, change in (
             ("", {"name": "x"}), ("/widgets/{key}", {"title": "x"}), ("/variables/{key}", {"label": "x"}),
+            ("/visibility", {"visibility": "workspace"}),
         )
     },
+    "/api/v1/dashboard-templates/{template_id}": (
+        Refused(DENIED, ("dashboard:read", "dashboard:delete"), ("POST", "/dashboard-templates", _TEMPLATE),
+                ({"name": "x"}, {"visibility": "workspace"})),
+    ),
     "/api/v1/maintenance-windows/{maintenance_window_id}": (
         Refused(DENIED, ("silence:read", "silence:delete"), ("POST", "/maintenance-windows", _WINDOW),
                 ({"comment": "x"}, {"is_enabled": False})),
@@ -202,6 +208,7 @@ async def place(api, new_scope):
     rule = await make("/alert-rules", _RULE)
     slo = await make("/slos", _SLO)
     drawn = await make("/dashboards", _DASHBOARD)
+    template = await make("/dashboard-templates", _TEMPLATE)
     group = await make("/notification-groups", _GROUP)
     channel = await make("/notification-channels", _CHANNEL | {"notification_group_id": group["group_id"]})
     silence = await make("/silences", _SILENCE)
@@ -229,6 +236,7 @@ async def place(api, new_scope):
             "alert_rule_id": rule["alert_rule_id"],
             "slo_id": slo["slo_id"],
             "dashboard_id": drawn["dashboard_id"],
+            "template_id": template["template_id"],
             "key": "a",
             "silence_id": silence["silence_id"],
             "group_id": group["group_id"],
@@ -328,7 +336,7 @@ async def test_of_two_grants_the_later_end_counts(api, place):
 async def _state(place, path, ids):
     """The visible state of what the route changes."""
     read = path.removeprefix("/api/v1").rpartition("/")[0] if path.endswith("/{user_role_id}") else path[7:]
-    read = read.partition("/{key}")[0].removesuffix("/widgets").removesuffix("/variables")
+    read = read.partition("/{key}")[0].removesuffix("/widgets").removesuffix("/variables").removesuffix("/visibility")
     if read.endswith("/users/me"):
         return None
     answer = await place.call(place.boss, "GET", read.format(**ids))

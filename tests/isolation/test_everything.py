@@ -23,9 +23,9 @@ from support.api import timeless
 
 _SAME_ID = {"x-request-id": "00000000-0000-7000-8000-000000000001"}
 _START_NS = (now_unix_nano() // (3600 * 10**9) - 2) * 3600 * 10**9
-_SHARED = {"region_id", "permission_id", "slug", "name", "version", "template_id"}
-"""Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, and `name` a label
-of Prometheus, which all may ask for."""
+_SHARED = {"region_id", "permission_id", "slug", "name", "version", "token"}
+"""Ids of what is everybody's; `slug` names the login of an organization, which strangers may begin, `name` a label of
+Prometheus, which all may ask for, and `token` opens a shared dashboard to whoever has it."""
 _VOLATILE = {"/metrics", "/health/live", "/health/ready", "/api/v1/logs/tail", "/api/v1/queries"}
 """Of the process, without end, or about what was just asked; test_routes.py follows a tail and looks at queries."""
 _TEST = PlatformScope(reason="a test")
@@ -126,6 +126,7 @@ def inhabit(api, admin, deliver, otlp):
         part = f"w{scope.tenant_id.hex}"
         drawn = await make("dashboards", _dashboard(part))
         link = await make(f"dashboards/{drawn['dashboard_id']}/links", {"name": "Wiki"})
+        template = await make("dashboard-templates", {"name": "Ours", "dashboard_id": drawn["dashboard_id"]})
         recorded = {"content": "groups: [{name: a, rules: [{record: a:b, expr: up}]}]"}
         imported = await api.client.post("/api/v1/alert-rules/import", json=recorded, headers=headers)
         rule_id, notification_id = await notified(api, scope, group["group_id"])
@@ -155,7 +156,8 @@ def inhabit(api, admin, deliver, otlp):
             "dashboard_id": drawn["dashboard_id"],
             "dashboard_link_id": link["link"]["dashboard_link_id"],
             "version": "1",
-            "template_id": "019e8a00-0000-7000-8000-000000000001",
+            "template_id": template["template_id"],
+            "token": link["token"],
             "key": part,
             "session_id": sessions[0]["session_id"],
             # A login over the network makes one, and a query has one while it runs; of what has none, any id will do.
@@ -213,6 +215,8 @@ def _queries(path: str, names: set[str], ids: dict[str, str]) -> list[dict[str, 
     if path not in _METRIC_STANDS_WITH_METRICS:
         return [asked]
     others = {name: "up" if name == "query" else value for name, value in asked.items() if name != "metric"}
+    if path == "/api/v1/fields":  # of items all that came are listed
+        others.pop("query")
     return [asked, others | {"signal": "logs"}, others | {"signal": "traces"}]
 
 
@@ -268,6 +272,7 @@ def _body(method: str, path: str) -> dict | None:
 _CHANGES = {
     "/api/v1/users/{user_id}": {"first_name": "Eve"},
     "/api/v1/silences/{silence_id}": {"comment": "taken over"},
+    "/api/v1/dashboards/{dashboard_id}/visibility": {"visibility": "workspace"},
     "/api/v1/alert-rules/{alert_rule_id}/notification-groups": {"notification_group_ids": []},
 }
 _BODIES = {
@@ -275,6 +280,7 @@ _BODIES = {
     "/api/v1/alerts/{instance_id}/acknowledge": {"comment": "taken over"},
     "/api/v1/users/{user_id}/roles": {"role_id": "{own_role_id}"},
     "/api/v1/dashboards/{dashboard_id}/links": {"name": "taken over"},
+    "/api/v1/dashboards/{dashboard_id}/widgets": {"widget": {"key": "a", "type": "text"}},
 }
 
 

@@ -43,6 +43,7 @@ SECOND_FACTORS = "tests/isolation/test_second_factors.py"
 KEYS_AND_AUDIT = "tests/isolation/test_keys_and_audit.py"
 LIMITS = "tests/isolation/test_organization_limits.py"
 DASHBOARDS = "tests/isolation/test_everything.py"
+STRANGERS = "whatever a stranger sends: tests/integration/api/test_shared_dashboards.py"
 NOTIFICATION = "tests/isolation/test_notifications.py"
 ALERTS = "what another tenant has, and ids of theirs: tests/isolation/test_everything.py"
 ONES_OWN = "a person's own; tests/isolation/test_signing_in.py"
@@ -270,41 +271,40 @@ ROUTES = {
         ) for method in methods.split()
     },
     **{
-        (method, f"/api/v1/dashboards{path}"): DASHBOARDS
-        for method, path in (
-            ("POST", ""), ("GET", ""), ("POST", "/import"),
-            *((method, "/{dashboard_id}") for method in ("GET", "PATCH", "DELETE")),
-            ("PATCH", "/{dashboard_id}/widgets/{key}"), ("PATCH", "/{dashboard_id}/variables/{key}"),
-            *(("POST", f"/{{dashboard_id}}/{verb}") for verb in ("restore", "clone", "data", "variables")),
-            *((method, "/{dashboard_id}/links") for method in ("GET", "POST")),
-            ("DELETE", "/{dashboard_id}/links/{dashboard_link_id}"),
-            ("GET", "/{dashboard_id}/export"), ("GET", "/{dashboard_id}/versions"),
-            ("GET", "/{dashboard_id}/versions/{version}"), ("POST", "/{dashboard_id}/versions/{version}/restore"),
-        )
+        (method, f"/api/v1/{path}"): DASHBOARDS
+        for methods, path in (
+            ("GET POST", "dashboards"), ("POST", "dashboards/import"),
+            ("GET POST", "dashboard-templates"), ("GET PATCH DELETE", "dashboard-templates/{template_id}"),
+            ("POST", "dashboard-templates/{template_id}/dashboards"),
+            *((methods, f"dashboards/{{dashboard_id}}{rest}") for methods, rest in (
+                ("GET PATCH DELETE", ""), ("PATCH", "/visibility"), ("GET", "/export"),
+                *(("POST", f"/{verb}") for verb in ("restore", "clone", "data", "variables")),
+                ("GET POST", "/widgets"), ("GET PATCH DELETE", "/widgets/{key}"), ("PATCH", "/variables/{key}"),
+                ("GET POST", "/links"), ("DELETE", "/links/{dashboard_link_id}"),
+                ("GET", "/versions"), ("GET", "/versions/{version}"), ("POST", "/versions/{version}/restore"),
+            )),
+        ) for method in methods.split()
     },
-    **{("GET", f"/api/v1/dashboard-templates{each}"): DASHBOARDS for each in ("", "/{template_id}")},
-    ("POST", "/api/v1/dashboard-templates/{template_id}/dashboards"): DASHBOARDS,
+    ("GET", "/api/v1/dashboards/schema"): OPEN_TO_USERS,
+    ("GET", "/api/v1/public/dashboards/{token}"): STRANGERS,
+    ("POST", "/api/v1/public/dashboards/{token}/data"): STRANGERS,
     ("GET", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
     ("PATCH", "/api/v1/organizations/{organization_id}/limits"): LIMITS,
-    ("GET", "/api/v1/users"): PEOPLE,
-    ("GET", "/api/v1/users/{user_id}"): PEOPLE,
-    ("PATCH", "/api/v1/users/{user_id}"): PEOPLE,
-    ("DELETE", "/api/v1/users/{user_id}"): PEOPLE,
-    ("POST", "/api/v1/users/{user_id}/restore"): PEOPLE,
-    ("GET", "/api/v1/users/{user_id}/roles"): PEOPLE,
-    ("POST", "/api/v1/users/{user_id}/roles"): PEOPLE,
-    ("PATCH", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
-    ("DELETE", "/api/v1/users/{user_id}/roles/{user_role_id}"): PEOPLE,
-    ("POST", "/api/v1/invitations"): PEOPLE,
-    ("GET", "/api/v1/invitations"): PEOPLE,
-    ("GET", "/api/v1/invitations/{invitation_id}"): PEOPLE,
-    ("POST", "/api/v1/invitations/{invitation_id}/resend"): PEOPLE,
-    ("DELETE", "/api/v1/invitations/{invitation_id}"): PEOPLE,
+    **{
+        (method, f"/api/v1/{path}"): PEOPLE
+        for methods, path in (
+            ("GET", "users"), ("GET PATCH DELETE", "users/{user_id}"), ("POST", "users/{user_id}/restore"),
+            ("GET POST", "users/{user_id}/roles"), ("PATCH DELETE", "users/{user_id}/roles/{user_role_id}"),
+            ("GET POST", "invitations"), ("GET DELETE", "invitations/{invitation_id}"),
+            ("POST", "invitations/{invitation_id}/resend"),
+        ) for method in methods.split()
+    },
 }  # fmt: skip
 WITHOUT_TOKEN = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/password/forgotten", "/api/v1/auth/password/reset",
     "/api/v1/auth/email-verification/confirm", "/api/v1/invitations/accept", "/api/v1/auth/oidc/{slug}/start",
-    "/api/v1/auth/oidc/{slug}/callback",
+    "/api/v1/auth/oidc/{slug}/callback", "/api/v1/public/dashboards/{token}",
+    "/api/v1/public/dashboards/{token}/data",
 }  # fmt: skip
 PROBES = [(route, probe) for route, probes in ROUTES.items() if isinstance(probes, list) for probe in probes]
 

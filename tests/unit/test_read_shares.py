@@ -11,6 +11,7 @@ from duoscope.kernel.query_limits import QueryLimits
 from duoscope.stores.clickhouse.questions import Asker, Question, cancelled
 from duoscope.stores.clickhouse.read_memory import ReadMemory, hold, reading
 from duoscope.stores.clickhouse.read_slots import ReadSlots
+from support.listening import until
 
 A, B, C, D = (new_id() for _ in range(4))
 
@@ -100,6 +101,39 @@ async def test_who_had_much_lately_gives_way_in_the_store():
         await asked(tenant, 0.001)
         now[0] += 30
     assert len(slots._had) <= 2
+
+
+async def test_who_had_much_does_not_begin_beside_who_had_little(monkeypatch):
+    now = [100.0]
+    readers = Readers(ReadSlots(slots=6, kept=2, wait_max_s=60, clock=lambda: now[0]), queries_at_once=2)
+    await readers.ask(A)
+    now[0] += 8
+    await readers.end_first(A)
+    await readers.ask(A)  # alone, it begins at once
+    assert readers.began == [A, A]
+    await readers.ask(B)
+    await readers.ask(A)
+    assert readers.began == [A, A, B]
+    await readers.end_first(B)
+    assert readers.began == [A, A, B, A]
+    # Not for ever: who is at work for long had much, too, and a second is enough.
+    await readers.end_first(A)
+    await readers.ask(B)
+    await readers.ask(A)
+    now[0] += 30
+    await readers.ask(C)
+    await readers.end_first(C)
+    assert readers.began == [A, A, B, A, B, C, A]
+    await readers.end_first(A)
+    now[0] += 1
+    monkeypatch.setattr(limits, "READ_GIVES_WAY_MAX_S", 0.01)
+    await readers.ask(D)
+    await readers.ask(A)
+    assert readers.began[-1] == D
+    now[0] += 1
+    await until(lambda: readers.began[-1] == A)
+    await readers.close()
+    assert not readers._slots._began
 
 
 async def test_a_queue_is_short_and_a_wait_has_an_end():

@@ -34,6 +34,7 @@ from duoscope.api.routes.dashboards import (
     dashboard_links,
     dashboard_templates,
     dashboard_versions,
+    dashboard_widgets,
     dashboards,
     public_dashboards,
 )
@@ -89,7 +90,7 @@ _ROUTED: Final = (
     *(identity_providers, email_domains, audit_logs, api_keys),
     *(alert_history, alert_rules, alerts, previews, rule_files, slos),
     *(dashboards, dashboard_versions, dashboard_documents, dashboard_data, dashboard_links, public_dashboards),
-    *(dashboard_templates,),
+    *(dashboard_templates, dashboard_widgets),
     *(notification_groups, notification_channels, notifications, silences, maintenance_windows, inhibition_rules),
 )
 """Modules of routes, each with its `ROUTES`."""

@@ -45,9 +45,14 @@ TOGETHER: Final = 48
 """Questions of a later one."""
 AT_ONCE: Final = 3
 """Errands of one call at the same time."""
-HEAD_START_S: Final = 0.2
+HEAD_START_S: Final = 0.5
 """For so long at most the first errand has the machine for itself: until the first widget is answered."""
 TIMEOUT_S: Final = 60.0
+"""Of one errand, and of one question."""
+CALL_S: Final = 120.0
+"""Of one call: what is not answered by then has an error."""
+QUESTIONS_MAX: Final = 2000
+"""Different questions of one call."""
 
 
 class QueryData(Struct, frozen=True, kw_only=True):
@@ -113,11 +118,12 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at a dashboard, whose questions are ready to be asked."""
+    """A look at a dashboard, whose questions are ready to be asked; `keys` has the key of each by its `id`."""
 
     viewer: Viewer
     widgets: list[PlannedWidget]
     annotations: list[PlannedAnnotation]
+    keys: Mapping[int, Key]
     series_max: int
 
 
@@ -154,10 +160,20 @@ async def look(
         found = await asked_options(viewer.reader, viewer.permissions, dashboard, times, chosen=variables, only=wanted)
         options = {each.name: tuple(option.value for option in each.options) for each in found if each.name in wanted}
     planned = planning.plan(dashboard, times, chosen, options, widgets)
-    asked = {query.asking.key(viewer.scope.tenant_id) for each in planned for query in each.queries if query.asking}
-    series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (planning.STEPS_TARGET * max(1, len(asked)))))
     marks = planning.plan_annotations(dashboard, times, chosen) if with_annotations else []
-    return Look(viewer, planned, marks, series_max)
+    keys = {
+        id(query.asking): query.asking.key(viewer.scope.tenant_id)
+        for each in (*planned, *marks)
+        for query in each.queries
+        if query.asking
+    }
+    asked = set(keys.values())
+    if len(asked) > QUESTIONS_MAX:
+        raise invalid(
+            f"More than {QUESTIONS_MAX} questions would be asked: name fewer widgets, or choose fewer values."
+        )
+    series_max = max(1, min(SERIES_MAX, NUMBERS_MAX // (planning.STEPS_TARGET * max(1, len(asked)))))
+    return Look(viewer, planned, marks, keys, series_max)
 
 
 async def answers(shared: Answers, look: Look) -> AsyncGenerator[WidgetData | AnnotationData]:
@@ -206,6 +222,7 @@ class _Waiting:
         self._own: set[Key] = set()
         self._errands: set[Errand] = set()
         self._alone_until: float | None = time.monotonic() + HEAD_START_S
+        self._until = time.monotonic() + CALL_S
         self._storage = ClickHouseStorage(look.viewer.reader)
         self._sort()
         self._begin()
@@ -222,12 +239,15 @@ class _Waiting:
 
     async def next(self) -> None:
         """Ask more, and wait until something more is answered. Raises what ended the request."""
+        if time.monotonic() >= self._until:
+            self._give_up()
+            return
         if self._begin():
             return
         question, loop = current(), asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         pending = {flight.landed for flight in self._flights.values()}
-        pause_s = None if self._alone_until is None else max(0.0, self._alone_until - time.monotonic())
+        pause_s = max(0.0, min(self._until, self._alone_until or self._until) - time.monotonic())
         if question is None:
             await asyncio.wait(pending, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -245,21 +265,34 @@ class _Waiting:
         if is_over or not any(key in self._own for key in self._flights):
             self._alone_until = None
 
+    def _give_up(self) -> None:
+        """What is not answered has an error from now on."""
+        why = Failure(
+            "timeout", f"The dashboard takes longer than {CALL_S:g} s: name fewer widgets, or a shorter range."
+        )
+        left = {key for batch in self._to_begin for key, _ in batch} | set(self._flights)
+        self._to_begin.clear()
+        self._found |= {key: (Found(error=why), False) for key in left if key not in self._found}
+        self._land_none()
+
+    def _land_none(self) -> None:
+        while self._flights:
+            _, flight = self._flights.popitem()
+            self._shared.leave(flight)
+
     def leave(self) -> None:
         if (question := current()) is not None:
             for errand in self._errands:
                 if errand.question is not None:
                     question.owe(errand.question)
         self._errands.clear()
-        while self._flights:
-            _, flight = self._flights.popitem()
-            self._shared.leave(flight)
+        self._land_none()
 
     def _describe(self) -> Described:
         return self._look.viewer.described
 
     def _key(self, asking: Asking) -> Key:
-        return asking.key(self._look.viewer.scope.tenant_id)
+        return self._look.keys[id(asking)]
 
     def _sort(self) -> None:
         """Find what is known or asked already; sort the rest into errands, in the order of the widgets."""

@@ -15,6 +15,7 @@ from duoscope.identity.directory import soft_deletion
 from duoscope.identity.directory.soft_deletion import require_living
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, require_found
 from duoscope.metadata import dashboard_versions, dashboards, widgets
+from duoscope.metadata.columns import Visibility
 from duoscope.metadata.dashboards import Dashboard as Row
 from duoscope.stores.postgres import MetadataStore, Transaction
 
@@ -70,7 +71,7 @@ async def change(
         DuoscopeError: NOT_FOUND; INVALID for the new document; what the two functions raise.
     """
     async with store.open(principal.scope, "dashboards.change") as tx:
-        row = require_living(await dashboards.lock(tx, dashboard_id), "dashboard")
+        row = await locked(tx, dashboard_id)
         before = await _document(tx, row)
         document = changed(stored.written(before))
         check_version(row.version)
@@ -100,10 +101,46 @@ async def change(
     return saved, after
 
 
+async def show(store: MetadataStore, principal: Principal, dashboard_id: UUID, visibility: Visibility) -> Kept:
+    """Say who reads a dashboard, besides who has a link: its tenant, or its workspace. Raises NOT_FOUND."""
+    async with store.open(principal.scope, "dashboards.show") as tx:
+        row = await locked(tx, dashboard_id)
+        if visibility != row.visibility:
+            before, row = row, await dashboards.show(tx, dashboard_id, visibility)
+            await audit.record(
+                tx,
+                principal.actor,
+                "dashboard.shown",
+                row,
+                before={"visibility": before.visibility},
+                after={"visibility": row.visibility},
+            )
+        return row, await _document(tx, row)
+
+
+async def locked(tx: Transaction, dashboard_id: UUID) -> Row:
+    """Lock a dashboard for a change.
+
+    Raises:
+        DuoscopeError: NOT_FOUND, also for one that is deleted; FORBIDDEN `of-another-tenant` for one that the
+            workspace sees and another tenant has.
+    """
+    row = await dashboards.lock(tx, dashboard_id)
+    if row is None and await dashboards.get(tx, dashboard_id) is not None:
+        raise of_another_tenant()
+    return require_living(row, "dashboard")
+
+
+def of_another_tenant() -> DuoscopeError:
+    """The error for a change of what another tenant of the workspace has, or everybody."""
+    message = "It belongs to another tenant, or came with duoscope: make a copy, and change that."
+    return DuoscopeError(ErrorKind.FORBIDDEN, "of-another-tenant", message)
+
+
 async def delete(store: MetadataStore, principal: Principal, dashboard_id: UUID) -> None:
     """Delete a dashboard, which can be restored for 90 days. Raises NOT_FOUND."""
     async with store.open(principal.scope, "dashboards.delete") as tx:
-        row = await dashboards.lock(tx, dashboard_id)
+        row = await locked(tx, dashboard_id)
         row = await soft_deletion.delete(tx, "dashboards", row, dashboard_id)
         await audit.record(tx, principal.actor, "dashboard.deleted", row)
 

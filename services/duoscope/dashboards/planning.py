@@ -123,7 +123,8 @@ def plan(
     for copy in copies:
         own = {**chosen, **{name: Chosen((value,), is_literal=True) for name, value in copy.repeated.items()}}
         asked = (query for query in copy.widget.queries if not query.is_hidden)
-        found.append(PlannedWidget(copy, tuple(_planned(copy.widget, query, own, times) for query in asked)))
+        within = _own_range(copy.widget, times)
+        found.append(PlannedWidget(copy, tuple(_planned(copy.widget, query, own, within) for query in asked)))
     return found
 
 
@@ -199,6 +200,12 @@ def _copies(
         for of_section in alternatives(section.repeat):
             for own in alternatives(widget.repeat):
                 yield Copy(widget, {**of_section, **own})
+
+
+def _own_range(widget: Widget, times: TimeRange) -> TimeRange:
+    if widget.range_seconds is None:
+        return times
+    return TimeRange(times.end_ns - widget.range_seconds * SECOND_NS, times.end_ns)
 
 
 def _planned(widget: Widget, query: Query, chosen: Mapping[str, Chosen], times: TimeRange) -> Planned:

@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from duoscope.dashboards import stored
+from msgspec import structs
+
+from duoscope.dashboards import management, stored
 from duoscope.dashboards.filling import ALL
 from duoscope.dashboards.model import Dashboard
 from duoscope.dashboards.variables import ListVariable, QueryVariable
@@ -82,6 +84,15 @@ class Opened:
                 found[variable.name] = tuple(dict.fromkeys(shown or listed))[: None if several else 1]
         return found
 
+    def bounded(self) -> Dashboard:
+        """The dashboard, with no widget that looks further back than the link lets anybody."""
+        most = self.link.range_seconds_max
+        widgets_ = tuple(
+            each if each.range_seconds is None else structs.replace(each, range_seconds=min(each.range_seconds, most))
+            for each in self.dashboard.widgets
+        )
+        return structs.replace(self.dashboard, widgets=widgets_)
+
     def range_s(self, wanted: int | None) -> int:
         """The length of the range, up to now. Raises INVALID `not-shared` for one that is too long."""
         if wanted is None:
@@ -110,7 +121,7 @@ async def create(
     """
     token = "dsl_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
     async with store.open(principal.scope, "dashboard_links.create") as tx:
-        row = require_living(await dashboards.lock(tx, dashboard_id), "dashboard")
+        row = await management.locked(tx, dashboard_id)
         dashboard = stored.document(
             name=row.name,
             description=row.description,
@@ -156,7 +167,7 @@ async def list_links(store: MetadataStore, principal: Principal, dashboard_id: U
 async def revoke(store: MetadataStore, principal: Principal, *, dashboard_id: UUID, dashboard_link_id: UUID) -> None:
     """Revoke a link, for good. Raises NOT_FOUND."""
     async with store.open(principal.scope, "dashboard_links.revoke") as tx:
-        require_living(await dashboards.lock(tx, dashboard_id), "dashboard")
+        await management.locked(tx, dashboard_id)
         link = await dashboard_links.revoke(tx, dashboard_id=dashboard_id, dashboard_link_id=dashboard_link_id)
         if link is None:
             raise not_found("link")

@@ -193,6 +193,10 @@ class Widget(Struct, frozen=True, forbid_unknown_fields=True):
     repeat: Annotated[
         Key | None, Meta(description="A variable: the widget stands once for each of its chosen values.")
     ] = None
+    range_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=400 * 86_400)] | None,
+        Meta(description="The length of its own range, which ends with the dashboard's; null for the whole of that."),
+    ] = None
     step_seconds: Annotated[int, Meta(ge=1, le=86_400, description="The least step of its questions.")] | None = None
     refresh_seconds: Annotated[int, Meta(ge=5, le=86_400)] | None = None
     placeholder: Annotated[

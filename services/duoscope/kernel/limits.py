@@ -209,6 +209,9 @@ READS_WAITING_TENANT_MAX: Final = 32
 READ_WAIT_MAX_S: Final = 10.0
 """How many requests of one tenant may wait for a slot, as many as a large dashboard has panels; and for how long."""
 
+READ_GIVES_WAY_MAX_S: Final = 1.0
+"""How long a query of a tenant that had much lately does not begin, while one of who had little is at work."""
+
 READ_KEPT_BYTES_MAX: Final = 64 * 1024 * 1024
 """What one process keeps of what was computed for questions, over all tenants."""
 

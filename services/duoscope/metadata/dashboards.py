@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from duoscope.kernel.ids import new_id
-from duoscope.metadata.columns import DeletedAt
+from duoscope.metadata.columns import DeletedAt, Visibility
 from duoscope.metadata.listing import CONTAINS, IS_DELETED, Listing
 from duoscope.stores.postgres import Record, Transaction
 
@@ -25,6 +25,7 @@ class Dashboard(Struct, frozen=True):
     layout_config: dict[str, Any]
     variables: list[dict[str, Any]]
     is_public: bool
+    visibility: Visibility
     view_count: int
     version: Annotated[int, Meta(description="It grows with every change.")]
     created_by: UUID | None
@@ -35,14 +36,21 @@ class Dashboard(Struct, frozen=True):
 
 _COLUMNS: Final[LiteralString] = (
     "organization_id, workspace_id, tenant_id, dashboard_id, name, description, layout_config, variables, is_public, "
-    "view_count, version, created_by, deleted_at, created_at, updated_at"
+    "visibility, view_count, version, "
+    # Whom another tenant has is not told.
+    "CASE WHEN tenant_id = app_tenant_id() THEN created_by END AS created_by, deleted_at, created_at, updated_at"
 )
 LISTING: Final = Listing(
     name="dashboards",
     select=f"SELECT {_COLUMNS} FROM dashboards",
     key="dashboard_id",
     sorts={"name": str, "created_at": datetime, "updated_at": datetime},
-    filters={"name": CONTAINS, "deleted": IS_DELETED, "tag": "jsonb_exists(layout_config -> 'tags', ?)"},
+    filters={
+        "name": CONTAINS,
+        "deleted": IS_DELETED,
+        "tag": "jsonb_exists(layout_config -> 'tags', ?)",
+        "visibility": "visibility = ?",
+    },
 )
 
 
@@ -58,7 +66,7 @@ async def get(tx: Transaction, dashboard_id: UUID) -> Dashboard | None:
 
 
 async def lock(tx: Transaction, dashboard_id: UUID) -> Dashboard | None:
-    """Like `get`, locked for a change until the transaction ends."""
+    """Like `get`, of the transaction's own tenant alone, locked for a change until the transaction ends."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM dashboards WHERE dashboard_id = $1 FOR UPDATE", dashboard_id)
     return from_row(row) if row else None
 
@@ -68,7 +76,7 @@ async def count(tx: Transaction) -> int:
     await tx.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended('dashboards ' || current_setting('app.tenant_id'), 0))"
     )
-    return await tx.fetchval("SELECT count(*) FROM dashboards WHERE deleted_at IS NULL")
+    return await tx.fetchval("SELECT count(*) FROM dashboards WHERE tenant_id = app_tenant_id() AND deleted_at IS NULL")
 
 
 async def create(
@@ -98,6 +106,16 @@ async def save(tx: Transaction, dashboard: Dashboard) -> Dashboard:
         "UPDATE dashboards SET name = $2, description = $3, layout_config = $4, variables = $5, version = version + 1 "
         f"WHERE dashboard_id = $1 RETURNING {_COLUMNS}",
         *(dashboard.dashboard_id, dashboard.name, dashboard.description, dashboard.layout_config, dashboard.variables),
+    )
+    assert row is not None
+    return from_row(row)
+
+
+async def show(tx: Transaction, dashboard_id: UUID, visibility: Visibility) -> Dashboard:
+    """Save who reads a dashboard that the transaction has locked; its document and version stay."""
+    row = await tx.fetchrow(
+        f"UPDATE dashboards SET visibility = $2 WHERE dashboard_id = $1 RETURNING {_COLUMNS}",
+        *(dashboard_id, visibility),
     )
     assert row is not None
     return from_row(row)

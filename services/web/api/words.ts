@@ -32,6 +32,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   "address-not-allowed": "That API key may not be used from your address.",
   "origin-not-allowed": "That API key may not be used by this page.",
   "signal-not-permitted": "That API key may not send this.",
+  "of-another-tenant": "Another tenant made this, or it came with duoscope. Make a copy, and change that.",
   // 409
   "user-exists": "Somebody with that address is here already.",
   "last-admin": "The organization needs at least one admin who can log in.",
@@ -69,6 +70,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   "too-many-silences": "The tenant has as many silences as it may have.",
   "too-many-channels": "The tenant has as many channels as it may have.",
   "too-many-groups": "The tenant has as many groups as it may have.",
+  "too-many-templates": "The tenant has as many templates as it may have.",
   "too-many-dashboards": "The tenant has as many dashboards as it may have.",
   // 429
   "too-many-attempts": "Too many attempts from here.",

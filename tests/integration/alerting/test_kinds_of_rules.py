@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, Sum
 
 from duoscope.alerting import rules, slos
 from duoscope.alerting.evaluator import Evaluator
@@ -122,17 +123,36 @@ async def test_an_objective_over_three_requests_never_fires(watched):
     assert (deleted.deleted_at is not None, deleted.slo_id) == (True, None)
 
 
-async def test_a_counter_whose_newest_bucket_is_not_in_yet(watched):
+async def counted(watched, *points):
+    """Store points of a counter that grows by ten a minute."""
+    start_ns = int(watched.start.timestamp()) * S
+    data = [
+        NumberDataPoint(
+            start_time_unix_nano=start_ns - 3600 * S, time_unix_nano=start_ns + int(minute * 60 * S),
+            as_int=int(10 * (minute + 60)), attributes=watched.otlp.attributes({"queue": "a"}),
+        )
+        for minute, _ in points
+    ]  # fmt: skip
+    total = Sum(data_points=data, aggregation_temporality="AGGREGATION_TEMPORALITY_CUMULATIVE", is_monotonic=True)
+    await watched.deliver(watched.scope, watched.otlp.metrics("shop", Metric(name="depth", sum=total)))
+
+
+@pytest.mark.parametrize(("is_counter", "each"), [(True, 10), (False, 1)], ids=["a counter", "points of a gauge"])
+async def test_a_counter_whose_newest_bucket_is_not_in_yet(watched, is_counter, each):
     """The newest minute has no points: that is no 0, and no verdict where `min_coverage` asks for all."""
-    question = {"kind": "metric", "metric": "depth", "aggregation": "count"}
+    question = {"kind": "metric", "metric": "depth", "aggregation": "increase" if is_counter else "count"}
+
+    async def store(*points):
+        await (counted(watched, *points) if is_counter else watched.gauge("depth", *points))
+
     low = {"kind": "threshold", "comparison": "<", "value": 1, "window": {"seconds": 300, "judged": "at_least_once"}}
     await watched.rule(question, low, name="low", **NOW)
-    whole = low | {"window": {"seconds": 300, "judged": "sum", "min_coverage": 1}, "value": 5}
+    whole = low | {"window": {"seconds": 300, "judged": "sum", "min_coverage": 1}, "value": 5 * each}
     await watched.rule(question, whole, name="whole", **NOW)
-    await watched.gauge("depth", *((minute + 0.5, 1) for minute in range(-6, 0)))
+    await store(*((minute + 0.5, 1) for minute in range(-7, 0)))
     assert await watched.minute(0) == []
     assert await watched.minute(1) == []  # the bucket of minute 0 is not in yet
-    await watched.gauge("depth", (0.5, 1), (1.5, 1))
+    await store((0.5, 1), (1.5, 1))
     assert await watched.minute(2) == []
 
 

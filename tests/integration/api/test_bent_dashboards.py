@@ -24,7 +24,51 @@ def seeds():
         for name in ("panels", "rows"):
             listed = document.get(name) or []
             for first in range(0, min(len(listed), 5 * PANELS_MAX), PANELS_MAX):
-                yield document | {name: listed[first : first + PANELS_MAX]}
+                few = document | {name: listed[first : first + PANELS_MAX]}
+                yield few
+                if name == "panels":
+                    yield newer(few)
+
+
+def newer(document):
+    """The same in Grafana's newer form, as far as it needs to be for a test."""
+    elements = {
+        f"panel-{number}": {
+            "kind": "Panel",
+            "spec": {
+                "title": panel.get("title"),
+                "vizConfig": {"kind": "VizConfig", "group": panel.get("type"),
+                              "spec": {key: panel.get(key) for key in ("options", "fieldConfig")}},
+                "data": {"kind": "QueryGroup", "spec": {"queries": [
+                    {"kind": "PanelQuery", "spec": {"refId": each.get("refId"), "query": {
+                        "kind": "DataQuery", "group": "prometheus", "spec": each}}}
+                    for each in panel.get("targets") or []
+                ]}},
+            },
+        }
+        for number, panel in enumerate(document["panels"])
+    }  # fmt: skip
+    items = [
+        {"kind": "GridLayoutItem", "spec": {"x": 0, "y": 8 * number, "width": 12, "height": 8,
+                                            "element": {"kind": "ElementReference", "name": name}}}
+        for number, name in enumerate(elements)
+    ]  # fmt: skip
+    row = {
+        "kind": "RowsLayoutRow",
+        "spec": {"title": "Row", "layout": {"kind": "GridLayout", "spec": {"items": items}}},
+    }
+    return {
+        "apiVersion": "dashboard.grafana.app/v2",
+        "kind": "Dashboard",
+        "spec": {
+            "title": document.get("title"),
+            "elements": elements,
+            "layout": {"kind": "RowsLayout", "spec": {"rows": [row]}},
+            "variables": [
+                {"kind": "QueryVariable", "spec": each} for each in document.get("templating", {}).get("list", [])
+            ],
+        },
+    }
 
 
 def bent(chance, seed):

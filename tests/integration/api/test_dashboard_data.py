@@ -342,3 +342,30 @@ async def test_every_converted_panel_of_a_real_dashboard_can_be_asked(api, scope
     errors = [query["error"] for each in answer.json()["widgets"] for query in each["queries"] if query["error"]]
     assert errors == []
     assert sum(len(each["queries"]) for each in answer.json()["widgets"]) > 10
+
+
+async def test_a_call_asks_so_much_and_ends_in_time(api, ask, monkeypatch):
+    async def never(*args, **how):
+        await asyncio.Event().wait()
+
+    document = dashboard(
+        ("line", "line_chart", [{"question": promql("depth")}]),
+        ("logs", "logs", [{"question": {"kind": "log-records", "query": "refused"}}]),
+    )
+    monkeypatch.setattr(logs, "search", never)
+    monkeypatch.setattr(data, "CALL_S", 2.0)
+    shown = await ask(document)
+    assert shown["line"]["Q0"]["series"]
+    assert shown["logs"]["Q0"]["error"]["code"] == "timeout"
+    assert not api.services.answers._flying
+    monkeypatch.setattr(data, "QUESTIONS_MAX", 1)
+    assert (await ask(document, status=400))["code"] == "invalid-request"
+
+
+async def test_a_widget_may_have_a_range_of_its_own(ask):
+    document = dashboard(*((key, "line_chart", [{"question": promql("depth")}]) for key in ("own", "whole")))
+    document["widgets"][0]["range_seconds"] = 600
+    shown = await ask(document)
+    spans = {key: (each["Q0"]["start"], each["Q0"]["step_seconds"]) for key, each in shown.items()}
+    end_s = END_NS // 10**9
+    assert spans == {"own": (end_s - 600 + 5, 5), "whole": (end_s - 3600 + 15, 15)}

@@ -90,7 +90,8 @@ async def test_every_template_is_alive(api, scope):
     empty = []
     for template in listed:
         path = f"/api/v1/dashboard-templates/{template['template_id']}"
-        assert (await api.client.get(path, headers=headers)).json() == template
+        read = (await api.client.get(path, headers=headers)).json()
+        assert {name: value for name, value in read.items() if name != "template_config"} == template
         made = await api.client.post(f"{path}/dashboards", json={"name": "Mine"}, headers=headers)
         assert made.status_code == 201, made.text
         assert made.json()["dashboard"]["name"] == "Mine"
@@ -113,4 +114,4 @@ async def test_every_template_is_alive(api, scope):
                     empty.append((template["name"], widget["key"], query["name"]))
     assert empty == []
     some = await api.client.get("/api/v1/dashboard-templates", params={"category": "custom"}, headers=headers)
-    assert some.json() == {"items": []}
+    assert some.json() == {"items": [], "next_cursor": None}

@@ -2,10 +2,14 @@
 
 import json
 
+import jsonschema_rs
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from duoscope.dashboards import management
 from duoscope.kernel.scope import PlatformScope
+from support.dashboards import dashboards
 from support.shared import shared
 
 RIGHTS = ("dashboard:read", "dashboard:write", "dashboard:delete", "metric:read", "log:read", "audit-log:read")
@@ -202,3 +206,86 @@ async def test_dashboards_deleted_long_ago_are_purged(api, call, made):
     platform = PlatformScope(reason="a test")
     async with api.services.metadata.open_purge(platform, "test.purge") as tx:
         assert await tx.fetch("DELETE FROM dashboards RETURNING 1") == []
+
+
+async def test_widgets_are_put_in_and_taken_out_by_themselves(api, call, made):
+    path = f"/{made['dashboard_id']}/widgets"
+    assert (await call("GET", path))["items"] == made["dashboard"]["widgets"]
+    new = {"widget": {"key": "new", "type": "text", "text": "x"}, "section": 0}
+    await call("POST", path, new, status=400)  # without If-Match
+    added = await call("POST", path, new, status=201, if_match='"1"')
+    assert [each["key"] for each in added["dashboard"]["widgets"]] == ["rate", "note", "new"]
+    assert added["dashboard"]["sections"][0]["places"][-1] == {
+        "widget": "new",
+        "x": 0,
+        "y": 2,
+        "width": 12,
+        "height": 8,
+    }
+    assert await call("GET", f"{path}/new") == added["dashboard"]["widgets"][-1]
+    for wrong in (new, new | {"section": 9}, {"widget": {"key": "b", "type": "text"},
+                                              "place": {"x": 20, "y": 0, "width": 9, "height": 1}}):  # fmt: skip
+        await call("POST", path, wrong, status=400, if_match="*")
+    renamed = await call("PATCH", f"{path}/new", {"key": "newer"}, if_match="*")
+    assert renamed["dashboard"]["sections"][0]["places"][-1]["widget"] == "newer"
+    await call("DELETE", f"{path}/newer", if_match='"1"', status=412)
+    left = await call("DELETE", f"{path}/newer", if_match='"3"')
+    assert (left["version"], left["dashboard"]) == (4, made["dashboard"])
+    for method in ("GET", "DELETE"):
+        await call(method, f"{path}/newer", status=404, if_match="*")
+    empty = await call("POST", "", {"name": "Empty"}, status=201)
+    last = {"widget": new["widget"], "place": {"x": 3, "y": 1, "width": 4, "height": 2}}
+    first = await call("POST", f"/{empty['dashboard_id']}/widgets", last, status=201, if_match="*")
+    assert first["dashboard"]["sections"][0]["places"] == [last["place"] | {"widget": "new"}]
+
+
+async def test_documents_meet_the_published_schema(call, made):
+    schema = jsonschema_rs.Draft202012Validator(await call("GET", "/schema"))
+    real = json.loads(shared("dashboards", "rfmoz__node-exporter-full.json").read_text("utf-8"))
+    imported = await call("POST", "/import", {"document": real, "is_trial": True}, status=201)
+    for document in (DOCUMENT, made["dashboard"], imported["dashboard"]):
+        schema.validate(document)
+    for wrong in (
+        DOCUMENT | {"name": ""},
+        DOCUMENT | {"colour": 1},
+        DOCUMENT | {"widgets": [WIDGET | {"type": "pie"}]},
+    ):
+        assert not schema.is_valid(wrong)
+
+
+def _documents(count):
+    """Random dashboards, the same ones every time."""
+    found = []
+
+    @settings(max_examples=count, database=None, derandomize=True, deadline=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(dashboards())
+    def collect(document):
+        found.append(json.loads(msgspec.json.encode(document)))
+
+    collect()
+    return found
+
+
+async def test_whatever_way_a_dashboard_takes_it_is_the_same(call):
+    """Made by hand, cloned, exported and imported, deleted and restored, changed and taken back."""
+    seen = 0
+    for document in _documents(40):
+        made = await call("POST", "", document, status=201)
+        path, seen = f"/{made['dashboard_id']}", seen + len(document["widgets"])
+        copies = {
+            "made": made,
+            "read": await call("GET", path),
+            "cloned": await call("POST", f"{path}/clone", {"name": document["name"]}, status=201),
+        }
+        exported = await call("GET", f"{path}/export")
+        copies["imported"] = (await call("POST", "/import", {"document": exported}, status=201))["stored"]
+        grafana = await call("GET", f"{path}/export", format="grafana")
+        copies["by way of Grafana"] = (await call("POST", "/import", {"document": grafana}, status=201))["stored"]
+        await call("DELETE", path, status=204)
+        copies["restored"] = await call("POST", f"{path}/restore")
+        await call("PATCH", path, {"description": "changed", "tags": ["x"]}, if_match="*")
+        copies["taken back"] = await call("POST", f"{path}/versions/1/restore", if_match='"2"')
+        for how, copy in copies.items():
+            assert copy["dashboard"] == document, how
+    assert seen > 40

@@ -74,7 +74,37 @@ def test_at_least_95_percent_of_real_panels_are_converted():
         (panel(transformations=[{"id": "merge"}]), "line_chart", []),
         (panel(transformations=[{"id": "spatial"}]), "line_chart", ["the transformation spatial"]),
         (panel(type="alertlist", targets=[]), "table", []),
-        (panel(timeShift="1d"), "line_chart", ["a time range of its own (timeShift 1d)"]),
+        (panel(timeShift="1d"), "line_chart", ["a time range that is shifted (timeShift 1d)"]),
+        (panel(timeFrom="now/d"), "line_chart", ["a time range of its own (timeFrom now/d)"]),
+        (panel(targets=[{"expr": "up"}, {"expr": " "}]), "line_chart", []),
+        (
+            panel(
+                fieldConfig={
+                    "overrides": [
+                        {
+                            "matcher": {"id": "byValue", "options": {"reducer": "allIsNull"}},
+                            "properties": [{"id": "custom.hideFrom", "value": {}}],
+                        }
+                    ]
+                }
+            ),
+            "line_chart",
+            [],
+        ),
+        (
+            panel(
+                fieldConfig={
+                    "overrides": [
+                        {
+                            "matcher": {"id": "byValue", "options": {"reducer": "allIsZero"}},
+                            "properties": [{"id": "custom.hideFrom", "value": {}}],
+                        }
+                    ]
+                }
+            ),
+            "line_chart",
+            ["an override of fields byValue"],
+        ),
         (panel(repeat="nobody"), "line_chart", ["repeating it by nobody, which is no variable"]),
     ],
 )
@@ -103,6 +133,29 @@ def test_panels_that_are_not_are_kept(given, reason):
     assert reason in line.reasons[0]
     assert reason in widget.text
     assert widget.placeholder == given
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "loss"),
+    [
+        ("<div class=x><span>SERVICE: ${my_service}</span></div>", "SERVICE: ${my_service}", []),
+        ("a<br/>b <b>c</b>", "a\\\nb **c**", []),
+        ("<h2>Hi</h2><ul><li>x</li><li><a href='https://a.example/x'>y</a></li></ul>",
+         "## Hi\n\n- x\n- [y](https://a.example/x)", []),
+        ("<a href='javascript:x'>y</a> 2 &lt; 3 *", "y 2 \\< 3 \\*", []),
+        ("<h1><img src=x> Hi</h1>", "# Hi", ["HTML: its words are kept"]),
+        ("<script>x</script>y", "y", ["HTML: its words are kept"]),
+    ],
+)  # fmt: skip
+def test_html_is_markdown(given, text, loss):
+    widget, line = only(converted(panel(type="text", targets=[], options={"mode": "html", "content": given})))
+    assert (widget.text, line.reasons) == (text, loss)
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("1m", 60), ("now-24h", 86_400), ("500d", 400 * 86_400), ("", None)])
+def test_a_panel_may_have_a_range_of_its_own(given, seconds):
+    widget, line = only(converted(panel(timeFrom=given)))
+    assert (widget.range_seconds, line.reasons) == (seconds, [])
 
 
 def test_how_a_panel_is_drawn():
@@ -354,9 +407,14 @@ def bent(draw):
         if draw(st.booleans()):
             del holder[step]
         else:
-            holder[step] = draw(
-                st.one_of(
-                    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.text(max_size=5), SCALARS, max_size=3)
+            # A copy: what is drawn may be bent in its turn, and shall be drawn whole again.
+            holder[step] = copy.deepcopy(
+                draw(
+                    st.one_of(
+                        SCALARS,
+                        st.lists(SCALARS, max_size=3),
+                        st.dictionaries(st.text(max_size=5), SCALARS, max_size=3),
+                    )
                 )
             )
     return whole

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from duoscope.dashboards import model
-from duoscope.dashboards.grafana import annotations, panels, variables
+from duoscope.dashboards.grafana import annotations, newer, panels, variables
 from duoscope.dashboards.grafana.reading import Json, arr, obj, objects, text
 from duoscope.dashboards.grafana.report import Line
 from duoscope.dashboards.model import COLUMNS, SECTIONS_MAX, WIDGETS_MAX, Dashboard, Place, Section
@@ -50,7 +50,19 @@ def convert(document: object) -> Imported:
     """
     source = obj(document)
     source = obj(source.get("dashboard")) or source
+    _refuse_deep(source)
+    if newer.is_newer(source):
+        if not newer.has_layout(source):
+            raise _refused("this is Grafana's newer form (schema v2, `spec.elements`), but without its `layout`")
+        as_classic = newer.rewritten(source)
+        found = _converted(as_classic.source)
+        lines = [newer.moved(line, as_classic.places) for line in found.report]
+        return Imported(found.dashboard, [*as_classic.report, *lines])
     _refuse_others(source)
+    return _converted(source)
+
+
+def _converted(source: Json) -> Imported:
     made, report = variables.convert(source.get("templating"))
     made = _without_cycles(made, report)
     known = tuple(made[: model.VARIABLES_MAX])
@@ -90,17 +102,14 @@ def convert(document: object) -> Imported:
 
 
 def _refuse_others(source: Json) -> None:
-    spec = obj(source.get("spec"))
-    if "elements" in source or "elements" in spec:
-        raise _refused(
-            "this is Grafana's newer form (schema v2, `spec.elements`), which is not read yet: export it as "
-            "JSON of the classic model"
-        )
     if not isinstance(source.get("panels"), list) and not isinstance(source.get("rows"), list):
         raise _refused("this is no dashboard of Grafana: it has neither `panels` nor `rows`")
     version = source.get("schemaVersion")
     if isinstance(version, bool) or not isinstance(version, int) or not SCHEMA_OLDEST <= version <= SCHEMA_NEWEST:
         raise _refused(f"`schemaVersion` is {SCHEMA_OLDEST} to {SCHEMA_NEWEST}, not {text(version, 20) or 'missing'}")
+
+
+def _refuse_deep(source: Json) -> None:
     if _depth(source) > DEPTH_MAX:
         raise _refused(f"it nests deeper than {DEPTH_MAX}")
 

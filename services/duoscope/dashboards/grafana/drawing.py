@@ -169,6 +169,8 @@ def _overrides(config: Json, notes: Notes) -> Iterator[Override]:
         kind, of = text(matcher.get("id"), 100), matcher.get("options")
         names = arr(obj(of).get("names")) or [of]
         found = tuple(name for name in (text(name, 1000) for name in names) if name)
+        if kind == "byValue" and _is_of_nothing(each):
+            continue
         if kind not in _MATCHERS or not found:
             notes.lose(f"an override of fields {kind[:40]}")
             continue
@@ -179,6 +181,13 @@ def _overrides(config: Json, notes: Notes) -> Iterator[Override]:
             given |= _property(text(one.get("id"), 100), one.get("value"), notes)
         if given:
             yield Override(_MATCHERS[kind], found[:100], **given)
+
+
+def _is_of_nothing(override: Json) -> bool:
+    """Whether an override hides only series without any number, which no answer has."""
+    reducer = obj(obj(override.get("matcher")).get("options")).get("reducer")
+    hides = (text(each.get("id"), 100) == "custom.hideFrom" for _, each in objects(override.get("properties")))
+    return reducer == "allIsNull" and all(hides)
 
 
 def _property(name: str, value: object, notes: Notes) -> Json:  # noqa: PLR0911 - one for each kind of property

@@ -124,6 +124,8 @@ def _panel(widget: Widget) -> Json:
         made["links"] = [{"title": link.title, "url": link.url} for link in widget.links]
     if widget.repeat:
         made["repeat"] = widget.repeat
+    if widget.range_seconds:
+        made["timeFrom"] = f"{widget.range_seconds}s"
     if widget.step_seconds:
         made["interval"] = f"{widget.step_seconds}s"
     return made

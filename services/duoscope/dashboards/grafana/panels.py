@@ -1,13 +1,13 @@
 """Panels as widgets, each with its line of the report."""
 
 import re
-from html.parser import HTMLParser
 from typing import Final
 
 import msgspec
 
 from duoscope.dashboards import model
 from duoscope.dashboards.grafana import drawing, queries, transformations
+from duoscope.dashboards.grafana.hypertext import as_markdown
 from duoscope.dashboards.grafana.reading import Json, arr, number, obj, objects, text
 from duoscope.dashboards.grafana.report import Line, NotConvertedError, Notes
 from duoscope.dashboards.transformations import Transformation
@@ -33,7 +33,6 @@ _WHY_NOT: Final = {
     "nodeGraph": "graphs of nodes are asked of sources that are not here",
     "news": "it shows what is outside",
 }
-_CSS: Final = re.compile(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)")
 _PLACEHOLDER_BYTES_MAX: Final = 32 * 1024
 
 
@@ -78,9 +77,7 @@ def _widget(  # noqa: PLR0917 - what a widget is made of
         if kind in ("state-timeline", "status-history"):
             options = msgspec.structs.replace(options, is_stepped=True)
         made = msgspec.structs.replace(made, queries=asked, options=options, transformations=steps)
-    for what in ("timeFrom", "timeShift"):
-        if text(panel.get(what)):
-            notes.lose(f"a time range of its own ({what} {text(panel.get(what), 40)})")
+    made = msgspec.structs.replace(made, range_seconds=_range(panel, notes))
     return _valid(made, variables)
 
 
@@ -127,18 +124,17 @@ def _seconds(value: object) -> int | None:
     return min(max(int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]], 1), 86_400) if found else None
 
 
-class _Words(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag in ("br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4"):
-            self.words.append("\n")
+def _range(panel: Json, notes: Notes) -> int | None:
+    length, shift = text(panel.get("timeFrom"), 40).strip(), text(panel.get("timeShift"), 40).strip()
+    if shift:
+        notes.lose(f"a time range that is shifted (timeShift {shift})")
+    found = re.fullmatch(r"(?:now-)?(\d{1,6})(s|m|h|d|w)", length)
+    if found is None:
+        if length:
+            notes.lose(f"a time range of its own (timeFrom {length})")
+        return None
+    seconds = int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[found[2]]
+    return min(max(seconds, 1), 400 * 86_400)
 
 
 def _markdown(panel: Json, notes: Notes) -> str:
@@ -148,11 +144,7 @@ def _markdown(panel: Json, notes: Notes) -> str:
     if mode == "code":
         return f"```\n{content[:40_000]}\n```"
     if mode == "html":
-        notes.lose("HTML: its words are kept")
-        reader = _Words()
-        reader.feed(_CSS.sub("", content))
-        reader.close()
-        return re.sub(r"\n\s*\n+", "\n\n", "".join(reader.words)).strip()
+        return as_markdown(content, notes)
     return content
 
 

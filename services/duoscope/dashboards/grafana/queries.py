@@ -25,6 +25,8 @@ def convert(panel: Json, notes: Notes) -> tuple[Query, ...]:
     for number, target in objects(panel.get("targets")):
         name = _free(text(target.get("refId"), 64) or chr(ord("A") + number % 26), made)
         is_hidden = target.get("hide") is True
+        if source_of(target, panel) in _OURS and not text(target.get("expr")).strip():
+            continue  # as Grafana does
         try:
             made[name] = _query(name, target, panel, notes, is_hidden=is_hidden)
         except NotConvertedError as error:

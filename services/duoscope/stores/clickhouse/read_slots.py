@@ -5,8 +5,8 @@ told to retry. Waiting tenants take turns, and so do the callers of one tenant. 
 read already come first: under load some are answered in time then, where all would be a little on their way. The last
 slots are for tenants that have none at work, so that a few greedy ones leave room for the next.
 
-A slot says how a query stands beside others in the store, too: the more of its time a tenant had lately, the more its
-queries wait for those of others, block by block.
+The more of the store's time a tenant had lately, the more it gives way to others: its queries do not begin for a
+while where one of theirs is at work, and what is at work already waits for theirs, block by block.
 """
 
 import asyncio
@@ -37,6 +37,12 @@ _HALVED_S: Final = 10.0
 """The time after which what a tenant had counts half."""
 _UNHEEDED_S: Final = 0.5
 """Seconds of the store's time lately that put nobody behind others."""
+_APART: Final = 2
+"""Doublings more than another tenant had, from which on a query does not begin beside one of that tenant."""
+
+
+_LATER_S: Final = 0.01
+"""The time after which it has surely been so long, by whichever clock."""
 
 
 class Turn(NamedTuple):
@@ -55,6 +61,7 @@ class _Waiter(NamedTuple):
     turn: "asyncio.Future[None]"
     asker: Asker
     question: Question
+    since: float
 
 
 class ReadSlots:
@@ -75,6 +82,7 @@ class ReadSlots:
         self._waiting: OrderedDict[UUID, OrderedDict[UUID, deque[_Waiter]]] = OrderedDict()
         self._clock = clock
         self._had: dict[UUID, tuple[float, float]] = {}
+        self._began: dict[UUID, list[float]] = {}
 
     @asynccontextmanager
     async def taken(self, asker: Asker, question: Question) -> AsyncGenerator[Turn]:
@@ -89,21 +97,28 @@ class ReadSlots:
         else:
             self._start(asker, question)
         began = self._clock()
+        self._began.setdefault(asker.tenant_id, []).append(began)
         try:
             # A tenant's first query may use several threads; further ones at the same time have one each.
             threads = limits.READ_THREADS_MAX if self._running[asker.tenant_id] == 1 else 1
             yield Turn(threads, self._priority(asker.tenant_id))
         finally:
-            self._note(asker.tenant_id, self._clock() - began)
+            self._note(asker.tenant_id, began)
             self._end(asker)
 
     def _lately(self, tenant_id: UUID) -> float:
         """The seconds that the queries of a tenant had, of which those of longer ago count less."""
-        seconds, at = self._had.get(tenant_id, (0.0, 0.0))
-        return seconds * 0.5 ** ((self._clock() - at) / _HALVED_S) if seconds else 0.0
+        now, (seconds, at) = self._clock(), self._had.get(tenant_id, (0.0, 0.0))
+        had = seconds * 0.5 ** ((now - at) / _HALVED_S) if seconds else 0.0
+        return had + sum(now - began for began in self._began.get(tenant_id, ()))
 
-    def _note(self, tenant_id: UUID, seconds: float) -> None:
-        had = self._lately(tenant_id) + seconds
+    def _note(self, tenant_id: UUID, began: float) -> None:
+        had = self._lately(tenant_id)  # with what is at work, which counts by itself until it ends
+        running = self._began[tenant_id]
+        running.remove(began)
+        had -= sum(self._clock() - each for each in running)
+        if not running:
+            del self._began[tenant_id]
         # The newest last; of whom there is nothing left is forgotten.
         self._had.pop(tenant_id, None)
         self._had[tenant_id] = had, self._clock()
@@ -132,7 +147,18 @@ class ReadSlots:
             del self._running_of[caller]
         self._wake()
 
-    def _has_place(self, asker: Asker) -> bool:
+    def _gives_way(self, asker: Asker, waited_s: float) -> bool:
+        """Whether a query should not begin yet, for the sake of somebody who had much less and is at work."""
+        if waited_s >= limits.READ_GIVES_WAY_MAX_S:
+            return False
+        own = self._priority(asker.tenant_id)
+        return own > _APART and any(
+            self._priority(other) <= own - _APART for other in self._running if other != asker.tenant_id
+        )
+
+    def _has_place(self, asker: Asker, waited_s: float = 0.0) -> bool:
+        if self._gives_way(asker, waited_s):
+            return False
         own, total = self._running[asker.tenant_id], self._running.total()
         if own >= asker.limits.queries_at_once or total >= (self._slots - self._kept if own else self._slots):
             return False
@@ -142,10 +168,12 @@ class ReadSlots:
     async def _wait(self, asker: Asker, question: Question) -> None:
         self._require_short_queue(asker, question)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(turn, asker, question)
+        waiter = _Waiter(turn, asker, question, self._clock())
         queues = self._waiting.setdefault(asker.tenant_id, OrderedDict())
         queues.setdefault(asker.caller_id, deque()).append(waiter)
         _in_line.inc()
+        # Whoever is at work may be so for long, and then nobody else wakes those that gave way.
+        patience = asyncio.get_running_loop().call_later(limits.READ_GIVES_WAY_MAX_S + _LATER_S, self._wake)
         try:
             with question.waiting(turn):
                 async with asyncio.timeout(self._wait_max_s):
@@ -163,6 +191,7 @@ class ReadSlots:
                 self._end(asker)
             raise
         finally:
+            patience.cancel()
             _in_line.dec()
             self._leave(waiter)
 
@@ -210,7 +239,7 @@ class ReadSlots:
             # Of those that have read, and of those that have not, the one that came first.
             left = (waiter for waiter in queue if not waiter.turn.done())
             waiter = min(left, key=lambda waiter: not waiter.question.has_had_slot, default=None)
-            if waiter is not None and self._has_place(waiter.asker):
+            if waiter is not None and self._has_place(waiter.asker, self._clock() - waiter.since):
                 waiter.turn.set_result(None)
                 self._start(waiter.asker, waiter.question)
                 queues.move_to_end(caller_id)

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from duoscope.dashboards.management import Kept
 from duoscope.dashboards.model import Dashboard
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid
-from duoscope.metadata.columns import DeletedAt
+from duoscope.metadata.columns import DeletedAt, Visibility
 
 Version = Annotated[int, Meta(ge=1, description="It grows with every change.")]
 ViewCount = Annotated[int, Meta(description="How often it was read, as of some seconds ago.")]
@@ -40,6 +40,7 @@ class StoredDashboard(Struct, frozen=True):
     tenant_id: UUID
     version: Version
     is_public: bool
+    visibility: Visibility
     view_count: ViewCount
     created_by: UUID | None
     created_at: datetime
@@ -57,6 +58,7 @@ def shown(kept: Kept) -> StoredDashboard:
         tenant_id=row.tenant_id,
         version=row.version,
         is_public=row.is_public,
+        visibility=row.visibility,
         view_count=row.view_count,
         created_by=row.created_by,
         created_at=row.created_at,

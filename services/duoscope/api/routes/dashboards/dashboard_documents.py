@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Request
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
@@ -19,6 +20,11 @@ from duoscope.dashboards.model import Dashboard
 from duoscope.identity.authorization.permissions import Principal
 
 ROUTES: Final = Routes("dashboards")
+_SCHEMA: Final = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Dashboard",
+    **msgspec.json.schema(Dashboard),
+}
 
 
 class DashboardImport(Struct, forbid_unknown_fields=True):
@@ -26,7 +32,7 @@ class DashboardImport(Struct, forbid_unknown_fields=True):
 
     document: Annotated[
         dict[str, Any],
-        Meta(description="JSON of Grafana's classic model, `schemaVersion` 12 to 42, or an export of duoscope."),
+        Meta(description="JSON of Grafana, with `schemaVersion` 12 to 42 or of schema v2, or an export of duoscope."),
     ]
     name: Annotated[Name | None, Meta(description="By default that of the document.")] = None
     is_trial: Annotated[bool, Meta(description="Only report, and store nothing.")] = False
@@ -77,6 +83,14 @@ async def export_dashboard(
             return export(dashboard)
         case "perses":
             return perses.export(dashboard)
+
+
+@ROUTES.get("/api/v1/dashboards/schema", "Read the JSON schema of dashboards", problems=(401, 503))
+async def get_dashboard_schema() -> dict[str, Any]:
+    """Read the JSON schema (draft 2020-12) by which every document of a dashboard is checked. What a schema cannot say,
+    such as that each widget has one place, is checked as well.
+    """
+    return _SCHEMA
 
 
 def _read(document: dict[str, Any]) -> tuple[Dashboard, list[Line]]:

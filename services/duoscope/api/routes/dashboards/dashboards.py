@@ -26,9 +26,8 @@ from duoscope.dashboards import management, model
 from duoscope.dashboards.changes import merged
 from duoscope.dashboards.model import Dashboard
 from duoscope.identity.authorization.permissions import Principal
-from duoscope.kernel.errors import not_found
 from duoscope.metadata import dashboards
-from duoscope.metadata.columns import DeletedAt
+from duoscope.metadata.columns import DeletedAt, Visibility
 from duoscope.metadata.dashboards import from_row
 
 ROUTES: Final = Routes("dashboards")
@@ -45,6 +44,7 @@ class DashboardSummary(Struct, frozen=True):
     tags: list[str]
     version: Version
     is_public: bool
+    visibility: Visibility
     view_count: ViewCount
     created_by: UUID | None
     created_at: datetime
@@ -65,6 +65,12 @@ class Copy(Struct, forbid_unknown_fields=True):
     name: Annotated[Name | None, Meta(description="By default that of the original, and that it is a copy.")] = None
 
 
+class Shown(Struct, forbid_unknown_fields=True):
+    """The readers of a dashboard."""
+
+    visibility: Visibility
+
+
 @ROUTES.post("/api/v1/dashboards", "Create a dashboard", "dashboard:write", problems=WRITES)
 async def create_dashboard(
     request: Request[Principal, Any, Any], data: JSONBody[Dashboard], services: Services
@@ -82,10 +88,13 @@ async def list_dashboards(
     *,
     name: NameFilter = None,
     tag: Annotated[str | None, QueryParameter(description="Dashboards with this tag.", max_length=1000)] = None,
+    visibility: Annotated[Visibility | None, QueryParameter(description="Only those that these read.")] = None,
     deleted: DeletedFilter = False,
 ) -> DashboardPage:
-    """List the tenant's dashboards. Sorts: name, created_at, updated_at."""
-    filters = {"name": name, "tag": tag, "deleted": deleted}
+    """List the tenant's dashboards, and those that other tenants show to the workspace. Sorts: name, created_at,
+    updated_at.
+    """
+    filters = {"name": name, "tag": tag, "visibility": visibility, "deleted": deleted}
     async with services.metadata.open(request.user.scope, "dashboards.list") as tx:
         found, cursor = await listing.page(
             tx, dashboards.LISTING, paging, filters, answer=DashboardSummary, read=_summary
@@ -128,41 +137,15 @@ async def change_dashboard(
 
 
 @ROUTES.patch(
-    "/api/v1/dashboards/{dashboard_id:uuid}/widgets/{key:str}",
-    "Change a widget",
-    "dashboard:write",
-    problems=UNDER_IF_MATCH,
+    "/api/v1/dashboards/{dashboard_id:uuid}/visibility", "Show a dashboard to others", "dashboard:write", problems=READS
 )
-async def change_widget(
-    request: Request[Principal, Any, Any],
-    dashboard_id: FromPath[UUID],
-    key: FromPath[str],
-    data: JSONBody[Patch],
-    services: Services,
-    *,
-    if_match: IfMatch = None,
-) -> Response[StoredDashboard]:
-    """Change one widget by a merge patch, as for the dashboard."""
-    return await _change_part(services, request.user, dashboard_id, ("widgets", "key", key), data, if_match=if_match)
-
-
-@ROUTES.patch(
-    "/api/v1/dashboards/{dashboard_id:uuid}/variables/{key:str}",
-    "Change a variable",
-    "dashboard:write",
-    problems=UNDER_IF_MATCH,
-)
-async def change_variable(
-    request: Request[Principal, Any, Any],
-    dashboard_id: FromPath[UUID],
-    key: FromPath[str],
-    data: JSONBody[Patch],
-    services: Services,
-    *,
-    if_match: IfMatch = None,
-) -> Response[StoredDashboard]:
-    """Change one variable, by its name, by a merge patch, as for the dashboard."""
-    return await _change_part(services, request.user, dashboard_id, ("variables", "name", key), data, if_match=if_match)
+async def show_dashboard(
+    request: Request[Principal, Any, Any], dashboard_id: FromPath[UUID], data: JSONBody[Shown], services: Services
+) -> StoredDashboard:
+    """Say who reads a dashboard: its tenant, or every tenant of its workspace. The others see its document over their
+    own telemetry, and can copy it. Neither its version nor its document changes.
+    """
+    return shown(await management.show(services.metadata, request.user, dashboard_id, data.visibility))
 
 
 @ROUTES.delete("/api/v1/dashboards/{dashboard_id:uuid}", "Delete a dashboard", "dashboard:delete", problems=READS)
@@ -195,30 +178,6 @@ async def clone_dashboard(
     _, original = await management.read(services.metadata, request.user, dashboard_id)
     copy = model.renamed(original, data.name or f"{original.name[:190]} (copy)")
     return shown(await management.create(services.metadata, request.user, copy))
-
-
-async def _change_part(
-    services: Services,
-    principal: Principal,
-    dashboard_id: UUID,
-    part: tuple[str, str, str],
-    patch: Patch,
-    *,
-    if_match: str | None,
-) -> Response[StoredDashboard]:
-    model.require_shallow(patch)
-    listed, identity, name = part
-
-    def changed(document: dict[str, Any]) -> dict[str, Any]:
-        if all(each[identity] != name for each in document[listed]):
-            raise not_found(listed.removesuffix("s"))
-        parts = [merged(each, patch) if each[identity] == name else each for each in document[listed]]
-        return document | {listed: parts}
-
-    kept = await management.change(
-        services.metadata, principal, dashboard_id, changed, check_version=matching(if_match)
-    )
-    return tagged(kept)
 
 
 def _summary(record: Any) -> dict[str, Any]:

@@ -1,13 +1,8 @@
-"""What strangers with a link see: a dashboard, its data, and a page that draws both. They need no token but the link's.
-
-The OpenAPI document, which is about what one does with an account, does not have these routes; docs/dashboards.md does.
-"""
+"""What strangers with a link see: a dashboard, its data, and a page that draws both, by no token but the link's."""
 
 import asyncio
-import html
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 
 from litestar import MediaType, Request, Response
 from litestar.params import FromPath, JSONBody
@@ -19,9 +14,10 @@ from duoscope.api.dependencies import ApiServices
 from duoscope.api.problems import request_id
 from duoscope.api.routing import Routes
 from duoscope.api.security_headers import page_policy
-from duoscope.dashboards import charts, public
 from duoscope.dashboards import data as dashboard_data
+from duoscope.dashboards import public
 from duoscope.dashboards.data import Viewer
+from duoscope.dashboards.drawing import page as drawing
 from duoscope.dashboards.model import VARIABLES_MAX, WIDGETS_MAX
 from duoscope.dashboards.public import PublicDashboard, PublicData
 from duoscope.dashboards.sharing import Opened
@@ -35,32 +31,23 @@ ROUTES: Final = Routes("dashboards")
 _Value = Annotated[str, Meta(max_length=1000)]
 _HEADERS: Final = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer"}
 _PARAMETERS_MAX: Final = 200
-_STYLE: Final = (
-    "body{font:14px/1.45 system-ui,sans-serif;margin:1rem;color:#1c2733;background:#fff}h1{font-size:1.3rem}"
-    ".grid{display:grid;grid-template-columns:repeat(24,1fr);gap:.6rem}"
-    ".w{border:1px solid #d5dce3;border-radius:6px;padding:.5rem;overflow:auto;max-height:24rem}"
-    "h3{font-size:.95rem;margin:0 0 .3rem}svg{max-width:100%}.stat{font-size:1.8rem;margin:.2rem 0}"
-    "small,.note{color:#5b6b7a;font-size:.8rem}.legend{list-style:none;padding:0;margin:.3rem 0;font-size:.8rem}"
-    "table{border-collapse:collapse;font-size:.85rem}td,th{border-top:1px solid #e5eaef;padding:.2rem .6rem .2rem 0;"
-    "text-align:left;vertical-align:top}"
-    "@media(prefers-color-scheme:dark){body{background:#14191f;color:#dde4ea}.w,td,th{border-color:#33404c}}"
-    + "".join(f".c{n}{{grid-column:span {n}}}" for n in range(1, 25))
-    + "@media(max-width:50rem){.grid{display:block}.w{margin-bottom:.6rem}}"
-)
-_POLICY: Final = page_policy(_STYLE)
+_PROBLEMS: Final = (400, 404, 429, 503)
 
 
 class PublicQuestion(Struct, forbid_unknown_fields=True):
     """A question for the data of a shared dashboard: the range reaches up to now."""
 
-    range_seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)] | None = None
+    range_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=400 * 86_400)] | None,
+        Meta(description="As the link allows; by default that of the dashboard.", examples=[3600]),
+    ] = None
     variables: Annotated[
         dict[_Value, Annotated[list[_Value], Meta(max_length=OPTIONS_MAX)]], Meta(max_length=VARIABLES_MAX)
     ] = {}
     widgets: Annotated[list[_Value], Meta(max_length=WIDGETS_MAX)] | None = None
 
 
-@ROUTES.get("/api/v1/public/dashboards/{token:str}", "See a shared dashboard", public=True, include_in_schema=False)
+@ROUTES.get("/api/v1/public/dashboards/{token:str}", "See a shared dashboard", public=True, problems=_PROBLEMS)
 async def get_public_dashboard(
     request: Request[Any, Any, Any], token: FromPath[str], services: Services
 ) -> Response[PublicDashboard]:
@@ -76,7 +63,7 @@ async def get_public_dashboard(
     "/api/v1/public/dashboards/{token:str}/data",
     "Ask for the data of a shared dashboard",
     public=True,
-    include_in_schema=False,
+    problems=_PROBLEMS,
     status_code=200,
 )
 async def read_public_data(
@@ -105,11 +92,11 @@ async def public_page(request: Request[Any, Any, Any], token: FromPath[str], ser
         for place in section.places
     ]
     answered = await _answered(request, services, opened, variables, range_s, keys)
-    page = await asyncio.to_thread(_page, shown, answered, variables, open_)
+    made = await asyncio.to_thread(drawing.page, shown, answered, variables, open_)
     frames = f"frame-ancestors {' '.join(opened.link.embed_origins)}" if opened.link.embed_origins else None
-    policy = _POLICY.replace("form-action 'none'", "form-action 'self'")
+    policy = page_policy(made.style).replace("form-action 'none'", "form-action 'self'")
     policy = policy.replace("frame-ancestors 'none'", frames) if frames else policy
-    return Response(page, media_type=MediaType.HTML, headers=_HEADERS | {"content-security-policy": policy})
+    return Response(made.html, media_type=MediaType.HTML, headers=_HEADERS | {"content-security-policy": policy})
 
 
 def _address(request: Request[Any, Any, Any]) -> str | None:
@@ -153,60 +140,6 @@ async def _answered(  # noqa: PLR0917 - what a stranger may choose
     known = {widget.key for widget in opened.dashboard.widgets}
     if widgets is not None and not set(widgets) <= known:
         raise invalid("The link shows no such widget.", code="not-shared")
-    look = await dashboard_data.look(viewer, opened.dashboard, times, variables=variables, widgets=widgets)
+    look = await dashboard_data.look(viewer, opened.bounded(), times, variables=variables, widgets=widgets)
     widgets_data, _ = await dashboard_data.answer(services.answers, look)
     return public.data(opened, widgets_data)
-
-
-def _page(
-    shown: PublicDashboard, answered: PublicData, variables: Mapping[str, tuple[str, ...]], open_: set[int]
-) -> str:
-    by_key: dict[str, list[public.PublicWidgetData]] = {}
-    for each in answered.widgets:
-        by_key.setdefault(each.key, []).append(each)
-    widgets = {each.key: each for each in shown.widgets}
-    parts: list[str] = []
-    for number, section in enumerate(shown.sections):
-        title = html.escape(section.title)
-        if section.is_collapsed and number not in open_:
-            pairs = [*(("open", str(each)) for each in sorted(open_ | {number})), ("range", str(shown.range_seconds))]
-            pairs += [(f"var-{name}", value) for name, values in variables.items() for value in values]
-            parts.append(f'<h2><a href="?{html.escape(urlencode(pairs))}">{title or "More"}</a></h2>')
-            continue
-        cells = "".join(
-            f'<section class="w c{place.width}"><h3>{html.escape(_titled(widgets[place.widget].title, data))}</h3>'
-            f"{charts.drawn(widgets[place.widget], data)}</section>"
-            for place in sorted(section.places, key=lambda each: (each.y, each.x))
-            for data in by_key.get(place.widget, [None])
-        )
-        parts.append(f'{f"<h2>{title}</h2>" if title else ""}<div class="grid">{cells}</div>')
-    refresh = f'<meta http-equiv="refresh" content="{shown.refresh_seconds}">' if shown.refresh_seconds else ""
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(shown.name)}</title>'
-        f'<meta name="robots" content="noindex"><meta name="viewport" content="width=device-width">{refresh}'
-        f"<style>{_STYLE}</style></head><body><h1>{html.escape(shown.name)}</h1>{_form(shown)}{''.join(parts)}"
-        "</body></html>"
-    )
-
-
-def _titled(title: str, data: public.PublicWidgetData | None) -> str:
-    values = ", ".join(data.repeated.values()) if data else ""
-    return f"{title} ({values})" if values else title
-
-
-def _form(shown: PublicDashboard) -> str:
-    ranges = [each for each in (900, 3600, 21_600, 86_400, 604_800) if each <= shown.range_seconds_max]
-    choices = sorted({*ranges, shown.range_seconds})
-    fields = [("range", "Last seconds", [str(each) for each in choices], [str(shown.range_seconds)], False)]
-    fields += [(f"var-{each.name}", each.label, each.values, each.chosen, each.multi) for each in shown.variables]
-    made = "".join(
-        f'<label>{html.escape(label)} <select name="{html.escape(name)}"{" multiple" if multi else ""}>'
-        f"{''.join(_option(value, is_chosen=value in chosen) for value in values)}</select></label> "
-        for name, label, values, chosen, multi in fields
-    )
-    return f"<form>{made}<button>Show</button></form>"
-
-
-def _option(value: str, *, is_chosen: bool) -> str:
-    text = html.escape(value)
-    return f'<option value="{text}"{" selected" if is_chosen else ""}>{text}</option>'
