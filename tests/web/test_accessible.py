@@ -49,9 +49,9 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
         found[name] = violations(page)
         if name == "logs":
             page.get_by_role("button", name="Unfold the record here").first.click()
-            expect(page.get_by_role("button", name="Fold the record")).to_be_visible()
+            expect(page.get_by_role("button", name="Fold the record", exact=True)).to_be_visible()
             found["unfolded"] = violations(page)
-            page.get_by_role("button", name="Fold the record").click()
+            page.get_by_role("button", name="Fold the record", exact=True).click()
             page.keyboard.press("j")
             page.keyboard.press("Enter")
             expect(page.get_by_role("complementary")).to_be_visible()
