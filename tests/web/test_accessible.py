@@ -48,6 +48,10 @@ def test_every_page_passes_axe(running, shop, measured, visit, theme):
         expect(page.get_by_text(shown).first).to_be_visible()
         found[name] = violations(page)
         if name == "logs":
+            page.get_by_role("button", name="Unfold the record here").first.click()
+            expect(page.get_by_role("button", name="Fold the record")).to_be_visible()
+            found["unfolded"] = violations(page)
+            page.get_by_role("button", name="Fold the record").click()
             page.keyboard.press("j")
             page.keyboard.press("Enter")
             expect(page.get_by_role("complementary")).to_be_visible()

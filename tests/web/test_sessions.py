@@ -207,6 +207,7 @@ def test_a_second_factor_is_enrolled_lost_and_taken_away(running, visit):
     expect(page.get_by_role("button", name="mona@example.com")).to_be_visible()
     page.get_by_role("button", name="mona@example.com").click()
     page.get_by_role("menuitem", name="Log out", exact=True).click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
     # The telephone is lost: a code that was kept does it once.
     begin()
     page.get_by_label("Code").fill(codes)

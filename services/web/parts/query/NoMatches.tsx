@@ -18,6 +18,8 @@ interface NoMatchesProps {
 const LONGER = ["24h", "7d", "30d"];
 const OFFERED_MAX = 4;
 const LABEL_CHARS = 40;
+/** What the API says of the range, in a form of times that the page has not; the page shows the range itself. */
+const SAID_ABOVE = /^No .+? match\. (?=\S)/;
 
 /** Nothing was found: what to drop or widen. */
 export function NoMatches({ signal, what, query, hint }: NoMatchesProps): ReactNode {
@@ -51,7 +53,7 @@ export function NoMatches({ signal, what, query, hint }: NoMatchesProps): ReactN
         </>
       }
     >
-      {hint ? plain(hint) : longer.length > 0 ? "Try a longer range." : null}
+      {hint ? plain(hint.replace(SAID_ABOVE, "")) : longer.length > 0 ? "Try a longer range." : null}
     </Empty>
   );
 }
