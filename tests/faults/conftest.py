@@ -158,9 +158,10 @@ def feel(request, say):
 
 @pytest.fixture
 def audit(request, say):
-    """Writes a row of the table, and fails if anything was lost, duplicated or in the wrong tenant."""
+    """Once all is stored, writes a row of the table, and fails if anything is lost, doubled or foreign."""
 
     def check(fault, tenant, books, rounds=1):
+        tenant.deployment.settle()
         say(f"{fault}: looking for {len(books.sent) * sending.ITEMS:,} items")
         row = auditing.audit(fault, tenant, books, rounds)
         say(f"{fault}: lost {row.lost}, doubled {row.doubled}, foreign {row.foreign}")

@@ -21,7 +21,6 @@ def test_duoscope_up_is_killed(start_up, load, audit, rounds, say):
                 up.kill()
                 up.start()
             sending.wait_for(FLOW)
-        up.settle()
         audit("`kill -9` of `duoscope up`, embedded engines and all", tenant, sending.books, rounds)
         assert sending.books.rejected == set(), sending.books.unexpected
         up.stop()

@@ -87,7 +87,6 @@ def test_the_power_goes(over_a_disk, load, audit, say, keeps):
                 time.sleep(random.random())
                 _power_cut(up, disk, keeps)
             sending.wait_for(FLOW)
-        up.settle()
         what = "a part of what was not synced is there" if keeps else "nothing is there but what was synced"
         audit(f"power cut: {what}", tenant, sending.books, rounds)
         assert sending.books.rejected == set(), sending.books.unexpected
@@ -110,7 +109,6 @@ def test_a_segment_was_inserted_and_not_removed(over_a_disk, load, audit, power)
                     kill_with_children(up.process)
             up.start()
             sending.wait_for(FLOW)
-        up.settle()
         how = "power cut" if power else "`kill -9`"
         audit(f"{how} after the INSERTs of a segment, before it goes", tenant, sending.books)
 
@@ -130,6 +128,5 @@ def test_syncs_fail_and_take_long(over_a_disk, load, audit):
                 disk.wait_until_held()
                 time.sleep(5)
             sending.wait_for(FLOW)
-        up.settle()
         audit("syncs that fail, and one that takes 5 s", tenant, sending.books)
         assert sending.books.rejected == set(), sending.books.unexpected

@@ -24,7 +24,6 @@ def test_without_a_fault(deployment, tenant, load, audit):
         sending.wait_for(3 * FLOW)
     for receiver in deployment.receivers:
         sending.send_all_again(receiver)
-    deployment.settle()
     row = audit("none; a third sent again to both receivers at once, and all later", tenant, sending.books)
     assert (row.rejected, row.unknown) == (0, 0), sending.books.unexpected
 
@@ -40,7 +39,6 @@ def test_receivers_are_killed(deployment, tenant, load, audit, rounds, say):  # 
             victim.kill()
             victim.start()
         sending.wait_for(FLOW)
-    deployment.settle()
     audit("`kill -9` of one of two receivers", tenant, sending.books, rounds)
 
 
@@ -57,7 +55,6 @@ def test_inserts_outlive_their_receiver(deployment, tenant, load, audit, thoroug
             deployment.fault()
             victim.start()
         sending.wait_for(FLOW)
-    deployment.settle()
     audit("INSERTs that outlive the receiver that sent them", tenant, sending.books, rounds)
 
 
@@ -71,7 +68,6 @@ def test_a_receiver_stops_answering(deployment, tenant, load, audit):
         time.sleep(20)
         stopped.signal(signal.SIGCONT)
         sending.wait_for(FLOW)
-    deployment.settle()
     audit("SIGSTOP of one of two receivers, 20 s", tenant, sending.books)
 
 
@@ -83,7 +79,6 @@ def test_the_store_stops_answering(deployment, tenant, load, audit):
         time.sleep(45)
         deployment.front.signal(signal.SIGCONT)
         sending.wait_for(FLOW, timeout_s=120)
-    deployment.settle()
     audit("SIGSTOP of the store, 45 s", tenant, sending.books)
 
 
@@ -99,7 +94,6 @@ def test_the_store_dies_and_receivers_with_it(deployment, tenant, load, audit):
         sending.wait_for(FLOW)
         deployment.start_front()
         sending.wait_for(FLOW)
-    deployment.settle()
     audit("death of the store, then of the receivers", tenant, sending.books)
 
 
@@ -111,7 +105,6 @@ def test_the_store_is_slow(deployment, tenant, load, audit):
             sending.wait_for(FLOW // 2)
     finally:
         deployment.fault()
-    deployment.settle()
     audit("a store that takes 1.5 s a query", tenant, sending.books)
 
 
@@ -128,7 +121,6 @@ def test_the_ledger_answers_late(deployment, tenant, load, audit):
         sending.send_all_again(receiver)
     finally:
         deployment.fault()
-    deployment.settle()
     audit("a ledger that takes 6 s to answer, all sent again", tenant, sending.books)
 
 
@@ -240,7 +232,6 @@ def test_answers_of_the_store_get_lost(deployment, tenant, load, audit):
         deployment.fault(drop=2, only="ingest_ledger")
         sending.wait_for(FLOW)
         deployment.fault()
-    deployment.settle()
     audit("INSERTs that commit and whose answer is lost", tenant, sending.books)
 
 
@@ -251,7 +242,6 @@ def test_answers_of_receivers_get_lost(deployment, tenant, load, audit, monkeypa
     with load(tenant, patience_s=20) as sending:
         time.sleep(4)
         monkeypatch.setattr(senders.Wire, "TIMEOUT_S", 30)
-    deployment.settle()
     audit("answers that the client does not wait for", tenant, sending.books)
 
 
@@ -266,7 +256,6 @@ def test_a_key_is_revoked(deployment, tenant, load, audit):
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert all("UNAUTHENTICATED" in said or said.startswith("401") for said in sending.books.unexpected)
-    deployment.settle()
     audit("a key revoked in mid-stream", tenant, sending.books)
 
 
@@ -281,7 +270,6 @@ def test_two_tenants_with_the_same_names(deployment, load, audit):
         victim.start()
         one.wait_for(FLOW)
         two.wait_for(FLOW)
-    deployment.settle()
     audit("two tenants, a receiver killed: the first", first, one.books)
     audit("two tenants, a receiver killed: the second", second, two.books)
 
@@ -318,7 +306,6 @@ def test_a_segment_is_damaged(deployment, tenant, load, audit, flipped):
         mended = sound[8 : 8 + len(bad)] if begun < 0 else whole[begun : -len(end)]
         each.write_bytes(magic + mended + end)
     deployment.run("admin", "spool", "replay", "--all", "--data-dir", str(receiver.folder))
-    deployment.settle()
     audit(f"a byte flipped in the {flipped} of a segment, another torn; mended", tenant, sending.books)
 
 
