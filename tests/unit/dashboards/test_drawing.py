@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duoscope.dashboards.alert_lists import ShownAlert
-from duoscope.dashboards.drawing import lines, looks, units
+from duoscope.dashboards.drawing import lines, looks, units, widgets
 from duoscope.dashboards.drawing.lines import Times
 from duoscope.dashboards.drawing.looks import Line
 from duoscope.dashboards.drawing.page import page
@@ -78,6 +78,28 @@ def test_an_axis_holds_what_is_drawn_in_even_steps(low, span, unit):
     assert 2 <= len(marks) <= 8
     steps = [b - a for a, b in itertools.pairwise(values)]
     assert all(math.isclose(step, steps[0], rel_tol=1e-3) for step in steps)
+
+
+_ENDS = st.sampled_from(
+    [0.0, -0.0, 5e-324, 2e-323, 1e-300, 1.0, 1e15, 1e300, 1e307, 1.7e308, math.inf, math.nan, None]
+).flatmap(lambda value: st.just(value) if value is None else st.sampled_from([value, -value]))
+
+
+@given(
+    st.sampled_from(["line_chart", "bar_chart", "stat", "gauge", "heatmap", "table"]),
+    st.lists(st.lists(_ENDS, min_size=1, max_size=3), min_size=1, max_size=3),
+    st.sampled_from(["", "celsius", "percentunit", "s", "bytes", "reqps", "dateTimeAsIso", "percent"]),
+    st.sampled_from(["none", "normal", "percent"]),
+    st.sampled_from(["last", "sum", "mean", "delta", "range"]),
+    st.sampled_from([None, 0.0, 1e300, -1e308, 5e-324]),
+)
+def test_numbers_where_floats_end_are_drawn(kind, values, unit, stacking, calculation, low):
+    options = {"unit": unit, "stacking": stacking, "calculation": calculation, "min": low}
+    series = [Series(labels={}, values=each) for each in values]
+    query = PublicQuery("", NOW_S, 60, series, [], [], is_complete=True, has_failed=False)
+    widgets._body(widget(kind, **options), PublicWidgetData("w", {}, [query], None))
+    for high in (1e308, 5e-324, 1.0):
+        assert len(units.axis(-high, high, unit, 4)) <= 10
 
 
 @pytest.mark.parametrize(

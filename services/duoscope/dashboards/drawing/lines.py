@@ -123,11 +123,11 @@ def spark(values: Sequence[float | None], color: str) -> str:
 class _Scale:
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
-        self._per = SIDE / ((high - low) or 1.0)
+        self._whole = (high / 2 - low / 2) or 1.0  # halves, for the whole of two large numbers may be none
 
     def y(self, value: float) -> float:
         """The height of a value, from the top; what is beyond the axis is at its end."""
-        return round(SIDE - (min(max(value, self.low), self.high) - self.low) * self._per, 1)
+        return round(SIDE - (min(max(value, self.low), self.high) / 2 - self.low / 2) / self._whole * SIDE, 1)
 
 
 def _is_there(value: float | None) -> TypeGuard[float]:
@@ -147,7 +147,7 @@ def _stacked(lines: Sequence[Line], options: Options) -> Iterator[_Drawn]:
     count = max((len(line.values) for line in lines), default=0)
     whole = [1.0] * count
     if options.stacking == "percent":
-        whole = [math.fsum(abs(_at(line.values, at)) for line in lines) or 1.0 for at in range(count)]
+        whole = [sum(abs(_at(line.values, at)) for line in lines) or 1.0 for at in range(count)]
     above, below = [0.0] * count, [0.0] * count
     for line in lines:
         base = below if line.is_negative else above
