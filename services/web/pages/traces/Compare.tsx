@@ -23,7 +23,7 @@ function whyNothing({ inside, outside }: Comparison): string {
   if (inside.span_count > 0 && outside.span_count > 0)
     return "The spans in the box have the same values as the others.";
   if (inside.span_count > 0) return "All spans that match are in the box: draw a smaller one.";
-  if (outside.span_count > 0) return "No span is in the box: draw it where the map has color.";
+  if (outside.span_count > 0) return "No span is in the box: draw it where the map shows spans.";
   return "No span of this range of time matches the query.";
 }
 
