@@ -111,6 +111,7 @@ async def test_a_test_answers_what_the_other_side_said(call, group_id, tenant, s
     said = await call("POST", f"notification-channels/{made['channel_id']}/test")
     assert said["verdict"] == "refused"
     assert "public address" in said["answer"]
+    assert "DUOSCOPE_OUTBOUND_NETWORKS" in said["answer"]
     mail = _channel(group_id, name="mail", channel_type="email", config={"to": ["a@example.com"]})
     made = await call("POST", "notification-channels", mail, status=201)
     assert (await call("POST", f"notification-channels/{made['channel_id']}/test"))["verdict"] == "sent"

@@ -152,7 +152,8 @@ async def test_what_was_stored_before_is_left_out_of_every_attempt(  # noqa: PLR
 
     monkeypatch.setattr(IngestWriter, "insert", failing)
     async with receiver() as ingest:
-        await until(lambda: not waits(tmp_path / "one"))
+        # While the store is away, the ledger is not asked.
+        await until(lambda: not waits(tmp_path / "one") and not ingest._storing._inserter.is_away)
         assert await ingest.accept(principal, LOGS, raws["stored"]) == Accepted()
     assert len(failed) > len(limits.INGEST_INSERT_RETRY_PAUSES_S)
     assert await counted() == {"stored": 3, "rest": 3}

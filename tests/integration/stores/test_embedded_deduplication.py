@@ -74,15 +74,18 @@ def test_a_folder_that_is_new(tmp_path):
     assert forget_missing_parts(tmp_path / "clickhouse") == 0
 
 
-def test_a_part_whose_token_is_lost_is_detached_and_no_other(engine, tmp_path):
+@pytest.mark.parametrize("lost", [{"5", "4"}, {"5"}, {"4"}])
+def test_a_part_whose_token_is_lost_is_detached_and_no_other(engine, tmp_path, lost):
+    """Tokens at the end of the file were not on the disk, or none of an INSERT that ended after a later one."""
     assert engine(1, 3, "merge", 2) == [1, 2, 3]
     (logs,) = tmp_path.glob("store/*/*/deduplication_logs")
     (log,) = logs.glob("*.txt")
-    told = log.read_bytes()
+    before = log.read_text().splitlines(keepends=True)
     assert engine(5, 4) == [1, 2, 3, 4, 5]
-    log.write_bytes(told)  # the end of the file was not on the disk
+    told = dict(zip("54", log.read_text().splitlines(keepends=True)[len(before) :], strict=True))
+    log.write_text("".join([*before, *(line for number, line in told.items() if number not in lost)]))
     assert set_aside_untold_parts(tmp_path, time.time_ns()) == 0
-    assert set_aside_untold_parts(tmp_path, 0) == 2
+    assert set_aside_untold_parts(tmp_path, 0) == len(lost)
     assert set_aside_untold_parts(tmp_path, 0) == 0
     assert engine(5, 4) == [1, 2, 3, 4, 5]
-    assert len(list(logs.parent.glob("detached/untold_*"))) == 2
+    assert len(list(logs.parent.glob("detached/untold_*"))) == len(lost)

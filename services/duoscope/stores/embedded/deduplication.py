@@ -67,15 +67,19 @@ def sync_tokens(clickhouse: Path) -> None:
 
 
 def _detach_untold(logs: Path, since_ns: int) -> int:
-    """Blocks are numbered, so what was inserted last has the highest numbers, and no token tells of them."""
+    """Of INSERTs at the same time, one may be told of and another not.
+
+    Blocks are numbered; of those before the first that they tell of, logs say nothing.
+    """
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
-    told = (_PART.fullmatch(_fields(line)[1]) for path in files[-2:] for line in _lines(path))
-    last_told = max((int(part[3]) for part in told if part), default=0)
+    told = {_fields(line)[1] for path in files[-2:] for line in _lines(path)}
+    first_told = min((int(part[2]) for part in map(_PART.fullmatch, told) if part), default=0)
     untold = [
         path
         for path in logs.parent.iterdir()
         if (part := _PART.fullmatch(path.name))
-        and int(part[2]) > last_told
+        and path.name not in told
+        and int(part[2]) > first_told
         and part[4] == _NOT_MERGED
         and path.stat().st_mtime_ns >= since_ns
     ]
