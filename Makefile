@@ -22,7 +22,7 @@ WEB := $(wildcard $(addprefix services/web/,*.* .npmrc app/* api/client.ts api/e
 
 .venv/.run: pyproject.toml constraints.txt $(NATIVE) $(WEB)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "duoscope needs Python 3.11 or newer; set PYTHON=python3.11 or the like")'
-	@echo "Installing duoscope into .venv, and building its web UI; this happens once and takes one to three minutes"
+	@echo "Installing duoscope into .venv, and building its web UI; this happens once and takes one to four minutes"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(PIP_INSTALL) -e '.[demo]' | $(DOTS)
 	@touch $@

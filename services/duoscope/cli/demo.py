@@ -237,7 +237,9 @@ def _suggest(settings: Settings, known: dict[str, str], trace_ids: list[str], ho
         reset = command(settings, f"admin reset-password {known['admin_email']}")
         click.echo(f"\nThe admin's password has ended. To log in, set your own ({reset}) or restart duoscope.")
     click.echo("\nTo read it back: the services, a trace, the errors, and the requests a second by service:\n")
-    reads = ["services", *(f"trace {trace_id}" for trace_id in trace_ids[:1]), "logs --limit 5 'severity>=error'"]
+    back = f" --since {hours}h" if hours else ""  # an hour is read unless told
+    reads = [f"services{back}", *(f"trace {trace_id}" for trace_id in trace_ids[:1])]
+    reads.append(f"logs{back} --limit 5 'severity>=error'")
     since, window = (f"{hours}h", "10m") if hours else ("5m", "1m")
     reads.append(f"metrics --since {since} 'sum by (job) (rate(shop_requests_total[{window}]))'")
     if not known.get("read_api_key"):

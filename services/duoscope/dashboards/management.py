@@ -1,5 +1,6 @@
 """Dashboards of a tenant: created, changed, deleted and restored, each change a version, with its audit entry."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
@@ -73,9 +74,9 @@ async def change(
     async with store.open(principal.scope, "dashboards.change") as tx:
         row = await locked(tx, dashboard_id)
         before = await _document(tx, row)
-        document = changed(stored.written(before))
+        document = await asyncio.to_thread(lambda: changed(stored.written(before)))
         check_version(row.version)
-        after = model.parsed(document)
+        after = await asyncio.to_thread(model.parsed, document)
         if after == before:
             return row, before
         saved = await dashboards.save(
@@ -89,14 +90,14 @@ async def change(
             ),
         )
         await _write(tx, principal, saved, after)
-        pointers = [each.pointer for each in differences(stored.written(before), stored.written(after))]
+        pointers = await asyncio.to_thread(_pointers, before, after)
         await audit.record(
             tx,
             principal.actor,
             "dashboard.changed",
             saved,
             before={"name": row.name, "version": row.version},
-            after={"name": saved.name, "version": saved.version, "changed": pointers[:_POINTERS_MAX]},
+            after={"name": saved.name, "version": saved.version, "changed": pointers},
         )
     return saved, after
 
@@ -185,6 +186,11 @@ async def _write(tx: Transaction, principal: Principal, row: Row, dashboard: Das
     await dashboard_versions.create(
         tx, row.dashboard_id, version=row.version, document=document, created_by=principal.user_id
     )
+
+
+def _pointers(before: Dashboard, after: Dashboard) -> list[str]:
+    found = differences(stored.written(before), stored.written(after))
+    return [each.pointer for each in found[:_POINTERS_MAX]]
 
 
 def _told(row: Row, dashboard: Dashboard) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The document of a dashboard: widgets, the sections in which they stand, and variables."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -11,7 +11,7 @@ from duoscope.dashboards.annotations import ANNOTATIONS_MAX, Annotation, Express
 from duoscope.dashboards.filling import Chosen, Values, filled
 from duoscope.dashboards.transformations import problem_of
 from duoscope.dashboards.variables import Variable, chosen, in_order
-from duoscope.dashboards.widgets import AlertList, Key, LogRecords, Query, ShortText, Text, Widget
+from duoscope.dashboards.widgets import AlertList, Asked, Key, LogRecords, ShortText, Text, Widget
 from duoscope.kernel.errors import DuoscopeError, invalid
 from duoscope.telemetry.language import Signal, compile_query
 from duoscope.telemetry.questions.promql import PromqlQuestion
@@ -145,6 +145,7 @@ def mistakes(dashboard: Dashboard) -> Iterator[Mistake]:
     if b"\\u0000" in msgspec.json.encode(dashboard):
         yield Mistake("", "the character U+0000 cannot be stored")
     yield from _of_variables(dashboard)
+    questions = Questions(dashboard.variables)
     names = {variable.name for variable in dashboard.variables}
     keys = Counter(widget.key for widget in dashboard.widgets)
     for number, widget in enumerate(dashboard.widgets):
@@ -153,25 +154,25 @@ def mistakes(dashboard: Dashboard) -> Iterator[Mistake]:
             yield Mistake(f"{at}/key", f"several widgets are called {widget.key!r}")
         if widget.repeat is not None and widget.repeat not in names:
             yield Mistake(f"{at}/repeat", f"there is no variable {widget.repeat!r}")
-        yield from (Mistake(at + place, what) for place, what in of_widget(widget, dashboard.variables))
+        yield from (Mistake(at + place, what) for place, what in of_widget(widget, questions))
     yield from _of_sections(dashboard, names, keys)
-    yield from _of_annotations(dashboard)
+    yield from _of_annotations(dashboard, questions)
 
 
-def _of_annotations(dashboard: Dashboard) -> Iterator[Mistake]:
+def _of_annotations(dashboard: Dashboard, questions: "Questions") -> Iterator[Mistake]:
     names = Counter(each.name for each in dashboard.annotations)
     for number, each in enumerate(dashboard.annotations):
         if names[each.name] > 1:
             yield Mistake(f"/annotations/{number}/name", f"several annotations are called {each.name!r}")
-        if problem := of_annotation(each, dashboard.variables):
+        if problem := of_annotation(each, questions):
             yield Mistake(f"/annotations/{number}/expression", problem)
 
 
-def of_annotation(annotation: Annotation, variables: tuple[Variable, ...]) -> str:
+def of_annotation(annotation: Annotation, questions: "Questions") -> str:
     """The mistake of an annotation, whatever its variables stand for; empty if there is none."""
     if not isinstance(annotation, ExpressionMarks):
         return ""
-    return of_query(Query("A", PromqlQuestion(annotation.expression)), variables)
+    return questions.problem_of(PromqlQuestion(annotation.expression))
 
 
 def _of_sections(dashboard: Dashboard, names: Collection[str], keys: Collection[str]) -> Iterator[Mistake]:
@@ -194,7 +195,7 @@ def _of_sections(dashboard: Dashboard, names: Collection[str], keys: Collection[
             yield Mistake(f"/widgets/{number}/key", f"no section has a place for the widget {widget.key!r}")
 
 
-def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mistake]:
+def of_widget(widget: Widget, questions: "Questions") -> Iterator[Mistake]:
     """The mistakes of a widget by itself; pointers begin at the widget."""
     if widget.type == "text" and widget.queries:
         yield Mistake("/queries", "a text asks nothing")
@@ -205,10 +206,10 @@ def of_widget(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mista
     for number, step in enumerate(widget.transformations):
         if problem := problem_of(step):
             yield Mistake(f"/transformations/{number}", problem)
-    yield from _of_queries(widget, variables)
+    yield from _of_queries(widget, questions)
 
 
-def _of_queries(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mistake]:
+def _of_queries(widget: Widget, questions: "Questions") -> Iterator[Mistake]:
     names = Counter(query.name for query in widget.queries)
     for number, query in enumerate(widget.queries):
         at = f"/queries/{number}"
@@ -220,26 +221,42 @@ def _of_queries(widget: Widget, variables: tuple[Variable, ...]) -> Iterator[Mis
             yield Mistake(f"{at}/question/kind", "lists of alerts are shown by widgets of type table and stat")
         elif widget.type == "logs" and not isinstance(query.question, LogRecords):
             yield Mistake(f"{at}/question/kind", "a widget of type logs shows log-records")
-        if problem := of_query(query, variables):
+        if problem := questions.problem_of(query.question):
             yield Mistake(f"{at}/question", problem)
 
 
-def of_query(query: Query, variables: tuple[Variable, ...]) -> str:
-    """The mistake of a query, whatever its variables stand for; empty if there is none."""
-    first = ""
-    for sample in (None, *_SAMPLES):
-        try:
-            values = {variable.name: _sample(variable, sample) for variable in variables}
-            question = filled(query.question, Values(values, 60, 3600))
-            if isinstance(question, LogRecords):
-                compile_query(question.query, Signal.LOGS)
-            elif not isinstance(question, AlertList):
-                question.check()
-        except DuoscopeError as error:
-            first = first or error.message
-            continue
-        return ""
-    return first
+class Questions:
+    """The check of questions whose texts may use variables: each distinct question is read once."""
+
+    def __init__(self, variables: Iterable[Variable]) -> None:
+        variables = tuple(variables)
+        self._samples = [
+            Values({variable.name: _sample(variable, sample) for variable in variables}, 60, 3600)
+            for sample in (None, *_SAMPLES)
+        ]
+        self._problems: dict[bytes, str] = {}
+
+    def problem_of(self, question: Asked) -> str:
+        """The mistake of a question, whatever its variables stand for; empty if there is none."""
+        key = msgspec.json.encode(question)
+        if (found := self._problems.get(key)) is None:
+            found = self._problems[key] = self._read(question)
+        return found
+
+    def _read(self, asked: Asked) -> str:
+        first = ""
+        for values in self._samples:
+            try:
+                question = filled(asked, values)
+                if isinstance(question, LogRecords):
+                    compile_query(question.query, Signal.LOGS)
+                elif not isinstance(question, AlertList):
+                    question.check()
+            except DuoscopeError as error:
+                first = first or error.message
+                continue
+            return ""
+        return first
 
 
 def _sample(variable: Variable, sample: str | None) -> Chosen:

@@ -147,6 +147,26 @@ def in_order(variables: Iterable[Variable]) -> list[list[str]]:
     return groups
 
 
+def circles(variables: Iterable[Variable]) -> Iterator[list[str]]:
+    """Find names of variables that depend on each other in a circle, the first one also last, until none is left.
+
+    No variable is in two of them.
+    """
+    by_name = {variable.name: variable for variable in variables}
+    graph = {name: needs(variable, by_name) for name, variable in by_name.items()}
+    while circle := _circle(graph):
+        yield circle
+        graph = {name: needed.difference(circle) for name, needed in graph.items() if name not in circle}
+
+
+def _circle(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
 def chosen(variable: Variable, values: tuple[str, ...] | None) -> Chosen:
     """Find what stands for a variable in texts.
 

@@ -61,8 +61,9 @@ class Settings:
         slow_query_s: a request whose queries take longer is logged as slow; 0 logs none.
         organization_limits: limits of organizations that have no limits of their own, such as
             `tenants=200,api_keys=5000`; empty means the defaults of kernel/organization_limits.py.
-        outbound_networks: own networks, separated by commas, that requests to configured addresses (identity providers)
-            may reach all the same; http is allowed for loopback ones. Empty: public addresses and https only.
+        outbound_networks: own networks, separated by commas, that requests to configured addresses (identity providers,
+            notification channels) may reach all the same; http is allowed for loopback ones. Empty: public addresses
+            and https only.
         dns_servers: DNS servers for the records that prove e-mail domains, by address, such as
             `10.0.0.53,127.0.0.1:5353`; empty means those of the system.
         breached_passwords_url: service that also checks whether a new password was stolen elsewhere, by the first five

@@ -312,7 +312,8 @@ def _refused(why: str) -> DuoscopeError:
     return DuoscopeError(
         ErrorKind.INVALID,
         "address-refused",
-        "This address is not allowed: use https and a public address.",
+        "This address is not allowed: use https and a public address. The operator can allow other networks with "
+        "DUOSCOPE_OUTBOUND_NETWORKS.",
         detail=why,
     )
 

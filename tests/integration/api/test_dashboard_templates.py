@@ -2,6 +2,8 @@
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
     Gauge,
     Histogram,
     HistogramDataPoint,
@@ -47,6 +49,17 @@ def durations(otlp, name, attributes):
     return Metric(name=name, unit="s", histogram=Histogram(aggregation_temporality=2, data_points=points))
 
 
+def exponential_durations(otlp, name, attributes):
+    points = []
+    for n in range(SCRAPES):
+        of = otlp.attributes(attributes)
+        point = ExponentialHistogramDataPoint(**times(n), count=SCRAPES - n, sum=1.0, attributes=of)
+        point.positive.bucket_counts.append(SCRAPES - n)
+        points.append(point)
+    made = ExponentialHistogram(aggregation_temporality=2, data_points=points)
+    return Metric(name=name, unit="s", exponential_histogram=made)
+
+
 @pytest.fixture
 async def scope(new_scope, deliver, otlp):
     made = new_scope()
@@ -61,6 +74,8 @@ async def scope(new_scope, deliver, otlp):
             "cart",
             durations(otlp, "http.server.request.duration", {"http.route": "/", "http.response.status_code": 500}),
             durations(otlp, "db.client.operation.duration", {"db.system.name": "redis", "db.operation.name": "GET"}),
+            exponential_durations(otlp, "http.server.request.duration", {"http.route": "/native"}),
+            exponential_durations(otlp, "db.client.operation.duration", {"db.system.name": "postgresql"}),
             gauge(otlp, "process.cpu.utilization", "1"),
             total(otlp, "process.memory.usage", "By", is_monotonic=False),
         ),
@@ -88,6 +103,7 @@ async def test_every_template_is_alive(api, scope):
     assert all(categories.count(each) >= 2 for each in ("apm", "infrastructure", "network"))
     assert all(each["is_default"] for each in listed)
     empty = []
+    percentiles = {}
     for template in listed:
         path = f"/api/v1/dashboard-templates/{template['template_id']}"
         read = (await api.client.get(path, headers=headers)).json()
@@ -110,8 +126,12 @@ async def test_every_template_is_alive(api, scope):
             for query in widget["queries"]:
                 assert query["error"] is None, (template["name"], widget["key"], query["error"])
                 values = [value for each in query["series"] for value in each["values"] if value is not None]
+                if "histogram_quantile" in str(read["template_config"]) and widget["key"] in ("latency", "took"):
+                    percentiles[widget["key"]] = sorted(next(iter(each["labels"].values())) for each in query["series"])
                 if not any(values) and not query["records"]:
                     empty.append((template["name"], widget["key"], query["name"]))
     assert empty == []
+    # Of classic histograms and of native ones.
+    assert percentiles == {"latency": ["/", "/native"], "took": ["postgresql", "redis"]}
     some = await api.client.get("/api/v1/dashboard-templates", params={"category": "custom"}, headers=headers)
     assert some.json() == {"items": [], "next_cursor": None}

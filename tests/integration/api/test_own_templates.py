@@ -1,10 +1,11 @@
 """Templates that a tenant makes, and what tenants of one workspace show each other: all read it, its own change it."""
 
 import dataclasses
+from threading import get_ident
 
 import pytest
 
-from duoscope.dashboards import templates
+from duoscope.dashboards import model, templates
 from duoscope.kernel.ids import new_id
 
 RIGHTS = ("dashboard:read", "dashboard:write", "dashboard:delete", "metric:read", "audit-log:read")
@@ -66,6 +67,27 @@ async def test_a_template_is_made_changed_used_and_deleted(people):
     assert [each for each in reversed(told) if each.startswith("dashboard-template.")] == [
         "dashboard-template.created", "dashboard-template.changed", "dashboard-template.deleted",
     ]  # fmt: skip
+
+
+async def test_documents_are_checked_beside_the_event_loop(people, monkeypatch):
+    threads, mistakes = [], model.mistakes
+
+    def seen(dashboard):
+        threads.append(get_ident())
+        return mistakes(dashboard)
+
+    monkeypatch.setattr(model, "mistakes", seen)
+    mine, *_ = people
+    made = await mine("POST", "dashboards", DOCUMENT, status=201)
+    path = f"dashboards/{made['dashboard_id']}"
+    await mine("PATCH", f"{path}/widgets/note", {"title": "x"})
+    await mine("GET", f"{path}/versions/2", compared_with=1)
+    template = await mine("POST", "dashboard-templates", {"name": "T", "template_config": DOCUMENT}, status=201)
+    of_template = f"dashboard-templates/{template['template_id']}"
+    await mine("PATCH", of_template, {"template_config": DOCUMENT})
+    await mine("POST", f"{of_template}/dashboards", {}, status=201)
+    assert len(threads) == 6
+    assert get_ident() not in threads
 
 
 async def test_templates_that_came_with_duoscope_stay(people):

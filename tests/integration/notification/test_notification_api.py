@@ -102,12 +102,16 @@ async def test_a_test_answers_what_the_other_side_said(call, group_id, tenant, s
     taken = await tenant.management.test(tenant.principal, channel.channel_id)
     assert (taken.status, taken.answer, taken.verdict) == (200, "ok", Verdict.SENT)
     assert "Nothing is wrong" in server.received[-1].body["text"]
+    hook = await tenant.channel("webhook", {"url": server.url("/hook")})
+    assert (await tenant.management.test(tenant.principal, hook.channel_id)).verdict is Verdict.SENT
+    assert server.received[-1].body["data"]["receiver"] == "On call"
     # Over the API of this process, which may not reach its own network, and does not name the secret address.
     inward = _channel(group_id, config={"url": "http://127.0.0.1:1/hush"})
     made = await call("POST", "notification-channels", inward, status=201)
     said = await call("POST", f"notification-channels/{made['channel_id']}/test")
     assert said["verdict"] == "refused"
     assert "public address" in said["answer"]
+    assert "DUOSCOPE_OUTBOUND_NETWORKS" in said["answer"]
     mail = _channel(group_id, name="mail", channel_type="email", config={"to": ["a@example.com"]})
     made = await call("POST", "notification-channels", mail, status=201)
     assert (await call("POST", f"notification-channels/{made['channel_id']}/test"))["verdict"] == "sent"

@@ -152,7 +152,11 @@ def test_a_stack_stands_on_itself_and_gaps_stay_gaps():
     ]
     made = lines.chart(widget(), [line([1.0, None, 3.0, 4.0])], Times(NOW_S, 60, 4), is_bars=False)
     assert made.count("M0 ") >= 1
-    assert 'd="M0 750h4M666.7 250L1000 0"' in made
+    assert 'd="M666.7 250L1000 0"' in made
+    assert '<path class="line dot k0" stroke-width="5.5" d="M8 750h.01">' in made  # what stands alone is a dot, inside
+    newest = lines.chart(widget(), [line([None, None, 3.0])], Times(NOW_S, 60, 3), is_bars=False)
+    assert 'd="M992 250h.01"' in newest
+    assert 'class="line k0"' not in newest
     assert lines.chart(widget(), [line([None, math.nan])], Times(NOW_S, 60, 2), is_bars=False) == ""
 
 
@@ -172,9 +176,9 @@ class Reader(HTMLParser):
         "strong", "code", "pre", "blockquote", "hr", "br",
     })  # fmt: skip
     ATTRIBUTES = frozenset({
-        "lang", "charset", "name", "content", "http-equiv", "value", "selected", "multiple", "type", "class", "id",
-        "title", "href", "rel", "target", "viewbox", "preserveaspectratio", "role", "aria-label", "aria-hidden", "x",
-        "y", "dy", "d", "width", "height", "fill-opacity", "stroke-width", "text-anchor", "scope", "start",
+        "lang", "charset", "name", "content", "http-equiv", "value", "selected", "multiple", "size", "type", "class",
+        "id", "title", "href", "rel", "target", "viewbox", "preserveaspectratio", "role", "aria-label", "aria-hidden",
+        "x", "y", "dy", "d", "width", "height", "fill-opacity", "stroke-width", "text-anchor", "scope", "start",
     })  # fmt: skip
 
     def handle_starttag(self, tag, attrs):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duoscope.dashboards import model
+from duoscope.dashboards import model, variables
 from duoscope.dashboards.annotations import ExpressionMarks
 from duoscope.dashboards.grafana import logql
 from duoscope.dashboards.grafana.dashboards import convert
@@ -305,10 +305,24 @@ def test_annotations_that_ask_prometheus():
 
 
 def test_variables_that_depend_on_each_other_in_a_circle_are_left_out():
-    listed = [{"type": "query", "name": n, "query": f'label_values(x{{l="${o}"}}, l)'} for n, o in ("ab", "ba")]
+    listed = [{"type": "query", "name": n, "query": f'label_values(x{{l="${o}"}}, l)'} for n, o in ("ab", "ba", "ca")]
     found = convert(document(templating={"list": listed}))
-    assert [variable.name for variable in found.dashboard.variables] == ["b"]
-    assert "depends on itself" in found.report[0].reasons[0]
+    assert [variable.name for variable in found.dashboard.variables] == ["c"]
+    assert [line.outcome for line in found.report] == ["left-out", "left-out", "converted"]
+    assert found.report[0].reasons == found.report[1].reasons
+    assert found.report[0].reasons[0].startswith("it depends on itself: ")
+
+
+def test_thousands_of_variables_are_cut_before_they_are_looked_at(monkeypatch):
+    looked = []
+    monkeypatch.setattr(variables, "names_in", lambda text, made=variables.names_in: looked.append(text) or made(text))
+    listed = [{"name": f"v{n}", "query": f'label_values(a{{x="$v{n}"}}, y)'} for n in range(6000)]
+    found = convert(document(templating={"list": listed}))
+    assert found.dashboard.variables == ()
+    assert len(looked) == model.VARIABLES_MAX
+    told = [line.reasons[0] for line in found.report]
+    assert told[:100] == [f"it depends on itself: v{n} → v{n}" for n in range(100)]
+    assert told[100:] == ["a dashboard has up to 100 variables"] * 5900
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What may be written as a dashboard, and how a mistake is told."""
 
+from collections import Counter
+
 import msgspec
 import pytest
 
@@ -95,6 +97,23 @@ def test_mistakes_are_told_with_their_place(document, pointer, message):
     assert raised.value.code == "invalid-dashboard"
     assert raised.value.message.startswith(f"{pointer}: ")
     assert message in raised.value.message
+
+
+def test_each_question_is_read_once_and_each_variable_sampled_once_a_dashboard(monkeypatch):
+    counts = Counter()
+    for name in ("filled", "chosen"):
+        made = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda *args, name=name, made=made: counts.update([name]) or made(*args))
+    first = dashboard()["widgets"][0]
+    queries = [{"name": str(n), "question": promql(f"rate(a[$v{n % 2}])")} for n in range(50)]
+    model.parsed(
+        dashboard(
+            widgets=[first | {"key": f"w{n}", "queries": queries} for n in range(20)],
+            sections=[{"places": [place()["sections"][0]["places"][0] | {"widget": f"w{n}"} for n in range(20)]}],
+            variables=[{"kind": "text", "name": f"v{n}"} for n in range(100)],
+        )
+    )
+    assert counts == {"filled": 2 * 3, "chosen": 100 * 5}  # the third sample may be a length of time
 
 
 def test_variables_stand_after_those_they_depend_on():

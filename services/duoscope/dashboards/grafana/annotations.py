@@ -7,13 +7,12 @@ from duoscope.dashboards.annotations import ANNOTATIONS_MAX, Annotation, Express
 from duoscope.dashboards.grafana.queries import source_of
 from duoscope.dashboards.grafana.reading import Json, obj, objects, text
 from duoscope.dashboards.grafana.report import Line, NotConvertedError, Notes
-from duoscope.dashboards.variables import Variable
 from duoscope.kernel.limits import QUERY_TEXT_CHARS_MAX
 
 _TITLE_CHARS_MAX: Final = 1000
 
 
-def convert(source: Json, variables: tuple[Variable, ...]) -> tuple[tuple[Annotation, ...], list[Line]]:
+def convert(source: Json, questions: model.Questions) -> tuple[tuple[Annotation, ...], list[Line]]:
     """The annotations of a dashboard, and what became of each. What is built in, of its own panels' alerts, is none."""
     made: dict[str, Annotation] = {}
     report: list[Line] = []
@@ -27,7 +26,7 @@ def convert(source: Json, variables: tuple[Variable, ...]) -> tuple[tuple[Annota
             report.append(Line("annotation", kind, name, pointer, "left-out", [why]))
             continue
         try:
-            marks = _marks(each, kind, _free(name, made), variables, notes)
+            marks = _marks(each, kind, _free(name, made), questions, notes)
         except NotConvertedError as error:
             report.append(Line("annotation", kind, name, pointer, "left-out", [str(error)]))
         else:
@@ -52,7 +51,7 @@ def export(annotations: tuple[Annotation, ...]) -> list[Json]:
     ]
 
 
-def _marks(given: Json, kind: str, name: str, variables: tuple[Variable, ...], notes: Notes) -> ExpressionMarks:
+def _marks(given: Json, kind: str, name: str, questions: model.Questions, notes: Notes) -> ExpressionMarks:
     expression = text(given.get("expr")) or text(obj(given.get("target")).get("expr"))
     if kind != "prometheus":
         raise NotConvertedError(f"it asks a source of type {kind}")
@@ -72,7 +71,7 @@ def _marks(given: Json, kind: str, name: str, variables: tuple[Variable, ...], n
         expression=expression.strip(),
         title=title or told,
     )
-    if problem := model.of_annotation(marks, variables):
+    if problem := model.of_annotation(marks, questions):
         raise NotConvertedError(problem)
     return marks
 

@@ -10,7 +10,7 @@ from duoscope.dashboards.grafana import annotations, newer, panels, variables
 from duoscope.dashboards.grafana.reading import Json, arr, obj, objects, text
 from duoscope.dashboards.grafana.report import Line
 from duoscope.dashboards.model import COLUMNS, SECTIONS_MAX, WIDGETS_MAX, Dashboard, Place, Section
-from duoscope.dashboards.variables import Variable, in_order
+from duoscope.dashboards.variables import Variable, circles
 from duoscope.dashboards.widgets import Widget
 from duoscope.kernel.errors import DuoscopeError, invalid
 
@@ -64,8 +64,8 @@ def convert(document: object) -> Imported:
 
 def _converted(source: Json) -> Imported:
     made, report = variables.convert(source.get("templating"))
-    made = _without_cycles(made, report)
-    known = tuple(made[: model.VARIABLES_MAX])
+    known = _without_circles(made, report)
+    questions = model.Questions(known)
     widgets: list[Widget] = []
     sections: list[Section] = []
     taken: set[str] = set()
@@ -77,7 +77,7 @@ def _converted(source: Json) -> Imported:
                 report.append(_too_many(each))
                 continue
             key = _key(each.panel, taken)
-            widget, lines = panels.convert(each.panel, each.pointer, key, known)
+            widget, lines = panels.convert(each.panel, each.pointer, key, known, questions)
             widgets.append(widget)
             report += lines
             places.append(Place(key, *each.place))
@@ -85,7 +85,7 @@ def _converted(source: Json) -> Imported:
         if places or row.title:
             sections.append(Section(row.title, row.is_collapsed, tuple(places), repeat))
     report += [_too_many(each) for row in rows[SECTIONS_MAX:] for each in row.panels]
-    marks, lines = annotations.convert(source, known)
+    marks, lines = annotations.convert(source, questions)
     report += lines
     dashboard = Dashboard(
         name=text(source.get("title"), 200).strip() or "Imported dashboard",
@@ -179,19 +179,13 @@ def _key(panel: Json, taken: set[str]) -> str:
     return key
 
 
-def _without_cycles(made: list[Variable], report: list[Line]) -> list[Variable]:
-    while True:
-        try:
-            in_order(made)
-        except ValueError as error:
-            name = str(error).partition(" ")[0]
-            made = [variable for variable in made if variable.name != name]
-            for number, line in enumerate(report):
-                if line.subject == "variable" and line.name == name and line.outcome != "left-out":
-                    why = f"it depends on itself: {error}"
-                    report[number] = Line("variable", line.type, name, line.pointer, "left-out", [why])
-        else:
-            return made
+def _without_circles(made: list[Variable], report: list[Line]) -> tuple[Variable, ...]:
+    why = {name: " → ".join(circle) for circle in circles(made) for name in circle}
+    for number, line in enumerate(report):
+        if line.name in why and line.outcome != "left-out":
+            reasons = [f"it depends on itself: {why[line.name]}"]
+            report[number] = Line("variable", line.type, line.name, line.pointer, "left-out", reasons)
+    return tuple(variable for variable in made if variable.name not in why)
 
 
 def _too_many(panel: _Panel) -> Line:

@@ -36,13 +36,15 @@ _WHY_NOT: Final = {
 _PLACEHOLDER_BYTES_MAX: Final = 32 * 1024
 
 
-def convert(panel: Json, pointer: str, key: str, variables: tuple[Variable, ...]) -> tuple[Widget, list[Line]]:
+def convert(
+    panel: Json, pointer: str, key: str, variables: tuple[Variable, ...], questions: model.Questions
+) -> tuple[Widget, list[Line]]:
     """The widget for a panel, which is a placeholder if it cannot be converted, and the lines about it."""
     kind, title = text(panel.get("type"), 100) or "none", text(panel.get("title"), 1000)
     notes = Notes()
     steps, lines = transformations.convert(panel, pointer, notes)
     try:
-        widget = _widget(kind, panel, key, variables, steps, notes)
+        widget = _valid(_widget(kind, panel, key, variables, steps, notes), questions)
         lines.insert(0, notes.line("panel", kind, title, pointer))
     except NotConvertedError as error:
         widget = _placeholder(kind, panel, key, str(error))
@@ -77,8 +79,7 @@ def _widget(  # noqa: PLR0917 - what a widget is made of
         if kind in ("state-timeline", "status-history"):
             options = msgspec.structs.replace(options, is_stepped=True)
         made = msgspec.structs.replace(made, queries=asked, options=options, transformations=steps)
-    made = msgspec.structs.replace(made, range_seconds=_range(panel, notes))
-    return _valid(made, variables)
+    return msgspec.structs.replace(made, range_seconds=_range(panel, notes))
 
 
 def _type(kind: str, panel: Json, notes: Notes) -> WidgetType:
@@ -172,13 +173,13 @@ def _kept(panel: Json) -> Json | None:
     )
 
 
-def _valid(widget: Widget, variables: tuple[Variable, ...]) -> Widget:
+def _valid(widget: Widget, questions: model.Questions) -> Widget:
     """The widget, if it may stand in a dashboard."""
     try:
         found = msgspec.convert(msgspec.to_builtins(widget), Widget)
     except msgspec.ValidationError as error:
         raise NotConvertedError(f"it cannot be here: {error}") from error
-    for mistake in model.of_widget(found, variables):
+    for mistake in model.of_widget(found, questions):
         raise NotConvertedError(f"{mistake.message} ({mistake.pointer})")
     return found
 

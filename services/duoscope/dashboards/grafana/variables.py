@@ -9,6 +9,7 @@ import msgspec
 from duoscope.dashboards.filling import ALL
 from duoscope.dashboards.grafana.reading import Json, arr, obj, objects, text
 from duoscope.dashboards.grafana.report import Line, NotConvertedError, Notes
+from duoscope.dashboards.model import VARIABLES_MAX
 from duoscope.dashboards.variables import (
     OPTIONS_MAX,
     ConstantVariable,
@@ -37,13 +38,17 @@ _HIDES: Final = 2
 
 
 def convert(templating: object) -> tuple[list[Variable], list[Line]]:
-    """The variables that have a counterpart, and a line for each."""
+    """The variables that have a counterpart, up to VARIABLES_MAX, and a line for each."""
     made: list[Variable] = []
     lines: list[Line] = []
     for number, source in objects(obj(templating).get("list")):
         pointer = f"/templating/list/{number}"
         kind, name = text(source.get("type"), 100) or "query", text(source.get("name"), 200)
         notes = Notes()
+        if len(made) == VARIABLES_MAX:
+            why = f"a dashboard has up to {VARIABLES_MAX} variables"
+            lines.append(Line("variable", kind, name, pointer, "left-out", [why]))
+            continue
         try:
             made.append(_new(_variable(kind, name, source, notes), made))
             lines.append(notes.line("variable", kind, name, pointer))

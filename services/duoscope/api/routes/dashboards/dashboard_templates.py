@@ -1,5 +1,6 @@
 """Templates of dashboards: those that came with duoscope, and a tenant's own; each can be made into dashboards."""
 
+import asyncio
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -66,7 +67,7 @@ async def create_dashboard_template(
         raise invalid("Give either `dashboard_id` or `template_config`.")
     if data.template_config is not None:
         dashboard = data.template_config
-        model.require_storable(dashboard)
+        await asyncio.to_thread(model.require_storable, dashboard)
     else:
         assert data.dashboard_id is not None
         _, dashboard = await management.read(services.metadata, request.user, data.dashboard_id)
@@ -122,7 +123,7 @@ async def change_dashboard_template(
     """
     changes = given(data)
     if isinstance(data.template_config, Dashboard):
-        model.require_storable(data.template_config)
+        await asyncio.to_thread(model.require_storable, data.template_config)
         changes["template_config"] = stored.written(data.template_config)
     return await templates.change(services.metadata, request.user, template_id, changes)
 
@@ -151,7 +152,7 @@ async def create_from_template(
 ) -> StoredDashboard:
     """Make a dashboard of a template, which can be changed like any other."""
     template = await get_dashboard_template.fn(request, template_id, services)
-    dashboard = model.parsed(template.template_config)
+    dashboard = await asyncio.to_thread(model.parsed, template.template_config)
     if data.name is not None:
         dashboard = model.renamed(dashboard, data.name)
     return shown(await management.create(services.metadata, request.user, dashboard))

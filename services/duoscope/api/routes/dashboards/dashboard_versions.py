@@ -1,5 +1,6 @@
 """The versions of a dashboard: who made them when, what differs, and back to one of them."""
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -81,8 +82,9 @@ async def get_dashboard_version(
     document = await _document(services, request.user, dashboard_id, number)
     changes: list[Change] = []
     if compared_with is not None:
-        changes = differences(await _document(services, request.user, dashboard_id, compared_with), document)
-    return WholeVersion(number, model.parsed(document), compared_with, changes)
+        other = await _document(services, request.user, dashboard_id, compared_with)
+        changes = await asyncio.to_thread(differences, other, document)
+    return WholeVersion(number, await asyncio.to_thread(model.parsed, document), compared_with, changes)
 
 
 @ROUTES.post(

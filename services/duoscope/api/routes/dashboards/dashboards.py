@@ -1,5 +1,6 @@
 """Dashboards: made, listed, read, changed as a whole or one part of them, deleted and restored."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -76,7 +77,7 @@ async def create_dashboard(
     request: Request[Principal, Any, Any], data: JSONBody[Dashboard], services: Services
 ) -> StoredDashboard:
     """Create a dashboard. 400 `invalid-dashboard` tells a mistake with its place, as a JSON pointer."""
-    model.require_storable(data)
+    await asyncio.to_thread(model.require_storable, data)
     return shown(await management.create(services.metadata, request.user, data))
 
 
@@ -125,7 +126,7 @@ async def change_dashboard(
     """Change a dashboard by a merge patch of its document. It needs `If-Match`; 412 `dashboard-changed` if another
     change was first.
     """
-    model.require_shallow(data)
+    await asyncio.to_thread(model.require_shallow, data)
     kept = await management.change(
         services.metadata,
         request.user,
