@@ -88,18 +88,21 @@ _ENDS = st.sampled_from(
 @given(
     st.sampled_from(["line_chart", "bar_chart", "stat", "gauge", "heatmap", "table"]),
     st.lists(st.lists(_ENDS, min_size=1, max_size=3), min_size=1, max_size=3),
-    st.sampled_from(["", "celsius", "percentunit", "s", "bytes", "reqps", "dateTimeAsIso", "percent"]),
-    st.sampled_from(["none", "normal", "percent"]),
-    st.sampled_from(["last", "sum", "mean", "delta", "range"]),
-    st.sampled_from([None, 0.0, 1e300, -1e308, 5e-324]),
+    st.fixed_dictionaries(
+        {
+            "unit": st.sampled_from(["", "celsius", "percentunit", "s", "bytes", "reqps", "dateTimeAsIso", "percent"]),
+            "stacking": st.sampled_from(["none", "normal", "percent"]),
+            "calculation": st.sampled_from(["last", "sum", "mean", "delta", "range"]),
+            "min": st.sampled_from([None, 0.0, 1e300, -1e308, 5e-324]),
+        }
+    ),
 )
-def test_numbers_where_floats_end_are_drawn(kind, values, unit, stacking, calculation, low):
-    options = {"unit": unit, "stacking": stacking, "calculation": calculation, "min": low}
+def test_numbers_where_floats_end_are_drawn(kind, values, options):
     series = [Series(labels={}, values=each) for each in values]
     query = PublicQuery("", NOW_S, 60, series, [], [], is_complete=True, has_failed=False)
     widgets._body(widget(kind, **options), PublicWidgetData("w", {}, [query], None))
     for high in (1e308, 5e-324, 1.0):
-        assert len(units.axis(-high, high, unit, 4)) <= 10
+        assert len(units.axis(-high, high, options["unit"], 4)) <= 10
 
 
 @pytest.mark.parametrize(

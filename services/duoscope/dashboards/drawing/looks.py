@@ -81,7 +81,7 @@ def _meets(match: str, names: tuple[str, ...], name: str) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _patterns(texts: tuple[str, ...]) -> list[Any]:
-    """Those expressions that are valid, as one if that is not too large: there may be a hundred for each of many series."""
+    """Those expressions that are valid, as one where that is not too large: a hundred may be asked of each series."""
     valid = [text for text in texts if _is_valid(text)]
     try:
         return [compiled("|".join(f"(?:{text})" for text in valid))] if valid else []
