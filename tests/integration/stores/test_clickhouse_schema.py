@@ -81,5 +81,5 @@ def test_the_embedded_engine_has_settings_of_ours(telemetry_store):
     account = SchemaAccount.open(telemetry_store._settings)
     found = dict(account.query("SELECT name, value FROM system.server_settings"))
     account.close()
-    assert (found["memory_worker_period_ms"], found["background_streaming_schedule_pool_size"]) == ("500", "0")
+    assert (found["memory_worker_period_ms"], found["background_streaming_schedule_pool_size"]) == ("1000", "0")
     assert found["max_server_memory_usage_to_ram_ratio"] == "0.9", "all else is as it was"
