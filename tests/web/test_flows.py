@@ -483,6 +483,16 @@ def test_a_box_on_the_heatmap_filters_or_says_what_its_spans_have_in_common(runn
     page.mouse.down()
     page.mouse.move(place["x"] + place["width"] - 1, place["y"] + place["height"] / 3)
     page.mouse.up()
+    page.get_by_role("button", name="Compare with the rest").click()
+    expect(panel).to_contain_text("The rest:")
+    # A trace leads back to the list, with the box and its comparison.
+    page.get_by_role("grid", name="Traces").get_by_role("row").first.click()
+    page.get_by_role("link", name="Traces").filter(has_text="←").click()
+    expect(panel).to_contain_text("The rest:")
+    listed = page.url
+    visitor.open(f"traces?q={asked}&view=compare&box=1-2-1-2")
+    expect(panel).to_contain_text("No span is in the box")
+    page.goto(listed)
     page.get_by_role("button", name="Only these").click()
     expect(page.get_by_label("Query")).to_have_value(re.compile(r" duration:\(>=\S+ms <\S+ms\)$"))
     expect(heatmap.get_by_text("3 spans", exact=True)).to_be_visible()

@@ -48,6 +48,18 @@ def test_a_switch_leaves_nothing_of_the_former_tenant(running, shop, second, vis
     assert page.evaluate("caches.keys()") == []
 
 
+def test_an_unknown_page_keeps_the_menu_and_leads_home(running, shop, visit):
+    visitor = visit(running)
+    page = visitor.page
+    visitor.log_in()
+    visitor.open("dashboards/none")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Logs")).to_be_visible()
+    page.goto(f"{running.api_url}/nowhere")
+    page.get_by_role("link", name="Go to the first page").click()
+    expect(page.get_by_role("heading", name="Services", level=1)).to_be_visible()
+
+
 def test_a_link_opens_in_its_tenant_and_two_tabs_are_in_two(running, shop, second, visit):
     visitor = visit(running)
     visitor.log_in()

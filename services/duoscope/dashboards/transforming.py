@@ -302,16 +302,25 @@ def reduced(values: Iterable[Any], reducer: Reducer) -> Any:
     return _OF_NUMBERS[reducer](numbers) if numbers else None
 
 
+def _sum(numbers: Iterable[float]) -> float:
+    """The exact sum, or what IEEE 754 says of one that has no float."""
+    there = list(numbers)
+    try:
+        return math.fsum(there)
+    except (OverflowError, ValueError):
+        return sum(there)
+
+
 def _delta(numbers: list[float]) -> float:
     """How much a counter grew, over its resets."""
-    return math.fsum(later - earlier if later >= earlier else later for earlier, later in itertools.pairwise(numbers))
+    return _sum(later - earlier if later >= earlier else later for earlier, later in itertools.pairwise(numbers))
 
 
 _OF_NUMBERS: Final[dict[str, Callable[[list[float]], float]]] = {
     "min": min,
     "max": max,
-    "mean": lambda numbers: math.fsum(numbers) / len(numbers),
-    "sum": math.fsum,
+    "mean": lambda numbers: _sum(numbers) / len(numbers),
+    "sum": _sum,
     "range": lambda numbers: max(numbers) - min(numbers),
     "diff": lambda numbers: numbers[-1] - numbers[0],
     "delta": _delta,

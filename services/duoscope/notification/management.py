@@ -139,7 +139,10 @@ class ChannelManagement:
             channel = require_found(await notification_channels.get(tx, channel_id), "notification channel")
             config = await opened(tx, self._box, channel)
             self._require_mail(config)
-            message = self._message(channel, principal.actor.email)
+            group = require_found(
+                await notification_groups.get(tx, channel.notification_group_id), "notification group"
+            )
+            message = self._message(channel, group.name, principal.actor.email)
             if isinstance(config, EmailConfig):
                 made = mail(message)
                 for to in config.to:
@@ -155,7 +158,7 @@ class ChannelManagement:
         if isinstance(config, EmailConfig):
             self._mailer.require()
 
-    def _message(self, channel: NotificationChannel, asked_by: str) -> Message:
+    def _message(self, channel: NotificationChannel, receiver: str, asked_by: str) -> Message:
         now, key = clock.now(), new_id()
         # Resolved, so that it opens nothing that nobody closes.
         alert = Alert(
@@ -171,5 +174,6 @@ class ChannelManagement:
             incident=f"test/{channel.channel_id}",
             alerts=(alert,),
             group_labels={},
+            receiver=receiver,
             external_url=self._public_url,
         )

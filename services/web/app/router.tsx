@@ -2,12 +2,14 @@ import {
   createRootRoute,
   createRoute,
   createRouter,
+  Link,
   lazyRouteComponent,
   Navigate,
   Outlet,
 } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { BASE } from "../api/client";
+import { Page } from "../parts/Page";
 import { Empty, ErrorNote, Skeleton } from "../parts/states";
 import { type Place, parsePlace } from "./place";
 import { Landing, Shell } from "./Shell";
@@ -16,8 +18,21 @@ import { useSession } from "./session";
 const root = createRootRoute({
   component: Outlet,
   validateSearch: (search: Record<string, unknown>): Place => parsePlace(search),
-  notFoundComponent: () => <Empty title="There is no such page" />,
+  notFoundComponent: () => (
+    <main>
+      <NoPage />
+    </main>
+  ),
 });
+
+/** Below the menu where the tenant is known. */
+function NoPage(): ReactNode {
+  return (
+    <Empty title="There is no such page" actions={<Link to="/">Go to the first page</Link>}>
+      The address may be mistyped, or of another version.
+    </Empty>
+  );
+}
 
 /** A path without a tenant goes to the reader's own. */
 function Home(): ReactNode {
@@ -26,7 +41,16 @@ function Home(): ReactNode {
 }
 
 const home = createRoute({ getParentRoute: () => root, path: "/", component: Home });
-const tenant = createRoute({ getParentRoute: () => root, path: "/t/$tenantId", component: Shell });
+const tenant = createRoute({
+  getParentRoute: () => root,
+  path: "/t/$tenantId",
+  component: Shell,
+  notFoundComponent: () => (
+    <Page title="No such page" timed={false}>
+      <NoPage />
+    </Page>
+  ),
+});
 const landing = createRoute({ getParentRoute: () => tenant, path: "/", component: Landing });
 const services = createRoute({
   getParentRoute: () => tenant,

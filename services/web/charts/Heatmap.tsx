@@ -1,7 +1,7 @@
 import { type PointerEvent, type ReactNode, useCallback, useMemo } from "react";
 import { count, counted, duration } from "../parts/pure/formats";
 import { type HeatBox, rowStart } from "../parts/pure/heat";
-import { clock, type Zone } from "../parts/pure/times";
+import { clock, dayOf, type Zone } from "../parts/pure/times";
 import captions from "./caption.module.css";
 import { type DurationBar, DurationBars } from "./DurationBars";
 import styles from "./Heatmap.module.css";
@@ -98,7 +98,13 @@ export function Heatmap({ label, startMs, stepMs, buckets, cells, zone, box, onB
           <>
             <span>{clock(startMs, zone)}</span>
             <span>{label}</span>
-            <span>{clock(startMs + buckets * stepMs, zone)}</span>
+            <span>
+              {clock(
+                startMs + buckets * stepMs,
+                zone,
+                dayOf(startMs, zone) === dayOf(startMs + buckets * stepMs, zone),
+              )}
+            </span>
           </>
         )}
       </figcaption>

@@ -1,6 +1,6 @@
 import type { PointerEvent, ReactNode } from "react";
 import { count, plain } from "../parts/pure/formats";
-import { clock, type Zone } from "../parts/pure/times";
+import { clock, dayOf, type Zone } from "../parts/pure/times";
 import captions from "./caption.module.css";
 import styles from "./Histogram.module.css";
 import { useDrag } from "./useDrag";
@@ -101,7 +101,7 @@ export function Histogram({
           <>
             <span>{clock(startMs, zone)}</span>
             <span>{label}</span>
-            <span>{clock(at(buckets), zone)}</span>
+            <span>{clock(at(buckets), zone, dayOf(startMs, zone) === dayOf(at(buckets), zone))}</span>
           </>
         ) : (
           <>

@@ -6,6 +6,8 @@ import { TimePicker } from "./TimePicker";
 
 interface PageProps {
   title: string;
+  /** The way back to the list that it is of. */
+  back?: ReactNode;
   /** What stands in the bar beside the title. */
   tools?: ReactNode;
   /** Whether the page is of a range of time. */
@@ -16,7 +18,7 @@ interface PageProps {
 }
 
 /** A page of the shell: its title, its tools, the time picker, and its content below. */
-export function Page({ title, tools, timed = true, busy = false, children }: PageProps): ReactNode {
+export function Page({ title, back, tools, timed = true, busy = false, children }: PageProps): ReactNode {
   useEffect(() => {
     document.title = `${title} · duoscope`;
     return () => {
@@ -26,6 +28,7 @@ export function Page({ title, tools, timed = true, busy = false, children }: Pag
   return (
     <main className={styles.page} id="content" tabIndex={-1}>
       <header className={`${styles.bar} ${busy ? styles.busy : ""}`}>
+        {back}
         <h1 className={styles.title}>{title}</h1>
         {tools}
         <span className={styles.spacer} />

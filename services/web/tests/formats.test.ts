@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ServiceColours } from "../parts/pure/colours";
-import { change, count, duration, percent, plain, severity, shortCount } from "../parts/pure/formats";
+import { change, count, duration, isCovered, percent, plain, rate, severity, shortCount } from "../parts/pure/formats";
 
 describe("formats", () => {
   it("gives eight services eight colours, and remembers them without their names", () => {
@@ -78,6 +78,24 @@ describe("tokens", () => {
       for (const theme of [0, 1] as const)
         expect(contrast(pair(`service-${index}`)[theme], pair("bg")[theme])).toBeGreaterThan(3);
   });
+});
+
+it("a rate that is little is not written as none", () => {
+  expect([0, 1 / 604_800, 1 / 21_600, 1 / 600, 0.05, 0.5, 12_345].map(rate)).toEqual([
+    "0/s",
+    "<0.1/h",
+    "0.2/h",
+    "0.1/min",
+    "3.0/min",
+    "0.5/s",
+    "12.3K/s",
+  ]);
+});
+
+it("a window in which all data begins late is not covered", () => {
+  const late = [0, 0, 0, 0, 0, 0, 0, 9];
+  expect([[], [[]], [late], [[0, 0, 1, 1, 1, 1, 1, 1]]].map(isCovered)).toEqual([false, false, false, false]);
+  expect([[[1]], [late, [0, 1, 0, 0, 0, 0, 0, 0]]].map(isCovered)).toEqual([true, true]);
 });
 
 it("a change is said where there is one", () => {

@@ -102,6 +102,9 @@ async def test_a_test_answers_what_the_other_side_said(call, group_id, tenant, s
     taken = await tenant.management.test(tenant.principal, channel.channel_id)
     assert (taken.status, taken.answer, taken.verdict) == (200, "ok", Verdict.SENT)
     assert "Nothing is wrong" in server.received[-1].body["text"]
+    hook = await tenant.channel("webhook", {"url": server.url("/hook")})
+    assert (await tenant.management.test(tenant.principal, hook.channel_id)).verdict is Verdict.SENT
+    assert server.received[-1].body["data"]["receiver"] == "On call"
     # Over the API of this process, which may not reach its own network, and does not name the secret address.
     inward = _channel(group_id, config={"url": "http://127.0.0.1:1/hush"})
     made = await call("POST", "notification-channels", inward, status=201)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duoscope.dashboards.alert_lists import ShownAlert
-from duoscope.dashboards.drawing import lines, looks, units
+from duoscope.dashboards.drawing import lines, looks, units, widgets
 from duoscope.dashboards.drawing.lines import Times
 from duoscope.dashboards.drawing.looks import Line
 from duoscope.dashboards.drawing.page import page
@@ -80,6 +80,31 @@ def test_an_axis_holds_what_is_drawn_in_even_steps(low, span, unit):
     assert all(math.isclose(step, steps[0], rel_tol=1e-3) for step in steps)
 
 
+_ENDS = st.sampled_from(
+    [0.0, -0.0, 5e-324, 2e-323, 1e-300, 1.0, 1e15, 1e300, 1e307, 1.7e308, math.inf, math.nan, None]
+).flatmap(lambda value: st.just(value) if value is None else st.sampled_from([value, -value]))
+
+
+@given(
+    st.sampled_from(["line_chart", "bar_chart", "stat", "gauge", "heatmap", "table"]),
+    st.lists(st.lists(_ENDS, min_size=1, max_size=3), min_size=1, max_size=3),
+    st.fixed_dictionaries(
+        {
+            "unit": st.sampled_from(["", "celsius", "percentunit", "s", "bytes", "reqps", "dateTimeAsIso", "percent"]),
+            "stacking": st.sampled_from(["none", "normal", "percent"]),
+            "calculation": st.sampled_from(["last", "sum", "mean", "delta", "range"]),
+            "min": st.sampled_from([None, 0.0, 1e300, -1e308, 5e-324]),
+        }
+    ),
+)
+def test_numbers_where_floats_end_are_drawn(kind, values, options):
+    series = [Series(labels={}, values=each) for each in values]
+    query = PublicQuery("", NOW_S, 60, series, [], [], is_complete=True, has_failed=False)
+    widgets._body(widget(kind, **options), PublicWidgetData("w", {}, [query], None))
+    for high in (1e308, 5e-324, 1.0):
+        assert len(units.axis(-high, high, options["unit"], 4)) <= 10
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(None, ("none", "")), (1.0, ("up", "k-green")), (7.0, ("some", "")), (50.0, ("50 %", "k-orange")),
@@ -130,7 +155,11 @@ def test_a_stack_stands_on_itself_and_gaps_stay_gaps():
     ]
     made = lines.chart(widget(), [line([1.0, None, 3.0, 4.0])], Times(NOW_S, 60, 4), is_bars=False)
     assert made.count("M0 ") >= 1
-    assert 'd="M0 750h4M666.7 250L1000 0"' in made
+    assert 'd="M666.7 250L1000 0"' in made
+    assert '<path class="line dot k0" stroke-width="5.5" d="M8 750h.01">' in made  # what stands alone is a dot, inside
+    newest = lines.chart(widget(), [line([None, None, 3.0])], Times(NOW_S, 60, 3), is_bars=False)
+    assert 'd="M992 250h.01"' in newest
+    assert 'class="line k0"' not in newest
     assert lines.chart(widget(), [line([None, math.nan])], Times(NOW_S, 60, 2), is_bars=False) == ""
 
 
@@ -150,9 +179,9 @@ class Reader(HTMLParser):
         "strong", "code", "pre", "blockquote", "hr", "br",
     })  # fmt: skip
     ATTRIBUTES = frozenset({
-        "lang", "charset", "name", "content", "http-equiv", "value", "selected", "multiple", "type", "class", "id",
-        "title", "href", "rel", "target", "viewbox", "preserveaspectratio", "role", "aria-label", "aria-hidden", "x",
-        "y", "dy", "d", "width", "height", "fill-opacity", "stroke-width", "text-anchor", "scope", "start",
+        "lang", "charset", "name", "content", "http-equiv", "value", "selected", "multiple", "size", "type", "class",
+        "id", "title", "href", "rel", "target", "viewbox", "preserveaspectratio", "role", "aria-label", "aria-hidden",
+        "x", "y", "dy", "d", "width", "height", "fill-opacity", "stroke-width", "text-anchor", "scope", "start",
     })  # fmt: skip
 
     def handle_starttag(self, tag, attrs):

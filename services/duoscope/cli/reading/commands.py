@@ -150,9 +150,9 @@ def trace(settings: Settings, trace_id: str, **given: Any) -> None:
         output.emit_json(found)
         return
     head = f"{found['trace_id']}  {text.clock(found['start'])} UTC  {text.duration(found['duration_ns'])}"
-    head += f"  {found['span_count']} spans"
+    head += f"  {text.counted(found['span_count'], 'span')}"
     if found["error_count"]:
-        head += click.style(f"  {found['error_count']} errors", fg="red")
+        head += click.style(f"  {text.counted(found['error_count'], 'error')}", fg="red")
     if found["truncated"]:
         head += f"  (the first {len(found['spans']['name'])} are shown)"
     _page([head, "", *text.waterfall(found, _width())], "")

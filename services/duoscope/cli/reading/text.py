@@ -23,6 +23,11 @@ def plain(value: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def counted(count: int, one: str) -> str:
+    """A number and what it counts, such as "1 span" or "2 spans"."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
 def clock(time: str) -> str:
     """A time of the API, RFC 3339 in UTC, to the millisecond."""
     return f"{time[:10]} {time[11:23]}" if "." in time else f"{time[:10]} {time[11:19]}.000"

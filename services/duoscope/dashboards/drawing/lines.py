@@ -23,6 +23,8 @@ _TIME_STEPS_S: Final = (
     *(86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000),
 )
 _DAY_S: Final = 86_400
+_DOT: Final = 8
+"""How far a dot stays from the ends, in units of the drawing."""
 
 
 class Times(NamedTuple):
@@ -70,9 +72,8 @@ def chart(widget: PublicWidget, lines: Sequence[Line], times: Times, *, is_bars:
             opacity = max(options.fill_opacity, 15 if options.stacking != "none" else 0) / 100
             area = "".join(_areas(scale, tops, lows, is_stepped=options.is_stepped))
             paths.append(f'<path class="area {line.color}" fill-opacity="{opacity:g}" d="{area}"/>')
-        path = "".join(_lines(scale, tops, is_stepped=options.is_stepped))
         width = max(1, min(options.line_width or 1, 4)) + 0.5
-        paths.append(f'<path class="line {line.color}" stroke-width="{width:g}" d="{path}">{title}</path>')
+        paths.append(_traced(scale, tops, line.color, width, is_stepped=options.is_stepped, inside=title))
     rows = [(scale.y(value), label) for value, label in marks]
     base = f'<path class="base" d="M0 {zero:g}H{SIDE}"/>'
     return _framed(widget, rows, times, f"{''.join(paths)}{base}", is_bars=is_bars) + _legend(
@@ -113,21 +114,20 @@ def spark(values: Sequence[float | None], color: str) -> str:
     if len(numbers) < 2:  # noqa: PLR2004 - a line has two ends
         return ""
     scale = _Scale(min(numbers), max(numbers))
-    path = "".join(_lines(scale, values, is_stepped=False))
     return (
         f'<svg class="spark" viewBox="0 0 {SIDE} {SIDE}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path class="line {color}" stroke-width="1.5" d="{path}"/></svg>'
+        f"{_traced(scale, values, color, 1.5, is_stepped=False)}</svg>"
     )
 
 
 class _Scale:
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
-        self._per = SIDE / ((high - low) or 1.0)
+        self._whole = (high / 2 - low / 2) or 1.0  # halves, for the whole of two large numbers may be none
 
     def y(self, value: float) -> float:
         """The height of a value, from the top; what is beyond the axis is at its end."""
-        return round(SIDE - (min(max(value, self.low), self.high) - self.low) * self._per, 1)
+        return round(SIDE - (min(max(value, self.low), self.high) / 2 - self.low / 2) / self._whole * SIDE, 1)
 
 
 def _is_there(value: float | None) -> TypeGuard[float]:
@@ -147,7 +147,7 @@ def _stacked(lines: Sequence[Line], options: Options) -> Iterator[_Drawn]:
     count = max((len(line.values) for line in lines), default=0)
     whole = [1.0] * count
     if options.stacking == "percent":
-        whole = [math.fsum(abs(_at(line.values, at)) for line in lines) or 1.0 for at in range(count)]
+        whole = [sum(abs(_at(line.values, at)) for line in lines) or 1.0 for at in range(count)]
     above, below = [0.0] * count, [0.0] * count
     for line in lines:
         base = below if line.is_negative else above
@@ -176,11 +176,23 @@ def _runs(values: Sequence[float | None], scale: _Scale) -> Iterator[list[tuple[
         yield run
 
 
-def _lines(scale: _Scale, values: Sequence[float | None], *, is_stepped: bool) -> Iterator[str]:
-    for run in _runs(values, scale):
-        x, y, _ = run[0]
-        # A single point is a short line: nothing else would show it.
-        yield f"M{x:g} {y:g}" + ("".join(_onward(run[1:], is_stepped=is_stepped)) if len(run) > 1 else "h4")
+def _traced(
+    scale: _Scale, values: Sequence[float | None], color: str, width: float, *, is_stepped: bool, inside: str = ""
+) -> str:
+    """The line through points that stand beside each other, and a dot for each that stands alone."""
+    runs = list(_runs(values, scale))
+    line = "".join(
+        f"M{run[0][0]:g} {run[0][1]:g}{''.join(_onward(run[1:], is_stepped=is_stepped))}"
+        for run in runs
+        if len(run) > 1
+    )
+    # Round ends make a dot of no length, and stay round however the drawing is stretched.
+    dots = "".join(f"M{min(max(x, _DOT), SIDE - _DOT):g} {y:g}h.01" for (x, y, _), *others in runs if not others)
+    return "".join(
+        f'<path class="{name} {color}" stroke-width="{of:g}" d="{path}">{inside}</path>'
+        for name, of, path in (("line", width, line), ("line dot", width + 4, dots))
+        if path
+    )
 
 
 def _onward(points: Iterable[tuple[float, float, int]], *, is_stepped: bool) -> Iterator[str]:
@@ -224,7 +236,7 @@ def _framed(
     """What is drawn, between the labels of its rows and those of its times."""
     wide = max((len(label) for _, label in rows), default=0)
     labels = "".join(
-        f'<text x="100%" y="{_percent(y)}" dy="{_shift(y)}" text-anchor="end">{escaped(_cut(label))}</text>'
+        f'<text x="100%" y="{_percent(y)}" dy="0.35em" text-anchor="end">{escaped(_cut(label))}</text>'
         for y, label in rows
     )
     grid = "".join(f'<path class="grid" d="M0 {y:g}H{SIDE}"/>' for y, _ in rows) if has_grid else ""
@@ -248,11 +260,6 @@ def _cut(label: str) -> str:
 
 def _percent(of: float) -> str:
     return f"{of / SIDE * 100:.2f}%"
-
-
-def _shift(y: float) -> str:
-    """Labels at the ends stay inside."""
-    return "0.9em" if y < 20 else "-0.1em" if y > SIDE - 20 else "0.35em"  # noqa: PLR2004
 
 
 def _anchor(x: float) -> str:

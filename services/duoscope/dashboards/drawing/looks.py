@@ -1,8 +1,10 @@
 """What a widget's options make of a value: its color, its text, and what is different for some series."""
 
+import functools
 import html
+import math
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
@@ -74,7 +76,25 @@ def of_series(options: Options, name: str) -> tuple[str, Options, str, bool, boo
 def _meets(match: str, names: tuple[str, ...], name: str) -> bool:
     if match == "name":
         return name in names
-    return match == "regex" and any(_matches(pattern, name) for pattern in names)
+    return match == "regex" and any(pattern.search(name) is not None for pattern in _patterns(names))
+
+
+@functools.lru_cache(maxsize=256)
+def _patterns(texts: tuple[str, ...]) -> list[Any]:
+    """Those expressions that are valid, as one where that is not too large: a hundred may be asked of each series."""
+    valid = [text for text in texts if _is_valid(text)]
+    try:
+        return [compiled("|".join(f"(?:{text})" for text in valid))] if valid else []
+    except ExpressionError:
+        return [compiled(text) for text in valid]
+
+
+def _is_valid(pattern: str) -> bool:
+    try:
+        compiled(pattern)
+    except ExpressionError:
+        return False
+    return True
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -146,7 +166,7 @@ def bounds(options: Options) -> tuple[float, float]:
     low = 0.0 if options.min is None else options.min
     whole = 1.0 if options.unit == "percentunit" else 100.0
     high = whole if options.max is None else options.max
-    return low, high if high > low else low + 1
+    return low, high if high > low else max(low + 1, math.nextafter(low, math.inf))
 
 
 def escaped(text: str) -> str:

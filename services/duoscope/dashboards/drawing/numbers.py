@@ -64,7 +64,8 @@ def _share(value: float | None, line: Line) -> float:
     if value is None or not math.isfinite(value):
         return 0.0
     low, high = looks.bounds(line.options)
-    return min(1.0, max(0.0, (value - low) / (high - low)))
+    # Halves, for the whole of two large numbers may be none.
+    return min(1.0, max(0.0, (value / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)))
 
 
 def _arc(share: float) -> str:

@@ -13,6 +13,8 @@ from duoscope.dashboards.public import PublicDashboard, PublicData, PublicSectio
 RANGES_S: Final = (900, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)
 _ROWS_MAX: Final = 400
 """Of a section with places; a longer one is set as text is."""
+_ROWS_SHOWN: Final = 4
+"""Of a choice of several values; one scrolls to the others."""
 
 STYLE: Final = Path(__file__).with_name("page.css").read_text("utf-8")
 
@@ -120,7 +122,7 @@ def _form(shown: PublicDashboard, opened: Collection[int]) -> str:
             _option(value, "All" if value == "$__all" else value, is_chosen=value in each.chosen)
             for value in each.values
         )
-        multiple = " multiple" if each.multi else ""
+        multiple = f' multiple size="{min(max(len(each.values), 1), _ROWS_SHOWN)}"' if each.multi else ""
         name = escaped(f"var-{each.name}")
         made += f'<label>{escaped(each.label)}<select name="{name}"{multiple}>{options}</select></label>'
     made += "".join(f'<input type="hidden" name="open" value="{each}">' for each in sorted(opened))

@@ -104,11 +104,17 @@ def duration(seconds: float) -> str:
 
 
 def axis(low: float, high: float, unit: str, marks: int) -> list[tuple[float, str]]:
-    """Round values from at most `low` to at least `high`, evenly apart, each with its label."""
+    """Round values from at most `low` to at least `high`, evenly apart, each with its label.
+
+    Those alone where floats have no round values between them.
+    """
     of = scale(unit, max(abs(low), abs(high)))
     bottom, top = low / of.factor, high / of.factor
-    step = _step((top - bottom) / marks)
-    first, last = math.floor(bottom / step + 1e-9), math.ceil(top / step - 1e-9)
+    step = _step(top / marks - bottom / marks)
+    ends = bottom / step, top / step
+    if not all(map(math.isfinite, ends)) or ends[1] - ends[0] > 2 * marks:
+        return [(low, shown(low, unit)), (high, shown(high, unit))]
+    first, last = math.floor(ends[0] + 1e-9), math.ceil(ends[1] - 1e-9)
     decimals = max(0, min(6, -math.floor(math.log10(step) + 1e-9)))
     if not math.isclose(step * 10**decimals, round(step * 10**decimals)):
         decimals += 1  # steps of 2.5
@@ -121,7 +127,7 @@ def axis(low: float, high: float, unit: str, marks: int) -> list[tuple[float, st
 def _step(least: float) -> float:
     if least <= 0 or not math.isfinite(least):
         return 1.0
-    power = 10.0 ** math.floor(math.log10(least))
+    power = 10.0 ** math.floor(math.log10(least)) or least
     return next((nice * power for nice in _NICE if nice * power >= least * (1 - 1e-9)), 10 * power)
 
 

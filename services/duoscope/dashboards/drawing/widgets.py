@@ -1,5 +1,6 @@
 """A widget of a shared dashboard as HTML: by its type, or by what was answered for it."""
 
+import logging
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,8 @@ from duoscope.dashboards.flights import Series
 from duoscope.dashboards.frames import legend
 from duoscope.dashboards.public import PublicWidget, PublicWidgetData
 
+_log = logging.getLogger(__name__)
+
 _NOTHING: Final = '<p class="note empty">No data</p>'
 
 
@@ -20,7 +23,11 @@ def drawn(widget: PublicWidget, data: PublicWidgetData | None) -> str:
         return tables.markdown(widget.text) or '<p class="note empty">This part is not shown here</p>'
     if data is None:
         return '<p class="note empty">Nothing was asked for it</p>'
-    body = _body(widget, data) or _NOTHING
+    try:
+        body = _body(widget, data) or _NOTHING
+    except (ArithmeticError, ValueError):  # numbers where floats end; the other widgets are to be seen all the same
+        _log.exception("cannot draw a widget of type %s", widget.type)
+        return '<p class="note">It could not be drawn.</p>'
     if any(query.has_failed for query in data.queries):
         body += '<p class="note">A part of it could not be answered.</p>'
     return body

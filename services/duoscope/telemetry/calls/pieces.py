@@ -20,6 +20,7 @@ EXACT_MAX: Final = 64
 _KEPT_BITS: Final = 6
 """Of the durations of more calls so many bits are kept, which is to 1.6%."""
 _EDGE_BYTES: Final = 200
+_CHAR_BYTES: Final = 4
 PERCENTS: Final = (50, 95, 99)
 
 
@@ -44,7 +45,8 @@ class Piece:
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(self.edges) * _EDGE_BYTES + 3 * self.edge.nbytes
+        names = {name for edge in self.edges for name in edge}
+        return sum(map(len, names)) * _CHAR_BYTES + len(self.edges) * _EDGE_BYTES + 3 * self.edge.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def pieces_of(spans: Spans, times: Sequence[TimeRange]) -> list[Piece]:
     found = calls(spans, (piece >= 0) & (spans.at < ends[piece]))
     names = len(spans.names)
     edge = found.caller * names + found.callee
+    texts = [name.decode(errors="replace") for name in spans.names]
     durations = np.minimum(spans.duration[found.span], np.uint64(2**63 - 1)).astype(np.int64)
     failed, of_piece = spans.failed[found.span], piece[found.span]
     made: list[Piece] = []
@@ -73,7 +76,7 @@ def pieces_of(spans: Spans, times: Sequence[TimeRange]) -> list[Piece]:
         here = of_piece == number
         edges, of, counts = np.unique(edge[here], return_inverse=True, return_counts=True)
         pairs: list[tuple[int, int]] = list(zip((edges // names).tolist(), (edges % names).tolist(), strict=True))
-        shown = [(_text(spans.names[caller]), _text(spans.names[callee])) for caller, callee in pairs]
+        shown = [(texts[caller], texts[callee]) for caller, callee in pairs]
         errors = np.bincount(of[failed[here]], minlength=len(edges))
         took = durations[here]
         many = counts[of] > EXACT_MAX
@@ -125,7 +128,3 @@ def _rounded(durations: Ints) -> Ints:
     exponent = np.frexp(durations.astype(np.float64))[1].astype(np.int64)
     cut = np.maximum(exponent - _KEPT_BITS, 0)
     return ((durations >> cut) << cut) + ((1 << cut) >> 1)
-
-
-def _text(name: bytes) -> str:
-    return name.decode(errors="replace")

@@ -11,7 +11,7 @@ import { Button, ServiceName } from "../../parts/controls";
 import controls from "../../parts/controls.module.css";
 import { NothingHere } from "../../parts/NothingHere";
 import { Page, pageStyles } from "../../parts/Page";
-import { change, count, counted, duration, percent, plain, rate } from "../../parts/pure/formats";
+import { change, count, counted, duration, isCovered, percent, plain, rate } from "../../parts/pure/formats";
 import { quoted } from "../../parts/pure/terms";
 import { iso } from "../../parts/pure/times";
 import { SendData } from "../../parts/SendData";
@@ -34,6 +34,8 @@ const COLUMNS = [
 const CHANGING = new Set<string>(["requests", "errors", "p95"]);
 /** So many steps at most has a sparkline. */
 const POINTS = 40;
+/** In so many the window before is asked for, to see where its data begins. */
+const POINTS_BEFORE = 8;
 
 /** How many steps of an answer were over when the range ended: the last one has not counted all that it will. */
 function finished({ start, step_s: step, items }: ServiceList, endMs: number): number | undefined {
@@ -75,15 +77,16 @@ export function Services(): ReactNode {
   const former = useQuery({
     queryKey: ["services", tenantId, "before", range.start, range.end],
     queryFn: ({ signal }) => {
-      const query = { start: iso(2 * range.startMs - range.endMs), end: range.start };
+      const query = { start: iso(2 * range.startMs - range.endMs), end: range.start, points: POINTS_BEFORE };
       return answered(api.GET("/api/v1/services", { params: { query }, signal }));
     },
     retry: false,
   });
-  const before = useMemo(
-    () => new Map((former.isPlaceholderData ? [] : (former.data?.items ?? [])).map((one) => [one.name, one])),
-    [former.data, former.isPlaceholderData],
-  );
+  const before = useMemo(() => {
+    const all = former.isPlaceholderData ? [] : (former.data?.items ?? []);
+    // Where the data of all services begins within that window, everything would have grown since.
+    return new Map(isCovered(all.map((one) => one.request_counts ?? [])) ? all.map((one) => [one.name, one]) : []);
+  }, [former.data, former.isPlaceholderData]);
   const seconds = (range.endMs - range.startMs) / 1000;
   const steps = list.data && finished(list.data, range.endMs);
   const rows = useMemo(

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { answered, api } from "../../api/client";
-import type { ComparedField, ComparedSet } from "../../api/schema";
+import type { ComparedField, ComparedSet, Comparison } from "../../api/schema";
 import { usePlace, useRange, useSetPlace, useTenantId } from "../../app/place";
 import { Button } from "../../parts/controls";
 import { Details, Section } from "../../parts/lists/Details";
@@ -18,6 +18,14 @@ const VALUES_SHOWN = 5;
 
 const sized = ({ span_count: all, sampled_count: sampled }: ComparedSet): string =>
   sampled < all ? `${count(sampled)} of ${counted(all, "span")}` : counted(all, "span");
+
+function whyNothing({ inside, outside }: Comparison): string {
+  if (inside.span_count > 0 && outside.span_count > 0)
+    return "The spans in the box have the same values as the others.";
+  if (inside.span_count > 0) return "All spans that match are in the box: draw a smaller one.";
+  if (outside.span_count > 0) return "No span is in the box: draw it where the map shows spans.";
+  return "No span of this range of time matches the query.";
+}
 
 /** What the spans in the box have in common, and the others have not: the fields that differ most come first. */
 export function Compare({ query }: { query: string }): ReactNode {
@@ -49,11 +57,7 @@ export function Compare({ query }: { query: string }): ReactNode {
             <span className={styles.inside}>In the box: {sized(data.inside)}</span>
             <span className={styles.outside}>The rest: {sized(data.outside)}</span>
           </p>
-          {data.fields.length === 0 ? (
-            <Empty title="Nothing to compare">
-              {data.hint ? plain(data.hint) : "The spans in the box have the same values as the others."}
-            </Empty>
-          ) : null}
+          {data.fields.length === 0 ? <Empty title="Nothing to compare">{whyNothing(data)}</Empty> : null}
           {data.fields.map((field) => (
             <Compared
               key={field.name}

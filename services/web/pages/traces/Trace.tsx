@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { type ReactNode, useCallback, useDeferredValue, useMemo, useRef, useState } from "react";
 import { answered, api } from "../../api/client";
 import { asApiError } from "../../api/errors";
@@ -37,7 +37,7 @@ export function Trace(): ReactNode {
   });
   if (trace.data && trace.data.id === traceId.toLowerCase()) return <Shown key={traceId} model={trace.data} />;
   return (
-    <Page title="Trace" timed={false} busy={trace.isFetching}>
+    <Page title="Trace" back={<Back />} timed={false} busy={trace.isFetching}>
       {trace.error === null ? (
         <Skeleton />
       ) : asApiError(trace.error).status === NOT_FOUND ? (
@@ -50,6 +50,21 @@ export function Trace(): ReactNode {
         </div>
       )}
     </Page>
+  );
+}
+
+/** To the list with the query and the box that one came from, if one did. */
+function Back(): ReactNode {
+  const tenantId = useTenantId();
+  return (
+    <Link
+      to="/t/$tenantId/traces"
+      params={{ tenantId }}
+      search={({ open, view, ...was }: Place) => (view === "compare" ? { ...was, view } : was)}
+      title="Back to the list"
+    >
+      ← Traces
+    </Link>
   );
 }
 
@@ -168,6 +183,7 @@ function Shown({ model }: { model: TraceModel }): ReactNode {
   return (
     <Page
       title={root ? plain(root.name) : "Trace"}
+      back={<Back />}
       timed={false}
       tools={
         <>

@@ -1,4 +1,4 @@
-import { type ReactNode, useLayoutEffect, useRef } from "react";
+import { Fragment, type ReactNode, useLayoutEffect, useRef } from "react";
 import { Button, CopyButton } from "../controls";
 import { Icon } from "../icons";
 import { plain, valueText } from "../pure/formats";
@@ -69,6 +69,16 @@ interface FieldsProps {
   onTerm?: ((added: string) => void) | undefined;
 }
 
+/** A name that a line ends after a dot of, rather than within a word. */
+const broken = (name: string): ReactNode =>
+  name.split(/(?<=\.)/).map((part, at) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a name have no ids, and their order is fixed
+    <Fragment key={at}>
+      {at > 0 ? <wbr /> : null}
+      {part}
+    </Fragment>
+  ));
+
 /** Names and values; a click includes, excludes or copies. */
 export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
   useTermKeys(onTerm !== undefined);
@@ -81,7 +91,7 @@ export function Fields({ fields, onTerm }: FieldsProps): ReactNode {
         const isLong = text.length > LONG_CHARS;
         return (
           <div key={name} className={styles.field} data-value="">
-            <dt>{plain(name)}</dt>
+            <dt>{broken(plain(name))}</dt>
             <dd>
               {isLong ? (
                 // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys

@@ -63,10 +63,22 @@ export function change(now: number, before: number): string | undefined {
 const MANIFOLD = 10;
 const HARDLY = 5;
 
-/** A rate per second. */
+/** Whether one of several series of counts begins so early in its window that a sum over it stands for all of it. */
+export function isCovered(series: readonly (readonly number[])[]): boolean {
+  const steps = Math.max(...series.map((counts) => counts.length));
+  const firsts = series.map((counts) => counts.findIndex((one) => one > 0)).filter((at) => at >= 0);
+  return firsts.length > 0 && Math.min(...firsts) < steps * MISSING_MAX;
+}
+
+/** The share of a window that may be without data where it begins. */
+const MISSING_MAX = 0.25;
+
+/** A rate per second, or per minute or hour where that is little; never written as if it were nothing. */
 export function rate(perSecond: number): string {
   if (perSecond === 0) return "0/s";
-  if (perSecond < 0.1) return `${(perSecond * 60).toFixed(1)}/min`;
+  const perMinute = perSecond * 60;
+  if (perMinute < 0.1) return perMinute * 60 < 0.1 ? "<0.1/h" : `${(perMinute * 60).toFixed(1)}/h`;
+  if (perSecond < 0.1) return `${perMinute.toFixed(1)}/min`;
   return `${perSecond < 10 ? perSecond.toFixed(1) : shortCount(Math.round(perSecond))}/s`;
 }
 
