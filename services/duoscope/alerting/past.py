@@ -5,6 +5,7 @@ is read as a range, and an evaluation gets its columns of it. A series is there 
 its columns, as if only these had been asked for.
 """
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ class Past:
                 else:
                     answered = await grid.question.read(reader, steps)
                     parts.append((answered, answered.has))
-            _join(grid, parts)
+            await asyncio.to_thread(_join, grid, parts)
 
     def answers(self, number: int) -> list[Answered]:
         """The answers of the evaluation of that number, in the order of its questions."""

@@ -198,7 +198,10 @@ async def _run(
         ran = await reader.compute(lambda: _evaluated(verdicts, definition, slots, instances_max, unneeded), unneeded)
         return ran, slots, True
     delay_ns = definition.config.delay_seconds * SECOND_NS
-    past = Past([asks(condition, question, _ns(slot) - delay_ns, definition.interval_s) for slot in slots])
+    # What tens of thousands of evaluations ask takes seconds to list.
+    past = await asyncio.to_thread(
+        lambda: Past([asks(condition, question, _ns(slot) - delay_ns, definition.interval_s) for slot in slots])
+    )
     await past.read(reader)
     unwanted = threading.Event()
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
@@ -21,19 +22,27 @@ QUERY_MAX_S: Final = 3.0
 MINUTE_S: Final = 60.0
 MINUTE_MAX_S: Final = 20.0
 """For all queries of a minute: what is owed waits for them, and must not wait long."""
+TENANT_MINUTE_MAX_S: Final = 10.0
+"""For those of one tenant."""
+TENANT_SHARE_S: Final = 1.0
+"""For those of one tenant in a minute of which others have taken MINUTE_MAX_S: nobody leaves the others without."""
+TENANTS_MAX: Final = 10_000
+"""Whose times are kept, of one minute; beyond, the first of them is forgotten."""
 SAMPLES_MAX: Final = 1000
 
 
-async def answered(reader: TelemetryReader, expression: str, at: datetime) -> Sequence[Sample]:
-    """Ask an expression as of a moment. Raises Mistake if it cannot be answered, or not in QUERY_MAX_S."""
+async def answered(
+    reader: TelemetryReader, expression: str, at: datetime, seconds: float = QUERY_MAX_S
+) -> Sequence[Sample]:
+    """Ask an expression as of a moment. Raises Mistake if it cannot be answered, or not in that time."""
     moment = Steps(int(at.timestamp() * 1000) * 1_000_000, SECOND_NS)
     try:
-        async with asyncio.timeout(QUERY_MAX_S):
+        async with asyncio.timeout(seconds):
             found = await PromqlQuestion(expression).read(reader, moment)
     except DuoscopeError as error:
         raise Mistake(error.message) from error
     except TimeoutError:
-        raise Mistake(f"the query takes longer than {QUERY_MAX_S:.0f} s") from None
+        raise Mistake(f"the query takes longer than {seconds:.1f} s") from None
     rows = zip(found.labels, found.values[:, -1].tolist(), found.has[:, -1].tolist(), strict=True)
     samples = [Sample(dict(labels), value) for labels, value, has in rows if has and not math.isnan(value)]
     return samples[:SAMPLES_MAX]
@@ -45,7 +54,8 @@ class Asking:
     def __init__(self, telemetry: TelemetryStore) -> None:
         self._telemetry = telemetry
         self._minute = -1
-        self._left_s = MINUTE_MAX_S
+        self._taken_s = 0.0
+        self._taken_by: dict[UUID, float] = {}
 
     async def __call__(self, placed: PlacedTransition, expression: str) -> Sequence[Sample]:
         """Ask an expression as of a transition.
@@ -53,20 +63,27 @@ class Asking:
         Raises:
             Mistake: it cannot be answered, or not in time.
         """
-        self._charge(0)
-        if self._left_s <= 0:
+        left_s = self._left_s(placed.tenant_id)
+        if left_s <= 0:
             raise Mistake("queries of annotations have taken too long in this minute")
         told, began = placed.transition, time.monotonic()
         scope = Scope(placed.organization_id, placed.workspace_id, placed.tenant_id)
         described = Described("annotation", str(told.alert_rule_id), told.alert_rule_name)
         try:
             with asking(lambda: described):
-                return await answered(self._telemetry.bind(scope), expression, told.at)
+                return await answered(self._telemetry.bind(scope), expression, told.at, min(QUERY_MAX_S, left_s))
         finally:
-            self._charge(time.monotonic() - began)
+            self._charge(placed.tenant_id, time.monotonic() - began)
 
-    def _charge(self, seconds: float) -> None:
+    def _left_s(self, tenant_id: UUID) -> float:
         minute = int(time.monotonic() // MINUTE_S)
         if minute != self._minute:
-            self._minute, self._left_s = minute, MINUTE_MAX_S
-        self._left_s -= seconds
+            self._minute, self._taken_s, self._taken_by = minute, 0.0, {}
+        most = TENANT_MINUTE_MAX_S if self._taken_s < MINUTE_MAX_S else TENANT_SHARE_S
+        return most - self._taken_by.get(tenant_id, 0.0)
+
+    def _charge(self, tenant_id: UUID, seconds: float) -> None:
+        self._taken_s += seconds
+        if tenant_id not in self._taken_by and len(self._taken_by) >= TENANTS_MAX:
+            del self._taken_by[next(iter(self._taken_by))]
+        self._taken_by[tenant_id] = self._taken_by.get(tenant_id, 0.0) + seconds

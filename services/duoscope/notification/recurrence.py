@@ -9,15 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib import resources
 from itertools import islice
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
 from duoscope.kernel.errors import DuoscopeError, invalid
+from duoscope.kernel.time_zones import time_zone
 
 LENGTH_MAX: Final = timedelta(days=31)
 AGE_MAX: Final = timedelta(days=3660)
@@ -63,7 +62,7 @@ class Times:
 
 def check(times: Times, now: datetime) -> None:
     """Raise INVALID for times that cannot be, or are all over."""
-    zone = _zone(times.time_zone)
+    zone = time_zone(times.time_zone, "time_zone")
     if not timedelta(0) < times.ends_at - times.starts_at <= LENGTH_MAX:
         raise invalid(f"`ends_at` is after `starts_at`, and at most {LENGTH_MAX.days} days.")
     if abs(_utc(times.starts_at, zone) - now) > AGE_MAX:
@@ -78,7 +77,7 @@ def current_or_next(times: Times, now: datetime) -> tuple[datetime, datetime] | 
     Raises:
         DuoscopeError: INVALID.
     """
-    zone, length = _zone(times.time_zone), times.ends_at - times.starts_at
+    zone, length = time_zone(times.time_zone, "time_zone"), times.ends_at - times.starts_at
     for start in _starts(times, zone, now):
         end = max(_utc(start + length, zone, fold) for fold in (0, 1))
         if end > now:
@@ -92,7 +91,7 @@ def between(times: Times, start: datetime, end: datetime, *, most: int) -> list[
     Raises:
         DuoscopeError: INVALID.
     """
-    zone, length = _zone(times.time_zone), times.ends_at - times.starts_at
+    zone, length = time_zone(times.time_zone, "time_zone"), times.ends_at - times.starts_at
     found: list[tuple[datetime, datetime]] = []
     for wall in _starts(times, zone, end):
         since = _utc(wall, zone)
@@ -163,22 +162,6 @@ def _until(text: str, zone: ZoneInfo) -> datetime | None:
 
 def _utc(wall: datetime, zone: ZoneInfo, fold: int = 0) -> datetime:
     return wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """IANA's names. A machine knows others, such as `localtime`, which are another zone on another machine."""
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
-
-
-def _zone(name: str) -> ZoneInfo:
-    wrong = invalid(f"`time_zone`: {name[:100]!r} is no time zone of IANA's, such as Europe/Berlin.")
-    if name not in _zones():
-        raise wrong
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise wrong from error
 
 
 def _wrong(why: str) -> DuoscopeError:

@@ -3,11 +3,14 @@
 import random
 import time
 from datetime import datetime, timedelta
+from threading import get_ident
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from duoscope.alerting import preview as module
+from duoscope.alerting.conditions import asks
 from duoscope.alerting.definitions import parsed
 from duoscope.alerting.picture import svg
 from duoscope.alerting.preview import Previewed, preview
@@ -315,6 +318,21 @@ async def test_seven_days_each_minute(watched):
     assert told.evaluations == 7 * 1440 + 1
     assert told.firing_count > 40
     assert svg("x", told).count("<rect") > 40
+
+
+async def test_what_evaluations_ask_is_listed_beside_the_event_loop(watched, monkeypatch):
+    rule = await watched.rule(LAST, {"kind": "anomaly", "days": 2, "days_min": 2}, **NOW)
+    threads = []
+
+    def listed(*args):
+        threads.append(get_ident())
+        return asks(*args)
+
+    monkeypatch.setattr(module, "asks", listed)
+    end = watched.start + timedelta(hours=1)
+    told = await preview(watched.telemetry.bind(watched.scope), Previewed(parsed(rule), {}), watched.start, end, 1000)
+    assert len(threads) == told.evaluations
+    assert get_ident() not in threads
 
 
 @pytest.mark.parametrize("far", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])

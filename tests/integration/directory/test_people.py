@@ -292,6 +292,16 @@ async def test_changes_tell_the_audit_log_what_was_and_is(api, call, scope, owne
     assert '"before":{"last_name":""},' in row["content"]
 
 
+@pytest.mark.parametrize("zone", ["../../etc/passwd", "/etc/localtime", "localtime", "Europe/Nowhere", ""])
+async def test_a_time_zone_is_one_of_ianas(api, call, scope, zone):
+    admin = await api.headers(scope, *ROLE_PERMISSIONS)
+    for path in ("/users/me", f"/users/{await _me(call, admin)}"):
+        refused = await call(admin, "PATCH", path, {"timezone": zone}, status=400)
+        assert "`timezone`" in refused["detail"]
+        kept = await call(admin, "PATCH", path, {"timezone": "Asia/Kathmandu"})
+        assert kept["timezone"] == "Asia/Kathmandu"
+
+
 async def test_the_page_of_an_invitation_runs_its_own_script_and_no_other(api):
     response = await api.client.get("/invitation")
     assert response.status_code == 200

@@ -19,6 +19,7 @@ from duoscope.identity.directory.regions import PLATFORM
 from duoscope.kernel.errors import DuoscopeError, ErrorKind, invalid, not_found, require_found
 from duoscope.kernel.refs import UserRef
 from duoscope.kernel.scope import PlatformScope
+from duoscope.kernel.time_zones import time_zone
 from duoscope.metadata import email_verifications, organizations, user_roles, user_sessions, users
 from duoscope.metadata.user_roles import UserRole
 from duoscope.metadata.users import User
@@ -36,7 +37,7 @@ async def change(store: MetadataStore, authority: Authority, user_id: UUID, chan
         DuoscopeError: NOT_FOUND; FORBIDDEN `permission-denied`, `user-not-at-home` or `beyond-own-permissions`;
             CONFLICT `last-admin` or `last-platform-admin`.
     """
-    _check_avatar(changes)
+    _check_profile(changes)
     if "is_platform_admin" in changes and not authority.is_platform_admin:
         raise DuoscopeError(
             ErrorKind.FORBIDDEN, "permission-denied", "Only platform admins can appoint or remove platform admins."
@@ -75,7 +76,7 @@ async def change_own_profile(
         The user, and all their settings.
     """
     assert changes.keys() <= PROFILE
-    _check_avatar(changes)
+    _check_profile(changes)
     async with store.open_platform(_ONESELF, "users.change_own_profile") as tx:
         before = await users.lock(tx, principal.user_id)
         if before is None or before.organization_id != principal.scope.organization_id:
@@ -164,8 +165,12 @@ async def require_another_admin(tx: Transaction, user: UserRef, role: UserRole |
         )
 
 
-def _check_avatar(changes: dict[str, Any]) -> None:
-    """Raise INVALID for an address that a browser might take for something else than a picture on a web server."""
+def _check_profile(changes: dict[str, Any]) -> None:
+    """Raise INVALID for a time zone that is not IANA's, or a picture whose address a browser might take for something
+    else than one on a web server.
+    """
+    if (zone := changes.get("timezone")) is not None:
+        time_zone(zone, "timezone")
     if not (url := changes.get("avatar_url")):
         return
     try:
