@@ -107,7 +107,7 @@ class Ingest:
         self._admission = Admission(self._budget, defaults or IngestLimits(), receivers=receivers)
         self._log = log
         self._writer = store.ingest()
-        self._inserter = Inserter(self._writer)
+        self._inserter = Inserter(self._writer, sync_store)
         self._known = KnownRequests()
         self._storing = Storing(log, self._inserter, self._writer, self._known, claims, sync_store=sync_store)
         self._refusals = RejectionCounter(self._writer, lambda: self._inserter.is_away)

@@ -18,7 +18,7 @@ from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.kernel.files import keep_private
 from duoscope.kernel.settings import Settings
 from duoscope.receiver.durability import request_log
-from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore
+from duoscope.stores.clickhouse import SchemaAccount, TelemetryStore, schema
 from duoscope.stores.embedded import (
     DataDirectoryLock,
     EmbeddedPostgres,
@@ -199,7 +199,9 @@ def _mend_tokens(data_dir: Path) -> None:
     forgotten = forget_missing_parts(clickhouse)
     if forgotten:
         _log.warning("ClickHouse was killed amid %d INSERTs; what they did not store can be inserted", forgotten)
-    if waiting_since_ns is not None and (untold := set_aside_untold_parts(clickhouse, waiting_since_ns)):
+    if waiting_since_ns is not None and (
+        untold := set_aside_untold_parts(clickhouse, waiting_since_ns, besides=schema.SHIPPED)
+    ):
         _log.warning("%d parts, whose tokens a power cut took, are detached; what they have is inserted again", untold)
 
 

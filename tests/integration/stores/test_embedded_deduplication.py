@@ -85,6 +85,7 @@ def test_a_part_whose_token_is_lost_is_detached_and_no_other(engine, tmp_path, l
     told = dict(zip("54", log.read_text().splitlines(keepends=True)[len(before) :], strict=True))
     log.write_text("".join([*before, *(line for number, line in told.items() if number not in lost)]))
     assert set_aside_untold_parts(tmp_path, time.time_ns()) == 0
+    assert set_aside_untold_parts(tmp_path, 0, besides=["t"]) == 0
     assert set_aside_untold_parts(tmp_path, 0) == len(lost)
     assert set_aside_untold_parts(tmp_path, 0) == 0
     assert engine(5, 4) == [1, 2, 3, 4, 5]

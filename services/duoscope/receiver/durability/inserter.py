@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -61,8 +61,10 @@ class Inserter:
         commits: how many batches were inserted.
     """
 
-    def __init__(self, writer: IngestWriter) -> None:
+    def __init__(self, writer: IngestWriter, sync_store: Callable[[], None] | None = None) -> None:
+        """Create it; `sync_store` is that of `Storing`."""
         self._writer = writer
+        self._sync_store = sync_store
         self._sifting = asyncio.Lock()
         self.is_away = False
         self.away_since = 0.0
@@ -105,9 +107,19 @@ class Inserter:
         started = time.monotonic()
         try:
             await self._writer.insert(insert.table, insert.block, form=insert.form, token=batch.token_of(insert))
+            if self._sync_store:
+                await asyncio.to_thread(self._sync_store)
         except DuoscopeError as error:
             _inserts.labels(insert.table, error.code).inc()
             raise
+        except OSError as error:
+            _inserts.labels(insert.table, "not synced").inc()
+            raise unavailable(
+                "The telemetry store's disk cannot be synced.",
+                code="telemetry-store-unavailable",
+                retry_after_s=limits.INGEST_RETRY_AFTER_S,
+                detail=str(error),
+            ) from error
         except RejectedByStoreError as error:
             _inserts.labels(insert.table, "rejected").inc()
             if error.code in _NOT_THE_DATA:

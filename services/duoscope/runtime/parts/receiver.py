@@ -1,7 +1,6 @@
 """The receiver part: OTLP over gRPC and HTTP, admission, the request log and its way to ClickHouse."""
 
 import asyncio
-import functools
 from typing import ClassVar
 
 from duoscope.kernel import limits
@@ -18,7 +17,7 @@ from duoscope.receiver.transport.grpc_server import GrpcServer
 from duoscope.receiver.transport.http_server import HttpApplication, http_server
 from duoscope.runtime.descriptors import allow_open_files
 from duoscope.runtime.process import Process
-from duoscope.stores.embedded import sync_tokens
+from duoscope.stores.embedded import TokenLogs
 
 
 class ReceiverPart:
@@ -53,7 +52,7 @@ class ReceiverPart:
             receivers=lambda: receivers.count,
             driver=process.driver,
             acknowledge=settings.acknowledge,
-            sync_store=None if shared else functools.partial(sync_tokens, settings.data_dir / "clickhouse"),
+            sync_store=None if shared else TokenLogs(settings.data_dir / "clickhouse").sync,
             readers_wait=not shared,  # one process has the embedded engine
         )
         await ingest.start()

@@ -83,20 +83,25 @@ CATALOGUES: Final = frozenset({"metric_catalogue", "metric_series", "telemetry_c
 BESIDE_ITEMS: Final = CATALOGUES | {"exemplars_v3"}
 """Those of them whose rows accompany items, which are stored even without them."""
 
-STORED: Final = INGESTED | {
-    "alert_history",
-    "audit_logs",
-    "ingest_usage_hourly",
-    "metric_counter_totals",
-    "metric_exponential_histogram_sums",
-    "metric_exponential_histogram_totals",
-    "metric_histogram_sums",
-    "metric_histogram_totals",
-    "metrics_v3_hourly",
-    "span_figures",
-    "trace_summaries_v3",
-    "uptime_checks",
-}
+SHIPPED: Final = frozenset({"alert_history", "audit_logs"})
+"""The tables that are filled from PostgreSQL, and from no request."""
+
+STORED: Final = (
+    INGESTED
+    | SHIPPED
+    | {
+        "ingest_usage_hourly",
+        "metric_counter_totals",
+        "metric_exponential_histogram_sums",
+        "metric_exponential_histogram_totals",
+        "metric_histogram_sums",
+        "metric_histogram_totals",
+        "metrics_v3_hourly",
+        "span_figures",
+        "trace_summaries_v3",
+        "uptime_checks",
+    }
+)
 """All tables that hold rows. No statement of a reader names one."""
 
 ATTRIBUTE_COLUMNS: Final = 8

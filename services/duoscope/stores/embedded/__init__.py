@@ -4,7 +4,7 @@ The embedded ClickHouse engine needs no process of its own, only a repair after 
 lock on the data directory.
 """
 
-from duoscope.stores.embedded.deduplication import forget_missing_parts, set_aside_untold_parts, sync_tokens
+from duoscope.stores.embedded.deduplication import TokenLogs, forget_missing_parts, set_aside_untold_parts
 from duoscope.stores.embedded.lock import DataDirectoryLock
 from duoscope.stores.embedded.postgres import EmbeddedPostgres, PostgresAddress, postgres_address
 
@@ -12,8 +12,8 @@ __all__ = [
     "DataDirectoryLock",
     "EmbeddedPostgres",
     "PostgresAddress",
+    "TokenLogs",
     "forget_missing_parts",
     "postgres_address",
     "set_aside_untold_parts",
-    "sync_tokens",
 ]

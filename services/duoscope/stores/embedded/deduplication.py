@@ -5,11 +5,12 @@ when it is repeated, and acknowledged rows would be missing. So before the engin
 parts are removed, in the way in which the engine itself removes them. Tokens of parts that have since expired are
 removed too; they are no longer needed.
 
-The engine syncs the parts of an INSERT and not its tokens. A segment of the request log goes only when they are synced
-as well, so that a power cut does not bring the segment back and take the tokens. Where it left parts and took their
-tokens, the segment is still there, and the parts go: else its rows would be stored twice.
+The engine syncs the parts of an INSERT and not its tokens. They are synced before the next INSERT of a segment begins,
+and so before the segment goes and before the ledger says that all of it is stored. Where a power cut left a part and
+took its token, the segment is still there, and the part goes: else its rows would be stored twice.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from typing import Final
 _PART: Final = re.compile(r"([^_]+)_(\d+)_(\d+)_(\d+)(?:_\d+)?")
 """Partition, first and last block, level, and mutation."""
 
+_UUID: Final = re.compile(r"\bUUID '([0-9a-f-]{36})'")
+
 _NOT_MERGED: Final = "0"
 """The level of a part that an INSERT wrote."""
 
@@ -26,6 +29,9 @@ _OF_ONE_FILE, _OF_MANY_FILES = "data.packed", "checksums.txt"
 """A file that a part has, whichever of both it is."""
 
 _ADDED, _DROPPED = "1", "2"
+
+_LOGS_READ: Final = 2
+"""Of a table: the newest, and the one before, in which an INSERT may have been told of just before it was full."""
 
 _LINES_MAX: Final = 200
 """Per table: more INSERTs than can have been in progress at once."""
@@ -36,34 +42,50 @@ def forget_missing_parts(clickhouse: Path) -> int:
     return sum(_mend(logs) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
 
 
-def set_aside_untold_parts(clickhouse: Path, since_ns: int) -> int:
+def set_aside_untold_parts(clickhouse: Path, since_ns: int, *, besides: Iterable[str] = ()) -> int:
     """Detach parts that an INSERT wrote and whose tokens are lost, of an engine that is not running.
 
     Args:
         clickhouse: the engine's data folder.
         since_ns: nanoseconds since 1970. Parts that are older are left alone: whatever they are, nothing that waits to
             be inserted again can be what they have.
+        besides: tables whose rows nobody inserts again.
 
     Returns:
         How many parts.
     """
-    return sum(_detach_untold(logs, since_ns) for logs in clickhouse.glob("store/*/*/deduplication_logs"))
+    left_alone = {_uuid(path) for table in besides for path in clickhouse.glob(f"metadata/*/{table}.sql")}
+    return sum(
+        _detach_untold(logs, since_ns)
+        for logs in clickhouse.glob("store/*/*/deduplication_logs")
+        if logs.parent.name not in left_alone
+    )
 
 
-def sync_tokens(clickhouse: Path) -> None:
-    """Force the tokens of all INSERTs so far to the disk. Raises OSError."""
-    for logs in clickhouse.glob("store/*/*/deduplication_logs"):
-        files = list(logs.glob("deduplication_log_*.txt"))
-        if not files:
-            continue
+class TokenLogs:
+    """The tokens of an engine's INSERTs, which it writes down and does not sync."""
+
+    def __init__(self, clickhouse: Path) -> None:
+        """Look after the engine of a data folder."""
+        self._clickhouse = clickhouse
+        self._synced: dict[Path, int] = {}
+
+    def sync(self) -> None:
+        """Force the tokens of all INSERTs so far to the disk. Blocks. Raises OSError."""
+        for logs in self._clickhouse.glob("store/*/*/deduplication_logs"):
+            for path in sorted(logs.glob("deduplication_log_*.txt"), key=_number)[-_LOGS_READ:]:
+                with contextlib.suppress(FileNotFoundError):  # of a table that was dropped
+                    self._sync(path)
+
+    def _sync(self, path: Path) -> None:
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            latest = os.open(max(files, key=_number), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # of a table that was dropped
-            continue
-        try:
-            os.fdatasync(latest)
+            size = os.fstat(opened).st_size
+            if self._synced.get(path) != size:
+                os.fdatasync(opened)
+                self._synced[path] = size
         finally:
-            os.close(latest)
+            os.close(opened)
 
 
 def _detach_untold(logs: Path, since_ns: int) -> int:
@@ -72,7 +94,7 @@ def _detach_untold(logs: Path, since_ns: int) -> int:
     Blocks are numbered; of those before the first that they tell of, logs say nothing.
     """
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
-    told = {_fields(line)[1] for path in files[-2:] for line in _lines(path)}
+    told = {_fields(line)[1] for path in files[-_LOGS_READ:] for line in _lines(path)}
     first_told = min((int(part[2]) for part in map(_PART.fullmatch, told) if part), default=0)
     untold = [
         path
@@ -90,6 +112,12 @@ def _detach_untold(logs: Path, since_ns: int) -> int:
     return len(untold)
 
 
+def _uuid(definition: Path) -> str:
+    """Of the table that a file defines, which is the name of its folder."""
+    found = _UUID.search(definition.read_text())
+    return found[1] if found else ""
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text(errors="replace").splitlines()
 
@@ -102,7 +130,7 @@ def _mend(logs: Path) -> int:
     files = sorted(logs.glob("deduplication_log_*.txt"), key=_number)
     if files:
         _cut_torn_line(files[-1])
-    lines = [line for path in files[-2:] for line in _lines(path)][-_LINES_MAX:]
+    lines = [line for path in files[-_LOGS_READ:] for line in _lines(path)][-_LINES_MAX:]
     last = {part: (operation, token) for operation, part, token in (_fields(line) for line in lines)}
     there = [part for path in logs.parent.iterdir() if (part := _PART.fullmatch(path.name)) and not _is_empty(path)]
     missing = [
