@@ -126,6 +126,7 @@ def test_the_chart_is_by_any_field_and_a_body_with_parts_is_unfolded(running, vi
     by = page.get_by_label("Chart by")
     by.click()
     page.keyboard.type("shop.ti")
+    page.get_by_role("option", name="shop.till").wait_for()
     page.keyboard.press("Enter")
     expect(page.locator("figure").get_by_text("till 1", exact=True).first).to_be_visible()
     assert "by=shop.till" in page.url
@@ -187,7 +188,7 @@ def test_what_is_downloaded_is_read_as_csv_and_as_json(running, visit):
     expect(page.get_by_role("grid", name="Log records").get_by_role("row")).to_have_count(1)
 
     def downloaded(name):
-        page.get_by_role("button", name="Download").click()
+        page.get_by_role("button", name="Download", exact=True).click()
         with page.expect_download() as begun:
             page.get_by_role("menuitem", name=name).click()
         return Path(begun.value.path())
