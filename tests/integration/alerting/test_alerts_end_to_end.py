@@ -46,7 +46,11 @@ def test_rules_go_on_from_where_they_were_over_a_kill(start_up):
 
 
 def _alerts(client):
-    return {each["alert_rule_name"]: each for each in client.get("/alerts").json()["items"]}
+    """By name, without the page that shows the question: it ends now."""
+    found = client.get("/alerts").json()["items"]
+    for each in found:
+        del each["evidence"]["url"]
+    return {each["alert_rule_name"]: each for each in found}
 
 
 def _evaluated(client, made):
