@@ -38,7 +38,7 @@ from duoscope.alerting.instances import (
     is_forgettable,
 )
 from duoscope.alerting.past import Past
-from duoscope.kernel import limits
+from duoscope.kernel import clock, limits
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.ids import new_id
 from duoscope.stores.clickhouse import TelemetryReader
@@ -143,7 +143,7 @@ async def ask(reader: TelemetryReader, definition: Definition, slot: datetime, s
 
 def _asks(definition: Definition, slot: datetime) -> list[Asked]:
     assert not isinstance(definition.question, WatchedRules)
-    end_ns = _unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
+    end_ns = clock.unix_ns(slot) - definition.config.delay_seconds * SECOND_NS
     return asks(definition.condition, definition.question, end_ns, definition.interval_s)
 
 
@@ -342,10 +342,3 @@ def threshold_of(condition: Condition) -> float | None:
     """The number that a condition compares with, if there is one."""
     threshold = condition.threshold
     return threshold if threshold is not None and math.isfinite(threshold) else None
-
-
-_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _unix_ns(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

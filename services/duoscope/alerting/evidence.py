@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from duoscope.alerting import definitions
 from duoscope.alerting.composites import WatchedRules
 from duoscope.alerting.definitions import Watched
-from duoscope.kernel.clock import rfc3339
+from duoscope.kernel.clock import rfc3339, unix_ns
 from duoscope.kernel.errors import DuoscopeError, ErrorKind
 from duoscope.stores.clickhouse import TelemetryReader
 from duoscope.telemetry import logs
@@ -112,7 +112,7 @@ async def traces(
     """
     if isinstance(question, WatchedRules):
         return []
-    times = TimeRange(_ns(start), _ns(end))
+    times = TimeRange(unix_ns(start), unix_ns(end))
     try:
         return await _traces(reader, question, labels, times)
     except ExpressionError:
@@ -179,7 +179,3 @@ async def _of_promql(
 
 def _different(found: Iterable[ExemplarTrace]) -> list[ExemplarTrace]:
     return list({each.trace_id: each for each in found}.values())[:TRACES_MAX]
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000) * 1_000_000

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from duoscope.kernel.clock import unix_ns
 from duoscope.metadata.inhibition_rules import InhibitionRule
 from duoscope.metadata.maintenance_windows import MaintenanceWindow
 from duoscope.metadata.silences import Matcher, Silence
@@ -77,7 +78,7 @@ async def of_inhibition(
     """The times in which alerts that fired in a range inhibited others, by the rules of now. Raises UNAVAILABLE."""
     if not rules:
         return []
-    times = TimeRange(_ns(start - _BEFORE), _ns(end))
+    times = TimeRange(unix_ns(start - _BEFORE), unix_ns(end))
     fired = await alert_history.fired(reader, times, rows_max=HOLDS_MAX)
 
     def inhibiting() -> Iterator[Hold]:
@@ -133,7 +134,3 @@ class Holding:
             if end is not None and end <= hold.ends_at:
                 return Told(hold, None)
             held, at = Told(hold, hold.ends_at), hold.ends_at
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000) * 1_000_000

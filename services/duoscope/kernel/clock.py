@@ -1,13 +1,14 @@
 """The wall clock in the units the stores use."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from duoscope.kernel.errors import invalid
 
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 9998
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -18,6 +19,11 @@ def now() -> datetime:
 def now_unix_nano() -> int:
     """Nanoseconds since the Unix epoch, as OTLP counts time."""
     return time.time_ns()
+
+
+def unix_ns(moment: datetime) -> int:
+    """A time as nanoseconds since the Unix epoch, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def in_range(field: str, moment: datetime) -> datetime:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from duoscope.kernel.clock import unix_ns
 from duoscope.kernel.errors import DuoscopeError
 from duoscope.kernel.scope import Scope
 from duoscope.metadata.alert_transitions import PlacedTransition
@@ -35,7 +36,7 @@ async def answered(
     reader: TelemetryReader, expression: str, at: datetime, seconds: float = QUERY_MAX_S
 ) -> Sequence[Sample]:
     """Ask an expression as of a moment. Raises Mistake if it cannot be answered, or not in that time."""
-    moment = Steps(int(at.timestamp() * 1000) * 1_000_000, SECOND_NS)
+    moment = Steps(unix_ns(at), SECOND_NS)
     try:
         async with asyncio.timeout(seconds):
             found = await PromqlQuestion(expression).read(reader, moment)

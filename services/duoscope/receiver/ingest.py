@@ -97,7 +97,7 @@ class Ingest:
 
         Where there may be other receivers: `claims`, and `receivers` to say how many there are. `driver` is the
         process's. `acknowledge` says when requests are answered: once they are on the disk, or in ClickHouse.
-        `sync_store` is that of `Storing`, `readers_wait` that of `Appender`.
+        `sync_store` is that of `Inserter`, `readers_wait` that of `Appender`.
         """
         self._driver = driver
         self._claims = claims
@@ -109,7 +109,7 @@ class Ingest:
         self._writer = store.ingest()
         self._inserter = Inserter(self._writer, sync_store)
         self._known = KnownRequests()
-        self._storing = Storing(log, self._inserter, self._writer, self._known, claims, sync_store=sync_store)
+        self._storing = Storing(log, self._inserter, self._writer, self._known, claims)
         self._refusals = RejectionCounter(self._writer, lambda: self._inserter.is_away)
         self._threads = ThreadPoolExecutor(limits.INGEST_DECODE_THREADS_MAX, thread_name_prefix="decode")
         self._appender = Appender(

@@ -15,8 +15,6 @@ _ARENA_MAX: Final = -8
 _LARGE_BYTES: Final = 256 * 1024
 _TRIM_BYTES: Final = 1024 * 1024
 _ARENAS: Final = 2
-
-
 _PATH: Final = 4
 """Its place in a line of `/proc/self/smaps`, after the addresses."""
 
@@ -42,7 +40,7 @@ def return_what_is_freed() -> None:
 def forget_what_started() -> None:
     """Give back the pages of programs that only the start has used: those that are used again come from their files.
 
-    Loading the embedded engine touches 200 MB of its code, a third of which is used again under load.
+    Loading the embedded engine touches all of its tables of addresses, and much of its code.
     """
     smaps = Path("/proc/self/smaps")
     if not smaps.exists():  # not Linux

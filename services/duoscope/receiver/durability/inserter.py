@@ -62,7 +62,11 @@ class Inserter:
     """
 
     def __init__(self, writer: IngestWriter, sync_store: Callable[[], None] | None = None) -> None:
-        """Create it; `sync_store` is that of `Storing`."""
+        """Create it.
+
+        `sync_store`, which blocks, forces to the disk what the store does not sync of an INSERT by itself, where that
+        is ours to do. The next INSERT waits for it: the last one, into the ledger, says that all others are there.
+        """
         self._writer = writer
         self._sync_store = sync_store
         self._sifting = asyncio.Lock()

@@ -114,14 +114,8 @@ class Storing:
         writer: IngestWriter,
         known: KnownRequests,
         claims: IngestLeases | None = None,
-        *,
-        sync_store: Callable[[], None] | None = None,
     ) -> None:
-        """Create it; with `claims` if there may be other receivers.
-
-        `sync_store`, which blocks, forces to the disk what the store does not sync by itself, where that is ours to do.
-        """
-        self._sync_store = sync_store
+        """Create it; with `claims` if there may be other receivers."""
         self._log = log
         self._inserter = inserter
         self._writer = writer
@@ -336,8 +330,6 @@ class Storing:
             await self._set_aside(sealed, str(error))
             sealed.tell(rows)
             return
-        if self._sync_store:
-            await asyncio.to_thread(self._sync_store)
         size = size_of(sealed.path)
         await asyncio.to_thread(self._log.remove, sealed.path)
         self._bytes -= size

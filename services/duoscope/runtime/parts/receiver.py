@@ -43,6 +43,9 @@ class ReceiverPart:
         log = await asyncio.to_thread(RequestLog.open, settings.data_dir / "ingest")
         receivers = Receivers(process.metadata, log.receiver_id, process.oldest_waiting)
         shared = not settings.embedded_clickhouse
+        tokens = None if shared else TokenLogs(settings.data_dir / "clickhouse")
+        if tokens:  # those of a process that was killed
+            await asyncio.to_thread(tokens.sync)
         ingest = Ingest(
             process.telemetry,
             process.verifier,
@@ -52,7 +55,7 @@ class ReceiverPart:
             receivers=lambda: receivers.count,
             driver=process.driver,
             acknowledge=settings.acknowledge,
-            sync_store=None if shared else TokenLogs(settings.data_dir / "clickhouse").sync,
+            sync_store=tokens.sync if tokens else None,
             readers_wait=not shared,  # one process has the embedded engine
         )
         await ingest.start()

@@ -31,7 +31,7 @@ _OF_ONE_FILE, _OF_MANY_FILES = "data.packed", "checksums.txt"
 _ADDED, _DROPPED = "1", "2"
 
 _LOGS_READ: Final = 2
-"""Of a table: the newest, and the one before, in which an INSERT may have been told of just before it was full."""
+"""Of a table: the newest, and the one before, for the newest may just have begun."""
 
 _LINES_MAX: Final = 200
 """Per table: more INSERTs than can have been in progress at once."""
@@ -66,26 +66,29 @@ class TokenLogs:
     """The tokens of an engine's INSERTs, which it writes down and does not sync."""
 
     def __init__(self, clickhouse: Path) -> None:
-        """Look after the engine of a data folder."""
-        self._clickhouse = clickhouse
-        self._synced: dict[Path, int] = {}
+        """Look after the engine of a data folder, once its tables are there."""
+        self._folders = tuple(map(str, clickhouse.glob("store/*/*/deduplication_logs")))
+        self._synced: dict[str, int] = {}
 
     def sync(self) -> None:
         """Force the tokens of all INSERTs so far to the disk. Blocks. Raises OSError."""
-        for logs in self._clickhouse.glob("store/*/*/deduplication_logs"):
-            for path in sorted(logs.glob("deduplication_log_*.txt"), key=_number)[-_LOGS_READ:]:
-                with contextlib.suppress(FileNotFoundError):  # of a table that was dropped
-                    self._sync(path)
+        for folder in self._folders:
+            with contextlib.suppress(FileNotFoundError):  # of a table that was dropped, a log that is no longer needed
+                for log in os.scandir(folder):
+                    # What is as long as it was is as it was: lines are only added.
+                    if self._synced.get(log.path) != log.stat().st_size:
+                        self._synced[log.path] = _sync(log.path)
 
-    def _sync(self, path: Path) -> None:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            size = os.fstat(opened).st_size
-            if self._synced.get(path) != size:
-                os.fdatasync(opened)
-                self._synced[path] = size
-        finally:
-            os.close(opened)
+
+def _sync(path: str) -> int:
+    """Force a file to the disk. Returns how many bytes of it are surely there."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(opened).st_size
+        os.fdatasync(opened)
+    finally:
+        os.close(opened)
+    return size
 
 
 def _detach_untold(logs: Path, since_ns: int) -> int:

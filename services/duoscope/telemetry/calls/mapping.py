@@ -5,6 +5,7 @@ many of each quarter as there were in the table itself are noted before its call
 minutes, which has the same: what arrives later makes the quarters anew that it is in or near to.
 """
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from duoscope.telemetry.calls import spans
 from duoscope.telemetry.calls.joining import AFTER, BEFORE, QUARTER_NS, QUARTER_S
 from duoscope.telemetry.calls.peers import PEER_ATTRIBUTES
 from duoscope.telemetry.calls.pieces import Edge, Piece, pieces_of, summed
-from duoscope.telemetry.calls.spans import Sample, Spans
+from duoscope.telemetry.calls.spans import Sample
 from duoscope.telemetry.times import TimeRange, within
 
 AT_ONCE_MAX: Final = 500_000
@@ -87,7 +88,7 @@ async def mapped(reader: TelemetryReader, times: TimeRange, spans_max: int) -> M
             pieces += known.pieces
             if _is_whole(quarter, times):
                 kept.put(quarter, known, sum(piece.size for piece in known.pieces))
-    return Mapped(summed((piece, one_in) for piece in pieces), one_in)
+    return Mapped(await asyncio.to_thread(summed, [(piece, one_in) for piece in pieces]), one_in)
 
 
 async def _counts(reader: TelemetryReader, quarters: range) -> Mapping[int, int]:
@@ -140,9 +141,9 @@ async def _counted(  # noqa: PLR0917 - what a map is of
     found: dict[int, list[Piece]] = {quarter: [] for quarter in quarters}
     for shard in range(shards):
         sample = Sample(one_in * shards, one_in * shard, is_linked)
-        read = await spans.read(reader, ranges, attributes, sample)
-        made, own = await _computed(reader, read, cuts)
-        reader.release(read.size)
+        content = await spans.read(reader, ranges, attributes, sample)
+        made, own = await _computed(reader, content, cuts)
+        reader.release(len(content))
         present = present or own
         for quarter, piece in zip(quarters, made, strict=True):
             found[quarter].append(piece)
@@ -153,11 +154,12 @@ async def _counted(  # noqa: PLR0917 - what a map is of
 
 
 async def _computed(
-    reader: TelemetryReader, read: Spans, cuts: Sequence[TimeRange]
+    reader: TelemetryReader, content: bytes, cuts: Sequence[TimeRange]
 ) -> tuple[list[Piece], dict[int, int]]:
     """The calls of each cut, and how many spans were read of each quarter."""
 
     def work() -> tuple[list[Piece], dict[int, int]]:
+        read = spans.decoded(content)
         quarters, present = np.unique(read.at // QUARTER_NS, return_counts=True)
         return pieces_of(read, cuts), dict(zip(quarters.tolist(), present.tolist(), strict=True))
 

@@ -48,7 +48,6 @@ class Spans:
         linking: of each link, the row of its span.
         linked: of each link, the key of what it leads to.
         names: of services and of peers, in order.
-        size: of the result that they are of, in bytes.
     """
 
     key: U64s
@@ -64,7 +63,6 @@ class Spans:
     linking: Ints
     linked: U64s
     names: Sequence[bytes]
-    size: int
 
     @property
     def serves(self) -> Bools:
@@ -92,8 +90,10 @@ class Sample:
 
 async def read(
     reader: TelemetryReader, times: Sequence[TimeRange], attributes: frozenset[str], sample: Sample
-) -> Spans:
-    """Read the spans of some ranges that do not touch. `attributes`: those of `PEER_ATTRIBUTES` that they may have.
+) -> bytes:
+    """Read the spans of some ranges that do not touch, for `decoded`.
+
+    `attributes` are those of `PEER_ATTRIBUTES` that they may have.
 
     Of traces that are not in the sample those spans are read that link to others, and that are linked to.
 
@@ -130,7 +130,7 @@ FROM (
         toUInt32(length(linked)) AS link_count
     FROM @traces WHERE {where}
 )"""
-    return _decoded(await reader.row_binary(statement, parameters, name="service_map.spans"))
+    return await reader.row_binary(statement, parameters, name="service_map.spans")
 
 
 class _Row:
@@ -169,7 +169,8 @@ class _Row:
             shift += 7
 
 
-def _decoded(content: bytes) -> Spans:
+def decoded(content: bytes) -> Spans:
+    """The arrays of spans that were read."""
     row = _Row(content)
     key, parent, at, duration, bits = (row.array(kind) for kind in ("<u8", "<u8", "<i8", "<u8", "u1"))
     service, peer, links, linked = (row.array(kind) for kind in ("<u8", "<u8", "<u4", "<u8"))
@@ -195,5 +196,4 @@ def _decoded(content: bytes) -> Spans:
         linking=np.repeat(np.arange(len(key)), links),
         linked=linked,
         names=[name for _, name in ordered],
-        size=len(content),
     )
